@@ -1,0 +1,147 @@
+"""Every switch of the simulator, with the default that is most likely true of the real API.
+
+The contract's unknowns (section 12) are switches here, so that a client can be tried against each plausible answer:
+
+====  ==========================================================================================
+U     field(s)
+====  ==========================================================================================
+U1    `strict_records`
+U2    `results_shape`, `page_size`, `inline_content`, `list_bytes`, `list_content_type`
+U3    `set_reply_shape`, `input_files_shape`
+U4    `require_dataset_id`
+U5    `duplicate_code`
+U6    `commence_reply_shape`
+U7    `jobs_status_default`
+U8    `job_error_shape`, `job_results_key`
+U9    `job_type`
+U10   `timestamp_past_seconds`, `timestamp_future_seconds`
+U11   `unknown_dataset_code`
+U12   `recommence`
+U13   `missing_files`
+U14   `max_upload_bytes`
+U15   `malformed_input`
+U16   `dt_completed_pending`
+U17   `retention_seconds`
+U18   `accept_legacy_signatures`
+U19   `rate_window`
+U20   `retry_after_header`
+U21   `result_url_seconds`
+U22   `error_http`
+U23   `summary_without_files`
+U24   `percentile_method`, `stddev_method`
+U25   none: one simulator is one region
+====  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+DEMO_CONSUMER_KEY: Final = "AAAABBBBCCCCDDDD"
+DEMO_CONSUMER_SECRET: Final = "0123456789abcdef0123456789abcdef01234567"
+
+ResultsShape = Literal["files", "urls", "paged", "inline", "groups"]
+
+
+class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one simulator behaves. Frozen: `with_changes` makes the next one.
+
+    :param consumers: consumer key (16 characters) -> secret. Default: one fictitious pair.
+    :param allowed_domains: domains a consumer may sign for; `*` allows any.
+    :param organisation_id: the consumer's primary item bank; used where a request names none.
+    :param linked_organisations: other item banks the consumer may name (any other: 40003).
+    :param seed: all scores follow from it: the same seed and input give the same bytes.
+    :param job_seconds: seconds from commence to `completed`, the first quarter of it `queued`.
+    :param analysis_users: users of the synthetic item bank when an analysis has no input files.
+    :param minimum_version: `YYYY.N`; an older `vYYYY.N.LTS` in the URL gets 43000. None: any version.
+    :param withdrawn: endpoint paths (`jobs`, `reports/datasets`, ...) that answer 42001.
+    :param plain_http: `serve` as usual, answer 301 (`redirect`, contract 1.1), or 403 (`forbid`).
+    :param quota_get: calls of one `get` endpoint per window and consumer.
+    :param quota_set: calls of one `set` or `update` endpoint per window and consumer.
+    :param rate_window_seconds: length of the window of section 3.
+    :param upload_url_seconds: life of a signed upload URL; default 60 minutes.
+    :param result_url_seconds: life of a signed result URL; default 60 minutes.
+    :param hostile_names: raw names added to the listing of every dataset, each a small text file.
+    :param strict_request: unknown keys in a SET request are refused (20004) instead of ignored.
+    :param public_url: base of issued URLs when clients reach the simulator by another name than it binds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_url: str | None = None
+    consumers: dict[str, str] = msgspec.field(
+        default_factory=lambda: {DEMO_CONSUMER_KEY: DEMO_CONSUMER_SECRET}
+    )
+    allowed_domains: tuple[str, ...] = ("localhost", "127.0.0.1")
+    organisation_id: int = 1
+    linked_organisations: tuple[int, ...] = ()
+    seed: int = 1
+    job_seconds: float = 2.0
+    analysis_users: int = 2000
+    minimum_version: str | None = None
+    withdrawn: tuple[str, ...] = ()
+    plain_http: Literal["serve", "redirect", "forbid"] = "serve"
+    strict_request: bool = False
+
+    quota_get: int = 1000
+    quota_set: int = 50
+    rate_window_seconds: float = 5.0
+    rate_window: Literal["sliding", "fixed"] = "sliding"
+    retry_after_header: bool = False
+
+    accept_legacy_signatures: bool = True
+    timestamp_past_seconds: float = 168 * 3600.0
+    timestamp_future_seconds: float = 15 * 60.0
+
+    require_dataset_id: bool = False
+    duplicate_code: Literal[20011, 30000] = 20011
+    unknown_dataset_code: Literal[20004, 20012, 50000] = 20004
+    error_http: Literal["table", "200"] = "table"
+    set_reply_shape: Literal["object", "array"] = "object"
+    input_files_shape: Literal["strings", "objects"] = "strings"
+    commence_reply_shape: Literal["object", "array"] = "object"
+    summary_without_files: bool = False
+    missing_files: Literal["refuse", "halt"] = "refuse"
+    recommence: Literal["conflict", "second_job"] = "conflict"
+
+    upload_url_seconds: float = 3600.0
+    max_upload_bytes: int | None = None
+    strict_records: bool = False
+    malformed_input: Literal["halt", "skip"] = "halt"
+
+    jobs_status_default: Literal["all", "completed"] = "all"
+    job_type: str = "reportdataset"
+    job_error_shape: Literal["string", "object"] = "string"
+    job_results_key: bool = True
+    dt_completed_pending: Literal["null", "absent"] = "null"
+    retention_seconds: float | None = None
+
+    results_shape: ResultsShape = "files"
+    page_size: int = 500
+    inline_content: Literal["text", "json"] = "text"
+    list_bytes: bool = True
+    list_content_type: bool = True
+    result_url_seconds: float = 3600.0
+    hostile_names: tuple[str, ...] = ()
+
+    percentile_method: Literal["type7", "type6"] = "type7"
+    stddev_method: Literal["population", "sample"] = "population"
+
+    def with_changes(self, changes: dict[str, Any]) -> SimulatorConfig:
+        """The same configuration with some fields changed.
+
+        :param changes: field -> value as JSON holds it.
+        :raises msgspec.ValidationError: an unknown field or a value of the wrong type.
+        """
+        return msgspec.convert({**msgspec.to_builtins(self), **changes}, SimulatorConfig)
+
+    def __repr__(self) -> str:
+        # Consumer secrets must not reach a log by way of a repr.
+        shown = {n: getattr(self, n) for n in self.__struct_fields__ if n != "consumers"}
+        changed = {n: v for n, v in shown.items() if v != getattr(DEFAULTS, n)}
+        return f"SimulatorConfig(consumers={sorted(self.consumers)}, {changed})"
+
+
+DEFAULTS: Final = SimulatorConfig()

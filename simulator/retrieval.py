@@ -1,0 +1,91 @@
+"""The shapes in which GET reports/datasets may hand out a finished dataset (contract section 8, unknown U2).
+
+One function per shape; which one is served is `SimulatorConfig.results_shape`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .errors import ApiError
+from .results import JSON_TYPE, ResultFile, ResultSet
+from .state import Dataset, State
+from .storage import result_path
+
+
+def get_datasets(
+    state: State, dataset: Dataset, results: ResultSet, request: dict[str, Any], urls_expired: bool
+) -> tuple[Any, int, str | None]:
+    """The `data`, the number of records and the cursor of the reply.
+
+    The shape `groups` suits summary datasets only; an analysis is listed as `files` then.
+
+    :raises ApiError: 20003 or 20004 for a group path or a cursor that is wrong.
+    """
+    shape = state.config.results_shape
+    head = {"dataset_id": dataset.spec.dataset_id, "dataset_type": dataset.spec.dataset_type}
+    files = list(results.files.values())
+    if shape == "groups" and dataset.spec.summary:
+        return group_view(results, request.get("group_path", [])), 1, None
+    if shape == "inline":
+        return {file.name: _content(state, results, file) for file in files}, len(files), None
+    if shape == "urls":
+        return [_url(state, dataset, file, urls_expired) for file in files], len(files), None
+    following = None
+    if shape == "paged":
+        start = _cursor(request.get("next"))
+        stop = start + state.config.page_size
+        following = str(stop) if stop < len(files) else None
+        files = files[start:stop]
+    rows = [_row(state, dataset, file, urls_expired) for file in files]
+    return {**head, "files": rows}, len(rows), following
+
+
+def group_view(results: ResultSet, group_path: Any) -> dict[str, Any]:
+    """One group of a summary dataset: itself, its ancestors, child groups and users.
+
+    :param group_path: names from the top level down; empty means the root.
+    :raises ApiError: 20003 when it is no list of names, 20004 when there is no such group.
+    """
+    if not isinstance(group_path, Sequence) or isinstance(group_path, str):
+        raise ApiError(20003, "group_path must be an array of strings")
+    if not all(isinstance(name, str) for name in group_path):
+        raise ApiError(20003, "group_path must be an array of strings")
+    view = results.group_view(group_path)
+    if view is None:
+        raise ApiError(20004, "group_path names no group of this dataset")
+    return view
+
+
+def _row(state: State, dataset: Dataset, file: ResultFile, urls_expired: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": file.name, "url": _url(state, dataset, file, urls_expired)}
+    if state.config.list_bytes:
+        row["bytes"] = file.size
+    if state.config.list_content_type:
+        row["content_type"] = file.content_type
+    return row
+
+
+def _url(state: State, dataset: Dataset, file: ResultFile, urls_expired: bool) -> str:
+    spec = dataset.spec
+    path = result_path(spec.organisation_id, spec.dataset_type, spec.dataset_id, file.name)
+    seconds = -60.0 if urls_expired else state.config.result_url_seconds
+    return state.signer.sign(state.base_url, "GET", path, "", seconds)
+
+
+def _content(state: State, results: ResultSet, file: ResultFile) -> Any:
+    body = results.read(file.name)
+    if state.config.inline_content == "json" and file.content_type == JSON_TYPE:
+        return msgspec.Raw(body)
+    return body.decode()
+
+
+def _cursor(value: Any) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+        raise ApiError(20004, "next is not a cursor of this dataset")
+    return int(value)

@@ -1,0 +1,164 @@
+"""Everything one simulator holds while it runs: configuration, datasets, jobs, faults and counts.
+
+Lives in one event loop; only the computation of results happens in another thread, on values of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .config import SimulatorConfig
+from .errors import ApiError
+from .faults import FaultBook
+from .jobs import Job, Status
+from .ratelimit import RateLimiter
+from .records import InputError
+from .results import ResultSet, build
+from .stats import Stats
+from .storage import UrlSigner
+from .validation import DatasetSpec
+
+
+class Stopped(Exception):
+    """The simulator is stopping; a computation gives up."""
+
+
+@dataclass(slots=True)
+class Dataset:
+    """A dataset from its initialisation on; `uploads` maps part number -> stored file."""
+
+    spec: DatasetSpec
+    created: float
+    uploads: dict[int, Path] = field(default_factory=dict)
+    job: Job | None = None
+    results: ResultSet | None = None
+
+    @property
+    def missing_parts(self) -> list[int]:
+        """The numbers of the input files that were not uploaded yet."""
+        return [part for part in range(self.spec.file_count) if part not in self.uploads]
+
+
+class State:
+    """The one mutable heart of a simulator.
+
+    :param folder: an empty directory for uploads and rendered results.
+    """
+
+    def __init__(self, config: SimulatorConfig, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.base_url = ""
+        self.datasets: dict[str, Dataset] = {}
+        self.jobs: dict[str, Job] = {}
+        self.faults = FaultBook(config.seed)
+        self.stats = Stats()
+        self.limiter = RateLimiter()
+        self.signer = UrlSigner()
+        self._stopping = threading.Event()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-job")
+        self._running: set[asyncio.Task[None]] = set()
+
+    def initialise(self, spec: DatasetSpec) -> Dataset:
+        """Register a dataset.
+
+        :raises ApiError: its id is taken (U5).
+        """
+        if spec.dataset_id in self.datasets:
+            raise ApiError(self.config.duplicate_code, "dataset_id is already in use")
+        dataset = self.datasets[spec.dataset_id] = Dataset(spec, time.time())
+        return dataset
+
+    def upload_target(self, part: int, dataset_id: str) -> Path:
+        """A fresh file for the bytes of a part while they arrive."""
+        return self.folder / f"{dataset_id}.{part}.{uuid.uuid4().hex}.part"
+
+    def uploaded(self, dataset_id: str, part: int, path: Path) -> None:
+        """Take a complete upload over; one before it is replaced, as S3 does."""
+        kept = self.folder / f"{dataset_id}.{part}.ndjson"
+        path.replace(kept)
+        self.datasets[dataset_id].uploads[part] = kept
+
+    def commence(self, dataset: Dataset) -> Job:
+        """Queue the job of a dataset and run it by the clock."""
+        job = Job(str(uuid.uuid4()), self.config.job_type, dataset.spec.organisation_id, time.time())
+        dataset.job = self.jobs[job.reference] = job
+        self.stats.jobs_started[dataset.spec.dataset_id] += 1
+        task = asyncio.get_running_loop().create_task(self._run(dataset, job))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return job
+
+    async def close(self) -> None:
+        """Stop all jobs and free what they hold."""
+        self._stopping.set()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._executor.shutdown(cancel_futures=True)
+        for dataset in self.datasets.values():
+            if dataset.results is not None:
+                dataset.results.close()
+
+    async def _run(self, dataset: Dataset, job: Job) -> None:
+        seconds = self.config.job_seconds
+        halt_with: str | None = None
+        for rule in self.faults.draw("job", dataset.spec.dataset_id):
+            self.stats.faults[f"{rule.kind} job"] += 1
+            if rule.kind == "job_vanish":
+                del self.jobs[job.reference]
+                return
+            if rule.kind == "job_halt":
+                halt_with = rule.message
+            job.hangs = job.hangs or rule.kind == "job_hang"
+        await asyncio.sleep(seconds / 4)
+        job.status = Status.RUNNING
+        if job.hangs:
+            return
+        finish_at = time.monotonic() + seconds * 3 / 4
+        if halt_with is None:
+            halt_with = await self._compute(dataset)
+        await asyncio.sleep(max(0.0, finish_at - time.monotonic()))
+        job.finish(time.time(), halt_with)
+
+    async def _compute(self, dataset: Dataset) -> str | None:
+        """Build the results; returns the error that halts the job, if there is one."""
+        if missing := dataset.missing_parts:
+            return f"input files {missing} are missing"
+        inputs = [dataset.uploads[part] for part in sorted(dataset.uploads)]
+        if dataset.results is not None:
+            dataset.results.close()
+            dataset.results = None
+        spool = self.folder / f"{dataset.spec.dataset_id}.{uuid.uuid4().hex}.results"
+        try:
+            dataset.results = await asyncio.get_running_loop().run_in_executor(
+                self._executor, build, dataset.spec, self.config, inputs, spool, self._check
+            )
+        except InputError as error:
+            return str(error)
+        return None
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+
+
+def truth(dataset: Dataset) -> dict[str, Any]:
+    """Size and hash of every result file, for tests that compare what was landed with what was served."""
+    if dataset.results is None:
+        return {}
+    return {file.name: {"bytes": file.size, "sha256": file.sha256} for file in dataset.results.files.values()}
+
+
+def md5_of(path: Path) -> str:
+    """The ETag that S3 gives a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
