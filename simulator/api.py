@@ -65,9 +65,7 @@ async def set_datasets(state: State, call: Call) -> Reply:
             )
             for part in range(spec.file_count)
         ]
-        data["input_files"] = (
-            urls if config.input_files_shape == "strings" else [{"url": url} for url in urls]
-        )
+        data["input_files"] = urls if config.input_files_shape == "strings" else [{"url": url} for url in urls]
     return Reply([data] if config.set_reply_shape == "array" else data)
 
 

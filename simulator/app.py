@@ -139,9 +139,7 @@ class _Entry:
 
         return await self._guarded(request, target, _name(request, target), produce)
 
-    async def _guarded(
-        self, request: web.Request, target: str, name: str, produce: _Produce
-    ) -> web.StreamResponse:
+    async def _guarded(self, request: web.Request, target: str, name: str, produce: _Produce) -> web.StreamResponse:
         stats = self._state.stats
         with stats.track(target):
             rules = self._state.faults.draw(target, name)

@@ -71,9 +71,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     host: str = "127.0.0.1"
     port: int = 0
     public_url: str | None = None
-    consumers: dict[str, str] = msgspec.field(
-        default_factory=lambda: {DEMO_CONSUMER_KEY: DEMO_CONSUMER_SECRET}
-    )
+    consumers: dict[str, str] = msgspec.field(default_factory=lambda: {DEMO_CONSUMER_KEY: DEMO_CONSUMER_SECRET})
     allowed_domains: tuple[str, ...] = ("localhost", "127.0.0.1")
     organisation_id: int = 1
     linked_organisations: tuple[int, ...] = ()

@@ -57,12 +57,7 @@ def routes(state: State) -> list[web.RouteDef]:
         return _json(truth(dataset))
 
     async def datasets(_: web.Request) -> web.Response:
-        return _json(
-            {
-                name: _summary(d.results, d.job.reference if d.job else None)
-                for name, d in state.datasets.items()
-            }
-        )
+        return _json({name: _summary(dataset) for name, dataset in state.datasets.items()})
 
     return [
         web.get("/healthz", health),

@@ -59,9 +59,7 @@ async def before(rules: Sequence[FaultRule], target: str) -> web.Response | None
     return None
 
 
-async def after(
-    request: web.Request, response: web.Response, rules: Sequence[FaultRule]
-) -> web.StreamResponse:
+async def after(request: web.Request, response: web.Response, rules: Sequence[FaultRule]) -> web.StreamResponse:
     """The answer, damaged as the rules want it.
 
     :raises Cut: cut the connection instead of answering.

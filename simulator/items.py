@@ -59,9 +59,7 @@ def _listed(district: District, records: Iterable[SessionRecord]) -> Iterable[tu
         yield district.activity_of_session(session), session, district.ability(record.user_id or session)
 
 
-def _selected(
-    district: District, spec: DatasetSpec, config: SimulatorConfig
-) -> Iterable[tuple[str, str, int]]:
+def _selected(district: District, spec: DatasetSpec, config: SimulatorConfig) -> Iterable[tuple[str, str, int]]:
     for name in spec.activity_ids or district.bank_activities():
         for number in range(config.analysis_users):
             user_id = f"bank_user_{number}"

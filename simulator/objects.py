@@ -6,12 +6,13 @@ arrive here are counted as a leak.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
 from aiohttp import web
 
-from .state import Dataset, State, md5_of
+from .state import Dataset, State
 from .storage import S3Error, parse_key
 
 _LEAKS: Final = ("Authorization", "Cookie")
@@ -45,14 +46,18 @@ async def _put(state: State, request: web.Request, dataset: Dataset, part: int) 
         raise S3Error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.")
     dataset_id = dataset.spec.dataset_id
     path = state.upload_target(part, dataset_id)
-    received = 0
-    with path.open("wb") as file:
-        async for piece in request.content.iter_chunked(1 << 18):
-            received += file.write(piece)
-    state.uploaded(dataset_id, part, path)
+    received, digest = 0, hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("wb") as file:
+            async for piece in request.content.iter_chunked(1 << 18):
+                received += file.write(piece)
+                digest.update(piece)
+        state.uploaded(dataset_id, part, path)
+    finally:
+        path.unlink(missing_ok=True)  # only what a broken connection left: an upload counts whole or not at all
     state.stats.puts[f"{dataset_id}/{part}"] += 1
     state.stats.put_bytes[f"{dataset_id}/{part}"] = received
-    return web.Response(headers={"ETag": f'"{md5_of(dataset.uploads[part])}"'})
+    return web.Response(headers={"ETag": f'"{digest.hexdigest()}"'})
 
 
 def _get(state: State, request: web.Request, dataset: Dataset, name: str) -> web.Response:
@@ -62,9 +67,7 @@ def _get(state: State, request: web.Request, dataset: Dataset, name: str) -> web
     file = results.files[name]
     etag = f'"{file.md5}"'
     if request.headers.get("If-Match", etag) not in (etag, "*"):
-        raise S3Error(
-            412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
-        )
+        raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
     headers = {"ETag": etag, "Content-Type": file.content_type, "Accept-Ranges": "bytes"}
     start, stop, status = 0, file.size, 200
     match = _RANGE.match(request.headers.get("Range", ""))
@@ -88,9 +91,7 @@ def _span(first: str, last: str, size: int) -> tuple[int, int]:
 
 
 def _count_leaks(state: State, request: web.Request) -> None:
-    found = [
-        name for name in request.headers if name.title() in _LEAKS or name.lower().startswith("x-learnosity")
-    ]
+    found = [name for name in request.headers if name.title() in _LEAKS or name.lower().startswith("x-learnosity")]
     for name in found:
         state.stats.leaks[name] += 1
     if "Authorization" in request.headers:

@@ -85,6 +85,8 @@ def _fault(record: UserRecord, wanted: set[str], sessions_needed: bool) -> str |
         return f"unknown group keys {unknown}"
     if missing := sorted(wanted - set(record.groups)):
         return f"missing group keys {missing}"
+    if not all(record.groups.values()):
+        return "a group name is empty"
     if not record.user_id or len(record.user_id) > 50:
         return "user_id must have 1 to 50 characters"
     if sessions_needed and not record.session_list:

@@ -152,9 +152,7 @@ class Rollup:
             for session in record.session_list:
                 if within(district.submitted(session), spec.mintime, spec.maxtime):
                     sessions[session] = district.activity_of_session(session)
-        outcomes = [
-            district.outcome(session, district.activity(name), ability) for session, name in sessions.items()
-        ]
+        outcomes = [district.outcome(session, district.activity(name), ability) for session, name in sessions.items()]
         return self.users.add(record.user_id, total(outcomes), len(set(sessions.values())))
 
     def _leaf(self, record: UserRecord) -> Group:
@@ -192,13 +190,9 @@ class Rollup:
             elif field == "group_count":
                 result[field] = len(group.children)
             elif field == "mean_seen_activities":
-                result[field] = statistics.rounded(
-                    statistics.mean([users.activities[row] for row in group.users])
-                )
+                result[field] = statistics.rounded(statistics.mean([users.activities[row] for row in group.users]))
             elif field == "mean_attempted_percent":
-                result[field] = statistics.rounded(
-                    statistics.mean([users.attempted_percent(row) for row in seen])
-                )
+                result[field] = statistics.rounded(statistics.mean([users.attempted_percent(row) for row in seen]))
             else:
                 kind, _, of = field.rpartition("_")
                 result[field] = statistics.rounded(self._of(kind, field, columns[of]))
@@ -220,9 +214,7 @@ class Rollup:
         return statistics.mean(ordered)
 
 
-def _ordered(
-    rows: list[dict[str, Any]], name: str, field: str | None, descending: bool
-) -> list[dict[str, Any]]:
+def _ordered(rows: list[dict[str, Any]], name: str, field: str | None, descending: bool) -> list[dict[str, Any]]:
     """Rows by the sort field, nulls last; rows that are equal there, or all without a field, by name."""
     rows.sort(key=lambda row: str(row[name]))
     if field is not None:

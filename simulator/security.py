@@ -46,9 +46,7 @@ def sign(secret: str, security: dict[str, str] | Security, request: str | None, 
     return "$02$" + hmac.digest(secret.encode(), _joined(security, [request, action]), "sha256").hex()
 
 
-def sign_legacy(
-    secret: str, security: dict[str, str] | Security, request: str | None, action: str | None
-) -> str:
+def sign_legacy(secret: str, security: dict[str, str] | Security, request: str | None, action: str | None) -> str:
     """The legacy ("01") signature: plain SHA-256 with the secret among the hashed parts."""
     return hashlib.sha256(_joined(security, [secret, request, action])).hexdigest()
 

@@ -6,7 +6,6 @@ Lives in one event loop; only the computation of results happens in another thre
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 import uuid
@@ -156,9 +155,3 @@ def truth(dataset: Dataset) -> dict[str, Any]:
     if dataset.results is None:
         return {}
     return {file.name: {"bytes": file.size, "sha256": file.sha256} for file in dataset.results.files.values()}
-
-
-def md5_of(path: Path) -> str:
-    """The ETag that S3 gives a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

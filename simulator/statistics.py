@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 
-def percentile(
-    ordered: Sequence[float], percent: float, method: Literal["type7", "type6"] = "type7"
-) -> float | None:
+def percentile(ordered: Sequence[float], percent: float, method: Literal["type7", "type6"] = "type7") -> float | None:
     """A percentile of values in ascending order; None when there are none.
 
     :param percent: 0 to 100.

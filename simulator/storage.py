@@ -98,8 +98,7 @@ def result_path(organisation_id: int, dataset_type: str, dataset_id: str, name: 
     """Path of a result file, percent-encoded so that any name is one key."""
     # Dots of a `..` are encoded too, or a client's URL parser would resolve the key away.
     encoded = "/".join(
-        part.replace(".", "%2E") if part.strip(".") == "" else quote(part, safe="")
-        for part in name.split("/")
+        part.replace(".", "%2E") if part.strip(".") == "" else quote(part, safe="") for part in name.split("/")
     )
     return f"{PREFIX}reports/{organisation_id:04d}/{dataset_type}/{dataset_id}/outfiles/{encoded}"
 

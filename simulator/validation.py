@@ -21,11 +21,7 @@ DATASET_TYPES: Final = (*SUMMARY_TYPES, *ANALYSIS_TYPES)
 
 GROUP_FIELDS: Final = frozenset(
     ["group_count", "population", "mean_seen_activities", "mean_attempted_percent"]
-    + [
-        f"{stat}_{of}"
-        for stat in ("lowest", "highest", "mean", "median", "stddev")
-        for of in ("score", "percent")
-    ]
+    + [f"{stat}_{of}" for stat in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")]
 )
 USER_FIELDS: Final = frozenset(
     [
