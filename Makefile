@@ -1,0 +1,74 @@
+# Everything a developer calls. `make demo` and `make test` are enough to begin with; they install what they need.
+
+.DEFAULT_GOAL := help
+.SILENT:
+.PHONY: help venv demo up down status test test-unit test-integration lint lock clean
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+UV     := $(VENV)/bin/uv
+UV_PIN := uv==0.13.9
+
+# Installed again only when one of these changes.
+PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
+CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks)
+
+help: ## this list
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## a virtual environment with everything pinned, in .venv
+
+$(UV):
+	python=; for each in python3 python3.13 python3.12 python3.11 python; do \
+	  if $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; \
+	  then python=$$each; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11, 3.12, 3.13 or 3.14 is needed and not on the PATH. Install one and try again." >&2; exit 1; fi; \
+	echo "Making $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) || { \
+	  echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV_PIN)
+
+$(STAMP): $(PINS) | $(UV)
+	echo "Installing the pinned packages (a minute the first time)"
+	$(UV) pip install --quiet --compile-bytecode --python $(PYTHON) \
+	  --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
+	rm -f $(VENV)/.installed-*
+	touch $@
+
+demo: venv ## land and verify a dataset of 20,000 users on this machine: S3, simulator, Airflow
+	$(PYTHON) -m devstack demo $(ARGS)
+
+up: venv ## start the same services and leave them running, with Airflow's UI
+	$(PYTHON) -m devstack up
+
+down: venv ## stop what `make up` started; its data stays
+	$(PYTHON) -m devstack down
+
+status: venv ## what of it runs, and where
+	$(PYTHON) -m devstack status
+
+test: lint ## style, types and all tests
+	$(PYTHON) -m pytest $(ARGS)
+
+test-unit: venv ## the tests that start no services
+	$(PYTHON) -m pytest -m "not integration" $(ARGS)
+
+test-integration: venv ## the tests against a real Airflow, S3 server and simulator
+	$(PYTHON) -m pytest -m integration $(ARGS)
+
+lint: venv ## style, formatting and types
+	$(PYTHON) -m ruff check --quiet .
+	$(PYTHON) -m ruff format --quiet --check .
+	$(PYTHON) -m mypy --no-error-summary $(CODE)
+
+lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
+	  --upgrade --output-file constraints.txt requirements.txt requirements-dev.txt
+
+clean: ## stop what runs and remove what was generated, but not .venv
+	[ ! -x $(PYTHON) ] || $(PYTHON) -m devstack down
+	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,201 @@
+"""A whole Airflow of one stack: API server, scheduler, DAG processor and triggerer, each a process of its own.
+
+Everything that it keeps is in one AIRFLOW_HOME; everything that it is told comes from its environment. It runs on
+SQLite and one machine, which is right for trying things out and for tests, and wrong for anything else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from devstack.environment import REPOSITORY, inherited_environment, tool
+from devstack.ports import LOOPBACK, free_ports
+from devstack.processes import ManagedProcess, stop_all
+from devstack.rest import AirflowApi
+from devstack.secrets import ADMIN, OPERATOR, VIEWER, Secrets, write_private
+
+MIGRATE_SECONDS = 180.0
+READY_SECONDS = 180.0
+STOP_SECONDS = 8.0
+
+API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
+# Log servers are for workers on other machines; here the API server reads the files itself.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    API_SERVER: ("api-server",),
+    SCHEDULER: ("scheduler", "--skip-serve-logs"),
+    DAG_PROCESSOR: ("dag-processor",),
+    TRIGGERER: ("triggerer", "--skip-serve-logs"),
+}
+HEALTH_NAMES = {SCHEDULER: "scheduler", DAG_PROCESSOR: "dag_processor", TRIGGERER: "triggerer"}
+
+
+@dataclass(slots=True)
+class Airflow:
+    """An Airflow, running or about to.
+
+    :param home: its AIRFLOW_HOME
+    :param url: address of its UI and API
+    :param env: the environment of all its processes
+    :param api: REST client that is logged in as administrator
+    :param processes: the running ones by name
+    """
+
+    home: Path
+    url: str
+    env: dict[str, str]
+    logs: Path
+    api: AirflowApi
+    passwords: dict[str, str] = field(repr=False)
+    processes: dict[str, ManagedProcess] = field(default_factory=dict)
+    _started: dict[str, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def prepare(
+        cls, home: Path, *, secrets: Secrets, dags: Path, plugins: Path, env: Mapping[str, str], logs: Path
+    ) -> Airflow:
+        """Choose a port and settings, and write the password file; starts nothing.
+
+        :param dags: folder of the DAG files
+        :param plugins: plugins folder; it is also on the path of every process
+        :param env: more settings, connections and variables; they win over the defaults
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        (port,) = free_ports(1)
+        url = f"http://{LOOPBACK}:{port}"
+        passwords = home / "passwords.json"
+        write_private(passwords, msgspec.json.encode(secrets.passwords))
+        # AIRFLOW_HOME receives a generated configuration file once; settings below always win over it.
+        environment = {
+            **inherited_environment(),
+            **_settings(home, url, port, secrets, dags, plugins, passwords),
+            **env,
+        }
+        api = AirflowApi(url, ADMIN, secrets.passwords[ADMIN])
+        return cls(home, url, environment, logs, api, secrets.passwords)
+
+    def migrate(self) -> ManagedProcess:
+        """Start making the database's tables; wait for it with :meth:`ManagedProcess.wait_until_done`."""
+        return self._launch("db-migrate", ("db", "migrate"))
+
+    def start(self) -> None:
+        """Start all four processes; the database must be migrated."""
+        # Readers then never wait for a writer, which four processes on one SQLite file need.
+        with sqlite3.connect(self.home / "airflow.db") as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        for name in COMMANDS:
+            self.start_process(name)
+
+    def start_process(self, name: str) -> ManagedProcess:
+        """Start one of the four, again after it was stopped or killed.
+
+        :param name: ``api-server``, ``scheduler``, ``dag-processor`` or ``triggerer``
+        """
+        self._started[name] = datetime.now(UTC)
+        self.processes[name] = self._launch(name, COMMANDS[name])
+        return self.processes[name]
+
+    def wait_until_ready(self, on_ready: Callable[[str], None] = lambda name: None) -> None:
+        """Wait until all that was started answers or beats.
+
+        :param on_ready: called with the name of each process as it becomes ready
+        :raises ProcessFailed: when one of them ends
+        :raises NotReady: after three minutes
+        """
+        for name, process in self.processes.items():
+            process.wait_until_ready(lambda name=name: self.is_ready(name), timeout=READY_SECONDS)  # type: ignore[misc]
+            on_ready(name)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether one of the four processes works, by what the API server says about it since it was started."""
+        for process in self.processes.values():
+            process.check()
+        health = self.api.health()
+        if health is None:
+            return False
+        if name == API_SERVER:
+            return True
+        beat = health[HEALTH_NAMES[name]]
+        return beat is not None and beat > self._started[name]
+
+    def command(self, *arguments: str) -> ManagedProcess:
+        """Start an ``airflow`` command of this installation, with its output in a log of its own."""
+        return self._launch("-".join(("airflow", *arguments[:2])), arguments)
+
+    def stop(self) -> None:
+        """Stop all four with all tasks that still run; what they know stays in AIRFLOW_HOME."""
+        stop_all(process.leader for process in self.processes.values())
+        for process in self.processes.values():
+            process.stop()  # nothing runs any more: this only collects the exit code
+
+    def _launch(self, name: str, arguments: tuple[str, ...]) -> ManagedProcess:
+        return ManagedProcess.start(
+            name,
+            [tool("airflow"), *arguments],
+            log=self.logs / f"{name}.log",
+            env=self.env,
+            cwd=self.home,
+            grace=STOP_SECONDS,
+        )
+
+
+def _settings(
+    home: Path, url: str, port: int, secrets: Secrets, dags: Path, plugins: Path, passwords: Path
+) -> dict[str, str]:
+    roles = {ADMIN: "admin", OPERATOR: "op", VIEWER: "viewer"}
+    sections: dict[str, dict[str, object]] = {
+        "core": {
+            "executor": "LocalExecutor",
+            "parallelism": 8,
+            "dags_folder": dags,
+            "plugins_folder": plugins,
+            "load_examples": False,
+            "fernet_key": secrets.fernet_key,
+            "execution_api_server_url": f"{url}/execution/",
+            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in roles.items()),
+            "simple_auth_manager_passwords_file": passwords,
+            "test_connection": "Enabled",
+        },
+        "database": {
+            "sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=30",
+        },
+        "api": {
+            "host": LOOPBACK,
+            "port": port,
+            "base_url": url,
+            "workers": 1,
+            "secret_key": secrets.api_secret,
+        },
+        "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "dag_processor": {
+            "refresh_interval": 2,
+            "bundle_refresh_check_interval": 1,
+            "parsing_processes": 1,
+        },
+        "scheduler": {
+            "scheduler_heartbeat_sec": 1,
+            "scheduler_idle_sleep_time": 0.5,
+        },
+        "triggerer": {"job_heartbeat_sec": 1},
+        "logging": {
+            "base_log_folder": home / "logs",
+            "colored_console_log": False,
+        },
+    }
+    settings = {
+        f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
+        for section, values in sections.items()
+        for key, value in values.items()
+    }
+    return settings | {
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": f"{plugins}:{REPOSITORY}",
+        "NO_COLOR": "1",
+    }

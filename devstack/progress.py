@@ -1,0 +1,56 @@
+"""What people see while a run goes on: a line when a task changes, and on a terminal one line that is refreshed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from devstack.rest import TaskInstance
+
+WAITING = (None, "scheduled", "none")
+
+
+class Progress:
+    """Prints the progress of one run.
+
+    :param output: where to; default: standard output
+    """
+
+    def __init__(self, output: TextIO | None = None) -> None:
+        self._output = output or sys.stdout
+        self._live = self._output.isatty()
+        self._states: dict[str, str | None] = {}
+        self._started = time.monotonic()
+
+    def __call__(self, tasks: Sequence[TaskInstance]) -> None:
+        """Show what changed since the last call."""
+        self._wipe()
+        for task in sorted(tasks, key=lambda task: (task.start_date is None, task.start_date, task.map_index)):
+            # An unmapped placeholder gives way to the mapped instances; it has nothing to tell.
+            if task.state in WAITING or self._states.get(task.label) == task.state:
+                continue
+            self._states[task.label] = task.state
+            took = f"  ({task.duration:.1f} s)" if task.state in ("success", "failed") and task.duration else ""
+            self._line(f"  {self._elapsed():6.1f} s  {task.label:<24} {task.state}{took}")
+        if self._live:
+            busy = [f"{label} {state}" for label, state in self._states.items() if state not in ("success", "failed")]
+            self._output.write(f"  {self._elapsed():6.1f} s  {', '.join(busy)[:80]}")
+            self._output.flush()
+
+    def close(self) -> None:
+        """Leave a clean line."""
+        self._wipe()
+        self._output.flush()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _line(self, text: str) -> None:
+        self._output.write(f"{text}\n")
+        self._output.flush()
+
+    def _wipe(self) -> None:
+        if self._live:
+            self._output.write("\r\x1b[2K")

@@ -1,0 +1,166 @@
+"""A real S3 server for one stack: SeaweedFS, one process, its data in one folder.
+
+Two identities exist: an administrator, and a landing identity that can reach exactly one bucket. That is what the
+Airflow connection gets, so that nothing here works only because it may do everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import obstore
+from obstore.store import S3Store
+
+from devstack import http
+from devstack.environment import inherited_environment, tool
+from devstack.errors import DevstackError
+from devstack.ports import LOOPBACK, free_ports
+from devstack.processes import ManagedProcess
+from devstack.secrets import KeyPair, write_private
+
+REGION = "us-east-1"
+READY_SECONDS = 60.0
+# A graceful stop takes the server 15 s of waiting for its own connections; what it acknowledged is with the
+# operating system already, so ending the process loses nothing.
+STOP_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class SeaweedFS:
+    """A running S3 server.
+
+    :param endpoint: its base URL
+    :param bucket: the bucket that the landing identity can reach
+    :param sockets: files that it makes outside of its folder, and does not always remove
+    """
+
+    endpoint: str
+    bucket: str
+    admin: KeyPair
+    landing: KeyPair
+    process: ManagedProcess
+    sockets: tuple[Path, ...]
+
+    @classmethod
+    def start(cls, root: Path, *, bucket: str, admin: KeyPair, landing: KeyPair, log: Path) -> SeaweedFS:
+        """Start the server with its data under ``root``; call :meth:`wait_until_ready` before using it.
+
+        :raises ProcessFailed: when the ``weed`` binary is missing
+        """
+        data = root / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        identities = root / "identities.json"
+        write_private(identities, msgspec.json.encode(_identities(bucket, admin, landing)))
+        names = ("master", "volume", "filer", "s3")
+        ports = free_ports(2 * len(names))
+        port = dict(zip(names, ports[: len(names)], strict=True))
+        grpc = dict(zip(names, ports[len(names) :], strict=True))
+        options = {
+            "ip": LOOPBACK,
+            "ip.bind": LOOPBACK,
+            "dir": data,
+            "filer": "true",
+            "s3": "true",
+            **{f"{name}.port": port[name] for name in names},
+            **{f"{name}.port.grpc": grpc[name] for name in names},
+            "s3.config": identities,
+            "s3.iam": "false",  # no second way to make identities, and no ports for catalogues nobody uses
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "s3.autoCreateBucket": "false",  # a misspelt bucket is an error here, as it is in the cloud
+            "master.telemetry": "false",
+            "master.volumeSizeLimitMB": 256,
+            "volume.max": 64,
+            "volume.minFreeSpace": "1",  # percent
+            "volume.preStopSeconds": 0,
+        }
+        process = ManagedProcess.start(
+            "SeaweedFS",
+            [
+                tool("weed"),
+                "-logtostderr=true",
+                "server",
+                *(f"-{key}={value}" for key, value in options.items()),
+            ],
+            log=log,
+            env=inherited_environment(),
+            cwd=root,
+            grace=STOP_SECONDS,
+        )
+        # The server puts its own sockets into the temporary folder, named after their ports, and leaves some behind.
+        temporary = {Path("/tmp"), Path(tempfile.gettempdir())}
+        sockets = tuple(
+            folder / name
+            for folder in temporary
+            for name in (
+                *(f"seaweedfs-{name}-grpc-{grpc[name]}.sock" for name in names),
+                *(f"seaweedfs-{name}-{port[name]}.sock" for name in names),
+            )
+        )
+        return cls(f"http://{LOOPBACK}:{port['s3']}", bucket, admin, landing, process, sockets)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the server and make the bucket.
+
+        :raises ProcessFailed: when the server ends
+        :raises NotReady: after a minute
+        """
+        self.process.wait_until_ready(lambda: http.answers_ok(f"{self.endpoint}/healthz"), timeout=READY_SECONDS)
+        self.process.wait_until_ready(lambda: self._made_bucket(self.bucket), timeout=READY_SECONDS)
+
+    def make_bucket(self, name: str) -> None:
+        """Make another bucket; one that exists is fine.
+
+        :raises DevstackError: when the server refuses
+        """
+        if not self._made_bucket(name):
+            raise DevstackError(f"SeaweedFS does not make the bucket {name}; {self.process.log} says why")
+
+    def store(self, bucket: str | None = None, *, prefix: str | None = None, keys: KeyPair | None = None) -> S3Store:
+        """An object store to read and write with.
+
+        :param bucket: default: the landing bucket
+        :param prefix: everything happens below this
+        :param keys: default: the landing identity
+        """
+        keys = keys or self.landing
+        return S3Store(
+            bucket or self.bucket,
+            prefix=prefix,
+            endpoint=self.endpoint,
+            region=REGION,
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            client_options={"allow_http": True},
+        )
+
+    def stop(self) -> None:
+        """Stop the server; its data stays."""
+        self.process.stop()
+        for socket in self.sockets:
+            socket.unlink(missing_ok=True)
+
+    def _made_bucket(self, name: str) -> bool:
+        url = obstore.sign(self.store(name, keys=self.admin), "PUT", "", datetime.timedelta(minutes=1))
+        with contextlib.suppress(OSError):  # not yet up, or going down: the caller watches the process
+            return http.call("PUT", url).status in (200, 409)  # 409: it is ours already
+        return False
+
+
+def _identities(bucket: str, admin: KeyPair, landing: KeyPair) -> dict[str, object]:
+    def identity(name: str, keys: KeyPair, actions: list[str]) -> dict[str, object]:
+        credentials = [{"accessKey": keys.access_key, "secretKey": keys.secret_key}]
+        return {"name": name, "credentials": credentials, "actions": actions}
+
+    one_bucket = [f"{action}:{bucket}" for action in ("Read", "Write", "List", "Tagging")]
+    return {
+        "identities": [
+            identity("admin", admin, ["Admin", "Read", "Write", "List", "Tagging"]),
+            identity("landing", landing, one_bucket),
+        ]
+    }
