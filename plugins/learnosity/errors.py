@@ -149,7 +149,16 @@ class UnsafeNameError(PermanentError):
 
 
 class TransferError(TransientError):
-    """A file did not arrive whole: reset, time-out, wrong length or wrong hash."""
+    """A file did not arrive whole: reset, time-out, wrong length or wrong hash.
+
+    :param retry_after: seconds to wait, where the server said so.
+    :param overload: the server asked for less (429, 503).
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, overload: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.overload = overload
 
 
 class IncompleteDatasetError(TransientError):

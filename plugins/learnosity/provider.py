@@ -1,0 +1,52 @@
+"""Airflow's provider entry point: gives the connection form its own type, labels and Test button."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learnosity import __version__
+from learnosity.config import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPORTS_URL, DEFAULT_VERSION, REGIONS
+
+
+def get_provider_info() -> dict[str, Any]:
+    """What Airflow wants to know of this package (entry point group `apache_airflow_provider`)."""
+    return {
+        "package-name": "airflow-provider-learnosity",
+        "name": "Learnosity",
+        "description": "Learnosity datasets: generate, wait without a worker, land whole and verified.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "learnosity",
+                "hook-class-name": "learnosity.hooks.LearnosityHook",
+                "hook-name": "Learnosity",
+                "ui-field-behaviour": {
+                    "hidden-fields": [],
+                    "relabeling": {"login": "Consumer key", "password": "Consumer secret", "host": "Data API host"},
+                    "placeholders": {"host": DEFAULT_BASE_URL, "login": "16 characters", "schema": "https"},
+                },
+                "conn-fields": {
+                    "version": _field("API version", f"Pinned LTS version; empty = {DEFAULT_VERSION}."),
+                    "domain": _field(
+                        "Domain", f"A domain of the consumer's allow-list, without port; empty = {DEFAULT_DOMAIN}."
+                    ),
+                    "organisation_id": _field(
+                        "Item bank (organisation id)",
+                        "Whole number; empty = the consumer's primary item bank.",
+                        "integer",
+                    ),
+                    "region": _field("Region", f"Used when the host is empty: {', '.join(REGIONS)} (Europe is `ie`)."),
+                    "reports_url": _field(
+                        "Reports API", f"Where the browser loads reports from; empty = {DEFAULT_REPORTS_URL}."
+                    ),
+                    "allow_http": _field(
+                        "Allow plain http", "Only for a test server that is not on this machine.", "boolean"
+                    ),
+                },
+            }
+        ],
+    }
+
+
+def _field(label: str, description: str, kind: str = "string") -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"]}}

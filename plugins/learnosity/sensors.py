@@ -1,0 +1,134 @@
+"""The sensor that waits for a job: looks once, then hands the wait to the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, conf
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientError
+from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
+from learnosity.jobs import MAX_POLL_SECONDS, Job
+from learnosity.triggers import LearnosityJobTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class LearnosityJobSensor(BaseSensorOperator):
+    """Waits until a job is completed.
+
+    A job that is finished already costs no deferral. `halted` fails at once, with the job's own error and
+    without retries. Transient errors of the API never end the wait; the deadline does.
+
+    :param job_reference: the job, as `create_dataset` returned it. Templated.
+    :param learnosity_conn_id: connection. Templated.
+    :param poll_interval: longest time between two looks, in seconds, 5 to 60; default 15. Templated.
+    :param job_timeout: minutes after which the wait fails; default 360. Templated.
+    :param deferrable: wait in the triggerer (default), or by rescheduling the task.
+    """
+
+    template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
+    ui_color = "#e8f4ec"
+
+    def __init__(
+        self,
+        *,
+        job_reference: str,
+        learnosity_conn_id: str = DEFAULT_CONN_ID,
+        poll_interval: float | str = 15,
+        job_timeout: float | str = 360,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("mode", "reschedule")
+        super().__init__(**kwargs)
+        self.job_reference = job_reference
+        self.learnosity_conn_id = learnosity_conn_id
+        self.poll_interval = poll_interval
+        self.job_timeout = job_timeout
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Look once; then defer, or go on as a rescheduled sensor.
+
+        :raises JobHaltedError: the job ended without a dataset.
+        :raises AirflowSensorTimeout: the deadline passed; the job may still run.
+        """
+        timeout = _positive("job_timeout", self.job_timeout) * 60
+        interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
+        if not self.deferrable:
+            self.timeout, self.poke_interval = timeout, interval
+            super().execute(context)
+            return self.job_reference
+        if self.poke(context):
+            return self.job_reference
+        now = time.time()
+        trigger = LearnosityJobTrigger(
+            job_reference=self.job_reference,
+            learnosity_conn_id=self.learnosity_conn_id,
+            poll_interval=interval,
+            deadline=now + timeout,
+            started=now,
+        )
+        # The trigger keeps the deadline; the framework's own time-out skips clean-up and only backs it up.
+        backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
+        raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
+
+    def poke(self, context: Context) -> bool:
+        """Whether the job is completed. A transient error counts as not yet."""
+        try:
+            job = asyncio.run(self._look())
+        except TransientError as error:
+            self.log.warning("Job %s: %s The wait goes on.", self.job_reference, error)
+            return False
+        if job is not None and job.is_halted:
+            raise _halted(job.reference, job.error)
+        self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
+        return job is not None and job.is_completed
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
+        """Turn the trigger's event into the task's end; an event that is not understood is a failure."""
+        status = (event or {}).get("status")
+        reference = str((event or {}).get("job_reference") or self.job_reference)
+        if status == "completed":
+            self.log.info("Job %s is completed.", reference)
+            return reference
+        if status == "halted":
+            raise _halted(reference, (event or {}).get("error"))
+        if status == "timeout":
+            raise AirflowSensorTimeout(
+                f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
+                "clear this task to go on waiting for it, or raise job_timeout."
+            )
+        if status == "error":
+            raise PermanentApiError(str((event or {}).get("message")))
+        raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")
+
+    async def _look(self) -> Job | None:
+        async with LearnosityHook(self.learnosity_conn_id).client() as client:
+            jobs = await client.jobs([self.job_reference])
+        return next((job for job in jobs if job.reference == self.job_reference), None)
+
+
+def _halted(reference: str, error: str | None) -> JobHaltedError:
+    said = (error or "no reason given")[:1000]
+    return JobHaltedError(
+        f"Learnosity halted job {reference}: {said}. Correct the input or the run config, then clear create_dataset "
+        "with its downstream tasks: a fresh dataset is made."
+    )
+
+
+def _positive(name: str, value: float | str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise RequestError(f"{name} is {value!r}; it must be a number above 0.")
+    return number

@@ -1,0 +1,215 @@
+"""Object-storage URIs to stores, with the credentials of the Airflow connection that the URI names.
+
+URIs are those of Airflow's ObjectStoragePath: `scheme://conn_id@bucket/key`; without `conn_id@` the
+environment's own credentials serve. Blocking: connections are looked up, so call it outside an event loop
+(airflow-notes: credentials are lost in silence there). Stores own threads: build them in the task, never at
+import or parse time.
+"""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+
+from learnosity.errors import ConnectionConfigError, StorageError
+from learnosity.stores import ObstoreStore, Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+S3_SCHEMES = ("s3", "s3a", "s3n")
+GCS_SCHEMES = ("gs", "gcs")
+AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
+
+RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUri:
+    """A parsed object-storage URI.
+
+    :param bucket: bucket or container, empty for `file`.
+    :param key: prefix without slashes at the ends; for `file` the absolute path.
+    """
+
+    scheme: str
+    conn_id: str | None
+    bucket: str
+    key: str
+
+    @property
+    def text(self) -> str:
+        """The URI without the connection."""
+        if self.scheme == "file":
+            return Path(self.key).as_uri() if self.key.startswith("/") else f"file://{self.key}"
+        return f"{self.scheme}://{self.bucket}{'/' + self.key if self.key else ''}"
+
+
+def parse_uri(uri: str) -> StorageUri:
+    """Take a URI apart.
+
+    :raises StorageError: saying how it should look.
+    """
+    parts = urlsplit(uri.strip())
+    if not parts.scheme or "://" not in uri:
+        raise StorageError(
+            f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "
+            "file:///absolute/folder."
+        )
+    scheme = parts.scheme.lower()
+    # The glob characters ? and # are part of a key here, not of a URL.
+    rest = uri.strip().split("://", 1)[1]
+    netloc, _, key = rest.partition("/")
+    conn_id, has_conn, bucket = netloc.rpartition("@")
+    if ":" in conn_id:
+        raise StorageError("An object-storage URI names a connection before the @, never a user and password.")
+    if scheme == "file":
+        if bucket or not key.strip("/"):
+            raise StorageError("A file URI has to be absolute: file:///absolute/folder.")
+        return StorageUri(scheme, conn_id or None, "", "/" + key.strip("/"))
+    if not bucket:
+        raise StorageError(f"{scheme}:// needs a bucket: {scheme}://connection@bucket/prefix.")
+    return StorageUri(scheme, conn_id if has_conn and conn_id else None, bucket, key.strip("/"))
+
+
+def open_store(uri: str) -> Store:
+    """The store at the prefix `uri`. Nothing is read or written yet.
+
+    :raises StorageError: when the URI is not one, or its scheme has no driver here.
+    :raises ConnectionConfigError: when its connection is missing or lacks something.
+    """
+    where = parse_uri(uri)
+    if where.scheme == "file":
+        return ObstoreStore(LocalStore(where.key, automatic_cleanup=True, mkdir=True), where.text, is_local=True)
+    connection = _connection(where.conn_id) if where.conn_id else None
+    if where.scheme in S3_SCHEMES:
+        return ObstoreStore(_s3(where, connection), where.text)
+    if where.scheme in GCS_SCHEMES:
+        return ObstoreStore(_gcs(where, connection), where.text)
+    if where.scheme in AZURE_SCHEMES:
+        return ObstoreStore(_azure(where, connection), where.text)
+    from learnosity.fsspec_store import open_fsspec_store
+
+    return open_fsspec_store(uri, where.text)
+
+
+def split_glob(uri: str) -> tuple[str, str]:
+    """A URI with a glob in its key as the prefix before the first wildcard, and the pattern below it."""
+    where = parse_uri(uri)
+    segments = where.key.split("/")
+    plain = next((i for i, segment in enumerate(segments) if glob.has_magic(segment)), len(segments))
+    prefix, pattern = "/".join(segments[:plain]), "/".join(segments[plain:])
+    conn = f"{where.conn_id}@" if where.conn_id else ""
+    if where.scheme == "file":
+        return f"file://{prefix or '/'}", pattern
+    return f"{where.scheme}://{conn}{where.bucket}/{prefix}", pattern
+
+
+def _connection(conn_id: str) -> Connection:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise ConnectionConfigError(
+            f"The storage connection {conn_id!r} does not exist. Add it in Airflow under Admin → Connections, or "
+            "name another one before the @ of the URI."
+        ) from None
+
+
+def _client(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) -> ClientConfig:
+    client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
+    if endpoint and endpoint.startswith("http://"):
+        client["allow_http"] = True
+    if verify is False:
+        client["allow_invalid_certificates"] = True
+    if proxy := extra.get("proxy"):
+        client["proxy_url"] = str(proxy)
+    return client
+
+
+def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
+    # Imported late: boto3 costs a second, and a deployment without S3 need not pay it.
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection.conn_id if connection else None, client_type="s3")
+    try:
+        session = hook.get_session()
+        endpoint = hook.conn_config.get_service_endpoint_url(service_name="s3")
+        provider = Boto3CredentialProvider(session)
+    except (AirflowException, ValueError) as error:
+        named = f"connection {where.conn_id!r}" if where.conn_id else "the environment"
+        raise ConnectionConfigError(f"No AWS credentials from {named}: {type(error).__name__}.") from None
+    extra = hook.conn_config.extra_config
+    addressing = (extra.get("config_kwargs") or {}).get("s3", {}).get("addressing_style")
+    return S3Store(
+        where.bucket,
+        prefix=where.key or None,
+        credential_provider=provider,
+        region=session.region_name or "us-east-1",
+        endpoint=endpoint,
+        virtual_hosted_style_request=endpoint is None and addressing != "path",
+        client_options=_client(extra, endpoint, verify=hook.conn_config.verify),
+        retry_config=RETRY,
+    )
+
+
+def _gcs(where: StorageUri, connection: Connection | None) -> ObjectStore:
+    extra = _extra(connection)
+    options: dict[str, Any] = {}
+    if keyfile := extra.get("keyfile_dict"):
+        import json
+
+        options["service_account_key"] = keyfile if isinstance(keyfile, str) else json.dumps(keyfile)
+    elif key_path := extra.get("key_path"):
+        options["service_account_path"] = str(key_path)
+    return GCSStore(
+        where.bucket,
+        prefix=where.key or None,
+        client_options=_client(extra, extra.get("endpoint_url")),
+        retry_config=RETRY,
+        **options,
+    )
+
+
+def _azure(where: StorageUri, connection: Connection | None) -> ObjectStore:
+    extra = _extra(connection)
+    account = connection.login if connection else None
+    endpoint = extra.get("endpoint_url") or extra.get("account_url")
+    # abfs://container@account.dfs.core.windows.net/… names the account in the host; here it is in the connection.
+    options: dict[str, Any] = {"account_name": account} if account else {}
+    if sas := extra.get("sas_token"):
+        options["sas_token"] = str(sas).lstrip("?")
+    elif extra.get("tenant_id") and connection and connection.password:
+        options |= {
+            "client_id": account,
+            "client_secret": connection.password,
+            "tenant_id": extra["tenant_id"],
+            "account_name": extra.get("account_name") or account,
+        }
+    elif connection and connection.password:
+        options["account_key"] = connection.password
+    if endpoint:
+        options["endpoint"] = str(endpoint)
+    return AzureStore(
+        where.bucket,
+        prefix=where.key or None,
+        client_options=_client(extra, endpoint),
+        retry_config=RETRY,
+        **options,
+    )
+
+
+def _extra(connection: Connection | None) -> dict[str, Any]:
+    """Extra of a connection, under the names without the form's `extra__type__` prefix."""
+    if connection is None:
+        return {}
+    extra: dict[str, Any] = connection.extra_dejson
+    return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}

@@ -1,0 +1,195 @@
+"""Object stores behind one small interface: what landing writes to and input is read from.
+
+`ObstoreStore` serves S3, GCS, Azure and local files through the same code. Every write is atomic: a reader sees
+the whole object or none. Errors come out as `StorageError` (change something) or `TransientStorageError` (wait),
+never with an address's query or a credential in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import obstore
+from obstore import exceptions as obstore_errors
+from obstore.store import ObjectStore
+
+from learnosity.errors import StorageError, TransientStorageError
+
+# One multipart part. S3 takes 10,000 parts, so that this bounds a file at 80 GB.
+PART_BYTES = 8 * 1024 * 1024
+# Parts of one file under way at once: with PART_BYTES this bounds what one large file holds in memory.
+PARTS_IN_FLIGHT = 4
+DELETE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One stored object: its path relative to the store's prefix, size in bytes, and entity tag."""
+
+    path: str
+    size: int
+    etag: str | None
+
+
+class Store(Protocol):
+    """An object-storage prefix. Paths are relative to it, with `/` between parts."""
+
+    @property
+    def uri(self) -> str:
+        """The prefix as a URI without credentials, for people to read."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether names have to suit a file system."""
+
+    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        """Write one whole object; returns its entity tag where the store has them."""
+
+    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+        """Write one object from a stream in bounded memory; an error in `chunks` leaves no object."""
+
+    async def get(self, path: str) -> bytes | None:
+        """One whole object, None when it is not there."""
+
+    async def head(self, path: str) -> ObjectInfo | None:
+        """Size and entity tag, None when it is not there."""
+
+    def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Objects below the folder `prefix` ("" = all), in batches, in no order."""
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        """Remove objects; one that is not there is no error."""
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """One object as a stream of chunks, for code outside an event loop."""
+
+
+class ObstoreStore:
+    """A prefix in a store that obstore knows.
+
+    :param store: the store, with the prefix applied.
+    :param uri: the prefix for people to read.
+    :param is_local: whether it is a file system.
+    """
+
+    def __init__(self, store: ObjectStore, uri: str, *, is_local: bool = False) -> None:
+        self._store = store
+        self._uri = uri.rstrip("/")
+        self._is_local = is_local
+
+    @property
+    def uri(self) -> str:
+        """See `Store`."""
+        return self._uri
+
+    @property
+    def is_local(self) -> bool:
+        """See `Store`."""
+        return self._is_local
+
+    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        """See `Store`."""
+        with self._errors("write", path):
+            result = await obstore.put_async(
+                self._store, path, content, attributes=self._attributes(content_type), use_multipart=False
+            )
+        return result["e_tag"]
+
+    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+        """See `Store`."""
+        with self._errors("write", path):
+            result = await obstore.put_async(
+                self._store,
+                path,
+                chunks,
+                attributes=self._attributes(content_type),
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_IN_FLIGHT,
+            )
+        return result["e_tag"]
+
+    async def get(self, path: str) -> bytes | None:
+        """See `Store`."""
+        try:
+            with self._errors("read", path):
+                result = await obstore.get_async(self._store, path)
+                return bytes(await result.bytes_async())
+        except FileNotFoundError:
+            return None
+
+    async def head(self, path: str) -> ObjectInfo | None:
+        """See `Store`."""
+        try:
+            with self._errors("look at", path):
+                meta = await obstore.head_async(self._store, path)
+        except FileNotFoundError:
+            return None
+        return ObjectInfo(meta["path"], meta["size"], meta["e_tag"])
+
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """See `Store`."""
+        stream = obstore.list(self._store, prefix=prefix or None, chunk_size=1000)
+        while True:
+            try:
+                with self._errors("list", prefix):
+                    batch = await stream.__anext__()
+            except (StopAsyncIteration, FileNotFoundError):
+                return
+            yield [ObjectInfo(meta["path"], meta["size"], meta["e_tag"]) for meta in batch]
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        """See `Store`."""
+        for start in range(0, len(paths), DELETE_BATCH):
+            batch = list(paths[start : start + DELETE_BATCH])
+            try:
+                with self._errors("delete", batch[0]):
+                    await obstore.delete_async(self._store, batch)
+            except FileNotFoundError:
+                continue  # another run has removed it already
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """See `Store`."""
+        try:
+            with self._errors("read", path):
+                for chunk in obstore.get(self._store, path).stream(min_chunk_size=1024 * 1024):
+                    yield bytes(chunk)
+        except FileNotFoundError:
+            raise StorageError(f"{self._uri}/{path} does not exist.") from None
+
+    def _attributes(self, content_type: str | None) -> obstore.Attributes | None:
+        # A file system has nowhere to keep a content type.
+        return {"Content-Type": content_type} if content_type and not self._is_local else None
+
+    @contextmanager
+    def _errors(self, verb: str, path: str) -> Iterator[None]:
+        where = f"{self._uri}/{path}" if path else self._uri
+        try:
+            yield
+        except (obstore_errors.NotFoundError, FileNotFoundError) as error:
+            if verb == "write" or "NoSuchBucket" in str(error) or "no such bucket" in str(error).lower():
+                raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
+            raise FileNotFoundError(where) from None
+        except (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError):
+            raise StorageError(
+                f"Could not {verb} {where}: no permission. Check the connection named in the URI and its rights on "
+                "this prefix."
+            ) from None
+        except (
+            obstore_errors.InvalidPathError,
+            obstore_errors.NotSupportedError,
+            obstore_errors.UnknownConfigurationKeyError,
+            ValueError,
+        ) as error:
+            raise StorageError(f"Could not {verb} {where}: {first_line(error)}") from None
+        except (obstore_errors.BaseError, OSError) as error:
+            raise TransientStorageError(f"Could not {verb} {where}: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    """First line of an error's text, without the query of any URL in it, at most 300 characters."""
+    line = str(error).strip().partition("\n")[0]
+    return re.sub(r"\?[^\s\"')]*", "?…", line)[:300] or type(error).__name__

@@ -1,0 +1,92 @@
+"""Rules for addresses: what may be called, and how a signed URL may be spoken of.
+
+A signed URL is a bearer secret: it is sent to its host and nowhere else. Whatever logs or raises uses `redact`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from learnosity.errors import PermanentApiError
+
+_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+_METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+
+
+def redact(url: str) -> str:
+    """`url` without user info, query and fragment, fit for a log line."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "<unreadable URL>"
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_forbidden_address(host: str) -> bool:
+    """Whether `host` is link-local, a cloud metadata service, multicast or unspecified: never called."""
+    if host.lower().rstrip(".") in _METADATA_HOSTS:
+        return True
+    address = _address(host)
+    if address is None:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        address = mapped
+    return address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_ADDRESSES
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPolicy:
+    """Which signed URLs of the API may be followed.
+
+    https to any host that is not this machine or a metadata service; plain http only to the connection's own
+    host, and only where the connection itself is plain http (the simulator, or `allow_http`).
+
+    :param api_host: host name of the connection.
+    :param plain_http: whether the connection itself is plain http.
+    """
+
+    api_host: str
+    plain_http: bool
+
+    def check(self, url: str) -> str:
+        """Give `url` back unchanged, or raise `PermanentApiError` naming what is wrong with it (redacted)."""
+        try:
+            parts = urlsplit(url)
+            host = (parts.hostname or "").lower()
+            user_info = parts.username is not None
+        except ValueError:
+            raise PermanentApiError("The API gave a URL that cannot be read; nothing was sent to it.") from None
+        own = host == self.api_host or (is_loopback(host) and is_loopback(self.api_host))
+        if not host or user_info:
+            reason = "it has no host or carries user info"
+        elif is_forbidden_address(host):
+            reason = "its host is a link-local or metadata address"
+        elif parts.scheme == "http" and not (self.plain_http and own):
+            reason = "it is not https"
+        elif parts.scheme not in ("http", "https"):
+            reason = f"its scheme is {parts.scheme!r}"
+        elif is_loopback(host) and not own:
+            reason = "its host is this machine"
+        else:
+            return url
+        raise PermanentApiError(f"Refused to follow the URL {redact(url)} that the API gave: {reason}.")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
