@@ -80,7 +80,7 @@ class Simulator:
         self._folder = tempfile.TemporaryDirectory(prefix="learnosity-simulator-")
         state = self._state = State(self._initial, Path(self._folder.name))
         app = web.Application(client_max_size=16 << 20)
-        app.add_routes([*control.routes(state), web.route("*", "/{path:.*}", _Entry(state))])
+        app.add_routes([*control.routes(state), web.route("*", "/{path:.*}", _Entry(state).serve)])
         # Bodies must arrive as they were sent: a gzip upload is not unpacked by an object store.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, auto_decompress=False)
         await self._runner.setup()
@@ -113,7 +113,7 @@ class _Entry:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         if request.raw_path.startswith(PREFIX):
             return await self._object(request)
         state = self._state
