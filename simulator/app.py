@@ -150,7 +150,8 @@ class _Entry:
                 response: web.StreamResponse
                 if refusal is not None:
                     # The body is read so that the client is not cut off while it still sends.
-                    await request.read()
+                    while await request.content.readany():
+                        continue
                     response = refusal
                 else:
                     served = await produce(any(rule.kind == "expired_url" for rule in rules))

@@ -172,6 +172,12 @@ async def test_one_part_of_an_upload_can_be_made_to_fail(client: Client) -> None
     assert (await client.put(urls[1], USERS))[0] == 200
 
 
+async def test_a_large_upload_is_refused_with_the_fault_and_not_for_its_size(client: Client) -> None:
+    _, (url,) = await client.initialised()
+    client.sim.faults.add(FaultRule(match="put", kind="status", status=503))
+    assert (await client.put(url, bytes(17 << 20)))[0] == 503
+
+
 async def test_a_job_can_be_made_to_halt(client: Client) -> None:
     client.sim.faults.add(FaultRule(match="job", kind="job_halt", message="disk full"))
     _, reference = await client.commenced()
