@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,14 @@ def build(
         rows = analyse(spec, config, sessions, check)
         results = ResultSet(spool, None)
         rendered = _item_files(rows, spec)
-    for name, content_type, body in rendered:
-        check()
-        results.add(name, content_type, body)
-    for name in config.hostile_names:
-        results.add(name, "text/plain", b"a file whose name means no good\n")
+    with ExitStack() as on_failure:
+        on_failure.callback(results.close)
+        for name, content_type, body in rendered:
+            check()
+            results.add(name, content_type, body)
+        for name in config.hostile_names:
+            results.add(name, "text/plain", b"a file whose name means no good\n")
+        on_failure.pop_all()
     return results
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
 from typing import Any
@@ -175,7 +176,7 @@ async def test_one_part_of_an_upload_can_be_made_to_fail(client: Client) -> None
 async def test_a_large_upload_is_refused_with_the_fault_and_not_for_its_size(client: Client) -> None:
     _, (url,) = await client.initialised()
     client.sim.faults.add(FaultRule(match="put", kind="status", status=503))
-    assert (await client.put(url, bytes(17 << 20)))[0] == 503
+    assert (await client.put(url, io.BytesIO(bytes(17 << 20))))[0] == 503
 
 
 async def test_a_job_can_be_made_to_halt(client: Client) -> None:

@@ -7,7 +7,8 @@ import hashlib
 import io
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,25 @@ Build = Callable[..., ResultSet]
 
 
 @pytest.fixture
-def results_of(tmp_path: Path) -> Build:
-    def make(records: list[dict[str, Any]] | bytes, request: dict[str, Any] = REQUEST, **switches: Any) -> ResultSet:
-        lines = records if isinstance(records, bytes) else "".join(json.dumps(r) + "\n" for r in records).encode()
-        source = tmp_path / "0.ndjson"
-        source.write_bytes(lines)
-        config = SimulatorConfig(**switches)
-        inputs = [source] if request["file_count"] else []
-        return build(validate(request, config), config, inputs, tmp_path / "spool", lambda: None)
+def results_of(tmp_path: Path) -> Iterator[Build]:
+    with ExitStack() as open_results:
+        made: list[ResultSet] = []
 
-    return make
+        def make(
+            records: list[dict[str, Any]] | bytes, request: dict[str, Any] = REQUEST, **switches: Any
+        ) -> ResultSet:
+            lines = records if isinstance(records, bytes) else "".join(json.dumps(r) + "\n" for r in records).encode()
+            source = tmp_path / "0.ndjson"
+            source.write_bytes(lines)
+            config = SimulatorConfig(**switches)
+            inputs = [source] if request["file_count"] else []
+            spool = tmp_path / f"spool-{len(made)}"
+            results = build(validate(request, config), config, inputs, spool, lambda: None)
+            made.append(results)
+            open_results.callback(results.close)
+            return results
+
+        yield make
 
 
 def user(number: int, school: str = "s", group: str = "c", **extra: Any) -> dict[str, Any]:
