@@ -56,4 +56,5 @@ class TaskHandleStore:
 
     async def save(self, handle: Handle) -> None:
         """Keep the handle; returns when it is safe."""
-        await asyncio.to_thread(self._store.set, KEY, msgspec.to_builtins(handle))
+        # Plain JSON values: the store refuses tuples.
+        await asyncio.to_thread(self._store.set, KEY, msgspec.json.decode(msgspec.json.encode(handle)))
