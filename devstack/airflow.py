@@ -73,7 +73,7 @@ class Airflow:
         # AIRFLOW_HOME receives a generated configuration file once; settings below always win over it.
         environment = {
             **inherited_environment(),
-            **_settings(home, url, port, secrets, dags, plugins, passwords),
+            **_settings(home, url, port, secrets, dags, plugins, passwords, logs),
             **env,
         }
         api = AirflowApi(url, ADMIN, secrets.passwords[ADMIN])
@@ -146,7 +146,7 @@ class Airflow:
 
 
 def _settings(
-    home: Path, url: str, port: int, secrets: Secrets, dags: Path, plugins: Path, passwords: Path
+    home: Path, url: str, port: int, secrets: Secrets, dags: Path, plugins: Path, passwords: Path, logs: Path
 ) -> dict[str, str]:
     roles = {ADMIN: "admin", OPERATOR: "op", VIEWER: "viewer"}
     sections: dict[str, dict[str, object]] = {
@@ -185,7 +185,7 @@ def _settings(
         },
         "triggerer": {"job_heartbeat_sec": 1},
         "logging": {
-            "base_log_folder": home / "logs",
+            "base_log_folder": logs / "tasks",
             "colored_console_log": False,
         },
     }

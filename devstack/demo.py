@@ -57,15 +57,18 @@ def run_demo(root: Path, options: DemoOptions) -> None:
     """
     say(f"A Learnosity dataset of {options.users:,} users, generated and landed by Airflow on this machine.\n")
     say("Services, all on free ports of 127.0.0.1")
+    keep_logs = True
     try:
         with Stack(root, StackOptions(), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}")) as stack:
             _input(stack, options)
             run = _run(stack.airflow.api, _conf(stack, options), options.timeout)
             _results(stack, run)
-    except BaseException:
-        say(f"\nThe logs are kept in {stack_logs(root)}")
+        keep_logs = False
+    except (KeyboardInterrupt, SystemExit):  # stopped on purpose: nobody asks why
+        keep_logs = False
         raise
-    shutil.rmtree(root)
+    finally:
+        _tidy(root, keep_logs)
     say("\nAll services are stopped and their data is removed. `make up` starts a stack that stays, with Airflow's UI.")
 
 
@@ -74,15 +77,23 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def stack_logs(root: Path) -> Path:
-    """Where the services of a stack in ``root`` log."""
-    return root / "logs"
+def _tidy(root: Path, keep_logs: bool) -> None:
+    if not keep_logs:
+        shutil.rmtree(root)
+        return
+    for each in root.iterdir():
+        if each.name == "logs":
+            say(f"\nThe logs are kept in {each}")
+        elif each.is_dir():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _input(stack: Stack, options: DemoOptions) -> None:
     started = time.monotonic()
     file = stack.root / "users.ndjson"
-    ManagedProcess.start(
+    with ManagedProcess.start(
         "population",
         [
             sys.executable,
@@ -97,7 +108,8 @@ def _input(stack: Stack, options: DemoOptions) -> None:
         log=stack.logs / "population.log",
         env=inherited_environment(),
         cwd=REPOSITORY,
-    ).wait_until_done(timeout=120)
+    ) as population:
+        population.wait_until_done(timeout=120)
     obstore.put(stack.seaweedfs.store(), INPUT_KEY, file)
     say(f"\nInput\n  {stack.uri(INPUT_KEY)}")
     say(f"  {options.users:,} users, {size(file.stat().st_size)}, {time.monotonic() - started:.1f} s")
@@ -117,7 +129,7 @@ def _conf(stack: Stack, options: DemoOptions) -> dict[str, Any]:
         },
         "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],
         "landing_shards": options.shards,
-        "poll_interval": 2,
+        "poll_interval": 5,
     }
 
 
@@ -125,7 +137,7 @@ def _run(api: AirflowApi, conf: dict[str, Any], timeout: float) -> DagRun:
     api.wait_for_dag(DAG_ID)
     run = api.trigger(DAG_ID, conf)
     say(f"\nRun {run.run_id} of the DAG {DAG_ID}")
-    with closing(Progress()) as progress:
+    with closing(Progress(lambda task: api.why_failed(DAG_ID, run.run_id, task))) as progress:
         run = api.wait_for_run(DAG_ID, run.run_id, timeout=timeout, on_poll=progress)
     if run.state != "success":
         for task in api.task_instances(DAG_ID, run.run_id):
@@ -148,7 +160,7 @@ def _results(stack: Stack, run: DagRun) -> None:
     root = dataset.json("groups/group.json")
     rows = [root["group"] | {"group_name": "(all)"}, *root["groups"]]
     say("\nResults, read through the manifest")
-    say(table([("District", "users", "schools", "mean %", "median %"), *(_row(row) for row in rows)]))
+    say(table([("District", "users", "groups in it", "mean %", "median %"), *(_row(row) for row in rows)]))
     started = time.monotonic()
     problems = dataset.problems()
     if problems:

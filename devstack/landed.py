@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import obstore
-from obstore.store import S3Store
+from obstore.store import ObjectStore
 
 from devstack.errors import DevstackError
 
@@ -49,23 +49,32 @@ class LandedDataset:
     :param listed: its files
     """
 
-    def __init__(self, store: S3Store, manifest: Manifest, listed: list[LandedFile]) -> None:
+    def __init__(self, store: ObjectStore, manifest: Manifest, listed: list[LandedFile]) -> None:
         self.store = store
         self.manifest = manifest
         self.listed = listed
         self.folder = f"{manifest.dataset_type}/{manifest.dataset_id}"
 
     @classmethod
-    def latest(cls, store: S3Store, dataset_type: str) -> LandedDataset:
+    def latest(cls, store: ObjectStore, dataset_type: str) -> LandedDataset:
         """The newest dataset of a type.
 
         :raises DevstackError: when there is none, or when its list of files is not the one that was published
         """
         content = _read(store, f"{dataset_type}/latest.json")
-        manifest = msgspec.json.decode(content, type=Manifest)
-        folder = f"{manifest.dataset_type}/{manifest.dataset_id}"
-        if _read(store, f"{folder}/manifest.json") != content:
-            raise DevstackError(f"latest.json is not the manifest of {folder}")
+        dataset = cls.of(store, dataset_type, msgspec.json.decode(content, type=Manifest).dataset_id)
+        if _read(store, f"{dataset.folder}/manifest.json") != content:
+            raise DevstackError(f"latest.json is not the manifest of {dataset.folder}")
+        return dataset
+
+    @classmethod
+    def of(cls, store: ObjectStore, dataset_type: str, dataset_id: str) -> LandedDataset:
+        """A dataset by its id.
+
+        :raises DevstackError: when it is not published, or when its list of files is not the one that was published
+        """
+        folder = f"{dataset_type}/{dataset_id}"
+        manifest = msgspec.json.decode(_read(store, f"{folder}/manifest.json"), type=Manifest)
         files = _read(store, f"{folder}/{manifest.files}")
         if hashlib.sha256(files).hexdigest() != manifest.files_sha256:
             raise DevstackError(f"{folder}/{manifest.files} is not the list that its manifest names (SHA-256)")
@@ -103,7 +112,7 @@ class LandedDataset:
         return None
 
 
-def _read(store: S3Store, path: str) -> bytes:
+def _read(store: ObjectStore, path: str) -> bytes:
     try:
         return bytes(obstore.get(store, path).bytes())
     except FileNotFoundError:

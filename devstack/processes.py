@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 
 import msgspec
 import psutil
@@ -190,6 +190,14 @@ class ManagedProcess:
         # Not reaped yet, so the id is still this process's even if it has already ended.
         created = psutil.Process(popen.pid).create_time()
         return cls(name, log, Leader(popen.pid, created, grace), popen)
+
+    def __enter__(self) -> ManagedProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     @property
     def pid(self) -> int:

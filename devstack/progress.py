@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from devstack.rest import TaskInstance
@@ -15,10 +15,12 @@ WAITING = (None, "scheduled", "none")
 class Progress:
     """Prints the progress of one run.
 
+    :param why: says why a task failed, if it knows
     :param output: where to; default: standard output
     """
 
-    def __init__(self, output: TextIO | None = None) -> None:
+    def __init__(self, why: Callable[[TaskInstance], str | None], output: TextIO | None = None) -> None:
+        self._why = why
         self._output = output or sys.stdout
         self._live = self._output.isatty()
         self._states: dict[str, str | None] = {}
@@ -34,6 +36,8 @@ class Progress:
             self._states[task.label] = task.state
             took = f"  ({task.duration:.1f} s)" if task.state in ("success", "failed") and task.duration else ""
             self._line(f"  {self._elapsed():6.1f} s  {task.label:<24} {task.state}{took}")
+            if task.state in ("failed", "up_for_retry") and (reason := self._why(task)):
+                self._line(f"{'':12}{reason}")
         if self._live:
             busy = [f"{label} {state}" for label, state in self._states.items() if state not in ("success", "failed")]
             self._output.write(f"  {self._elapsed():6.1f} s  {', '.join(busy)[:80]}")

@@ -14,110 +14,12 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from devstack import http
+from devstack import answers, http
+from devstack.answers import Dag, DagRun, ImportProblem, TaskInstance, XComEntry
 from devstack.errors import ApiError, NotReady
 
 POLL_SECONDS = 0.5
 T = TypeVar("T")
-
-
-class Dag(msgspec.Struct, frozen=True):
-    """A DAG as far as callers here need it; ``details`` of the API hold the parameters."""
-
-    dag_id: str
-    is_paused: bool
-    has_import_errors: bool = False
-    params: dict[str, Any] | None = None
-
-
-class DagRun(msgspec.Struct, frozen=True):
-    """One run of a DAG."""
-
-    dag_id: str
-    run_id: str = msgspec.field(name="dag_run_id")
-    state: str
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    conf: dict[str, Any] | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen in it."""
-        return self.state in ("success", "failed")
-
-
-class TaskInstance(msgspec.Struct, frozen=True):
-    """One task of a run, or one of its mapped instances (``map_index`` is -1 when it is not mapped)."""
-
-    task_id: str
-    map_index: int
-    try_number: int
-    state: str | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    duration: float | None = None
-    pid: int | None = None
-
-    @property
-    def label(self) -> str:
-        """What people call it: ``land.land_files[3]``."""
-        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
-
-
-class XComEntry(msgspec.Struct, frozen=True):
-    """The address of one small value that a task has left."""
-
-    key: str
-    task_id: str
-    map_index: int
-
-
-class ImportProblem(msgspec.Struct, frozen=True):
-    """A DAG file that cannot be read."""
-
-    filename: str
-    stack_trace: str
-
-
-class _Token(msgspec.Struct):
-    access_token: str
-
-
-class _Beat(msgspec.Struct):
-    status: str | None = None
-    latest_scheduler_heartbeat: datetime | None = None
-    latest_dag_processor_heartbeat: datetime | None = None
-    latest_triggerer_heartbeat: datetime | None = None
-
-
-class _Health(msgspec.Struct):
-    scheduler: _Beat
-    triggerer: _Beat
-    dag_processor: _Beat | None = None
-
-
-class _Runs(msgspec.Struct):
-    dag_runs: list[DagRun]
-
-
-class _Tasks(msgspec.Struct):
-    task_instances: list[TaskInstance]
-
-
-class _Entries(msgspec.Struct):
-    xcom_entries: list[XComEntry]
-
-
-class _Value(msgspec.Struct):
-    value: Any
-
-
-class _Problems(msgspec.Struct):
-    import_errors: list[ImportProblem]
-
-
-class _Detail(msgspec.Struct):
-    detail: Any = None
 
 
 class AirflowApi:
@@ -148,7 +50,7 @@ class AirflowApi:
             return None
         if reply.status != 200:
             return None
-        health = msgspec.json.decode(reply.body, type=_Health)
+        health = msgspec.json.decode(reply.body, type=answers.Health)
         return {
             "scheduler": health.scheduler.latest_scheduler_heartbeat,
             "dag_processor": health.dag_processor.latest_dag_processor_heartbeat if health.dag_processor else None,
@@ -164,7 +66,7 @@ class AirflowApi:
 
     def import_errors(self) -> list[ImportProblem]:
         """DAG files that cannot be read."""
-        return self._get("/importErrors", _Problems).import_errors
+        return self._get("/importErrors", answers.ImportProblems).import_errors
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
@@ -208,12 +110,12 @@ class AirflowApi:
     def dag_runs(self, dag_id: str, *, limit: int = 100) -> list[DagRun]:
         """Runs of a DAG, the newest first."""
         path = f"/dags/{quote(dag_id)}/dagRuns?{urlencode({'limit': limit, 'order_by': '-id'})}"
-        return self._get(path, _Runs).dag_runs
+        return self._get(path, answers.Runs).dag_runs
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """All tasks of a run with their mapped instances."""
         path = f"{self._run_path(dag_id, run_id)}/taskInstances?limit=1000"
-        return self._get(path, _Tasks).task_instances
+        return self._get(path, answers.Tasks).task_instances
 
     def wait_for_run(
         self,
@@ -248,22 +150,26 @@ class AirflowApi:
         """
         query = urlencode({"map_index": map_index, "deserialize": "false", "stringify": "false"})
         path = f"{self._task_path(dag_id, run_id, task_id)}/xcomEntries/{quote(key, safe='')}?{query}"
-        return self._get(path, _Value).value
+        return self._get(path, answers.Value).value
 
     def xcom_entries(self, dag_id: str, run_id: str, task_id: str = "~") -> list[XComEntry]:
         """Which values a task has left; of all tasks of the run by default."""
         path = f"{self._task_path(dag_id, run_id, task_id)}/xcomEntries?limit=1000"
-        return self._get(path, _Entries).xcom_entries
+        return self._get(path, answers.Entries).xcom_entries
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance, *, try_number: int | None = None) -> str:
         """The log of a task as text, one line an event.
 
         :param try_number: default: the last try
         """
-        query = urlencode({"map_index": task.map_index, "full_content": "true"})
-        path = f"{self._task_path(dag_id, run_id, task.task_id)}/logs/{try_number or task.try_number}?{query}"
-        reply = self.request("GET", path, accept="application/x-ndjson")
-        return "\n".join(_log_line(line) for line in reply.body.splitlines() if line)
+        return "\n".join(event.text() for event in self._log_events(dag_id, run_id, task, try_number))
+
+    def why_failed(self, dag_id: str, run_id: str, task: TaskInstance) -> str | None:
+        """What the last try of a task failed with, as far as its log says so."""
+        found = None
+        for event in self._log_events(dag_id, run_id, task, None):
+            found = "; ".join(map(str, event.error_detail)) or found
+        return found
 
     def clear(self, dag_id: str, run_id: str, task_ids: Sequence[str], *, downstream: bool = True) -> None:
         """Let tasks run again, as "Clear" in the UI does.
@@ -305,6 +211,14 @@ class AirflowApi:
             raise ApiError(reply.status, method, path, _detail(reply.body))
         return reply
 
+    def ui(self, path: str) -> Any:
+        """What the UI itself asks for (not a public interface): JSON of a GET below ``/ui``."""
+        headers = {"Authorization": f"Bearer {self.token()}", "Accept": "application/json"}
+        reply = http.call("GET", f"{self.url}/ui{path}", headers=headers, timeout=self._timeout)
+        if reply.status != 200:
+            raise ApiError(reply.status, "GET", f"/ui{path}", _detail(reply.body))
+        return msgspec.json.decode(reply.body)
+
     def token(self) -> str:
         """The token of the logged-in user (a secret).
 
@@ -320,7 +234,7 @@ class AirflowApi:
             )
             if reply.status != 201:
                 raise ApiError(reply.status, "POST", "/auth/token", _detail(reply.body))
-            self._token = self._decode(reply, _Token).access_token
+            self._token = self._decode(reply, answers.Token).access_token
         return self._token
 
     def _send(self, method: str, path: str, content: bytes | None, accept: str) -> http.Response:
@@ -331,6 +245,14 @@ class AirflowApi:
         }
         url = f"{self.url}/api/v2{path}"
         return http.call(method, url, body=content, headers=headers, timeout=self._timeout)
+
+    def _log_events(
+        self, dag_id: str, run_id: str, task: TaskInstance, try_number: int | None
+    ) -> list[answers.LogEvent]:
+        query = urlencode({"map_index": task.map_index, "full_content": "true"})
+        path = f"{self._task_path(dag_id, run_id, task.task_id)}/logs/{try_number or task.try_number}?{query}"
+        reply = self.request("GET", path, accept="application/x-ndjson")
+        return msgspec.json.Decoder(answers.LogEvent).decode_lines(reply.body)
 
     def _get(self, path: str, kind: type[T]) -> T:
         return self._decode(self.request("GET", path), kind)
@@ -349,16 +271,7 @@ class AirflowApi:
 
 def _detail(body: bytes) -> str:
     try:
-        detail = msgspec.json.decode(body, type=_Detail).detail
+        detail = msgspec.json.decode(body, type=answers.Detail).detail
     except (msgspec.DecodeError, UnicodeDecodeError):
         return body[:500].decode(errors="replace")
     return detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
-
-
-def _log_line(line: bytes) -> str:
-    event = msgspec.json.decode(line, type=dict[str, Any])
-    head = " ".join(str(event[key]) for key in ("timestamp", "level") if event.get(key))
-    text = " ".join(part for part in (head, str(event.get("event", ""))) if part)
-    for problem in event.get("error_detail") or []:
-        text += f"\n  {problem.get('exc_type')}: {problem.get('exc_value')}"
-    return text

@@ -1,0 +1,108 @@
+"""Airflow's UI through a real browser, as people use it: log in, trigger with the form, follow a run, open a page.
+
+Every page keeps what went wrong on it (console errors, failed requests), so that a test can ask for none.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+INSTALL_HINT = "No Chromium on the PATH; on Debian and Ubuntu: apt install chromium"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SECONDS = 1000.0
+
+
+def find_browser() -> str | None:
+    """Path of an installed Chromium, None when there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A headless Chromium.
+
+    :raises RuntimeError: when none is installed
+    """
+    executable = find_browser()
+    if executable is None:
+        raise RuntimeError(INSTALL_HINT)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+@dataclass(slots=True)
+class Ui:
+    """One user's window on Airflow.
+
+    :param url: address of Airflow
+    :param problems: console errors and failed requests so far
+    """
+
+    page: Page
+    url: str
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, running: Browser, url: str, *, width: int = 1440, height: int = 900, dark: bool = False) -> Ui:
+        """A fresh window, without anybody's cookies."""
+        context = running.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            locale="en-GB",
+            timezone_id="UTC",
+        )
+        # Airflow keeps the theme in local storage; a fresh window follows the system otherwise.
+        context.add_init_script(f"localStorage.setItem('theme', '{'dark' if dark else 'light'}')")
+        page = context.new_page()
+        page.set_default_timeout(30 * SECONDS)
+        ui = cls(page, url.rstrip("/"))
+        page.on("console", lambda message: ui._note(message.type == "error", f"console: {message.text}"))
+        page.on("pageerror", lambda error: ui._note(True, f"exception: {error}"))
+        page.on("response", lambda response: ui._answered(response))
+        return ui
+
+    def close(self) -> None:
+        """Close the window with all it knows."""
+        self.page.context.close()
+
+    def log_in(self, user: str, password: str) -> None:
+        """Log in with the form of Airflow's simple auth manager."""
+        self.page.goto(f"{self.url}/auth/login?next={self.url}/")
+        self.page.locator("input[name=username]").fill(user)
+        self.page.locator("input[name=password]").fill(password)
+        self.page.get_by_role("button", name=re.compile("sign in", re.IGNORECASE)).click()
+        self.page.wait_for_url(lambda url: "/auth/login" not in url)
+        expect(self.page.get_by_role("link", name="Dags").first).to_be_visible(timeout=60 * SECONDS)
+
+    def goto(self, path: str) -> None:
+        """Open a path of Airflow."""
+        self.page.goto(f"{self.url}{path}")
+
+    def _note(self, wrong: bool, text: str) -> None:
+        if wrong:
+            self.problems.append(text)
+
+    def _answered(self, response: Response) -> None:
+        self._note(
+            response.status >= 400, f"{response.status} {response.request.method} {response.url.partition('?')[0]}"
+        )

@@ -1,0 +1,83 @@
+"""``python -m devstack.screenshots``: the pictures of the README, taken from a real run on a stack of its own.
+
+It lands a small dataset first, so that the pictures show what users see after their first run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from devstack.browser import SECONDS, Ui, browser
+from devstack.demo import DAG_ID, DemoOptions, land, say
+from devstack.environment import REPOSITORY
+from devstack.errors import DevstackError
+from devstack.secrets import ADMIN
+from devstack.stack import Stack, StackOptions
+
+IMAGES = REPOSITORY / "docs" / "images"
+USERS = 2_000
+
+
+def take(folder: Path) -> None:
+    """Take all pictures into `folder`.
+
+    :raises DevstackError: when the stack or the run fails
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        with Stack(root, StackOptions()) as stack, browser() as running:
+            run = land(stack, DemoOptions(users=USERS))
+            ui = Ui.open(running, stack.airflow.url, width=1280, height=720)
+            ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
+            graph(ui, run.run_id, folder / "graph.png")
+            form(ui, folder / "form.png")
+            if ui.problems:
+                raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def graph(ui: Ui, run_id: str, file: Path) -> None:
+    """The run as a graph, its groups unfolded."""
+    ui.goto(f"/dags/{DAG_ID}/runs/{run_id}")
+    ui.page.get_by_label("Show Graph").click()
+    expect(ui.page.get_by_text("create_dataset").first).to_be_visible()
+    unfold = ui.page.get_by_label("Expand all task groups")
+    if unfold.is_enabled():
+        unfold.click()
+    expect(ui.page.get_by_text("publish").first).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def form(ui: Ui, file: Path) -> None:
+    """The trigger form with its first two sections open."""
+    ui.goto(f"/dags/{DAG_ID}")
+    ui.page.get_by_test_id("trigger-dag-button").click()
+    dialog = ui.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Dataset", exact=True).click()
+    expect(dialog.get_by_text("Input files")).to_be_visible(timeout=10 * SECONDS)
+    ui.settle()
+    dialog.screenshot(path=file)
+
+
+def main() -> int:
+    """Take the pictures; 1 when it does not work."""
+    try:
+        take(IMAGES)
+    except (DevstackError, RuntimeError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    for file in sorted(IMAGES.glob("*.png")):
+        say(f"{file.relative_to(REPOSITORY)}  {file.stat().st_size // 1000} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the integration tests share: the runs that they look at, and the simulator's own truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from devstack import http
+from devstack.landed import LandedDataset
+from devstack.rest import AirflowApi, ApiError, DagRun, TaskInstance
+from devstack.stack import Stack
+
+DAG_ID = "learnosity_dataset"
+LEVELS = ("district", "school", "class")
+GROUPS = [{"key": level, "label": level.title()} for level in LEVELS]
+GROUP_OPTIONS = {
+    "fields": ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"],
+    "user_fields": ["score", "max_score"],
+}
+ANALYSIS_OPTIONS = {"fields": ["item_reference", "count_sessions", "p_value", "discrimination_index"]}
+USERS = 200
+
+
+@dataclass
+class Runs:
+    """Triggered runs by name."""
+
+    stack: Stack
+    started: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, ApiError] = field(default_factory=dict)
+
+    @property
+    def api(self) -> AirflowApi:
+        """The stack's REST API."""
+        return self.stack.airflow.api
+
+    def start(self, name: str, conf: Mapping[str, Any]) -> None:
+        """Trigger a run; a refusal by the form's schema is kept under its name."""
+        try:
+            self.started[name] = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}").run_id
+        except ApiError as error:
+            self.refused[name] = error
+
+    def finish(self, name: str) -> DagRun:
+        """Wait for a run's end."""
+        return self.api.wait_for_run(DAG_ID, self.started[name], timeout=420)
+
+    def tasks(self, name: str) -> dict[str, TaskInstance]:
+        """Its task instances by label."""
+        return {task.label: task for task in self.api.task_instances(DAG_ID, self.started[name])}
+
+    def log(self, name: str, task: TaskInstance) -> str:
+        """A task's log."""
+        return self.api.log(DAG_ID, self.started[name], task)
+
+    def explain(self, name: str) -> str:
+        """States of a run's tasks, and the end of the log of each one that failed."""
+        text = []
+        for label, task in self.tasks(name).items():
+            text.append(f"{label}: {task.state} (try {task.try_number})")
+            if task.state in ("failed", "up_for_retry"):
+                text.append(self.log(name, task)[-2000:])
+        return "\n".join(text)
+
+    def xcom(self, name: str, task_id: str) -> Any:
+        """What a task returned."""
+        return self.api.xcom(DAG_ID, self.started[name], task_id)
+
+
+def group_conf(stack: Stack, dataset_type: str = "activity-summary-by-group", **more: Any) -> dict[str, Any]:
+    """A run config for one of the group types."""
+    filters = {"activity_id": ["maths_2026"]} if dataset_type == "activity-summary-by-group" else {}
+    return {
+        "dataset_type": dataset_type,
+        "input_uri": stack.uri("input/users.ndjson"),
+        "groups": GROUPS,
+        "filters": filters,
+        "options": GROUP_OPTIONS,
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class Control:
+    """The simulator's control endpoints."""
+
+    url: str
+
+    def get(self, path: str) -> Any:
+        """A GET below `/_control`."""
+        reply = http.call("GET", f"{self.url}/_control/{path}", timeout=30)
+        assert reply.status == 200, reply.body
+        return msgspec.json.decode(reply.body)
+
+    def truth(self, dataset_id: str) -> dict[str, Any]:
+        """Every result file of a dataset with its size and digest."""
+        files = self.get(f"datasets/{dataset_id}/files")
+        assert isinstance(files, dict)
+        return files
+
+
+def landed(stack: Stack, dataset_type: str, dataset_id: str) -> LandedDataset:
+    """A dataset as a consumer reads it, through its own manifest."""
+    store = stack.seaweedfs.store("learnosity", prefix="datasets")
+    return LandedDataset.of(store, dataset_type, dataset_id)
+
+
+def published(runs: Runs, name: str) -> dict[str, Any]:
+    """Wait for a run that has to succeed; what it published."""
+    run = runs.finish(name)
+    assert run.state == "success", runs.explain(name)
+    result = runs.xcom(name, "land.publish")
+    assert isinstance(result, dict)
+    return result
