@@ -163,10 +163,10 @@ def dataset_params() -> dict[str, Param]:
         "poll_interval": Param(
             15,
             type="number",
-            minimum=5,
+            minimum=1,
             maximum=60,
             title="Poll interval (seconds)",
-            description_md="Longest time between two looks at the job; looks begin 5 s apart or less.",
+            description_md="Longest time between two looks at the job; looks begin 5 s apart, or sooner when this is less.",
             section=RUNNING,
         ),
         "job_timeout": Param(
