@@ -17,12 +17,13 @@ from typing import Any
 
 import obstore
 
+from devstack.answers import DagRun, TaskInstance
 from devstack.environment import REPOSITORY, inherited_environment
 from devstack.errors import DevstackError
 from devstack.landed import LandedDataset
 from devstack.processes import ManagedProcess
 from devstack.progress import Progress
-from devstack.rest import AirflowApi, DagRun, TaskInstance
+from devstack.rest import AirflowApi
 from devstack.stack import Stack, StackOptions
 
 DAG_ID = "learnosity_dataset"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from devstack.rest import TaskInstance
+from devstack.answers import TaskInstance
 
 WAITING = (None, "scheduled", "none")
 
