@@ -191,8 +191,7 @@ def _is_retryable_get(error: BaseException) -> bool:
 
 
 def _is_retryable_set(error: BaseException) -> bool:
-    # A 429 is given before anything is done (contract section 3); no connection, no effect.
-    return isinstance(error, TransientApiError) and (error.http_status == 429 or not error.sent)
+    return isinstance(error, TransientApiError) and error.nothing_done
 
 
 def _backoff(state: RetryCallState) -> float:
@@ -202,7 +201,7 @@ def _backoff(state: RetryCallState) -> float:
     if isinstance(error, TransientApiError):
         if error.retry_after is not None:
             return error.retry_after + jitter
-        if error.http_status == 429:
+        if error.http_status == 429 or error.code == 42000:
             # Let the 5-second window pass (contract section 3).
             return WINDOW_SECONDS + backoff
     return backoff

@@ -5,6 +5,7 @@ The secret is in `Credentials` alone and in no `repr`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ DEFAULT_TIMEOUT = 60.0
 
 # Regions by suffix, contract section 1.7. There is no `eu`: Europe is `ie`.
 REGIONS = ("va", "ie", "au", "ca", "or")
+_ON = ("1", "true", "yes", "on")
+_OFF = ("0", "false", "no", "off")
 # contract section 1.2
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
@@ -104,14 +107,15 @@ def build_config(
     if organisation_id in ("", None):
         organisation_id = None
     else:
-        try:
-            organisation_id = int(organisation_id)
-        except (TypeError, ValueError):
-            raise refuse("extra `organisation_id` must be a whole number (an item bank's id).") from None
+        if isinstance(organisation_id, bool) or not re.fullmatch(r"\s*\d{1,18}\s*", str(organisation_id)):
+            raise refuse("extra `organisation_id` must be a whole number (an item bank's id).")
+        organisation_id = int(organisation_id)
     try:
         timeout = float(extra.get("timeout") or DEFAULT_TIMEOUT)
     except (TypeError, ValueError):
-        raise refuse("extra `timeout` must be a number of seconds.") from None
+        timeout = math.nan
+    if not 0 < timeout < math.inf:
+        raise refuse(f"extra `timeout` must be a number of seconds above 0, such as {DEFAULT_TIMEOUT:.0f}.")
     proxies = extra.get("proxy") or extra.get("proxies")
     proxy = proxies.get("https") or proxies.get("http") if isinstance(proxies, Mapping) else proxies
     base_url = _base_url(host, schema, port, region=extra.get("region"), refuse=refuse)
@@ -121,16 +125,19 @@ def build_config(
             f"{base_url} is plain http, which would send the signed request in the clear. Use https, or set "
             "extra `allow_http` to true if this host is a test server."
         )
+    reports_url = str(extra.get("reports_url") or DEFAULT_REPORTS_URL).strip().rstrip("/")
+    if not _is_script_origin(reports_url):
+        raise refuse(f"extra `reports_url` must be an https URL without a query, such as {DEFAULT_REPORTS_URL}.")
     return ApiConfig(
         credentials=Credentials((login or "").strip(), password, domain),
         base_url=base_url,
         version=version,
         organisation_id=organisation_id,
-        reports_url=str(extra.get("reports_url") or DEFAULT_REPORTS_URL).rstrip("/"),
+        reports_url=reports_url,
         timeout=timeout,
         proxy=str(proxy) if proxy else None,
-        verify=_truth(extra.get("verify", extra.get("verify_ssl", True))),
-        trust_env=_truth(extra.get("trust_env", True)),
+        verify=_switch(extra, "verify", "verify_ssl", refuse=refuse),
+        trust_env=_switch(extra, "trust_env", refuse=refuse),
     )
 
 
@@ -155,7 +162,30 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     return f"{parts.scheme}://{bare}{f':{chosen}' if chosen else ''}"
 
 
+def _is_script_origin(url: str) -> bool:
+    """Whether a browser may load the Reports API from `url`: https, or plain http from this machine."""
+    try:
+        parts = urlsplit(url)
+        host, bare = parts.hostname or "", parts.username is None and not parts.query and not parts.fragment
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return safe and bare and re.fullmatch(r"[A-Za-z0-9._:-]+", host) is not None
+
+
+def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:
+    """The first of `names` that is set; on when none is. What is neither on nor off is refused, not guessed at."""
+    for name in names:
+        value = extra.get(name)
+        if value in (None, ""):
+            continue
+        if not isinstance(value, bool) and str(value).strip().lower() not in _ON + _OFF:
+            raise refuse(f"extra `{name}` must be true or false.")
+        return _truth(value)
+    return True
+
+
 def _truth(value: Any) -> bool:
     if isinstance(value, str):
-        return value.strip().lower() in ("1", "true", "yes", "on")
+        return value.strip().lower() in _ON
     return bool(value)

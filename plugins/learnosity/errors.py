@@ -131,6 +131,11 @@ class TransientApiError(ApiError, TransientError):
         self.retry_after = retry_after
         self.sent = sent
 
+    @property
+    def nothing_done(self) -> bool:
+        """Whether it is certain that the call had no effect: never sent, or over the quota (contract section 3)."""
+        return not self.sent or self.http_status == 429 or self.code == 42000
+
 
 class UnexpectedReplyError(PermanentApiError):
     """The API answered in a shape that this package does not understand."""

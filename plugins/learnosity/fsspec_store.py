@@ -15,6 +15,7 @@ from airflow.sdk import ObjectStoragePath
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.stores import ObjectInfo, Store, first_line
+from learnosity.urls import redact
 
 CHUNK = 1024 * 1024
 
@@ -30,7 +31,7 @@ def open_fsspec_store(uri: str, text: str) -> Store:
         return FsspecStore(path.fs, path.path.rstrip("/"), text)
     except (ImportError, ValueError) as error:
         raise StorageError(
-            f"No storage driver for {text}: {first_line(error)}. Install the Airflow provider of that scheme."
+            f"No storage driver for {redact(text)}: {first_line(error)}. Install the Airflow provider of that scheme."
         ) from None
 
 

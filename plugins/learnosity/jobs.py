@@ -12,12 +12,15 @@ from typing import Any
 
 import msgspec
 
+from learnosity.urls import redact_text
+
 COMPLETED = "completed"
 HALTED = "halted"
 # All four are always asked for: what the server does when none is named differs between versions.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # At most 50 records come back per call, and there is no paging (contract section 7).
 REFERENCES_PER_CALL = 50
+ERROR_LIMIT = 2000
 
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
@@ -66,11 +69,16 @@ def parse_job(record: Any) -> Job | None:
     return Job(
         reference=reference,
         status=status.strip().lower(),
-        error=None if error in (None, "") else error if isinstance(error, str) else to_text(error),
+        error=None if error in (None, "") else _error_text(error),
         dt_created=_text_or_none(record.get("dt_created")),
         dt_completed=_text_or_none(record.get("dt_completed")),
         details=to_text(others),
     )
+
+
+def _error_text(error: Any) -> str:
+    # It ends up in a task's exception, and may well quote the signed URL of an input file.
+    return redact_text((error if isinstance(error, str) else to_text(error))[:ERROR_LIMIT])
 
 
 def poll_delay(round_number: int, poll_interval: float) -> float:

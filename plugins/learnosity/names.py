@@ -24,11 +24,11 @@ MAX_SEGMENT_BYTES = 240
 _SHOWN = 10
 
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@ -][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@ -][A-Za-z0-9_.%+=,@ -]*")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
 # Bidirectional controls make a name read as another one; line separators break a line of files.ndjson viewers.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-# The local file store keeps such names for its own temporary files.
-_LOCAL_RESERVED = re.compile(r"#\d+$")
+# The local file store keeps the first kind for its own temporary files, and takes the second for drive letters.
+_LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
                 break
             folders.add(parent)
         if local and any(_LOCAL_RESERVED.search(segment) for segment in name.split("/")):
-            clashes.append(f"{name[:80]!a} ends in '#' and digits, which the local file store keeps for itself")
+            clashes.append(f"{name[:80]!a} ends in '#' and digits or like a drive letter, which the local store cannot keep")
     clashes += [f"{seen[key][:80]!a} is both a file and a folder" for key in folders & seen.keys()]
     if clashes:
         shown = "\n  ".join(clashes[:_SHOWN])

@@ -21,6 +21,7 @@ from learnosity.errors import (
     TransientApiError,
     UnexpectedReplyError,
 )
+from learnosity.urls import redact_text
 
 # contract section 2.3: codes for which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
@@ -92,7 +93,7 @@ def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = No
         raise _error_without_json(http_status, retry_after)
     if meta["status"] is not True:
         raise _error_from_meta(http_status, meta, retry_after)
-    if http_status >= 400:
+    if http_status >= 300:
         raise _error_without_json(http_status, retry_after)
     return Reply(meta=meta, data=document.get("data"))
 
@@ -100,7 +101,7 @@ def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = No
 def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None) -> ApiError:
     code = _integer(meta.get("code"))
     said = meta.get("message")
-    text = said[:_MESSAGE_LIMIT] if isinstance(said, str) and said else "no reason given"
+    text = redact_text(said[:_MESSAGE_LIMIT]) if isinstance(said, str) and said else "no reason given"
     request_uuid = meta.get("request_uuid")
     where = f"code {code}" if code is not None else f"HTTP {http_status}"
     if isinstance(request_uuid, str) and len(request_uuid) <= 64:
@@ -122,7 +123,8 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
 
 def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
     where = f"HTTP {http_status} and no readable verdict"
-    if http_status == 429 or http_status >= 500:
+    # 408 and 425 are a load balancer's words for "again, please".
+    if http_status in (408, 425, 429) or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:
         return PermanentApiError(

@@ -8,6 +8,7 @@ that has to be walked. A listing is complete or an error; a signed URL stays in 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +26,9 @@ MAX_PAGES = 100_000
 MAX_GROUPS = 1_000_000
 MAX_DEPTH = 4
 WALK_CONCURRENCY = 16
+# A longer name of a group is cut and told apart by its digest, so that it stays within what a file system holds.
+MAX_GROUP_SEGMENT = 120
+MAX_GROUP_FOLDERS = 500
 
 _URL_KEYS = ("url", "href", "signed_url", "download_url", "link")
 _NAME_KEYS = ("name", "path", "file", "filename", "file_name", "key")
@@ -196,13 +200,29 @@ def read_inline(data: Any, listing: Listing) -> None:
 
 
 def group_file_name(group_path: Sequence[str]) -> str:
-    """File name of one group's content: its names, each made safe, as folders."""
-    return "/".join(["groups", *(quote(name, safe="").replace(".", "%2E") for name in group_path), "group.json"])
+    """File name of one group's content: its names, each made safe, as folders.
+
+    Different paths give different names. Where a tree is so deep that they would become too long, the folders are
+    replaced by one digest; the content names the path in any case.
+    """
+    folders = "/".join(_group_segment(name) for name in group_path)
+    if len(folders) > MAX_GROUP_FOLDERS:
+        folders = f"deep~{hashlib.sha256(to_json(list(group_path))).hexdigest()}"
+    return safe_path("/".join(part for part in ("groups", folders, "group.json") if part))
 
 
 def to_json(value: Any) -> bytes:
     """Compact JSON, keys in the order given."""
     return msgspec.json.encode(value)
+
+
+def _group_segment(name: str) -> str:
+    # `~` is what sets our own additions apart: a quoted name never holds one.
+    quoted = quote(name.encode(errors="surrogatepass"), safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(quoted) <= MAX_GROUP_SEGMENT:
+        return quoted
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+    return f"{quoted[: MAX_GROUP_SEGMENT - 40]}~{digest}"
 
 
 def _find_urls(value: Any, depth: int) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

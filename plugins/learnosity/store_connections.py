@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from learnosity.errors import ConnectionConfigError, StorageError
-from learnosity.stores import ObstoreStore, Store
+from learnosity.stores import ObstoreStore, Store, first_line
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -30,6 +31,10 @@ GCS_SCHEMES = ("gs", "gcs")
 AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
 
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
+
+
+class FolderNotFoundError(StorageError):
+    """A local folder that should be read is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,16 @@ def parse_uri(uri: str) -> StorageUri:
     return StorageUri(scheme, conn_id if has_conn and conn_id else None, bucket, key.strip("/"))
 
 
-def open_store(uri: str) -> Store:
-    """The store at the prefix `uri`. Nothing is read or written yet.
+def open_store(uri: str, *, must_exist: bool = False) -> Store:
+    """The store at the prefix `uri`. Nothing is read or written yet, but a local folder is made.
 
+    :param must_exist: do not make a local folder that is not there: raise `FolderNotFoundError`.
     :raises StorageError: when the URI is not one, or its scheme has no driver here.
     :raises ConnectionConfigError: when its connection is missing or lacks something.
     """
     where = parse_uri(uri)
     if where.scheme == "file":
-        return ObstoreStore(LocalStore(where.key, automatic_cleanup=True, mkdir=True), where.text, is_local=True)
+        return _local(where, must_exist)
     connection = _connection(where.conn_id) if where.conn_id else None
     if where.scheme in S3_SCHEMES:
         return ObstoreStore(_s3(where, connection), where.text)
@@ -134,6 +140,19 @@ def _client(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) 
     return client
 
 
+def _local(where: StorageUri, must_exist: bool) -> Store:
+    try:
+        # Empty folders go with their last file, but never from what is only read.
+        store = LocalStore(where.key, automatic_cleanup=not must_exist, mkdir=not must_exist)
+    except (OSError, ObstoreError) as error:
+        if must_exist and not Path(where.key).is_dir():
+            raise FolderNotFoundError(f"{where.text} is no folder that this worker can see.") from None
+        raise StorageError(
+            f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow's user may write there."
+        ) from None
+    return ObstoreStore(store, where.text, is_local=True)
+
+
 def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
     # Imported late: boto3 costs a second, and a deployment without S3 need not pay it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
@@ -170,10 +189,13 @@ def _gcs(where: StorageUri, connection: Connection | None) -> ObjectStore:
         options["service_account_key"] = keyfile if isinstance(keyfile, str) else json.dumps(keyfile)
     elif key_path := extra.get("key_path"):
         options["service_account_path"] = str(key_path)
+    endpoint = extra.get("endpoint_url")
+    if endpoint:
+        options["base_url"] = str(endpoint)
     return GCSStore(
         where.bucket,
         prefix=where.key or None,
-        client_options=_client(extra, extra.get("endpoint_url")),
+        client_options=_client(extra, endpoint),
         retry_config=RETRY,
         **options,
     )

@@ -6,12 +6,21 @@ A signed URL is a bearer secret: it is sent to its host and nowhere else. Whatev
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from learnosity.errors import PermanentApiError
 
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+# What a host name or a literal address is made of; all else is read differently by different parsers.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
+_LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
+# The IPv4 internet behind an IPv6-only network's translator (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_SIGNATURE = re.compile(r"\$0[12]\$[0-9A-Fa-f]{16,}")
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 
 
@@ -26,9 +35,15 @@ def redact(url: str) -> str:
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
 
 
+def redact_text(text: str) -> str:
+    """`text` of a foreign origin without the queries of URLs and without signatures in it."""
+    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", text))
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` names this machine itself."""
-    if host == "localhost" or host.endswith(".localhost"):
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     address = _address(host)
     return address is not None and address.is_loopback
@@ -41,9 +56,6 @@ def is_forbidden_address(host: str) -> bool:
     address = _address(host)
     if address is None:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
     return address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_ADDRESSES
 
 
@@ -66,12 +78,14 @@ class UrlPolicy:
         try:
             parts = urlsplit(url)
             host = (parts.hostname or "").lower()
-            user_info = parts.username is not None
+            user_info, _readable = parts.username is not None, parts.port
         except ValueError:
             raise PermanentApiError("The API gave a URL that cannot be read; nothing was sent to it.") from None
         own = host == self.api_host or (is_loopback(host) and is_loopback(self.api_host))
         if not host or user_info:
             reason = "it has no host or carries user info"
+        elif not _HOST.fullmatch(host):
+            reason = "its host holds characters that no host name has"
         elif is_forbidden_address(host):
             reason = "its host is a link-local or metadata address"
         elif parts.scheme == "http" and not (self.plain_http and own):
@@ -86,7 +100,25 @@ class UrlPolicy:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The literal address that `host` is, in any spelling that a resolver takes, an embedded IPv4 unwrapped."""
+    text = host.strip("[]").partition("%")[0].rstrip(".")
     try:
-        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
+        return _legacy_ipv4(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
+    """`127.1`, `0x7f000001` and `2130706433` reach 127.0.0.1 as well."""
+    if not _LEGACY_IPV4.fullmatch(text):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(text))
+    except OSError:
         return None

@@ -1,0 +1,52 @@
+"""What tests of every kind share: an Airflow home of their own, and one real S3 server for those that ask for it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Airflow reads these when it is imported; a developer's own home must be neither read nor written.
+_HOME = tempfile.TemporaryDirectory(prefix="airflow-home-of-tests-")
+os.environ["AIRFLOW_HOME"] = _HOME.name
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "false")
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "AWS_"))]:
+    del os.environ[_name]
+# Without credentials of its own a store asks the machine's metadata service, which is not there.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+from devstack.secrets import Secrets  # noqa: E402
+from devstack.seaweedfs import SeaweedFS  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A running SeaweedFS with one bucket, `landing`, and an identity that reaches only that."""
+    root = tmp_path_factory.mktemp("seaweedfs")
+    keys = Secrets()
+    server = SeaweedFS.start(
+        root, bucket="landing", admin=keys.s3_admin, landing=keys.s3_landing, log=root / "seaweedfs.log"
+    )
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def closed_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def folder_uri(tmp_path: Path) -> str:
+    """The URI of an empty local folder."""
+    return tmp_path.as_uri()
