@@ -12,7 +12,7 @@ U4    `require_dataset_id`
 U5    `duplicate_code`
 U6    `commence_reply_shape`
 U7    `jobs_status_default`
-U8    `job_error_shape`, `job_results_key`
+U8    `job_error_shape`, `job_results_key`, `job_names_dataset`
 U9    `job_type`
 U10   `timestamp_past_seconds`, `timestamp_future_seconds`
 U11   `unknown_dataset_code`
@@ -113,6 +113,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     job_type: str = "reportdataset"
     job_error_shape: Literal["string", "object"] = "string"
     job_results_key: bool = True
+    job_names_dataset: bool = False
     dt_completed_pending: Literal["null", "absent"] = "null"
     retention_seconds: float | None = None
 

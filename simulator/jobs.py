@@ -1,6 +1,6 @@
 """Jobs as GET jobs shows them: queued, running, then completed or halted (contract section 7).
 
-A job object never carries the id of its dataset: the real one is not documented to.
+A job object does not carry the id of its dataset, as the real one is not documented to, unless `job_names_dataset`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Job:
     type: str
     organisation_id: int
     created: float
+    dataset_id: str
     status: Status = Status.QUEUED
     completed: float | None = None
     error: str | None = None
@@ -88,6 +89,8 @@ def render(job: Job, config: SimulatorConfig) -> dict[str, Any]:
         shown["dt_completed"] = None
     if config.job_results_key:
         shown["results"] = None
+    if config.job_names_dataset:
+        shown["data"] = {"dataset_id": job.dataset_id}
     if job.error is not None:
         as_object = config.job_error_shape == "object"
         shown["error"] = {"code": 50100, "message": job.error} if as_object else job.error

@@ -88,7 +88,8 @@ class State:
 
     def commence(self, dataset: Dataset) -> Job:
         """Queue the job of a dataset and run it by the clock."""
-        job = Job(str(uuid.uuid4()), self.config.job_type, dataset.spec.organisation_id, time.time())
+        spec = dataset.spec
+        job = Job(str(uuid.uuid4()), self.config.job_type, spec.organisation_id, time.time(), spec.dataset_id)
         dataset.job = self.jobs[job.reference] = job
         self.stats.jobs_started[dataset.spec.dataset_id] += 1
         task = asyncio.get_running_loop().create_task(self._run(dataset, job))

@@ -1,9 +1,8 @@
 """Creating a dataset: initialise, upload, commence, with each step written down before and after it is taken.
 
-A job is never started twice on purpose. What was started is re-attached to; where a reply was lost, the job
-list is looked at before anything is sent again; and where that leaves doubt, a fresh dataset is made and the
-log says so (contract section 6). Upload URLs live for an hour and cannot be renewed, so that a part which
-cannot go up means a fresh dataset too, a bounded number of times.
+A job is never started twice on purpose. What was started is re-attached to, an upload that was cut short goes on
+with the parts that are missing; where a reply was lost, the job list is looked at before anything is sent again;
+and where that leaves doubt, a fresh dataset is made and the log says so (contract section 6).
 """
 
 from __future__ import annotations
@@ -13,78 +12,35 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from learnosity.client import LearnosityClient
 from learnosity.datasets import DatasetRequest
 from learnosity.errors import (
     ConflictError,
+    NotReadyError,
     PermanentApiError,
     RequestError,
-    TransferError,
     TransientApiError,
     UnexpectedReplyError,
     UrlExpiredError,
 )
-from learnosity.inputs import Part
+from learnosity.handles import Handle, HandleStore, Step
 from learnosity.jobs import Job
-from learnosity.progress import Progress
-from learnosity.replies import Reply
+from learnosity.sealing import seal, unseal
 from learnosity.transfer import SignedTransfer
+from learnosity.uploading import Upload, upload_parts, upload_urls
 
 log = logging.getLogger(__name__)
 
 MAX_DATASETS = 3
-UPLOAD_CONCURRENCY = 8
-UPLOAD_ATTEMPTS = 5
 # Clocks differ: how far before our own note of the time a job may have been created.
 CLOCK_SLACK_SECONDS = 300
-LOOK_AGAIN_SECONDS = 3.0
-
-Step = Literal["initialising", "uploading", "commencing", "started"]
-
-
-class Handle(msgspec.Struct, frozen=True):
-    """What is remembered between attempts. Holds ids and counts, never a URL.
-
-    :param fingerprint: of the request it belongs to: with another one it is worth nothing.
-    :param since: Unix seconds just before the step was taken.
-    :param uploaded: parts that are there.
-    """
-
-    fingerprint: str
-    dataset_id: str
-    step: Step
-    file_count: int
-    since: int
-    uploaded: tuple[int, ...] = ()
-    job_reference: str | None = None
-    records: int = 0
-    bytes: int = 0
-
-
-class HandleStore(Protocol):
-    """Where the handle is kept between attempts."""
-
-    async def load(self) -> Handle | None:
-        """The handle of an earlier attempt."""
-
-    async def save(self, handle: Handle) -> None:
-        """Keep it; returns when it is safe."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Validated input on local disk, and how it is cut."""
-
-    file: BinaryIO
-    parts: Sequence[Part]
-    records: int
-    bytes: int
+# A job that was just queued may not be listed yet: seconds between the looks at the list.
+LOOK_DELAYS = (0.0, 3.0, 6.0, 12.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,23 +73,24 @@ async def create_dataset(
     """Make a dataset and start its job, or re-attach to the one that an earlier attempt started.
 
     :param fingerprint: identifies request and input; a handle of another one is left alone.
-    :param prepare: validates and spools the input; called only when something has to be uploaded. None = no input.
+    :param prepare: validates and spools the input; called at most once, and only when something has to be uploaded.
+        None = no input.
     :param dataset_id: id to use, a UUID; None = a new one for every dataset.
     :raises PermanentError: when the run config, the input or the connection has to change.
     :raises TransientError: when a later try may succeed; it takes up where this one ended.
     """
-    creation = _Creation(client, transfer, request, handles, fingerprint, dataset_id)
+    creation = _Creation(client, transfer, request, handles, fingerprint, prepare, dataset_id)
     earlier = await handles.load()
     if earlier is not None and earlier.fingerprint != fingerprint:
         log.info("The run config or the input has changed since dataset %s was begun: a fresh one.", earlier.dataset_id)
         earlier = None
     if earlier is not None and (created := await creation.reattach(earlier)) is not None:
         return created
-    return await creation.fresh(await prepare())
+    return await creation.fresh()
 
 
-class _LostReply(Exception):
-    """An initialise call whose effect is not known, but which cannot have started a job."""
+class _LostInitialise(Exception):
+    """An initialise call whose effect is not known, but which cannot have started a job: the input is missing."""
 
     def __init__(self, error: TransientApiError) -> None:
         super().__init__(str(error))
@@ -141,7 +98,10 @@ class _LostReply(Exception):
 
 
 class _Creation:
-    """One call of `create_dataset`: the steps, and what they share."""
+    """One call of `create_dataset`: the steps, and what they share.
+
+    Each step gives back the dataset with its job started, or None when only a fresh dataset is left.
+    """
 
     def __init__(
         self,
@@ -150,6 +110,7 @@ class _Creation:
         request: DatasetRequest,
         handles: HandleStore,
         fingerprint: str,
+        prepare: Callable[[], Awaitable[Upload | None]],
         dataset_id: str | None,
     ) -> None:
         self._client = client
@@ -157,26 +118,30 @@ class _Creation:
         self._request = request
         self._handles = handles
         self._fingerprint = fingerprint
+        self._prepare = prepare
+        self._prepared: tuple[Upload | None] | None = None
         self._wanted_id = dataset_id
+        self._begun: str | None = None
 
     async def reattach(self, handle: Handle) -> CreatedDataset | None:
-        """The dataset of an earlier attempt, its job started; None when a fresh one is needed."""
+        """The dataset of an earlier attempt, its job started."""
+        self._begun = handle.dataset_id
         if handle.step == "started" and handle.job_reference:
             return await self._reattach_started(handle)
-        if handle.step == "uploading" and len(handle.uploaded) == handle.file_count > 0:
-            log.info("Dataset %s has all its input already: starting its job.", handle.dataset_id)
-            return await self._commence(handle)
         if handle.step == "commencing" or (handle.step == "initialising" and handle.file_count == 0):
             return await self._settle(handle)
-        log.info(
-            "The upload of dataset %s was cut short and its URLs are gone: a fresh dataset; no job was started.",
-            handle.dataset_id,
-        )
+        if handle.step == "uploading":
+            return await self._go_on_uploading(handle)
+        log.info("Dataset %s was not begun for certain, and no job was started: a fresh one.", handle.dataset_id)
         return None
 
-    async def fresh(self, upload: Upload | None) -> CreatedDataset:
-        """A new dataset, begun again when its upload URLs run out."""
-        for attempt in range(1, MAX_DATASETS + 1):
+    async def fresh(self) -> CreatedDataset:
+        """A new dataset, and another one when it cannot be finished, a bounded number of times."""
+        upload = await self._input()
+        last: Exception | None = None
+        for attempt in range(1 if self._wanted_id else MAX_DATASETS):
+            if attempt:
+                await asyncio.sleep(random.uniform(0.5, 1.0) * 2.0**attempt)  # spreads retries, guards nothing
             handle = Handle(
                 fingerprint=self._fingerprint,
                 dataset_id=self._wanted_id or str(uuid.uuid4()),
@@ -185,29 +150,26 @@ class _Creation:
                 since=int(time.time()),
                 records=upload.records if upload else 0,
                 bytes=upload.bytes if upload else 0,
+                input_sha256=upload.sha256 if upload else "",
             )
-            last = attempt == MAX_DATASETS or self._wanted_id is not None
             try:
                 created = await self._one_dataset(handle, upload)
             except UrlExpiredError as error:
-                if last:
-                    raise _cannot_begin_again(handle.dataset_id, bool(self._wanted_id), error) from None
-                log.warning("Upload URLs of dataset %s ran out: a fresh dataset. %s", handle.dataset_id, error)
-            except _LostReply as lost:
-                if last:
-                    raise lost.error from None
-                log.warning("No job can have started without input: a fresh dataset. %s", lost.error)
-                await asyncio.sleep(random.uniform(0.5, 1.0) * 2.0**attempt)
+                last = _cannot_upload(handle.dataset_id, bool(self._wanted_id), error)
+                log.warning("Upload URLs of dataset %s are no longer good. %s", handle.dataset_id, error)
+            except _LostInitialise as lost:
+                last = lost.error
+                log.warning("Whether dataset %s was initialised is not known: given up. %s", handle.dataset_id, last)
             else:
                 if created is not None:
                     return created
-                if last:
-                    break
-        raise PermanentApiError(
-            "It cannot be known whether Learnosity started the job of the dataset, and it was not to be started twice. "
-            "Look at Learnosity's job list; then run again"
-            f"{' with another dataset_id' if self._wanted_id else ''}."
-        )
+                last = None
+        raise last or _doubtful(bool(self._wanted_id))
+
+    async def _input(self) -> Upload | None:
+        if self._prepared is None:
+            self._prepared = (await self._prepare(),)
+        return self._prepared[0]
 
     async def _one_dataset(self, handle: Handle, upload: Upload | None) -> CreatedDataset | None:
         await self._handles.save(handle)
@@ -215,81 +177,82 @@ class _Creation:
         try:
             reply = await self._client.initialise(self._request.body(handle.dataset_id, handle.file_count))
         except TransientApiError as error:
-            if not error.sent or error.http_status == 429:
+            if _certainly_undone(error):
                 raise
             if handle.file_count:
-                raise _LostReply(error) from None
+                raise _LostInitialise(error) from None
             log.warning("The reply was lost. %s", error)
             return await self._settle(handle)
         except ConflictError as error:
-            raise _conflict(handle.dataset_id, error) from None
+            raise _conflict(handle.dataset_id, error, ours=handle.dataset_id == self._begun) from None
         adopted = reply.find("dataset_id")
         if isinstance(adopted, str) and adopted and adopted != handle.dataset_id:
-            handle = msgspec.structs.replace(handle, dataset_id=adopted)
+            handle = replace(handle, dataset_id=adopted)
         if isinstance(reference := reply.find("job_reference"), str) and reference:
             return await self._started(handle, reference)
         if upload is None:
             raise UnexpectedReplyError(
                 "Learnosity's reply has no job_reference, although the dataset has no input files to wait for."
             )
-        handle = await self._upload(handle, upload, upload_urls(reply, handle.file_count))
+        urls = upload_urls(reply, handle.file_count)
+        sealed = seal(urls, secret=self._secret, dataset_id=handle.dataset_id)
+        return await self._upload(replace(handle, step="uploading", sealed_urls=sealed), upload, urls)
+
+    async def _go_on_uploading(self, handle: Handle) -> CreatedDataset | None:
+        """Upload what an earlier attempt did not, on its URLs."""
+        if handle.is_uploaded:
+            log.info("Dataset %s has all its input already: starting its job.", handle.dataset_id)
+            return await self._commence(handle)
+        urls = unseal(handle.sealed_urls, secret=self._secret, dataset_id=handle.dataset_id)
+        if urls is None or len(urls) != handle.file_count:
+            log.info("The upload URLs of dataset %s are gone; no job was started: a fresh one.", handle.dataset_id)
+            return None
+        upload = await self._input()
+        if upload is None or upload.sha256 != handle.input_sha256 or len(upload.parts) != handle.file_count:
+            log.info("The input has changed since dataset %s was begun; no job was started.", handle.dataset_id)
+            return None
+        log.info("Dataset %s: %d of %d parts are there.", handle.dataset_id, len(handle.uploaded), handle.file_count)
+        try:
+            return await self._upload(handle, upload, urls)
+        except UrlExpiredError as error:
+            log.warning("Upload URLs of dataset %s are no longer good. %s", handle.dataset_id, error)
+            return None
+
+    async def _upload(self, handle: Handle, upload: Upload, urls: list[str]) -> CreatedDataset | None:
+        await self._handles.save(handle)
+
+        async def uploaded(part: int) -> None:
+            nonlocal handle
+            handle = replace(handle, uploaded=(*handle.uploaded, part))
+            await self._handles.save(handle)
+
+        await upload_parts(self._transfer, upload, urls, skip=handle.uploaded, uploaded=uploaded)
         return await self._commence(handle)
 
-    async def _upload(self, handle: Handle, upload: Upload, urls: Sequence[str]) -> Handle:
-        """PUT every part; each one is noted when it is there."""
-        handle = msgspec.structs.replace(handle, step="uploading")
-        await self._handles.save(handle)
-        progress = Progress("Uploaded", len(upload.parts))
-        gate = asyncio.Semaphore(UPLOAD_CONCURRENCY)
-        noting = asyncio.Lock()
-
-        async def put(part: Part) -> None:
-            nonlocal handle
-            async with gate:
-                await self._put(urls[part.index], upload.file, part)
-            async with noting:
-                handle = msgspec.structs.replace(handle, uploaded=(*handle.uploaded, part.index))
-                await self._handles.save(handle)
-            progress.add(part.length)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part in upload.parts:
-                    group.create_task(put(part))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
-        progress.finish()
-        return handle
-
-    async def _put(self, url: str, file: BinaryIO, part: Part) -> None:
-        for attempt in range(1, UPLOAD_ATTEMPTS + 1):
-            try:
-                # A repeated PUT overwrites: safe while the URL lives (contract section 5).
-                await self._transfer.put(url, file, part.offset, part.length)
-                return
-            except TransferError as error:
-                if attempt == UPLOAD_ATTEMPTS:
-                    raise
-                wait = error.retry_after if error.retry_after is not None else min(20.0, 2.0**attempt)
-                log.warning("Part %d, attempt %d: %s", part.index, attempt, error)
-                await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-
     async def _commence(self, handle: Handle) -> CreatedDataset | None:
-        """Start the job; when the reply is lost, find out. None when that is not possible."""
-        handle = msgspec.structs.replace(handle, step="commencing", since=int(time.time()))
+        """Start the job; when the reply is lost, find out."""
+        handle = replace(handle, step="commencing", since=int(time.time()))
         await self._handles.save(handle)
+        return await self._send_commence(handle, may_start_again=True)
+
+    async def _send_commence(self, handle: Handle, *, may_start_again: bool) -> CreatedDataset | None:
         try:
             reference = await self._client.commence(self._request.dataset_type, handle.dataset_id)
         except TransientApiError as error:
-            if not error.sent or error.http_status == 429:
-                # Nothing was done: the next try may start the job.
-                await self._handles.save(msgspec.structs.replace(handle, step="uploading"))
+            if _certainly_undone(error):
+                # The next try may start the job without looking.
+                await self._handles.save(replace(handle, step="uploading"))
                 raise
+            if not may_start_again:
+                raise  # the handle says `commencing`: the next try looks again
             log.warning("The reply to starting the job was lost. %s", error)
             return await self._settle(handle)
         except ConflictError:
             log.warning("Learnosity says that the job of dataset %s has been started.", handle.dataset_id)
             return await self._settle(handle, may_start=False)
+        except NotReadyError as error:
+            log.warning("Dataset %s lacks input that was uploaded; no job was started. %s", handle.dataset_id, error)
+            return None
         return await self._started(handle, reference)
 
     async def _settle(self, handle: Handle, *, may_start: bool = True) -> CreatedDataset | None:
@@ -299,17 +262,18 @@ class _Creation:
         """
         since = handle.since - CLOCK_SLACK_SECONDS
         jobs: list[Job] = []
-        for look in range(2):
-            if look:
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)  # a job that was just queued may not be listed yet
+        for look, delay in enumerate(LOOK_DELAYS):
+            if look >= 2 and jobs:
+                break  # those that are there will not become clearer
+            await asyncio.sleep(delay)
             jobs = await self._client.jobs(since=since)
             for job in jobs:
                 if job.mentions(handle.dataset_id):
                     log.info("Its job runs: %s (%s). Re-attached.", job.reference, job.status)
                     return await self._started(handle, job.reference, reattached=True)
-        if not jobs and may_start and handle.file_count and handle.step == "commencing":
+        if not jobs and may_start and handle.step == "commencing":
             log.info("No job was created since: the job of dataset %s is started now.", handle.dataset_id)
-            return await self._commence_again(handle)
+            return await self._send_commence(handle, may_start_again=False)
         log.warning(
             "%d job(s) were created since, and none of them says which dataset it is for: dataset %s is left alone "
             "and a fresh one is made.",
@@ -317,13 +281,6 @@ class _Creation:
             handle.dataset_id,
         )
         return None
-
-    async def _commence_again(self, handle: Handle) -> CreatedDataset | None:
-        try:
-            reference = await self._client.commence(self._request.dataset_type, handle.dataset_id)
-        except ConflictError:
-            return await self._settle(handle, may_start=False)
-        return await self._started(handle, reference)
 
     async def _reattach_started(self, handle: Handle) -> CreatedDataset | None:
         reference = str(handle.job_reference)
@@ -336,28 +293,19 @@ class _Creation:
         return _created(handle, reference, reattached=True)
 
     async def _started(self, handle: Handle, reference: str, *, reattached: bool = False) -> CreatedDataset:
-        handle = msgspec.structs.replace(handle, step="started", job_reference=reference)
+        handle = replace(handle, step="started", job_reference=reference, sealed_urls=None)
         await self._handles.save(handle)
         log.info("Job %s generates dataset %s.", reference, handle.dataset_id)
         return _created(handle, reference, reattached=reattached)
 
+    @property
+    def _secret(self) -> str:
+        return self._client.config.credentials.consumer_secret
 
-def upload_urls(reply: Reply, file_count: int) -> list[str]:
-    """The signed upload URLs of an initialise reply, in part order (contract section 4.4).
 
-    :raises UnexpectedReplyError: when there is not exactly one per part.
-    """
-    listed = reply.find("input_files")
-    urls = []
-    for entry in listed if isinstance(listed, list) else []:
-        url = entry.get("url") if isinstance(entry, dict) else entry
-        if isinstance(url, str) and url:
-            urls.append(url)
-    if len(urls) != file_count:
-        raise UnexpectedReplyError(
-            f"Learnosity gave {len(urls)} upload URLs for {file_count} input files; nothing was uploaded."
-        )
-    return urls
+def _certainly_undone(error: TransientApiError) -> bool:
+    # A 429 is given before anything is done (contract section 3).
+    return not error.sent or error.http_status == 429
 
 
 def _created(handle: Handle, reference: str, *, reattached: bool) -> CreatedDataset:
@@ -366,17 +314,31 @@ def _created(handle: Handle, reference: str, *, reattached: bool) -> CreatedData
     )
 
 
-def _conflict(dataset_id: str, error: ConflictError) -> RequestError:
+def _conflict(dataset_id: str, error: ConflictError, *, ours: bool) -> RequestError:
+    reason = (
+        "an earlier attempt of this task has begun it and could not finish it, and an id cannot be used twice"
+        if ours
+        else "a finished dataset is landed again by the run that made it"
+    )
     return RequestError(
-        f"Dataset {dataset_id} exists already. Leave dataset_id empty to get a new one; a finished dataset is landed "
-        f"again by the run that made it. {error}"
+        f"Dataset {dataset_id} exists already. Leave dataset_id empty to get a new one: {reason}. {error}"
     )
 
 
-def _cannot_begin_again(dataset_id: str, fixed: bool, error: UrlExpiredError) -> PermanentApiError:
+def _doubtful(fixed: bool) -> PermanentApiError:
+    return PermanentApiError(
+        "It cannot be known whether Learnosity started the job of the dataset, and it was not to be started twice. "
+        f"Look at Learnosity's job list; then run again{' with another dataset_id' if fixed else ''}."
+    )
+
+
+def _cannot_upload(dataset_id: str, fixed: bool, error: UrlExpiredError) -> PermanentApiError:
     advice = (
         "the upload URLs of a dataset cannot be renewed, and its id cannot be used again: leave dataset_id empty"
         if fixed
         else f"{MAX_DATASETS} datasets were begun, and the URLs of each ran out: look at the network to the upload host"
     )
     return PermanentApiError(f"The input of dataset {dataset_id} could not be uploaded; {advice}. {error}")
+
+
+__all__ = ["CreatedDataset", "Handle", "HandleStore", "Step", "Upload", "create_dataset", "upload_urls"]

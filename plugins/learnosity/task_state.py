@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from learnosity.creation import Handle
+from learnosity.handles import Handle
 
 log = logging.getLogger(__name__)
 
