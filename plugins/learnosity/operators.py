@@ -290,7 +290,7 @@ async def _spool(input_uri: str, schema: Any, spool: BinaryIO) -> Upload:
         "Input is sound: %s records, %s, in %d file(s) to upload.",
         f"{summary.records:,}", size(summary.bytes), len(parts),
     )  # fmt: skip
-    return Upload(spool, parts, summary.records, summary.bytes)
+    return Upload(spool, parts, summary.records, summary.bytes, summary.sha256)
 
 
 async def _check_destination(uri: str) -> None:
