@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -414,7 +415,7 @@ class TestSealedUrls:
 
     def test_are_worth_nothing_after_fifty_minutes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sealed = seal(self.URLS, secret="s" * 40, dataset_id="one")
-        now = creation.time.time()
+        now = time.time()
         monkeypatch.setattr("time.time", lambda: now + 3001)
         assert unseal(sealed, secret="s" * 40, dataset_id="one") is None
 
