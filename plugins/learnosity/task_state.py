@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
 START_OVER = (
-    "DELETE /api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/create_dataset/states/learnosity_dataset, "
+    "DELETE /api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/create_dataset/state-store/learnosity_dataset, "
     "then clear create_dataset with its downstream tasks"
 )
 

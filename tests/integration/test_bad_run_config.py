@@ -69,7 +69,7 @@ def test_nothing_lands_from_a_bad_run(runs: Runs, stack: Stack, simulator_contro
         if not entry["path"].endswith("latest.json")
     }
     assert stored <= started
-    assert not list(obstore.list(stack.seaweedfs.store("elsewhere")))
+    assert not list(obstore.list(stack.seaweedfs.store("elsewhere", keys=stack.seaweedfs.admin)))
 
 
 def test_problems_of_the_input_name_file_and_line_and_keep_the_content_to_themselves(runs: Runs) -> None:

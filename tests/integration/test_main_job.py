@@ -95,7 +95,7 @@ def test_clearing_a_finished_run_starts_no_second_job_and_moves_no_file(
 
 def test_starting_over_is_a_deliberate_act(runs: Runs, simulator_control: Control) -> None:
     result = published(runs, "activity-analysis")
-    path = f"/dags/{DAG_ID}/dagRuns/{runs.started['activity-analysis']}/taskInstances/create_dataset/states"
+    path = f"/dags/{DAG_ID}/dagRuns/{runs.started['activity-analysis']}/taskInstances/create_dataset/state-store"
     runs.api.request("DELETE", f"{path}/learnosity_dataset")
     runs.api.clear(DAG_ID, runs.started["activity-analysis"], ["create_dataset"])
     again = published(runs, "activity-analysis")

@@ -58,7 +58,7 @@ def test_no_secret_is_left_behind_anywhere(finished: Runs, stack: Stack) -> None
             assert secret not in content, where
         found = SIGNATURE.search(content)
         assert found is None, f"{where}: {found.group()!r}" if found else ""
-    assert looked_at > 1000, "this has to look at something"
+    assert looked_at > 20 * len(finished.started), "this has to look at something"
 
 
 def test_xcoms_hold_small_values_only(finished: Runs) -> None:
