@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
-from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientError
+from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.jobs import MAX_POLL_SECONDS, Job
 from learnosity.triggers import LearnosityJobTrigger
@@ -30,7 +30,8 @@ class LearnosityJobSensor(BaseSensorOperator):
     :param learnosity_conn_id: connection. Templated.
     :param poll_interval: longest time between two looks, in seconds, 5 to 60; default 15. Templated.
     :param job_timeout: minutes after which the wait fails; default 360. Templated.
-    :param deferrable: wait in the triggerer (default), or by rescheduling the task.
+    :param deferrable: wait in the triggerer, or by rescheduling the task; default: what Airflow's setting
+        `[operators] default_deferrable` says.
     """
 
     template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
@@ -43,7 +44,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         learnosity_conn_id: str = DEFAULT_CONN_ID,
         poll_interval: float | str = 15,
         job_timeout: float | str = 360,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=True),
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
@@ -106,6 +107,8 @@ class LearnosityJobSensor(BaseSensorOperator):
                 f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
                 "clear this task to go on waiting for it, or raise job_timeout."
             )
+        if status == "interrupted":
+            raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == "error":
             raise PermanentApiError(str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")

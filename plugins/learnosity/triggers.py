@@ -1,7 +1,7 @@
 """The trigger that waits for a job in the triggerer, where a wait costs a few kilobytes and no worker.
 
-It only looks, sleeps and yields one event. A blip of the network or the API never ends a wait, and its event
-holds ids and words, never an address: events are logged in full.
+All triggers of a triggerer that wait on one connection look through one poller (see `polling`). A blip of the
+network or the API never ends a wait, and the event holds ids and words, never an address: events are logged in full.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from learnosity.errors import LearnosityError, TransientError
+from learnosity.client import LearnosityClient
+from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
-from learnosity.jobs import Job, poll_delay
+from learnosity.polling import Look, shared_poller
 from learnosity.progress import duration
 
 LOG_EVERY_SECONDS = 60.0
@@ -56,32 +59,12 @@ class LearnosityJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the job ends or the deadline passes, then yield one event."""
-        try:
-            async with LearnosityHook(self.learnosity_conn_id).client() as client:
-                round_number, said, last_status = 0, 0.0, ""
-                while True:
-                    # The task has just looked; and a task that is resumed at once can be lost (airflow-notes D31).
-                    await asyncio.sleep(min(poll_delay(round_number, self.poll_interval), self._left() + 1.0))
-                    round_number += 1
-                    try:
-                        found = {job.reference: job for job in await client.jobs([self.job_reference])}
-                    except TransientError as error:
-                        self.log.warning("Job %s: %s The wait goes on.", self.job_reference, error)
-                        found = {}
-                    job = found.get(self.job_reference)
-                    # The status counts before the deadline: a job that ended at the last moment has ended.
-                    if job is not None and job.is_terminal:
-                        yield TriggerEvent(_ended(job))
-                        return
-                    if self._left() <= 0:
-                        yield TriggerEvent({"status": "timeout", "job_reference": self.job_reference})
-                        return
-                    status, now = job.status if job else "not listed", time.time()
-                    if status != last_status or now - said >= LOG_EVERY_SECONDS:
-                        last_status, said = status, now
-                        self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))
-        except LearnosityError as error:
-            yield TriggerEvent({"status": "error", "job_reference": self.job_reference, "message": str(error)})
+        async with shared_poller(self.learnosity_conn_id, self._connect) as poller:
+            # The task has just looked; and a task that is resumed at once can be lost (airflow-notes D31): the
+            # first look comes some seconds later.
+            with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as looks:
+                look = await self._last_of(looks)
+        yield TriggerEvent(self._event(look))
 
     async def on_kill(self) -> None:
         """Say what cannot be done: the API has no call that cancels a job (contract section 8)."""
@@ -91,9 +74,37 @@ class LearnosityJobTrigger(BaseTrigger):
             self.job_reference,
         )
 
-    def _left(self) -> float:
-        return self.deadline - time.time()
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[LearnosityClient]:
+        # One attempt a call: the next look is the next attempt, and nobody else's look waits for it.
+        try:
+            config = await LearnosityHook(self.learnosity_conn_id).config()
+        except AirflowRuntimeError as error:
+            # Airflow itself could not answer just now: no reason to end a wait of hours.
+            raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
+        async with LearnosityClient(config, attempts=1) as client:
+            yield client
 
+    async def _last_of(self, looks: asyncio.Queue[Look]) -> Look:
+        said, last_status = 0.0, ""
+        while not (look := await looks.get()).final:
+            if look.error is not None:
+                self.log.warning("Job %s: %s The wait goes on.", self.job_reference, look.error)
+                continue
+            status, now = look.job.status if look.job else "not listed", time.time()
+            if status != last_status or now - said >= LOG_EVERY_SECONDS:
+                last_status, said = status, now
+                self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))
+        return look
 
-def _ended(job: Job) -> dict[str, Any]:
-    return {"status": job.status, "job_reference": job.reference, "error": job.error}
+    def _event(self, look: Look) -> dict[str, Any]:
+        # The status counts before the deadline: a job that ended at the last moment has ended.
+        if look.job is not None and look.job.is_terminal:
+            return {"status": look.job.status, "job_reference": self.job_reference, "error": look.job.error}
+        if look.error is not None:
+            return {
+                "status": "interrupted" if look.error.transient else "error",
+                "job_reference": self.job_reference,
+                "message": str(look.error),
+            }
+        return {"status": "timeout", "job_reference": self.job_reference}
