@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from devstack.errors import DevstackError
@@ -117,3 +118,5 @@ def _read(store: ObjectStore, path: str) -> bytes:
         return bytes(obstore.get(store, path).bytes())
     except FileNotFoundError:
         raise DevstackError(f"there is no {path} at the destination") from None
+    except BaseError as error:
+        raise DevstackError(f"{path} cannot be read: {error}") from error

@@ -91,8 +91,8 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
 def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
     """Stop processes with everything below them, all at the same time.
 
-    Each leader gets SIGTERM, because it knows best how to end what it started; what remains of its family after its
-    time of grace gets SIGKILL.
+    Each leader gets SIGTERM, because it knows best how to end what it started. What it leaves behind gets SIGTERM once
+    it is gone, and what remains after its time of grace gets SIGKILL.
 
     :param leaders: who to stop; those that no longer run are fine
     :param at_once: SIGKILL immediately, as if the machine had crashed
@@ -105,6 +105,7 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
             if process := leader.process():
                 _send(process, signal.SIGTERM)
     started = time.monotonic()
+    left_behind: set[psutil.Process] = set()
     while families:
         elapsed = time.monotonic() - started
         for leader, known in list(families.items()):
@@ -118,6 +119,10 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
             elif overdue >= 0:
                 for process in family:
                     _send(process, signal.SIGKILL)
+            elif leader.process() is None:
+                for process in family - left_behind:
+                    _send(process, signal.SIGTERM)
+                left_behind |= family
         if families:
             time.sleep(POLL_SECONDS / 2)
 

@@ -18,6 +18,8 @@ from devstack import answers, http
 from devstack.answers import Dag, DagRun, ImportProblem, TaskInstance, XComEntry
 from devstack.errors import ApiError, NotReady
 
+__all__ = ["AirflowApi", "ApiError", "Dag", "DagRun", "ImportProblem", "TaskInstance", "XComEntry"]
+
 POLL_SECONDS = 0.5
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ Airflow connection gets, so that nothing here works only because it may do every
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import tempfile
 from dataclasses import dataclass
@@ -147,9 +146,13 @@ class SeaweedFS:
 
     def _made_bucket(self, name: str) -> bool:
         url = obstore.sign(self.store(name, keys=self.admin), "PUT", "", datetime.timedelta(minutes=1))
-        with contextlib.suppress(OSError):  # not yet up, or going down: the caller watches the process
-            return http.call("PUT", url).status in (200, 409)  # 409: it is ours already
-        return False
+        try:
+            reply = http.call("PUT", url)
+        except OSError:
+            return False  # not yet up, or going down: the caller watches the process
+        if reply.status == 400:
+            raise DevstackError(f"SeaweedFS refuses the bucket name {name!r}: {reply.body.decode(errors='replace')}")
+        return reply.status in (200, 409)  # 409: it is ours already
 
 
 def _identities(bucket: str, admin: KeyPair, landing: KeyPair) -> dict[str, object]:

@@ -1,0 +1,106 @@
+"""The stack from outside: started, used, found again and stopped by commands, also where well-known ports are taken."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack import background
+from devstack.environment import REPOSITORY
+from devstack.errors import ApiError
+from devstack.rest import AirflowApi
+
+WELL_KNOWN = (8080, 8888, 9000, 8793, 8794, 8974, 9333, 8333, 18333, 19333, 10000)
+
+
+def devstack(*arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run one command as people do."""
+    command = [sys.executable, "-m", "devstack", *map(str, arguments)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def taken_ports() -> Iterator[None]:
+    """Somebody else listens on the ports that such services use by default."""
+    with contextlib.ExitStack() as held:
+        for port in WELL_KNOWN:
+            with contextlib.suppress(OSError):  # it is taken already, which is just as well
+                held.enter_context(socket.create_server(("", port)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, taken_ports: None) -> Iterator[Path]:
+    """The folder of a stack that was started by ``up``."""
+    root = tmp_path_factory.mktemp("up")
+    started = devstack("up", "--root", root)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield root
+    finally:
+        devstack("down", "--root", root)
+
+
+@pytest.mark.integration
+class TestUp:
+    def test_a_second_up_says_that_it_runs_and_where(self, root: Path) -> None:
+        again = devstack("up", "--root", root)
+        assert again.returncode == 0
+        assert "runs already" in again.stdout
+        assert re.search(r"Airflow +http://127\.0\.0\.1:\d+\n +login +admin / \S+", again.stdout)
+
+    def test_status_names_all_services(self, root: Path) -> None:
+        status = devstack("status", "--root", root)
+        assert status.returncode == 0
+        for service in ("SeaweedFS", "simulator", "api-server", "scheduler", "dag-processor", "triggerer"):
+            assert re.search(rf"{service} +pid \d+", status.stdout)
+
+    def test_the_state_file_holds_no_secret(self, root: Path) -> None:
+        state = background.state_file(root).read_text()
+        _, password = background.login(root)
+        assert password not in state
+
+    def test_the_login_works_and_a_wrong_run_config_is_refused(self, root: Path) -> None:
+        running = background.find(root)
+        assert running is not None
+        api = AirflowApi(running.airflow_url, *background.login(root))
+        api.wait_for_dag("learnosity_dataset")
+        assert api.import_errors() == []
+        with pytest.raises(ApiError, match="landing_shards"):
+            api.trigger("learnosity_dataset", {"landing_shards": 0})
+
+    def test_down_stops_everything_and_the_data_stays(self, root: Path) -> None:
+        running = background.find(root)
+        assert running is not None
+        assert devstack("down", "--root", root).returncode == 0
+        assert running.dead() == running.services
+        assert not [service.name for service in running.services if service.leader.family()]
+        assert (root / "airflow" / "airflow.db").exists()
+        assert devstack("down", "--root", root).stdout == "No stack runs here.\n"
+
+
+def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:
+    status = devstack("status", "--root", tmp_path)
+    assert status.returncode == 1
+    assert "make up" in status.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "up", "down", "status"])
+def test_every_command_explains_itself(command: str) -> None:
+    shown = devstack(command, "--help")
+    assert shown.returncode == 0
+    assert f"usage: python -m devstack {command}" in shown.stdout
+
+
+def test_make_lists_every_target() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    shown = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert re.findall(r"^  make (\S+)", shown, re.MULTILINE) == targets.split()

@@ -1,0 +1,220 @@
+"""The REST client against a scripted Airflow: what it sends, what it understands, what it says when it is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+
+from devstack.errors import ApiError, NotReady
+from devstack.rest import AirflowApi, TaskInstance
+
+PASSWORD = "correct-horse-battery"  # a made-up one
+
+
+@dataclass
+class ScriptedAirflow:
+    """Answers by path; a list of answers is used up but for its last."""
+
+    url: str = ""
+    answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
+    calls: list[tuple[str, str, Any]] = field(default_factory=list)
+    tokens: int = 0
+    expired: set[str] = field(default_factory=set)
+
+    def on(self, call: str, *answers: tuple[int, Any]) -> None:
+        """Script the answers to a call such as ``GET /dags/x``."""
+        self.answers[call] = list(answers)
+
+
+@pytest.fixture
+def airflow() -> Iterator[ScriptedAirflow]:
+    """A scripted Airflow on a free port."""
+    script = ScriptedAirflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def reply(self, status: int, value: Any) -> None:
+            body = value if isinstance(value, bytes) else msgspec.json.encode(value)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = msgspec.json.decode(self.rfile.read(length)) if length else None
+            if self.path == "/auth/token":
+                if body != {"username": "admin", "password": PASSWORD}:
+                    return self.reply(401, {"detail": "Invalid credentials"})
+                script.tokens += 1
+                return self.reply(201, {"access_token": f"token-{script.tokens}"})
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            path = self.path.removeprefix("/api/v2")
+            script.calls.append((self.command, path, body))
+            if path != "/monitor/health" and (not token or token in script.expired):
+                return self.reply(401, {"detail": "Not authenticated"})
+            answers = script.answers.get(f"{self.command} {path.partition('?')[0]}", [(404, {"detail": "not here"})])
+            status, value = answers.pop(0) if len(answers) > 1 else answers[0]
+            return self.reply(status, value)
+
+        do_GET = do_POST = do_PATCH = answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_port}"
+    yield script
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def api(airflow: ScriptedAirflow) -> AirflowApi:
+    """A client with the right password."""
+    return AirflowApi(airflow.url, "admin", PASSWORD)
+
+
+def run(state: str) -> dict[str, Any]:
+    return {"dag_id": "d", "dag_run_id": "r:1+0", "state": state, "something_new": 1}
+
+
+def task(name: str, state: str | None, map_index: int = -1) -> dict[str, Any]:
+    return {"task_id": name, "map_index": map_index, "try_number": 1, "state": state}
+
+
+TASK = TaskInstance(task_id="t", map_index=-1, try_number=2)
+
+
+class TestLogin:
+    def test_it_logs_in_once_for_many_calls(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("GET /importErrors", (200, {"import_errors": []}))
+        assert [api.import_errors(), api.import_errors()] == [[], []]
+        assert airflow.tokens == 1
+
+    def test_it_logs_in_again_when_its_token_has_expired(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("GET /importErrors", (200, {"import_errors": []}))
+        api.import_errors()
+        airflow.expired.add("token-1")
+        assert api.import_errors() == []
+        assert airflow.tokens == 2
+
+    def test_a_wrong_password_is_refused_and_not_shown(self, airflow: ScriptedAirflow) -> None:
+        with pytest.raises(ApiError, match="401") as caught:
+            AirflowApi(airflow.url, "admin", "wrong-secret-word").import_errors()
+        assert "wrong-secret-word" not in str(caught.value)
+
+
+class TestTrigger:
+    def test_the_parameters_are_the_run_config(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("POST /dags/d/dagRuns", (200, run("queued")))
+        assert api.trigger("d", {"a": [1]}, run_id="mine").run_id == "r:1+0"
+        assert airflow.calls[-1][2] == {"logical_date": None, "conf": {"a": [1]}, "dag_run_id": "mine"}
+
+    def test_a_refusal_carries_status_and_reason(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("POST /dags/d/dagRuns", (422, {"detail": [{"msg": "too many"}]}))
+        with pytest.raises(ApiError, match=r"422 to POST /dags/d/dagRuns: .*too many") as caught:
+            api.trigger("d")
+        assert caught.value.status == 422
+
+    def test_a_page_instead_of_json_is_still_an_explanation(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("POST /dags/d/dagRuns", (502, b"<html>bad gateway</html>"))
+        with pytest.raises(ApiError, match="bad gateway"):
+            api.trigger("d")
+
+
+class TestWaiting:
+    def test_a_dag_is_let_run_as_soon_as_it_appears(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        details = {"dag_id": "d", "is_paused": True, "params": {}}
+        airflow.on("GET /dags/d/details", (404, {"detail": "no"}), (200, details))
+        airflow.on("PATCH /dags/d", (200, details))
+        assert api.wait_for_dag("d").is_paused
+        assert airflow.calls[-1] == ("PATCH", "/dags/d", {"is_paused": False})
+
+    def test_a_dag_that_does_not_appear_is_explained_by_broken_files(
+        self, airflow: ScriptedAirflow, api: AirflowApi
+    ) -> None:
+        problem = {"filename": "d.py", "stack_trace": "NameError: x"}
+        airflow.on("GET /importErrors", (200, {"import_errors": [problem]}))
+        with pytest.raises(NotReady, match=r"(?s)no DAG d .*d\.py:\nNameError: x"):
+            api.wait_for_dag("d", timeout=0)
+
+    def test_every_look_at_a_run_is_told_and_the_last_one_too(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        base = "GET /dags/d/dagRuns/r%3A1%2B0"
+        airflow.on(base, (200, run("running")), (200, run("success")))
+        first, last = [task("t", "running")], [task("t", "success"), task("m", "success", 3)]
+        airflow.on(f"{base}/taskInstances", (200, {"task_instances": first}), (200, {"task_instances": last}))
+        seen: list[list[tuple[str, str | None]]] = []
+        ended = api.wait_for_run("d", "r:1+0", on_poll=lambda tasks: seen.append([(t.label, t.state) for t in tasks]))
+        assert ended.state == "success"
+        assert seen == [[("t", "running")], [("t", "success"), ("m[3]", "success")]]
+
+    def test_a_run_that_takes_too_long_tells_what_its_tasks_do(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        base = "GET /dags/d/dagRuns/r"
+        airflow.on(base, (200, run("running")))
+        airflow.on(f"{base}/taskInstances", (200, {"task_instances": [task("t", "deferred")]}))
+        with pytest.raises(NotReady, match=r"\{'t': 'deferred'\}"):
+            api.wait_for_run("d", "r", timeout=0)
+
+
+class TestReading:
+    def test_a_log_is_text_with_its_errors(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        events = [
+            {"event": "::group::Log message source details", "sources": ["x.log"]},
+            {"event": "begin", "timestamp": "2026-01-01T00:00:00Z", "level": "info", "logger": "a"},
+            {
+                "event": "Task failed",
+                "timestamp": "2026-01-01T00:00:01Z",
+                "level": "error",
+                "error_detail": [{"exc_type": "ValueError", "exc_value": "bad"}],
+            },
+        ]
+        lines = b"\n".join(map(msgspec.json.encode, events))
+        airflow.on("GET /dags/d/dagRuns/r/taskInstances/t/logs/2", (200, lines))
+        assert api.log("d", "r", TASK).splitlines() == [
+            "::group::Log message source details",
+            "2026-01-01T00:00:00Z info begin",
+            "2026-01-01T00:00:01Z error Task failed",
+            "  ValueError: bad",
+        ]
+        assert api.why_failed("d", "r", TASK) == "ValueError: bad"
+
+    def test_a_task_without_an_error_in_its_log_has_no_reason(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("GET /dags/d/dagRuns/r/taskInstances/t/logs/2", (200, {"event": "all is well"}))
+        assert api.why_failed("d", "r", TASK) is None
+
+    def test_a_small_value_is_read_as_it_is(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("GET /dags/d/dagRuns/r/taskInstances/t/xcomEntries/return_value", (200, {"value": {"n": 1}}))
+        assert api.xcom("d", "r", "t") == {"n": 1}
+
+    def test_health_tells_heartbeats(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        beat = "2026-01-01T00:00:00+00:00"
+        health = {
+            "metadatabase": {"status": "healthy"},
+            "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": beat},
+            "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+            "dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": beat},
+        }
+        airflow.on("GET /monitor/health", (200, health))
+        beats = api.health()
+        assert beats is not None
+        assert [name for name, time in beats.items() if time] == ["scheduler", "dag_processor"]
+
+    def test_nobody_answering_is_no_health(self, closed_port: int) -> None:
+        assert AirflowApi(f"http://127.0.0.1:{closed_port}", "admin", PASSWORD).health() is None
+
+
+def test_clearing_takes_the_tasks_after_it_along(airflow: ScriptedAirflow, api: AirflowApi) -> None:
+    airflow.on("POST /dags/d/clearTaskInstances", (200, {"task_instances": [], "total_entries": 0}))
+    api.clear("d", "r", ["t"])
+    body = airflow.calls[-1][2]
+    assert (body["dry_run"], body["only_failed"], body["include_downstream"]) == (False, False, True)
+    assert body["task_ids"] == ["t"]
