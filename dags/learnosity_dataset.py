@@ -21,7 +21,7 @@ from learnosity.operators import (
     LearnosityPublishOperator,
 )
 from learnosity.params import dataset_params, request_template
-from learnosity.retries import LEARNOSITY_RETRIES
+from learnosity.retries import RETRY_ARGS
 from learnosity.sensors import LearnosityJobSensor
 
 with DAG(
@@ -36,8 +36,7 @@ with DAG(
     tags=["learnosity", "dataset"],
     default_args={
         "owner": "data-engineering",
-        "retries": 4,
-        "retry_policy": LEARNOSITY_RETRIES,
+        **RETRY_ARGS,
         "learnosity_conn_id": "{{ params.learnosity_conn_id }}",
     },
     owner_links={"data-engineering": "https://help.learnosity.com/hc/en-us/articles/360000758537"},

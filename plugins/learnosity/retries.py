@@ -1,12 +1,12 @@
-"""Which failures of a task are worth another try: those that say so of themselves, and a lost worker."""
+"""Which failures of a task are worth another try, and when: those that say so of themselves, and a lost worker."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-# Transient errors have been through minutes of backoff inside the task; the next try waits for longer.
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(
     rules=[
         RetryRule(
@@ -17,8 +17,17 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
         RetryRule(
             exception="learnosity.errors.TransientError",
             action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=1),
             reason="The API, the network or the store failed for now; the next try continues.",
         ),
     ]
 )
+
+# A transient error has been through backoff inside the task already. These tries last for about an hour: 30 s, 1, 2,
+# 4, 8, 15 and 15 minutes apart.
+RETRY_ARGS: dict[str, Any] = {
+    "retries": 7,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=15),
+    "retry_policy": LEARNOSITY_RETRIES,
+}
