@@ -1,0 +1,66 @@
+"""The shape of the package: data flows one way, and the domain can be used without Airflow."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "learnosity"
+# The side that knows Airflow; everything else must not.
+AIRFLOW_SIDE = {
+    "fsspec_store",
+    "hooks",
+    "input_sources",
+    "links",
+    "notifiers",
+    "operators",
+    "params",
+    "polling",
+    "provider",
+    "retries",
+    "schedules",
+    "sensors",
+    "store_connections",
+    "task_state",
+    "triggers",
+}
+# The stand-ins and tools around the product, which it must not know of.
+OUTSIDE = {"simulator", "devstack", "tests", "benchmarks", "chaos"}
+DOMAIN = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in AIRFLOW_SIDE)
+
+
+def imported(path: Path) -> set[str]:
+    """Modules that a file imports, also late and for types alone."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", DOMAIN, ids=lambda path: path.stem)
+def test_the_domain_imports_no_airflow(path: Path) -> None:
+    reached, todo = set[str](), {path}
+    while todo:
+        for module in imported(todo.pop()):
+            assert not module.startswith("airflow"), f"{path.stem} reaches {module}"
+            below = PACKAGE / f"{module.removeprefix('learnosity.')}.py"
+            if module.startswith("learnosity.") and module not in reached and below.exists():
+                reached.add(module)
+                todo.add(below)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_the_product_knows_nothing_of_what_stands_around_it(path: Path) -> None:
+    assert not {module.split(".")[0] for module in imported(path)} & OUTSIDE
+
+
+def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:
+    ignored = (PACKAGE.parent / ".airflowignore").read_text()
+    assert "learnosity/" in ignored
+    loose = {path.name for path in PACKAGE.parent.glob("*.py")}
+    assert loose <= {"learnosity_plugin.py"}

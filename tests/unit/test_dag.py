@@ -1,0 +1,100 @@
+"""The DAG as Airflow reads it: it imports, its form has valid defaults, and its tasks stand in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import Param
+
+from learnosity.params import dataset_params
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+# design section 4.1
+PARAMS = {
+    "dataset_type": "activity-summary-by-group",
+    "input_uri": None,
+    "filters": {},
+    "options": {},
+    "groups": [],
+    "organisation_id": None,
+    "dataset_id": None,
+    "include": ["*"],
+    "overwrite": False,
+    "landing_shards": 1,
+    "poll_interval": 15,
+    "job_timeout": 360,
+    "learnosity_conn_id": "learnosity_default",
+}
+
+
+@pytest.fixture(scope="module")
+def dag_bag() -> DagBag:
+    return DagBag(dag_folder=str(DAGS))
+
+
+@pytest.fixture(scope="module")
+def dag(dag_bag: DagBag) -> Any:
+    return dag_bag.dags["learnosity_dataset"]
+
+
+def test_every_dag_file_imports(dag_bag: DagBag) -> None:
+    assert dag_bag.import_errors == {}
+
+
+def test_the_tasks_stand_in_the_order_of_the_design(dag: Any) -> None:
+    assert [task.task_id for task in dag.topological_sort()] == [
+        "create_dataset",
+        "wait_for_job",
+        "land.list_files",
+        "land.land_files",
+        "land.publish",
+    ]
+
+
+def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:
+    defaults = {name: dag.params[name] for name in dag.params}
+    assert defaults.pop("destination_uri").startswith("file:///")
+    assert defaults == PARAMS
+
+
+def test_every_param_is_explained_and_in_a_section() -> None:
+    for name, param in dataset_params().items():
+        assert param.schema.get("description_md"), name
+        assert param.schema.get("title"), name
+        assert param.schema.get("section"), name
+
+
+def test_the_destination_comes_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://conn@bucket/prefix")
+    assert dataset_params()["destination_uri"].resolve() == "s3://conn@bucket/prefix"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dataset_type", ""),
+        ("dataset_type", "../../etc"),
+        ("input_uri", "users.ndjson"),
+        ("dataset_id", "1234"),
+        ("groups", [{"label": "District"}]),
+        ("include", []),
+        ("landing_shards", 0),
+        ("landing_shards", 1025),
+        ("poll_interval", 61),
+        ("job_timeout", 0),
+        ("organisation_id", "one"),
+        ("filters", []),
+    ],
+)
+def test_the_form_refuses_what_cannot_be_meant(name: str, value: Any) -> None:
+    param: Param = dataset_params()[name]
+    with pytest.raises(ValueError, match="Failed validating"):
+        Param(value, **param.schema).resolve()
+
+
+def test_no_task_renders_a_secret(dag: Any) -> None:
+    for task in dag.tasks:
+        assert not {"password", "secret", "credentials", "url"} & set(task.template_fields)
