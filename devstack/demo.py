@@ -30,6 +30,7 @@ DAG_ID = "learnosity_dataset"
 DATASET_TYPE = "activity-summary-by-group"
 LEVELS = ("district", "school", "class")
 INPUT_KEY = "input/users.ndjson"
+JOB_SECONDS = 8.0  # long enough to see the task wait in the triggerer
 FIELDS = ("group_count", "population", "mean_score", "median_score", "mean_percent", "median_percent", "stddev_percent")
 USER_FIELDS = ("score", "max_score", "seen_activities")
 
@@ -60,7 +61,9 @@ def run_demo(root: Path, options: DemoOptions) -> None:
     say("Services, all on free ports of 127.0.0.1")
     keep_logs = True
     try:
-        with Stack(root, StackOptions(), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}")) as stack:
+        with Stack(
+            root, StackOptions(job_seconds=JOB_SECONDS), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}")
+        ) as stack:
             _input(stack, options)
             run = _run(stack.airflow.api, _conf(stack, options), options.timeout)
             _results(stack, run)
