@@ -238,7 +238,8 @@ class LearnosityPublishOperator(_LandingOperator):
 
     :param request: as given to the create task, for the manifest. Templated.
     :param shards: what `list_files` returned. Templated.
-    :returns: XCom with `manifest_uri`, `file_count`, `total_bytes`.
+    :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, and, for reading it
+        again, `destination_uri` and `learnosity_conn_id`.
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
@@ -267,7 +268,12 @@ class LearnosityPublishOperator(_LandingOperator):
         log.info(
             "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
         )
-        return result
+        # For the pages of the UI: by which connections the dataset can be read again. Not part of the event.
+        return {
+            **result,
+            "destination_uri": str(self.destination_uri),
+            "learnosity_conn_id": str(self.learnosity_conn_id),
+        }
 
 
 def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
