@@ -12,7 +12,7 @@ UV_PIN := uv==0.13.9
 # Installed again only when one of these changes.
 PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
-CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks)
+CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks tests)
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
