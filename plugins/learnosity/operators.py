@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator
+from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator, XComArg
 
 from learnosity.creation import Upload, create_dataset
 from learnosity.datasets import DatasetRequest, check_dataset_id
+from learnosity.errors import RequestError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.input_sources import find_input
 from learnosity.inputs import plan_parts, spool_input
@@ -180,8 +181,8 @@ class LearnosityListFilesOperator(_LandingOperator):
         self,
         *,
         include: Sequence[str] | str = ("*",),
-        overwrite: bool = False,
-        landing_shards: int = 1,
+        overwrite: bool | str = False,
+        landing_shards: int | str = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -199,7 +200,7 @@ class LearnosityListFilesOperator(_LandingOperator):
                 results,
                 work=self.work(context),
                 include=include,
-                overwrite=bool(self.overwrite),
+                overwrite=self.overwrite is True,
                 shards=check_shards(self.landing_shards),
             )
         return [{"shard": shard.shard, "files": shard.files} for shard in plan.shards]
@@ -245,7 +246,7 @@ class LearnosityPublishOperator(_LandingOperator):
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
     operator_extra_links = (ManifestLink(), DatasetFolderLink())
 
-    def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Mapping[str, int]], **kwargs: Any) -> None:
+    def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})
         self.request = request
         self.shards = shards
@@ -258,7 +259,7 @@ class LearnosityPublishOperator(_LandingOperator):
             store,
             layout,
             work=self.work(context),
-            shards=len(self.shards or ()),
+            shards=_count(self.shards),
             job_reference=str(self.dataset["job_reference"]),
             request=DatasetRequest.from_mapping(self.request).body(layout.dataset_id, int(self.dataset["file_count"])),
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
@@ -284,6 +285,12 @@ def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[
         "file_count": manifest.file_count,
         "total_bytes": manifest.total_bytes,
     }
+
+
+def _count(shards: Sequence[Any] | XComArg) -> int:
+    if isinstance(shards, XComArg):
+        raise RequestError("shards has not been rendered; is it still a template field?")
+    return len(shards)
 
 
 async def _spool(input_uri: str, schema: Any, spool: BinaryIO) -> Upload:

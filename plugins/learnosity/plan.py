@@ -46,7 +46,7 @@ class Plan:
     published: Manifest | None = None
 
 
-def check_shards(shards: int) -> int:
+def check_shards(shards: object) -> int:
     """`shards` itself, or `RequestError` when it is not between 1 and Airflow's map limit."""
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
         raise RequestError(

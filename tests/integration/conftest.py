@@ -109,7 +109,7 @@ def runs(stack: Stack) -> Runs:
     }
     refused = {
         "refused-uuid": group_conf(stack, dataset_id="not-a-uuid"),
-        "refused-type": group_conf(stack, dataset_type=5),
+        "refused-type": {**group_conf(stack), "dataset_type": 5},
         "refused-groups": group_conf(stack, groups=[{"label": "no key"}]),
         "refused-shards": group_conf(stack, landing_shards=0),
         "refused-map-limit": group_conf(stack, landing_shards=1025),

@@ -13,7 +13,7 @@ from learnosity.params import dataset_params
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 # design section 4.1
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "dataset_type": "activity-summary-by-group",
     "input_uri": None,
     "filters": {},
