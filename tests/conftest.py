@@ -19,8 +19,8 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
 # Without credentials of its own a store asks the machine's metadata service, which is not there.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
-from devstack.secrets import Secrets  # noqa: E402
 from devstack.seaweedfs import SeaweedFS  # noqa: E402
+from devstack.secrets import Secrets  # noqa: E402
 
 
 @pytest.fixture(scope="session")
