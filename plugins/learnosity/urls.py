@@ -9,6 +9,7 @@ import ipaddress
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from learnosity.errors import PermanentApiError
@@ -77,26 +78,34 @@ class UrlPolicy:
         """Give `url` back unchanged, or raise `PermanentApiError` naming what is wrong with it (redacted)."""
         try:
             parts = urlsplit(url)
-            host = (parts.hostname or "").lower()
-            user_info, _readable = parts.username is not None, parts.port
+            reason = _refusal(self, parts.scheme, parts.netloc)
         except ValueError:
             raise PermanentApiError("The API gave a URL that cannot be read; nothing was sent to it.") from None
-        own = host == self.api_host or (is_loopback(host) and is_loopback(self.api_host))
-        if not host or user_info:
-            reason = "it has no host or carries user info"
-        elif not _HOST.fullmatch(host):
-            reason = "its host holds characters that no host name has"
-        elif is_forbidden_address(host):
-            reason = "its host is a link-local or metadata address"
-        elif parts.scheme == "http" and not (self.plain_http and own):
-            reason = "it is not https"
-        elif parts.scheme not in ("http", "https"):
-            reason = f"its scheme is {parts.scheme!r}"
-        elif is_loopback(host) and not own:
-            reason = "its host is this machine"
-        else:
-            return url
-        raise PermanentApiError(f"Refused to follow the URL {redact(url)} that the API gave: {reason}.")
+        if reason is not None:
+            raise PermanentApiError(f"Refused to follow the URL {redact(url)} that the API gave: {reason}.")
+        return url
+
+
+@lru_cache(maxsize=256)  # thousands of URLs name the same few hosts
+def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
+    """Why the host that `netloc` names may not be called. :raises ValueError: when it cannot be read."""
+    parts = urlsplit(f"//{netloc}")
+    host = (parts.hostname or "").lower()
+    user_info, _readable = parts.username is not None, parts.port
+    own = host == policy.api_host or (is_loopback(host) and is_loopback(policy.api_host))
+    if not host or user_info:
+        return "it has no host or carries user info"
+    if not _HOST.fullmatch(host):
+        return "its host holds characters that no host name has"
+    if is_forbidden_address(host):
+        return "its host is a link-local or metadata address"
+    if scheme == "http" and not (policy.plain_http and own):
+        return "it is not https"
+    if scheme not in ("http", "https"):
+        return f"its scheme is {scheme!r}"
+    if is_loopback(host) and not own:
+        return "its host is this machine"
+    return None
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
