@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
@@ -97,6 +96,15 @@ class Ui:
     def goto(self, path: str) -> None:
         """Open a path of Airflow."""
         self.page.goto(f"{self.url}{path}")
+
+    def settle(self) -> None:
+        """Wait until the page has finished loading and its animations are over: for pictures."""
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate(
+            "Promise.all(document.getAnimations()"
+            ".filter(each => each.effect.getComputedTiming().endTime !== Infinity)"
+            ".map(each => each.finished.catch(() => null)))"
+        )
 
     def _note(self, wrong: bool, text: str) -> None:
         if wrong:

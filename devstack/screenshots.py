@@ -6,16 +6,19 @@ It lands a small dataset first, so that the pictures show what users see after t
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui, browser
-from devstack.demo import DAG_ID, DemoOptions, land, say
+from devstack.demo import say
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
+from devstack.samples import DAG_ID, group_conf, land
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -32,7 +35,7 @@ def take(folder: Path) -> None:
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         with Stack(root, StackOptions()) as stack, browser() as running:
-            run = land(stack, DemoOptions(users=USERS))
+            run = land(stack, group_conf(stack, USERS))
             ui = Ui.open(running, stack.airflow.url, width=1280, height=720)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
             graph(ui, run.run_id, folder / "graph.png")
@@ -57,18 +60,24 @@ def graph(ui: Ui, run_id: str, file: Path) -> None:
 
 
 def form(ui: Ui, file: Path) -> None:
-    """The trigger form with its first two sections open."""
+    """The trigger form with its first section open."""
+    ui.page.set_viewport_size({"width": 1280, "height": 1240})
     ui.goto(f"/dags/{DAG_ID}")
     ui.page.get_by_test_id("trigger-dag-button").click()
     dialog = ui.page.get_by_role("dialog")
     dialog.get_by_role("button", name="Dataset", exact=True).click()
-    expect(dialog.get_by_text("Input files")).to_be_visible(timeout=10 * SECONDS)
+    expect(dialog.get_by_text("Input files", exact=True)).to_be_visible(timeout=10 * SECONDS)
     ui.settle()
     dialog.screenshot(path=file)
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
     """Take the pictures; 1 when it does not work."""
+    signal.signal(signal.SIGTERM, _leave)
     try:
         take(IMAGES)
     except (DevstackError, RuntimeError) as error:

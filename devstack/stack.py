@@ -180,6 +180,7 @@ class Stack:
             "port": int(port),
             "login": self.simulator.consumer.access_key,
             "password": self.simulator.consumer.secret_key,
+            "extra": {"reports_url": f"{self.simulator.url}/reports"},
         }
         landing = {
             "conn_type": "aws",

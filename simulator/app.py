@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import control, gateway, objects
+from . import control, gateway, objects, reports
 from .config import SimulatorConfig
 from .delivery import Cut, after, before, cut, s3_refusal
 from .errors import ApiError
@@ -80,7 +80,9 @@ class Simulator:
         self._folder = tempfile.TemporaryDirectory(prefix="learnosity-simulator-")
         state = self._state = State(self._initial, Path(self._folder.name))
         app = web.Application(client_max_size=16 << 20)
-        app.add_routes([*control.routes(state), web.route("*", "/{path:.*}", _Entry(state).serve)])
+        app.add_routes(
+            [*control.routes(state), *reports.routes(state), web.route("*", "/{path:.*}", _Entry(state).serve)]
+        )
         # Bodies must arrive as they were sent: a gzip upload is not unpacked by an object store.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, auto_decompress=False)
         await self._runner.setup()

@@ -1,0 +1,175 @@
+"""What a result file holds, told by the names of its fields, because its shape is not documented.
+
+Rows with `group_name` are groups, with `user_id` users, with item fields items (contract sections 4.3 and 8). What
+is not recognised is shown as it is: a plain table, or text. Pure functions over content; no I/O.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeGuard
+from urllib.parse import unquote
+
+import msgspec
+
+MAX_DEPTH = 4
+MAX_COLUMNS = 60
+POOR_DISCRIMINATION = 0.2
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
+
+
+class Kind(StrEnum):
+    """What the rows of a table are."""
+
+    GROUPS = "groups"
+    USERS = "users"
+    ITEMS = "items"
+    PLAIN = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that were found in a document.
+
+    :param name: key under which they stand, "" at the top.
+    """
+
+    kind: Kind
+    name: str
+    columns: tuple[str, ...]
+    rows: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file's content, as far as it is understood: its tables, or else its text."""
+
+    tables: tuple[Table, ...] = ()
+    text: str = ""
+
+    def first(self, kind: Kind) -> Table | None:
+        """The first table of a kind that holds children, not ancestors."""
+        found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
+        # A single row under a name of its own describes the group itself; the list of groups says more.
+        return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
+
+
+def read_document(path: str, content: bytes) -> Document:
+    """Make out what a file holds: JSON, NDJSON, CSV, or any text."""
+    name = path.lower()
+    try:
+        if name.endswith((".ndjson", ".jsonl")):
+            rows = [row for row in msgspec.json.Decoder().decode_lines(content) if isinstance(row, dict)]
+            return _document([_table("", rows)] if rows else [], content)
+        if name.endswith(".csv"):
+            rows = list(_csv(content.decode("utf-8-sig")))
+            return _document([_table("", rows)] if rows else [], content)
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, csv.Error):
+        return Document(text=content.decode("utf-8", "replace"))
+    return _document(list(_tables("", value, 0)), msgspec.json.format(content))
+
+
+def find_group_file(paths: Sequence[str], group_path: Sequence[str]) -> str | None:
+    """The JSON file that describes a group, told by its place: folders that are named like the groups.
+
+    The shallowest JSON file describes the root. None when the names do not tell.
+    """
+    files = [path for path in paths if path.lower().endswith(".json")]
+    root = min(files, key=lambda path: (path.count("/"), len(path), path), default=None)
+    if root is None or not group_path:
+        return root
+    folder, _, name = root.rpartition("/")
+    below = [*([folder] if folder else [])]
+    wanted = "/".join([*below, *group_path])
+    for path in files:
+        if not path.startswith(folder):
+            continue
+        head, _, last = path.rpartition("/")
+        if last == name and (head == wanted or _decoded(head, folder) == [*group_path]):
+            return path
+        if _decoded(path.removesuffix(".json"), folder) == [*group_path]:
+            return path
+    return None
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a cell is a number to compute with."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_poor(row: Mapping[str, Any]) -> bool:
+    """Whether an item hardly tells strong users from weak ones (contract section 4.3: below 0.2)."""
+    value = row.get("discrimination_index")
+    return is_number(value) and float(value) < POOR_DISCRIMINATION
+
+
+def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:
+    """Rows by a column: numbers as numbers, texts as texts, empty ones always last."""
+
+    def key(row: Mapping[str, Any]) -> tuple[int, float, str]:
+        value = row.get(column)
+        if is_number(value):
+            return 0, float(value), ""
+        return 1, 0.0, str(value).casefold()
+
+    full = [row for row in rows if row.get(column) not in (None, "")]
+    empty = [row for row in rows if row.get(column) in (None, "")]
+    return [*sorted(full, key=key, reverse=descending), *empty]
+
+
+def _decoded(path: str, folder: str) -> list[str]:
+    return [unquote(part) for part in path.removeprefix(folder).strip("/").split("/")]
+
+
+def _document(tables: list[Table], content: bytes) -> Document:
+    return Document(tuple(tables)) if tables else Document(text=content.decode("utf-8", "replace"))
+
+
+def _tables(name: str, value: Any, depth: int) -> Iterator[Table]:
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(value, list):
+        rows = [row for row in value if isinstance(row, dict)]
+        if rows and len(rows) == len(value):
+            yield _table(name, rows)
+    elif isinstance(value, dict):
+        if _kind(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
+            yield _table(name, [value])
+            return
+        for key, each in value.items():
+            yield from _tables(str(key), each, depth + 1)
+
+
+def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(str(key) for row in rows for key in row))[:MAX_COLUMNS]
+    kind = _kind(rows[0])
+    first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
+    return Table(kind, name, tuple(sorted(columns, key=lambda column: column not in first)), rows)
+
+
+def _kind(row: Mapping[str, Any]) -> Kind:
+    if "group_name" in row:
+        return Kind.GROUPS
+    if "user_id" in row:
+        return Kind.USERS
+    return Kind.ITEMS if _ITEM_FIELDS & row.keys() else Kind.PLAIN
+
+
+def _csv(text: str) -> Iterator[dict[str, Any]]:
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        yield {str(key): _cell(value) for key, value in row.items() if key is not None}
+
+
+def _cell(value: Any) -> Any:
+    # Only what JSON would write as a number: identifiers such as 007 and 2026_1 stay texts.
+    number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if number is None:
+        return value or None
+    return float(value) if number[1] or number[2] else int(value)

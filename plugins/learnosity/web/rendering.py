@@ -1,0 +1,109 @@
+"""Templates to responses, each with the headers that keep sensitive data where it belongs.
+
+Everything is escaped; scripts and styles run only with the nonce of their response; nothing is cached or framed
+by another site.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from learnosity.progress import duration, size
+
+HERE = Path(__file__).parent
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+# A downloaded file is never a page of Airflow's origin, whatever it holds.
+DOWNLOAD_HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+
+def render(
+    request: Request, template: str, *, status: int = 200, reports_url: str | None = None, **values: Any
+) -> HTMLResponse:
+    """A page.
+
+    :param reports_url: where this page loads the Reports API from; default: it loads nothing from elsewhere.
+    """
+    nonce = secrets.token_urlsafe(16)
+    base = str(request.scope.get("root_path", ""))
+    html = _environment().get_template(template).render(nonce=nonce, base=base, quote=_quoted, quote_path=quote, **values)
+    policy = report_policy(nonce, reports_url) if reports_url else page_policy(nonce)
+    return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})
+
+
+def page_policy(nonce: str) -> str:
+    """Content security policy of every page but the report."""
+    return _policy({"script-src": f"'nonce-{nonce}'", "style-src": f"'nonce-{nonce}'", "connect-src": "'self'"})
+
+
+def report_policy(nonce: str, reports_url: str) -> str:
+    """Policy of the report page: the one trusted script may load what it needs from Learnosity's own hosts.
+
+    Which hosts those are is not documented, and the script styles what it draws: hence its whole domain and inline
+    styles, on this page alone.
+    """
+    parts = urlsplit(reports_url)
+    hosts = f"{parts.scheme}://{parts.netloc} https://*.learnosity.com"
+    return _policy(
+        {
+            "script-src": f"'nonce-{nonce}' 'strict-dynamic'",
+            "style-src": f"'self' 'unsafe-inline' {hosts}",
+            "connect-src": f"'self' {hosts}",
+            "img-src": f"'self' data: {hosts}",
+            "font-src": f"'self' data: {hosts}",
+        }
+    )
+
+
+def _policy(directives: Mapping[str, str]) -> str:
+    usual = {
+        "default-src": "'none'",
+        "img-src": "'self' data:",
+        "font-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'self'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in {**usual, **directives}.items())
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["bytes"] = size
+    environment.filters["duration"] = duration
+    environment.filters["moment"] = _moment
+    environment.filters["count"] = lambda number: f"{number:,}"
+    return environment
+
+
+def _moment(value: datetime | str | None) -> str:
+    if value is None:
+        return ""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _quoted(text: str) -> str:
+    """A text as one path segment or query value; `quote_path` keeps the slashes of a file's path."""
+    return quote(str(text), safe="")

@@ -1,0 +1,180 @@
+"""What Airflow's database knows of runs and their datasets. Reads only; the caller checks who may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from learnosity.names import DatasetLayout
+
+PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
+ASSET_SCHEME = "x-learnosity://datasets/"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One task of a run; mapped ones are taken together."""
+
+    task_id: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    instances: int = 1
+    tries: int = 1
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first start to the last end; None while it runs."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a run published, as its publish task returned it."""
+
+    layout: DatasetLayout
+    manifest_uri: str
+    destination_uri: str
+    learnosity_conn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One DAG run."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    conf: Mapping[str, Any]
+    started: datetime | None
+    ended: datetime | None
+    steps: tuple[Step, ...]
+    publication: Publication | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDataset:
+    """One published dataset, as its asset event tells."""
+
+    dag_id: str
+    run_id: str
+    dataset_id: str
+    dataset_type: str
+    file_count: int
+    total_bytes: int
+    published: datetime
+
+
+def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
+    """One run with its steps; None when there is no such run."""
+    run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    if run is None:
+        return None
+    return Run(
+        dag_id,
+        run_id,
+        str(run.state),
+        dict(run.conf or {}),
+        run.start_date,
+        run.end_date,
+        _steps(session, dag_id, run_id),
+        _publication(session, dag_id, run_id),
+    )
+
+
+def published_datasets(
+    session: Session, dag_ids: Collection[str], *, offset: int, limit: int
+) -> tuple[Sequence[ListedDataset], int]:
+    """Published datasets of these DAGs, the newest first, and how many there are.
+
+    :param dag_ids: DAGs that the user may read.
+    """
+    chosen = (
+        select(func.max(AssetEvent.id))
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(AssetModel.uri.startswith(ASSET_SCHEME), AssetEvent.source_dag_id.in_(dag_ids))
+        # A run that was cleared publishes again: its last word counts.
+        .group_by(AssetEvent.asset_id, AssetEvent.source_dag_id, AssetEvent.source_run_id)
+    )
+    count = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    events = session.scalars(
+        select(AssetEvent).where(AssetEvent.id.in_(chosen)).order_by(AssetEvent.id.desc()).offset(offset).limit(limit)
+    )
+    return [_listed(event) for event in events], count
+
+
+def _listed(event: AssetEvent) -> ListedDataset:
+    extra = event.extra or {}
+    return ListedDataset(
+        str(event.source_dag_id),
+        str(event.source_run_id),
+        str(extra.get("dataset_id", "")),
+        str(extra.get("dataset_type", "")),
+        _whole(extra.get("file_count")),
+        _whole(extra.get("total_bytes")),
+        event.timestamp,
+    )
+
+
+def _steps(session: Session, dag_id: str, run_id: str) -> tuple[Step, ...]:
+    found = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id))
+    by_task: dict[str, list[TaskInstance]] = {}
+    for each in found:
+        by_task.setdefault(each.task_id, []).append(each)
+    steps = [_step(task_id, instances) for task_id, instances in by_task.items()]
+    return tuple(
+        sorted(steps, key=lambda step: (step.started is None, step.started.timestamp() if step.started else 0))
+    )
+
+
+def _step(task_id: str, instances: Sequence[TaskInstance]) -> Step:
+    states = [str(each.state or "none") for each in instances]
+    # The state that needs attention stands for all of them.
+    state = next((each for each in states if each != "success"), "success")
+    starts = [each.start_date for each in instances if each.start_date]
+    ends = [each.end_date for each in instances if each.end_date]
+    return Step(
+        task_id,
+        state,
+        min(starts, default=None),
+        max(ends, default=None) if len(ends) == len(instances) else None,
+        len(instances),
+        max(each.try_number for each in instances),
+    )
+
+
+def _publication(session: Session, dag_id: str, run_id: str) -> Publication | None:
+    """Found by what a publish task returns, not by its name: DAGs may name it as they like."""
+    values = session.scalars(
+        select(XComModel.value).where(
+            XComModel.dag_id == dag_id,
+            XComModel.run_id == run_id,
+            XComModel.key == "return_value",
+            XComModel.map_index == -1,
+        )
+    )
+    for value in values:
+        if (
+            isinstance(value, dict)
+            and {"manifest_uri", "destination_uri", "dataset_type", "dataset_id"} <= value.keys()
+        ):
+            return Publication(
+                DatasetLayout(str(value["dataset_type"]), str(value["dataset_id"])),
+                str(value["manifest_uri"]),
+                str(value["destination_uri"]),
+                str(value.get("learnosity_conn_id") or ""),
+            )
+    return None
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,36 @@
+"""Registers the dataset pages with Airflow's UI: nothing else."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.plugins_manager import AirflowPlugin
+
+from learnosity.web.app import app
+
+PREFIX = "/learnosity"
+# Airflow may live below a path of its host.
+ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+
+
+class LearnosityPlugin(AirflowPlugin):
+    """A page for the dataset of every run, and one that lists all published datasets."""
+
+    name = "learnosity"
+    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Learnosity datasets"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Dataset",
+            "href": f"{ROOT}{PREFIX}/run/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "dataset",
+        },
+        {
+            "name": "Learnosity datasets",
+            "href": f"{ROOT}{PREFIX}/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "learnosity",
+        },
+    ]
