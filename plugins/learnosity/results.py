@@ -171,6 +171,7 @@ def read_urls(data: Any, listing: Listing, policy: UrlPolicy, dataset_id: str) -
     :raises UnsafeNameError: when a name must not become a path.
     """
     for name, url, record in _find_urls(data, 0):
+        policy.check(url)  # also that it can be read at all
         path = safe_path(name if name else _name_from_url(url, dataset_id))
         size = _first(record, _SIZE_KEYS)
         content_type = _first(record, _TYPE_KEYS)
@@ -180,7 +181,7 @@ def read_urls(data: Any, listing: Listing, policy: UrlPolicy, dataset_id: str) -
             size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
             content_type if isinstance(content_type, str) and "/" in content_type else None,
         )
-        listing.add(file, url=policy.check(url))
+        listing.add(file, url=url)
 
 
 def read_inline(data: Any, listing: Listing) -> None:

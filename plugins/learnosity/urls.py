@@ -21,6 +21,7 @@ _LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
 # The IPv4 internet behind an IPv6-only network's translator (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_USER_INFO = re.compile(r"://[^\s/?#@]*@")
 _SIGNATURE = re.compile(r"\$0[12]\$[0-9A-Fa-f]{16,}")
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 
@@ -37,8 +38,8 @@ def redact(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """`text` of a foreign origin without the queries of URLs and without signatures in it."""
-    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", text))
+    """`text` of a foreign origin without user info and queries of URLs and without signatures in it."""
+    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
 
 
 def is_loopback(host: str) -> bool:
