@@ -1,0 +1,112 @@
+"""`python -m chaos`: run seeds, print what comes of each, and keep a record that later calls continue."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from chaos import report
+from chaos.evidence import Outcome, leaks
+from chaos.plans import Plan, plan
+from chaos.runner import Chaos
+from devstack.environment import REPOSITORY
+
+FOLDER = REPOSITORY / ".devstack" / "chaos"
+PAGE = REPOSITORY / "docs" / "reliability.md"
+
+
+def main() -> int:
+    """Returns 1 when anything is wrong with any run."""
+    arguments = _parser().parse_args()
+    record: Path = arguments.record
+    if arguments.fresh:
+        record.unlink(missing_ok=True)
+    seeds = arguments.seed or range(arguments.first, arguments.first + arguments.runs)
+    known = set() if arguments.seed else {outcome.seed for outcome in report.read(record)}
+    todo = [seed for seed in seeds if seed not in known]
+    bad: list[str] = []
+    if todo:
+        bad = _run(todo, arguments.lanes, arguments.minutes, record)
+    outcomes = [outcome for outcome in report.read(record) if outcome.seed in set(seeds)]
+    text = report.table(outcomes)
+    print(f"\n{text}\n")
+    if arguments.write and not arguments.seed:
+        report.write_into(PAGE, text)
+    failed = [outcome for outcome in outcomes if outcome.problems]
+    for outcome in failed:
+        print(f"seed {outcome.seed} ({outcome.fault}, {outcome.step}): {'; '.join(outcome.problems[:3])}")
+        print(f"  again: python -m chaos --seed {outcome.seed}")
+    for each in bad:
+        print(each)
+    print(f"{len(outcomes)} of {len(seeds)} runs are recorded, {len(failed)} of them failed")
+    return 1 if failed or bad else 0
+
+
+def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str]:
+    until = time.monotonic() + minutes * 60
+    root = FOLDER / "stack"
+    shutil.rmtree(root, ignore_errors=True)
+    keep = True
+    try:
+        with Chaos(root, lanes=lanes, say=_say).open() as chaos:
+            _say(f"{len(seeds)} runs to do, {lanes} at a time")
+            keep = False
+            for outcome in chaos.run(_plans(seeds), until=until):
+                report.append(record, outcome)
+                keep |= bool(outcome.problems)
+                _say(_line(outcome))
+            bad = leaks(chaos.logs, chaos.secrets())
+            for database in chaos.databases:
+                bad += leaks_in(database, chaos.secrets())
+            if unfinished := chaos.unfinished_uploads():
+                bad.append(f"{unfinished} multipart uploads were begun and never ended")
+            keep |= bool(bad)
+            return bad
+    finally:
+        if not keep:
+            shutil.rmtree(root, ignore_errors=True)
+        else:
+            _say(f"everything is kept in {root}")
+
+
+def leaks_in(file: Path, secrets: list[str]) -> list[str]:
+    """Secrets in one file."""
+    content = file.read_bytes()
+    return [f"{file.name} holds secret {n}" for n, secret in enumerate(secrets, 1) if secret.encode() in content]
+
+
+def _plans(seeds: list[int]) -> Iterator[Plan]:
+    return (plan(seed) for seed in seeds)
+
+
+def _line(outcome: Outcome) -> str:
+    verdict = "ok" if not outcome.problems else "; ".join(outcome.problems)[:300]
+    return (
+        f"{outcome.seed:4d}  {outcome.fault:<28} {outcome.step:<11} {outcome.state:<8} {outcome.seconds:6.1f} s  "
+        f"{outcome.tries} more tries, {outcome.jobs} job(s)  {verdict}"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything on purpose, and look.")
+    parser.add_argument("--runs", type=int, default=200, help="how many seeds (default 200)")
+    parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
+    parser.add_argument("--seed", type=int, action="append", help="this seed alone; may be repeated")
+    parser.add_argument("--lanes", type=int, default=6, help="runs at the same time (default 6)")
+    parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after so long (default 120)")
+    parser.add_argument("--record", type=Path, default=FOLDER / "runs.ndjson", help="where runs are recorded")
+    parser.add_argument("--fresh", action="store_true", help="forget what is recorded")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""What a run left behind, held against the truth of the simulator that it talked to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import obstore
+from obstore.store import ObjectStore
+
+from chaos.plans import Plan
+from devstack import http
+from simulator import Simulator
+
+# What a signed request or URL looks like: never in a log.
+SIGNED = (b"Signature=", b"X-Amz-Signature", b"$02$")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """A run and what was found out about it; empty lists are good news."""
+
+    seed: int
+    fault: str
+    step: str
+    moment: str
+    state: str
+    seconds: float
+    tries: int
+    jobs: int
+    datasets: int
+    lost: list[str]
+    duplicated: list[str]
+    incomplete: list[str]
+    leaked: list[str]
+    stuck: list[str]
+    orphans: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """All that is wrong with it."""
+        return [*self.lost, *self.duplicated, *self.incomplete, *self.leaked, *self.stuck, *self.orphans]
+
+
+class _File(msgspec.Struct, frozen=True):
+    path: str
+    bytes: int
+    sha256: str
+
+
+class _Truth(msgspec.Struct, frozen=True):
+    bytes: int
+    sha256: str
+
+
+class Evidence:
+    """Looks at one run's destination and simulator.
+
+    :param store: the object store, at the run's own prefix.
+    :param before: ids of datasets that the simulator knew before.
+    """
+
+    def __init__(self, plan: Plan, store: ObjectStore, simulator: Simulator, before: Iterable[str]) -> None:
+        self.plan = plan
+        self._store = store
+        self._simulator = simulator
+        self._before = set(before)
+        self._checked: set[str] = set()
+        self.incomplete: list[str] = []
+
+    def datasets(self) -> dict[str, int]:
+        """How many jobs were started, by dataset of this run."""
+        return {each: count for each, count in jobs_by_dataset(self._simulator).items() if each not in self._before}
+
+    def read_as_consumer(self) -> list[str]:
+        """Read every dataset whose manifest is visible now: it must be whole now. Returns the dataset ids."""
+        found = []
+        for path in self._paths():
+            folder, _, name = path.rpartition("/")
+            if name != "manifest.json":
+                continue
+            dataset_id = folder.rpartition("/")[2]
+            found.append(dataset_id)
+            if dataset_id not in self._checked:
+                self._checked.add(dataset_id)
+                self.incomplete += self._incomplete(folder, dataset_id)
+        return found
+
+    def duplicated(self) -> list[str]:
+        """Datasets with two jobs, and jobs beyond the one that the run needs."""
+        jobs = self.datasets()
+        found = [f"dataset {each} has {count} jobs" for each, count in jobs.items() if count > 1]
+        # Where the list of jobs cannot say whose a job is, a fresh dataset is the documented way out.
+        if self.plan.named and sum(jobs.values()) > 1:
+            found.append(f"{sum(jobs.values())} jobs were started")
+        return found
+
+    def orphans(self, succeeded: bool) -> list[str]:
+        """Objects that nothing will ever remove."""
+        left = []
+        for path in self._paths():
+            temporary = "/_landing/" in path or "learnosity-probe" in path
+            if temporary and succeeded:
+                left.append(f"{path} was left behind")
+        return left
+
+    def _paths(self) -> list[str]:
+        return [entry["path"] for batch in obstore.list(self._store) for entry in batch]
+
+    def _incomplete(self, folder: str, dataset_id: str) -> list[str]:
+        manifest = msgspec.json.decode(bytes(obstore.get(self._store, f"{folder}/manifest.json").bytes()))
+        listing = bytes(obstore.get(self._store, f"{folder}/files.ndjson").bytes())
+        files = msgspec.json.Decoder(_File).decode_lines(listing)
+        reply = http.call("GET", f"{self._simulator.url}/_control/datasets/{dataset_id}/files")
+        truth = msgspec.json.decode(reply.body, type=dict[str, _Truth])
+        wrong = []
+        if hashlib.sha256(listing).hexdigest() != manifest["files_sha256"]:
+            wrong.append("files.ndjson is not the manifest's")
+        if {file.path for file in files} != set(truth):
+            wrong.append(f"{len(files)} files are listed, {len(truth)} were made")
+        for path, real in truth.items():
+            try:
+                content = bytes(obstore.get(self._store, f"{folder}/data/{path}").bytes())
+            except FileNotFoundError:
+                wrong.append(f"{path} is missing")
+                continue
+            if hashlib.sha256(content).hexdigest() != real.sha256:
+                wrong.append(f"{path} has other bytes")
+        return [f"dataset {dataset_id}: {each}" for each in wrong]
+
+
+def jobs_by_dataset(simulator: Simulator) -> dict[str, int]:
+    """Jobs started by dataset, of datasets without a job too."""
+    known = msgspec.json.decode(http.call("GET", f"{simulator.url}/_control/datasets").body, type=dict[str, object])
+    started = dict(simulator.stats.jobs_started)
+    return {each: started.get(each, 0) for each in known}
+
+
+def leaks(folder: Path, secrets: Sequence[str]) -> list[str]:
+    """Files below `folder` that hold a secret or something signed, and which kind."""
+    needles = {f"secret {number}": secret.encode() for number, secret in enumerate(secrets, start=1)}
+    needles |= {mark.decode(): mark for mark in SIGNED}
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            found += [f"{path.name} holds {name}" for name, needle in needles.items() if needle in content]
+    return found

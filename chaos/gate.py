@@ -1,0 +1,110 @@
+"""A gate in front of the object store: lets everything through byte for byte, until it is told to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chaos.plans import GateFault
+from devstack.ports import LOOPBACK, free_ports
+
+_BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+_SLOW_DOWN = (
+    b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+_CUT_AFTER = 700
+
+
+class Gate:
+    """A TCP proxy.
+
+    :param target_port: where the store listens on loopback.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.port = free_ports(1)[0]
+        self._target = target_port
+        self._fault: GateFault | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Gate]:
+        """Serve in a thread of its own while the block runs."""
+        loop = self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="gate", daemon=True)
+        thread.start()
+        start = asyncio.start_server(self._serve, LOOPBACK, self.port)
+        server = asyncio.run_coroutine_threadsafe(start, loop).result()
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(server.close)
+            self._on_loop(self._abort)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def misbehave(self, fault: GateFault | None) -> None:
+        """From now on misbehave, and cut what is under way; None = behave again."""
+        self._fault = fault
+        if fault is not None:
+            self._on_loop(self._abort)
+
+    def _on_loop(self, call: object) -> None:
+        assert self._loop is not None
+        assert callable(call)
+        self._loop.call_soon_threadsafe(call)
+
+    def _abort(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                await self._handle(reader, writer, self._fault)
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _handle(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: GateFault | None
+    ) -> None:
+        if fault == "refuse":
+            return
+        if fault == "slowdown":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(_SLOW_DOWN)
+            await writer.drain()
+            writer.write_eof()
+            await reader.read()
+            return
+        behind_reader, behind = await asyncio.open_connection(LOOPBACK, self._target)
+        limit = _CUT_AFTER if fault == "cut" else None
+        pipes = [
+            asyncio.create_task(_pipe(reader, behind, None)),
+            asyncio.create_task(_pipe(behind_reader, writer, limit)),
+        ]
+        try:
+            await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pipe in pipes:
+                pipe.cancel()
+            await asyncio.gather(*pipes, return_exceptions=True)
+            behind.transport.abort()
+
+
+async def _pipe(source: asyncio.StreamReader, target: asyncio.StreamWriter, limit: int | None) -> None:
+    passed = 0
+    while data := await source.read(65_536):
+        if limit is not None and passed + len(data) > limit:
+            return
+        passed += len(data)
+        target.write(data)
+        await target.drain()

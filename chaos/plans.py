@@ -1,0 +1,204 @@
+"""What is to go wrong in a run: fault, step and moment, all from the run's seed.
+
+The matrix is written out below. Seeds walk through it in a shuffled order, so that any stretch of seeds is a fair
+sample and as many seeds as there are cells cover it whole.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from simulator import FaultRule
+
+INITIALISE: Final = "set reports/datasets"
+UPLOAD: Final = "put"
+COMMENCE: Final = "set jobs/reports/datasets"
+POLL: Final = "get jobs"
+LIST: Final = "get reports/datasets"
+FETCH: Final = "file"
+STEPS: Final = (INITIALISE, UPLOAD, COMMENCE, POLL, LIST, FETCH)
+STEP_NAMES: Final = {
+    INITIALISE: "initialise",
+    UPLOAD: "upload",
+    COMMENCE: "commence",
+    POLL: "wait",
+    LIST: "list",
+    FETCH: "land",
+}
+
+Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
+GateFault = Literal["slowdown", "refuse", "cut"]
+
+# A call under attack is held up for so long that it can be hit while it is in flight.
+IN_FLIGHT_SECONDS = 3.0
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """A process killed with SIGKILL once a step has begun.
+
+    :param after: seconds after the step's first call came in; its answer comes after `IN_FLIGHT_SECONDS`.
+    """
+
+    victim: Victim
+    step: str
+    after: float
+
+
+class StoreFault(msgspec.Struct, frozen=True):
+    """The object store misbehaves for some seconds once a step has begun."""
+
+    kind: GateFault
+    step: str
+    seconds: float
+
+
+class Clear(msgspec.Struct, frozen=True):
+    """A user clears a task with all that follows, once a step has begun."""
+
+    task: str
+    step: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run.
+
+    :param fault: name of the cell's fault, for the table.
+    :param step: name of the step it strikes at.
+    :param with_input: whether the dataset has input files.
+    :param named: whether job records name their dataset, so that a lost reply can be settled.
+    :param succeeds: whether the run has to end well.
+    """
+
+    seed: int
+    fault: str
+    step: str
+    with_input: bool
+    users: int
+    named: bool
+    succeeds: bool
+    rules: tuple[FaultRule, ...] = ()
+    kill: Kill | None = None
+    store_fault: StoreFault | None = None
+    clear: Clear | None = None
+    job_timeout: float = 30.0
+
+    @property
+    def moment(self) -> str:
+        """When it strikes, for people."""
+        if self.kill:
+            return f"{self.kill.after:.1f} s after the call"
+        if self.store_fault:
+            return f"for {self.store_fault.seconds:.0f} s"
+        return ", ".join(_moment(rule) for rule in self.rules if rule.kind != "latency" or self.fault == "latency")
+
+
+class _Cell(msgspec.Struct, frozen=True):
+    fault: str
+    step: str
+    rules: tuple[FaultRule, ...] = ()
+    kill: Kill | None = None
+    store_fault: StoreFault | None = None
+    clear: Clear | None = None
+    succeeds: bool = True
+    job_timeout: float = 30.0
+
+
+def plan(seed: int) -> Plan:
+    """The plan of a seed."""
+    chance = random.Random(seed)
+    cell = _MATRIX[seed % len(_MATRIX)]
+    with_input = cell.step == UPLOAD or chance.random() < 0.8
+    ambiguous = cell.step == COMMENCE or (cell.step == INITIALISE and not with_input)
+    return Plan(
+        seed=seed,
+        fault=cell.fault,
+        step=STEP_NAMES[cell.step],
+        with_input=with_input,
+        users=chance.randint(40, 150),
+        named=not (ambiguous and chance.random() < 0.4),
+        succeeds=cell.succeeds,
+        rules=cell.rules,
+        kill=cell.kill,
+        store_fault=cell.store_fault,
+        clear=cell.clear,
+        job_timeout=cell.job_timeout,
+    )
+
+
+def cells() -> int:
+    """How many cells the matrix has: so many seeds in a row cover it."""
+    return len(_MATRIX)
+
+
+def _cells() -> Iterator[_Cell]:
+    moments: tuple[dict[str, float], ...] = ({"nth": 1}, {"times": 3})
+    for step in (INITIALISE, COMMENCE, POLL, LIST):
+        for moment in moments:
+            yield _Cell("HTTP 500", step, (_rule(step, "status", **moment),))
+            yield _Cell(
+                "HTTP 502 without JSON", step, (_rule(step, "status", status=502, body="bad gateway", **moment),)
+            )
+            yield _Cell("rate limit", step, (_rule(step, "rate_limited", **moment),))
+            yield _Cell("reset", step, (_rule(step, "reset", **moment),))
+            yield _Cell("lost reply", step, (_rule(step, "lost_reply", **moment),))
+            yield _Cell("truncated reply", step, (_rule(step, "truncate", **moment),))
+            yield _Cell("no JSON", step, (_rule(step, "non_json", **moment),))
+        yield _Cell("latency", step, (_rule(step, "latency", seconds=8.0, nth=1),))
+    for moment in moments:
+        yield _Cell("HTTP 503", UPLOAD, (_rule(UPLOAD, "rate_limited", **moment),))
+        yield _Cell("reset", UPLOAD, (_rule(UPLOAD, "reset", **moment),))
+        yield _Cell("lost reply", UPLOAD, (_rule(UPLOAD, "lost_reply", **moment),))
+    yield _Cell("URL expired", UPLOAD, (_rule(UPLOAD, "expired_url", nth=1),))
+    yield _Cell("URL expired", UPLOAD, (_rule(INITIALISE, "expired_url", nth=1),))
+    for often in (moments[0], {"every": 3, "times": 8}):
+        yield _Cell("HTTP 503", FETCH, (_rule(FETCH, "rate_limited", **often),))
+        yield _Cell("reset", FETCH, (_rule(FETCH, "reset", **often),))
+        yield _Cell("truncated file", FETCH, (_rule(FETCH, "truncate", **often),))
+        yield _Cell("wrong length", FETCH, (_rule(FETCH, "wrong_length", **often),))
+        yield _Cell("URL expired", FETCH, (_rule(FETCH, "expired_url", **often),))
+        yield _Cell("slow file", FETCH, (_rule(FETCH, "slow_body", bytes_per_second=200, **often),))
+    yield _Cell("URL expired", LIST, (_rule(LIST, "expired_url", nth=2),))
+    yield _Cell("job halted", POLL, (_rule("job", "job_halt", nth=1),), succeeds=False)
+    yield _Cell("job never ends", POLL, (_rule("job", "job_hang"),), succeeds=False, job_timeout=0.4)
+    yield _Cell("job forgotten", POLL, (_rule("job", "job_vanish"),), succeeds=False, job_timeout=0.4)
+    for step in STEPS:
+        held = (_rule(step, "latency", seconds=IN_FLIGHT_SECONDS, nth=1),)
+        for after in (0.3, IN_FLIGHT_SECONDS - 0.3, IN_FLIGHT_SECONDS + 0.3):
+            victim: Victim = "triggerer" if step == POLL else "task"
+            yield _Cell(f"{victim} killed", step, held, Kill(victim, step, after))
+        yield _Cell("scheduler and workers killed", step, held, Kill("scheduler", step, 1.0))
+        yield _Cell("API server killed", step, held, Kill("api-server", step, 1.0))
+    for step in (INITIALISE, LIST, FETCH):
+        held = (_rule(step, "latency", seconds=IN_FLIGHT_SECONDS, nth=1),)
+        yield _Cell("S3 killed", step, held, Kill("s3", step, IN_FLIGHT_SECONDS - 0.3))
+    kinds: tuple[GateFault, ...] = ("slowdown", "refuse", "cut")
+    for kind in kinds:
+        for step in (LIST, FETCH):
+            yield _Cell(f"S3 {kind}", step, store_fault=StoreFault(kind, step, 4.0))
+    yield _Cell("create_dataset cleared", POLL, clear=Clear("create_dataset", POLL))
+    yield _Cell("create_dataset cleared", FETCH, clear=Clear("create_dataset", FETCH))
+    yield _Cell("list_files cleared", FETCH, clear=Clear("land.list_files", FETCH))
+
+
+def _rule(match: str, kind: str, **values: float | str) -> FaultRule:
+    return msgspec.convert({"match": match, "kind": kind, **values}, FaultRule)
+
+
+def _moment(rule: FaultRule) -> str:
+    if rule.nth:
+        return f"call {rule.nth}"
+    every = f"every {rule.every}. call" if rule.every else "each call"
+    return f"{every}, {rule.times} times" if rule.times else every
+
+
+def _shuffled() -> tuple[_Cell, ...]:
+    found = list(_cells())
+    random.Random(2026).shuffle(found)
+    return tuple(found)
+
+
+_MATRIX: Final = _shuffled()
