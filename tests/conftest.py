@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -19,23 +19,45 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
 # Without credentials of its own a store asks the machine's metadata service, which is not there.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
+from devstack import seaweedfs  # noqa: E402
 from devstack.seaweedfs import SeaweedFS  # noqa: E402
-from devstack.secrets import Secrets  # noqa: E402
+from devstack.secrets import KeyPair, Secrets  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+def s3_reader() -> KeyPair:
+    """An identity of the S3 server that may look at the bucket `landing` and not write to it."""
+    return Secrets().s3_landing
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory, s3_reader: KeyPair) -> Iterator[SeaweedFS]:
     """A running SeaweedFS with one bucket, `landing`, and an identity that reaches only that."""
     root = tmp_path_factory.mktemp("seaweedfs")
     keys = Secrets()
-    server = SeaweedFS.start(
-        root, bucket="landing", admin=keys.s3_admin, landing=keys.s3_landing, log=root / "seaweedfs.log"
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seaweedfs, "_identities", _with_reader(seaweedfs._identities, s3_reader))
+        server = SeaweedFS.start(
+            root, bucket="landing", admin=keys.s3_admin, landing=keys.s3_landing, log=root / "seaweedfs.log"
+        )
     try:
         server.wait_until_ready()
         yield server
     finally:
         server.stop()
+
+
+def _with_reader(identities: Callable[..., Any], keys: KeyPair) -> Callable[..., Any]:
+    """The identities of the local stack, and one more."""
+
+    def more(bucket: str, *others: KeyPair) -> Any:
+        document = identities(bucket, *others)
+        credentials = [{"accessKey": keys.access_key, "secretKey": keys.secret_key}]
+        actions = [f"Read:{bucket}", f"List:{bucket}"]
+        document["identities"].append({"name": "reader", "credentials": credentials, "actions": actions})
+        return document
+
+    return more
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +66,3 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def folder_uri(tmp_path: Path) -> str:
-    """The URI of an empty local folder."""
-    return tmp_path.as_uri()

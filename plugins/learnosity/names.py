@@ -118,7 +118,7 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
                 break
             folders.add(parent)
         if local and any(_LOCAL_RESERVED.search(segment) for segment in name.split("/")):
-            clashes.append(f"{name[:80]!a} ends in '#' and digits or like a drive letter, which the local store cannot keep")
+            clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
     clashes += [f"{seen[key][:80]!a} is both a file and a folder" for key in folders & seen.keys()]
     if clashes:
         shown = "\n  ".join(clashes[:_SHOWN])

@@ -96,12 +96,15 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     if where.scheme == "file":
         return _local(where, must_exist)
     connection = _connection(where.conn_id) if where.conn_id else None
-    if where.scheme in S3_SCHEMES:
-        return ObstoreStore(_s3(where, connection), where.text)
-    if where.scheme in GCS_SCHEMES:
-        return ObstoreStore(_gcs(where, connection), where.text)
-    if where.scheme in AZURE_SCHEMES:
-        return ObstoreStore(_azure(where, connection), where.text)
+    for schemes, build in ((S3_SCHEMES, _s3), (GCS_SCHEMES, _gcs), (AZURE_SCHEMES, _azure)):
+        if where.scheme in schemes:
+            try:
+                return ObstoreStore(build(where, connection), where.text)
+            except (ObstoreError, ValueError) as error:
+                named = f"connection {where.conn_id!r}" if where.conn_id else "environment"
+                raise ConnectionConfigError(
+                    f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
+                ) from None
     from learnosity.fsspec_store import open_fsspec_store
 
     return open_fsspec_store(uri, where.text)
@@ -148,7 +151,7 @@ def _local(where: StorageUri, must_exist: bool) -> Store:
         if must_exist and not Path(where.key).is_dir():
             raise FolderNotFoundError(f"{where.text} is no folder that this worker can see.") from None
         raise StorageError(
-            f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow's user may write there."
+            f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow may write there."
         ) from None
     return ObstoreStore(store, where.text, is_local=True)
 
@@ -168,12 +171,14 @@ def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
         raise ConnectionConfigError(f"No AWS credentials from {named}: {type(error).__name__}.") from None
     extra = hook.conn_config.extra_config
     addressing = (extra.get("config_kwargs") or {}).get("s3", {}).get("addressing_style")
+    # Without an endpoint of its own it is AWS itself; obstore takes no None for "none".
+    own: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         where.bucket,
         prefix=where.key or None,
         credential_provider=provider,
         region=session.region_name or "us-east-1",
-        endpoint=endpoint,
+        **own,
         virtual_hosted_style_request=endpoint is None and addressing != "path",
         client_options=_client(extra, endpoint, verify=hook.conn_config.verify),
         retry_config=RETRY,
@@ -203,30 +208,39 @@ def _gcs(where: StorageUri, connection: Connection | None) -> ObjectStore:
 
 def _azure(where: StorageUri, connection: Connection | None) -> ObjectStore:
     extra = _extra(connection)
-    account = connection.login if connection else None
-    endpoint = extra.get("endpoint_url") or extra.get("account_url")
-    # abfs://container@account.dfs.core.windows.net/… names the account in the host; here it is in the connection.
-    options: dict[str, Any] = {"account_name": account} if account else {}
-    if sas := extra.get("sas_token"):
+    login, password, host = (connection.login, connection.password, connection.host) if connection else (None,) * 3
+    # As the `wasb` connection type has it: the host is the account, as a URL or by name.
+    endpoint = extra.get("endpoint_url") or extra.get("account_url") or (host if host and "://" in host else None)
+    named = extra.get("account_name") or (host if host and "." not in host and not endpoint else None)
+    options: dict[str, Any] = {"account_name": named or _account_of(endpoint) or login}
+    if text := extra.get("connection_string"):
+        fields = dict(item.split("=", 1) for item in str(text).split(";") if "=" in item)
+        endpoint = endpoint or fields.get("BlobEndpoint")
+        options["account_name"] = fields.get("AccountName") or _account_of(endpoint)
+        options["account_key"] = fields.get("AccountKey")
+        options["sas_token"] = fields.get("SharedAccessSignature")
+    elif sas := extra.get("sas_token"):
         options["sas_token"] = str(sas).lstrip("?")
-    elif extra.get("tenant_id") and connection and connection.password:
-        options |= {
-            "client_id": account,
-            "client_secret": connection.password,
-            "tenant_id": extra["tenant_id"],
-            "account_name": extra.get("account_name") or account,
-        }
-    elif connection and connection.password:
-        options["account_key"] = connection.password
-    if endpoint:
-        options["endpoint"] = str(endpoint)
+    elif (tenant := extra.get("tenant_id")) and password:
+        options |= {"client_id": login, "client_secret": password, "tenant_id": tenant}
+    else:
+        options["account_key"] = password
+    options["endpoint"] = endpoint
+    settings: dict[str, Any] = {key: str(value) for key, value in options.items() if value}
     return AzureStore(
         where.bucket,
         prefix=where.key or None,
         client_options=_client(extra, endpoint),
         retry_config=RETRY,
-        **options,
+        **settings,
     )
+
+
+def _account_of(endpoint: str | None) -> str | None:
+    """The account that an endpoint names: `https://account.blob.core.windows.net`; None for other addresses."""
+    host = urlsplit(endpoint).hostname or "" if endpoint else ""
+    account, _, rest = host.partition(".")
+    return account if rest.endswith("core.windows.net") else None
 
 
 def _extra(connection: Connection | None) -> dict[str, Any]:

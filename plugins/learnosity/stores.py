@@ -24,6 +24,8 @@ PART_BYTES = 8 * 1024 * 1024
 # Parts of one file under way at once: with PART_BYTES this bounds what one large file holds in memory.
 PARTS_IN_FLIGHT = 4
 DELETE_BATCH = 1000
+_DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
+_NO_BUCKET = re.compile(r"\b(NoSuchBucket|ContainerNotFound|404 Not Found)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +176,7 @@ class ObstoreStore:
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
         except (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError):
-            raise StorageError(
-                f"Could not {verb} {where}: no permission. Check the connection named in the URI and its rights on "
-                "this prefix."
-            ) from None
+            raise _no_permission(verb, where) from None
         except (
             obstore_errors.InvalidPathError,
             obstore_errors.NotSupportedError,
@@ -186,7 +185,18 @@ class ObstoreStore:
         ) as error:
             raise StorageError(f"Could not {verb} {where}: {first_line(error)}") from None
         except (obstore_errors.BaseError, OSError) as error:
+            # Of a listing or a deletion, obstore tells the server's answer in its text only.
+            if _DENIED.search(str(error)):
+                raise _no_permission(verb, where) from None
+            if _NO_BUCKET.search(str(error)):
+                raise StorageError(f"Could not {verb} {where}: the bucket does not exist.") from None
             raise TransientStorageError(f"Could not {verb} {where}: {first_line(error)}") from None
+
+
+def _no_permission(verb: str, where: str) -> StorageError:
+    return StorageError(
+        f"Could not {verb} {where}: no permission. Check the connection named in the URI and its rights on this prefix."
+    )
 
 
 def first_line(error: Exception) -> str:
