@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 .SILENT:
 .PHONY: help venv demo up down status test test-unit test-integration lint lock clean
+.PHONY: chaos fuzz audit bench-waits
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -63,6 +64,18 @@ lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff check --quiet .
 	$(PYTHON) -m ruff format --quiet --check .
 	$(PYTHON) -m mypy --no-error-summary $(CODE)
+
+chaos: venv ## 200 runs against faults and killed processes; ARGS="--seed 17" repeats one (an hour on two cores)
+	$(PYTHON) -m chaos $(ARGS)
+
+fuzz: venv ## a million hostile inputs for the three parsers (three minutes)
+	$(PYTHON) -m chaos.fuzzing $(ARGS)
+
+audit: venv ## known vulnerabilities of the pinned packages, as far as the index in use tells
+	$(PYTHON) -m chaos.audit $(ARGS)
+
+bench-waits: venv ## what 1,000 concurrent waits cost
+	$(PYTHON) -m benchmarks.waits $(ARGS)
 
 lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-dev.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
