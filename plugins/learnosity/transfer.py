@@ -2,6 +2,10 @@
 
 A signed URL is all the authority there is: no header of ours goes with it, and no error names its query.
 What is downloaded is counted against what was promised, so that a short file cannot pass for a whole one.
+
+Down goes over pyreqwest, which does TLS and HTTP outside of the interpreter: thousands of small files cost half
+the processor time (docs/performance.md). Up goes over aiohttp, which waits for `100 Continue`: a URL that has run
+out is told apart from a broken connection before the body is sent.
 """
 
 from __future__ import annotations
@@ -9,13 +13,18 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import aiohttp
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.proxy import ProxyBuilder
+from pyreqwest.response import Response
 from yarl import URL
 
 from learnosity.client import parse_retry_after
@@ -23,7 +32,8 @@ from learnosity.config import ApiConfig
 from learnosity.errors import PermanentApiError, TransferError, UrlExpiredError
 from learnosity.urls import redact
 
-CHUNK_BYTES = 256 * 1024
+# What a stream is read in: large enough that hashing one chunk in a thread pays.
+CHUNK_BYTES = 1024 * 1024
 # A connection that brings nothing for so long is dead. There is no limit on a whole file: it may be huge.
 IDLE_SECONDS = 60.0
 CONNECT_SECONDS = 15.0
@@ -46,52 +56,48 @@ class Download:
     total: int | None
     content_type: str | None
     validator: str | None
-    _body: aiohttp.StreamReader = field(repr=False)
+    _response: Response = field(repr=False)
 
     async def read(self) -> bytes:
         """The whole body. :raises TransferError: when it breaks off."""
         with _network_errors(self.what):
-            return await self._body.read()
+            return (await self._response.bytes()).to_bytes()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes. :raises TransferError: when it breaks off."""
+        """The body as it comes, `CHUNK_BYTES` at a time. :raises TransferError: when it breaks off."""
+        reader = self._response.body_reader
         with _network_errors(self.what):
-            async for chunk in self._body.iter_chunked(CHUNK_BYTES):
-                yield chunk
+            while (chunk := await reader.read(CHUNK_BYTES)) is not None:
+                yield chunk.to_bytes()
 
 
 class SignedTransfer:
-    """GETs and PUTs on signed URLs over one session. Use it as an async context manager.
+    """GETs and PUTs on signed URLs over kept connections. Use it as an async context manager.
 
     :param config: whose URL policy, proxy and TLS settings hold.
-    :param connections: TCP connections at most.
     """
 
-    def __init__(self, config: ApiConfig, *, connections: int = 128) -> None:
+    def __init__(self, config: ApiConfig) -> None:
         self._config = config
         self._policy = config.url_policy
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._open = False
+        self._down: Client | None = None
+        self._up: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._config.verify),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
-            # Bytes are landed exactly as served.
-            auto_decompress=False,
-            trust_env=self._config.trust_env,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            requote_redirect_url=False,
-            read_bufsize=CHUNK_BYTES,
-        )
+        self._open = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._open = False
+        down, self._down = self._down, None
+        up, self._up = self._up, None
+        if down is not None:
+            await down.close()
+        if up is not None:
+            await up.close()
 
     @asynccontextmanager
     async def get(self, url: str, *, start: int = 0, validator: str | None = None) -> AsyncIterator[Download]:
@@ -102,25 +108,27 @@ class SignedTransfer:
         :raises TransferError: the server or the network failed for now.
         :raises PermanentApiError: the URL may not be followed, or redirects.
         """
-        headers = {"Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-            if validator:
-                headers["If-Range"] = validator
         what = f"GET {redact(url)}"
+        # The query is signed as it stands, and is sent as it stands (contract section 5).
+        request = self._downloads().get(self._policy.check(url))
+        if start:
+            request = request.header("Range", f"bytes={start}-")
+            if validator:
+                request = request.header("If-Range", validator)
         with _network_errors(what):
-            async with self._request("GET", url, headers) as response:
-                check_status(what, response.status, response.headers)
+            async with request.build_streamed() as response:
+                header = response.get_header
+                check_status(what, response.status, header("Retry-After"))
                 if start and response.status != 206:
                     raise TransferError(f"{what}: the server cannot continue at byte {start}.")
-                length = response.content_length
+                length = _number(header("Content-Length"))
                 yield Download(
                     what=what,
                     length=length,
                     total=None if length is None else start + length,
-                    content_type=response.headers.get("Content-Type"),
-                    validator=_strong(response.headers.get("ETag")),
-                    _body=response.content,
+                    content_type=header("Content-Type"),
+                    validator=_strong(header("ETag")),
+                    _response=response,
                 )
 
     async def put(self, url: str, file: BinaryIO, offset: int, length: int) -> None:
@@ -137,31 +145,60 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         with _network_errors(what):
-            async with self._request("PUT", url, headers, _slices(file, offset, length)) as response:
+            async with self._uploads().put(
+                URL(self._policy.check(url), encoded=True),
+                headers=headers,
+                data=_slices(file, offset, length),
+                allow_redirects=False,
+                proxy=self._config.proxy,
+            ) as response:
                 await response.read()
-                check_status(what, response.status, response.headers)
+                check_status(what, response.status, response.headers.get("Retry-After"))
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        data: AsyncIterator[bytes] | None = None,
-    ) -> aiohttp.client._RequestContextManager:
-        if self._session is None:
+    def _downloads(self) -> Client:
+        if self._down is None:
+            self._check_open()
+            builder = (
+                ClientBuilder()
+                # Bytes are landed exactly as served.
+                .gzip(False)
+                .brotli(False)
+                .zstd(False)
+                .deflate(False)
+                .default_headers({"Accept-Encoding": "identity"})
+                .follow_redirects(False)
+                .referer(False)
+                # One connection a file under way: over a shared one, all would wait for a lost packet of one.
+                .http1_only()
+                .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
+                .read_timeout(timedelta(seconds=IDLE_SECONDS))
+                .danger_accept_invalid_certs(not self._config.verify)
+            )
+            if self._config.proxy:
+                builder = builder.proxy(ProxyBuilder.all(self._config.proxy))
+            elif not self._config.trust_env:
+                builder = builder.no_proxy()
+            self._down = builder.build()
+        return self._down
+
+    def _uploads(self) -> aiohttp.ClientSession:
+        if self._up is None:
+            self._check_open()
+            self._up = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._config.verify),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
+                trust_env=self._config.trust_env,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                requote_redirect_url=False,
+            )
+        return self._up
+
+    def _check_open(self) -> None:
+        if not self._open:
             raise RuntimeError("SignedTransfer is used outside its context")
-        return self._session.request(
-            method,
-            # The query is signed as it stands: it must not be encoded again (contract section 5).
-            URL(self._policy.check(url), encoded=True),
-            headers=headers,
-            data=data,
-            allow_redirects=False,
-            proxy=self._config.proxy,
-        )
 
 
-def check_status(what: str, status: int, headers: Mapping[str, str]) -> None:
+def check_status(what: str, status: int, retry_after: str | None = None) -> None:
     """Let a success pass; raise what any other answer of a storage server stands for."""
     if status in (200, 201, 204, 206):
         return
@@ -170,7 +207,7 @@ def check_status(what: str, status: int, headers: Mapping[str, str]) -> None:
     if status in (408, 425, 429) or status >= 500:
         raise TransferError(
             f"{what}: the storage server failed for now (HTTP {status}).",
-            retry_after=parse_retry_after(headers.get("Retry-After")),
+            retry_after=parse_retry_after(retry_after),
             overload=status in (429, 503),
         )
     if 300 <= status < 400:
@@ -183,7 +220,7 @@ def _network_errors(what: str) -> Iterator[None]:
     """Turn the client's exceptions into `TransferError`, without the URL that they quote."""
     try:
         yield
-    except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
+    except (PyreqwestError, aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
         raise TransferError(f"{what}: the connection failed ({type(error).__name__}).") from None
 
 
@@ -196,6 +233,10 @@ async def _slices(file: BinaryIO, offset: int, length: int) -> AsyncIterator[byt
             raise TransferError("The spooled input file is shorter than planned.")
         offset += len(chunk)
         yield chunk
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None
 
 
 def _strong(etag: str | None) -> str | None:

@@ -1,0 +1,108 @@
+"""How many files to have under way at once, found while they flow: no setting, and nothing known beforehand.
+
+More are tried as long as that brings more through in the same time, so that a source far away gets many and a
+busy machine few. A server that asks for less gets half at once, and more again only step by step. It only
+decides: it never waits and never starts anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import ceil
+
+START = 16
+MOST = 256
+# A step up is kept when it brings this much more; less is noise.
+GAIN = 1.1
+# A rate is measured over at least so long, and over two rounds of what is under way.
+WINDOW_SECONDS = 0.1
+ROUNDS = 2
+# After so many measurements at one level a step up is tried again: the network may have changed.
+HOLD_WINDOWS = 20
+# What was asked for less within a second belongs to the same burst.
+CUT_SECONDS = 1.0
+# Counting only files would take one large file for standstill.
+UNIT_BYTES = 64 * 1024
+
+
+class AdaptiveLimit:
+    """A limit on work at once that climbs while throughput rises.
+
+    :param start: where it begins; default 16.
+    :param most: upper bound; default 256.
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(self, *, start: int = START, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._most = most
+        self._limit = min(start, most)
+        self._kept = self._limit
+        """The level to go back to when a step up brings nothing."""
+        self._rate = 0.0
+        self._hold = 0
+        """Measurements until the next step up is tried; 0 while climbing."""
+        self._ceiling: int | None = None
+        """The level at which the server asked for less, until it is reached again."""
+        self._cut_at = float("-inf")
+        self._open_window()
+
+    @property
+    def limit(self) -> int:
+        """How many may be under way now; at least 1."""
+        return self._limit
+
+    def done(self, size: int) -> None:
+        """One file is through.
+
+        :param size: its bytes.
+        """
+        self._count += 1
+        self._units += 1.0 + size / UNIT_BYTES
+        if self._count < ROUNDS * self._limit:
+            return
+        elapsed = self._clock() - self._since
+        if elapsed >= WINDOW_SECONDS:
+            self._measured(self._units / elapsed)
+            self._open_window()
+
+    def overloaded(self) -> None:
+        """The server asked for less (429, 503)."""
+        now = self._clock()
+        if now - self._cut_at < CUT_SECONDS:
+            return
+        self._cut_at = now
+        self._ceiling = self._limit
+        self._limit = max(1, self._limit // 2)
+        self._open_window()
+
+    def _measured(self, rate: float) -> None:
+        if self._ceiling is not None:
+            self._limit += max(1, self._limit // 10)
+            if self._limit >= self._ceiling:
+                self._limit, self._ceiling = self._ceiling, None
+                self._keep(rate)
+        elif self._hold:
+            self._hold -= 1
+            self._rate = 0.7 * self._rate + 0.3 * rate
+            if not self._hold:
+                self._step(1.5)
+        elif rate > GAIN * self._rate:
+            self._rate = rate
+            self._kept = self._limit
+            self._step(2.0)
+        else:
+            self._limit = self._kept
+            self._keep(self._rate)
+
+    def _step(self, factor: float) -> None:
+        self._limit = min(self._most, ceil(self._limit * factor))
+        if self._limit == self._kept:
+            self._keep(self._rate)
+
+    def _keep(self, rate: float) -> None:
+        self._kept, self._rate, self._hold = self._limit, rate, HOLD_WINDOWS
+
+    def _open_window(self) -> None:
+        self._since, self._count, self._units = self._clock(), 0, 0.0
