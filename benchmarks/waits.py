@@ -1,0 +1,155 @@
+"""What many concurrent waits cost one triggerer: calls, event-loop lag, memory, and the time from done to event.
+
+`python -m benchmarks.waits` runs the real triggers in one event loop, as a triggerer does. What answers GET /jobs is
+a process of its own that takes 50 ms a call; a job's reference says when the job ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import statistics
+import time
+from collections.abc import Sequence
+
+import psutil
+from aiohttp import web
+
+from devstack import http
+from devstack.ports import LOOPBACK, free_ports
+from learnosity.triggers import LearnosityJobTrigger
+
+CONN_ID = "learnosity_bench"
+LAG_SECONDS = 0.01
+ANSWER_SECONDS = 0.05
+
+
+def serve(port: int) -> None:
+    """GET /jobs for references of the form `<number>-<Unix seconds of the end>`, and how often it was called."""
+    calls = 0
+
+    async def jobs(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(ANSWER_SECONDS)
+        references = json.loads(str((await request.post())["request"]))["references"]
+        now = time.time()
+        data = [
+            {"reference": each, "status": "completed" if now >= float(each.partition("-")[2]) else "running"}
+            for each in references
+        ]
+        return web.json_response({"meta": {"status": True, "records": len(data)}, "data": data})
+
+    async def count(request: web.Request) -> web.Response:
+        del request
+        return web.json_response(calls)
+
+    app = web.Application()
+    app.add_routes([web.post("/{version}/jobs", jobs), web.get("/count", count)])
+    web.run_app(app, host=LOOPBACK, port=port, print=lambda text: None, access_log=None)
+
+
+class Measurement:
+    """Waits under observation; the answering process counts the calls."""
+
+    def __init__(self, port: int) -> None:
+        self._count_url = f"http://{LOOPBACK}:{port}/count"
+        self.lags: list[float] = []
+        self.delays: list[float] = []
+
+    async def watch_lag(self) -> None:
+        """How late the event loop wakes a sleeper, again and again."""
+        while True:
+            due = time.perf_counter() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.lags.append(time.perf_counter() - due)
+
+    async def wait(self, reference: str, poll_interval: float) -> None:
+        """One wait, from the start of its trigger to its event."""
+        now = time.time()
+        async for event in LearnosityJobTrigger(reference, CONN_ID, poll_interval, now + 3600, now).run():
+            assert event.payload["status"] == "completed", event.payload
+            self.delays.append(time.time() - float(reference.partition("-")[2]))
+
+    async def calls(self) -> int:
+        """Calls so far."""
+        reply = await asyncio.to_thread(http.call, "GET", self._count_url)
+        return int(reply.body)
+
+
+async def measure(port: int, waits: int, poll_interval: float, rounds: float) -> dict[str, float]:
+    """Begin all waits within ten seconds, watch some rounds, then let the jobs end over one more round."""
+    seen = Measurement(port)
+    before = psutil.Process().memory_info().rss
+    # The first looks are closer together: the rounds that count begin when they have grown apart.
+    warm = 10 + 2.5 * poll_interval
+    end = time.time() + warm + rounds * poll_interval
+    lag = asyncio.create_task(seen.watch_lag())
+    async with asyncio.TaskGroup() as group:
+        began = time.time()
+        for number in range(waits):
+            reference = f"{number}-{end + random.uniform(0, poll_interval):.3f}"
+            group.create_task(seen.wait(reference, poll_interval))
+            if number % 50 == 49:
+                await asyncio.sleep(10 * 50 / waits)
+        await asyncio.sleep(max(0.0, began + warm - time.time()))
+        first, at = await seen.calls(), time.time()
+        memory = psutil.Process().memory_info().rss - before
+        await asyncio.sleep(end - time.time())
+        calls = (await seen.calls() - first) / (time.time() - at)
+    lag.cancel()
+    lags, delays = sorted(seen.lags), sorted(seen.delays)
+    assert len(delays) == waits
+    return {
+        "waits": waits,
+        "poll interval, s": poll_interval,
+        "calls a minute": round(calls * 60, 1),
+        "calls a round": round(calls * poll_interval, 1),
+        "loop lag p50, ms": round(quantile(lags, 0.5) * 1000, 2),
+        "loop lag p99, ms": round(quantile(lags, 0.99) * 1000, 2),
+        "loop lag max, ms": round(lags[-1] * 1000, 1),
+        "memory a wait, KiB": round(memory / waits / 1024, 1),
+        "done to event, median s": round(statistics.median(delays), 1),
+        "done to event, p99 s": round(quantile(delays, 0.99), 1),
+    }
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Of sorted values, the one below which that share lies."""
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def main() -> None:
+    """Measure, and print one figure a line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
+    parser.add_argument("--waits", type=int, default=1000, help="default 1,000")
+    parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")
+    parser.add_argument("--rounds", type=float, default=4, help="rounds to watch, default 4")
+    arguments = parser.parse_args()
+    (port,) = free_ports(1)
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
+    server.start()
+    connection = {
+        "conn_type": "learnosity",
+        "host": f"http://{LOOPBACK}:{port}",
+        "login": "k" * 16,
+        "password": "s" * 40,
+    }
+    os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = json.dumps(connection)
+    while not http.answers_ok(f"http://{LOOPBACK}:{port}/count"):
+        time.sleep(0.1)
+    try:
+        found = asyncio.run(measure(port, arguments.waits, arguments.poll_interval, arguments.rounds))
+    finally:
+        server.terminate()
+        server.join()
+    for name, value in found.items():
+        print(f"{name:<26} {value:>10,}")
+
+
+if __name__ == "__main__":
+    main()
