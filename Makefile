@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-integration lint lock clean
+.PHONY: help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean
 .PHONY: chaos fuzz audit bench-waits
 
 VENV   := .venv
@@ -13,7 +13,7 @@ UV_PIN := uv==0.13.9
 # Installed again only when one of these changes.
 PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
-CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks tests)
+CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks compose tests)
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,15 @@ test-unit: venv ## the tests that start no services
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest -m integration $(ARGS)
+
+celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain processes: shared landing, 50 runs at once
+	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest tests/integration/test_celery.py tests/integration/test_quota.py $(ARGS)
+
+compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--demo: for its simulator)
+	python3 -m compose.env $(ARGS)
+
+compose-test: venv ## bring docker-compose.yaml up, land a dataset, break things, upgrade, verify
+	$(PYTHON) -m compose.proof $(ARGS)
 
 lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff check --quiet .

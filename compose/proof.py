@@ -1,0 +1,325 @@
+"""`make compose-test`: the stack of docker-compose.yaml, brought up, used, broken, upgraded, and checked.
+
+It lands a dataset over both workers while one of them is killed and the triggerer is restarted, stops every other
+container for a while, takes everything down and up again, and reads what landed as its consumers do. It prints what
+it did and how long each phase took, and removes its containers and volumes at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compose.engine import EngineError, engine, run
+from compose.env import write
+from devstack.errors import DevstackError
+from devstack.ports import free_ports
+from devstack.rest import AirflowApi
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / ".devstack" / "compose"
+PROJECT = "learnosity-compose-test"
+DAG_ID = "learnosity_dataset"
+IMAGES = {
+    "AIRFLOW_IMAGE": "apache/airflow:3.3.2-python3.13",
+    "POSTGRES_IMAGE": "postgres:17-trixie",
+    "VALKEY_IMAGE": "valkey/valkey:8.1",
+    "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
+}
+# Stopped one after the other while datasets are landed; all but database and object store.
+STOPPED = ("valkey", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
+VERIFY = """
+import hashlib, json, os, sys, obstore
+from obstore.store import S3Store
+e = os.environ
+store = S3Store(e["S3_LANDING_BUCKET"], prefix="datasets", endpoint=e["S3_ENDPOINT"], region="us-east-1",
+    access_key_id=e["S3_LANDING_ACCESS_KEY"], secret_access_key=e["S3_LANDING_SECRET_KEY"],
+    client_options={"allow_http": True})
+read = lambda path: bytes(obstore.get(store, path).bytes())
+folder = sys.argv[1]
+manifest = json.loads(read(f"{folder}/manifest.json"))
+lines = read(f"{folder}/files.ndjson")
+assert hashlib.sha256(lines).hexdigest() == manifest["files_sha256"]
+files = [json.loads(line) for line in lines.splitlines()]
+assert len(files) == manifest["file_count"], (len(files), manifest["file_count"])
+for file in files:
+    content = read(f"{folder}/data/{file['path']}")
+    assert len(content) == file["bytes"] and hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
+stored = sum(len(batch) for batch in obstore.list(store, f"{folder}/data/"))
+assert stored == len(files), (stored, len(files))
+print(f"{len(files)} files, {sum(file['bytes'] for file in files)} bytes")
+"""
+
+
+class ProofError(Exception):
+    """Something that must hold does not."""
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Proof:
+    """One stack of this test, and what is asked of it.
+
+    :param env: the environment of every docker command
+    :param env_file: the generated `.env`
+    :param port: of Airflow on loopback
+    """
+
+    env: dict[str, str]
+    env_file: Path
+    port: int
+    users: int
+    phases: list[tuple[str, float]] = field(default_factory=list)
+    api: AirflowApi = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = dict(line.split("=", 1) for line in self.env_file.read_text().splitlines() if "=" in line[1:])
+        user, password = settings["AIRFLOW_ADMIN_USER"], settings["AIRFLOW_ADMIN_PASSWORD"]
+        self.api = AirflowApi(f"http://127.0.0.1:{self.port}", user, password)
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """`docker compose` on this stack."""
+        files = ("--project-name", PROJECT, "--env-file", str(self.env_file), "--profile", "demo")
+        where = ("--project-directory", str(REPOSITORY))
+        return run("docker", "compose", *where, *files, *arguments, env=self.env, check=check)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a part of the proof and say that it is done."""
+        started = time.monotonic()
+        yield
+        self.phases.append((name, time.monotonic() - started))
+        say(f"  {self.phases[-1][1]:6.1f} s  {name}")
+
+    def wait(self, what: str, done: Callable[[], bool], *, timeout: float) -> None:
+        """Wait for something. :raises ProofError: when it takes longer than `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if done():
+                    return
+            except (DevstackError, OSError) as error:  # the API server itself is among what is stopped
+                last = str(error)
+            else:
+                last = ""
+            if time.monotonic() > deadline:
+                raise ProofError(f"{what}: not within {timeout:.0f} s. {last}")
+            time.sleep(1)
+
+    # -- what is asked of it
+
+    def up(self) -> None:
+        """Start everything and wait until all of it is healthy."""
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "280", *self.services())
+
+    def services(self) -> list[str]:
+        """All services that stay; the one-shots come with them."""
+        once = {"init", "s3-buckets", "demo-input"}
+        return sorted(set(self.compose("config", "--services").split()) - once)
+
+    def containers(self, service: str) -> list[str]:
+        """Ids of the running containers of a service."""
+        return self.compose("ps", "--quiet", service).split()
+
+    def start_run(self, name: str, *, shards: int = 4) -> str:
+        """Trigger a run over the seeded input; returns its id."""
+        levels = ("district", "school", "class")
+        conf = {
+            "dataset_type": "activity-summary-by-group",
+            "input_uri": "s3://aws_landing@learnosity/input/users.ndjson",
+            "groups": [{"key": level, "label": level.title()} for level in levels],
+            "filters": {"activity_id": ["maths_2026"]},
+            "options": {"fields": ["population", "mean_percent"], "user_fields": ["score", "max_score"]},
+            "landing_shards": shards,
+            "poll_interval": 2,
+        }
+        return self.api.trigger(DAG_ID, conf, run_id=name).run_id
+
+    def finish(self, run_id: str, *, timeout: float) -> None:
+        """Wait for a run's good end."""
+        self.wait(f"run {run_id}", lambda: self.api.dag_run(DAG_ID, run_id).finished, timeout=timeout)
+        state = self.api.dag_run(DAG_ID, run_id).state
+        if state != "success":
+            raise ProofError(f"run {run_id} ended as {state}: {self.states(run_id)}")
+
+    def tasks(self, run_id: str) -> list[dict[str, Any]]:
+        """Its task instances, as the REST API gives them."""
+        reply = self.api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?limit=1000")
+        found: list[dict[str, Any]] = json.loads(reply.body)["task_instances"]
+        return found
+
+    def states(self, run_id: str) -> dict[str, str]:
+        """State and try of each task."""
+        return {
+            f"{t['task_id']}[{t['map_index']}]": f"{t['state']} (try {t['try_number']})" for t in self.tasks(run_id)
+        }
+
+    def shards(self, run_id: str, *states: str) -> list[dict[str, Any]]:
+        """Its landing tasks in these states."""
+        return [t for t in self.tasks(run_id) if t["task_id"] == "land.land_files" and t["state"] in states]
+
+    def verify(self, run_id: str) -> str:
+        """Read the dataset of a run through its manifest, every byte of it; and that it was one job."""
+        created = self.api.xcom(DAG_ID, run_id, "create_dataset")
+        folder = f"{created['dataset_type']}/{created['dataset_id']}"
+        found = self.compose("run", "--rm", "--no-deps", "--quiet-pull", "demo-input", "-c", VERIFY, folder)
+        stats = json.loads(self.control("GET", "stats"))
+        if stats["jobs_started"].get(created["dataset_id"], 1) != 1:
+            raise ProofError(f"{created['dataset_id']} was started {stats['jobs_started']} times")
+        return found.strip().splitlines()[-1]
+
+    def control(self, method: str, path: str, body: object = None) -> str:
+        """A call of the simulator's control endpoints, made inside its container: it is not published."""
+        code = (
+            "import sys, urllib.request as u; r = u.Request('http://127.0.0.1:8500/_control/' + sys.argv[2], "
+            "data=sys.argv[3].encode() or None, method=sys.argv[1]); print(u.urlopen(r).read().decode())"
+        )
+        text = "" if body is None else json.dumps(body)
+        return self.compose("exec", "-T", "simulator", "python", "-c", code, method, path, text)
+
+
+def slow_files(proof: Proof, seconds: float) -> None:
+    """Let each download begin only after some seconds, so that a landing lasts long enough to be disturbed."""
+    proof.control("POST", "faults", {"match": "file", "kind": "latency", "seconds": seconds})
+
+
+def prove(proof: Proof, stop_seconds: float) -> None:
+    """All phases in order. :raises ProofError: when one of them does not hold."""
+    with proof.phase("up: all services healthy, database migrated, buckets made, input seeded"):
+        proof.up()
+        proof.compose("run", "--rm", "--no-deps", "demo-input")
+        proof.api.wait_for_dag(DAG_ID, timeout=120)
+    with proof.phase("undisturbed run, landing in 4 shards"):
+        first = proof.start_run("undisturbed")
+        proof.finish(first, timeout=240)
+        workers = {shard["hostname"] for shard in proof.shards(first, "success")}
+        if len(workers) < 2:
+            raise ProofError(f"the shards ran on {workers} only")
+    say(f"           verified: {proof.verify(first)}; landed by {len(workers)} workers")
+    with proof.phase("run with one worker killed while landing, and the triggerer restarted"):
+        slow_files(proof, 1.5)
+        second = proof.start_run("disturbed")
+        proof.wait("landing", lambda: bool(proof.shards(second, "running")), timeout=180)
+        host = proof.shards(second, "running")[0]["hostname"]
+        victims = [each for each in proof.containers("worker") if each.startswith(host)]
+        run("docker", "kill", "--signal=KILL", *(victims or proof.containers("worker")[:1]), env=proof.env)
+        proof.compose("restart", "triggerer")
+        proof.compose("up", "--detach", "--no-recreate", "--no-deps", "worker")
+        proof.finish(second, timeout=500)
+        proof.control("DELETE", "faults")
+    tries = max(shard["try_number"] for shard in proof.shards(second, "success"))
+    say(f"           verified: {proof.verify(second)}; tries of the shards: up to {tries}")
+    for service in STOPPED if stop_seconds else ():
+        with proof.phase(f"run while {service} is stopped for {stop_seconds:.0f} s"):
+            proof.control("POST", "faults", {"match": "file", "kind": "latency", "seconds": 0.5})
+            each = proof.start_run(f"without-{service}")
+            proof.wait("start", lambda each=each: len(proof.tasks(each)) > 1, timeout=120)  # type: ignore[misc]
+            proof.compose("stop", "--timeout", "5", service)
+            time.sleep(stop_seconds)
+            proof.compose("start", service)
+            proof.finish(each, timeout=500)
+            proof.control("DELETE", "faults")
+        say(f"           verified: {proof.verify(each)}")
+    with proof.phase("down and up again, as for an upgrade"):
+        proof.compose("down", "--timeout", "20")
+        proof.up()
+        proof.wait("runs", lambda: proof.api.dag_run(DAG_ID, second).state == "success", timeout=60)
+    say(f"           still there: {proof.verify(second)}, {len(proof.api.dag_runs(DAG_ID))} runs")
+    with proof.phase("a new run after it"):
+        proof.finish(last := proof.start_run("after-upgrade"), timeout=240)
+    say(f"           verified: {proof.verify(last)}")
+
+
+def base_images(env: dict[str, str]) -> None:
+    """Pull the base images, or make stand-ins of their names from the distribution's packages.
+
+    :raises EngineError: when neither can be done
+    """
+    missing = [image for image in IMAGES.values() if not _present(image, env)]
+    if not missing:
+        say("Base images: those that are here")
+        return
+    for image in missing:
+        if not _pulled(image, env):
+            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
+            run("sh", REPOSITORY / "compose" / "standins" / "build.sh", *IMAGES.values(), env=env)
+            return
+    say(f"Base images: pulled {', '.join(missing)}")
+
+
+def _present(image: str, env: dict[str, str]) -> bool:
+    try:
+        run("docker", "image", "inspect", image, env=env)
+    except EngineError:
+        return False
+    return True
+
+
+def _pulled(image: str, env: dict[str, str]) -> bool:
+    try:
+        run("docker", "pull", "--quiet", image, env=env)
+    except EngineError:
+        return False
+    return True
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 0 when everything held."""
+    parser = argparse.ArgumentParser(prog="python -m compose.proof", description="Prove docker-compose.yaml.")
+    parser.add_argument("--users", type=int, default=4000, help="size of the datasets (default %(default)s)")
+    parser.add_argument("--stop-seconds", type=float, default=30, help="each container's stop; 0 leaves it out")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running")
+    options = parser.parse_args(arguments)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    env_file = FOLDER / "env"
+    env_file.unlink(missing_ok=True)
+    write(env_file, demo=True)
+    (port,) = free_ports(1)
+    try:
+        with engine(FOLDER / "engine", say) as environment:
+            extra = {"AIRFLOW_PORT": str(port), "DEMO_USERS": str(options.users), "AIRFLOW_HEARTBEAT_TIMEOUT": "30"}
+            proof = Proof(IMAGES | environment | extra | {"AIRFLOW_RETRY_DELAY": "10"}, env_file, port, options.users)
+            return _prove(proof, options)
+    except EngineError as error:
+        say(f"\n{error}")
+        return 1
+
+
+def _prove(proof: Proof, options: argparse.Namespace) -> int:
+    try:
+        base_images(proof.env)
+        proof.compose("down", "--volumes", "--timeout", "5")
+        with proof.phase("images built"):
+            proof.compose("build")
+        prove(proof, options.stop_seconds)
+    except (ProofError, EngineError, DevstackError) as error:
+        say(f"\nIt does not hold: {error}")
+        logs = FOLDER / "containers.log"
+        logs.write_text(proof.compose("logs", "--no-color", "--timestamps", check=False))
+        say(f"{proof.compose('ps', '--all', check=False)}\nThe containers' logs are in {logs}")
+        return 1
+    finally:
+        if not options.keep:
+            proof.compose("down", "--volumes", "--timeout", "5", check=False)
+    say(f"\nAll of it holds, in {sum(seconds for _, seconds in proof.phases):.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    if shutil.which("docker") is None and os.geteuid() != 0:
+        raise SystemExit("docker is not installed")
+    sys.exit(main())

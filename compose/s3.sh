@@ -1,0 +1,33 @@
+#!/bin/sh
+# The object store: one process, S3 on the network, everything else on the container's own loopback. Three identities
+# are made from the environment at each start, so that a key is changed by changing it there:
+#   admin    makes buckets; no service but the one-shot that makes them has it
+#   landing  reads and writes the bucket of the datasets
+#   airflow  reads and writes the bucket of Airflow's logs and larger XComs
+set -eu
+umask 077
+identities=/tmp/identities.json
+
+identity() {  # identity NAME ACCESS_KEY SECRET_KEY ACTIONS
+  case "$2$3" in *[!A-Za-z0-9]*) echo "The S3 keys may hold letters and digits only." >&2; exit 1 ;; esac
+  printf '{"name":"%s","credentials":[{"accessKey":"%s","secretKey":"%s"}],"actions":[%s]}' "$1" "$2" "$3" "$4"
+}
+one_bucket() { printf '"Read:%s","Write:%s","List:%s","Tagging:%s"' "$1" "$1" "$1" "$1"; }
+
+{
+  printf '{"identities":['
+  identity admin "$S3_ADMIN_ACCESS_KEY" "$S3_ADMIN_SECRET_KEY" '"Admin","Read","Write","List","Tagging"'
+  printf ,
+  identity landing "$S3_LANDING_ACCESS_KEY" "$S3_LANDING_SECRET_KEY" "$(one_bucket "$S3_LANDING_BUCKET")"
+  printf ,
+  identity airflow "$S3_AIRFLOW_ACCESS_KEY" "$S3_AIRFLOW_SECRET_KEY" "$(one_bucket "$S3_AIRFLOW_BUCKET")"
+  printf ']}'
+} > "$identities"
+unset S3_ADMIN_ACCESS_KEY S3_ADMIN_SECRET_KEY S3_LANDING_ACCESS_KEY S3_LANDING_SECRET_KEY
+unset S3_AIRFLOW_ACCESS_KEY S3_AIRFLOW_SECRET_KEY
+
+# Without -ip each part would announce the container's changing address, and data would be lost to the next one.
+exec /usr/bin/weed -logtostderr=true server -dir=/srv/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.ip.bind=0.0.0.0 \
+  -filer=true -s3=true -s3.port=8333 -s3.config="$identities" -s3.iam=false -s3.autoCreateBucket=false \
+  -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false -master.volumeSizeLimitMB=1024 -volume.max=0 \
+  -volume.preStopSeconds=0

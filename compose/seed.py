@@ -1,0 +1,36 @@
+"""Put a seeded input file into the landing bucket, for the profile `demo`: `python seed.py USERS`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+import obstore
+from obstore.store import S3Store
+
+from simulator.population import records
+
+KEY = "input/users.ndjson"
+LEVELS = ("district", "school", "class")
+
+
+def main() -> None:
+    """Make the records and upload them; the same number of users gives the same file."""
+    users = int(sys.argv[1])
+    store = S3Store(
+        os.environ["S3_LANDING_BUCKET"],
+        endpoint=os.environ["S3_ENDPOINT"],
+        region="us-east-1",
+        access_key_id=os.environ["S3_LANDING_ACCESS_KEY"],
+        secret_access_key=os.environ["S3_LANDING_SECRET_KEY"],
+        client_options={"allow_http": True},
+    )
+    encoder = msgspec.json.Encoder()
+    content = b"".join(encoder.encode(line) + b"\n" for line in records(users, levels=LEVELS))
+    obstore.put(store, KEY, content)
+    sys.stdout.write(f"{KEY}: {users:,} users, {len(content):,} bytes\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+#!/bin/sh
+# As the official image does it: the first start makes the data folder, the user and the database.
+set -eu
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  umask 077
+  printf '%s' "$POSTGRES_PASSWORD" > /tmp/pwfile
+  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/pwfile --auth=scram-sha-256 --encoding=UTF8
+  rm /tmp/pwfile
+  echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+  pg_ctl --pgdata="$PGDATA" --options="-c listen_addresses=''" --wait start
+  PGPASSWORD="$POSTGRES_PASSWORD" createdb --username="$POSTGRES_USER" "$POSTGRES_DB" || [ "$POSTGRES_DB" = "postgres" ]
+  pg_ctl --pgdata="$PGDATA" --mode=fast --wait stop
+fi
+exec "$@" -c "listen_addresses=*"
