@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,11 @@ from devstack.secrets import KeyPair, Secrets  # noqa: E402
 def s3_reader() -> KeyPair:
     """An identity of the S3 server that may look at the bucket `landing` and not write to it."""
     return Secrets().s3_landing
+
+
+def pytest_configure() -> None:
+    """A run that is told to stop tidies up as after Ctrl-C: fixtures stop the services that they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -166,7 +166,7 @@ def dataset_params() -> dict[str, Param]:
             minimum=1,
             maximum=60,
             title="Poll interval (seconds)",
-            description_md="Longest time between two looks at the job; looks begin 5 s apart, or sooner when this is less.",
+            description_md="Longest time between two looks at the job. Looks begin 5 s apart, or less.",
             section=RUNNING,
         ),
         "job_timeout": Param(
