@@ -46,6 +46,7 @@ def default_destination() -> str:
 
 def dataset_params() -> dict[str, Param]:
     """A fresh set of the params of design section 4.1."""
+    # No code marks in descriptions: Airflow draws them over their neighbours where a line wraps.
     return {
         "dataset_type": Param(
             ACTIVITY_SUMMARY,
@@ -65,8 +66,8 @@ def dataset_params() -> dict[str, Param]:
             title="Input files",
             description_md=(
                 "NDJSON on any object storage: a file, a folder or a glob, such as "
-                "`s3://connection@bucket/users/*.ndjson` or `file:///data/users.ndjson.gz`. The two group types "
-                "need it: one line a user with `user_id` and `groups`. Empty = no input files."
+                "s3://connection@bucket/users/*.ndjson or file:///data/users.ndjson.gz. The two group types "
+                "need it: one line a user with user_id and groups. Empty = no input files."
             ),
             section=DATASET,
         ),
@@ -80,8 +81,8 @@ def dataset_params() -> dict[str, Param]:
             },
             title="Hierarchy",
             description_md=(
-                'Levels of the report, top level first: `[{"key": "district", "label": "District"}, {"key": '
-                '"school", "label": "School"}]`. Every line of the input names its group of each level.'
+                'Levels of the report, top level first: [{"key": "district", "label": "District"}, {"key": '
+                '"school", "label": "School"}]. Every line of the input names its group of each level.'
             ),
             section=DATASET,
         ),
@@ -90,7 +91,7 @@ def dataset_params() -> dict[str, Param]:
             type="object",
             title="Filters",
             description_md=(
-                'Sent as they are: `{"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}`. At '
+                'Sent as they are: {"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}. At '
                 "most ten activities. The analysis types take either input files or filters."
             ),
             section=SELECTION,
@@ -100,9 +101,9 @@ def dataset_params() -> dict[str, Param]:
             type="object",
             title="Options",
             description_md=(
-                "Sent as they are: `fields` to compute for every group or question, `user_fields` to keep for "
-                f"every user, sort fields and orders. An example: `fields`: `{EXAMPLE_FIELDS}`, `user_fields`: "
-                f"`{EXAMPLE_USER_FIELDS}`."
+                "Sent as they are: fields to compute for every group or question, user_fields to keep for "
+                f"every user, sort fields and orders. An example: fields: {EXAMPLE_FIELDS}, user_fields: "
+                f"{EXAMPLE_USER_FIELDS}."
             ),
             section=SELECTION,
         ),
@@ -129,8 +130,8 @@ def dataset_params() -> dict[str, Param]:
             minLength=1,
             title="Destination",
             description_md=(
-                "Prefix below which datasets land: `s3://connection@bucket/datasets`, `gs://…`, `abfs://…` or "
-                f"`file:///…`. The default comes from the Airflow Variable `{DESTINATION_VARIABLE}`."
+                "Prefix below which datasets land: s3://connection@bucket/datasets, gs://…, abfs://… or "
+                f"file:///…. The default comes from the Airflow Variable {DESTINATION_VARIABLE}."
             ),
             section=LANDING,
         ),
@@ -141,7 +142,7 @@ def dataset_params() -> dict[str, Param]:
             minItems=1,
             examples=["*", "*.json", "*.csv"],
             title="Files to land",
-            description_md="Globs over the files' paths; `*` also matches `/`.",
+            description_md="Globs over the files' paths; * also matches /.",
             section=LANDING,
         ),
         "overwrite": Param(
