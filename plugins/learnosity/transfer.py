@@ -30,6 +30,7 @@ from yarl import URL
 from learnosity.client import parse_retry_after
 from learnosity.config import ApiConfig
 from learnosity.errors import PermanentApiError, TransferError, UrlExpiredError
+from learnosity.resolving import HostGuard, uses_proxy
 from learnosity.urls import redact
 
 # What a stream is read in: large enough that hashing one chunk in a thread pays.
@@ -80,6 +81,7 @@ class SignedTransfer:
     def __init__(self, config: ApiConfig) -> None:
         self._config = config
         self._policy = config.url_policy
+        self._guard = HostGuard(self._policy.api_host, proxied=uses_proxy(config.proxy, config.trust_env))
         self._open = False
         self._down: Client | None = None
         self._up: aiohttp.ClientSession | None = None
@@ -109,8 +111,9 @@ class SignedTransfer:
         :raises PermanentApiError: the URL may not be followed, or redirects.
         """
         what = f"GET {redact(url)}"
+        await self._guard.check(self._policy.check(url))
         # The query is signed as it stands, and is sent as it stands (contract section 5).
-        request = self._downloads().get(self._policy.check(url))
+        request = self._downloads().get(url)
         if start:
             request = request.header("Range", f"bytes={start}-")
             if validator:
@@ -144,9 +147,10 @@ class SignedTransfer:
             "Content-Length": str(length),
             "Expect": "100-continue",
         }
+        await self._guard.check(self._policy.check(url))
         with _network_errors(what):
             async with self._uploads().put(
-                URL(self._policy.check(url), encoded=True),
+                URL(url, encoded=True),
                 headers=headers,
                 data=_slices(file, offset, length),
                 allow_redirects=False,
