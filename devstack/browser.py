@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, Response, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL_HINT = "No Chromium on the PATH; on Debian and Ubuntu: apt install chromium"
@@ -96,6 +96,13 @@ class Ui:
     def goto(self, path: str) -> None:
         """Open a path of Airflow."""
         self.page.goto(f"{self.url}{path}")
+
+    def dataset(self, dag_id: str, run_id: str) -> FrameLocator:
+        """Open the tab "Dataset" of a run; what is in it."""
+        self.goto(f"/dags/{dag_id}/runs/{run_id}/plugin/dataset")
+        frame = self.page.frame_locator("iframe[title=Dataset]")
+        expect(frame.get_by_role("heading", level=1)).to_be_visible()
+        return frame
 
     def settle(self) -> None:
         """Wait until the page has finished loading and its animations are over: for pictures."""

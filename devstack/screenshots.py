@@ -18,7 +18,7 @@ from devstack.browser import SECONDS, Ui, browser
 from devstack.demo import say
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
-from devstack.samples import DAG_ID, group_conf, land
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -35,10 +35,13 @@ def take(folder: Path) -> None:
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         with Stack(root, StackOptions()) as stack, browser() as running:
-            run = land(stack, group_conf(stack, USERS))
+            run, analysis = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=720)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
             graph(ui, run.run_id, folder / "graph.png")
+            page(ui, run.run_id, "Results", folder / "page.png")
+            page(ui, run.run_id, "Report", folder / "report.png")
+            items(ui, analysis.run_id, folder / "items.png")
             form(ui, folder / "form.png")
             if ui.problems:
                 raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))
@@ -55,6 +58,24 @@ def graph(ui: Ui, run_id: str, file: Path) -> None:
     if unfold.is_enabled():
         unfold.click()
     expect(ui.page.get_by_text("publish").first).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
+    """A tab of the dataset's page, one group down."""
+    dataset = ui.dataset(DAG_ID, run_id)
+    dataset.get_by_role("link", name=tab, exact=True).click()
+    dataset.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
+    expect(dataset.get_by_text("school_10")).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def items(ui: Ui, run_id: str, file: Path) -> None:
+    """The page of an item analysis."""
+    dataset = ui.dataset(DAG_ID, run_id)
+    expect(dataset.locator("#scatter")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)
 

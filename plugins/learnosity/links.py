@@ -1,15 +1,101 @@
-"""Links on tasks to what they made. A link is computed from the task's XCom, because Airflow overwrites its own."""
+"""Links on tasks to what they made: pages of this Airflow, and the bucket in its cloud's console.
+
+A link is computed from the task's XCom, because Airflow overwrites a link's own. None carries a secret: pages ask
+for Airflow's login, consoles for the cloud's.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseHook, BaseOperatorLink, conf
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time.xcom import XCom
+
+from learnosity.errors import StorageError
+from learnosity.reports import has_report
+from learnosity.store_connections import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+
+
+class DatasetLink(BaseOperatorLink):
+    """The dataset's page: the tab of the run."""
+
+    name = "Dataset"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the page; it exists before the dataset does, and says so."""
+        run = f"{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}"
+        return f"{_airflow()}/dags/{run}/plugin/dataset"
+
+
+class ReportLink(BaseOperatorLink):
+    """The report by the Reports API."""
+
+    name = "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the report; empty before the task has run, and for types without a report."""
+        published = has_report(str(_returned(ti_key).get("dataset_type", "")))
+        return f"{_page(ti_key)}/report" if published else ""
+
+
+class ManifestLink(BaseOperatorLink):
+    """The manifest of the published dataset."""
+
+    name = "Manifest"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the manifest; empty before the task has run."""
+        return f"{_page(ti_key)}/manifest.json" if _returned(ti_key).get("manifest_uri") else ""
+
+
+class StorageConsoleLink(BaseOperatorLink):
+    """The dataset's folder in the console of the cloud that holds it."""
+
+    name = "Storage console"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Address of the folder; empty where the store has no console that is known here."""
+        returned = _returned(ti_key)
+        manifest, destination = str(returned.get("manifest_uri", "")), str(returned.get("destination_uri", ""))
+        try:
+            folder, store = parse_uri(manifest.removesuffix("/manifest.json")), parse_uri(destination)
+        except StorageError:
+            return ""
+        return "" if _is_elsewhere(store) else console_url(folder)
+
+
+def console_url(folder: StorageUri) -> str:
+    """Where a cloud's console shows a folder; empty for stores without one."""
+    bucket, key = quote(folder.bucket, safe=""), quote(f"{folder.key}/", safe="/")
+    if folder.scheme in S3_SCHEMES:
+        return f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={key}"
+    if folder.scheme in GCS_SCHEMES:
+        return f"https://console.cloud.google.com/storage/browser/{bucket}/{key}"
+    return ""
+
+
+def _is_elsewhere(store: StorageUri) -> bool:
+    """Whether the bucket is served by something else than the cloud that its scheme stands for."""
+    if store.conn_id is None:
+        return False
+    try:
+        return bool(BaseHook.get_connection(store.conn_id).extra_dejson.get("endpoint_url"))
+    except AirflowNotFoundException:
+        return True
+
+
+def _airflow() -> str:
+    return str(conf.get("api", "base_url", fallback="")).rstrip("/")
+
+
+def _page(ti_key: TaskInstanceKey) -> str:
+    return f"{_airflow()}/learnosity/run/{quote(ti_key.dag_id, safe='')}/{quote(ti_key.run_id, safe='')}"
 
 
 def _returned(ti_key: TaskInstanceKey) -> dict[str, Any]:
@@ -21,23 +107,3 @@ def _returned(ti_key: TaskInstanceKey) -> dict[str, Any]:
         map_index=ti_key.map_index,
     )
     return value if isinstance(value, dict) else {}
-
-
-class ManifestLink(BaseOperatorLink):
-    """Where the manifest of the published dataset lies."""
-
-    name = "Manifest"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """URI of the manifest; empty before the task has run."""
-        return str(_returned(ti_key).get("manifest_uri", ""))
-
-
-class DatasetFolderLink(BaseOperatorLink):
-    """Where the dataset lies."""
-
-    name = "Dataset folder"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """URI of the dataset's folder; empty before the task has run."""
-        return str(_returned(ti_key).get("manifest_uri", "")).removesuffix("manifest.json")

@@ -23,7 +23,7 @@ from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.input_sources import find_input
 from learnosity.inputs import plan_parts, spool_input
 from learnosity.landing import land_shard
-from learnosity.links import DatasetFolderLink, ManifestLink
+from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.manifest import Manifest, RunInfo, sha256_hex
 from learnosity.names import DatasetLayout
 from learnosity.plan import check_shards, make_plan
@@ -64,6 +64,7 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
     """
 
     template_fields: Sequence[str] = ("request", "input_uri", "dataset_id", "learnosity_conn_id", "destination_uri")
+    operator_extra_links = (DatasetLink(),)
     ui_color = "#dcecf8"
 
     def __init__(
@@ -244,7 +245,7 @@ class LearnosityPublishOperator(_LandingOperator):
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
-    operator_extra_links = (ManifestLink(), DatasetFolderLink())
+    operator_extra_links = (DatasetLink(), ReportLink(), ManifestLink(), StorageConsoleLink())
 
     def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})

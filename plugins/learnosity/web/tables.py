@@ -128,7 +128,7 @@ def view(
 
 
 def cell_text(value: Any) -> str:
-    """A cell for people: numbers with separators, at most four decimals; anything nested as JSON."""
+    """A cell for people: numbers with separators, two decimals from 10 on and four below; anything nested as JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -136,7 +136,7 @@ def cell_text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if is_number(value):
-        text = f"{value:,.4f}"
+        text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:,.4f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, str):
         return value

@@ -1,0 +1,86 @@
+"""Links on tasks: where they lead, and when there is nothing to lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.types import TaskInstanceKey
+
+from learnosity import links
+from learnosity.operators import LearnosityCreateDatasetOperator, LearnosityPublishOperator
+from learnosity.store_connections import parse_uri
+
+KEY = TaskInstanceKey("learnosity_dataset", "land.publish", "manual__2026-11-24T03:00:00+00:00", 1, -1)
+PAGE = "https://airflow.example.com/learnosity/run/learnosity_dataset/manual__2026-11-24T03%3A00%3A00%2B00%3A00"
+PUBLISHED = {
+    "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",
+    "dataset_type": "activity-summary-by-group",
+    "manifest_uri": "s3://bucket/datasets/activity-summary-by-group/33285a4b/manifest.json",
+    "destination_uri": "s3://bucket/datasets",
+}
+
+
+@dataclass
+class Returned:
+    """What the task has returned; None before it has run."""
+
+    value: Any = None
+
+    def link(self, link: Any) -> str:
+        return str(link.get_link(BaseOperator(task_id="any"), ti_key=KEY))
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> Returned:
+    returned = Returned()
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/")
+    monkeypatch.setattr(links.XCom, "get_one", lambda **kwargs: returned.value)
+    return returned
+
+
+def test_the_dataset_link_leads_to_the_tab_of_the_run(task: Returned) -> None:
+    expected = "https://airflow.example.com/dags/learnosity_dataset/runs/"
+    assert task.link(links.DatasetLink()).startswith(expected)
+    assert task.link(links.DatasetLink()).endswith("/plugin/dataset")
+
+
+def test_report_and_manifest_are_linked_once_the_dataset_is_published(task: Returned) -> None:
+    assert task.link(links.ReportLink()) == ""
+    assert task.link(links.ManifestLink()) == ""
+    task.value = PUBLISHED
+    assert task.link(links.ReportLink()) == f"{PAGE}/report"
+    assert task.link(links.ManifestLink()) == f"{PAGE}/manifest.json"
+
+
+def test_a_type_without_a_report_has_no_report_link(task: Returned) -> None:
+    task.value = {**PUBLISHED, "dataset_type": "ibk-analysis-by-question"}
+    assert task.link(links.ReportLink()) == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("s3://bucket/a b/c", "https://s3.console.aws.amazon.com/s3/buckets/bucket?prefix=a%20b/c/"),
+        ("gs://bucket/a", "https://console.cloud.google.com/storage/browser/bucket/a/"),
+        ("file:///data/a", ""),
+    ],
+)
+def test_each_cloud_has_its_console(uri: str, expected: str) -> None:
+    assert links.console_url(parse_uri(uri)) == expected
+
+
+def test_a_store_of_ones_own_has_no_cloud_console(task: Returned, monkeypatch: pytest.MonkeyPatch) -> None:
+    task.value = PUBLISHED
+    assert "datasets/activity-summary-by-group/33285a4b/" in task.link(links.StorageConsoleLink())
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", '{"conn_type": "aws", "extra": {"endpoint_url": "https://s3.local"}}')
+    task.value = {**PUBLISHED, "destination_uri": "s3://own@bucket/datasets"}
+    assert task.link(links.StorageConsoleLink()) == ""
+
+
+def test_tasks_carry_the_links() -> None:
+    assert [link.name for link in LearnosityCreateDatasetOperator.operator_extra_links] == ["Dataset"]
+    names = [link.name for link in LearnosityPublishOperator.operator_extra_links]
+    assert names == ["Dataset", "Report", "Manifest", "Storage console"]
