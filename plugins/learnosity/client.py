@@ -157,7 +157,12 @@ class LearnosityClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`: the message of an aiohttp error may quote what was sent.
             raise transport_error(error, f"{action.upper()} {endpoint}") from None
-        return parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
+        try:
+            return parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
+        except TransientApiError as error:
+            if _is_rate_limit(error):
+                self._pacer.refused(endpoint, action)
+            raise
 
 
 def transport_error(error: Exception, what: str) -> LearnosityError:
@@ -194,6 +199,10 @@ def _is_retryable_set(error: BaseException) -> bool:
     return isinstance(error, TransientApiError) and error.nothing_done
 
 
+def _is_rate_limit(error: TransientApiError) -> bool:
+    return error.http_status == 429 or error.code == 42000
+
+
 def _backoff(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     jitter = random.uniform(0.5, 1.0)  # spreads retries, guards nothing
@@ -201,7 +210,7 @@ def _backoff(state: RetryCallState) -> float:
     if isinstance(error, TransientApiError):
         if error.retry_after is not None:
             return error.retry_after + jitter
-        if error.http_status == 429 or error.code == 42000:
+        if _is_rate_limit(error):
             # Let the 5-second window pass (contract section 3).
             return WINDOW_SECONDS + backoff
     return backoff
