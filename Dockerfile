@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Three images of one project: `airflow` is what is deployed, `demo` adds the simulator, `s3` is the object store of
 # docker-compose.yaml. Every base can be replaced, by a mirror's name or another version.
 

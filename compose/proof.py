@@ -292,7 +292,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with engine(FOLDER / "engine", say) as environment:
             extra = {"AIRFLOW_PORT": str(port), "DEMO_USERS": str(options.users), "AIRFLOW_HEARTBEAT_TIMEOUT": "30"}
-            proof = Proof(IMAGES | environment | extra | {"AIRFLOW_RETRY_DELAY": "10"}, env_file, port, options.users)
+            extra |= {"AIRFLOW_QUEUED_TIMEOUT": "60"}
+            proof = Proof(IMAGES | environment | extra, env_file, port, options.users)
             return _prove(proof, options)
     except EngineError as error:
         say(f"\n{error}")

@@ -45,6 +45,10 @@ class CeleryStack(Stack):
         self.workers: dict[str, ManagedProcess] = {}
         self._servers: list[Server] = []
 
+    def __enter__(self) -> CeleryStack:
+        super().__enter__()
+        return self
+
     def start(self) -> None:
         """Start everything and wait until every worker takes tasks."""
         super().start()
@@ -112,7 +116,7 @@ class CeleryStack(Stack):
         slots = len(self.names) * self.concurrency
         cluster = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__PARALLELISM": str(2 * slots),
+            "AIRFLOW__CORE__PARALLELISM": str(slots),  # what a worker cannot run yet waits here, not in the broker
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{redis.address}/0",
