@@ -29,7 +29,7 @@ from learnosity.errors import (
     UrlExpiredError,
 )
 from learnosity.handles import Handle, HandleStore, Step
-from learnosity.jobs import Job
+from learnosity.jobs import REFERENCES_PER_CALL, Job
 from learnosity.sealing import seal, unseal
 from learnosity.transfer import SignedTransfer
 from learnosity.uploading import Upload, upload_parts, upload_urls
@@ -172,6 +172,8 @@ class _Creation:
         return self._prepared[0]
 
     async def _one_dataset(self, handle: Handle, upload: Upload | None) -> CreatedDataset | None:
+        if not handle.file_count:
+            handle = await self._with_known_jobs(handle)
         await self._handles.save(handle)
         log.info("Initialising dataset %s (%s).", handle.dataset_id, self._request.dataset_type)
         try:
@@ -231,7 +233,7 @@ class _Creation:
 
     async def _commence(self, handle: Handle) -> CreatedDataset | None:
         """Start the job; when the reply is lost, find out."""
-        handle = replace(handle, step="commencing", since=int(time.time()))
+        handle = await self._with_known_jobs(replace(handle, step="commencing", since=int(time.time())))
         await self._handles.save(handle)
         return await self._send_commence(handle, may_start_again=True)
 
@@ -255,29 +257,36 @@ class _Creation:
             return None
         return await self._started(handle, reference)
 
+    async def _with_known_jobs(self, handle: Handle) -> Handle:
+        """Note which jobs are there before a job is started: should the reply be lost, they are out of the question."""
+        jobs = await self._client.jobs(since=handle.since - CLOCK_SLACK_SECONDS)
+        return replace(handle, known_jobs=tuple(job.reference for job in jobs))
+
     async def _settle(self, handle: Handle, *, may_start: bool = True) -> CreatedDataset | None:
         """Find out whether the job of an ambiguous step runs; start it only when it certainly does not.
 
         :param may_start: whether the job may be started when it is nowhere to be seen.
         """
-        since = handle.since - CLOCK_SLACK_SECONDS
-        jobs: list[Job] = []
+        suspects: list[Job] = []
         for look, delay in enumerate(LOOK_DELAYS):
-            if look >= 2 and jobs:
+            if look >= 2 and suspects:
                 break  # those that are there will not become clearer
             await asyncio.sleep(delay)
-            jobs = await self._client.jobs(since=since)
+            jobs = await self._client.jobs(since=handle.since - CLOCK_SLACK_SECONDS)
             for job in jobs:
                 if job.mentions(handle.dataset_id):
                     log.info("Its job runs: %s (%s). Re-attached.", job.reference, job.status)
                     return await self._started(handle, job.reference, reattached=True)
-        if not jobs and may_start and handle.step == "commencing":
+            # A list that is full may not show all that is new.
+            new = [job for job in jobs if job.reference not in handle.known_jobs]
+            suspects = jobs if len(jobs) >= REFERENCES_PER_CALL else new
+        if not suspects and may_start and handle.step == "commencing":
             log.info("No job was created since: the job of dataset %s is started now.", handle.dataset_id)
             return await self._send_commence(handle, may_start_again=False)
         log.warning(
-            "%d job(s) were created since, and none of them says which dataset it is for: dataset %s is left alone "
-            "and a fresh one is made.",
-            len(jobs),
+            "%d job(s) may have been created since, and none of them says which dataset it is for: dataset %s is left "
+            "alone and a fresh one is made.",
+            len(suspects),
             handle.dataset_id,
         )
         return None
@@ -293,7 +302,7 @@ class _Creation:
         return _created(handle, reference, reattached=True)
 
     async def _started(self, handle: Handle, reference: str, *, reattached: bool = False) -> CreatedDataset:
-        handle = replace(handle, step="started", job_reference=reference, sealed_urls=None)
+        handle = replace(handle, step="started", job_reference=reference, sealed_urls=None, known_jobs=())
         await self._handles.save(handle)
         log.info("Job %s generates dataset %s.", reference, handle.dataset_id)
         return _created(handle, reference, reattached=reattached)

@@ -23,6 +23,7 @@ class Handle(msgspec.Struct, frozen=True):
     :param uploaded: parts that are there.
     :param input_sha256: of the input as it was spooled; parts of another input do not go together with these.
     :param sealed_urls: upload URLs, encrypted.
+    :param known_jobs: jobs that were there before the step was taken, and so are not its effect.
     """
 
     fingerprint: str
@@ -36,6 +37,7 @@ class Handle(msgspec.Struct, frozen=True):
     bytes: int = 0
     input_sha256: str = ""
     sealed_urls: str | None = None
+    known_jobs: tuple[str, ...] = ()
 
     @property
     def is_uploaded(self) -> bool:

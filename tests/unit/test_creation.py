@@ -326,6 +326,16 @@ class TestLostReplies:
         assert max(jobs_of(simulator).values()) == 1
         assert jobs_of(simulator)[created.dataset_id] == 1
 
+    @pytest.mark.parametrize("kind", ["reset", "status", "non_json"])
+    async def test_without_an_effect_start_the_same_dataset_even_in_a_busy_account(
+        self, simulator: Simulator, kind: Any
+    ) -> None:
+        other = await attempt(simulator, Notes())
+        simulator.faults.add(FaultRule(match=COMMENCE, kind=kind, nth=1))
+        created = await attempt(simulator, Notes())
+        assert jobs_of(simulator) == {other.dataset_id: 1, created.dataset_id: 1}
+        assert simulator.stats.calls[SET] == 2
+
     async def test_in_a_busy_account_lead_to_a_fresh_dataset_and_the_log_says_so(
         self, simulator: Simulator, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -334,7 +344,7 @@ class TestLostReplies:
         created = await attempt(simulator, Notes())
         assert jobs_of(simulator)[created.dataset_id] == 1
         assert created.job_reference != other.job_reference
-        assert "is left alone and a fresh one is made" in caplog.text
+        assert "alone and a fresh one is made" in caplog.text
 
     @pytest.mark.parametrize("kind", ["lost_reply", "reset", "truncate", "non_json"])
     async def test_of_an_initialise_call_with_input_cost_a_fresh_dataset_and_no_second_job(
@@ -369,7 +379,7 @@ class TestRefusals:
         assert notes.handle.step == "uploading"
         created = await attempt(simulator, notes)
         assert jobs_of(simulator) == {created.dataset_id: 1}
-        assert simulator.stats.calls[JOBS] == 0
+        assert simulator.stats.calls[JOBS] == 2, "one before each commence, none to settle a doubt"
         assert simulator.stats.calls[PUT] == 3
 
     async def test_input_that_the_api_lost_is_uploaded_to_a_fresh_dataset(self, simulator: Simulator) -> None:
