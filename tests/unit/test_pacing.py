@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from learnosity import pacing
 from learnosity.pacing import QUOTAS, WINDOW_SECONDS, Pacer
 
 
@@ -30,8 +29,8 @@ real_sleep = asyncio.sleep
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(pacing.time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(pacing.asyncio, "sleep", clock.sleep)
+    monkeypatch.setattr("learnosity.pacing.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("learnosity.pacing.asyncio.sleep", clock.sleep)
     return clock
 
 

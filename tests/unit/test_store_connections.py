@@ -12,7 +12,7 @@ from uuid import uuid4
 import obstore
 import pytest
 from airflow.sdk.io import attach
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from devstack.seaweedfs import SeaweedFS
