@@ -20,17 +20,18 @@ _CUT_AFTER = 700
 
 
 class Gate:
-    """A TCP proxy.
+    """A TCP proxy on loopback."""
 
-    :param target_port: where the store listens on loopback.
-    """
-
-    def __init__(self, target_port: int) -> None:
+    def __init__(self) -> None:
         self.port = free_ports(1)[0]
-        self._target = target_port
+        self._target = 0
         self._fault: GateFault | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    def lead_to(self, port: int) -> None:
+        """Where the store listens."""
+        self._target = port
 
     @contextmanager
     def open(self) -> Iterator[Gate]:

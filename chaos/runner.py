@@ -14,22 +14,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import obstore
-import psutil
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks
-from chaos.gate import Gate
 from chaos.plans import STEP_NAMES, Plan
+from chaos.stack import connection, gated_stack
 from devstack.airflow import SCHEDULER
-from devstack.environment import REPOSITORY
 from devstack.errors import ApiError
-from devstack.processes import ManagedProcess
 from devstack.rest import TaskInstance
 from devstack.seaweedfs import REGION
-from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
+from devstack.stack import Stack
 from simulator import Simulator, SimulatorConfig, running
 from simulator.population import records
 
@@ -39,16 +35,6 @@ JOB_SECONDS = 3.0
 STUCK_SECONDS = 240.0
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 1.5
-# Airflow notices lost processes within seconds instead of minutes, and tries again soon.
-QUICK = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "4",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "6",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
-    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
-    "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
-}
 
 
 @dataclass(slots=True)
@@ -94,16 +80,15 @@ class Chaos:
         """Start everything, and stop it at the end of the block."""
         with ExitStack() as stack:
             self._lanes = []
-            env = dict(QUICK)
+            env: dict[str, str] = {}
             for number in range(self._count):
                 secret = secrets.token_hex(20)
                 key = f"CHAOSLANE{number:07d}"
                 config = SimulatorConfig(consumers={key: secret}, job_seconds=JOB_SECONDS)
                 lane = _Lane(f"chaos_{number}", stack.enter_context(running(config)), secret)
                 self._lanes.append(lane)
-                env[f"AIRFLOW_CONN_{lane.conn_id.upper()}"] = _connection(lane.simulator.url, key, secret)
-            self._stack = stack.enter_context(_gated(self._root, env))
-            self._gate = self._stack.gate
+                env[f"AIRFLOW_CONN_{lane.conn_id.upper()}"] = connection(lane.simulator.url, key, secret)
+            self._stack = stack.enter_context(gated_stack(self._root, env))
             self._api = self._stack.airflow.api
             self._api.wait_for_dag(DAG_ID)
             for users in range(40, 151):
@@ -211,8 +196,8 @@ class Chaos:
         elif plan.store_fault is not None and now >= self._busy_until:
             run.struck = True
             self._busy_until = now + plan.store_fault.seconds + 4.0
-            self._gate.misbehave(plan.store_fault.kind)
-            self._later.append((now + plan.store_fault.seconds, lambda: self._gate.misbehave(None)))
+            self._stack.gate.misbehave(plan.store_fault.kind)
+            self._later.append((now + plan.store_fault.seconds, lambda: self._stack.gate.misbehave(None)))
         elif plan.clear is not None and now - run.began >= 2.0:
             task = plan.clear.task
             try:
@@ -293,54 +278,6 @@ class Chaos:
     def _upload(self, users: int) -> None:
         lines = b"".join(msgspec.json.encode(line) + b"\n" for line in records(users, levels=LEVELS))
         obstore.put(self._stack.seaweedfs.store(), f"input/{users}.ndjson", lines)
-
-
-class _GatedStack(Stack):
-    """A stack whose S3 server stands behind a gate, and can be killed and started again on its ports."""
-
-    gate: Gate
-    _s3: tuple[list[str], dict[str, str], Path] | None = None
-
-    def _connections(self) -> dict[str, str]:
-        self.gate._target = urlsplit(self.seaweedfs.endpoint).port or 0
-        keys = self.seaweedfs.landing
-        landing = {
-            "conn_type": "aws",
-            "login": keys.access_key,
-            "password": keys.secret_key,
-            "extra": {"endpoint_url": f"http://127.0.0.1:{self.gate.port}", "region_name": REGION},
-        }
-        return super()._connections() | {
-            f"AIRFLOW_CONN_{LANDING_CONN_ID.upper()}": msgspec.json.encode(landing).decode()
-        }
-
-    def kill_s3(self) -> None:
-        """End the server at once, as a crash of its machine would."""
-        process = psutil.Process(self.seaweedfs.process.pid)
-        self._s3 = (process.cmdline(), process.environ(), Path(process.cwd()))
-        self.seaweedfs.process.kill()
-
-    def start_s3(self) -> None:
-        """Start it again where it was."""
-        assert self._s3 is not None
-        command, env, folder = self._s3
-        self.seaweedfs.process = ManagedProcess.start(
-            "SeaweedFS", command, log=self.seaweedfs.process.log, env=env, cwd=folder, grace=1.0
-        )
-
-
-@contextmanager
-def _gated(root: Path, env: dict[str, str]) -> Iterator[_GatedStack]:
-    with Gate(0).open() as gate:
-        stack = _GatedStack(root, StackOptions(dags=REPOSITORY / "chaos" / "dags", airflow_env=env))
-        stack.gate = gate
-        with stack:
-            yield stack
-
-
-def _connection(url: str, key: str, secret: str) -> str:
-    connection = {"conn_type": "learnosity", "host": url, "login": key, "password": secret}
-    return msgspec.json.encode(connection).decode()
 
 
 def _conf(plan: Plan, stack: Stack, conn_id: str, prefix: str) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""The stack under attack: its S3 server behind a gate and able to come back, its Airflow quick to notice losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import psutil
+
+from chaos.gate import Gate
+from devstack.environment import REPOSITORY
+from devstack.ports import LOOPBACK
+from devstack.processes import ManagedProcess
+from devstack.seaweedfs import REGION
+from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
+
+# Airflow notices lost processes within seconds instead of minutes, and tries again soon.
+QUICK = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "4",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "6",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
+    "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
+}
+
+
+class GatedStack(Stack):
+    """A stack whose S3 server stands behind a gate, and can be killed and started again on its ports."""
+
+    gate: Gate
+    _s3: tuple[list[str], dict[str, str], Path] | None = None
+
+    def _connections(self) -> dict[str, str]:
+        self.gate.lead_to(urlsplit(self.seaweedfs.endpoint).port or 0)
+        keys = self.seaweedfs.landing
+        landing = {
+            "conn_type": "aws",
+            "login": keys.access_key,
+            "password": keys.secret_key,
+            "extra": {"endpoint_url": f"http://{LOOPBACK}:{self.gate.port}", "region_name": REGION},
+        }
+        return super()._connections() | {
+            f"AIRFLOW_CONN_{LANDING_CONN_ID.upper()}": msgspec.json.encode(landing).decode()
+        }
+
+    def kill_s3(self) -> None:
+        """End the server at once, as a crash of its machine would."""
+        process = psutil.Process(self.seaweedfs.process.pid)
+        self._s3 = (process.cmdline(), process.environ(), Path(process.cwd()))
+        self.seaweedfs.process.kill()
+
+    def start_s3(self) -> None:
+        """Start it again where it was."""
+        assert self._s3 is not None
+        command, env, folder = self._s3
+        self.seaweedfs.process = ManagedProcess.start(
+            "SeaweedFS", command, log=self.seaweedfs.process.log, env=env, cwd=folder, grace=1.0
+        )
+
+
+@contextmanager
+def gated_stack(root: Path, env: Mapping[str, str]) -> Iterator[GatedStack]:
+    """A running stack.
+
+    :param env: more environment for Airflow.
+    """
+    with Gate().open() as gate:
+        stack = GatedStack(root, StackOptions(dags=REPOSITORY / "chaos" / "dags", airflow_env=QUICK | dict(env)))
+        stack.gate = gate
+        with stack:
+            yield stack
+
+
+def connection(url: str, key: str, secret: str) -> str:
+    """A connection to a simulator, as Airflow reads it from the environment."""
+    found = {"conn_type": "learnosity", "host": url, "login": key, "password": secret}
+    return msgspec.json.encode(found).decode()
