@@ -25,11 +25,11 @@ from fastapi.staticfiles import StaticFiles
 from learnosity.errors import LearnosityError, TransientStorageError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.manifest import FileEntry
+from learnosity.published import MAX_SHOWN_BYTES, PublishedDataset
+from learnosity.recognise import Document, Kind, Table
 from learnosity.reports import field_label, group_label, has_report, report_definition, sign_report
 from learnosity.web import runs
-from learnosity.web.dataset import MAX_SHOWN_BYTES, PublishedDataset
 from learnosity.web.plots import PLOT_WIDTH, points
-from learnosity.web.recognise import Document, Kind, Table
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
 from learnosity.web.tables import Pager, TableView, view
 

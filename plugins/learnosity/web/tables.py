@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from learnosity.recognise import Kind, Table, is_number, is_poor, sorted_rows
 from learnosity.reports import field_label
 from learnosity.web.plots import Box, box_unit, boxes
-from learnosity.web.recognise import Kind, Table, is_number, is_poor, sorted_rows
 
 PAGE_ROWS = 100
 

@@ -1,4 +1,4 @@
-"""A published dataset as the pages read it: through its manifest alone, and never anything beside it.
+"""A published dataset as consumers read it: through its manifest alone, and never anything beside it.
 
 A file that `files.ndjson` does not list cannot be read here, whatever a URL says. Nothing is ever written.
 """
@@ -13,9 +13,9 @@ from functools import lru_cache
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.manifest import FileEntry, Manifest, decode_files, decode_manifest, sha256_hex
 from learnosity.names import DatasetLayout, safe_path
+from learnosity.recognise import Document, find_group_file, read_document
 from learnosity.store_connections import open_store
 from learnosity.stores import Store
-from learnosity.web.recognise import Document, find_group_file, read_document
 
 # What a page reads into memory to show it; larger files are offered for download only.
 MAX_SHOWN_BYTES = 32 * 1024 * 1024
