@@ -70,7 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
     :param step: name of the step it strikes at.
     :param with_input: whether the dataset has input files.
     :param named: whether job records name their dataset, so that a lost reply can be settled.
-    :param succeeds: whether the run has to end well.
+    :param succeeds: whether the run has to end well; None: it may, or fail with nothing published.
     """
 
     seed: int
@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
     with_input: bool
     users: int
     named: bool
-    succeeds: bool
+    succeeds: bool | None
     rules: tuple[FaultRule, ...] = ()
     kill: Kill | None = None
     store_fault: StoreFault | None = None
@@ -111,16 +111,19 @@ def plan(seed: int) -> Plan:
     """The plan of a seed."""
     chance = random.Random(seed)
     cell = _MATRIX[seed % len(_MATRIX)]
-    with_input = cell.step == UPLOAD or chance.random() < 0.8
+    with_input = cell.step in (UPLOAD, COMMENCE) or chance.random() < 0.8
     ambiguous = cell.step == COMMENCE or (cell.step == INITIALISE and not with_input)
+    named = not (ambiguous and chance.random() < 0.4)
+    # Three jobs in a row of which nobody can say whose they are: then it stops, and says so, instead of a fourth.
+    hopeless = not named and any(rule.times and rule.kind in ("lost_reply", "truncate") for rule in cell.rules)
     return Plan(
         seed=seed,
         fault=cell.fault,
         step=STEP_NAMES[cell.step],
         with_input=with_input,
         users=chance.randint(40, 150),
-        named=not (ambiguous and chance.random() < 0.4),
-        succeeds=cell.succeeds,
+        named=named,
+        succeeds=None if hopeless else cell.succeeds,
         rules=cell.rules,
         kill=cell.kill,
         store_fault=cell.store_fault,

@@ -249,7 +249,7 @@ class Chaos:
         lost = []
         if state == "success" and not published:
             lost.append("the run succeeded, and nothing was published")
-        if (state == "success") != plan.succeeds and state != "stuck":
+        if plan.succeeds is not None and (state == "success") != plan.succeeds and state != "stuck":
             lost.append(f"the run ended as {state}")
         if state == "failed" and published:
             lost.append("the run failed, and a dataset is published")
