@@ -90,7 +90,7 @@ async def create_dataset(
 
 
 class _LostInitialise(Exception):
-    """An initialise call whose effect is not known, but which cannot have started a job: the input is missing."""
+    """An initialise call that has not started a job: the input is missing, or the list of jobs says so."""
 
     def __init__(self, error: TransientApiError) -> None:
         super().__init__(str(error))
@@ -184,7 +184,7 @@ class _Creation:
             if handle.file_count:
                 raise _LostInitialise(error) from None
             log.warning("The reply was lost. %s", error)
-            return await self._settle(handle)
+            return await self._settle(handle, lost=error)
         except ConflictError as error:
             raise _conflict(handle.dataset_id, error, ours=handle.dataset_id == self._begun) from None
         adopted = reply.find("dataset_id")
@@ -262,10 +262,13 @@ class _Creation:
         jobs = await self._client.jobs(since=handle.since - CLOCK_SLACK_SECONDS)
         return replace(handle, known_jobs=tuple(job.reference for job in jobs))
 
-    async def _settle(self, handle: Handle, *, may_start: bool = True) -> CreatedDataset | None:
+    async def _settle(
+        self, handle: Handle, *, may_start: bool = True, lost: TransientApiError | None = None
+    ) -> CreatedDataset | None:
         """Find out whether the job of an ambiguous step runs; start it only when it certainly does not.
 
         :param may_start: whether the job may be started when it is nowhere to be seen.
+        :param lost: what became of an initialise call, where that was the step.
         """
         suspects: list[Job] = []
         for look, delay in enumerate(LOOK_DELAYS):
@@ -283,6 +286,11 @@ class _Creation:
         if not suspects and may_start and handle.step == "commencing":
             log.info("No job was created since: the job of dataset %s is started now.", handle.dataset_id)
             return await self._send_commence(handle, may_start_again=False)
+        if not suspects and handle.step == "initialising":
+            log.info("No job was created since: dataset %s was not begun.", handle.dataset_id)
+            if lost is not None:
+                raise _LostInitialise(lost)
+            return None
         log.warning(
             "%d job(s) may have been created since, and none of them says which dataset it is for: dataset %s is left "
             "alone and a fresh one is made.",

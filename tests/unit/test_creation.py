@@ -361,6 +361,14 @@ class TestLostReplies:
         assert jobs_of(simulator) == {created.dataset_id: 1}
         assert created.reattached
 
+    async def test_of_initialise_calls_that_start_no_job_are_left_to_the_next_try(self, simulator: Simulator) -> None:
+        simulator.faults.add(FaultRule(match=SET, kind="status", status=502, times=creation.MAX_DATASETS))
+        notes = Notes()
+        with pytest.raises(TransientApiError):
+            await attempt(simulator, notes, request=WITHOUT_FILES)
+        created = await attempt(simulator, notes, request=WITHOUT_FILES)
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+
     async def test_that_keep_getting_lost_end_the_try_and_not_the_task(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match=COMMENCE, kind="reset", times=2))
         notes = Notes()
