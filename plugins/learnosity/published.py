@@ -14,7 +14,6 @@ from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameEr
 from learnosity.manifest import FileEntry, Manifest, decode_files, decode_manifest, sha256_hex
 from learnosity.names import DatasetLayout, safe_path
 from learnosity.recognise import Document, find_group_file, read_document
-from learnosity.store_connections import open_store
 from learnosity.stores import Store
 
 # What a page reads into memory to show it; larger files are offered for download only.
@@ -38,15 +37,14 @@ class PublishedDataset:
     files: Mapping[str, FileEntry] = field(repr=False)
 
     @classmethod
-    async def open(cls, destination_uri: str, manifest_uri: str, layout: DatasetLayout) -> PublishedDataset:
+    async def open(cls, store: Store, manifest_uri: str, layout: DatasetLayout) -> PublishedDataset:
         """Read manifest and list of files, and hold the one against the other.
 
-        :param destination_uri: where the run landed datasets, with the connection to use.
+        :param store: the destination where the run landed datasets.
         :param manifest_uri: where it published the manifest; has to be the dataset's place at the destination.
         :raises IncompleteDatasetError: when there is no complete dataset at that place.
         :raises LearnosityError: when the store refuses or fails.
         """
-        store = await asyncio.to_thread(open_store, destination_uri)
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
             raise StorageError(f"{manifest_uri} does not lie at the run's destination, so it is not read.")
         content = await store.get(layout.manifest)

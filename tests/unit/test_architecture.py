@@ -20,7 +20,7 @@ AIRFLOW_SIDE = {
     "polling",
     "provider",
     "retries",
-    "schedules",
+    "scheduled_dags",
     "sensors",
     "store_connections",
     "task_state",

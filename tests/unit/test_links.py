@@ -37,7 +37,7 @@ class Returned:
 def task(monkeypatch: pytest.MonkeyPatch) -> Returned:
     returned = Returned()
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/")
-    monkeypatch.setattr(links.XCom, "get_one", lambda **kwargs: returned.value)
+    monkeypatch.setattr("learnosity.links.XCom.get_one", lambda **kwargs: returned.value)
     return returned
 
 

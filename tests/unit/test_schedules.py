@@ -116,8 +116,9 @@ class TestDags:
         dag = invalid_dag("my file.yaml", [ScheduleProblem("my file.yaml", 3, "timezone", "is not a time zone.")])
         assert dag.dag_id == "learnosity_invalid_my_file"
         assert "my file.yaml:3: timezone: is not a time zone." in str(dag.doc_md)
+        task: Any = dag.get_task("correct_the_file")
         with pytest.raises(InvalidScheduleError, match="is not a time zone"):
-            dag.get_task("correct_the_file").execute({})  # type: ignore[attr-defined]
+            task.execute({})
 
     def test_airflow_reads_the_dag_files_of_this_repository(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "file:///tmp/datasets")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,7 +42,7 @@ def row(name: str, median: float = 50.0) -> dict[str, Any]:
     }
 
 
-def group(path: list[str], children: list[str] = (), users: list[str] = ()) -> bytes:  # type: ignore[assignment]
+def group(path: Sequence[str], children: Sequence[str] = (), users: Sequence[str] = ()) -> bytes:
     return msgspec.json.encode(
         {
             "group_path": path,
@@ -156,12 +156,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             return made.run if (dag_id, run_id) == ("learnosity_dataset", "manual__1") else None
 
         monkeypatch.setattr(security, "get_auth_manager", lambda: manager)
-        monkeypatch.setattr(security.DagModel, "get_team_name", lambda dag_id: None)
+        monkeypatch.setattr("airflow.api_fastapi.core_api.security.DagModel.get_team_name", lambda dag_id: None)
         monkeypatch.setattr(pages, "get_auth_manager", lambda: manager)
         monkeypatch.setattr(pages, "create_session", no_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
-        monkeypatch.setattr(pages.LearnosityHook, "get_conn", lambda self: config)
+        monkeypatch.setattr("learnosity.web.app.LearnosityHook.get_conn", lambda self: config)
         yield made
 
 

@@ -28,6 +28,7 @@ from learnosity.manifest import FileEntry
 from learnosity.published import MAX_SHOWN_BYTES, PublishedDataset
 from learnosity.recognise import Document, Kind, Table
 from learnosity.reports import field_label, group_label, has_report, report_definition, sign_report
+from learnosity.store_connections import open_store
 from learnosity.web import runs
 from learnosity.web.plots import PLOT_WIDTH, points
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
@@ -282,7 +283,8 @@ async def _dataset(run: runs.Run) -> PublishedDataset:
     found = run.publication
     if found is None:
         raise HTTPException(404, "This run has published no dataset yet.")
-    return await PublishedDataset.open(found.destination_uri, found.manifest_uri, found.layout)
+    store = await asyncio.to_thread(open_store, found.destination_uri)
+    return await PublishedDataset.open(store, found.manifest_uri, found.layout)
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:

@@ -1,0 +1,105 @@
+"""The consumer sample: rows of a published dataset as Parquet, each once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import obstore
+import pytest
+from obstore.store import LocalStore
+
+from learnosity.errors import IncompleteDatasetError
+from learnosity.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.names import DatasetLayout
+from learnosity.parquet import to_parquet
+from learnosity.published import PublishedDataset
+from learnosity.store_connections import open_store
+
+LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-78999ada14db")
+
+
+async def published(folder: Path, files: Mapping[str, Any]) -> PublishedDataset:
+    store = LocalStore(folder, mkdir=True)
+    contents = {path: msgspec.json.encode(value) for path, value in files.items()}
+    entries = [
+        FileEntry(path, len(body), hashlib.sha256(body).hexdigest(), "application/json")
+        for path, body in sorted(contents.items())
+    ]
+    listing = b"".join(encode_files(entries))
+    for path, body in contents.items():
+        obstore.put(store, LAYOUT.data(path), body)
+    manifest = Manifest(
+        LAYOUT.dataset_id,
+        LAYOUT.dataset_type,
+        "job",
+        {},
+        len(entries),
+        sum(entry.bytes for entry in entries),
+        sha256_hex(listing),
+        "2026-11-24T03:00:00+00:00",
+        RunInfo("dag", "run", None),
+    )
+    obstore.put(store, LAYOUT.files, listing)
+    obstore.put(store, LAYOUT.manifest, encode_manifest(manifest))
+    return await PublishedDataset.open(open_store(folder.as_uri()), f"{folder.as_uri()}/{LAYOUT.manifest}", LAYOUT)
+
+
+def group(name: str, children: list[str], users: list[str]) -> dict[str, Any]:
+    return {
+        "group": {"group_name": name, "mean_percent": 50.0},
+        "ancestors": [{"group_name": "all", "mean_percent": 49.0}],
+        "groups": [{"group_name": child, "mean_percent": 50.5} for child in children],
+        "users": [{"user_id": user, "score": 7} for user in users],
+    }
+
+
+async def test_groups_and_users_come_out_once_each(tmp_path: Path) -> None:
+    dataset = await published(
+        tmp_path / "in",
+        {
+            "groups/group.json": group("all", ["north", "south"], []),
+            "groups/north/group.json": group("north", ["class"], []),
+            "groups/south/group.json": group("south", ["class"], []),
+            "groups/north/class/group.json": group("class", [], ["u1", "u2"]),
+            "groups/south/class/group.json": group("class", [], ["u3"]),
+        },
+    )
+    written = await to_parquet(dataset, open_store((tmp_path / "out").as_uri()))
+    assert [(file.uri.rpartition("/")[2], file.rows) for file in written] == [
+        ("groups.parquet", 4),
+        ("users.parquet", 3),
+    ]
+    folder = tmp_path / "out" / LAYOUT.prefix
+    with duckdb.connect() as database:
+        rows = database.read_parquet(str(folder / "groups.parquet")).order("folder, group_name").fetchall()
+        users = database.read_parquet(str(folder / "users.parquet")).aggregate("count(distinct user_id)").fetchall()
+    assert [row[:2] for row in rows] == [
+        ("groups", "north"),
+        ("groups", "south"),
+        ("groups/north", "class"),
+        ("groups/south", "class"),
+    ]
+    assert users == [(3,)]
+
+
+async def test_items_that_stand_in_several_files_come_out_once(tmp_path: Path) -> None:
+    item = {"item_reference": "one", "p_value": 0.5}
+    dataset = await published(tmp_path / "in", {"items.json": [item], "items/one.json": item})
+    (file,) = await to_parquet(dataset, open_store((tmp_path / "out").as_uri()))
+    assert file.rows == 1
+
+
+async def test_a_dataset_without_known_rows_makes_no_file(tmp_path: Path) -> None:
+    dataset = await published(tmp_path / "in", {"odd.json": {"a": [1, 2]}})
+    assert await to_parquet(dataset, open_store((tmp_path / "out").as_uri())) == []
+
+
+async def test_what_is_not_published_is_not_read(tmp_path: Path) -> None:
+    uri = tmp_path.as_uri()
+    with pytest.raises(IncompleteDatasetError, match="is gone"):
+        await PublishedDataset.open(open_store(uri), f"{uri}/{LAYOUT.manifest}", LAYOUT)
