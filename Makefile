@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean
-.PHONY: chaos fuzz audit bench-waits
+.PHONY: help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
+.PHONY: chaos fuzz audit bench-waits screenshots
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -69,6 +69,9 @@ compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--d
 compose-test: venv ## bring docker-compose.yaml up, land a dataset, break things, upgrade, verify
 	$(PYTHON) -m compose.proof $(ARGS)
 
+screenshots: venv ## take the README's pictures again, from a real run in a headless Chromium
+	$(PYTHON) -m devstack.screenshots
+
 lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff check --quiet .
 	$(PYTHON) -m ruff format --quiet --check .
@@ -89,6 +92,18 @@ bench-waits: venv ## what 1,000 concurrent waits cost
 lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-dev.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
 	  --upgrade --output-file constraints.txt requirements.txt requirements-dev.txt
+
+bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (20 minutes); see docs/performance.md
+	$(PYTHON) -m benchmarks --chart $(ARGS)
+
+bench-quick: .bench/bin/rclone ## the first row of it, in under a minute
+	$(PYTHON) -m benchmarks --quick
+
+.bench/bin/rclone: benchmarks/peers.txt | venv
+	command -v nginx /usr/sbin/nginx >/dev/null || { echo "nginx is the source: apt install nginx-light" >&2; exit 1; }
+	$(UV) venv --quiet --allow-existing .bench
+	$(UV) pip install --quiet --python .bench/bin/python --requirement benchmarks/peers.txt
+	touch $@
 
 clean: ## stop what runs and remove what was generated, but not .venv
 	[ ! -x $(PYTHON) ] || $(PYTHON) -m devstack down
