@@ -179,7 +179,7 @@ class _Creation:
         try:
             reply = await self._client.initialise(self._request.body(handle.dataset_id, handle.file_count))
         except TransientApiError as error:
-            if _certainly_undone(error):
+            if error.nothing_done:
                 raise
             if handle.file_count:
                 raise _LostInitialise(error) from None
@@ -241,7 +241,7 @@ class _Creation:
         try:
             reference = await self._client.commence(self._request.dataset_type, handle.dataset_id)
         except TransientApiError as error:
-            if _certainly_undone(error):
+            if error.nothing_done:
                 # The next try may start the job without looking.
                 await self._handles.save(replace(handle, step="uploading"))
                 raise
@@ -318,11 +318,6 @@ class _Creation:
     @property
     def _secret(self) -> str:
         return self._client.config.credentials.consumer_secret
-
-
-def _certainly_undone(error: TransientApiError) -> bool:
-    # A 429 is given before anything is done (contract section 3).
-    return not error.sent or error.http_status == 429
 
 
 def _created(handle: Handle, reference: str, *, reattached: bool) -> CreatedDataset:
