@@ -64,10 +64,12 @@ async def land_shard(
     *,
     work: str,
     shard: int,
+    limit: AdaptiveLimit | None = None,
 ) -> ShardResult:
     """Land every file of a shard's plan that is not there yet.
 
     :param work: folder of this run's notes.
+    :param limit: how many files may be under way; default: found while they flow.
     :raises TransientError: when some files did not arrive after all attempts; the next try continues.
     :raises PermanentError: when trying again cannot help.
     """
@@ -84,7 +86,7 @@ async def land_shard(
         if missing:
             sources = Sources(results, {file.path for file in missing})
             await sources.refresh()
-            limit = AdaptiveLimit()
+            limit = limit or AdaptiveLimit()
             lander = _Lander(store, layout, transfer, sources, ledger, progress, limit)
             await _each(missing, lander.land, limit)
     finally:

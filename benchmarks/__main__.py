@@ -1,0 +1,76 @@
+"""Runs the table, prints it with ratios, and writes `benchmarks/latest.json` and the chart of `docs/performance.md`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import rows
+from benchmarks.chart import draw
+from benchmarks.rows import Row
+from benchmarks.stack import PEERS, ROOT, Stack
+
+LATEST = ROOT / "benchmarks" / "latest.json"
+CHART = ROOT / "docs" / "performance.svg"
+
+ROWS: dict[str, Callable[[Stack], list[Row]]] = {
+    "small": rows.small_files,
+    "late": rows.late_answers,
+    "large": rows.large_files,
+    "huge": rows.one_huge_file,
+    "many": rows.many_files,
+    "shards": rows.shards,
+    "upload": rows.upload,
+}
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"some of: {', '.join(ROWS)}")
+    parser.add_argument("--chart", action="store_true", help="measure and draw the chart too")
+    options = parser.parse_args()
+    if not (PEERS / "rclone").exists() or shutil.which("curl") is None:
+        print("The peers are missing: run `make bench`, which installs them; curl comes from the system.")
+        return 2
+    chosen = {name: ROWS[name] for name in options.rows.split(",") if name in ROWS}
+    if options.quick:
+        chosen = {"small": partial(rows.small_files, runs=2)}
+    measured: dict[str, Row] = {}
+    if not options.quick and LATEST.exists() and set(chosen) != set(ROWS):
+        # Some rows anew, the others as they were last measured.
+        measured = {row.name: row for row in msgspec.json.decode(LATEST.read_bytes(), type=list[Row])}
+    with tempfile.TemporaryDirectory(prefix="learnosity-bench-") as folder, Stack(Path(folder)) as stack:
+        print(f"{os.cpu_count()} cores shared by client, source and S3 server; load {os.getloadavg()[0]:.1f}")
+        print(f"{'':52} {'ours':>10} {'peer':>10} {'ratio':>7} {'goal':>6}")
+        for measure in chosen.values():
+            for row in measure(stack):
+                measured[row.name] = row
+                print(_line(row), flush=True)
+            LATEST.write_bytes(msgspec.json.format(msgspec.json.encode(list(measured.values())), indent=2) + b"\n")
+        if options.chart:
+            draw(stack, CHART)
+            print(f"Chart: {CHART.relative_to(ROOT)}")
+    return 0
+
+
+def _line(row: Row) -> str:
+    peer = "" if row.peer is None else f"{row.peer:,.2f}"
+    verdict = "reached" if row.ok else "NOT reached"
+    return (
+        f"{row.name:52} {row.ours:>10,.2f} {peer:>10} {row.ratio:>7.2f} {row.goal:>6.2f}  "
+        f"{row.unit}, {row.peer_name}: {verdict}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The chart of `docs/performance.md`: files/s by concurrency, and memory by size of the dataset, as one SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.source import Files
+from benchmarks.stack import Stack
+from benchmarks.worker import Order
+
+_WIDTH, _HEIGHT, _MARGIN = 420, 260, 56
+_COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
+CONCURRENCY = (4, 8, 16, 32, 64, 128, 256)
+SIZES = (1_000, 5_000, 25_000, 100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: its name and its points, evenly spaced over the labels."""
+
+    name: str
+    values: Sequence[float]
+
+
+def draw(stack: Stack, target: Path) -> None:
+    """Measure and write the chart."""
+    quick, late = Files("chart", 2000, 20_000), Files("chart-late", 2000, 20_000, slow=True)
+    stack.fresh_bucket()
+    curves = []
+    for files, name in ((quick, "answers at once"), (late, "answers after 50 ms")):
+        stack.source.serve(files)
+        rates = [_rate(stack, files, number) for number in CONCURRENCY]
+        curves += [Line(name, rates), Line(f"{name}: adaptive", [_rate(stack, files, None)] * len(rates))]
+    peaks: dict[str, list[float]] = {"plan": [], "land": [], "publish": []}
+    for count in SIZES:
+        files = Files(f"chart-{count}", count, 200)
+        stack.source.serve(files)
+        bucket = stack.fresh_bucket()
+        for step, values in peaks.items():
+            values.append(stack.ours(Order(steps=(step,), api=stack.source.api(files), bucket=bucket)).peak_mb)
+    left = _plot("files/s by files under way", [str(n) for n in CONCURRENCY], curves, 0)
+    right = _plot("peak memory (MB) by files", [f"{n:,}" for n in SIZES], [Line(*p) for p in peaks.items()], _WIDTH)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        f'font-size="11"><rect width="100%" height="100%" fill="white"/>{left}{right}</svg>\n'
+    )
+
+
+def _rate(stack: Stack, files: Files, concurrency: int | None) -> float:
+    order = Order(
+        steps=("plan", "land", "publish"), api=stack.source.api(files), bucket=stack.prefix(), concurrency=concurrency
+    )
+    return files.count / stack.ours(order).total
+
+
+def _plot(title: str, labels: Sequence[str], lines: Sequence[Line], left: int) -> str:
+    top = max(max(line.values) for line in lines) * 1.1
+    inner_width, inner_height = _WIDTH - _MARGIN - 12, _HEIGHT - _MARGIN - 44
+
+    def x(index: int) -> float:
+        return left + _MARGIN + inner_width * index / max(1, len(labels) - 1)
+
+    def y(value: float) -> float:
+        return 36 + inner_height * (1 - value / top)
+
+    parts = [f'<text x="{left + _MARGIN}" y="18" font-size="13">{title}</text>']
+    for step in range(5):
+        value = top * step / 4
+        parts.append(
+            f'<line x1="{x(0):.0f}" x2="{x(len(labels) - 1):.0f}" y1="{y(value):.0f}" y2="{y(value):.0f}" '
+            f'stroke="#ddd"/>'
+            f'<text x="{left + _MARGIN - 6}" y="{y(value) + 4:.0f}" text-anchor="end">{value:,.0f}</text>'
+        )
+    for index, label in enumerate(labels):
+        parts.append(f'<text x="{x(index):.0f}" y="{36 + inner_height + 16}" text-anchor="middle">{label}</text>')
+    for number, line in enumerate(lines):
+        adaptive = line.name.endswith("adaptive")
+        colour = _COLOURS[number // 2 if any(each.name.endswith("adaptive") for each in lines) else number]
+        points = " ".join(f"{x(index):.0f},{y(value):.0f}" for index, value in enumerate(line.values))
+        dash = ' stroke-dasharray="5 4"' if adaptive else ""
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        across, down = left + _MARGIN + (number % 2) * 170, 36 + inner_height + 32 + 14 * (number // 2)
+        parts.append(
+            f'<line x1="{across}" x2="{across + 18}" y1="{down - 4}" y2="{down - 4}" stroke="{colour}" '
+            f'stroke-width="2"{dash}/><text x="{across + 22}" y="{down}">{line.name}</text>'
+        )
+    return "".join(parts)

@@ -1,0 +1,202 @@
+"""The rows of the table: each measures ours and a peer in turns, and says whether the goal of issue 3 is reached.
+
+A ratio above 1 always means that ours is better. Medians of interleaved runs, because machines have moods.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import msgspec
+
+from benchmarks.source import Files
+from benchmarks.stack import Stack
+from benchmarks.worker import Order, Outcome
+from simulator.population import write_population
+
+LANDING = ("plan", "land", "publish")
+MB = 1024 * 1024
+TRANSFERS = (16, 32, 64)
+RUNS = 5
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the table.
+
+    :param ratio: how many times better ours is than the peer, or than the bound where there is no peer
+    :param goal: the least ratio that the issue asks for
+    """
+
+    name: str
+    ours: float
+    peer: float | None
+    peer_name: str
+    unit: str
+    ratio: float
+    goal: float
+    ok: bool
+
+
+def faster(name: str, ours: float, peer: float, peer_name: str, goal: float, *, unit: str = "s") -> Row:
+    """A row of two durations."""
+    return _row(name, ours, peer, peer_name, unit, peer / ours, goal)
+
+
+def more(name: str, ours: float, peer: float, peer_name: str, goal: float, *, unit: str = "files/s") -> Row:
+    """A row of two rates."""
+    return _row(name, ours, peer, peer_name, unit, ours / peer, goal)
+
+
+def within(name: str, ours: float, bound: float, *, unit: str = "MB") -> Row:
+    """A row of one figure that has to stay below a bound."""
+    return _row(name, ours, None, f"bound {bound:g} {unit}", unit, bound / ours, 1.0)
+
+
+def _row(name: str, ours: float, peer: float | None, peer_name: str, unit: str, ratio: float, goal: float) -> Row:
+    return Row(name, round(ours, 2), None if peer is None else round(peer, 2), peer_name, unit, round(ratio, 3), goal,
+               ratio >= goal)  # fmt: skip
+
+
+def small_files(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
+    """3,000 x 20 KB against rclone at the best of several `--transfers`."""
+    files = Files("small", count, 20_000)
+    stack.source.serve(files)
+    stack.fresh_bucket()
+    best = min(TRANSFERS, key=lambda number: stack.rclone(files, stack.prefix(), number).total)
+    ours, peer = _interleaved(runs, lambda: _land(stack, files), lambda: stack.rclone(files, stack.prefix(), best))
+    rate = count / _total(ours)
+    rows = [more(f"{count:,} x 20 KB", rate, count / _total(peer), f"rclone --transfers {best}", 1.25)]
+    if runs >= RUNS:
+        others: dict[str, Callable[[], Outcome]] = {
+            "rclone without its check (--s3-no-head)": lambda: stack.rclone(
+                files, stack.prefix(), best, "--s3-no-head"
+            ),
+            "urllib3 + boto3, 16 threads": lambda: stack.boto3(files, stack.prefix(), 16),
+            "s5cmd, from local disk": lambda: stack.s5cmd(files, stack.prefix()),
+        }
+        for name, run in others.items():
+            theirs = count / _total([run() for _ in range(3)])
+            rows.append(more(f"{count:,} x 20 KB against {name}", rate, theirs, name, 1.0))
+    return rows
+
+
+def late_answers(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
+    """The same from a source that answers after 50 ms, against rclone at 32 transfers."""
+    files = Files("late", count, 20_000, slow=True)
+    stack.source.serve(files)
+    stack.fresh_bucket()
+    ours, peer = _interleaved(runs, lambda: _land(stack, files), lambda: stack.rclone(files, stack.prefix(), 32))
+    rate = more(f"{count:,} x 20 KB, answers after 50 ms", count / _total(ours), count / _total(peer), "rclone 32", 2.0)
+    return [rate]
+
+
+def large_files(stack: Stack, runs: int = RUNS) -> list[Row]:
+    """8 x 128 MB."""
+    files = Files("large", 8, 128 * MB)
+    stack.source.serve(files)
+    ours, peer = [], []
+    for _ in range(runs):
+        stack.fresh_bucket()  # a server's volumes fill up; both begin with empty ones
+        ours.append(_land(stack, files))
+        stack.fresh_bucket()
+        peer.append(stack.rclone(files, stack.prefix(), 8))
+    return [
+        faster("8 x 128 MB", _total(ours), _total(peer), "rclone --transfers 8", 1.0),
+        within("8 x 128 MB, peak memory", max(outcome.peak_mb for outcome in ours), 256),
+    ]
+
+
+def one_huge_file(stack: Stack) -> list[Row]:
+    """One file of 2 GB: memory only; resuming is a test (`test_landing`)."""
+    files = Files("huge", 1, 2048 * MB)
+    stack.source.serve(files)
+    stack.fresh_bucket()
+    outcome = _land(stack, files)
+    return [within("2 GB in one file, peak memory", outcome.peak_mb, 256)]
+
+
+def many_files(stack: Stack, count: int = 100_000) -> list[Row]:
+    """100,000 files: memory of each step, and whether the time is linear."""
+    rows: list[Row] = []
+    per_file: dict[int, float] = {}
+    for number in (count // 4, count):
+        files = Files(f"many-{number}", number, 200)
+        stack.source.serve(files)
+        bucket = stack.fresh_bucket()
+        took = 0.0
+        for step in LANDING:
+            outcome = stack.ours(Order(steps=(step,), api=stack.source.api(files), bucket=bucket))
+            took += outcome.total
+            if number == count:
+                rows.append(within(f"{count:,} files, {step}: peak memory", outcome.peak_mb, 300))
+        per_file[number] = took / number * 1e6
+    few, many = per_file[count // 4], per_file[count]
+    rows.append(faster(f"µs a file, {count:,} files against a quarter of them", many, few, "ours", 0.8, unit="µs"))
+    return rows
+
+
+def shards(stack: Stack, runs: int = 3) -> list[Row]:
+    """1, 2 and 4 shards in as many processes, from a source that answers late: there the cores are not the bound."""
+    files = Files("shards", 3000, 20_000, slow=True)
+    stack.source.serve(files)
+    stack.fresh_bucket()
+    walls: dict[int, float] = {}
+    for number in (1, 2, 4):
+        walls[number] = median(_sharded(stack, files, number) for _ in range(runs))
+    cores = os.cpu_count() or 1
+    return [
+        faster(f"landing_shards {number} ({cores} cores)", walls[number], walls[1], "1 shard", min(number, cores) * 0.5)
+        for number in (2, 4)
+    ]
+
+
+def upload(stack: Stack, runs: int = RUNS, users: int = 200_000) -> list[Row]:
+    """200,000 users: validated, split and PUT, against `curl -T` of the same bytes, which checks nothing."""
+    path = stack.folder / "users.ndjson"
+    write_population(path, users)
+    ours, peer = _interleaved(
+        runs,
+        lambda: stack.ours(Order(steps=("upload",), api=stack.source.url, input=str(path))),
+        lambda: stack.curl_upload(path),
+    )
+    return [
+        faster(f"upload of {users:,} users", _total(ours), _total(peer), "curl -T", 0.5),
+        within(f"upload of {users:,} users, peak memory", max(outcome.peak_mb for outcome in ours), 200),
+    ]
+
+
+def _land(stack: Stack, files: Files) -> Outcome:
+    return stack.ours(Order(steps=LANDING, api=stack.source.api(files), bucket=stack.prefix()))
+
+
+def _sharded(stack: Stack, files: Files, number: int) -> float:
+    """Seconds of the landing step alone, from its start to the last process's end; processes start beforehand."""
+    bucket, api = stack.prefix(), stack.source.api(files)
+    stack.ours(Order(steps=("plan",), api=api, bucket=bucket, shards=number))
+    start_at = time.time() + 2.0
+    orders = [
+        Order(steps=("land",), api=api, bucket=bucket, shards=number, shard=shard, start_at=start_at)
+        for shard in range(number)
+    ]
+    took = max(outcome.total for outcome in stack.all_ours(orders))
+    stack.ours(Order(steps=("publish",), api=api, bucket=bucket, shards=number))
+    return took
+
+
+def _interleaved(
+    runs: int, ours: Callable[[], Outcome], peer: Callable[[], Outcome]
+) -> tuple[list[Outcome], list[Outcome]]:
+    """Both in turns; who begins changes."""
+    mine: list[Outcome] = []
+    theirs: list[Outcome] = []
+    for number in range(runs):
+        for run, into in ((ours, mine), (peer, theirs))[:: 1 if number % 2 == 0 else -1]:
+            into.append(run())
+    return mine, theirs
+
+
+def _total(outcomes: Sequence[Outcome]) -> float:
+    return median(outcome.total for outcome in outcomes)

@@ -1,0 +1,165 @@
+"""The other side of a landing: one nginx that serves result files and the listing that names them.
+
+The listing is the reply of GET reports/datasets (contract section 8) written down once, so that no other process
+takes part in a measurement. Its URLs look signed; a second set answers late, as a bucket far away does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from devstack import http
+from devstack.environment import inherited_environment
+from devstack.errors import ProcessFailed
+from devstack.ports import LOOPBACK, free_ports
+from devstack.processes import ManagedProcess
+
+READY_SECONDS = 20.0
+DATASET_ID = "00000000-0000-4000-8000-0000000be4c4"
+DATASET_TYPE = "activity-summary-by-group"
+SIGNATURE = (
+    "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAEXAMPLE%2F20260101%2Fus-east-1%2Fs3%2Faws4_request"
+    "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
+    "&X-Amz-Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+)
+# No client may profit from compressible or equal content; these bytes are drawn once per file size.
+_RANDOM_BYTES = 64 * 1024 * 1024
+
+_CONFIG = """\
+daemon off;
+pid {root}/nginx.pid;
+error_log {root}/error.log warn;
+worker_processes {workers};
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000;
+  default_type application/json;
+  client_max_body_size 0;
+  client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
+  uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
+  server {{
+    listen {host}:{port} backlog=4096;
+    root {root}/www;
+    location = /ready {{ return 200 "ready"; }}
+    location /files/ {{ }}
+    # A request without a password is answered after a delay, and then with the file all the same.
+    location /slow/ {{
+      auth_basic "late";
+      auth_basic_user_file {root}/nobody;
+      auth_delay {delay_ms}ms;
+      error_page 401 =200 @late;
+    }}
+    location @late {{ auth_basic off; rewrite ^/slow/(.*)$ /files/$1 break; }}
+    # A static reply to a POST.
+    location ~ ^/(?<set>[a-z0-9-]+)/v[^/]+/reports/datasets$ {{
+      error_page 405 =200 /listing/$set.json;
+      return 405;
+    }}
+    location /listing/ {{ internal; error_page 405 =200 $uri; }}
+    location /sink/ {{ dav_methods PUT; create_full_put_path on; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A set of result files.
+
+    :param name: of the set
+    :param count: how many
+    :param size: bytes of each
+    :param slow: whether the source answers late
+    """
+
+    name: str
+    count: int
+    size: int
+    slow: bool = False
+
+    def paths(self) -> Iterator[str]:
+        """Names as the API gives them."""
+        for number in range(self.count):
+            yield f"users/{number % 100:02d}/user-{number:07d}.json"
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.count * self.size
+
+
+class Source:
+    """A running nginx.
+
+    :param root: folder of its own
+    :param delay_ms: how late the slow URLs answer
+    """
+
+    def __init__(self, root: Path, *, delay_ms: int = 50) -> None:
+        binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if binary is None:
+            raise ProcessFailed("nginx is the source of the measurements and not installed: apt install nginx-light")
+        self.root = root
+        (port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{port}"
+        for folder in ("www/files", "www/listing", "www/sink"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / "nobody").write_text("")
+        config = root / "nginx.conf"
+        config.write_text(
+            _CONFIG.format(root=root, host=LOOPBACK, port=port, delay_ms=delay_ms, workers=os.cpu_count() or 1)
+        )
+        user = ["-g", "user root;"] if os.geteuid() == 0 else []
+        self._process = ManagedProcess.start(
+            "nginx",
+            [binary, "-p", root, "-c", config, *user],
+            log=root / "nginx.log",
+            env=inherited_environment(),
+            cwd=root,
+        )
+        self._process.wait_until_ready(lambda: http.answers_ok(f"{self.url}/ready"), timeout=READY_SECONDS)
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._process.stop()
+
+    def serve(self, files: Files) -> None:
+        """Write a set of files, all different, and its listing."""
+        noise = os.urandom(min(files.size, _RANDOM_BYTES))
+        folder = self.root / "www" / "files" / files.name
+        made: set[Path] = set()
+        for number, path in enumerate(files.paths()):
+            target = folder / path
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            _write(target, number, noise, files.size)
+        entries = [{"name": path, "url": self.file_url(files, path), "bytes": files.size} for path in files.paths()]
+        reply = {"meta": {"status": True, "timestamp": 1767225600}, "data": {"files": entries}}
+        (self.root / "www" / "listing" / f"{files.name}.json").write_bytes(msgspec.json.encode(reply))
+
+    def file_url(self, files: Files, path: str) -> str:
+        """What the listing names for one file."""
+        return f"{self.url}/{'slow' if files.slow else 'files'}/{files.name}/{path}{SIGNATURE}"
+
+    def api(self, files: Files) -> str:
+        """Base URL of an API whose dataset is this set."""
+        return f"{self.url}/{files.name}"
+
+
+def _write(target: Path, number: int, noise: bytes, size: int) -> None:
+    head = f'{{"user":{number:012d}}}'.encode()[:size]
+    with target.open("wb") as file:
+        file.write(head + noise[len(head) :])
+        written = max(len(noise), len(head))
+        while written < size:
+            written += file.write(noise[: size - written])

@@ -1,0 +1,169 @@
+"""One measured step of the product in a process of its own, so that its peak of memory is its own.
+
+`python -m benchmarks.worker '<json>'` does what the JSON says and prints one line of JSON. Time counts from after the
+imports: what is measured is landing, not the start of Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from obstore.store import S3Store
+
+from benchmarks.source import DATASET_ID, DATASET_TYPE, SIGNATURE
+from learnosity.adaptive import AdaptiveLimit
+from learnosity.client import LearnosityClient
+from learnosity.config import ApiConfig, Credentials
+from learnosity.inputs import InputFile, plan_parts, spool_input
+from learnosity.landing import land_shard
+from learnosity.manifest import RunInfo
+from learnosity.names import DatasetLayout
+from learnosity.plan import make_plan
+from learnosity.publishing import publish
+from learnosity.records import schema_for
+from learnosity.results import ResultSet
+from learnosity.stores import ObstoreStore
+from learnosity.transfer import SignedTransfer
+from learnosity.uploading import Upload, upload_parts
+from simulator.population import DEFAULT_LEVELS
+
+READ_BYTES = 1024 * 1024
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """Where files land, and the keys for it."""
+
+    endpoint: str
+    name: str
+    prefix: str
+    access_key: str
+    secret_key: str
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker does.
+
+    :param steps: of `plan`, `land`, `publish`, `upload`, in this order
+    :param api: base URL of the API, or of the sink of an upload
+    :param shards: how many there are
+    :param shard: which one to land
+    :param input: the file that `upload` sends
+    :param concurrency: files under way at once, instead of what landing finds for itself
+    :param start_at: Unix time to wait for, so that several workers begin together
+    """
+
+    steps: tuple[str, ...]
+    api: str
+    bucket: Bucket | None = None
+    shards: int = 1
+    shard: int = 0
+    input: str = ""
+    concurrency: int | None = None
+    start_at: float = 0.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What it took.
+
+    :param seconds: by step
+    :param cpu_seconds: of this process, all steps together
+    :param peak_mb: most memory that this process held, in MB of 1,000,000 bytes
+    """
+
+    seconds: dict[str, float]
+    cpu_seconds: float
+    peak_mb: float
+    files: int = 0
+
+    @property
+    def total(self) -> float:
+        """Seconds of all steps."""
+        return sum(self.seconds.values())
+
+
+async def run(order: Order) -> Outcome:
+    """Do it."""
+    config = ApiConfig(Credentials("AAAABBBBCCCCDDDD", "0123456789abcdef0123456789abcdef01234567"), base_url=order.api)
+    seconds: dict[str, float] = {}
+    files = 0
+    await asyncio.sleep(max(0.0, order.start_at - time.time()))
+    cpu = time.process_time()
+    if order.steps == ("upload",):
+        started = time.perf_counter()
+        await _upload(config, Path(order.input))
+        seconds["upload"] = time.perf_counter() - started
+    else:
+        store, layout = _store(order.bucket), DatasetLayout(DATASET_TYPE, DATASET_ID)
+        work = layout.work_prefix("benchmark")
+        async with LearnosityClient(config) as client, SignedTransfer(config) as transfer:
+            results = ResultSet(client, DATASET_TYPE, DATASET_ID)
+            for step in order.steps:
+                started = time.perf_counter()
+                if step == "plan":
+                    files = (await make_plan(store, layout, results, work=work, shards=order.shards)).files
+                elif step == "land":
+                    limit = (
+                        AdaptiveLimit(start=order.concurrency, most=order.concurrency) if order.concurrency else None
+                    )
+                    landed = await land_shard(
+                        store, layout, results, transfer, work=work, shard=order.shard, limit=limit
+                    )
+                    files = landed.files
+                else:
+                    run_info = RunInfo("benchmark", "benchmark", None)
+                    manifest = await publish(
+                        store, layout, work=work, shards=order.shards, job_reference="-", request={}, run=run_info
+                    )
+                    files = manifest.file_count
+                seconds[step] = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return Outcome(seconds, time.process_time() - cpu, peak, files)
+
+
+async def _upload(config: ApiConfig, path: Path) -> None:
+    """Validate, spool, split and PUT, as the create task does between its API calls."""
+    with tempfile.TemporaryFile() as spool:
+        source = InputFile(path.name, lambda: _read(path))
+        schema = schema_for(DATASET_TYPE, DEFAULT_LEVELS)
+        summary = await asyncio.to_thread(spool_input, [source], schema, spool)
+        parts = await asyncio.to_thread(plan_parts, spool, summary.bytes, summary.records)
+        urls = [f"{config.base_url}/sink/part-{part.index}{SIGNATURE}" for part in parts]
+
+        async def uploaded(index: int) -> None:
+            return None
+
+        async with SignedTransfer(config) as transfer:
+            upload = Upload(spool, parts, summary.records, summary.bytes, summary.sha256)
+            await upload_parts(transfer, upload, urls, uploaded=uploaded)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(READ_BYTES):
+            yield chunk
+
+
+def _store(bucket: Bucket | None) -> ObstoreStore:
+    if bucket is None:
+        raise ValueError("this step needs a bucket")
+    store = S3Store(
+        bucket.name,
+        prefix=bucket.prefix,
+        endpoint=bucket.endpoint,
+        region="us-east-1",
+        access_key_id=bucket.access_key,
+        secret_access_key=bucket.secret_key,
+        client_options={"allow_http": True},
+    )
+    return ObstoreStore(store, f"s3://{bucket.name}/{bucket.prefix}")
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(run(msgspec.json.decode(sys.argv[1], type=Order)))) + b"\n")
