@@ -1,0 +1,161 @@
+"""The main job on two Celery workers with PostgreSQL and Redis: shared landing, a lost worker, many runs at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import obstore
+import pytest
+
+from devstack import http
+from devstack.answers import DagRun
+from devstack.celery import CeleryStack
+from devstack.errors import NotReady
+from devstack.samples import DAG_ID, group_conf
+from devstack.stack import StackOptions
+from learnosity.client import LearnosityClient
+from learnosity.config import build_config
+from learnosity.landing import land_shard
+from learnosity.manifest import RunInfo
+from learnosity.names import DatasetLayout
+from learnosity.plan import make_plan
+from learnosity.publishing import publish
+from learnosity.results import ResultSet
+from learnosity.store_connections import open_store
+from learnosity.transfer import SignedTransfer
+from tests.integration.scenarios import landed
+
+# `make celery-test` takes 50; fewer show the same in the time of the whole suite.
+MANY = int(os.environ.get("CELERY_RUNS", "8"))
+HEARTBEAT_SECONDS = 20
+SETTINGS = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_SECONDS),
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    # What a dead worker had taken from the broker and not begun is found by its time in the queue.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "100",
+    "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "100",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryStack]:
+    """Two workers with four slots each; the simulator has the real quotas (they are its defaults)."""
+    options = StackOptions(job_seconds=1.0, airflow_env=SETTINGS)
+    with CeleryStack(tmp_path_factory.mktemp("celery"), options, workers=2, concurrency=4) as stack:
+        stack.airflow.api.wait_for_dag(DAG_ID)
+        yield stack
+
+
+def start(stack: CeleryStack, conf: dict[str, Any]) -> DagRun:
+    """Trigger a run that looks at its job often."""
+    return stack.airflow.api.trigger(DAG_ID, {**conf, "poll_interval": 1})
+
+
+def finish(stack: CeleryStack, run: DagRun, *, timeout: float = 240.0) -> DagRun:
+    """Wait for a run's end."""
+    return stack.airflow.api.wait_for_run(DAG_ID, run.run_id, timeout=timeout)
+
+
+def tasks(stack: CeleryStack, run: DagRun) -> list[dict[str, Any]]:
+    """The task instances of a run as the REST API gives them, with the worker that ran each."""
+    reply = stack.airflow.api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run.run_id}/taskInstances?limit=1000")
+    found: list[dict[str, Any]] = msgspec.json.decode(reply.body)["task_instances"]
+    return found
+
+
+def shards(stack: CeleryStack, run: DagRun) -> list[dict[str, Any]]:
+    """The landing tasks of a run."""
+    return [task for task in tasks(stack, run) if task["task_id"] == "land.land_files"]
+
+
+def stats(stack: CeleryStack) -> dict[str, Any]:
+    """What the simulator has counted."""
+    counted: dict[str, Any] = msgspec.json.decode(http.call("GET", f"{stack.simulator.url}/_control/stats").body)
+    return counted
+
+
+async def land_in_one_process(stack: CeleryStack, layout: DatasetLayout, destination: Path) -> None:
+    """Land a dataset that the simulator holds into a local folder, here and as one shard."""
+    config = build_config(
+        "simulator",
+        login=stack.simulator.consumer.access_key,
+        password=stack.simulator.consumer.secret_key,
+        host=stack.simulator.url,
+    )
+    store = open_store(destination.as_uri())
+    work = layout.work_prefix("one-process")
+    async with LearnosityClient(config) as client, SignedTransfer(config) as transfer:
+        results = ResultSet(client, layout.dataset_type, layout.dataset_id, {})
+        await make_plan(store, layout, results, work=work)
+        await land_shard(store, layout, results, transfer, work=work, shard=0)
+    await publish(
+        store, layout, work=work, shards=1, job_reference="-", request={}, run=RunInfo("here", "one-process", None)
+    )
+
+
+def test_a_landing_shared_by_two_workers_is_byte_for_byte_that_of_one_process(
+    stack: CeleryStack, tmp_path: Path
+) -> None:
+    run = start(stack, {**group_conf(stack, 1500), "landing_shards": 4})
+    assert finish(stack, run).state == "success"
+    assert {shard["hostname"] for shard in shards(stack, run)} == {"worker-1", "worker-2"}
+    created = stack.airflow.api.xcom(DAG_ID, run.run_id, "create_dataset")
+    dataset = landed(stack, created["dataset_type"], created["dataset_id"])
+    assert dataset.problems() == []
+    layout = DatasetLayout(created["dataset_type"], created["dataset_id"])
+    asyncio.run(land_in_one_process(stack, layout, tmp_path))
+    store = stack.seaweedfs.store(prefix=stack.options.prefix)
+    folder = tmp_path / dataset.folder
+    assert bytes(obstore.get(store, f"{dataset.folder}/files.ndjson").bytes()) == (folder / "files.ndjson").read_bytes()
+    here = {str(file.relative_to(folder)): file for file in (folder / "data").rglob("*") if file.is_file()}
+    assert set(here) == {f"data/{file.path}" for file in dataset.listed}
+    for path, file in here.items():
+        assert bytes(obstore.get(store, f"{dataset.folder}/{path}").bytes()) == file.read_bytes(), path
+
+
+def test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second_job(stack: CeleryStack) -> None:
+    slow = {"match": "file", "kind": "latency", "seconds": 2.0, "times": 1500}
+    url = f"{stack.simulator.url}/_control/faults"
+    assert http.call("POST", url, body=msgspec.json.encode(slow)).status == 200
+    run = start(stack, {**group_conf(stack, 3000), "landing_shards": 4})
+    victim = wait_for_victim(stack, run)
+    stack.workers[victim].kill()
+    stack.start_worker(victim)
+    try:
+        assert finish(stack, run, timeout=280).state == "success"
+    finally:
+        http.call("DELETE", url)
+        stack.wait_for_worker(victim)
+    assert max(shard["try_number"] for shard in shards(stack, run)) > 1
+    created = stack.airflow.api.xcom(DAG_ID, run.run_id, "create_dataset")
+    assert landed(stack, created["dataset_type"], created["dataset_id"]).problems() == []
+    assert stats(stack)["jobs_started"][created["dataset_id"]] == 1
+
+
+def wait_for_victim(stack: CeleryStack, run: DagRun) -> str:
+    """The name of a worker that is landing files of this run."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for shard in shards(stack, run):
+            if shard["state"] == "running" and shard["hostname"] in stack.workers:
+                return str(shard["hostname"])
+        time.sleep(0.2)
+    raise NotReady("no worker began to land files")
+
+
+def test_many_runs_at_once_stay_within_the_quota_of_their_key(stack: CeleryStack) -> None:
+    before = stats(stack)["jobs_started"]
+    conf = {**group_conf(stack, 30), "landing_shards": 1}
+    runs = [start(stack, conf) for _ in range(MANY)]
+    ended = [finish(stack, run, timeout=600).state for run in runs]
+    assert ended == ["success"] * MANY
+    jobs = {dataset: count for dataset, count in stats(stack)["jobs_started"].items() if dataset not in before}
+    assert list(jobs.values()) == [1] * MANY
