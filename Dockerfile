@@ -7,11 +7,11 @@ ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
 FROM ${AIRFLOW_IMAGE} AS airflow
 # The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=...
 ARG PIP_INDEX_URL
-COPY requirements.txt constraints.txt /opt/airflow/install/
+COPY --chown=airflow:0 requirements.txt constraints.txt /opt/airflow/install/
 RUN pip install --no-cache-dir --quiet --disable-pip-version-check \
       --requirement /opt/airflow/install/requirements.txt --constraint /opt/airflow/install/constraints.txt
-# Folders that are volumes at run time take their owner from here.
-RUN mkdir -p /opt/airflow/logs /opt/airflow/spool /opt/airflow/config
+# A volume takes its owner from the folder that it covers.
+RUN mkdir -p /opt/airflow/spool /opt/airflow/config
 COPY --chown=airflow:0 compose/airflow_local_settings.py compose/airflow.cfg /opt/airflow/config/
 COPY --chown=airflow:0 compose/init.sh compose/heartbeat.py /opt/airflow/compose/
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
