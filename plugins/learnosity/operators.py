@@ -25,6 +25,7 @@ from learnosity.inputs import plan_parts, spool_input
 from learnosity.landing import land_shard
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.manifest import Manifest, RunInfo, sha256_hex
+from learnosity.metrics import count
 from learnosity.names import DatasetLayout
 from learnosity.plan import check_shards, make_plan
 from learnosity.progress import size
@@ -114,6 +115,11 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
                 )
         if created.reattached:
             log.info("For a new dataset instead: %s.", START_OVER)
+            count("jobs_reattached", 1, request.dataset_type)
+        else:
+            count("jobs_started", 1, request.dataset_type)
+            count("uploaded_records", created.records, request.dataset_type)
+            count("uploaded_bytes", created.bytes, request.dataset_type)
         result = asdict(created)
         del result["reattached"]
         return {**result, "dataset_type": request.dataset_type}
@@ -232,6 +238,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
                 work=self.work(context),
                 shard=int(self.shard["shard"]),
             )
+        count("landed_files", landed.files - landed.skipped, self.layout.dataset_type)
         return asdict(landed)
 
 
@@ -266,6 +273,9 @@ class LearnosityPublishOperator(_LandingOperator):
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
         )
         result = _published(store, layout, manifest)
+        count("datasets_published", 1, layout.dataset_type)
+        count("published_files", manifest.file_count, layout.dataset_type)
+        count("published_bytes", manifest.total_bytes, layout.dataset_type)
         context["outlet_events"][DATASETS_ALIAS].add(dataset_asset(layout.dataset_type), extra=result)
         log.info(
             "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]

@@ -14,6 +14,7 @@ AIRFLOW_SIDE = {
     "hooks",
     "input_sources",
     "links",
+    "metrics",
     "notifiers",
     "operators",
     "params",
