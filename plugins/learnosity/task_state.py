@@ -11,12 +11,15 @@ import logging
 from typing import Any, Protocol
 
 import msgspec
+from airflow.sdk.exceptions import AirflowRuntimeError
 
+from learnosity.errors import TransientError
 from learnosity.handles import Handle
 
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
+SAVE_AGAIN_SECONDS = (1.0, 3.0, 9.0)
 START_OVER = (
     "DELETE /api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/create_dataset/state-store/learnosity_dataset, "
     "then clear create_dataset with its downstream tasks"
@@ -55,6 +58,19 @@ class TaskHandleStore:
             return None
 
     async def save(self, handle: Handle) -> None:
-        """Keep the handle; returns when it is safe."""
+        """Keep the handle; returns when it is safe.
+
+        :raises TransientError: Airflow's API server did not take it, several times.
+        """
         # Plain JSON values: the store refuses tuples.
-        await asyncio.to_thread(self._store.set, KEY, msgspec.json.decode(msgspec.json.encode(handle)))
+        value = msgspec.json.decode(msgspec.json.encode(handle))
+        for wait in (*SAVE_AGAIN_SECONDS, None):
+            try:
+                await asyncio.to_thread(self._store.set, KEY, value)
+                return
+            except AirflowRuntimeError as error:
+                # What is lost here is the knowledge that a job runs: worth more patience than the rest.
+                if wait is None:
+                    raise TransientError(f"Airflow did not keep the task's state: {error}") from None
+                log.warning("Airflow did not keep the task's state (%s); once more in %.0f s.", error, wait)
+                await asyncio.sleep(wait)

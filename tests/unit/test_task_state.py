@@ -7,7 +7,11 @@ import threading
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
+from learnosity import task_state
+from learnosity.errors import TransientError
 from learnosity.handles import Handle
 from learnosity.task_state import KEY, TaskHandleStore
 
@@ -53,6 +57,33 @@ async def test_notes_of_a_later_version_with_more_in_them_can_be_read() -> None:
     await TaskHandleStore(store).save(HANDLE)
     store.set(KEY, {**store.get(KEY), "something_new": 1})
     assert await TaskHandleStore(store).load() == HANDLE
+
+
+class UnwillingStore(FakeStore):
+    """Refuses so many times first, as while the API server starts anew."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    def set(self, key: str, value: Any) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"message": "refused"}))
+        super().set(key, value)
+
+
+async def test_a_store_that_is_away_for_a_moment_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "SAVE_AGAIN_SECONDS", (0.0, 0.0, 0.0))
+    store = UnwillingStore(3)
+    await TaskHandleStore(store).save(HANDLE)
+    assert await TaskHandleStore(store).load() == HANDLE
+
+
+async def test_a_store_that_stays_away_costs_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_state, "SAVE_AGAIN_SECONDS", (0.0, 0.0, 0.0))
+    with pytest.raises(TransientError, match="did not keep the task's state"):
+        await TaskHandleStore(UnwillingStore(4)).save(HANDLE)
 
 
 async def test_the_blocking_store_is_kept_out_of_the_event_loop() -> None:
