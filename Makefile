@@ -61,7 +61,8 @@ test-integration: venv ## the tests against a real Airflow, S3 server and simula
 	$(PYTHON) -m pytest -m integration $(ARGS)
 
 celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain processes: shared landing, 50 runs at once
-	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest tests/integration/test_celery.py tests/integration/test_quota.py $(ARGS)
+	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest --log-cli-level=INFO \
+	  tests/integration/test_celery.py tests/integration/test_quota.py $(ARGS)
 
 compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--demo: for its simulator)
 	python3 -m compose.env $(ARGS)

@@ -15,7 +15,7 @@ from devstack.environment import tool
 from devstack.errors import DevstackError
 from devstack.processes import ManagedProcess, undisturbed
 from devstack.secrets import Secrets
-from devstack.servers import DATABASE, Passwords, Server, start_postgres, start_redis
+from devstack.servers import DATABASE, Passwords, Server, query, start_postgres, start_redis
 from devstack.stack import Stack, StackOptions
 
 WORKER_SECONDS = 120.0
@@ -105,6 +105,11 @@ class CeleryStack(Stack):
         """
         process = self.workers[name]
         process.wait_until_ready(lambda: READY in process.log.read_text(errors="replace"), timeout=WORKER_SECONDS)
+
+    def database_bytes(self) -> int:
+        """How large Airflow's database is."""
+        (postgres, _) = self._servers
+        return int(query(postgres, "SELECT pg_database_size(current_database())"))
 
     def _launch(self, secrets: Secrets) -> ManagedProcess:
         passwords = Passwords.load_or_create(self.root / "servers.json")

