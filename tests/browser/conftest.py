@@ -1,0 +1,69 @@
+"""One real stack and one browser for all browser tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser
+
+from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
+from devstack.rest import AirflowApi, DagRun
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land
+from devstack.secrets import ADMIN
+from devstack.stack import Stack, StackOptions
+
+NOBODY = "nobody"
+USERS = 400
+# A user without any role may log in and read nothing.
+ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,viewer:viewer,{NOBODY}:"}
+
+
+@dataclass(slots=True)
+class Site:
+    """A stack with two published datasets, and windows on it."""
+
+    stack: Stack
+    browser: Browser
+    groups: DagRun
+    items: DagRun
+
+    @property
+    def url(self) -> str:
+        return self.stack.airflow.url
+
+    def window(self, *, dark: bool = False, width: int = 1280, height: int = 900) -> Ui:
+        """A window of the administrator."""
+        ui = Ui.open(self.browser, self.url, dark=dark, width=width, height=height)
+        ui.log_in(ADMIN, self.stack.airflow.passwords[ADMIN])
+        return ui
+
+    def page(self, run: DagRun) -> str:
+        """Path of the dataset's page, outside of Airflow's UI."""
+        return f"/learnosity/run/{DAG_ID}/{run.run_id.replace('+', '%2B')}"
+
+    def user(self, name: str) -> AirflowApi:
+        """The API as another user."""
+        passwords = msgspec.json.decode((self.stack.airflow.home / "passwords.json").read_bytes(), type=dict[str, str])
+        return self.stack.airflow.api.as_user(name, passwords[name])
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if find_browser() is None:
+        pytest.skip(INSTALL_HINT)
+    root = tmp_path_factory.mktemp("browser")
+    with Stack(root, StackOptions(airflow_env=ROLES)) as stack, browser() as running:
+        groups, items = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+        yield Site(stack, running, groups, items)
+
+
+@pytest.fixture
+def ui(site: Site) -> Iterator[Ui]:
+    """A window of the administrator; nothing may have gone wrong in it."""
+    window = site.window()
+    yield window
+    window.close()
+    assert window.problems == []
