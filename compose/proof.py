@@ -199,6 +199,8 @@ def slow_files(proof: Proof, seconds: float) -> None:
 
 def prove(proof: Proof, stop_seconds: float) -> None:
     """All phases in order. :raises ProofError: when one of them does not hold."""
+    if warnings := proof.compose("config", "--quiet"):
+        raise ProofError(f"docker compose config says: {warnings}")
     with proof.phase("up: all services healthy, database migrated, buckets made, input seeded"):
         proof.up()
         proof.compose("run", "--rm", "--no-deps", "demo-input")
@@ -209,7 +211,12 @@ def prove(proof: Proof, stop_seconds: float) -> None:
         workers = {shard["hostname"] for shard in proof.shards(first, "success")}
         if len(workers) < 2:
             raise ProofError(f"the shards ran on {workers} only")
-    say(f"           verified: {proof.verify(first)}; landed by {len(workers)} workers")
+        for task in proof.api.task_instances(DAG_ID, first):
+            if task.task_id == "land.land_files" and "files" not in proof.api.log(DAG_ID, first, task):
+                raise ProofError(f"the log of {task.label} cannot be read")
+    say(
+        f"           verified: {proof.verify(first)}; landed by {len(workers)} workers; their logs are in object storage"
+    )
     with proof.phase("run with one worker killed while landing, and the triggerer restarted"):
         slow_files(proof, 1.5)
         second = proof.start_run("disturbed")
