@@ -13,7 +13,7 @@ from functools import lru_cache
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.manifest import FileEntry, Manifest, decode_files, decode_manifest, sha256_hex
 from learnosity.names import DatasetLayout, safe_path
-from learnosity.recognise import Document, find_group_file, read_document
+from learnosity.recognise import Document, group_files, read_document
 from learnosity.stores import Store
 
 # What a page reads into memory to show it; larger files are offered for download only.
@@ -28,6 +28,7 @@ class PublishedDataset:
     :param store: its destination.
     :param manifest: what was published.
     :param files: its files by path, in the order of files.ndjson.
+    :param groups: paths of the files that describe groups, by group path.
     """
 
     store: Store
@@ -35,6 +36,7 @@ class PublishedDataset:
     manifest: Manifest
     manifest_bytes: bytes = field(repr=False)
     files: Mapping[str, FileEntry] = field(repr=False)
+    groups: Mapping[tuple[str, ...], str] = field(repr=False)
 
     @classmethod
     async def open(cls, store: Store, manifest_uri: str, layout: DatasetLayout) -> PublishedDataset:
@@ -56,8 +58,8 @@ class PublishedDataset:
         listing = await store.get(layout.files)
         if listing is None or sha256_hex(listing) != manifest.files_sha256:
             raise IncompleteDatasetError(f"{store.uri}/{layout.files} is missing or was changed after publishing.")
-        files = await asyncio.to_thread(_decoded, listing)
-        return cls(store, layout, manifest, content, files)
+        files, groups = await asyncio.to_thread(_decoded, listing)
+        return cls(store, layout, manifest, content, files, groups)
 
     def search(self, query: str) -> Sequence[FileEntry]:
         """Files whose path holds every word of the query, whatever the case; all without a query."""
@@ -90,10 +92,11 @@ class PublishedDataset:
 
     def group_file(self, group_path: Sequence[str]) -> FileEntry | None:
         """The file that describes a group; None when the names of the files do not tell."""
-        path = find_group_file(list(self.files), group_path)
+        path = self.groups.get(tuple(group_path))
         return self.files[path] if path else None
 
 
 @lru_cache(maxsize=_KEPT_LISTINGS)
-def _decoded(listing: bytes) -> Mapping[str, FileEntry]:
-    return {entry.path: entry for entry in decode_files(listing)}
+def _decoded(listing: bytes) -> tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]:
+    files = {entry.path: entry for entry in decode_files(listing)}
+    return files, group_files(files)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeGuard
@@ -76,27 +76,26 @@ def read_document(path: str, content: bytes) -> Document:
     return _document(list(_tables("", value, 0)), msgspec.json.format(content))
 
 
-def find_group_file(paths: Sequence[str], group_path: Sequence[str]) -> str | None:
-    """The JSON file that describes a group, told by its place: folders that are named like the groups.
+def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """The JSON file of every group by its group path, told by its place: folders that are named like the groups.
 
-    The shallowest JSON file describes the root. None when the names do not tell.
+    The shallowest JSON file describes the root, `()`; files of the same name below it, or files that are named like a
+    group themselves, describe the groups. Names may be percent-encoded.
     """
     files = [path for path in paths if path.lower().endswith(".json")]
     root = min(files, key=lambda path: (path.count("/"), len(path), path), default=None)
-    if root is None or not group_path:
-        return root
-    folder, _, name = root.rpartition("/")
-    below = [*([folder] if folder else [])]
-    wanted = "/".join([*below, *group_path])
+    if root is None:
+        return {}
+    folder, slash, name = root.rpartition("/")
+    found: dict[tuple[str, ...], str] = {(): root}
     for path in files:
-        if not path.startswith(folder):
+        if path == root or not path.startswith(folder + slash):
             continue
-        head, _, last = path.rpartition("/")
-        if last == name and (head == wanted or _decoded(head, folder) == [*group_path]):
-            return path
-        if _decoded(path.removesuffix(".json"), folder) == [*group_path]:
-            return path
-    return None
+        parts = path[len(folder + slash) :].split("/")
+        steps = parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")]
+        for group_path in (tuple(steps), tuple(map(unquote, steps))):
+            found.setdefault(group_path, path)
+    return found
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
@@ -122,10 +121,6 @@ def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: b
     full = [row for row in rows if row.get(column) not in (None, "")]
     empty = [row for row in rows if row.get(column) in (None, "")]
     return [*sorted(full, key=key, reverse=descending), *empty]
-
-
-def _decoded(path: str, folder: str) -> list[str]:
-    return [unquote(part) for part in path.removeprefix(folder).strip("/").split("/")]
 
 
 def _document(tables: list[Table], content: bytes) -> Document:
