@@ -214,9 +214,7 @@ def prove(proof: Proof, stop_seconds: float) -> None:
         for task in proof.api.task_instances(DAG_ID, first):
             if task.task_id == "land.land_files" and "files" not in proof.api.log(DAG_ID, first, task):
                 raise ProofError(f"the log of {task.label} cannot be read")
-    say(
-        f"           verified: {proof.verify(first)}; landed by {len(workers)} workers; their logs are in object storage"
-    )
+    say(f"           verified: {proof.verify(first)}; landed by {len(workers)} workers; logs read back")
     with proof.phase("run with one worker killed while landing, and the triggerer restarted"):
         slow_files(proof, 1.5)
         second = proof.start_run("disturbed")
