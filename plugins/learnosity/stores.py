@@ -25,6 +25,7 @@ PART_BYTES = 8 * 1024 * 1024
 PARTS_IN_FLIGHT = 4
 DELETE_BATCH = 1000
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
+_EXPIRED = re.compile(r"\b(ExpiredToken|RequestExpired|TokenRefreshRequired)\b")
 _NO_BUCKET = re.compile(r"\b(NoSuchBucket|ContainerNotFound|404 Not Found)\b")
 
 
@@ -175,7 +176,9 @@ class ObstoreStore:
             if verb == "write" or "NoSuchBucket" in str(error) or "no such bucket" in str(error).lower():
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
-        except (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError):
+        except (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError, PermissionError) as error:
+            if _EXPIRED.search(str(error)):
+                raise _expired(verb, where) from None
             raise _no_permission(verb, where) from None
         except (
             obstore_errors.InvalidPathError,
@@ -186,6 +189,8 @@ class ObstoreStore:
             raise StorageError(f"Could not {verb} {where}: {first_line(error)}") from None
         except (obstore_errors.BaseError, OSError) as error:
             # Of a listing or a deletion, obstore tells the server's answer in its text only.
+            if _EXPIRED.search(str(error)):
+                raise _expired(verb, where) from None
             if _DENIED.search(str(error)):
                 raise _no_permission(verb, where) from None
             if _NO_BUCKET.search(str(error)):
@@ -196,6 +201,12 @@ class ObstoreStore:
 def _no_permission(verb: str, where: str) -> StorageError:
     return StorageError(
         f"Could not {verb} {where}: no permission. Check the connection named in the URI and its rights on this prefix."
+    )
+
+
+def _expired(verb: str, where: str) -> TransientStorageError:
+    return TransientStorageError(
+        f"Could not {verb} {where}: the credentials have run out. The next try asks the connection for new ones."
     )
 
 
