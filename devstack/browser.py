@@ -69,6 +69,7 @@ class Ui:
             color_scheme="dark" if dark else "light",
             locale="en-GB",
             timezone_id="UTC",
+            permissions=["clipboard-read", "clipboard-write"],
         )
         # Airflow keeps the theme in local storage; a fresh window follows the system otherwise.
         context.add_init_script(f"localStorage.setItem('theme', '{'dark' if dark else 'light'}')")
