@@ -153,7 +153,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             yield None
 
         def load_run(session: None, dag_id: str, run_id: str) -> runs.Run | None:
-            return made.run if (dag_id, run_id) == ("learnosity_dataset", "manual__1") else None
+            return made.run if (dag_id, run_id) == (made.run.dag_id, made.run.run_id) else None
 
         monkeypatch.setattr(security, "get_auth_manager", lambda: manager)
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.DagModel.get_team_name", lambda dag_id: None)
@@ -277,6 +277,14 @@ class TestWhatIsRead:
         assert found is not None
         site.run = replace(site.run, publication=replace(found, manifest_uri="file:///elsewhere/manifest.json"))
         assert site.get().status_code == 409
+
+    def test_what_another_dag_has_landed_is_refused(self, site: Site) -> None:
+        site.publish(GROUPS)
+        site.rights["teacher"].add("another_dag")
+        site.run = replace(site.run, dag_id="another_dag")
+        reply = site.client.get("/run/another_dag/manual__1/files")
+        assert reply.status_code == 403
+        assert "north" not in reply.text
 
     def test_a_list_of_files_that_was_changed_is_refused(self, site: Site) -> None:
         site.publish(GROUPS)

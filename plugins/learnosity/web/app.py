@@ -284,7 +284,11 @@ async def _dataset(run: runs.Run) -> PublishedDataset:
     if found is None:
         raise HTTPException(404, "This run has published no dataset yet.")
     store = await asyncio.to_thread(open_store, found.destination_uri)
-    return await PublishedDataset.open(store, found.manifest_uri, found.layout)
+    dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout)
+    # An XCom can be edited: who may read this DAG may not thereby read what another one has landed.
+    if dataset.manifest.run.dag_id != run.dag_id:
+        raise HTTPException(403, "Another DAG has landed this dataset.")
+    return dataset
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:
