@@ -1,0 +1,226 @@
+"""A finished dataset in a simulator, and a real S3 prefix to land it in: what the tests of landing share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from devstack.seaweedfs import SeaweedFS
+from learnosity import client as client_module
+from learnosity import landing
+from learnosity.client import LearnosityClient
+from learnosity.config import ApiConfig, Credentials
+from learnosity.datasets import DatasetRequest
+from learnosity.landing import ShardResult, land_shard
+from learnosity.manifest import FileEntry, Manifest, RunInfo, decode_files
+from learnosity.names import DatasetLayout
+from learnosity.plan import Plan, make_plan, read_manifest
+from learnosity.publishing import publish
+from learnosity.results import ResultSet
+from learnosity.stores import ObstoreStore, Store
+from learnosity.transfer import SignedTransfer
+from learnosity.uploading import upload_urls
+from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
+
+REQUEST = DatasetRequest(
+    dataset_type="activity-summary-by-group",
+    filters={"activity_id": ["maths"]},
+    options={
+        "fields": ["population", "mean_score"],
+        "default_sort_field": "mean_score",
+        "user_fields": ["score"],
+        "default_users_sort_field": "score",
+    },
+    groups=[{"key": "school", "label": "School"}, {"key": "class", "label": "Class"}],
+)
+USERS = b"".join(
+    json.dumps({"user_id": f"u{n}", "groups": {"school": f"s{n % 4}", "class": f"c{n % 12}"}}).encode() + b"\n"
+    for n in range(48)
+)
+
+
+@dataclass
+class Scene:
+    """One finished dataset, and where it is to land."""
+
+    sim: Simulator
+    client: LearnosityClient
+    transfer: SignedTransfer
+    layout: DatasetLayout
+    store: Store
+    work: str = ""
+
+    def __post_init__(self) -> None:
+        self.work = self.layout.work_prefix("run-1")
+
+    @property
+    def results(self) -> ResultSet:
+        """The dataset's files at the API."""
+        return ResultSet(self.client, self.layout.dataset_type, self.layout.dataset_id)
+
+    @property
+    def served(self) -> dict[str, Any]:
+        """The files that the simulator holds, by name."""
+        return self._dataset.results.files
+
+    @property
+    def gets(self) -> dict[str, int]:
+        """How often each file was sent."""
+        return dict(self.sim.stats.file_gets[self.layout.dataset_id])
+
+    def fault(self, kind: str, match: str = "file", **more: Any) -> None:
+        """Put one fault in force."""
+        self.sim.faults.add(FaultRule(match=match, kind=kind, **more))
+
+    def add_file(self, name: str, body: bytes) -> None:
+        """One more result file, or another content of one that is there."""
+        self._dataset.results.add(name, "application/json", body)
+
+    def remove_file(self, name: str) -> None:
+        """The dataset no longer holds it."""
+        del self._dataset.results.files[name]
+
+    async def plan(self, **more: Any) -> Plan:
+        """What list_files does."""
+        return await make_plan(self.store, self.layout, self.results, work=self.work, **more)
+
+    async def land(self, shard: int = 0, *, store: Store | None = None, **more: Any) -> ShardResult:
+        """What land_files does."""
+        return await land_shard(
+            store or self.store, self.layout, self.results, self.transfer, work=self.work, shard=shard, **more
+        )
+
+    async def publish(self, shards: int = 1, *, store: Store | None = None) -> Manifest:
+        """What publish does."""
+        return await publish(
+            store or self.store,
+            self.layout,
+            work=self.work,
+            shards=shards,
+            job_reference="job",
+            request={"dataset_type": self.layout.dataset_type},
+            run=RunInfo("dag", self.work, None),
+        )
+
+    async def landed(self) -> Manifest:
+        """All three, one shard."""
+        await self.plan()
+        await self.land()
+        return await self.publish()
+
+    async def data(self, path: str) -> bytes | None:
+        """A landed file."""
+        return await self.store.get(self.layout.data(path))
+
+    async def paths(self, prefix: str = "") -> set[str]:
+        """Every object below the prefix."""
+        return {info.path async for batch in self.store.list(prefix) for info in batch}
+
+    async def manifest(self) -> Manifest | None:
+        """The published manifest."""
+        return await read_manifest(self.store, self.layout)
+
+    async def listed(self) -> list[FileEntry]:
+        """Lines of files.ndjson."""
+        return decode_files(await self.store.get(self.layout.files) or b"")
+
+    async def check_whole(self) -> None:
+        """What a consumer would check: manifest, list of files, every byte; and that it is what was served."""
+        manifest, files = await self.manifest(), await self.listed()
+        assert manifest is not None
+        assert [entry.path for entry in files] == sorted(self.served)
+        assert manifest.file_count == len(files)
+        assert manifest.total_bytes == sum(entry.bytes for entry in files)
+        for entry in files:
+            content = await self.data(entry.path)
+            assert content is not None
+            assert hashlib.sha256(content).hexdigest() == entry.sha256 == self.served[entry.path].sha256
+            assert len(content) == entry.bytes
+
+    @property
+    def _dataset(self) -> Any:
+        return self.sim._running.datasets[self.layout.dataset_id]
+
+
+@dataclass
+class Passing:
+    """A store that hands everything on; tests override what they want to watch or break."""
+
+    inner: Store
+
+    @property
+    def uri(self) -> str:
+        return self.inner.uri
+
+    @property
+    def is_local(self) -> bool:
+        return self.inner.is_local
+
+    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        return await self.inner.put(path, content, content_type)
+
+    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+        return await self.inner.put_stream(path, chunks, content_type)
+
+    async def get(self, path: str) -> bytes | None:
+        return await self.inner.get(path)
+
+    async def head(self, path: str) -> Any:
+        return await self.inner.head(path)
+
+    def list(self, prefix: str) -> Any:
+        return self.inner.list(prefix)
+
+    async def delete(self, paths: Any) -> None:
+        await self.inner.delete(paths)
+
+    def read(self, path: str) -> Any:
+        return self.inner.read(path)
+
+
+StartScene = Callable[..., Awaitable[Scene]]
+
+
+def s3_store(server: SeaweedFS, prefix: str | None = None) -> ObstoreStore:
+    """A prefix of the test server that holds nothing yet."""
+    prefix = prefix or uuid.uuid4().hex
+    return ObstoreStore(server.store(prefix=prefix), f"s3://landing/{prefix}")
+
+
+@pytest.fixture
+async def scene(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StartScene]:
+    """Starts a simulator with switches given as keywords and lets it finish a dataset; no retry waits."""
+    monkeypatch.setattr(client_module, "_backoff", lambda state: 0.0)
+    monkeypatch.setattr(landing, "_backoff", lambda attempt, error: 0.0)
+    async with AsyncExitStack() as stack:
+
+        async def begin(**switches: Any) -> Scene:
+            settings = SimulatorConfig().with_changes({"job_seconds": 0.0} | switches)
+            sim = await stack.enter_async_context(Simulator(settings))
+            credentials = Credentials(DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET)
+            config = ApiConfig(credentials, base_url=sim.url, trust_env=False)
+            client = await stack.enter_async_context(LearnosityClient(config))
+            transfer = await stack.enter_async_context(SignedTransfer(config))
+            spool = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            spool.write(USERS)
+            spool.flush()
+
+            dataset_id = str(uuid.uuid4())
+            reply = await client.initialise(REQUEST.body(dataset_id, 1))
+            await transfer.put(upload_urls(reply, 1)[0], spool, 0, len(USERS))
+            reference = await client.commence(REQUEST.dataset_type, dataset_id)
+            while not (await client.jobs([reference]))[0].is_terminal:
+                continue
+            sim.stats.reset()
+            layout = DatasetLayout(REQUEST.dataset_type, dataset_id)
+            return Scene(sim, client, transfer, layout, s3_store(s3_server))
+
+        yield begin

@@ -1,0 +1,389 @@
+"""Landing: every file whole or not at all, nothing fetched twice, whatever the network does."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from learnosity import landing
+from learnosity.adaptive import AdaptiveLimit
+from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
+from learnosity.ledger import read_ledger
+from learnosity.stores import Store
+from tests.unit.landing_scene import Passing, Scene, StartScene, scene
+
+__all__ = ["scene"]
+
+PASSING_FAULTS = [
+    pytest.param("truncate", {"fraction": 0.5}, id="a truncated body"),
+    pytest.param("truncate", {"fraction": 0.0}, id="a body that never comes"),
+    pytest.param("wrong_length", {}, id="a body one byte short"),
+    pytest.param("reset", {}, id="a reset connection"),
+    pytest.param("lost_reply", {}, id="an answer that is lost"),
+    pytest.param("status", {"status": 500}, id="a server error"),
+    pytest.param("status", {"status": 503}, id="a busy server"),
+    pytest.param("rate_limited", {}, id="SlowDown"),
+    pytest.param("expired_url", {}, id="an expired URL"),
+    pytest.param("slow_body", {"bytes_per_second": 20_000}, id="a slow body"),
+]
+
+
+async def test_what_lands_is_what_was_served_and_the_manifest_says_so(scene: StartScene) -> None:
+    dataset = await scene()
+    plan = await dataset.plan()
+    landed = await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert plan.files == landed.files == len(dataset.served)
+    assert landed.total_bytes == sum(file.size for file in dataset.served.values())
+    assert landed.skipped == 0
+    assert set(dataset.gets.values()) == {1}
+
+
+@pytest.mark.parametrize("shape", ["urls", "paged", "inline", "groups"])
+async def test_every_shape_of_listing_lands_whole(scene: StartScene, shape: str) -> None:
+    dataset = await scene(results_shape=shape, page_size=5)
+    await dataset.landed()
+    listed = await dataset.listed()
+    assert len(listed) > 10
+    for entry in listed:
+        content = await dataset.data(entry.path)
+        assert content is not None
+        assert hashlib.sha256(content).hexdigest() == entry.sha256
+
+
+async def test_a_listing_without_sizes_and_types_lands_whole(scene: StartScene) -> None:
+    dataset = await scene(list_bytes=False, list_content_type=False)
+    await dataset.landed()
+    await dataset.check_whole()
+
+
+@pytest.mark.parametrize(("kind", "how"), PASSING_FAULTS)
+async def test_lands_whole_through(scene: StartScene, kind: str, how: dict[str, Any]) -> None:
+    dataset = await scene()
+    dataset.fault(kind, times=7, every=3, **how)
+    await dataset.landed()
+    await dataset.check_whole()
+    assert dataset.sim.stats.faults[f"{kind} file"] == 7
+
+
+async def test_urls_that_have_run_out_are_asked_for_once_for_all_who_need_them(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.sim.stats.reset()
+    dataset.fault("expired_url", match="get reports/datasets", times=1)
+    await dataset.land()
+    assert dataset.sim.stats.calls["get reports/datasets"] == 2
+    assert len(dataset.gets) == len(dataset.served)
+
+
+async def test_a_file_that_never_comes_whole_is_named_and_leaves_nothing(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("wrong_length", name="groups/s1/group.csv")
+    with pytest.raises(TransferError, match=r"groups/s1/group\.csv.*65 bytes offered, 66 listed"):
+        await dataset.land()
+    assert await dataset.data("groups/s1/group.csv") is None
+    assert len(await dataset.paths(dataset.layout.data_prefix)) == len(dataset.served) - 1
+
+
+async def test_a_file_of_another_size_than_listed_does_not_land(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.add_file("groups/s1/group.json", b"{}")
+    with pytest.raises(TransferError, match="2 bytes offered"):
+        await dataset.land()
+    assert await dataset.data("groups/s1/group.json") is None
+
+
+async def test_a_file_that_is_gone_since_the_listing_says_to_list_again(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.remove_file("groups/s1/group.json")
+    with pytest.raises(TransferError, match=r"groups/s1/group.json.*Clear list_files"):
+        await dataset.land()
+
+
+async def test_a_permanent_refusal_ends_the_landing_at_once(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("status", status=400)
+    with pytest.raises(PermanentApiError, match="refused"):
+        await dataset.land()
+
+
+async def test_when_nothing_comes_the_rest_is_left_for_the_next_try(
+    scene: StartScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "MAX_FAILURES", 3)
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("status", status=500)
+    with pytest.raises(TransferError, match="the next try continues"):
+        await dataset.land(limit=AdaptiveLimit(start=1, most=1))
+    assert dataset.sim.stats.calls["file"] == 3 * landing.FILE_ATTEMPTS
+
+
+async def test_no_error_tells_a_signature(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("reset")
+    with pytest.raises(TransferError) as caught:
+        await dataset.land()
+    assert "Signature" not in str(caught.value)
+    assert "Expires" not in str(caught.value)
+
+
+async def test_the_next_try_fetches_only_what_is_missing(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("status", status=500, name="*.csv")
+    with pytest.raises(TransferError):
+        await dataset.land()
+    dataset.sim.faults.clear()
+    again = await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert again.skipped == sum(name.endswith(".json") for name in dataset.served)
+    assert set(dataset.gets.values()) == {1}
+
+
+class Stuck(Passing):
+    """Hangs on every write of a data file after the first few."""
+
+    def __init__(self, inner: Store, after: int) -> None:
+        super().__init__(inner)
+        self._left = after
+        self.stuck = asyncio.Event()
+
+    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        if "/data/" in path:
+            if self._left == 0:
+                self.stuck.set()
+                await asyncio.Event().wait()
+            self._left -= 1
+        return await super().put(path, content, content_type)
+
+
+async def test_a_landing_killed_in_the_middle_continues_with_the_rest(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    store = Stuck(dataset.store, after=9)
+    task = asyncio.create_task(dataset.land(store=store, limit=AdaptiveLimit(start=1, most=1)))
+    await asyncio.wait_for(store.stuck.wait(), 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    dataset.sim.stats.reset()
+    again = await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert again.skipped == 9
+    assert len(dataset.gets) == len(dataset.served) - 9
+
+
+async def test_landing_again_moves_no_data_byte(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    first = await dataset.land()
+    dataset.sim.stats.reset()
+    second = await dataset.land()
+    assert dataset.sim.stats.bytes_served == 0
+    assert dataset.sim.stats.calls == {}
+    assert (second.skipped, second.files, second.total_bytes) == (first.files, first.files, first.total_bytes)
+
+
+@pytest.mark.parametrize("change", ["other bytes", "other size", "gone"])
+async def test_a_landed_file_that_somebody_changed_is_fetched_again(scene: StartScene, change: str) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    await dataset.land()
+    path = "groups/group.json"
+    size = dataset.served[path].size
+    if change == "gone":
+        await dataset.store.delete([dataset.layout.data(path)])
+    else:
+        await dataset.store.put(dataset.layout.data(path), b"x" * (size if change == "other bytes" else 1))
+    dataset.sim.stats.reset()
+    await dataset.land()
+    assert dataset.gets == {path: 1}
+    await dataset.publish()
+    await dataset.check_whole()
+
+
+async def test_shards_land_apart_and_publish_together(scene: StartScene) -> None:
+    dataset = await scene()
+    plan = await dataset.plan(shards=4)
+    landed = await asyncio.gather(*(dataset.land(shard.shard) for shard in plan.shards))
+    await dataset.publish(4)
+    await dataset.check_whole()
+    assert [result.files for result in landed] == [shard.files for shard in plan.shards]
+    assert set(dataset.gets.values()) == {1}
+
+
+async def test_two_runs_over_the_same_dataset_at_once_leave_it_whole(scene: StartScene) -> None:
+    first = await scene()
+    second = Scene(first.sim, first.client, first.transfer, first.layout, first.store)
+    second.work = first.layout.work_prefix("run-2")
+    await asyncio.gather(first.plan(), second.plan())
+    await asyncio.gather(first.land(), second.land())
+    await first.publish()
+    await second.publish()
+    await first.check_whole()
+    assert not await first.paths(f"{first.layout.prefix}/_landing")
+
+
+async def test_a_store_that_may_not_be_written_ends_the_landing_with_its_name(scene: StartScene) -> None:
+    class Full(Passing):
+        async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+            if "/data/" in path:
+                raise StorageError("no permission")
+            return await super().put(path, content, content_type)
+
+    dataset = await scene()
+    await dataset.plan()
+    with pytest.raises(StorageError, match="no permission"):
+        await dataset.land(store=Full(dataset.store))
+
+
+class TestLargeFiles:
+    """Files above `WHOLE_BYTES`: streamed in parts, and continued where the connection dropped."""
+
+    SIZE = 12 * 1024 * 1024 + 7
+
+    @pytest.fixture
+    async def large(self, scene: StartScene) -> Scene:
+        dataset = await scene()
+        for name in list(dataset.served):
+            dataset.remove_file(name)
+        dataset.add_file("large.json", os.urandom(self.SIZE))
+        await dataset.plan()
+        return dataset
+
+    async def test_lands_whole_in_parts(self, large: Scene) -> None:
+        await large.land()
+        await large.publish()
+        await large.check_whole()
+
+    async def test_the_rest_alone_is_fetched_after_a_cut(self, large: Scene) -> None:
+        large.fault("truncate", fraction=0.75, times=1)
+        await large.land()
+        await large.publish()
+        await large.check_whole()
+        assert large.gets == {"large.json": 2}
+        # The first answer counts in full though it was cut; the second was the rest.
+        assert self.SIZE < large.sim.stats.bytes_served < 1.6 * self.SIZE
+
+    async def test_several_cuts_in_a_row_are_survived(self, large: Scene) -> None:
+        large.fault("truncate", fraction=0.3, times=5)
+        await large.land()
+        await large.publish()
+        await large.check_whole()
+
+    async def test_the_rest_of_another_file_is_never_joined_to_the_first_half(self, large: Scene) -> None:
+        other = os.urandom(self.SIZE)
+        get = large.transfer.get
+        taken: list[int] = []
+
+        def swapping(url: str, *, start: int = 0, validator: str | None = None) -> Any:
+            if start and not taken:
+                taken.append(start)
+                large.add_file("large.json", other)
+            return get(url, start=start, validator=validator)
+
+        large.transfer.get = swapping  # type: ignore[method-assign]
+        large.fault("truncate", fraction=0.75, times=1)
+        await large.land()
+        assert taken
+        assert await large.data("large.json") == other
+
+    async def test_a_stream_that_ends_early_for_good_leaves_no_object(self, large: Scene) -> None:
+        large.fault("truncate", fraction=0.0)
+        with pytest.raises(TransferError, match="large.json"):
+            await large.land()
+        assert await large.data("large.json") is None
+        assert not await large.paths(large.layout.data_prefix)
+
+    async def test_url_that_runs_out_half_way_is_asked_for_again(self, large: Scene) -> None:
+        large.fault("truncate", fraction=0.5, nth=1)
+        large.fault("expired_url", nth=2)
+        await large.land()
+        await large.publish()
+        await large.check_whole()
+
+
+async def test_notes_are_kept_of_what_landed_before_a_failure(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    dataset.fault("status", status=400, name="groups/s3/*")
+    with pytest.raises(PermanentApiError):
+        await dataset.land(limit=AdaptiveLimit(start=1, most=1))
+    noted = await read_ledger(dataset.store, dataset.work, 0)
+    stored = await dataset.paths(dataset.layout.data_prefix)
+    assert {dataset.layout.data(path) for path in noted} == stored
+    assert noted
+
+
+async def test_a_plan_that_is_gone_says_how_to_make_it_again(scene: StartScene) -> None:
+    dataset = await scene()
+    with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
+        await dataset.land()
+
+
+async def test_a_server_that_asks_for_less_gets_less(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    limit = AdaptiveLimit(start=16)
+    dataset.fault("rate_limited", times=1)
+    await dataset.land(limit=limit)
+    assert limit.limit < 16
+
+
+async def test_memory_in_flight_waits_for_room(scene: StartScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+
+    class Counting(Passing):
+        def __init__(self, inner: Store) -> None:
+            super().__init__(inner)
+            self.bytes = 0
+
+        async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+            if "/data/" in path:
+                self.bytes += len(content)
+                held.append(self.bytes)
+            try:
+                return await super().put(path, content, content_type)
+            finally:
+                if "/data/" in path:
+                    self.bytes -= len(content)
+
+    dataset = await scene()
+    for number in range(20):
+        dataset.add_file(f"even/{number:02d}.json", os.urandom(50_000))
+    monkeypatch.setattr(landing, "BUDGET_BYTES", 120_000)
+    await dataset.plan()
+    await dataset.land(store=Counting(dataset.store))
+    await dataset.publish()
+    await dataset.check_whole()
+    assert max(held) <= 120_000
+
+
+async def test_what_a_reader_of_the_stream_raises_is_not_taken_for_the_network(scene: StartScene) -> None:
+    class Broken(Passing):
+        async def put_stream(
+            self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None
+        ) -> str | None:
+            async for _ in chunks:
+                raise StorageError("the bucket is gone")
+            return None
+
+    dataset = await scene()
+    dataset.add_file("large.json", os.urandom(9 * 1024 * 1024))
+    await dataset.plan()
+    with pytest.raises(StorageError, match="the bucket is gone"):
+        await dataset.land(store=Broken(dataset.store))
