@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
+.PHONY: chromium help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
 .PHONY: chaos fuzz audit bench-waits screenshots
 
 VENV   := .venv
@@ -51,7 +51,7 @@ down: venv ## stop what `make up` started; its data stays
 status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
-test: lint ## style, types and all tests
+test: lint chromium ## style, types and all tests
 	$(PYTHON) -m pytest $(ARGS)
 
 test-unit: venv ## the tests that start no services
@@ -72,6 +72,13 @@ compose-test: venv ## bring docker-compose.yaml up, land a dataset, break things
 
 screenshots: venv ## take the README's pictures again, from a real run in a headless Chromium
 	$(PYTHON) -m devstack.screenshots
+
+chromium: # the browser of the browser tests; from the distribution's packages where it is missing and may be installed
+	command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
+	  root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; \
+	  echo "Installing Chromium for the browser tests"; \
+	  { $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
+	    >/dev/null 2>&1 || echo "No Chromium, and none could be installed: the browser tests will say so" >&2; }
 
 lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff check --quiet .
