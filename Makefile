@@ -74,11 +74,12 @@ screenshots: venv ## take the README's pictures again, from a real run in a head
 	$(PYTHON) -m devstack.screenshots
 
 chromium: # the browser of the browser tests; from the distribution's packages where it is missing and may be installed
-	command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null || { \
-	  root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; \
-	  echo "Installing Chromium for the browser tests"; \
-	  { $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
-	    >/dev/null 2>&1 || echo "No Chromium, and none could be installed: the browser tests will say so" >&2; }
+	for each in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  command -v $$each >/dev/null && exit 0; done; \
+	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; \
+	echo "Installing Chromium for the browser tests"; \
+	{ $$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
+	  >/dev/null 2>&1 || echo "No Chromium, and none could be installed: the browser tests will say so" >&2
 
 lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff check --quiet .
