@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ PAGE = REPOSITORY / "docs" / "reliability.md"
 def main() -> int:
     """Returns 1 when anything is wrong with any run."""
     arguments = _parser().parse_args()
+    # Told to stop, it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     record: Path = arguments.record
     if arguments.fresh:
         record.unlink(missing_ok=True)
