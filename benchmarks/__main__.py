@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import msgspec
 
 from benchmarks import rows
 from benchmarks.chart import draw
+from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
 from benchmarks.stack import PEERS, ROOT, Stack
 
@@ -29,11 +31,14 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "many": rows.many_files,
     "shards": rows.shards,
     "upload": rows.upload,
+    "dag": lambda stack: dag_overhead(stack.folder / "airflow"),
 }
 
 
 def main() -> int:
     """The command."""
+    # Told to stop, it stops its servers too, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"some of: {', '.join(ROWS)}")
