@@ -32,7 +32,7 @@ from simulator.population import records
 DAG_ID = "learnosity_dataset"
 LEVELS = ("district", "school", "class")
 JOB_SECONDS = 3.0
-STUCK_SECONDS = 240.0
+STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 1.5
 
