@@ -12,17 +12,13 @@ Clearing a failed task takes up where it stopped: no job is started twice, no la
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, TaskGroup
+from airflow.sdk import DAG
 
-from learnosity.operators import (
-    LearnosityCreateDatasetOperator,
-    LearnosityLandFilesOperator,
-    LearnosityListFilesOperator,
-    LearnosityPublishOperator,
-)
-from learnosity.params import dataset_params, request_template
+from learnosity.dataset_tasks import dataset_tasks
+from learnosity.params import dataset_params
 from learnosity.retries import RETRY_ARGS
-from learnosity.sensors import LearnosityJobSensor
+
+params = dataset_params()
 
 with DAG(
     dag_id="learnosity_dataset",
@@ -31,7 +27,7 @@ with DAG(
     doc_md=__doc__,
     schedule=None,
     catchup=False,
-    params=dataset_params(),
+    params=params,
     render_template_as_native_obj=True,
     tags=["learnosity", "dataset"],
     default_args={
@@ -41,43 +37,4 @@ with DAG(
     },
     owner_links={"data-engineering": "https://help.learnosity.com/hc/en-us/articles/360000758537"},
 ) as dag:
-    create_dataset = LearnosityCreateDatasetOperator(
-        task_id="create_dataset",
-        request=request_template(),
-        input_uri="{{ params.input_uri }}",
-        dataset_id="{{ params.dataset_id }}",
-        destination_uri="{{ params.destination_uri }}",
-    )
-    wait_for_job = LearnosityJobSensor(
-        task_id="wait_for_job",
-        job_reference="{{ ti.xcom_pull(task_ids='create_dataset', map_indexes=-1)['job_reference'] }}",
-        poll_interval="{{ params.poll_interval }}",
-        job_timeout="{{ params.job_timeout }}",
-        deferrable=True,
-    )
-    with TaskGroup("land") as land:
-        landing = {
-            "dataset": create_dataset.output,
-            "destination_uri": "{{ params.destination_uri }}",
-            "organisation_id": "{{ params.organisation_id }}",
-        }
-        list_files = LearnosityListFilesOperator(
-            task_id="list_files",
-            **landing,
-            include="{{ params.include }}",
-            overwrite="{{ params.overwrite }}",
-            landing_shards="{{ params.landing_shards }}",
-        )
-        land_files = LearnosityLandFilesOperator.partial(
-            task_id="land_files", map_index_template="shard {{ task.shard['shard'] }}", **landing
-        ).expand(shard=list_files.output)
-        publish = LearnosityPublishOperator(
-            task_id="publish",
-            **landing,
-            request=request_template(),
-            shards=list_files.output,
-            # A dataset that is published already has no shards to land: publishing then only checks it.
-            trigger_rule="none_failed",
-        )
-        list_files >> land_files >> publish
-    create_dataset >> wait_for_job >> land
+    dataset_tasks({name: f"{{{{ params.{name} }}}}" for name in params})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from airflow.sdk import Param, Variable
 
@@ -187,9 +186,3 @@ def dataset_params() -> dict[str, Param]:
             section=RUNNING,
         ),
     }
-
-
-def request_template() -> dict[str, Any]:
-    """The dataset request as templates over the run config, for operators of a DAG with `dataset_params`."""
-    names = ("dataset_type", "filters", "options", "groups", "organisation_id")
-    return {name: f"{{{{ params.{name} }}}}" for name in names}

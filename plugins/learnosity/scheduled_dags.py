@@ -5,7 +5,7 @@ Templates in a schedule see Airflow's own variables, and filters for its time zo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,23 +19,14 @@ from airflow.sdk import (  # type: ignore[attr-defined]
     CronDataIntervalTimetable,
     DeadlineAlert,
     DeadlineReference,
-    TaskGroup,
 )
 
+from learnosity.dataset_tasks import dataset_tasks
 from learnosity.errors import PermanentError
 from learnosity.notifiers import LearnosityNotifier
-from learnosity.operators import (
-    LearnosityCreateDatasetOperator,
-    LearnosityLandFilesOperator,
-    LearnosityListFilesOperator,
-    LearnosityPublishOperator,
-)
-from learnosity.params import default_destination
 from learnosity.retries import RETRY_ARGS
 from learnosity.schedules import Schedule, ScheduleProblem
-from learnosity.sensors import LearnosityJobSensor
 
-REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 TAGS = ("learnosity", "dataset", "scheduled")
 
 
@@ -107,7 +98,7 @@ def build_dag(schedule: Schedule) -> DAG:
         deadline=_deadline(schedule),
     )
     with dag:
-        _tasks(params)
+        dataset_tasks(params)
     return dag
 
 
@@ -125,40 +116,6 @@ def invalid_dag(file: str, problems: Sequence[ScheduleProblem]) -> DAG:
     with dag:
         InvalidScheduleOperator(task_id="correct_the_file", problems=texts)
     return dag
-
-
-def _tasks(params: Mapping[str, Any]) -> None:
-    destination = params.get("destination_uri") or default_destination()
-    request = {key: params.get(key) for key in REQUEST_KEYS}
-    create_dataset = LearnosityCreateDatasetOperator(
-        task_id="create_dataset", request=request, input_uri=params.get("input_uri"), destination_uri=destination
-    )
-    wait_for_job = LearnosityJobSensor(
-        task_id="wait_for_job",
-        job_reference="{{ ti.xcom_pull(task_ids='create_dataset', map_indexes=-1)['job_reference'] }}",
-        **{key: params[key] for key in ("poll_interval", "job_timeout") if key in params},
-        deferrable=True,
-    )
-    with TaskGroup("land") as land:
-        landing: dict[str, Any] = {
-            "dataset": create_dataset.output,
-            "destination_uri": destination,
-            "organisation_id": params.get("organisation_id"),
-        }
-        list_files = LearnosityListFilesOperator(
-            task_id="list_files",
-            **landing,
-            include=params.get("include", ["*"]),
-            landing_shards=params.get("landing_shards", 1),
-        )
-        land_files = LearnosityLandFilesOperator.partial(
-            task_id="land_files", map_index_template="shard {{ task.shard['shard'] }}", **landing
-        ).expand(shard=list_files.output)
-        publish = LearnosityPublishOperator(
-            task_id="publish", **landing, request=request, shards=list_files.output, trigger_rule="none_failed"
-        )
-        list_files >> land_files >> publish
-    create_dataset >> wait_for_job >> land
 
 
 def _deadline(schedule: Schedule) -> DeadlineAlert | None:
