@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator, XComArg
+from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator, BaseOperatorLink, XComArg
 
 from learnosity.creation import Upload, create_dataset
 from learnosity.datasets import DatasetRequest, check_dataset_id
@@ -136,6 +136,7 @@ class _LandingOperator(BaseAsyncOperator):
 
     template_fields: Sequence[str] = ("dataset", "destination_uri", "organisation_id", "learnosity_conn_id")
     ui_color = "#f4ecd8"
+    operator_extra_links: Sequence[BaseOperatorLink] = (DatasetLink(),)
 
     def __init__(
         self,
@@ -252,7 +253,12 @@ class LearnosityPublishOperator(_LandingOperator):
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
-    operator_extra_links = (DatasetLink(), ReportLink(), ManifestLink(), StorageConsoleLink())
+    operator_extra_links: Sequence[BaseOperatorLink] = (
+        DatasetLink(),
+        ReportLink(),
+        ManifestLink(),
+        StorageConsoleLink(),
+    )
 
     def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})

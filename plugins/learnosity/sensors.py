@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.jobs import MAX_POLL_SECONDS, Job
+from learnosity.links import DatasetLink
 from learnosity.triggers import LearnosityJobTrigger
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
     ui_color = "#e8f4ec"
+    operator_extra_links = (DatasetLink(),)
 
     def __init__(
         self,
