@@ -29,6 +29,7 @@ from learnosity.stores import ObstoreStore, Store
 from learnosity.transfer import SignedTransfer
 from learnosity.uploading import upload_urls
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
+from simulator.faults import FaultKind
 
 REQUEST = DatasetRequest(
     dataset_type="activity-summary-by-group",
@@ -69,14 +70,15 @@ class Scene:
     @property
     def served(self) -> dict[str, Any]:
         """The files that the simulator holds, by name."""
-        return self._dataset.results.files
+        files: dict[str, Any] = self._dataset.results.files
+        return files
 
     @property
     def gets(self) -> dict[str, int]:
         """How often each file was sent."""
         return dict(self.sim.stats.file_gets[self.layout.dataset_id])
 
-    def fault(self, kind: str, match: str = "file", **more: Any) -> None:
+    def fault(self, kind: FaultKind, match: str = "file", **more: Any) -> None:
         """Put one fault in force."""
         self.sim.faults.add(FaultRule(match=match, kind=kind, **more))
 

@@ -17,7 +17,7 @@ __all__ = ["scene"]
 @pytest.mark.parametrize("shards", [0, -1, MAX_SHARDS + 1, True, 2.0, "4"])
 def test_a_number_of_shards_that_airflow_cannot_map_is_refused(shards: object) -> None:
     with pytest.raises(RequestError, match=rf"from 1 to {MAX_SHARDS}"):
-        check_shards(shards)  # type: ignore[arg-type]
+        check_shards(shards)
 
 
 @pytest.mark.parametrize("shards", [1, MAX_SHARDS])

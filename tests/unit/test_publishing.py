@@ -11,7 +11,7 @@ import pytest
 from learnosity.errors import IncompleteDatasetError
 from learnosity.manifest import decode_files, decode_manifest
 from learnosity.names import DatasetLayout
-from learnosity.stores import Store
+from learnosity.stores import ObjectInfo, Store
 from tests.unit.landing_scene import Passing, StartScene, scene
 
 __all__ = ["scene"]
@@ -141,8 +141,8 @@ async def test_the_same_bytes_written_by_another_run_are_no_reason_to_fail(scene
     await dataset.land()
 
     class OtherTags(Passing):
-        def list(self, prefix: str) -> AsyncIterator[Sequence[object]]:
-            async def retagged() -> AsyncIterator[Sequence[object]]:
+        def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+            async def retagged() -> AsyncIterator[Sequence[ObjectInfo]]:
                 async for batch in self.inner.list(prefix):
                     yield [type(info)(info.path, info.size, '"another"') for info in batch]
 
