@@ -15,6 +15,7 @@ from learnosity.adaptive import AdaptiveLimit
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
 from learnosity.ledger import read_ledger
 from learnosity.stores import Store
+from simulator.faults import FaultKind
 from tests.unit.landing_scene import Passing, Scene, StartScene, scene
 
 __all__ = ["scene"]
@@ -64,7 +65,7 @@ async def test_a_listing_without_sizes_and_types_lands_whole(scene: StartScene) 
 
 
 @pytest.mark.parametrize(("kind", "how"), PASSING_FAULTS)
-async def test_lands_whole_through(scene: StartScene, kind: str, how: dict[str, Any]) -> None:
+async def test_lands_whole_through(scene: StartScene, kind: FaultKind, how: dict[str, Any]) -> None:
     dataset = await scene()
     dataset.fault(kind, times=7, every=3, **how)
     await dataset.landed()
