@@ -42,12 +42,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"some of: {', '.join(ROWS)}")
+    parser.add_argument("--runs", type=int, help="runs of each side; default: 5")
     parser.add_argument("--chart", action="store_true", help="measure and draw the chart too")
     options = parser.parse_args()
     if not (PEERS / "rclone").exists() or shutil.which("curl") is None:
         print("The peers are missing: run `make bench`, which installs them; curl comes from the system.")
         return 2
     chosen = {name: ROWS[name] for name in options.rows.split(",") if name in ROWS}
+    if options.runs:
+        rows.RUNS = options.runs
     if options.quick:
         chosen = {"small": partial(rows.small_files, runs=2)}
     measured: dict[str, Row] = {}

@@ -60,8 +60,9 @@ def _row(name: str, ours: float, peer: float | None, peer_name: str, unit: str, 
                ratio >= goal)  # fmt: skip
 
 
-def small_files(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
+def small_files(stack: Stack, runs: int = 0, count: int = 3000) -> list[Row]:
     """3,000 x 20 KB against rclone at the best of several `--transfers`."""
+    runs = runs or RUNS
     files = Files("small", count, 20_000)
     stack.source.serve(files)
     stack.fresh_bucket()
@@ -69,7 +70,7 @@ def small_files(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
     ours, peer = _interleaved(runs, lambda: _land(stack, files), lambda: stack.rclone(files, stack.prefix(), best))
     rate = count / _total(ours)
     rows = [more(f"{count:,} x 20 KB", rate, count / _total(peer), f"rclone --transfers {best}", 1.25)]
-    if runs >= RUNS:
+    if runs > 2:
         others: dict[str, Callable[[], Outcome]] = {
             "rclone without its check (--s3-no-head)": lambda: stack.rclone(
                 files, stack.prefix(), best, "--s3-no-head"
@@ -83,8 +84,9 @@ def small_files(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
     return rows
 
 
-def late_answers(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]:
+def late_answers(stack: Stack, runs: int = 0, count: int = 3000) -> list[Row]:
     """The same from a source that answers after 50 ms, against rclone at 32 transfers."""
+    runs = runs or RUNS
     files = Files("late", count, 20_000, slow=True)
     stack.source.serve(files)
     stack.fresh_bucket()
@@ -93,12 +95,12 @@ def late_answers(stack: Stack, runs: int = RUNS, count: int = 3000) -> list[Row]
     return [rate]
 
 
-def large_files(stack: Stack, runs: int = RUNS) -> list[Row]:
+def large_files(stack: Stack, runs: int = 0) -> list[Row]:
     """8 x 128 MB."""
     files = Files("large", 8, 128 * MB)
     stack.source.serve(files)
     ours, peer = [], []
-    for _ in range(runs):
+    for _ in range(runs or RUNS):
         stack.fresh_bucket()  # a server's volumes fill up; both begin with empty ones
         ours.append(_land(stack, files))
         stack.fresh_bucket()
@@ -153,12 +155,12 @@ def shards(stack: Stack, runs: int = 3) -> list[Row]:
     ]
 
 
-def upload(stack: Stack, runs: int = RUNS, users: int = 200_000) -> list[Row]:
+def upload(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
     """200,000 users: validated, split and PUT, against `curl -T` of the same bytes, which checks nothing."""
     path = stack.folder / "users.ndjson"
     write_population(path, users)
     ours, peer = _interleaved(
-        runs,
+        runs or RUNS,
         lambda: stack.ours(Order(steps=("upload",), api=stack.source.url, input=str(path))),
         lambda: stack.curl_upload(path),
     )
