@@ -8,34 +8,27 @@ content.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from itertools import islice, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from learnosity.errors import InputError, InputProblem
+from learnosity.lines import MAX_LINE_BYTES, UnreadableError, text_pieces, whole_lines
 from learnosity.records import Identities, RecordError, RecordSchema
 
 MAX_FILES: Final = 100
 """Input files of one dataset (contract section 4.2)."""
-MAX_LINE_BYTES: Final = 1024 * 1024
-"""Bytes of one line without its line end; ours, to keep memory bounded."""
 MAX_INPUT_BYTES: Final = 4 * 1024**3
 """Bytes of all input together once unpacked; ours, against compressed files that never end."""
 MAX_PROBLEMS: Final = 1_000
 """Reading stops after so many problems."""
 TARGET_PART_BYTES: Final = 8 * 1024 * 1024
 
-_BLOCK: Final = 256 * 1024
-_PACKED_BLOCK: Final = 64 * 1024
 _BLANKS: Final = b" \t\r"
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_UTF8_BOM: Final = b"\xef\xbb\xbf"
-_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +163,6 @@ class _Problems:
         return InputError(" ".join(parts), self._kept, self.count, at_least=at_least)
 
 
-class _UnreadableError(ValueError):
-    """A file cannot be read on from here; the message says why."""
-
-
 class _Spool:
     """The checks and the spool of all files; reads them one at a time."""
 
@@ -196,14 +185,14 @@ class _Spool:
         line = 1
         with _opened(source) as chunks:
             try:
-                for block in _whole_lines(self._bounded(_text(chunks))):
+                for block in whole_lines(self._bounded(text_pieces(chunks))):
                     if block is None:
                         self._problems.add(source.name, line, f"longer than {MAX_LINE_BYTES:,} bytes")
                         line += 1
                         continue
                     self._take(source.name, line, block)
                     line += block.count(b"\n")
-            except _UnreadableError as error:
+            except UnreadableError as error:
                 self._problems.add(source.name, line, str(error))
 
     def finish(self, files: int) -> InputSummary:
@@ -287,80 +276,3 @@ def _opened(source: InputFile) -> Iterator[Iterator[bytes]]:
     finally:
         if isinstance(chunks, Generator):
             chunks.close()
-
-
-def _text(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The unpacked content of a file in pieces that depend on nothing but the content."""
-    packed = _pieces(chunks, _PACKED_BLOCK)
-    head = next(packed, b"")
-    whole = chain((head,), packed)
-    pieces = _pieces(_gunzip(whole) if head.startswith(_GZIP_MAGIC) else whole, _BLOCK)
-    head = next(pieces, b"")
-    if head.startswith(_UTF16_BOMS):
-        raise _UnreadableError("the file is UTF-16: save it as UTF-8")
-    yield head.removeprefix(_UTF8_BOM)
-    yield from pieces
-
-
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of exactly `size`, but for the last: nothing after this depends on the network."""
-    buffer = bytearray()
-    try:
-        for chunk in chunks:
-            buffer += chunk
-            start = 0
-            while len(buffer) - start >= size:
-                yield bytes(buffer[start : start + size])
-                start += size
-            del buffer[:start]
-    except _UnreadableError:
-        yield bytes(buffer)  # what came before the damage tells the line
-        raise
-    yield bytes(buffer)
-
-
-def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip of one or more members, a bounded piece at a time however well it was packed."""
-    member = None
-    for piece in pieces:
-        data = piece
-        while True:
-            if member is None:
-                data = data.lstrip(b"\0")  # some tools pad the last member with zeros
-                if not data:
-                    break
-                member = zlib.decompressobj(wbits=31)
-            try:
-                yield member.decompress(data, _BLOCK)
-            except zlib.error:
-                raise _UnreadableError("the gzip data is damaged from here on: make the file anew") from None
-            if member.eof:
-                data, member = member.unused_data, None
-                continue
-            data = member.unconsumed_tail
-            if not data:
-                break
-    if member is not None:
-        raise _UnreadableError("the gzip data ends too early: the file is incomplete, copy it again")
-
-
-def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
-    """Cut at line ends: blocks of whole lines, and None in the place of each line that is too long."""
-    rest, too_long = b"", False
-    for piece in pieces:
-        first = piece.find(b"\n")
-        if not too_long and len(rest) + (first if first >= 0 else len(piece)) > MAX_LINE_BYTES:
-            yield None
-            rest, too_long = b"", True
-        if too_long:
-            if first < 0:
-                continue
-            piece, too_long = piece[first + 1 :], False
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield rest + piece[:end]
-            rest = piece[end:]
-        else:
-            rest += piece
-    if rest:
-        yield rest

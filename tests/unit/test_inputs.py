@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from learnosity.errors import InputError
 from learnosity.inputs import (
     MAX_FILES,
-    MAX_LINE_BYTES,
     MAX_PROBLEMS,
     InputFile,
     InputSummary,
     plan_parts,
     spool_input,
 )
+from learnosity.lines import MAX_LINE_BYTES
 from learnosity.records import MAX_USERS, RecordError, RecordSchema, schema_for
 
 GROUPED = schema_for("activity-summary-by-group", ["school"])

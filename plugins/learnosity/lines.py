@@ -1,0 +1,105 @@
+"""Bytes to lines: unpacks gzip, drops a byte order mark and cuts at line ends, in bounded memory.
+
+What comes out depends on the content alone, never on how the network cut it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+MAX_LINE_BYTES: Final = 1024 * 1024
+"""Bytes of one line without its line end; ours, to keep memory bounded."""
+
+_BLOCK: Final = 256 * 1024
+_PACKED_BLOCK: Final = 64 * 1024
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_UTF8_BOM: Final = b"\xef\xbb\xbf"
+_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+class UnreadableError(ValueError):
+    """A file cannot be read on from here; the message says why."""
+
+
+def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The unpacked content of a file in pieces that depend on nothing but the content.
+
+    :param chunks: the file as it comes, in chunks of any size; gzip is known by its first bytes.
+    :raises UnreadableError: where it is not UTF-8 text or is damaged, after what came before.
+    """
+    packed = _pieces(chunks, _PACKED_BLOCK)
+    head = next(packed, b"")
+    whole = chain((head,), packed)
+    pieces = _pieces(_gunzip(whole) if head.startswith(_GZIP_MAGIC) else whole, _BLOCK)
+    head = next(pieces, b"")
+    if head.startswith(_UTF16_BOMS):
+        raise UnreadableError("the file is UTF-16: save it as UTF-8")
+    yield head.removeprefix(_UTF8_BOM)
+    yield from pieces
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of exactly `size`, but for the last: nothing after this depends on the network."""
+    buffer = bytearray()
+    try:
+        for chunk in chunks:
+            buffer += chunk
+            start = 0
+            while len(buffer) - start >= size:
+                yield bytes(buffer[start : start + size])
+                start += size
+            del buffer[:start]
+    except UnreadableError:
+        yield bytes(buffer)  # what came before the damage tells the line
+        raise
+    yield bytes(buffer)
+
+
+def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack gzip of one or more members, a bounded piece at a time however well it was packed."""
+    member = None
+    for piece in pieces:
+        data = piece
+        while True:
+            if member is None:
+                data = data.lstrip(b"\0")  # some tools pad the last member with zeros
+                if not data:
+                    break
+                member = zlib.decompressobj(wbits=31)
+            try:
+                yield member.decompress(data, _BLOCK)
+            except zlib.error:
+                raise UnreadableError("the gzip data is damaged from here on: make the file anew") from None
+            if member.eof:
+                data, member = member.unused_data, None
+                continue
+            data = member.unconsumed_tail
+            if not data:
+                break
+    if member is not None:
+        raise UnreadableError("the gzip data ends too early: the file is incomplete, copy it again")
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
+    """Cut at line ends: blocks of whole lines, and None in the place of each line that is too long."""
+    rest, too_long = b"", False
+    for piece in pieces:
+        first = piece.find(b"\n")
+        if not too_long and len(rest) + (first if first >= 0 else len(piece)) > MAX_LINE_BYTES:
+            yield None
+            rest, too_long = b"", True
+        if too_long:
+            if first < 0:
+                continue
+            piece, too_long = piece[first + 1 :], False
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield rest + piece[:end]
+            rest = piece[end:]
+        else:
+            rest += piece
+    if rest:
+        yield rest
