@@ -26,7 +26,7 @@ class Line:
 
 def draw(stack: Stack, target: Path) -> None:
     """Measure and write the chart."""
-    quick, late = Files("chart", 2000, 20_000), Files("chart-late", 2000, 20_000, slow=True)
+    quick, late = Files("chart", 2000, 20_000), Files("chart-late", 2000, 20_000, answers="slow")
     stack.fresh_bucket()
     curves = []
     for files, name in ((quick, "answers at once"), (late, "answers after 50 ms")):

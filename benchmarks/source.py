@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -52,13 +53,10 @@ http {{
     location = /ready {{ return 200 "ready"; }}
     location /files/ {{ }}
     # A request without a password is answered after a delay, and then with the file all the same.
-    location /slow/ {{
-      auth_basic "late";
-      auth_basic_user_file {root}/nobody;
-      auth_delay {delay_ms}ms;
-      error_page 401 =200 @late;
-    }}
-    location @late {{ auth_basic off; rewrite ^/slow/(.*)$ /files/$1 break; }}
+    auth_basic_user_file {root}/nobody;
+    location /slow/ {{ auth_basic "late"; auth_delay 50ms; error_page 401 =200 @late; }}
+    location /far/ {{ auth_basic "late"; auth_delay 1000ms; error_page 401 =200 @late; }}
+    location @late {{ auth_basic off; rewrite ^/(slow|far)/(.*)$ /files/$2 break; }}
     # A static reply to a POST.
     location ~ ^/(?<set>[a-z0-9-]+)/v[^/]+/reports/datasets$ {{
       error_page 405 =200 /listing/$set.json;
@@ -78,13 +76,13 @@ class Files:
     :param name: of the set
     :param count: how many
     :param size: bytes of each
-    :param slow: whether the source answers late
+    :param answers: `files` at once, `slow` after 50 ms, `far` after 1 s
     """
 
     name: str
     count: int
     size: int
-    slow: bool = False
+    answers: Literal["files", "slow", "far"] = "files"
 
     def paths(self) -> Iterator[str]:
         """Names as the API gives them."""
@@ -101,10 +99,9 @@ class Source:
     """A running nginx.
 
     :param root: folder of its own
-    :param delay_ms: how late the slow URLs answer
     """
 
-    def __init__(self, root: Path, *, delay_ms: int = 50) -> None:
+    def __init__(self, root: Path) -> None:
         binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if binary is None:
             raise ProcessFailed("nginx is the source of the measurements and not installed: apt install nginx-light")
@@ -115,9 +112,7 @@ class Source:
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "nobody").write_text("")
         config = root / "nginx.conf"
-        config.write_text(
-            _CONFIG.format(root=root, host=LOOPBACK, port=port, delay_ms=delay_ms, workers=os.cpu_count() or 1)
-        )
+        config.write_text(_CONFIG.format(root=root, host=LOOPBACK, port=port, workers=os.cpu_count() or 1))
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
         self._process = ManagedProcess.start(
             "nginx",
@@ -149,7 +144,7 @@ class Source:
 
     def file_url(self, files: Files, path: str) -> str:
         """What the listing names for one file."""
-        return f"{self.url}/{'slow' if files.slow else 'files'}/{files.name}/{path}{SIGNATURE}"
+        return f"{self.url}/{files.answers}/{files.name}/{path}{SIGNATURE}"
 
     def api(self, files: Files) -> str:
         """Base URL of an API whose dataset is this set."""
