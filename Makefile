@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: chromium help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
+.PHONY: chromium chaos-sample help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
 .PHONY: chaos fuzz audit bench-waits screenshots
 
 VENV   := .venv
@@ -51,14 +51,20 @@ down: venv ## stop what `make up` started; its data stays
 status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
-test: lint chromium ## style, types and all tests
-	$(PYTHON) -m pytest $(ARGS)
+# One process each, so that only one Airflow runs at a time.
+test: lint chromium ## style, types and all tests but those of Celery and chaos, which have targets of their own
+	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration $(ARGS)
+	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
+	$(PYTHON) -m pytest tests/browser $(ARGS)
 
 test-unit: venv ## the tests that start no services
-	$(PYTHON) -m pytest -m "not integration" $(ARGS)
+	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration $(ARGS)
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
-	$(PYTHON) -m pytest -m integration $(ARGS)
+	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
+
+chaos-sample: venv ## a few minutes of make chaos
+	$(PYTHON) -m pytest tests/integration/test_chaos_sample.py $(ARGS)
 
 celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain processes: shared landing, 50 runs at once
 	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest --log-cli-level=INFO \

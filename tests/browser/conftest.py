@@ -51,13 +51,20 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DagRun, DagRun]]:
+    """A stack, and two runs that have published a dataset each."""
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
-    with Stack(root, StackOptions(airflow_env=ROLES)) as stack, browser() as running:
-        groups, items = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
-        yield Site(stack, running, groups, items)
+    with Stack(root, StackOptions(airflow_env=ROLES)) as stack:
+        yield stack, land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+
+
+@pytest.fixture(scope="module")
+def site(landed: tuple[Stack, DagRun, DagRun]) -> Iterator[Site]:
+    """The browser's driver runs an event loop of its own: it must be gone before other tests want one."""
+    with browser() as running:
+        yield Site(landed[0], running, landed[1], landed[2])
 
 
 @pytest.fixture

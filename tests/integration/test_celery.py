@@ -32,6 +32,8 @@ from learnosity.store_connections import open_store
 from learnosity.transfer import SignedTransfer
 from tests.integration.scenarios import landed
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 
 # `make celery-test` takes 50; fewer show the same in the time of the whole suite.

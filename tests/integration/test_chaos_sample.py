@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 from chaos.evidence import leaks
 from chaos.plans import plan
 from chaos.runner import Chaos
+
+pytestmark = pytest.mark.slow
 
 # One seed of each kind; the whole matrix is `make chaos`.
 SEEDS = {
