@@ -2,8 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: chromium chaos-sample help venv demo up down status test test-unit test-integration celery-test compose-env compose-test lint lock clean bench bench-quick screenshots
-.PHONY: chaos fuzz audit bench-waits screenshots
+.PHONY: help venv demo up down status test test-unit test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -79,7 +78,7 @@ compose-test: venv ## bring docker-compose.yaml up, land a dataset, break things
 screenshots: venv ## take the README's pictures again, from a real run in a headless Chromium
 	$(PYTHON) -m devstack.screenshots
 
-chromium: # the browser of the browser tests; from the distribution's packages where it is missing and may be installed
+chromium: ## the browser of the browser tests, from the distribution's packages where it is missing and may be installed
 	for each in chromium chromium-browser google-chrome google-chrome-stable; do \
 	  command -v $$each >/dev/null && exit 0; done; \
 	root=; [ "$$(id -u)" = 0 ] || root='sudo -n'; \
