@@ -12,7 +12,7 @@ UV_PIN := uv==0.13.9
 # Installed again only when one of these changes.
 PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
-CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack benchmarks compose tests)
+CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose tests)
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
 # One process each, so that only one Airflow runs at a time.
-test: lint chromium ## style, types and all tests but those of Celery and chaos, which have targets of their own
+test: lint chromium ## style, types and all tests but those of Celery, which have a target of their own
 	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration $(ARGS)
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser $(ARGS)
@@ -62,7 +62,7 @@ test-unit: venv ## the tests that start no services
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 
-chaos-sample: venv ## a few minutes of make chaos
+chaos-sample: venv ## two minutes of make chaos, as in make test
 	$(PYTHON) -m pytest tests/integration/test_chaos_sample.py $(ARGS)
 
 celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain processes: shared landing, 50 runs at once
@@ -100,8 +100,9 @@ fuzz: venv ## a million hostile inputs for the three parsers (three minutes)
 audit: venv ## known vulnerabilities of the pinned packages, as far as the index in use tells
 	$(PYTHON) -m chaos.audit $(ARGS)
 
-bench-waits: venv ## what 1,000 concurrent waits cost
+bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes on when its job is done
 	$(PYTHON) -m benchmarks.waits $(ARGS)
+	$(PYTHON) -m benchmarks.resumed
 
 lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-dev.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \

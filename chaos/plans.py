@@ -30,11 +30,18 @@ STEP_NAMES: Final = {
     FETCH: "land",
 }
 
+IN_PARTS: Final = " in parts"
+
 Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
 GateFault = Literal["slowdown", "refuse", "cut"]
 
 # A call under attack is held up for so long that it can be hit while it is in flight.
 IN_FLIGHT_SECONDS = 3.0
+
+# The one large file of a dataset that has one: written to the store in parts, over some six seconds.
+LARGE_FILE = "exports/*"
+LARGE_FILE_BYTES = 24 * 1024 * 1024
+LARGE_FILE_RATE = 4 * 1024 * 1024
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -49,11 +56,12 @@ class Kill(msgspec.Struct, frozen=True):
 
 
 class StoreFault(msgspec.Struct, frozen=True):
-    """The object store misbehaves for some seconds once a step has begun."""
+    """The object store misbehaves for some seconds, `after` seconds from a step's first call on."""
 
     kind: GateFault
     step: str
     seconds: float
+    after: float = 0.0
 
 
 class Clear(msgspec.Struct, frozen=True):
@@ -69,6 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
     :param fault: name of the cell's fault, for the table.
     :param step: name of the step it strikes at.
     :param with_input: whether the dataset has input files.
+    :param large: whether input goes up in several parts, and one result file is written to the store in parts.
     :param named: whether job records name their dataset, so that a lost reply can be settled.
     :param succeeds: whether the run has to end well; None: it may, or fail with nothing published.
     """
@@ -77,6 +86,7 @@ class Plan(msgspec.Struct, frozen=True):
     fault: str
     step: str
     with_input: bool
+    large: bool
     users: int
     named: bool
     succeeds: bool | None
@@ -92,7 +102,7 @@ class Plan(msgspec.Struct, frozen=True):
         if self.kill:
             return f"{self.kill.after:.1f} s after the call"
         if self.store_fault:
-            return f"for {self.store_fault.seconds:.0f} s"
+            return f"{self.store_fault.after:.1f} s after the call, for {self.store_fault.seconds:.0f} s"
         return ", ".join(_moment(rule) for rule in self.rules if rule.kind != "latency" or self.fault == "latency")
 
 
@@ -105,6 +115,7 @@ class _Cell(msgspec.Struct, frozen=True):
     clear: Clear | None = None
     succeeds: bool = True
     job_timeout: float = 30.0
+    large: bool = False
 
 
 def plan(seed: int) -> Plan:
@@ -119,8 +130,9 @@ def plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         fault=cell.fault,
-        step=STEP_NAMES[cell.step],
+        step=STEP_NAMES[cell.step] + (IN_PARTS if cell.large else ""),
         with_input=with_input,
+        large=cell.large,
         users=chance.randint(40, 150),
         named=named,
         succeeds=None if hopeless else cell.succeeds,
@@ -183,8 +195,30 @@ def _cells() -> Iterator[_Cell]:
         for step in (LIST, FETCH):
             yield _Cell(f"S3 {kind}", step, store_fault=StoreFault(kind, step, 4.0))
     yield _Cell("create_dataset cleared", POLL, clear=Clear("create_dataset", POLL))
+    yield from _large_cells()
     yield _Cell("create_dataset cleared", FETCH, clear=Clear("create_dataset", FETCH))
     yield _Cell("list_files cleared", FETCH, clear=Clear("land.list_files", FETCH))
+
+
+def _large_cells() -> Iterator[_Cell]:
+    """In the middle of several parts: of an upload, and of a write to the store."""
+    yield _Cell("reset", UPLOAD, (_rule(UPLOAD, "reset", every=2, times=3),), large=True)
+    yield _Cell("lost reply", UPLOAD, (_rule(UPLOAD, "lost_reply", nth=2),), large=True)
+    yield _Cell("URL expired", UPLOAD, (_rule(UPLOAD, "expired_url", nth=2),), large=True)
+    held = (_rule(UPLOAD, "latency", seconds=IN_FLIGHT_SECONDS, nth=2),)
+    for after in (1.0, IN_FLIGHT_SECONDS - 0.3, IN_FLIGHT_SECONDS + 0.3):
+        yield _Cell("task killed", UPLOAD, held, Kill("task", UPLOAD, after), large=True)
+    yield _Cell("scheduler and workers killed", UPLOAD, held, Kill("scheduler", UPLOAD, 1.0), large=True)
+    yield _Cell("truncated file", FETCH, (_rule(FETCH, "truncate", name=LARGE_FILE, times=2),), large=True)
+    yield _Cell("wrong length", FETCH, (_rule(FETCH, "wrong_length", name=LARGE_FILE, times=2),), large=True)
+    slow = (_rule(FETCH, "slow_body", name=LARGE_FILE, bytes_per_second=LARGE_FILE_RATE),)
+    for after in (2.5, 4.0, 5.5):
+        yield _Cell("task killed", FETCH, slow, Kill("task", FETCH, after), large=True)
+    yield _Cell("scheduler and workers killed", FETCH, slow, Kill("scheduler", FETCH, 4.0), large=True)
+    yield _Cell("S3 killed", FETCH, slow, Kill("s3", FETCH, 4.0), large=True)
+    kinds: tuple[GateFault, ...] = ("slowdown", "refuse", "cut")
+    for kind in kinds:
+        yield _Cell(f"S3 {kind}", FETCH, slow, store_fault=StoreFault(kind, FETCH, 4.0, after=2.5), large=True)
 
 
 def _rule(match: str, kind: str, **values: float | str) -> FaultRule:

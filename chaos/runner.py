@@ -19,7 +19,7 @@ import msgspec
 import obstore
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks
-from chaos.plans import STEP_NAMES, Plan
+from chaos.plans import IN_PARTS, LARGE_FILE_BYTES, STEP_NAMES, Plan
 from chaos.stack import connection, gated_stack
 from devstack.airflow import SCHEDULER
 from devstack.errors import ApiError
@@ -34,6 +34,8 @@ LEVELS = ("district", "school", "class")
 JOB_SECONDS = 3.0
 STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
+# 60 users in 18 MB, which go up in three parts.
+LARGE_INPUT = "large.ndjson"
 ASK_SECONDS = 1.5
 
 
@@ -92,7 +94,8 @@ class Chaos:
             self._api = self._stack.airflow.api
             self._api.wait_for_dag(DAG_ID)
             for users in range(40, 151):
-                self._upload(users)
+                self._upload(f"{users}.ndjson", users)
+            self._upload(LARGE_INPUT, 60, padding=300_000)
             yield self
 
     def run(self, plans: Iterator[Plan], *, until: float) -> Iterator[Outcome]:
@@ -146,7 +149,7 @@ class Chaos:
         simulator = lane.simulator
         simulator.faults.clear()
         simulator.stats.reset()
-        simulator.configure(job_names_dataset=plan.named)
+        simulator.configure(job_names_dataset=plan.named, large_file_bytes=LARGE_FILE_BYTES if plan.large else 0)
         simulator.faults.add(*plan.rules)
         prefix = f"chaos/{plan.seed}-{secrets.token_hex(3)}"
         evidence = Evidence(
@@ -159,7 +162,7 @@ class Chaos:
 
     def _look(self, lane: _Lane, run: _Run) -> Outcome | None:
         plan, now = run.plan, time.monotonic()
-        step = next((target for target, name in STEP_NAMES.items() if name == plan.step))
+        step = next(target for target, name in STEP_NAMES.items() if name == plan.step.removesuffix(IN_PARTS))
         if run.began is None and lane.simulator.stats.calls[step] > 0:
             run.began = now
         if not run.struck and run.began is not None:
@@ -193,7 +196,7 @@ class Chaos:
                 run.struck = True
                 self._busy_until = now + 12.0
                 self._kill_service(plan.kill.victim, now)
-        elif plan.store_fault is not None and now >= self._busy_until:
+        elif plan.store_fault is not None and now >= max(self._busy_until, run.began + plan.store_fault.after):
             run.struck = True
             self._busy_until = now + plan.store_fault.seconds + 4.0
             self._stack.gate.misbehave(plan.store_fault.kind)
@@ -275,9 +278,10 @@ class Chaos:
             orphans=run.evidence.orphans(state == "success"),
         )
 
-    def _upload(self, users: int) -> None:
-        lines = b"".join(msgspec.json.encode(line) + b"\n" for line in records(users, levels=LEVELS))
-        obstore.put(self._stack.seaweedfs.store(), f"input/{users}.ndjson", lines)
+    def _upload(self, name: str, users: int, padding: int = 0) -> None:
+        more = {"note": "x" * padding} if padding else {}
+        lines = b"".join(msgspec.json.encode(line | more) + b"\n" for line in records(users, levels=LEVELS))
+        obstore.put(self._stack.seaweedfs.store(), f"input/{name}", lines)
 
 
 def _conf(plan: Plan, stack: Stack, conn_id: str, prefix: str) -> dict[str, Any]:
@@ -292,7 +296,7 @@ def _conf(plan: Plan, stack: Stack, conn_id: str, prefix: str) -> dict[str, Any]
         return common | {"dataset_type": "ibk-analysis-by-question", "options": {"fields": ["p_value"]}}
     return common | {
         "dataset_type": "activity-summary-by-group",
-        "input_uri": stack.uri(f"input/{plan.users}.ndjson"),
+        "input_uri": stack.uri(f"input/{LARGE_INPUT if plan.large else f'{plan.users}.ndjson'}"),
         "filters": {"activity_id": ["reading-2026"]},
         "options": {"fields": ["population", "mean_percent"], "user_fields": ["score"]},
         "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],

@@ -63,6 +63,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     :param rate_window_seconds: length of the window of section 3.
     :param upload_url_seconds: life of a signed upload URL; default 60 minutes.
     :param result_url_seconds: life of a signed result URL; default 60 minutes.
+    :param large_file_bytes: so many bytes has one more file of every dataset, `exports/rows.csv`; 0: there is none.
     :param hostile_names: raw names added to the listing of every dataset, each a small text file.
     :param strict_request: unknown keys in a SET request are refused (20004) instead of ignored.
     :param public_url: base of issued URLs when clients reach the simulator by another name than it binds.
@@ -124,6 +125,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     list_content_type: bool = True
     result_url_seconds: float = 3600.0
     hostile_names: tuple[str, ...] = ()
+    large_file_bytes: int = 0
 
     percentile_method: Literal["type7", "type6"] = "type7"
     stddev_method: Literal["population", "sample"] = "population"

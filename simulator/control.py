@@ -76,6 +76,7 @@ def _summary(dataset: Dataset) -> dict[str, Any]:
     return {
         "dataset_type": dataset.spec.dataset_type,
         "job_reference": None if dataset.job is None else dataset.job.reference,
+        "completed": None if dataset.job is None else dataset.job.completed,
         "files": 0 if dataset.results is None else len(dataset.results.files),
     }
 

@@ -27,6 +27,7 @@ from .validation import DatasetSpec
 
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
+_ROW_BYTES = 139  # nine digits, a comma, 128 hexadecimal digits, a line end
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def build(
         for name, content_type, body in rendered:
             check()
             results.add(name, content_type, body)
+        if config.large_file_bytes:
+            results.add("exports/rows.csv", CSV_TYPE, _rows(spec.dataset_id, config.large_file_bytes))
         for name in config.hostile_names:
             results.add(name, "text/plain", b"a file whose name means no good\n")
         on_failure.pop_all()
@@ -160,3 +163,11 @@ def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> bytes:
     writer.writerow(columns)
     writer.writerows([["" if row[c] is None else row[c] for c in columns] for row in rows])
     return text.getvalue().encode()
+
+
+def _rows(seed: str, size: int) -> bytes:
+    """A table of exactly `size` bytes in which no stretch is like another."""
+    return b"".join(
+        b"%09d,%s\n" % (number, hashlib.blake2b(f"{seed}/{number}".encode()).hexdigest().encode())
+        for number in range(size // _ROW_BYTES + 1)
+    )[:size]

@@ -6,6 +6,7 @@ Slower than obstore by far; every call runs in a thread, because fsspec and a ru
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,8 @@ from learnosity.stores import ObjectInfo, Store, first_line
 from learnosity.urls import redact
 
 CHUNK = 1024 * 1024
+# A file that is being written; when its writer dies it stays.
+_STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
 def open_fsspec_store(uri: str, text: str) -> Store:
@@ -89,6 +92,10 @@ class FsspecStore:
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         """See `Store`."""
+        async for batch in self._find(prefix):
+            yield [info for info in batch if not _STAGED.search(info.path)]
+
+    async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)
         except FileNotFoundError:
@@ -110,6 +117,12 @@ class FsspecStore:
                     yield chunk
         except FileNotFoundError:
             raise StorageError(f"{self.uri}/{path} does not exist.") from None
+
+    async def discard_unfinished(self, prefix: str) -> int:
+        """See `Store`."""
+        staged = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
+        await self.delete(staged)
+        return len(staged)
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

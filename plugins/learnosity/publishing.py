@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from learnosity.errors import IncompleteDatasetError
+from learnosity.errors import IncompleteDatasetError, StorageError
 from learnosity.landing import is_same
 from learnosity.ledger import Landed, read_ledger
 from learnosity.manifest import (
@@ -59,7 +59,7 @@ async def publish(
         await verify_published(store, layout, published)
         log.info("Published since %s, and whole: nothing to do.", published.published_at)
         await _write_latest(store, layout, published)
-        await remove_work(store, work)
+        await _tidy(store, layout, work)
         return published
     if not shards:
         raise IncompleteDatasetError(
@@ -84,7 +84,7 @@ async def publish(
     )
     await store.put(layout.manifest, encode_manifest(manifest), "application/json")
     await _write_latest(store, layout, manifest)
-    await remove_work(store, work)
+    await _tidy(store, layout, work)
     return manifest
 
 
@@ -107,6 +107,19 @@ async def verify_published(store: Store, layout: DatasetLayout, manifest: Manife
             f"{len(wrong)} published file(s) are missing or changed, such as {_some(wrong)}. Run again with "
             "overwrite = true."
         )
+
+
+async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
+    """Remove the run's notes, and what killed workers left of files that have landed since."""
+    await remove_work(store, work)
+    try:
+        found = await store.discard_unfinished(layout.prefix)
+    except StorageError as error:
+        # The dataset is published and whole: what is left costs room, and the bucket's lifecycle rule removes it.
+        log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
+    else:
+        if found:
+            log.info("Removed %d unfinished write(s) of workers that were killed.", found)
 
 
 async def remove_work(store: Store, work: str) -> None:

@@ -22,9 +22,10 @@ from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from learnosity.errors import ConnectionConfigError, StorageError
 from learnosity.stores import ObstoreStore, Store, first_line
+from learnosity.unfinished import local_files, s3_uploads
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 S3_SCHEMES = ("s3", "s3a", "s3n")
 GCS_SCHEMES = ("gs", "gcs")
@@ -99,7 +100,7 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     for schemes, build in ((S3_SCHEMES, _s3), (GCS_SCHEMES, _gcs), (AZURE_SCHEMES, _azure)):
         if where.scheme in schemes:
             try:
-                return ObstoreStore(build(where, connection), where.text)
+                return build(where, connection)
             except (ObstoreError, ValueError) as error:
                 named = f"connection {where.conn_id!r}" if where.conn_id else "environment"
                 raise ConnectionConfigError(
@@ -153,10 +154,10 @@ def _local(where: StorageUri, must_exist: bool) -> Store:
         raise StorageError(
             f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow may write there."
         ) from None
-    return ObstoreStore(store, where.text, is_local=True)
+    return ObstoreStore(store, where.text, is_local=True, discard=local_files(where.key))
 
 
-def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
+def _s3(where: StorageUri, connection: Connection | None) -> Store:
     # Imported late: boto3 costs a second, and a deployment without S3 need not pay it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from obstore.auth.boto3 import Boto3CredentialProvider
@@ -173,7 +174,7 @@ def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
     addressing = (extra.get("config_kwargs") or {}).get("s3", {}).get("addressing_style")
     # Without an endpoint of its own it is AWS itself; obstore takes no None for "none".
     own: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    return S3Store(
+    store = S3Store(
         where.bucket,
         prefix=where.key or None,
         credential_provider=provider,
@@ -183,9 +184,10 @@ def _s3(where: StorageUri, connection: Connection | None) -> ObjectStore:
         client_options=_client(extra, endpoint, verify=hook.conn_config.verify),
         retry_config=RETRY,
     )
+    return ObstoreStore(store, where.text, discard=s3_uploads(hook.get_conn, where.bucket, where.key))
 
 
-def _gcs(where: StorageUri, connection: Connection | None) -> ObjectStore:
+def _gcs(where: StorageUri, connection: Connection | None) -> Store:
     extra = _extra(connection)
     options: dict[str, Any] = {}
     if keyfile := extra.get("keyfile_dict"):
@@ -197,16 +199,17 @@ def _gcs(where: StorageUri, connection: Connection | None) -> ObjectStore:
     endpoint = extra.get("endpoint_url")
     if endpoint:
         options["base_url"] = str(endpoint)
-    return GCSStore(
+    store = GCSStore(
         where.bucket,
         prefix=where.key or None,
         client_options=_client(extra, endpoint),
         retry_config=RETRY,
         **options,
     )
+    return ObstoreStore(store, where.text)
 
 
-def _azure(where: StorageUri, connection: Connection | None) -> ObjectStore:
+def _azure(where: StorageUri, connection: Connection | None) -> Store:
     extra = _extra(connection)
     login, password, host = (connection.login, connection.password, connection.host) if connection else (None,) * 3
     # As the `wasb` connection type has it: the host is the account, as a URL or by name.
@@ -227,13 +230,14 @@ def _azure(where: StorageUri, connection: Connection | None) -> ObjectStore:
         options["account_key"] = password
     options["endpoint"] = endpoint
     settings: dict[str, Any] = {key: str(value) for key, value in options.items() if value}
-    return AzureStore(
+    store = AzureStore(
         where.bucket,
         prefix=where.key or None,
         client_options=_client(extra, endpoint),
         retry_config=RETRY,
         **settings,
     )
+    return ObstoreStore(store, where.text)
 
 
 def _account_of(endpoint: str | None) -> str | None:

@@ -7,6 +7,7 @@ never with an address's query or a credential in them.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from obstore import exceptions as obstore_errors
 from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.unfinished import Discard
 
 # One multipart part. S3 takes 10,000 parts, so that this bounds a file at 80 GB.
 PART_BYTES = 8 * 1024 * 1024
@@ -70,6 +72,13 @@ class Store(Protocol):
     def read(self, path: str) -> Iterator[bytes]:
         """One object as a stream of chunks, for code outside an event loop."""
 
+    async def discard_unfinished(self, prefix: str) -> int:
+        """Remove what killed writes left below the folder `prefix`, where the store lets that be found.
+
+        :returns: how many there were. A write that is under way there fails, as `TransientStorageError`.
+        :raises StorageError: it is not allowed.
+        """
+
 
 class ObstoreStore:
     """A prefix in a store that obstore knows.
@@ -77,12 +86,14 @@ class ObstoreStore:
     :param store: the store, with the prefix applied.
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
+    :param discard: removes what killed writes left (see `unfinished`); None where the store drops it by itself.
     """
 
-    def __init__(self, store: ObjectStore, uri: str, *, is_local: bool = False) -> None:
+    def __init__(self, store: ObjectStore, uri: str, *, is_local: bool = False, discard: Discard | None = None) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
         self._is_local = is_local
+        self._discard = discard
 
     @property
     def uri(self) -> str:
@@ -163,6 +174,10 @@ class ObstoreStore:
         except FileNotFoundError:
             raise StorageError(f"{self._uri}/{path} does not exist.") from None
 
+    async def discard_unfinished(self, prefix: str) -> int:
+        """See `Store`."""
+        return 0 if self._discard is None else await asyncio.to_thread(self._discard, prefix)
+
     def _attributes(self, content_type: str | None) -> obstore.Attributes | None:
         # A file system has nowhere to keep a content type.
         return {"Content-Type": content_type} if content_type and not self._is_local else None
@@ -173,6 +188,10 @@ class ObstoreStore:
         try:
             yield
         except (obstore_errors.NotFoundError, FileNotFoundError) as error:
+            if "NoSuchUpload" in str(error):
+                raise TransientStorageError(
+                    f"Could not {verb} {where}: its parts are gone; another run has landed the dataset and tidied up."
+                ) from None
             if verb == "write" or "NoSuchBucket" in str(error) or "no such bucket" in str(error).lower():
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None

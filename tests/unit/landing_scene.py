@@ -187,6 +187,9 @@ class Passing:
     def read(self, path: str) -> Any:
         return self.inner.read(path)
 
+    async def discard_unfinished(self, prefix: str) -> int:
+        return await self.inner.discard_unfinished(prefix)
+
 
 StartScene = Callable[..., Awaitable[Scene]]
 

@@ -98,6 +98,9 @@ class MortalStore:
     def read(self, path: str) -> Iterator[bytes]:
         return self.inner.read(path)
 
+    async def discard_unfinished(self, prefix: str) -> int:
+        return await self.inner.discard_unfinished(prefix)
+
 
 @dataclass
 class Source:

@@ -1,0 +1,93 @@
+"""How soon a task goes on when its job is done: `python -m benchmarks.resumed`, in a whole Airflow.
+
+Several runs wait at once. From the moment at which the job ended, as the simulator knows it, to the end of the task
+that waited, as Airflow notes it: the next look of the poller, the event, the scheduler's loop, the start of a task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devstack import http
+from devstack.errors import DevstackError
+from devstack.rest import AirflowApi
+from devstack.stack import Stack, StackOptions
+
+DAG_ID = "learnosity_dataset"
+TASK = "wait_for_job"
+SECONDS = 600.0
+
+
+class _Dataset(msgspec.Struct, frozen=True):
+    job_reference: str | None = None
+    completed: float | None = None
+
+
+def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> list[float]:
+    """Seconds from done to gone on, of each run."""
+    conf = {
+        "dataset_type": "ibk-analysis-by-question",
+        "options": {"fields": ["item_reference", "p_value"]},
+        "include": ["items.json"],
+        "poll_interval": poll_interval,
+    }
+    with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
+        api = stack.airflow.api
+        api.wait_for_dag(DAG_ID)
+        started = [api.trigger(DAG_ID, conf).run_id for _ in range(runs)]
+        ends = _ends(api, started)
+        reply = http.call("GET", f"{stack.simulator.url}/_control/datasets")
+        datasets = msgspec.json.decode(reply.body, type=dict[str, _Dataset])
+        done = {dataset.job_reference: dataset.completed for dataset in datasets.values()}
+        return [ends[run] - _moment(done, _created(api, run)) for run in started]
+
+
+def _ends(api: AirflowApi, runs: list[str]) -> dict[str, float]:
+    """When the waiting task of each run ended, in Unix seconds."""
+    ends: dict[str, float] = {}
+    deadline = time.monotonic() + SECONDS
+    while len(ends) < len(runs):
+        if time.monotonic() > deadline:
+            raise DevstackError(f"{len(runs) - len(ends)} of {len(runs)} waits had no end within {SECONDS:.0f} s.")
+        for run in (each for each in runs if each not in ends):
+            for task in api.task_instances(DAG_ID, run):
+                if task.task_id == TASK and task.state == "success" and task.end_date is not None:
+                    ends[run] = task.end_date.timestamp()
+        time.sleep(1.0)
+    return ends
+
+
+def _created(api: AirflowApi, run: str) -> dict[str, Any]:
+    created: dict[str, Any] = api.xcom(DAG_ID, run, "create_dataset")
+    return created
+
+
+def _moment(done: dict[str | None, float | None], created: dict[str, Any]) -> float:
+    moment = done.get(created["job_reference"])
+    if moment is None:
+        raise DevstackError(f"The simulator does not know when job {created['job_reference']} ended.")
+    return moment
+
+
+def main() -> None:
+    """Measure, and print one figure a line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.resumed", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="runs that wait at the same time, default 20")
+    parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")
+    parser.add_argument("--job-seconds", type=float, default=60, help="how long a job takes, default 60")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="learnosity-resumed-") as folder:
+        found = sorted(measure(Path(folder), arguments.runs, arguments.poll_interval, arguments.job_seconds))
+    print(f"{arguments.runs} waits at once, poll_interval {arguments.poll_interval:g} s")
+    print(f"{'job done to task gone on':<26} median {statistics.median(found):.1f} s, longest {found[-1]:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
