@@ -45,8 +45,10 @@ store = S3Store(e["S3_LANDING_BUCKET"], prefix="datasets", endpoint=e["S3_ENDPOI
     access_key_id=e["S3_LANDING_ACCESS_KEY"], secret_access_key=e["S3_LANDING_SECRET_KEY"],
     client_options={"allow_http": True})
 read = lambda path: bytes(obstore.get(store, path).bytes())
-folder = sys.argv[1]
-manifest = json.loads(read(f"{folder}/manifest.json"))
+names = (entry["path"] for batch in obstore.list(store) for entry in batch)
+manifests = {name: json.loads(read(name)) for name in names if name.count("/") == 2 and name.endswith("/manifest.json")}
+((name, manifest),) = [each for each in manifests.items() if each[1]["run"]["run_id"] == sys.argv[1]]
+folder = name.rpartition("/")[0]
 lines = read(f"{folder}/files.ndjson")
 assert hashlib.sha256(lines).hexdigest() == manifest["files_sha256"]
 files = [json.loads(line) for line in lines.splitlines()]
@@ -56,6 +58,7 @@ for file in files:
     assert len(content) == file["bytes"] and hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
 stored = sum(len(batch) for batch in obstore.list(store, f"{folder}/data/"))
 assert stored == len(files), (stored, len(files))
+print(manifest["dataset_id"])
 print(f"{len(files)} files, {sum(file['bytes'] for file in files)} bytes")
 """
 
@@ -174,13 +177,16 @@ class Proof:
 
     def verify(self, run_id: str) -> str:
         """Read the dataset of a run through its manifest, every byte of it; and that it was one job."""
-        created = self.api.xcom(DAG_ID, run_id, "create_dataset")
-        folder = f"{created['dataset_type']}/{created['dataset_id']}"
-        found = self.compose("run", "--rm", "--no-deps", "--quiet-pull", "demo-input", "-c", VERIFY, folder)
+        found = self.compose("run", "--rm", "--no-deps", "--quiet-pull", "demo-input", "-c", VERIFY, run_id)
+        dataset_id, text = found.strip().splitlines()[-2:]
         stats = json.loads(self.control("GET", "stats"))
-        if stats["jobs_started"].get(created["dataset_id"], 1) != 1:
-            raise ProofError(f"{created['dataset_id']} was started {stats['jobs_started']} times")
-        return found.strip().splitlines()[-1]
+        if stats["jobs_started"].get(dataset_id, 1) != 1:
+            raise ProofError(f"{dataset_id} was started {stats['jobs_started']} times")
+        return text
+
+    def page(self, run_id: str) -> str:
+        """The dataset page of a run, as the UI shows it."""
+        return self.api.page(f"/learnosity/run/{DAG_ID}/{run_id}")
 
     def control(self, method: str, path: str, body: object = None) -> str:
         """A call of the simulator's control endpoints, made inside its container: it is not published."""
@@ -241,12 +247,18 @@ def prove(proof: Proof, stop_seconds: float) -> None:
         say(f"           verified: {proof.verify(each)}")
     with proof.phase("down and up again, as for an upgrade"):
         proof.compose("down", "--timeout", "20")
+        proof.env["AIRFLOW_XCOM_THRESHOLD"] = "0"
         proof.up()
         proof.wait("runs", lambda: proof.api.dag_run(DAG_ID, second).state == "success", timeout=60)
     say(f"           still there: {proof.verify(second)}, {len(proof.api.dag_runs(DAG_ID))} runs")
-    with proof.phase("a new run after it"):
+    with proof.phase("a new run after it, with every XCom in object storage"):
         proof.finish(last := proof.start_run("after-upgrade"), timeout=240)
-    say(f"           verified: {proof.verify(last)}")
+        value = proof.api.xcom(DAG_ID, last, "land.list_files")
+        if not str(value).startswith("s3://"):
+            raise ProofError(f"what list_files returned is in the database: {value}")
+        if "manifest.json" not in proof.page(last):
+            raise ProofError("the page does not find what was published")
+    say(f"           verified: {proof.verify(last)}; its page is there")
 
 
 def base_images(env: dict[str, str]) -> None:

@@ -221,6 +221,14 @@ class AirflowApi:
             raise ApiError(reply.status, "GET", f"/ui{path}", _detail(reply.body))
         return msgspec.json.decode(reply.body)
 
+    def page(self, path: str) -> str:
+        """A page that a plugin adds, as HTML."""
+        headers = {"Authorization": f"Bearer {self.token()}", "Accept": "text/html"}
+        reply = http.call("GET", f"{self.url}{path}", headers=headers, timeout=self._timeout)
+        if reply.status != 200:
+            raise ApiError(reply.status, "GET", path, _detail(reply.body))
+        return reply.body.decode()
+
     def token(self) -> str:
         """The token of the logged-in user (a secret).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +12,13 @@ from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk.execution_time.xcom import XCom
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from learnosity.names import DatasetLayout
+
+log = logging.getLogger(__name__)
 
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
 ASSET_SCHEME = "x-learnosity://datasets/"
@@ -154,15 +158,18 @@ def _step(task_id: str, instances: Sequence[TaskInstance]) -> Step:
 
 def _publication(session: Session, dag_id: str, run_id: str) -> Publication | None:
     """Found by what a publish task returns, not by its name: DAGs may name it as they like."""
-    values = session.scalars(
-        select(XComModel.value).where(
+    rows = session.execute(
+        select(XComModel.value, XComModel.task_id)
+        .where(
             XComModel.dag_id == dag_id,
             XComModel.run_id == run_id,
             XComModel.key == "return_value",
             XComModel.map_index == -1,
         )
+        .order_by(XComModel.timestamp.desc())
     )
-    for value in values:
+    for row in rows:
+        value = _resolved(row)
         if (
             isinstance(value, dict)
             and {"manifest_uri", "destination_uri", "dataset_type", "dataset_id"} <= value.keys()
@@ -174,6 +181,17 @@ def _publication(session: Session, dag_id: str, run_id: str) -> Publication | No
                 str(value.get("learnosity_conn_id") or ""),
             )
     return None
+
+
+def _resolved(row: Any) -> Any:
+    """The value itself where the deployment keeps XComs in object storage and the database has their address."""
+    if not isinstance(row.value, str):
+        return row.value
+    try:
+        return XCom.deserialize_value(row)
+    except OSError as error:
+        log.warning("The XCom of %s cannot be read from where it is kept: %s", row.task_id, type(error).__name__)
+        return None
 
 
 def _whole(value: Any) -> int:
