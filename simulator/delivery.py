@@ -118,10 +118,13 @@ async def _send(
     stream.content_length = length
     await stream.prepare(request)
     step = len(body) if bytes_per_second is None else bytes_per_second // 10
-    for start in range(0, len(body), max(step, 1)):
-        await stream.write(body[start : start + max(step, 1)])
-        if bytes_per_second is not None:
-            await asyncio.sleep(0.1)
+    try:
+        for start in range(0, len(body), max(step, 1)):
+            await stream.write(body[start : start + max(step, 1)])
+            if bytes_per_second is not None:
+                await asyncio.sleep(0.1)
+    except ConnectionResetError:
+        return stream  # the client has gone: there is nobody to send the rest to
     if len(body) < length and request.transport is not None:
         stream.force_close()
         request.transport.close()
