@@ -56,7 +56,9 @@ class FsspecStore:
 
         return await self.put_stream(path, whole(), content_type)
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         """See `Store`. Written beside its name and moved there when whole."""
         target, staged = self._full(path), f"{self._full(path)}.{uuid4().hex}.part"
         try:
@@ -64,7 +66,7 @@ class FsspecStore:
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
-                    await self._run(handle.write, chunk)
+                    await self._run(handle.write, bytes(chunk))  # not every driver takes a view
             finally:
                 await self._run(handle.close)
             await self._run(self._fs.mv, staged, target)

@@ -192,7 +192,7 @@ class _Stream:
         self.digest = hashlib.sha256()
         self.received = 0
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[memoryview]:
         """The whole file; ends in an error unless every promised byte came."""
         try:
             async for chunk in self._take(self._first):
@@ -220,7 +220,7 @@ class _Stream:
         # Without a length there is no end to reach, without a tag no proof that the rest is of the same file.
         return self._promised is not None and self._first.validator is not None
 
-    async def _take(self, download: Download) -> AsyncIterator[bytes]:
+    async def _take(self, download: Download) -> AsyncIterator[memoryview]:
         async for chunk in download.chunks():
             await _hash(self.digest, chunk)
             self.received += len(chunk)
@@ -291,7 +291,7 @@ def is_same(info: ObjectInfo | None, entry: Landed) -> bool:
     return entry.etag is None or info.etag is None or info.etag.strip('"') == entry.etag.strip('"')
 
 
-async def _hash(digest: hashlib._Hash, content: bytes) -> None:
+async def _hash(digest: hashlib._Hash, content: bytes | memoryview) -> None:
     if len(content) < THREAD_HASH_BYTES:
         digest.update(content)
     else:

@@ -54,7 +54,9 @@ class Store(Protocol):
     async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
         """Write one whole object; returns its entity tag where the store has them."""
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         """Write one object from a stream in bounded memory; an error in `chunks` leaves no object."""
 
     async def get(self, path: str) -> bytes | None:
@@ -113,7 +115,9 @@ class ObstoreStore:
             )
         return result["e_tag"]
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         """See `Store`."""
         with self._errors("write", path):
             result = await obstore.put_async(

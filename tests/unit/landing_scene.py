@@ -169,7 +169,9 @@ class Passing:
     async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
         return await self.inner.put(path, content, content_type)
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         return await self.inner.put_stream(path, chunks, content_type)
 
     async def get(self, path: str) -> bytes | None:

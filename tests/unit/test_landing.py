@@ -379,7 +379,7 @@ async def test_memory_in_flight_waits_for_room(scene: StartScene, monkeypatch: p
 async def test_what_a_reader_of_the_stream_raises_is_not_taken_for_the_network(scene: StartScene) -> None:
     class Broken(Passing):
         async def put_stream(
-            self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None
+            self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
         ) -> str | None:
             async for _ in chunks:
                 raise StorageError("the bucket is gone")

@@ -72,7 +72,9 @@ class MortalStore:
             raise Killed
         return etag
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         dies = await self._changing()
         etag = await self.inner.put_stream(path, chunks, content_type)
         self.seen.append(path)

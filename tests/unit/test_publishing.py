@@ -31,7 +31,9 @@ class Watched(Passing):
         await self._look()
         return tag
 
-    async def put_stream(self, path: str, chunks: AsyncIterator[bytes], content_type: str | None = None) -> str | None:
+    async def put_stream(
+        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+    ) -> str | None:
         await self._look()
         tag = await super().put_stream(path, chunks, content_type)
         await self._look()

@@ -202,6 +202,22 @@ def test_s3_takes_endpoint_region_and_addressing_from_the_connection(connect: Co
 
 
 @pytest.mark.parametrize(
+    ("extra", "unsigned"),
+    [
+        pytest.param({}, "true", id="aws"),
+        pytest.param({"endpoint_url": "https://minio.example"}, "true", id="tls"),
+        pytest.param({"endpoint_url": "https://minio.example", "verify": False}, "false", id="tls-not-verified"),
+        pytest.param({"endpoint_url": "http://minio:9000"}, "false", id="plain-http"),
+    ],
+)
+def test_s3_signs_what_is_sent_unless_tls_guards_it(connect: Connect, extra: dict[str, Any], unsigned: str) -> None:
+    conn = connect("aws3", conn_type="aws", login="A", password=SECRET, extra={"region_name": "eu-west-1", **extra})
+    store = built(f"s3://{conn}@bucket")
+    assert isinstance(store, S3Store)
+    assert str(store.config["unsigned_payload"]).lower() == unsigned
+
+
+@pytest.mark.parametrize(
     ("parts", "expected"),
     [
         pytest.param(
