@@ -167,7 +167,10 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await obstore.delete_async(self._store, batch)
             except FileNotFoundError:
-                continue  # another run has removed it already
+                # Another run has removed one already; a file system stops there, and leaves those that come after it.
+                if len(batch) > 1:
+                    for path in batch:
+                        await self.delete([path])
 
     def read(self, path: str) -> Iterator[bytes]:
         """See `Store`."""
