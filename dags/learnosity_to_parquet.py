@@ -24,7 +24,12 @@ with DAG(
     schedule=AssetAny(*map(dataset_asset, KNOWN_TYPES)),
     catchup=False,
     params={
-        "destination_uri": Param(default_destination(), type="string", title="Where datasets land"),
+        "destination_uri": Param(
+            default_destination(),
+            type="string",
+            title="Where datasets land",
+            description="Only for datasets that were announced by hand: a run that publishes says where it landed.",
+        ),
         "target_uri": Param(f"{default_destination()}/parquet", type="string", title="Where Parquet files go"),
     },
     default_args={"owner": "data-engineering", **RETRY_ARGS},
@@ -32,23 +37,20 @@ with DAG(
 ):
 
     @task
-    async def convert(params: Any = None, triggering_asset_events: Any = None) -> list[dict[str, Any]]:
+    async def convert(params: Any = None, triggering_asset_events: Any = None, ti: Any = None) -> list[dict[str, Any]]:
         """Convert each dataset whose publication started this run."""
         import asyncio
 
-        from learnosity.names import DatasetLayout
+        from learnosity.consuming import announced, open_announced, tell_lineage
         from learnosity.parquet import to_parquet
-        from learnosity.published import PublishedDataset
         from learnosity.store_connections import open_store
 
-        source = await asyncio.to_thread(open_store, params["destination_uri"])
         target = await asyncio.to_thread(open_store, params["target_uri"])
         written = []
-        for events in triggering_asset_events.values():
-            for event in events:
-                layout = DatasetLayout(event.extra["dataset_type"], event.extra["dataset_id"])
-                dataset = await PublishedDataset.open(source, event.extra["manifest_uri"], layout)
-                written += [asdict(file) for file in await to_parquet(dataset, target)]
+        for event in announced(triggering_asset_events):
+            dataset = await open_announced(event, params["destination_uri"])
+            written += [asdict(file) for file in await to_parquet(dataset, target)]
+            tell_lineage(ti.task, dataset, target)
         return written
 
     convert()

@@ -1,4 +1,4 @@
-"""Registers the dataset pages with Airflow's UI: nothing else."""
+"""Registers the dataset pages with Airflow's UI, and the listener that leaves a note on runs: nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from learnosity import run_notes
 from learnosity.web.app import app
 
 PREFIX = "/learnosity"
@@ -15,9 +16,10 @@ ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 class LearnosityPlugin(AirflowPlugin):
-    """A page for the dataset of every run, and one that lists all published datasets."""
+    """A page for the dataset of every run, one that lists all published datasets, and notes on their runs."""
 
     name = "learnosity"
+    listeners = [run_notes]  # noqa: RUF012
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Learnosity datasets"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

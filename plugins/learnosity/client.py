@@ -25,6 +25,7 @@ from learnosity.errors import (
     TransientApiError,
 )
 from learnosity.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
+from learnosity.metering import NO_METER, Meter
 from learnosity.pacing import WINDOW_SECONDS, Pacer
 from learnosity.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.signing import routing_headers, sign_data_request
@@ -46,10 +47,19 @@ class LearnosityClient:
     :param config: a checked connection.
     :param attempts: how often one call is tried in all; default 6, about 30 s of backoff.
     :param pacer: shared where several clients use one key in a process; default: one of its own.
+    :param meter: is told of `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action.
     """
 
-    def __init__(self, config: ApiConfig, *, attempts: int = CALL_ATTEMPTS, pacer: Pacer | None = None) -> None:
+    def __init__(
+        self,
+        config: ApiConfig,
+        *,
+        attempts: int = CALL_ATTEMPTS,
+        pacer: Pacer | None = None,
+        meter: Meter = NO_METER,
+    ) -> None:
         self.config = config
+        self.meter = meter
         self._attempts = attempts
         self._pacer = pacer or Pacer()
         self._session: aiohttp.ClientSession | None = None
@@ -135,7 +145,7 @@ class LearnosityClient:
             retry=retry_if_exception(decide),
             stop=stop_after_attempt(self._attempts),
             wait=_backoff,
-            before_sleep=lambda state: _log_retry(state, action, endpoint),
+            before_sleep=lambda state: self._tell_retry(state, action, endpoint),
             reraise=True,
         )
         return await retrying(self._once, action, endpoint, request)
@@ -144,6 +154,7 @@ class LearnosityClient:
         if self._session is None:
             raise RuntimeError("LearnosityClient is used outside its context")
         await self._pacer.wait(endpoint, action)
+        self.meter.count("api_calls", endpoint=endpoint, action=action)
         try:
             async with self._session.post(
                 self.config.url(endpoint),
@@ -162,7 +173,17 @@ class LearnosityClient:
         except TransientApiError as error:
             if _is_rate_limit(error):
                 self._pacer.refused(endpoint, action)
+                self.meter.count("api_rate_limited", endpoint=endpoint, action=action)
             raise
+
+    def _tell_retry(self, state: RetryCallState, action: str, endpoint: str) -> None:
+        self.meter.count("api_retries", endpoint=endpoint, action=action)
+        error = state.outcome.exception() if state.outcome else None
+        delay = state.next_action.sleep if state.next_action else 0.0
+        log.warning(
+            "%s %s, attempt %d: %s Trying again in %.1f s.",
+            action.upper(), endpoint, state.attempt_number, error, delay,
+        )  # fmt: skip
 
 
 def transport_error(error: Exception, what: str) -> LearnosityError:
@@ -214,12 +235,3 @@ def _backoff(state: RetryCallState) -> float:
             # Let the 5-second window pass (contract section 3).
             return WINDOW_SECONDS + backoff
     return backoff
-
-
-def _log_retry(state: RetryCallState, action: str, endpoint: str) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    delay = state.next_action.sleep if state.next_action else 0.0
-    log.warning(
-        "%s %s, attempt %d: %s Trying again in %.1f s.",
-        action.upper(), endpoint, state.attempt_number, error, delay,
-    )  # fmt: skip

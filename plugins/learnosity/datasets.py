@@ -22,6 +22,8 @@ ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
 MAX_ACTIVITIES = 10
+# What the URIs of the assets begin with; the type follows.
+ASSET_PREFIX = "x-learnosity://datasets/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from typing import Any
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from learnosity.client import LearnosityClient
+from learnosity.client import CALL_ATTEMPTS, LearnosityClient
 from learnosity.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError, LearnosityError
+from learnosity.metrics import METER
 
 DEFAULT_CONN_ID = "learnosity_default"
 
@@ -54,9 +55,12 @@ class LearnosityHook(BaseHook):
         return self._config
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[LearnosityClient]:
-        """An open client; one HTTP session serves all calls within."""
-        async with LearnosityClient(await self.config()) as client:
+    async def client(self, *, attempts: int = CALL_ATTEMPTS) -> AsyncIterator[LearnosityClient]:
+        """An open client; one HTTP session serves all calls within.
+
+        :param attempts: how often one call is tried in all.
+        """
+        async with LearnosityClient(await self.config(), attempts=attempts, meter=METER) as client:
             yield client
 
     def get_conn(self) -> ApiConfig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -51,6 +52,15 @@ class Job(msgspec.Struct, frozen=True):
     def is_terminal(self) -> bool:
         """Nothing will change any more."""
         return self.status in (COMPLETED, HALTED)
+
+    @property
+    def seconds(self) -> float | None:
+        """From creation to completion by the API's clock; None where it does not say, or not readably."""
+        try:
+            taken = datetime.fromisoformat(self.dt_completed or "") - datetime.fromisoformat(self.dt_created or "")
+        except (ValueError, TypeError):  # TypeError: one of the two has a time zone
+            return None
+        return max(taken.total_seconds(), 0.0)
 
     def mentions(self, dataset_id: str) -> bool:
         """Whether the job's record names that dataset anywhere."""

@@ -128,6 +128,7 @@ class _Lander:
                     self._limit.overloaded()
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
+                self._transfer.meter.count("landing_retries")
                 await asyncio.sleep(_backoff(attempt, error))
         self._limit.done(landed.bytes)
         self._progress.add(landed.bytes)
@@ -206,6 +207,7 @@ class _Stream:
             if attempt >= FILE_ATTEMPTS or not self._can_continue:
                 raise TransferError(f"{self._file.path!a} was cut off at byte {self.received} of {self._promised}.")
             log.info("%a: continuing at byte %d.", self._file.path, self.received)
+            self._transfer.meter.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, start=self.received, validator=self._first.validator) as rest:
                     async for chunk in self._take(rest):

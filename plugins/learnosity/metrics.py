@@ -1,17 +1,44 @@
-"""Counts for Airflow's own metrics (StatsD or OpenTelemetry, wherever `[metrics]` sends them), tagged by dataset type.
+"""The work's figures in Airflow's own metrics (StatsD or OpenTelemetry, wherever `[metrics]` sends them).
 
-How long each phase takes is there already: `task.duration` of its task, and `dag_run.duration`. Names and numbers only.
+How long each phase takes is there already: `task.duration` of its task, and `dag_run.duration`.
+docs/operations.md lists what is told.
 """
 
 from __future__ import annotations
 
+import socket
+from datetime import timedelta
+
 from airflow.sdk.observability import stats
 
+from learnosity.jobs import Job
+from learnosity.metering import Meter
 
-def count(name: str, number: int, dataset_type: str) -> None:
-    """Add to the counter `learnosity.<name>`.
+PREFIX = "learnosity."
 
-    :param number: by how much; 0 is not worth a packet.
-    """
-    if number:
-        stats.incr(f"learnosity.{name}", number, tags={"dataset_type": dataset_type})
+
+class AirflowMeter:
+    """Tells Airflow's metrics, below `learnosity.`."""
+
+    def count(self, name: str, number: int = 1, **tags: str) -> None:
+        """Add to a counter; 0 is not worth a packet."""
+        if number:
+            stats.incr(PREFIX + name, number, tags=tags)
+
+    def gauge(self, name: str, value: int) -> None:
+        """Set a gauge of this host: triggerers must not overwrite each other's, nor do Airflow's own."""
+        stats.gauge(PREFIX + name, value, tags={"hostname": socket.gethostname()})
+
+    def timing(self, name: str, seconds: float, **tags: str) -> None:
+        """Add a duration to a timer."""
+        stats.timing(PREFIX + name, timedelta(seconds=seconds), tags=tags)
+
+
+METER: Meter = AirflowMeter()
+
+
+def count_job(job: Job) -> None:
+    """Tell that a job was seen to end, and how long it took, as far as the API says."""
+    METER.count("jobs_ended", status=job.status)
+    if job.seconds is not None:
+        METER.timing("job_seconds", job.seconds, status=job.status)

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator, BaseOperatorLink, XComArg
 
 from learnosity.creation import Upload, create_dataset
-from learnosity.datasets import DatasetRequest, check_dataset_id
+from learnosity.datasets import ASSET_PREFIX, DatasetRequest, check_dataset_id
 from learnosity.errors import RequestError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.input_sources import find_input
 from learnosity.inputs import plan_parts, spool_input
 from learnosity.landing import land_shard
+from learnosity.lineage import lineage_of_creation, lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.manifest import Manifest, RunInfo, sha256_hex
-from learnosity.metrics import count
+from learnosity.metrics import METER
 from learnosity.names import DatasetLayout
 from learnosity.plan import check_shards, make_plan
 from learnosity.progress import size
@@ -38,6 +39,7 @@ from learnosity.task_state import START_OVER, TaskHandleStore
 from learnosity.transfer import SignedTransfer
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ DATASETS_ALIAS = AssetAlias("learnosity_datasets")
 
 def dataset_asset(dataset_type: str) -> Asset:
     """The asset that stands for the datasets of one type; schedule a DAG on it to run after each landing."""
-    return Asset(name=f"learnosity_{dataset_type}", uri=f"x-learnosity://datasets/{dataset_type}")
+    return Asset(name=f"learnosity_{dataset_type}", uri=f"{ASSET_PREFIX}{dataset_type}")
 
 
 class LearnosityCreateDatasetOperator(BaseAsyncOperator):
@@ -84,6 +86,7 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
         self.dataset_id = dataset_id
         self.destination_uri = destination_uri
         self.learnosity_conn_id = learnosity_conn_id
+        self.created: dict[str, Any] | None = None
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Check everything that can be known beforehand, then create or re-attach."""
@@ -103,7 +106,7 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
             async def prepare() -> Upload | None:
                 return None if input_uri is None else await _spool(input_uri, schema, spool)
 
-            async with hook.client() as client, SignedTransfer(config) as transfer:
+            async with hook.client() as client, SignedTransfer(config, METER) as transfer:
                 created = await create_dataset(
                     client,
                     transfer,
@@ -115,14 +118,19 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
                 )
         if created.reattached:
             log.info("For a new dataset instead: %s.", START_OVER)
-            count("jobs_reattached", 1, request.dataset_type)
+            METER.count("jobs_reattached", 1, dataset_type=request.dataset_type)
         else:
-            count("jobs_started", 1, request.dataset_type)
-            count("uploaded_records", created.records, request.dataset_type)
-            count("uploaded_bytes", created.bytes, request.dataset_type)
+            METER.count("jobs_started", 1, dataset_type=request.dataset_type)
+            METER.count("uploaded_records", created.records, dataset_type=request.dataset_type)
+            METER.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = asdict(created)
         del result["reattached"]
-        return {**result, "dataset_type": request.dataset_type}
+        self.created = {**result, "dataset_type": request.dataset_type}
+        return self.created
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """What was read and made, for the OpenLineage provider."""
+        return lineage_of_creation(self.input_uri, self.created)
 
 
 class _LandingOperator(BaseAsyncOperator):
@@ -230,7 +238,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
     async def aexecute(self, context: Context) -> dict[str, int]:
         """Copy what is missing."""
         config = await LearnosityHook(self.learnosity_conn_id).config()
-        async with self.results() as results, SignedTransfer(config) as transfer:
+        async with self.results() as results, SignedTransfer(config, METER) as transfer:
             landed = await land_shard(
                 await self.store(),
                 self.layout,
@@ -239,7 +247,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
                 work=self.work(context),
                 shard=int(self.shard["shard"]),
             )
-        count("landed_files", landed.files - landed.skipped, self.layout.dataset_type)
+        METER.count("landed_files", landed.files - landed.skipped, dataset_type=self.layout.dataset_type)
         return asdict(landed)
 
 
@@ -264,6 +272,7 @@ class LearnosityPublishOperator(_LandingOperator):
         super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})
         self.request = request
         self.shards = shards
+        self.published: dict[str, Any] | None = None
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Verify and publish."""
@@ -278,10 +287,10 @@ class LearnosityPublishOperator(_LandingOperator):
             request=DatasetRequest.from_mapping(self.request).body(layout.dataset_id, int(self.dataset["file_count"])),
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
         )
-        result = _published(store, layout, manifest)
-        count("datasets_published", 1, layout.dataset_type)
-        count("published_files", manifest.file_count, layout.dataset_type)
-        count("published_bytes", manifest.total_bytes, layout.dataset_type)
+        self.published = result = _published(store, layout, manifest)
+        METER.count("datasets_published", 1, dataset_type=layout.dataset_type)
+        METER.count("published_files", manifest.file_count, dataset_type=layout.dataset_type)
+        METER.count("published_bytes", manifest.total_bytes, dataset_type=layout.dataset_type)
         context["outlet_events"][DATASETS_ALIAS].add(dataset_asset(layout.dataset_type), extra=result)
         log.info(
             "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
@@ -292,6 +301,10 @@ class LearnosityPublishOperator(_LandingOperator):
             "destination_uri": str(self.destination_uri),
             "learnosity_conn_id": str(self.learnosity_conn_id),
         }
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """What was landed from where, for the OpenLineage provider."""
+        return lineage_of_publication(str(self.destination_uri), self.published)
 
 
 def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:

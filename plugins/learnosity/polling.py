@@ -24,6 +24,7 @@ from learnosity.errors import (
     TransientError,
 )
 from learnosity.jobs import REFERENCES_PER_CALL, Job, poll_delay
+from learnosity.metering import NO_METER, Meter
 
 # A look may come this share of its delay early to fill a call: waits that began apart come together so.
 EARLY_SHARE = 0.3
@@ -77,10 +78,12 @@ class JobPoller:
     """Looks at jobs for whoever waits. Use `shared_poller`, which starts and ends it.
 
     :param connect: opens a client; called anew after a refusal, so that a rotated key is read again.
+    :param meter: is told of `waits_open`, those of all pollers of this event loop.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, meter: Meter = NO_METER) -> None:
         self._connect = connect
+        self._meter = meter
         self._waits: set[_Wait] = set()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -96,6 +99,7 @@ class JobPoller:
         wait = _Wait(reference, poll_interval, deadline)
         wait.plan(time.monotonic())
         self._waits.add(wait)
+        self._tell_open()
         if self._task is None:
             # Not in the context of whoever came first: the poller's log lines are nobody's in particular.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
@@ -105,6 +109,7 @@ class JobPoller:
             yield wait.looks
         finally:
             self._waits.discard(wait)
+            self._tell_open()
 
     async def close(self) -> None:
         """End the task and close the session."""
@@ -197,6 +202,10 @@ class JobPoller:
         else:
             wait.plan(time.monotonic())
 
+    def _tell_open(self) -> None:
+        pollers = _POLLERS.get(asyncio.get_running_loop(), {}).values()
+        self._meter.gauge("waits_open", sum(len(poller._waits) for poller in pollers))
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Wake everybody when the task ends by an error of ours: a wait that hangs is worse than one that fails."""
         if task.cancelled() or (error := task.exception()) is None:
@@ -211,16 +220,17 @@ _POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, JobPoller]] = W
 
 
 @asynccontextmanager
-async def shared_poller(key: str, connect: Connect) -> AsyncIterator[JobPoller]:
+async def shared_poller(key: str, connect: Connect, meter: Meter = NO_METER) -> AsyncIterator[JobPoller]:
     """The poller of this event loop for `key`; started by whoever comes first, ended by whoever leaves last.
 
     :param key: the connection's id.
     :param connect: opens a client on that connection.
+    :param meter: see `JobPoller`.
     """
     pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
     poller = pollers.get(key)
     if poller is None or not poller.is_alive:
-        poller = pollers[key] = JobPoller(connect)
+        poller = pollers[key] = JobPoller(connect, meter)
     poller.users += 1
     try:
         yield poller

@@ -48,7 +48,7 @@ class PublishedDataset:
         :raises LearnosityError: when the store refuses or fails.
         """
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
-            raise StorageError(f"{manifest_uri} does not lie at the run's destination, so it is not read.")
+            raise StorageError(f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read.")
         content = await store.get(layout.manifest)
         if content is None:
             raise IncompleteDatasetError(f"{manifest_uri} is gone: the dataset was moved or deleted since.")

@@ -15,6 +15,7 @@ from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, T
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.jobs import MAX_POLL_SECONDS, Job
 from learnosity.links import DatasetLink
+from learnosity.metrics import count_job
 from learnosity.triggers import LearnosityJobTrigger
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class LearnosityJobSensor(BaseSensorOperator):
         except TransientError as error:
             self.log.warning("Job %s: %s The wait goes on.", self.job_reference, error)
             return False
+        if job is not None and job.is_terminal:
+            count_job(job)
         if job is not None and job.is_halted:
             raise _halted(job.reference, job.error)
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")

@@ -213,7 +213,24 @@ def _gcs(where: StorageUri, connection: Connection | None) -> Store:
     return ObstoreStore(store, where.text)
 
 
+def azure_account(where: StorageUri) -> str:
+    """The storage account that the URI's connection leads to; empty when it does not say."""
+    return _azure_settings(_connection(where.conn_id) if where.conn_id else None).get("account_name", "")
+
+
 def _azure(where: StorageUri, connection: Connection | None) -> Store:
+    settings: dict[str, Any] = _azure_settings(connection)
+    store = AzureStore(
+        where.bucket,
+        prefix=where.key or None,
+        client_options=_client(_extra(connection), settings.get("endpoint")),
+        retry_config=RETRY,
+        **settings,
+    )
+    return ObstoreStore(store, where.text)
+
+
+def _azure_settings(connection: Connection | None) -> dict[str, str]:
     extra = _extra(connection)
     login, password, host = (connection.login, connection.password, connection.host) if connection else (None,) * 3
     # As the `wasb` connection type has it: the host is the account, as a URL or by name.
@@ -233,15 +250,7 @@ def _azure(where: StorageUri, connection: Connection | None) -> Store:
     else:
         options["account_key"] = password
     options["endpoint"] = endpoint
-    settings: dict[str, Any] = {key: str(value) for key, value in options.items() if value}
-    store = AzureStore(
-        where.bucket,
-        prefix=where.key or None,
-        client_options=_client(extra, endpoint),
-        retry_config=RETRY,
-        **settings,
-    )
-    return ObstoreStore(store, where.text)
+    return {key: str(value) for key, value in options.items() if value}
 
 
 def _account_of(endpoint: str | None) -> str | None:

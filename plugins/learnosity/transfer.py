@@ -30,6 +30,7 @@ from yarl import URL
 from learnosity.client import parse_retry_after
 from learnosity.config import ApiConfig
 from learnosity.errors import PermanentApiError, TransferError, UrlExpiredError
+from learnosity.metering import NO_METER, Meter
 from learnosity.resolving import HostGuard, uses_proxy
 from learnosity.urls import redact
 
@@ -76,9 +77,11 @@ class SignedTransfer:
     """GETs and PUTs on signed URLs over kept connections. Use it as an async context manager.
 
     :param config: whose URL policy, proxy and TLS settings hold.
+    :param meter: for whoever repeats a transfer: one that failed is not repeated here.
     """
 
-    def __init__(self, config: ApiConfig) -> None:
+    def __init__(self, config: ApiConfig, meter: Meter = NO_METER) -> None:
+        self.meter = meter
         self._config = config
         self._policy = config.url_policy
         self._guard = HostGuard(self._policy.api_host, proxied=uses_proxy(config.proxy, config.trust_env))

@@ -18,6 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from learnosity.client import LearnosityClient
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
+from learnosity.metrics import METER, count_job
 from learnosity.polling import Look, shared_poller
 from learnosity.progress import duration
 
@@ -59,7 +60,7 @@ class LearnosityJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the job ends or the deadline passes, then yield one event."""
-        async with shared_poller(self.learnosity_conn_id, self._connect) as poller:
+        async with shared_poller(self.learnosity_conn_id, self._connect, METER) as poller:
             # The task has just looked; and a task that is resumed at once can be lost (airflow-notes D31): the
             # first look comes some seconds later.
             with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as looks:
@@ -77,12 +78,13 @@ class LearnosityJobTrigger(BaseTrigger):
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[LearnosityClient]:
         # One attempt a call: the next look is the next attempt, and nobody else's look waits for it.
+        hook = LearnosityHook(self.learnosity_conn_id)
         try:
-            config = await LearnosityHook(self.learnosity_conn_id).config()
+            await hook.config()
         except AirflowRuntimeError as error:
             # Airflow itself could not answer just now: no reason to end a wait of hours.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
-        async with LearnosityClient(config, attempts=1) as client:
+        async with hook.client(attempts=1) as client:
             yield client
 
     async def _last_of(self, looks: asyncio.Queue[Look]) -> Look:
@@ -100,6 +102,7 @@ class LearnosityJobTrigger(BaseTrigger):
     def _event(self, look: Look) -> dict[str, Any]:
         # The status counts before the deadline: a job that ended at the last moment has ended.
         if look.job is not None and look.job.is_terminal:
+            count_job(look.job)
             return {"status": look.job.status, "job_reference": self.job_reference, "error": look.job.error}
         if look.error is not None:
             return {

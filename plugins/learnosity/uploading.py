@@ -105,6 +105,7 @@ async def _put(transfer: SignedTransfer, url: str, file: BinaryIO, part: Part) -
                 raise
             wait = error.retry_after if error.retry_after is not None else min(MAX_BACKOFF_SECONDS, 2.0**attempt)
             log.warning("Part %d, attempt %d: %s", part.index, attempt, error)
+            transfer.meter.count("upload_retries")
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # spreads retries, guards nothing
 
 

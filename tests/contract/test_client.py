@@ -26,6 +26,7 @@ from learnosity.errors import (
 )
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET
 from simulator.errors import ERRORS
+from tests.figures import Figures
 
 from .conftest import SUMMARY, Bench, Start
 
@@ -138,6 +139,22 @@ async def test_the_servers_own_quota_is_survived(start: Start, waits: list[float
     await asyncio.gather(*(bench.client.jobs() for _ in range(6)))
     assert bench.sim.stats.codes[42000] == len(waits) > 0
     assert all(1 <= wait <= 2 for wait in waits) if header else all(wait >= 5 for wait in waits)
+
+
+async def test_calls_retries_and_refusals_are_counted_by_endpoint_and_action(start: Start) -> None:
+    bench = await start()
+    bench.client.meter = figures = Figures()
+    bench.fault("get jobs", "status", status=503, times=2)
+    bench.fault("set reports/datasets", "status", status=429, code=42000, times=1)
+    await bench.client.jobs()
+    await initialise(bench)
+    assert figures.counts == {
+        ("api_calls", "jobs", "get"): 3,
+        ("api_retries", "jobs", "get"): 2,
+        ("api_calls", "reports/datasets", "set"): 2,
+        ("api_retries", "reports/datasets", "set"): 1,
+        ("api_rate_limited", "reports/datasets", "set"): 1,
+    }
 
 
 @pytest.mark.parametrize("call", [get, initialise])

@@ -11,6 +11,7 @@ import pytest
 
 from learnosity.datasets import DatasetRequest
 from learnosity.errors import LearnosityError, PermanentApiError, RequestError
+from tests.figures import Figures
 
 from .conftest import SUMMARY, USERS, Bench, Memory, Start
 
@@ -151,6 +152,15 @@ async def test_an_upload_that_is_larger_than_the_server_takes_ends_in_an_error_n
     with pytest.raises(LearnosityError):
         await bench.create()
     assert not bench.sim.stats.jobs_started
+
+
+async def test_parts_that_go_up_again_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("learnosity.uploading.MAX_BACKOFF_SECONDS", 0.0)
+    bench = await start()
+    bench.transfer.meter = figures = Figures()
+    bench.fault("put", "status", status=503, times=2)
+    assert await completed(bench)
+    assert figures.counts == {("upload_retries",): 2}
 
 
 async def test_strict_records_are_satisfied_by_what_the_package_sends(start: Start) -> None:

@@ -10,18 +10,20 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "learnosity"
 # The side that knows Airflow; everything else must not.
 AIRFLOW_SIDE = {
+    "consuming",
     "dataset_tasks",
     "fsspec_store",
     "hooks",
     "input_sources",
+    "lineage",
     "links",
     "metrics",
     "notifiers",
     "operators",
     "params",
-    "polling",
     "provider",
     "retries",
+    "run_notes",
     "scheduled_dags",
     "sensors",
     "store_connections",
@@ -33,10 +35,18 @@ OUTSIDE = {"simulator", "devstack", "tests", "benchmarks", "chaos"}
 DOMAIN = sorted(path for path in PACKAGE.glob("*.py") if path.stem not in AIRFLOW_SIDE)
 
 
+IMPORTS = (ast.Import, ast.ImportFrom)
+
+
 def imported(path: Path) -> set[str]:
     """Modules that a file imports, also late and for types alone."""
+    return imported_by(ast.parse(path.read_text()))
+
+
+def imported_by(tree: ast.AST) -> set[str]:
+    """Modules that are imported somewhere in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -59,6 +69,12 @@ def test_the_domain_imports_no_airflow(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
 def test_the_product_knows_nothing_of_what_stands_around_it(path: Path) -> None:
     assert not {module.split(".")[0] for module in imported(path)} & OUTSIDE
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_openlineage_may_be_missing(path: Path) -> None:
+    at_once = ast.Module([node for node in ast.parse(path.read_text()).body if isinstance(node, IMPORTS)], [])
+    assert not [module for module in imported_by(at_once) if "openlineage" in module]
 
 
 def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:

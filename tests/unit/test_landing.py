@@ -16,6 +16,7 @@ from learnosity.errors import IncompleteDatasetError, PermanentApiError, Storage
 from learnosity.ledger import read_ledger
 from learnosity.stores import Store
 from simulator.faults import FaultKind
+from tests.figures import Figures
 from tests.unit.landing_scene import Passing, Scene, StartScene, scene
 
 __all__ = ["scene"]
@@ -128,6 +129,15 @@ async def test_when_nothing_comes_the_rest_is_left_for_the_next_try(
     with pytest.raises(TransferError, match="the next try continues"):
         await dataset.land(limit=AdaptiveLimit(start=1, most=1))
     assert dataset.sim.stats.calls["file"] == 3 * landing.FILE_ATTEMPTS
+
+
+async def test_files_that_are_fetched_again_are_counted(scene: StartScene) -> None:
+    dataset = await scene()
+    dataset.transfer.meter = figures = Figures()
+    await dataset.plan()
+    dataset.fault("status", status=503, times=3)
+    await dataset.land()
+    assert figures.counts == {("landing_retries",): 3}
 
 
 async def test_no_error_tells_a_signature(scene: StartScene) -> None:

@@ -22,6 +22,7 @@ from learnosity.errors import (
 )
 from learnosity.jobs import Job
 from learnosity.polling import Look, shared_poller
+from tests.figures import Figures
 
 LATER = time.time() + 3600
 
@@ -99,6 +100,18 @@ class TestSharing:
             assert one is not two
             async with shared_poller("a", api.connect) as again:
                 assert again is one
+
+    async def test_open_waits_of_all_connections_are_told_as_one_figure(self) -> None:
+        api, figures = FakeApi({"job": "running"}), Figures()
+        async with (
+            shared_poller("a", api.connect, figures) as one,
+            shared_poller("b", api.connect, figures) as two,
+        ):
+            with one.watch("job", poll_interval=15, deadline=LATER):
+                with two.watch("job", poll_interval=15, deadline=LATER):
+                    assert figures.gauges["waits_open"][-1] == 2
+                assert figures.gauges["waits_open"][-1] == 1
+        assert figures.gauges["waits_open"] == [1, 2, 1, 0]
 
     async def test_the_session_is_closed_and_the_task_gone_when_the_last_wait_leaves(self) -> None:
         api = FakeApi({"quick": "completed", "slow": "running"})

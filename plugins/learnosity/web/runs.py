@@ -16,12 +16,12 @@ from airflow.sdk.execution_time.xcom import XCom
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from learnosity.datasets import ASSET_PREFIX
 from learnosity.names import DatasetLayout
 
 log = logging.getLogger(__name__)
 
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
-ASSET_SCHEME = "x-learnosity://datasets/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def published_datasets(
     chosen = (
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetModel.uri.startswith(ASSET_SCHEME), AssetEvent.source_dag_id.in_(dag_ids))
+        .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         # A run that was cleared publishes again: its last word counts.
         .group_by(AssetEvent.asset_id, AssetEvent.source_dag_id, AssetEvent.source_run_id)
     )

@@ -6,12 +6,14 @@
   const nonce = document.currentScript.nonce;
   const signed = JSON.parse(document.getElementById("signed-request").textContent);
   const state = document.getElementById("report-state");
+  const report = document.getElementById(element);
   const SECONDS = 20;
   let settled = false;
 
   const ready = () => {
     settled = true;
     state.hidden = true;
+    report.removeAttribute("aria-busy");
   };
   const fallBack = (why) => {
     if (settled) return;
@@ -39,5 +41,5 @@
   loader.addEventListener("error", () => fallBack("The Reports API cannot be reached from this browser."));
   document.head.append(loader);
   setTimeout(() => fallBack(`The Reports API did not answer within ${SECONDS} seconds.`), SECONDS * 1000);
-  document.getElementById(element).setAttribute("aria-busy", "true");
+  report.setAttribute("aria-busy", "true");
 })();

@@ -1,0 +1,76 @@
+"""Where data came from and went, for OpenLineage: called by its provider alone, and only where that is installed.
+
+Names follow OpenLineage's naming of object stores. A dataset keeps its name from run to run (its place without the id,
+as a table would) and has the id as its version: a year of nights is one line of the graph, not a year of dots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from learnosity.datasets import ASSET_PREFIX
+from learnosity.store_connections import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, azure_account, parse_uri, split_glob
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+
+def lineage_of_creation(input_uri: str | None, created: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
+    """From the input's files to the dataset at Learnosity.
+
+    :param created: what the task returned; None when it failed.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import InputDataset, OutputDataset
+
+    read = [InputDataset(*object_name(split_glob(input_uri)[0]))] if input_uri else []
+    made = [OutputDataset(*_learnosity(created), facets=_version(created))] if created else []
+    return OperatorLineage(inputs=read, outputs=made)
+
+
+def lineage_of_publication(destination_uri: str, published: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
+    """From the dataset at Learnosity to the place where datasets of its type land.
+
+    :param published: what the task returned; None when it failed.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import InputDataset, OutputDataset
+    from openlineage.client.facet_v2 import output_statistics_output_dataset
+
+    if published is None:
+        return OperatorLineage()
+    size = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+        size=published["total_bytes"], fileCount=published["file_count"]
+    )
+    place = object_name(f"{destination_uri.rstrip('/')}/{published['dataset_type']}")
+    return OperatorLineage(
+        inputs=[InputDataset(*_learnosity(published), facets=_version(published))],
+        outputs=[OutputDataset(*place, facets=_version(published), outputFacets={"outputStatistics": size})],
+    )
+
+
+def object_name(uri: str) -> tuple[str, str]:
+    """Namespace and name of a place on object storage, as OpenLineage has them.
+
+    :raises StorageError: when it is none.
+    :raises ConnectionConfigError: when the connection of an Azure URI is missing.
+    """
+    where = parse_uri(uri)
+    if where.scheme == "file":
+        return "file", where.key
+    if where.scheme in AZURE_SCHEMES:
+        account = azure_account(where)
+        return f"abfss://{where.bucket}{f'@{account}.dfs.core.windows.net' if account else ''}", where.key or "/"
+    scheme = "s3" if where.scheme in S3_SCHEMES else "gs" if where.scheme in GCS_SCHEMES else where.scheme
+    return f"{scheme}://{where.bucket}", where.key or "/"
+
+
+def _learnosity(dataset: Mapping[str, Any]) -> tuple[str, str]:
+    return ASSET_PREFIX.rstrip("/"), str(dataset["dataset_type"])
+
+
+def _version(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    from openlineage.client.facet_v2 import dataset_version_dataset
+
+    return {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(dataset["dataset_id"]))}

@@ -1,0 +1,110 @@
+"""The note on a run that has published: what it says, and whose notes it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.listeners.types import AssetEvent
+from airflow.models.base import Base
+from airflow.models.dagrun import DagRun
+from airflow.utils.types import DagRunType
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from learnosity.run_notes import MAX_NOTE_CHARS, note_text, on_asset_event_emitted
+
+PUBLISHED = {
+    "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",
+    "dataset_type": "activity-summary-by-group",
+    "manifest_uri": "s3://bucket/datasets/activity-summary-by-group/33285a4b/manifest.json",
+    "file_count": 2222,
+    "total_bytes": 12_100_000,
+}
+TEXT = (
+    "dataset 33285a4b-0e6e-47e4-bade-78999ada14db · published 2,222 files, 12.1 MB · "
+    "s3://bucket/datasets/activity-summary-by-group/33285a4b"
+)
+
+
+class Runs:
+    """Airflow's database, with one run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        engine = create_engine(f"sqlite:///{folder / 'airflow.db'}")
+        tables = ("dag_run", "dag_run_note", "log_template")
+        Base.metadata.create_all(engine, [Base.metadata.tables[name] for name in tables])
+        self.session = sessionmaker(engine)
+        with self.session.begin() as session:
+            session.add(DagRun(dag_id="dag", run_id="run", run_type=DagRunType.MANUAL))
+
+    def write(self, content: str, user_id: str | None) -> None:
+        """A note by somebody."""
+        with self.session.begin() as session:
+            session.query(DagRun).one().note = (content, user_id)
+
+    @property
+    def note(self) -> str | None:
+        """The run's note."""
+        with self.session() as session:
+            note: str | None = session.query(DagRun).one().note
+            return note
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """What the listener finds."""
+    runs = Runs(tmp_path)
+
+    @contextmanager
+    def create_session(scoped: bool = True) -> Iterator[Session]:
+        with runs.session.begin() as session:
+            yield session
+
+    monkeypatch.setattr("airflow.utils.session.create_session", create_session)
+    return runs
+
+
+def emit(uri: str = "x-learnosity://datasets/activity-summary-by-group", **more: Any) -> None:
+    """An asset event is registered."""
+    event = {"source_dag_id": "dag", "source_run_id": "run", "extra": PUBLISHED, **more}
+    on_asset_event_emitted(cast(AssetEvent, SimpleNamespace(asset=SimpleNamespace(uri=uri), **event)))
+
+
+def test_a_run_says_what_it_published_and_where(database: Runs) -> None:
+    emit()
+    assert database.note == TEXT
+
+
+def test_when_it_publishes_again_the_note_follows(database: Runs) -> None:
+    emit()
+    emit(extra=PUBLISHED | {"file_count": 1})
+    assert database.note == TEXT.replace("2,222", "1")
+
+
+@pytest.mark.parametrize("user_id", ["7", None])
+def test_a_note_of_somebody_else_is_left_alone(database: Runs, user_id: str | None) -> None:
+    database.write("for the board", user_id)
+    emit()
+    assert database.note == "for the board"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({"uri": "s3://bucket/other"}, id="another asset"),
+        pytest.param({"source_run_id": None}, id="by hand"),
+        pytest.param({"source_run_id": "gone"}, id="a run that was deleted"),
+    ],
+)
+def test_other_events_write_nothing(database: Runs, event: dict[str, Any]) -> None:
+    emit(**event)
+    assert database.note is None
+
+
+def test_a_note_fits_into_its_column() -> None:
+    assert len(note_text(PUBLISHED | {"manifest_uri": f"s3://bucket/{'a' * 2000}/manifest.json"})) == MAX_NOTE_CHARS
