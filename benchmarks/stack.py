@@ -10,14 +10,20 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
+import obstore
+from obstore.store import S3Store
 
-from benchmarks.source import Files, Source
+from benchmarks.certificate import make_certificate
+from benchmarks.source import SIGNATURE, Files, Source
 from benchmarks.worker import Bucket, Order, Outcome
 from devstack.environment import inherited_environment
 from devstack.errors import DevstackError
+from devstack.ports import LOOPBACK
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 
@@ -47,15 +53,25 @@ class Stack:
         self.source.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def fresh_bucket(self) -> Bucket:
-        """An empty S3 server: what earlier rows have written must not slow this one down."""
+    def fresh_bucket(self, *, tls: bool = False) -> Bucket:
+        """An empty S3 server: what earlier rows have written must not slow this one down.
+
+        :param tls: reach it over TLS
+        """
         self._stop_s3()
         self._fill += 1
         folder = self.folder / f"s3-{self._fill}"
         keys = [KeyPair(f"{name}{uuid.uuid4().hex[:12]}", uuid.uuid4().hex) for name in ("admn", "land")]
-        self._s3 = SeaweedFS.start(folder, bucket=BUCKET, admin=keys[0], landing=keys[1], log=folder / "s3.log")
+        folder.mkdir(parents=True)
+        certificate = make_certificate(folder) if tls else None
+        self._s3 = SeaweedFS.start(
+            folder, bucket=BUCKET, admin=keys[0], landing=keys[1], log=folder / "s3.log", tls=certificate
+        )
         self._s3.wait_until_ready()
-        return self.prefix()
+        bucket = self.prefix()
+        if certificate is None or self._s3.tls_endpoint is None:
+            return bucket
+        return msgspec.structs.replace(bucket, endpoint=self._s3.tls_endpoint, certificate=str(certificate.certificate))
 
     def prefix(self) -> Bucket:
         """A prefix of the same server that holds nothing yet."""
@@ -76,15 +92,23 @@ class Stack:
                 cwd=ROOT,
                 env={**inherited_environment(), "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}"},
                 stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
             for order in orders
         ]
         outcomes = []
-        for process in running:
-            output, _ = process.communicate(timeout=RUN_SECONDS)
-            if process.returncode:
-                raise DevstackError("A measured step failed; its error stands above.")
-            outcomes.append(msgspec.json.decode(output.splitlines()[-1], type=Outcome))
+        try:
+            for order, process in zip(orders, running, strict=True):
+                output, errors = process.communicate(timeout=RUN_SECONDS)
+                if process.returncode:
+                    raise DevstackError(
+                        f"{', '.join(order.steps)} of shard {order.shard} ended with {process.returncode} "
+                        f"(below 0: killed by that signal):\n{errors.decode(errors='replace')[-4000:]}"
+                    )
+                outcomes.append(msgspec.json.decode(output.splitlines()[-1], type=Outcome))
+        finally:
+            for process in running:
+                process.kill()
         return outcomes
 
     def rclone(self, files: Files, bucket: Bucket, transfers: int, *options: str) -> Outcome:
@@ -112,6 +136,7 @@ class Stack:
             "--transfers",
             str(transfers),
             *options,
+            *(("--ca-cert", bucket.certificate) if bucket.certificate else ()),
         ]
         took = _timed(command, environment)
         return Outcome({"copy": took.total - start.total}, took.cpu_seconds - start.cpu_seconds, took.peak_mb)
@@ -139,10 +164,38 @@ class Stack:
                 csv.writer(file).writerows([self.source.file_url(files, path), path] for path in files.paths())
         return urls
 
-    def curl_upload(self, path: Path) -> Outcome:
-        """`curl -T` of one file to the source's sink."""
-        target = f"{self.source.url}/sink/curl-{uuid.uuid4().hex[:8]}"
-        return _timed(["curl", "--silent", "--show-error", "--fail", "-T", path, target], inherited_environment())
+    def sink_urls(self, number: int) -> list[str]:
+        """Fresh addresses on the source that take what is sent and do nothing with it."""
+        return [f"{self.source.url}/sink/{uuid.uuid4().hex}{SIGNATURE}" for _ in range(number)]
+
+    def s3_urls(self, number: int, port: int | None = None) -> list[str]:
+        """Fresh upload URLs of the S3 server, signed as Learnosity signs its own.
+
+        :param port: where to reach the server instead of at its own port
+        """
+        bucket = self.prefix()
+        endpoint = bucket.endpoint if port is None else f"http://{LOOPBACK}:{port}"
+        store = S3Store(
+            bucket.name,
+            prefix=bucket.prefix,
+            endpoint=endpoint,
+            region="us-east-1",
+            access_key_id=bucket.access_key,
+            secret_access_key=bucket.secret_key,
+            client_options={"allow_http": True},
+        )
+        return [obstore.sign(store, "PUT", f"part-{part}", timedelta(hours=1)) for part in range(number)]
+
+    @property
+    def s3_port(self) -> int:
+        """Where the S3 server listens."""
+        return urlsplit(self.prefix().endpoint).port or 80
+
+    def curl_upload(self, path: Path, url: str) -> Outcome:
+        """`curl -T` of one file; its start is taken off, as ours is not counted either."""
+        start = _timed(["curl", "--version"], inherited_environment())
+        took = _timed(["curl", "--silent", "--show-error", "--fail", "-T", path, url], inherited_environment())
+        return Outcome({"copy": took.total - start.total}, took.cpu_seconds - start.cpu_seconds, took.peak_mb)
 
     def _stop_s3(self) -> None:
         if self._s3 is not None:

@@ -10,13 +10,15 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from obstore.store import S3Store
 
-from benchmarks.source import DATASET_ID, DATASET_TYPE, SIGNATURE
+from benchmarks.source import DATASET_ID, DATASET_TYPE
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.client import LearnosityClient
 from learnosity.config import ApiConfig, Credentials
@@ -33,27 +35,35 @@ from learnosity.transfer import SignedTransfer
 from learnosity.uploading import Upload, upload_parts
 from simulator.population import DEFAULT_LEVELS
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
 READ_BYTES = 1024 * 1024
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """Where files land, and the keys for it."""
+    """Where files land, and the keys for it.
+
+    :param certificate: the file with the server's certificate, where it speaks TLS
+    """
 
     endpoint: str
     name: str
     prefix: str
     access_key: str
     secret_key: str
+    certificate: str | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker does.
 
     :param steps: of `plan`, `land`, `publish`, `upload`, in this order
-    :param api: base URL of the API, or of the sink of an upload
+    :param api: base URL of the API
     :param shards: how many there are
     :param shard: which one to land
     :param input: the file that `upload` sends
+    :param urls: where `upload` sends its parts; as many as it needs, from the first on
     :param concurrency: files under way at once, instead of what landing finds for itself
     :param start_at: Unix time to wait for, so that several workers begin together
     """
@@ -64,6 +74,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 1
     shard: int = 0
     input: str = ""
+    urls: tuple[str, ...] = ()
     concurrency: int | None = None
     start_at: float = 0.0
 
@@ -96,7 +107,7 @@ async def run(order: Order) -> Outcome:
     cpu = time.process_time()
     if order.steps == ("upload",):
         started = time.perf_counter()
-        await _upload(config, Path(order.input))
+        await _upload(config, Path(order.input), order.urls)
         seconds["upload"] = time.perf_counter() - started
     else:
         store, layout = _store(order.bucket), DatasetLayout(DATASET_TYPE, DATASET_ID)
@@ -133,14 +144,13 @@ def _peak_mb() -> float:
     raise OSError("this system does not tell the peak of a process's memory")
 
 
-async def _upload(config: ApiConfig, path: Path) -> None:
+async def _upload(config: ApiConfig, path: Path, urls: Sequence[str]) -> None:
     """Validate, spool, split and PUT, as the create task does between its API calls."""
     with tempfile.TemporaryFile() as spool:
         source = InputFile(path.name, lambda: _read(path))
         schema = schema_for(DATASET_TYPE, DEFAULT_LEVELS)
         summary = await asyncio.to_thread(spool_input, [source], schema, spool)
         parts = await asyncio.to_thread(plan_parts, spool, summary.bytes, summary.records)
-        urls = [f"{config.base_url}/sink/part-{part.index}{SIGNATURE}" for part in parts]
 
         async def uploaded(index: int) -> None:
             return None
@@ -159,6 +169,11 @@ def _read(path: Path) -> Iterator[bytes]:
 def _store(bucket: Bucket | None) -> ObstoreStore:
     if bucket is None:
         raise ValueError("this step needs a bucket")
+    client: ClientConfig = {"timeout": timedelta(minutes=5)}
+    if bucket.certificate is None:
+        client["allow_http"] = True
+    else:
+        client["root_certificate"] = Path(bucket.certificate).read_text()
     store = S3Store(
         bucket.name,
         prefix=bucket.prefix,
@@ -166,7 +181,8 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
         region="us-east-1",
         access_key_id=bucket.access_key,
         secret_access_key=bucket.secret_key,
-        client_options={"allow_http": True},
+        unsigned_payload=bucket.certificate is not None,  # as `store_connections` has it
+        client_options=client,
     )
     return ObstoreStore(store, f"s3://{bucket.name}/{bucket.prefix}")
 

@@ -29,16 +29,26 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files to speak TLS with: a certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
 @dataclass(slots=True)
 class SeaweedFS:
     """A running S3 server.
 
     :param endpoint: its base URL
+    :param tls_endpoint: its base URL over TLS, where it has that
     :param bucket: the bucket that the landing identity can reach
     :param sockets: files that it makes outside of its folder, and does not always remove
     """
 
     endpoint: str
+    tls_endpoint: str | None
     bucket: str
     admin: KeyPair
     landing: KeyPair
@@ -46,9 +56,12 @@ class SeaweedFS:
     sockets: tuple[Path, ...]
 
     @classmethod
-    def start(cls, root: Path, *, bucket: str, admin: KeyPair, landing: KeyPair, log: Path) -> SeaweedFS:
+    def start(
+        cls, root: Path, *, bucket: str, admin: KeyPair, landing: KeyPair, log: Path, tls: Tls | None = None
+    ) -> SeaweedFS:
         """Start the server with its data under ``root``; call :meth:`wait_until_ready` before using it.
 
+        :param tls: speak TLS as well
         :raises ProcessFailed: when the ``weed`` binary is missing
         """
         data = root / "data"
@@ -56,9 +69,9 @@ class SeaweedFS:
         identities = root / "identities.json"
         write_private(identities, msgspec.json.encode(_identities(bucket, admin, landing)))
         names = ("master", "volume", "filer", "s3")
-        ports = free_ports(2 * len(names))
+        ports = free_ports(2 * len(names) + 1)
         port = dict(zip(names, ports[: len(names)], strict=True))
-        grpc = dict(zip(names, ports[len(names) :], strict=True))
+        grpc = dict(zip(names, ports[len(names) : -1], strict=True))
         options = {
             "ip": LOOPBACK,
             "ip.bind": LOOPBACK,
@@ -78,6 +91,8 @@ class SeaweedFS:
             "volume.minFreeSpace": "1",  # percent
             "volume.preStopSeconds": 0,
         }
+        if tls is not None:
+            options |= {"s3.port.https": ports[-1], "s3.cert.file": tls.certificate, "s3.key.file": tls.key}
         process = ManagedProcess.start(
             "SeaweedFS",
             [
@@ -101,7 +116,8 @@ class SeaweedFS:
                 *(f"seaweedfs-{name}-{port[name]}.sock" for name in names),
             )
         )
-        return cls(f"http://{LOOPBACK}:{port['s3']}", bucket, admin, landing, process, sockets)
+        tls_endpoint = f"https://{LOOPBACK}:{ports[-1]}" if tls else None
+        return cls(f"http://{LOOPBACK}:{port['s3']}", tls_endpoint, bucket, admin, landing, process, sockets)
 
     def wait_until_ready(self) -> None:
         """Wait for the server and make the bucket.
