@@ -90,7 +90,11 @@ class Stack:
             subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.worker", msgspec.json.encode(order).decode()],
                 cwd=ROOT,
-                env={**inherited_environment(), "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}"},
+                env={
+                    **inherited_environment(),
+                    "PYTHONFAULTHANDLER": "1",
+                    "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}",
+                },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )

@@ -15,9 +15,10 @@ START = 16
 MOST = 256
 # A step up is kept when it brings this much more; less is noise.
 GAIN = 1.1
-# A rate is measured over at least so long, and over two rounds of what is under way.
+# A rate is measured over at least so long, and over one round of what is under way while climbing (a source that
+# answers after a second would take longer to find than to read), over two afterwards.
 WINDOW_SECONDS = 0.1
-ROUNDS = 2
+HOLD_ROUNDS = 2
 # After so many measurements at one level a step up is tried again: the network may have changed.
 HOLD_WINDOWS = 20
 # What was asked for less within a second belongs to the same burst.
@@ -60,7 +61,7 @@ class AdaptiveLimit:
         """
         self._count += 1
         self._units += 1.0 + size / UNIT_BYTES
-        if self._count < ROUNDS * self._limit:
+        if self._count < self._limit * (HOLD_ROUNDS if self._hold else 1):
             return
         elapsed = self._clock() - self._since
         if elapsed >= WINDOW_SECONDS:
