@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,9 @@ class Chaos:
         simulator.configure(job_names_dataset=plan.named, large_file_bytes=LARGE_FILE_BYTES if plan.large else 0)
         simulator.faults.add(*plan.rules)
         prefix = f"chaos/{plan.seed}-{secrets.token_hex(3)}"
-        evidence = Evidence(
-            plan, self._stack.seaweedfs.store(prefix=prefix), simulator, before=jobs_by_dataset(simulator)
-        )
+        # Who looks must not wait for a server that it has to start again itself.
+        store = self._stack.seaweedfs.store(prefix=prefix, patience=timedelta(seconds=1))
+        evidence = Evidence(plan, store, simulator, before=jobs_by_dataset(simulator))
         conf = _conf(plan, self._stack, lane.conn_id, prefix)
         run_id = f"chaos-{plan.seed}-{secrets.token_hex(3)}"
         self._later.append((0.0, lambda: self._api.trigger(DAG_ID, conf, run_id=run_id)))

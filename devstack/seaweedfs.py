@@ -136,12 +136,20 @@ class SeaweedFS:
         if not self._made_bucket(name):
             raise DevstackError(f"SeaweedFS does not make the bucket {name}; {self.process.log} says why")
 
-    def store(self, bucket: str | None = None, *, prefix: str | None = None, keys: KeyPair | None = None) -> S3Store:
+    def store(
+        self,
+        bucket: str | None = None,
+        *,
+        prefix: str | None = None,
+        keys: KeyPair | None = None,
+        patience: datetime.timedelta = datetime.timedelta(minutes=3),
+    ) -> S3Store:
         """An object store to read and write with.
 
         :param bucket: default: the landing bucket
         :param prefix: everything happens below this
         :param keys: default: the landing identity
+        :param patience: how long a call is tried again while the server is away
         """
         keys = keys or self.landing
         return S3Store(
@@ -152,6 +160,7 @@ class SeaweedFS:
             access_key_id=keys.access_key,
             secret_access_key=keys.secret_key,
             client_options={"allow_http": True},
+            retry_config={"max_retries": 10, "retry_timeout": patience},
         )
 
     def stop(self) -> None:

@@ -158,7 +158,7 @@ class _Entry:
                 else:
                     served = await produce(any(rule.kind == "expired_url" for rule in rules))
                     response = await after(request, served, rules)
-            except Cut:
+            except (Cut, ConnectionResetError):  # to be cut, or gone by itself in the middle of its body
                 return cut(request)
             stats.answered(target, response.status)
             return response

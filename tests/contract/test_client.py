@@ -67,6 +67,7 @@ IDS = [f"{kind}-{more.get('status', '')}{more.get('code', '')}".rstrip("-") for 
 
 
 @pytest.mark.parametrize(("kind", "more"), PASSING, ids=IDS)
+@pytest.mark.promise("transient with backoff")
 async def test_a_get_is_tried_again_until_a_transient_failure_has_passed(
     start: Start, waits: list[float], kind: str, more: dict[str, Any]
 ) -> None:
@@ -89,6 +90,7 @@ async def test_a_get_gives_up_after_its_attempts_with_the_last_error(start: Star
 
 @pytest.mark.parametrize(("call", "target"), SETS)
 @pytest.mark.parametrize(("kind", "more"), PASSING, ids=IDS)
+@pytest.mark.promise("no blind SET")
 async def test_a_set_whose_effect_is_not_known_is_never_sent_again(
     start: Start, call: Call, target: str, kind: str, more: dict[str, Any]
 ) -> None:
@@ -111,6 +113,7 @@ async def test_a_reply_that_does_not_come_in_time_is_a_transient_error(start: St
 
 @pytest.mark.parametrize(("call", "target"), [GET, SETS[0]])
 @pytest.mark.parametrize("retry_after", [None, 3])
+@pytest.mark.promise("transient with backoff")
 async def test_a_429_is_tried_again_after_the_window_or_when_the_server_says(
     start: Start, waits: list[float], call: Call, target: str, retry_after: int | None
 ) -> None:
@@ -200,6 +203,7 @@ async def test_a_clock_that_is_off_ends_in_advice(start: Start, switches: dict[s
 
 @pytest.mark.parametrize("envelope", ["table", "200"])
 @pytest.mark.parametrize("code", [code for code in ERRORS if code not in (10000, 50100, 42000, 41004, 41007)])
+@pytest.mark.promise("permanent at once")
 async def test_a_permanent_error_is_told_at_once_whatever_its_http_status(
     start: Start, waits: list[float], code: int, envelope: str
 ) -> None:
@@ -281,6 +285,7 @@ async def test_an_address_without_version_ends_in_advice_not_in_a_parse_error(st
         ({}, {"credentials": Credentials("short", DEMO_CONSUMER_SECRET)}, 41001, "parameter length"),
     ],
 )
+@pytest.mark.promise("advice")
 async def test_what_is_wrong_with_the_connection_is_told_with_what_to_do(
     start: Start, switches: dict[str, Any], connection: dict[str, Any], code: int, says: str
 ) -> None:
@@ -380,6 +385,7 @@ def test_a_wish_to_wait_is_bounded_and_rubbish_is_none(header: str | None, secon
     assert parse_retry_after(header) == seconds
 
 
+@pytest.mark.promise("no secret")
 async def test_no_failure_shows_the_secret_or_a_signature_in_error_log_or_repr(
     start: Start, caplog: pytest.LogCaptureFixture, closed_port: int
 ) -> None:

@@ -116,6 +116,7 @@ async def test_an_id_that_is_taken_is_told_as_such_and_no_job_is_started(
 
 
 @pytest.mark.parametrize("recommence", ["conflict", "second_job"])
+@pytest.mark.promise("re-attach")
 async def test_a_retry_of_the_task_finds_its_job_and_starts_no_second_one(start: Start, recommence: str) -> None:
     bench = await start(recommence=recommence, job_seconds=60.0)
     handles = Memory()

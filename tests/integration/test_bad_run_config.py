@@ -42,6 +42,7 @@ def test_the_form_refuses_a_bad_value_before_a_run_exists(runs: Runs, name: str)
 
 
 @pytest.mark.parametrize("name", FAILED)
+@pytest.mark.promise("permanent at once")
 def test_a_bad_run_config_fails_at_once_and_says_what_to_do(runs: Runs, name: str) -> None:
     assert runs.finish(name).state == "failed"
     task = runs.tasks(name)["create_dataset"]
@@ -72,6 +73,7 @@ def test_nothing_lands_from_a_bad_run(runs: Runs, stack: Stack, simulator_contro
     assert not list(obstore.list(stack.seaweedfs.store("elsewhere", keys=stack.seaweedfs.admin)))
 
 
+@pytest.mark.promise("advice")
 def test_problems_of_the_input_name_file_and_line_and_keep_the_content_to_themselves(runs: Runs) -> None:
     runs.finish("malformed")
     log = runs.log("malformed", runs.tasks("malformed")["create_dataset"])

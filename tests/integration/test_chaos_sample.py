@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
+
 from chaos.evidence import leaks
 from chaos.plans import plan
 from chaos.runner import Chaos
@@ -25,6 +27,7 @@ def test_the_seeds_are_what_they_are_thought_to_be() -> None:
     assert {seed: plan(seed).fault for seed in SEEDS} == SEEDS
 
 
+@pytest.mark.promise("re-attach")
 def test_nothing_is_lost_and_nothing_made_twice_whatever_is_killed(tmp_path: Path) -> None:
     with Chaos(tmp_path, lanes=len(SEEDS)).open() as chaos:
         outcomes = list(chaos.run((plan(seed) for seed in SEEDS), until=math.inf))

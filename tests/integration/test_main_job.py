@@ -82,6 +82,7 @@ def test_an_asset_event_tells_of_every_published_dataset(runs: Runs) -> None:
     assert extra == {key: result[key] for key in extra}
 
 
+@pytest.mark.promise("re-attach")
 def test_clearing_a_finished_run_starts_no_second_job_and_moves_no_file(
     runs: Runs, stack: Stack, simulator_control: Control
 ) -> None:

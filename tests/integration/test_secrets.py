@@ -45,6 +45,7 @@ def what_is_left(runs: Runs, stack: Stack) -> Iterator[tuple[str, bytes]]:
                 yield entry["path"], bytes(obstore.get(store, entry["path"]).bytes())
 
 
+@pytest.mark.promise("no secret")
 def test_no_secret_is_left_behind_anywhere(finished: Runs, stack: Stack) -> None:
     secrets = [
         stack.simulator.consumer.secret_key.encode(),
@@ -61,6 +62,7 @@ def test_no_secret_is_left_behind_anywhere(finished: Runs, stack: Stack) -> None
     assert looked_at > 20 * len(finished.started), "this has to look at something"
 
 
+@pytest.mark.promise("small values")
 def test_xcoms_hold_small_values_only(finished: Runs) -> None:
     for name, run_id in finished.started.items():
         for entry in finished.api.xcom_entries(DAG_ID, run_id):

@@ -182,6 +182,7 @@ def jobs_of(simulator: Simulator) -> dict[str, int]:
 class TestKilledAtEveryMoment:
     @pytest.mark.parametrize("named", [True, False], ids=["jobs name their dataset", "jobs do not"])
     @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.promise("re-attach")
     async def test_the_next_try_ends_with_one_job_for_its_dataset(self, request_: DatasetRequest, named: bool) -> None:
         moments = []
         for at in range(1, 100):
@@ -307,6 +308,7 @@ AMBIGUOUS = [
 
 class TestLostReplies:
     @pytest.mark.parametrize("fault", AMBIGUOUS, ids=lambda fault: fault.kind)
+    @pytest.mark.promise("no blind SET")
     async def test_of_the_commence_call_are_looked_up_before_anything_is_sent_again(
         self, simulator: Simulator, fault: FaultRule
     ) -> None:
@@ -437,6 +439,7 @@ class TestSealedUrls:
         monkeypatch.setattr("time.time", lambda: now + 3001)
         assert unseal(sealed, secret="s" * 40, dataset_id="one") is None
 
+    @pytest.mark.promise("no secret")
     async def test_never_lie_readable_in_the_notes_and_are_gone_once_the_job_is_started(
         self, simulator: Simulator
     ) -> None:

@@ -66,6 +66,7 @@ async def test_a_listing_without_sizes_and_types_lands_whole(scene: StartScene) 
 
 
 @pytest.mark.parametrize(("kind", "how"), PASSING_FAULTS)
+@pytest.mark.promise("transient with backoff")
 async def test_lands_whole_through(scene: StartScene, kind: FaultKind, how: dict[str, Any]) -> None:
     dataset = await scene()
     dataset.fault(kind, times=7, every=3, **how)
@@ -111,6 +112,7 @@ async def test_a_file_that_is_gone_since_the_listing_says_to_list_again(scene: S
         await dataset.land()
 
 
+@pytest.mark.promise("permanent at once")
 async def test_a_permanent_refusal_ends_the_landing_at_once(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.plan()
@@ -140,6 +142,7 @@ async def test_files_that_are_fetched_again_are_counted(scene: StartScene) -> No
     assert figures.counts == {("landing_retries",): 3}
 
 
+@pytest.mark.promise("no secret")
 async def test_no_error_tells_a_signature(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.plan()
@@ -357,6 +360,7 @@ async def test_a_server_that_asks_for_less_gets_less(scene: StartScene) -> None:
     assert limit.limit < 16
 
 
+@pytest.mark.promise("bounded memory")
 async def test_memory_in_flight_waits_for_room(scene: StartScene, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
 

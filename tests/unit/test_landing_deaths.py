@@ -177,6 +177,7 @@ def memory() -> ObstoreStore:
 
 class TestKilledAtEveryChange:
     @pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
+    @pytest.mark.promise("whole or nothing")
     async def test_a_consumer_never_sees_half_a_dataset_and_the_next_try_publishes_it(self, after: bool) -> None:
         async with finished() as source:
             # Every moment at the beginning, a sample of the many like ones, and past the end.
@@ -280,6 +281,7 @@ class TestCompany:
             assert error is None or isinstance(error, LearnosityError)
             assert await source.is_whole(store)
 
+    @pytest.mark.promise("whole or nothing")
     async def test_a_consumer_that_reads_all_the_time_sees_nothing_and_then_everything(self) -> None:
         async with finished() as source:
             store = memory()
@@ -322,6 +324,7 @@ class TestSourceTrouble:
             assert await source.is_whole(store)
 
     @pytest.mark.parametrize("kind", ["truncate", "wrong_length", "reset", "expired_url", "status"])
+    @pytest.mark.promise("whole or nothing")
     async def test_files_that_never_come_right_are_never_published(self, kind: Any) -> None:
         async with finished() as source:
             source.simulator.faults.add(FaultRule(match="file", kind=kind))

@@ -110,6 +110,7 @@ def test_a_name_that_could_leave_hide_or_break_something_is_refused_with_the_rea
 
 
 @given(names)
+@pytest.mark.promise("untrusted names")
 def test_no_accepted_name_leaves_the_prefix(name: str) -> None:
     if not accepted(name):
         return
@@ -158,6 +159,7 @@ def test_names_that_pass_together_are_different_files_and_never_file_and_folder_
         (["x/caf\u00e9/1", "x/cafe\u0301"], "both a file and a folder"),
     ],
 )
+@pytest.mark.promise("untrusted names")
 def test_names_that_clash_are_refused_before_anything_is_written(listed: list[str], says: str) -> None:
     with pytest.raises(UnsafeNameError, match=says) as caught:
         check_names(listed)

@@ -43,6 +43,7 @@ def test_no_shard_gets_much_more_than_another(sizes: list[int]) -> None:
     assert max(weights) - min(weights) <= 2 * max(sizes)
 
 
+@pytest.mark.promise("no secret")
 async def test_the_plan_holds_no_url_and_every_file(scene: StartScene) -> None:
     dataset = await scene()
     plan = await dataset.plan(shards=3)
@@ -78,6 +79,7 @@ async def test_an_include_that_matches_nothing_is_refused_with_an_example(scene:
     assert not await dataset.paths()
 
 
+@pytest.mark.promise("untrusted names")
 async def test_a_hostile_name_is_refused_before_anything_is_written(scene: StartScene) -> None:
     dataset = await scene(hostile_names=("../../etc/passwd",))
     with pytest.raises(UnsafeNameError, match="Nothing was written"):

@@ -63,6 +63,7 @@ class TestLooksOnce:
         reference = a_job(simulator)
         assert sensor(job_reference=reference).execute(NO_CONTEXT) == reference
 
+    @pytest.mark.promise("permanent at once")
     def test_and_fails_when_the_job_was_halted(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="line 3 is no record"))
         with pytest.raises(JobHaltedError, match=r"line 3 is no record.*clear create_dataset"):
@@ -130,6 +131,7 @@ class TestTheEndOfTheWait:
         ],
         ids=lambda value: str(value)[:40],
     )
+    @pytest.mark.promise("advice")
     def test_everything_else_is_a_failure_that_says_what_to_do(
         self, event: dict[str, Any] | None, error: type[Exception], says: str
     ) -> None:

@@ -107,6 +107,7 @@ class TestEvents:
         assert event["status"] == "error"
         assert "consumer secret" in event["message"]
 
+    @pytest.mark.promise("no secret")
     async def test_hold_no_secret(self, simulator: Simulator) -> None:
         event = await event_of(trigger(await a_job(simulator)))
         assert DEMO_CONSUMER_SECRET not in json.dumps(event)
