@@ -26,6 +26,7 @@ class DagRun(msgspec.Struct, frozen=True):
     start_date: datetime | None = None
     end_date: datetime | None = None
     conf: dict[str, Any] | None = None
+    note: str | None = None
 
     @property
     def finished(self) -> bool:

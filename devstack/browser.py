@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, FrameLocator, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, Request, Response, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 INSTALL_HINT = "No Chromium on the PATH; on Debian and Ubuntu: apt install chromium"
@@ -25,6 +25,7 @@ FLAGS = (
     "--disable-sync",
 )
 SECONDS = 1000.0
+ABORTED = "net::ERR_ABORTED"
 
 
 def find_browser() -> str | None:
@@ -79,6 +80,7 @@ class Ui:
         page.on("console", lambda message: ui._note(message.type == "error", f"console: {message.text}"))
         page.on("pageerror", lambda error: ui._note(True, f"exception: {error}"))
         page.on("response", lambda response: ui._answered(response))
+        page.on("requestfailed", lambda request: ui._failed(request))
         return ui
 
     def close(self) -> None:
@@ -117,6 +119,10 @@ class Ui:
     def _note(self, wrong: bool, text: str) -> None:
         if wrong:
             self.problems.append(text)
+
+    def _failed(self, request: Request) -> None:
+        # What a page that is left behind no longer waits for is aborted, and no failure.
+        self._note(request.failure != ABORTED, f"{request.failure} {request.method} {request.url.partition('?')[0]}")
 
     def _answered(self, response: Response) -> None:
         self._note(

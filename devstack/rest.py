@@ -70,6 +70,10 @@ class AirflowApi:
         """DAG files that cannot be read."""
         return self._get("/importErrors", answers.ImportProblems).import_errors
 
+    def pause(self, dag_id: str) -> None:
+        """Start nothing more of a DAG; runs can still be made, and wait."""
+        self.request("PATCH", f"/dags/{quote(dag_id)}", body={"is_paused": True})
+
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
         self.request("PATCH", f"/dags/{quote(dag_id)}", body={"is_paused": False})
@@ -95,14 +99,23 @@ class AirflowApi:
                 raise NotReady("\n".join([f"there is no DAG {dag_id} after {timeout:.0f} s", *problems]))
             time.sleep(POLL_SECONDS)
 
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> DagRun:
+    def trigger(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        note: str | None = None,
+    ) -> DagRun:
         """Start a run.
 
         :param conf: its parameters
         :param run_id: default: one that Airflow makes
+        :param note: what the user writes on it
         :raises ApiError: 4xx when a parameter is refused
         """
-        body = {"logical_date": None, "conf": dict(conf or {})} | ({"dag_run_id": run_id} if run_id else {})
+        given = {"dag_run_id": run_id, "note": note}
+        body = {"logical_date": None, "conf": dict(conf or {})} | {name: text for name, text in given.items() if text}
         return self._decode(self.request("POST", f"/dags/{quote(dag_id)}/dagRuns", body=body), DagRun)
 
     def dag_run(self, dag_id: str, run_id: str) -> DagRun:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,6 +21,16 @@ NOBODY = "nobody"
 USERS = 400
 # A user without any role may log in and read nothing.
 ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,viewer:viewer,{NOBODY}:"}
+
+
+# What the OpenLineage provider was told, one event a line.
+LINEAGE = "lineage.ndjson"
+
+
+def lineage_to(file: Path) -> dict[str, str]:
+    """Settings with which OpenLineage events go to a file."""
+    transport = {"type": "file", "log_file_path": str(file), "append": True}
+    return {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
 
 
 @dataclass(slots=True)
@@ -56,7 +68,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Da
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
-    with Stack(root, StackOptions(airflow_env=ROLES)) as stack:
+    with Stack(root, StackOptions(airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
         yield stack, land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
 
 

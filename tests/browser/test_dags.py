@@ -1,10 +1,11 @@
-"""The DAGs around the main one, on the same stack: a schedule's own DAG, and the consumer of published datasets."""
+"""Around the main DAG, on the same stack: a schedule's own DAG, the consumer of published datasets, and lineage."""
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
@@ -12,7 +13,9 @@ import obstore
 import pytest
 
 from devstack.rest import POLL_SECONDS, AirflowApi, DagRun
-from devstack.samples import analysis_conf, land
+from devstack.samples import DAG_ID, analysis_conf, land
+from devstack.seaweedfs import REGION
+from tests.browser.conftest import LINEAGE, USERS
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
@@ -31,6 +34,23 @@ def next_run(api: AirflowApi, dag_id: str, known: set[str], *, timeout: float = 
     pytest.fail(f"{dag_id} was not started within {timeout:.0f} s")
 
 
+def lineage(site: Site, job: str, run_id: str, *, timeout: float = 60.0) -> tuple[list[Any], list[Any]]:
+    """Inputs and outputs of a task's end, as the OpenLineage provider told them."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        for line in (site.stack.root / LINEAGE).read_bytes().splitlines():
+            event = json.loads(line)
+            facets = event["run"]["facets"]
+            if (event["eventType"], event["job"]["name"]) == ("COMPLETE", job) and run_id in json.dumps(facets):
+                return names(event["inputs"]), names(event["outputs"])
+        time.sleep(POLL_SECONDS)
+    pytest.fail(f"OpenLineage was told nothing of {job} within {timeout:.0f} s")
+
+
+def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(dataset["namespace"], dataset["name"]) for dataset in datasets]
+
+
 def test_a_scheduled_dataset_lands_with_its_own_times(site: Site) -> None:
     api, dag_id = site.stack.airflow.api, "learnosity_weekly_item_bank"
     api.wait_for_dag(dag_id)
@@ -43,11 +63,27 @@ def test_a_scheduled_dataset_lands_with_its_own_times(site: Site) -> None:
     assert manifest["request"]["filters"] == {"mintime": "2026-11-09T04:00:00Z", "maxtime": "2026-11-16T04:00:00Z"}
 
 
-def test_a_published_dataset_is_turned_into_parquet(site: Site) -> None:
+@pytest.fixture
+def elsewhere(site: Site) -> str:
+    """A destination in another bucket, over another connection."""
+    api, seaweedfs = site.stack.airflow.api, site.stack.seaweedfs
+    seaweedfs.make_bucket("archive")
+    body = {
+        "connection_id": "aws_archive",
+        "conn_type": "aws",
+        "login": seaweedfs.admin.access_key,
+        "password": seaweedfs.admin.secret_key,
+        "extra": json.dumps({"endpoint_url": seaweedfs.endpoint, "region_name": REGION}),
+    }
+    api.request("POST", "/connections", body=body)
+    return "s3://aws_archive@archive/datasets"
+
+
+def test_a_published_dataset_is_turned_into_parquet_wherever_it_landed(site: Site, elsewhere: str) -> None:
     api, dag_id = site.stack.airflow.api, "learnosity_to_parquet"
     api.wait_for_dag(dag_id)
     known = {run.run_id for run in api.dag_runs(dag_id)}
-    land(site.stack, analysis_conf())
+    land(site.stack, analysis_conf() | {"destination_uri": elsewhere})
     run = next_run(api, dag_id, known)
     assert api.wait_for_run(dag_id, run.run_id, timeout=120).state == "success"
     written = api.xcom(dag_id, run.run_id, "convert")
@@ -58,3 +94,15 @@ def test_a_published_dataset_is_turned_into_parquet(site: Site) -> None:
     local.write_bytes(bytes(obstore.get(site.stack.seaweedfs.store(), key).bytes()))
     with duckdb.connect() as database:
         assert database.read_parquet(str(local)).aggregate("count(*)").fetchall() == [(file["rows"],)]
+    read, made = lineage(site, f"{dag_id}.convert", run.run_id)
+    assert ("s3://archive", "datasets/ibk-analysis-by-question") in read
+    target = f"{site.stack.options.prefix}/parquet/ibk-analysis-by-question"
+    assert (f"s3://{site.stack.options.bucket}", target) in made
+
+
+def test_lineage_leads_from_the_input_over_the_dataset_to_where_it_landed(site: Site) -> None:
+    bucket, run_id = f"s3://{site.stack.options.bucket}", site.groups.run_id
+    dataset = [("x-learnosity://datasets", "activity-summary-by-group")]
+    assert lineage(site, f"{DAG_ID}.create_dataset", run_id) == ([(bucket, f"input/{USERS}.ndjson")], dataset)
+    landed = [(bucket, f"{site.stack.options.prefix}/activity-summary-by-group")]
+    assert lineage(site, f"{DAG_ID}.land.publish", run_id) == (dataset, landed)

@@ -167,7 +167,9 @@ class TestReport:
 
 
 class TestRights:
-    @pytest.mark.parametrize("path", ["", "/files", "/report", "/manifest.json", "/file/groups/group.json"])
+    @pytest.mark.parametrize(
+        "path", ["", "/files", "/report", "/manifest.json", "/file/groups/group.json", "/view/groups/group.json"]
+    )
     def test_a_user_without_rights_gets_403_and_no_data(self, site: Site, path: str) -> None:
         ui = Ui.open(site.browser, site.url)
         token = site.user("nobody").token()

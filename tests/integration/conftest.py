@@ -7,6 +7,7 @@ then waits for its own.
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +15,20 @@ import msgspec
 import obstore
 import pytest
 
+from devstack.environment import REPOSITORY
 from devstack.stack import Stack, StackOptions
 from simulator.population import records
 from tests.integration.scenarios import ANALYSIS_OPTIONS, DAG_ID, LEVELS, USERS, Control, Runs, group_conf
+from tests.integration.statsd import Statsd
+from tests.integration.webhook import CONN_ID, Webhook
+
+LATE = f"""
+name: late
+schedule: "* * * * *"
+deadline_minutes: 0.05
+notify: {{http_conn_id: {CONN_ID}}}
+params: {{dataset_type: ibk-analysis-by-question}}
+"""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -28,9 +40,33 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def metrics() -> Iterator[Statsd]:
+    """Where Airflow sends its metrics."""
+    with Statsd() as statsd:
+        yield statsd
+
+
+@pytest.fixture(scope="session")
+def webhook() -> Iterator[Webhook]:
+    """Where notifiers tell of trouble."""
+    with Webhook() as webhook:
+        yield webhook
+
+
+@pytest.fixture(scope="session")
+def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's DAGs, and a schedule that is always late."""
+    folder = tmp_path_factory.mktemp("dags")
+    shutil.copytree(REPOSITORY / "dags", folder, dirs_exist_ok=True)
+    (folder / "datasets" / "late.yaml").write_text(LATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: Webhook, dags: Path) -> Iterator[Stack]:
     """The stack, with connections and buckets for what is to go wrong."""
-    options = StackOptions(job_seconds=1.0)
+    environment = metrics.airflow_env | webhook.airflow_env
+    options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
         host, _, port = stack.simulator.url.removeprefix("http://").partition(":")
@@ -116,8 +152,12 @@ def runs(stack: Stack) -> Runs:
         "refused-poll": group_conf(stack, poll_interval=3600),
         "refused-uri": group_conf(stack, input_uri="no scheme"),
     }
+    notes = {"folder-csv": "for the board meeting"}
+    # Tasks that start while others are triggered can hold SQLite for as long as the API server waits for it.
+    stack.airflow.api.pause(DAG_ID)
     for name, conf in {**refused, **good, **bad}.items():
-        runs.start(name, conf)
+        runs.start(name, conf, note=notes.get(name))
+    stack.airflow.api.unpause(DAG_ID)
     return runs
 
 

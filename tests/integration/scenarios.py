@@ -37,10 +37,11 @@ class Runs:
         """The stack's REST API."""
         return self.stack.airflow.api
 
-    def start(self, name: str, conf: Mapping[str, Any]) -> None:
+    def start(self, name: str, conf: Mapping[str, Any], *, note: str | None = None) -> None:
         """Trigger a run; a refusal by the form's schema is kept under its name."""
         try:
-            self.started[name] = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}").run_id
+            run = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}", note=note)
+            self.started[name] = run.run_id
         except ApiError as error:
             self.refused[name] = error
 
