@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from chaos import report
-from chaos.evidence import Outcome, leaks
+from chaos.evidence import Outcome
 from chaos.plans import Plan, plan
 from chaos.runner import Chaos
 from devstack.environment import REPOSITORY
@@ -63,9 +63,7 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
                 report.append(record, outcome)
                 keep |= bool(outcome.problems)
                 _say(_line(outcome))
-            bad = leaks(chaos.logs, chaos.secrets())
-            for database in chaos.databases:
-                bad += leaks_in(database, chaos.secrets())
+            bad = chaos.leaks()
             if unfinished := chaos.unfinished_uploads():
                 bad.append(f"{unfinished} multipart uploads were begun and never ended")
             keep |= bool(bad)
@@ -75,12 +73,6 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
             shutil.rmtree(root, ignore_errors=True)
         else:
             _say(f"everything is kept in {root}")
-
-
-def leaks_in(file: Path, secrets: list[str]) -> list[str]:
-    """Secrets in one file."""
-    content = file.read_bytes()
-    return [f"{file.name} holds secret {n}" for n, secret in enumerate(secrets, 1) if secret.encode() in content]
 
 
 def _plans(seeds: list[int]) -> Iterator[Plan]:

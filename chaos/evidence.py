@@ -139,11 +139,12 @@ def jobs_by_dataset(simulator: Simulator) -> dict[str, int]:
 
 def leaks(folder: Path, secrets: Sequence[str]) -> list[str]:
     """Files below `folder` that hold a secret or something signed, and which kind."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [leak for path in paths for leak in leaks_in(path.name, path.read_bytes(), secrets)]
+
+
+def leaks_in(name: str, content: bytes, secrets: Sequence[str]) -> list[str]:
+    """Which kinds of secrets and signed things `content` holds; `name` is what to call it."""
     needles = {f"secret {number}": secret.encode() for number, secret in enumerate(secrets, start=1)}
     needles |= {mark.decode(): mark for mark in SIGNED}
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            found += [f"{path.name} holds {name}" for name, needle in needles.items() if needle in content]
-    return found
+    return [f"{name} holds {kind}" for kind, needle in needles.items() if needle in content]

@@ -19,13 +19,14 @@ from typing import Any
 import msgspec
 import obstore
 
-from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks
+from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
 from chaos.plans import IN_PARTS, LARGE_FILE_BYTES, STEP_NAMES, Plan
 from chaos.stack import connection, gated_stack
 from devstack.airflow import SCHEDULER
 from devstack.errors import ApiError
 from devstack.rest import TaskInstance
 from devstack.seaweedfs import REGION
+from devstack.servers import dump
 from devstack.stack import Stack
 from simulator import Simulator, SimulatorConfig, running
 from simulator.population import records
@@ -127,10 +128,11 @@ class Chaos:
         """Folder of all logs."""
         return self._stack.logs
 
-    @property
-    def databases(self) -> list[Path]:
-        """Airflow's database files."""
-        return sorted(self._stack.airflow.home.glob("airflow.db*"))
+    def leaks(self) -> list[str]:
+        """Secrets and signatures in any log or in Airflow's database."""
+        found = leaks(self.logs, self.secrets())
+        database = dump(self._stack.postgres).encode()
+        return found + leaks_in("Airflow's database", database, self.secrets())
 
     def unfinished_uploads(self) -> int:
         """Multipart uploads that were begun in the bucket and neither ended nor given up."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +14,9 @@ import psutil
 from chaos.gate import Gate
 from devstack.environment import REPOSITORY
 from devstack.ports import LOOPBACK
-from devstack.processes import ManagedProcess
+from devstack.processes import ManagedProcess, undisturbed
 from devstack.seaweedfs import REGION
+from devstack.servers import DATABASE, Server, start_postgres
 from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
 
 # Airflow notices lost processes within seconds instead of minutes, and tries again soon.
@@ -34,6 +36,7 @@ class GatedStack(Stack):
     """A stack whose S3 server stands behind a gate, and can be killed and started again on its ports."""
 
     gate: Gate
+    postgres: Server
     _s3: tuple[list[str], dict[str, str], Path] | None = None
 
     def _connections(self) -> dict[str, str]:
@@ -70,11 +73,19 @@ def gated_stack(root: Path, env: Mapping[str, str]) -> Iterator[GatedStack]:
 
     :param env: more environment for Airflow.
     """
-    with Gate().open() as gate:
-        stack = GatedStack(root, StackOptions(dags=REPOSITORY / "chaos" / "dags", airflow_env=QUICK | dict(env)))
-        stack.gate = gate
-        with stack:
-            yield stack
+    with ExitStack() as parts:
+        gate = parts.enter_context(Gate().open())
+        # The database is what production has. On SQLite a writer can wait half a minute for another one, and Airflow
+        # then fails the task whose state it could not write: that is no fault to look for here.
+        with undisturbed():
+            postgres = start_postgres(root / "postgres", secrets.token_hex(16), log=root / "logs" / "postgres.log")
+        parts.callback(postgres.stop)
+        database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}"}
+        options = StackOptions(dags=REPOSITORY / "chaos" / "dags", airflow_env=QUICK | database | dict(env))
+        stack = GatedStack(root, options)
+        stack.gate, stack.postgres = gate, postgres
+        parts.enter_context(stack)
+        yield stack
 
 
 def connection(url: str, key: str, secret: str) -> str:

