@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from devstack.ports import LOOPBACK
 
 _PIECE = 32 * 1024
+# What the line may catch up on when this process woke up late, so that a single connection gets all of it too.
+_BURST_SECONDS = 0.05
 
 
 @contextmanager
@@ -55,7 +57,7 @@ class _Relay:
         with contextlib.suppress(OSError):  # either side may hang up when it has what it wanted
             while data := await source.read(_PIECE):
                 if slow:
-                    self._free_at = max(self._free_at, loop.time()) + len(data) / self._rate
+                    self._free_at = max(self._free_at, loop.time() - _BURST_SECONDS) + len(data) / self._rate
                     await asyncio.sleep(self._free_at - loop.time())
                 target.write(data)
                 await target.drain()
