@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -99,6 +99,9 @@ fuzz: venv ## a million hostile inputs for the three parsers (three minutes)
 
 audit: venv ## known vulnerabilities of the pinned packages, as far as the index in use tells
 	$(PYTHON) -m chaos.audit $(ARGS)
+
+bench-page: venv chromium ## how fast the page of a dataset of 10,000 files opens
+	$(PYTHON) -m benchmarks.page $(ARGS)
 
 bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes on when its job is done
 	$(PYTHON) -m benchmarks.waits $(ARGS)
