@@ -10,6 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A test must not fail because the machine is busy: how long things take is told by benchmarks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Airflow reads these when it is imported; a developer's own home must be neither read nor written.
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-of-tests-")

@@ -11,7 +11,7 @@ from learnosity.budget import ByteBudget
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_never_more_than_the_limit_is_taken_and_everybody_gets_a_turn(sizes: list[int]) -> None:
     async def run() -> None:
         budget, in_flight, turns = ByteBudget(100), 0, list[int]()

@@ -330,7 +330,7 @@ def outcome(files: Sequence[InputFile], schema: RecordSchema) -> object:
 
 
 @given(CONTENT, SCHEMA, st.lists(st.integers(0, 90), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_bytes_raise_anything_else_and_chunks_make_no_difference(
     content: bytes, schema: RecordSchema, cuts: list[int]
 ) -> None:
@@ -355,7 +355,7 @@ def test_chunks_make_no_difference_to_large_files(chunk: int, damage: int) -> No
 
 
 @given(st.lists(LINE.filter(lambda line: b"\n" not in line), min_size=1, max_size=30), SCHEMA)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_line_is_bad_among_others_exactly_when_it_is_bad_alone(lines: list[bytes], schema: RecordSchema) -> None:
     lines = [b"{}", *lines] if lines[0][:2] in {b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb"} else lines
     known: set[str] = set()
@@ -389,7 +389,7 @@ def test_a_line_is_bad_among_others_exactly_when_it_is_bad_alone(lines: list[byt
 
 class TestParts:
     @given(st.lists(st.integers(0, 60), min_size=1, max_size=60), st.integers(1, 200), st.integers(1, 100))
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def test_together_are_the_spool_and_each_is_whole_lines(self, sizes: list[int], target: int, most: int) -> None:
         data = lines_of(*(b"x" * size for size in sizes))
         parts = plan_parts(io.BytesIO(data), len(data), len(sizes), target_part_bytes=target, max_parts=most)

@@ -122,7 +122,7 @@ def test_no_accepted_name_leaves_the_prefix(name: str) -> None:
         assert len(name.encode()) <= MAX_PATH_BYTES
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(names)
 def test_an_accepted_name_is_the_name_under_which_the_local_store_keeps_and_lists_the_file(name: str) -> None:
     try:
