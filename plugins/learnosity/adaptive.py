@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from math import ceil
 
-START = 16
+START = 64
 MOST = 256
 # A step up is kept when it brings this much more; less is noise.
 GAIN = 1.1
@@ -30,7 +30,7 @@ UNIT_BYTES = 64 * 1024
 class AdaptiveLimit:
     """A limit on work at once that climbs while throughput rises.
 
-    :param start: where it begins; default 16.
+    :param start: where it begins; default 64.
     :param most: upper bound; default 256.
     :param clock: seconds, monotonic.
     """

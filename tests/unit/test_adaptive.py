@@ -48,7 +48,7 @@ def test_a_source_far_away_gets_as_many_as_fill_the_way(latency: float) -> None:
 
 def test_a_source_that_gives_no_more_is_not_flooded() -> None:
     server = Server(latency=0.002, capacity=300)
-    limit = limit_of(server)
+    limit = limit_of(server, start=16)
     server.serve(limit, 5000)
     assert limit.limit <= 32
 
@@ -84,7 +84,7 @@ def test_overload_that_lasts_leaves_one() -> None:
 
 def test_large_files_do_not_count_as_standstill() -> None:
     server = Server(latency=0.05, capacity=1e9)
-    limit = limit_of(server)
+    limit = limit_of(server, start=16)
     server.serve(limit, 40, size=1_000)
     server.serve(limit, 3000, size=5_000_000)
     assert limit.limit > 64
