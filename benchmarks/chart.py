@@ -58,7 +58,7 @@ def _rate(stack: Stack, files: Files, concurrency: int | None) -> float:
 
 def _plot(title: str, labels: Sequence[str], lines: Sequence[Line], left: int) -> str:
     top = max(max(line.values) for line in lines) * 1.1
-    inner_width, inner_height = _WIDTH - _MARGIN - 12, _HEIGHT - _MARGIN - 44
+    inner_width, inner_height = _WIDTH - _MARGIN - 30, _HEIGHT - _MARGIN - 44
 
     def x(index: int) -> float:
         return left + _MARGIN + inner_width * index / max(1, len(labels) - 1)
