@@ -21,6 +21,7 @@ MAX_DEPTH = 4
 MAX_COLUMNS = 60
 POOR_DISCRIMINATION = 0.2
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_TEXT_AND_NUMBER = re.compile(r"([^0-9]*)([0-9]{0,18})")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
 
@@ -110,13 +111,18 @@ def is_poor(row: Mapping[str, Any]) -> bool:
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:
-    """Rows by a column: numbers as numbers, texts as texts, empty ones always last."""
+    """Rows by a column: numbers as numbers, in texts too (`school_2` before `school_10`), empty ones always last."""
 
-    def key(row: Mapping[str, Any]) -> tuple[int, float, str]:
+    def key(row: Mapping[str, Any]) -> tuple[int, float, list[tuple[str, int, int]]]:
         value = row.get(column)
         if is_number(value):
-            return 0, float(value), ""
-        return 1, 0.0, str(value).casefold()
+            return 0, float(value), []
+        # Of equal numbers the one with fewer zeros before it comes first; the text before a number decides first.
+        return (
+            1,
+            0.0,
+            [(text, int(digits or 0), len(digits)) for text, digits in _TEXT_AND_NUMBER.findall(str(value).casefold())],
+        )
 
     full = [row for row in rows if row.get(column) not in (None, "")]
     empty = [row for row in rows if row.get(column) in (None, "")]

@@ -66,6 +66,15 @@ def test_empty_cells_come_last_however_rows_are_sorted() -> None:
     assert [row.get("n") for row in sorted_rows(rows, "n", descending=True)] == [10, 2, None, None]
 
 
+@given(
+    st.permutations(["Class 2a", "class 2b", "class 10", "class 10a", "school_1", "school_2", "school_10", "9" * 5000])
+)
+def test_texts_are_sorted_with_their_numbers_as_numbers(names: list[str]) -> None:
+    rows = [{"name": name} for name in names]
+    found = [row["name"] for row in sorted_rows(rows, "name", descending=False)]
+    assert found == ["9" * 5000, "Class 2a", "class 2b", "class 10", "class 10a", "school_1", "school_2", "school_10"]
+
+
 def test_an_item_is_poor_below_two_tenths() -> None:
     assert is_poor({"discrimination_index": 0.19})
     assert not is_poor({"discrimination_index": 0.2})
