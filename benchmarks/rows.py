@@ -107,19 +107,24 @@ def large_files(stack: Stack, runs: int = 0) -> list[Row]:
     """8 x 128 MB over TLS, as to S3 in the cloud, and over plain http, where ours is signed over every byte."""
     files = Files("large", 8, 128 * MB)
     stack.source.serve(files)
-    rows: list[Row] = []
-    for tls, name in ((True, "8 x 128 MB over TLS"), (False, "8 x 128 MB over plain http")):
-        # A server's volumes fill up; both begin with empty ones.
-        ours, peer = _interleaved(
-            runs or RUNS,
-            lambda tls=tls: _land(stack, files, stack.fresh_bucket(tls=tls)),  # type: ignore[misc]
-            lambda tls=tls: stack.rclone(files, stack.fresh_bucket(tls=tls), 8),  # type: ignore[misc]
-        )
-        rows += [
-            faster(name, _total(ours), _total(peer), "rclone --transfers 8", 1.0),
-            within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), 256),
-        ]
-    return rows
+    runs = runs or RUNS
+    return [
+        *_large("8 x 128 MB over TLS", stack, files, runs, tls=True),
+        *_large("8 x 128 MB over plain http", stack, files, runs, tls=False),
+    ]
+
+
+def _large(name: str, stack: Stack, files: Files, runs: int, *, tls: bool) -> list[Row]:
+    # A server's volumes fill up; both begin with empty ones.
+    ours, peer = _interleaved(
+        runs,
+        lambda: _land(stack, files, stack.fresh_bucket(tls=tls)),
+        lambda: stack.rclone(files, stack.fresh_bucket(tls=tls), 8),
+    )
+    return [
+        faster(name, _total(ours), _total(peer), "rclone --transfers 8", 1.0),
+        within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), 256),
+    ]
 
 
 def one_huge_file(stack: Stack) -> list[Row]:
@@ -175,24 +180,21 @@ def upload(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
     path = stack.folder / "users.ndjson"
     write_population(path, users)
     stack.fresh_bucket()
-    rows: list[Row] = []
+    name, runs = f"upload of {users:,} users", runs or RUNS
     with line(stack.s3_port, 100) as port:
-        targets: dict[str, Callable[[], list[str]]] = {
-            "to S3": lambda: stack.s3_urls(UPLOAD_URLS),
-            "to S3 over 100 Mbit/s": lambda: stack.s3_urls(UPLOAD_URLS, port),
-            "to a sink on loopback": lambda: stack.sink_urls(UPLOAD_URLS),
-        }
-        for name, urls in targets.items():
-            ours, peer = _interleaved(
-                runs or RUNS,
-                lambda urls=urls: _upload(stack, path, urls()),  # type: ignore[misc]
-                lambda urls=urls: stack.curl_upload(path, urls()[0]),  # type: ignore[misc]
-            )
-            rows.append(faster(f"upload of {users:,} users {name}", _total(ours), _total(peer), "curl -T", 0.5))
-            if name == "to S3":
-                peak = max(outcome.peak_mb for outcome in ours)
-                rows.append(within(f"upload of {users:,} users, peak memory", peak, 200))
-    return rows
+        ours, peer = _uploads(stack, path, runs, lambda: stack.s3_urls(UPLOAD_URLS))
+        slow, slow_peer = _uploads(stack, path, runs, lambda: stack.s3_urls(UPLOAD_URLS, port))
+        sink, sink_peer = _uploads(stack, path, runs, lambda: stack.sink_urls(UPLOAD_URLS))
+    return [
+        faster(f"{name} to S3", _total(ours), _total(peer), "curl -T", 0.5),
+        within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), 200),
+        faster(f"{name} to S3 over 100 Mbit/s", _total(slow), _total(slow_peer), "curl -T", 0.5),
+        faster(f"{name} to a sink on loopback", _total(sink), _total(sink_peer), "curl -T", 0.5),
+    ]
+
+
+def _uploads(stack: Stack, path: Path, runs: int, urls: Callable[[], list[str]]) -> tuple[list[Outcome], list[Outcome]]:
+    return _interleaved(runs, lambda: _upload(stack, path, urls()), lambda: stack.curl_upload(path, urls()[0]))
 
 
 def _upload(stack: Stack, path: Path, urls: Sequence[str]) -> Outcome:

@@ -17,6 +17,7 @@ from airflow.providers.common.io.xcom import backend
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
 
+from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.web import runs
 
 RETURNED = {
@@ -93,6 +94,32 @@ def test_it_is_found_where_xcoms_live_in_object_storage(session: Session, elsewh
     (elsewhere / "value.json").write_text(json.dumps(RETURNED))
     put(session, f"{elsewhere.as_uri()}/value.json")
     assert published(session) == RETURNED["manifest_uri"]
+
+
+def test_the_installed_packages_keep_xcoms_in_s3_and_read_them_back(
+    session: Session, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docker-compose.yaml has it: Airflow's backend, an aws connection, a bucket."""
+    keys = s3_server.landing
+    extra = {"endpoint_url": s3_server.endpoint, "region_name": REGION}
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_XCOMS", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH", f"s3://aws_xcoms@{s3_server.bucket}/xcom")
+    monkeypatch.setenv("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD", "0")
+    monkeypatch.setattr(runs, "XCom", backend.XComObjectStorageBackend)
+    caches = (backend._get_base_path, backend._get_threshold)
+    for cached in caches:
+        cached.cache_clear()
+    try:
+        kept = backend.XComObjectStorageBackend.serialize_value(
+            RETURNED, key="return_value", task_id="land.publish", dag_id="dag", run_id="run"
+        )
+        assert str(kept).startswith(f"s3://aws_xcoms@{s3_server.bucket}/xcom/")
+        put(session, kept)
+        assert published(session) == RETURNED["manifest_uri"]
+    finally:
+        for cached in caches:
+            cached.cache_clear()
 
 
 def test_an_xcom_that_is_a_text_or_unreadable_hides_nothing(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,17 @@ from tests.unit.landing_scene import Passing, StartScene, scene
 
 __all__ = ["scene"]
 
-# Writes two parts of an object through the store of a URI, and is killed.
+# Writes an object without end through the store of a URI.
 WRITER = """
-import asyncio, os, signal, sys
+import asyncio, sys
 from learnosity.store_connections import open_store
 from learnosity.stores import PART_BYTES
 
 async def chunks():
-    for _ in range(2):
-        yield bytes(PART_BYTES)
-        await asyncio.sleep(0.2)
-    for _ in range(100):
+    yield bytes(2 * PART_BYTES)
+    while True:
         yield bytes(1024)
         await asyncio.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(open_store(sys.argv[1]).put_stream(sys.argv[2], chunks()))
 """
@@ -79,14 +76,21 @@ def left(s3_server: SeaweedFS, tmp_path: Path) -> Any:
     return look
 
 
-def killed_while_writing(uri: str, path: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", WRITER, uri, path], capture_output=True, check=False, timeout=120)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+def killed_while_writing(uri: str, path: str, left: Callable[[], list[str]]) -> None:
+    """Kill a writer as soon as something unfinished of it is there."""
+    before, deadline = len(left()), time.monotonic() + 60
+    with subprocess.Popen([sys.executable, "-c", WRITER, uri, path], stderr=subprocess.PIPE, text=True) as writer:
+        try:
+            while len(left()) == before:
+                assert writer.poll() is None, writer.communicate()[1]
+                assert time.monotonic() < deadline, "nothing unfinished appeared"
+        finally:
+            writer.kill()
 
 
 async def test_what_a_killed_writer_left_is_found_below_its_folder_and_nowhere_else(uri: str, left: Any) -> None:
     for path in ("mine/data/large.csv", "mine-too/data/large.csv"):
-        killed_while_writing(uri, path)
+        killed_while_writing(uri, path, left)
     assert len(left()) == 2
     store = open_store(uri)
     assert await store.get("mine/data/large.csv") is None
@@ -126,7 +130,7 @@ async def test_publishing_leaves_no_unfinished_write(scene: StartScene, uri: str
     dataset = await scene()
     dataset.store = open_store(uri)
     await dataset.plan()
-    killed_while_writing(uri, dataset.layout.data("large.csv"))
+    killed_while_writing(uri, dataset.layout.data("large.csv"), left)
     await dataset.land()
     await dataset.publish()
     assert left() == []

@@ -170,10 +170,7 @@ def _publication(session: Session, dag_id: str, run_id: str) -> Publication | No
     )
     for row in rows:
         value = _resolved(row)
-        if (
-            isinstance(value, dict)
-            and {"manifest_uri", "destination_uri", "dataset_type", "dataset_id"} <= value.keys()
-        ):
+        if isinstance(value, dict) and value.keys() >= PUBLISHED_KEYS:
             return Publication(
                 DatasetLayout(str(value["dataset_type"]), str(value["dataset_id"])),
                 str(value["manifest_uri"]),
