@@ -58,6 +58,9 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
             shards=list_files.output,
             # A dataset that is published already has no shards to land: publishing then only checks it.
             trigger_rule="none_failed",
+            # Airflow makes the asset of a type with its first event. Two tasks that end in the same instant would both
+            # make it, and Airflow fails the second one, whose dataset is published: so they end one after the other.
+            max_active_tis_per_dag=1,
         )
         list_files >> land_files >> publish
     create_dataset >> wait_for_job >> land

@@ -54,6 +54,11 @@ def test_the_tasks_stand_in_the_order_of_the_design(dag: Any) -> None:
     ]
 
 
+def test_datasets_are_published_one_after_the_other(dag: Any) -> None:
+    """Airflow fails a task that makes an asset at the same moment as another one."""
+    assert dag.get_task("land.publish").max_active_tis_per_dag == 1
+
+
 def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:
     defaults = {name: dag.params[name] for name in dag.params}
     assert defaults.pop("destination_uri").startswith("file:///")
