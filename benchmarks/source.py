@@ -56,6 +56,8 @@ http {{
     auth_basic_user_file {root}/nobody;
     location /slow/ {{ auth_basic "late"; auth_delay 50ms; error_page 401 =200 @late; }}
     location /far/ {{ auth_basic "late"; auth_delay 1000ms; error_page 401 =200 @late; }}
+    # So much a connection, as from a bucket far away.
+    location /thin/ {{ limit_rate 10m; rewrite ^/thin/(.*)$ /files/$1 break; }}
     location @late {{ auth_basic off; rewrite ^/(slow|far)/(.*)$ /files/$2 break; }}
     # A static reply to a POST.
     location ~ ^/(?<set>[a-z0-9-]+)/v[^/]+/reports/datasets$ {{
@@ -76,13 +78,13 @@ class Files:
     :param name: of the set
     :param count: how many
     :param size: bytes of each
-    :param answers: `files` at once, `slow` after 50 ms, `far` after 1 s
+    :param answers: `files` at once, `slow` after 50 ms, `far` after 1 s, `thin` with 10 MB/s a connection
     """
 
     name: str
     count: int
     size: int
-    answers: Literal["files", "slow", "far"] = "files"
+    answers: Literal["files", "slow", "far", "thin"] = "files"
 
     def paths(self) -> Iterator[str]:
         """Names as the API gives them."""

@@ -68,6 +68,8 @@ class Stack:
             folder, bucket=BUCKET, admin=keys[0], landing=keys[1], log=folder / "s3.log", tls=certificate
         )
         self._s3.wait_until_ready()
+        # The first object of all waits 0.2 s while the server makes its volumes: that is no client's doing.
+        obstore.put(self._s3.store(), "first", b"-")
         bucket = self.prefix()
         if certificate is None or self._s3.tls_endpoint is None:
             return bucket
@@ -162,7 +164,7 @@ class Stack:
         return _timed(command, _keys(bucket))
 
     def _urls(self, files: Files) -> Path:
-        urls = self.folder / f"{files.name}.csv"
+        urls = self.folder / f"{files.name}-{files.answers}.csv"
         if not urls.exists():
             with urls.open("w", newline="") as file:
                 csv.writer(file).writerows([self.source.file_url(files, path), path] for path in files.paths())

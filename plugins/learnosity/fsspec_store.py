@@ -15,6 +15,7 @@ from uuid import uuid4
 from airflow.sdk import ObjectStoragePath
 
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.parts import ALONE, Parts
 from learnosity.stores import ObjectInfo, Store, first_line
 from learnosity.urls import redact
 
@@ -57,7 +58,11 @@ class FsspecStore:
         return await self.put_stream(path, whole(), content_type)
 
     async def put_stream(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
     ) -> str | None:
         """See `Store`. Written beside its name and moved there when whole."""
         target, staged = self._full(path), f"{self._full(path)}.{uuid4().hex}.part"

@@ -19,12 +19,13 @@ from learnosity.budget import ByteBudget
 from learnosity.errors import LearnosityError, TransferError, UrlExpiredError
 from learnosity.ledger import Landed, Ledger, read_ledger
 from learnosity.names import DatasetLayout
+from learnosity.parts import Parts, parts_for
 from learnosity.plan import read_plan
 from learnosity.progress import Progress
 from learnosity.results import ResultFile, ResultSet
 from learnosity.sources import Sources
 from learnosity.stores import ObjectInfo, Store
-from learnosity.transfer import Download, SignedTransfer
+from learnosity.transfer import READ_AHEAD_BYTES, Download, SignedTransfer
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +35,7 @@ MAX_FAILURES = 10
 MAX_BACKOFF_SECONDS = 20.0
 # Up to this size a file is held in memory and written in one request; above, it is streamed in parts.
 WHOLE_BYTES = 8 * 1024 * 1024
-# What a streamed file may hold: the parts under way, the one being filled, and what is on its way to it.
-STREAM_COST = 48 * 1024 * 1024
 BUDGET_BYTES = 96 * 1024 * 1024
-# Smaller pieces are hashed at once: to hand them to a thread takes longer.
-THREAD_HASH_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,8 @@ async def land_shard(
             sources = Sources(results, {file.path for file in missing})
             await sources.refresh()
             limit = limit or AdaptiveLimit()
-            lander = _Lander(store, layout, transfer, sources, ledger, progress, limit)
+            large = sum(file.bytes is None or file.bytes > WHOLE_BYTES for file in missing)
+            lander = _Lander(store, layout, transfer, sources, ledger, progress, limit, large)
             await _each(missing, lander.land, limit)
     finally:
         await ledger.flush()
@@ -107,7 +105,10 @@ class _Lander:
         ledger: Ledger,
         progress: Progress,
         limit: AdaptiveLimit,
+        large: int,
     ) -> None:
+        self._large = max(1, large)
+        """How many files are streamed, or may be."""
         self._store = store
         self._layout = layout
         self._transfer = transfer
@@ -144,11 +145,11 @@ class _Lander:
     async def _from_url(self, file: ResultFile) -> Landed:
         url = await self._sources.url(file.path)
         # An answered request must not wait for room: the server would hang up.
-        held = 0 if file.bytes is None else await self._budget.take(_cost(file.bytes))
+        held = 0 if file.bytes is None else await self._budget.take(self._cost(file.bytes))
         try:
             async with self._transfer.get(url) as download:
                 if file.bytes is None:
-                    held = await self._budget.take(_cost(download.total))
+                    held = await self._budget.take(self._cost(download.total))
                 return await self._copy(file, url, download)
         except UrlExpiredError:
             self._sources.expire(file.path, url)
@@ -163,15 +164,20 @@ class _Lander:
         content_type = download.content_type or file.content_type or "application/octet-stream"
         target = self._layout.data(file.path)
         if promised is None or promised > WHOLE_BYTES:
-            stream = _Stream(self._transfer, file, url, download, promised)
-            etag = await self._store.put_stream(target, stream.chunks(), content_type)
+            parts = parts_for(promised, self._large)
+            stream = _Stream(self._transfer, file, url, download, promised, parts)
+            etag = await self._store.put_stream(target, stream.chunks(), content_type, parts)
             return Landed(file.path, stream.received, stream.digest.hexdigest(), content_type, etag)
         content = await download.read()
         _check_length(file, len(content), promised)
-        digest = hashlib.sha256()
-        await _hash(digest, content)
+        digest = hashlib.sha256(content).hexdigest()
         etag = await self._store.put(target, content, content_type)
-        return Landed(file.path, len(content), digest.hexdigest(), content_type, etag)
+        return Landed(file.path, len(content), digest, content_type, etag)
+
+    def _cost(self, size: int | None) -> int:
+        if size is not None and size <= WHOLE_BYTES:
+            return size
+        return parts_for(size, self._large).memory + 3 * READ_AHEAD_BYTES
 
 
 class _Stream:
@@ -184,19 +190,21 @@ class _Stream:
         url: str,
         first: Download,
         promised: int | None,
+        parts: Parts,
     ) -> None:
         self._transfer = transfer
         self._file = file
         self._url = url
         self._first = first
         self._promised = promised
+        self._parts = parts
         self.digest = hashlib.sha256()
         self.received = 0
 
     async def chunks(self) -> AsyncIterator[memoryview]:
         """The whole file; ends in an error unless every promised byte came."""
         try:
-            async for chunk in self._take(self._first):
+            async for chunk in self._take(self._first, self._parts.bytes):
                 yield chunk
         except TransferError:
             if not self._can_continue:
@@ -210,7 +218,8 @@ class _Stream:
             self._transfer.meter.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, start=self.received, validator=self._first.validator) as rest:
-                    async for chunk in self._take(rest):
+                    # In small pieces: one that is cut off before its end is lost, and this way breaks.
+                    async for chunk in self._take(rest, READ_AHEAD_BYTES):
                         attempt = 0
                         yield chunk
             except TransferError as error:
@@ -222,9 +231,11 @@ class _Stream:
         # Without a length there is no end to reach, without a tag no proof that the rest is of the same file.
         return self._promised is not None and self._first.validator is not None
 
-    async def _take(self, download: Download) -> AsyncIterator[memoryview]:
-        async for chunk in download.chunks():
-            await _hash(self.digest, chunk)
+    async def _take(self, download: Download, size: int) -> AsyncIterator[memoryview]:
+        async for chunk in download.chunks(size):
+            # Not in a thread: to wake one costs more than it frees the loop for, and eight connections to object
+            # storage bring less than one core hashes (1.5 GB/s).
+            self.digest.update(chunk)
             self.received += len(chunk)
             yield chunk
 
@@ -291,17 +302,6 @@ def is_same(info: ObjectInfo | None, entry: Landed) -> bool:
     if info is None or info.size != entry.bytes:
         return False
     return entry.etag is None or info.etag is None or info.etag.strip('"') == entry.etag.strip('"')
-
-
-async def _hash(digest: hashlib._Hash, content: bytes | memoryview) -> None:
-    if len(content) < THREAD_HASH_BYTES:
-        digest.update(content)
-    else:
-        await asyncio.to_thread(digest.update, content)
-
-
-def _cost(size: int | None) -> int:
-    return STREAM_COST if size is None or size > WHOLE_BYTES else size
 
 
 def _check_length(file: ResultFile, received: int, promised: int | None) -> None:

@@ -19,12 +19,9 @@ from obstore import exceptions as obstore_errors
 from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.parts import ALONE, Parts
 from learnosity.unfinished import Discard
 
-# One multipart part. S3 takes 10,000 parts, so that this bounds a file at 80 GB.
-PART_BYTES = 8 * 1024 * 1024
-# Parts of one file under way at once: with PART_BYTES this bounds what one large file holds in memory.
-PARTS_IN_FLIGHT = 4
 DELETE_BATCH = 1000
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch)\b")
 _EXPIRED = re.compile(r"\b(ExpiredToken|RequestExpired|TokenRefreshRequired)\b")
@@ -55,9 +52,16 @@ class Store(Protocol):
         """Write one whole object; returns its entity tag where the store has them."""
 
     async def put_stream(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
     ) -> str | None:
-        """Write one object from a stream in bounded memory; an error in `chunks` leaves no object."""
+        """Write one object from a stream in bounded memory; an error in `chunks` leaves no object.
+
+        :param parts: how a store that writes in parts cuts the stream.
+        """
 
     async def get(self, path: str) -> bytes | None:
         """One whole object, None when it is not there."""
@@ -116,7 +120,11 @@ class ObstoreStore:
         return result["e_tag"]
 
     async def put_stream(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
     ) -> str | None:
         """See `Store`."""
         with self._errors("write", path):
@@ -125,8 +133,8 @@ class ObstoreStore:
                 path,
                 chunks,
                 attributes=self._attributes(content_type),
-                chunk_size=PART_BYTES,
-                max_concurrency=PARTS_IN_FLIGHT,
+                chunk_size=parts.bytes,
+                max_concurrency=parts.in_flight,
             )
         return result["e_tag"]
 

@@ -34,8 +34,8 @@ from learnosity.metering import NO_METER, Meter
 from learnosity.resolving import HostGuard, uses_proxy
 from learnosity.urls import redact
 
-# What a stream is read in: large enough that what each piece costs (a thread to hash it, a call) does not count.
-CHUNK_BYTES = 4 * 1024 * 1024
+# A download is read so far ahead of whoever takes it, in three buffers; smaller ones wake the event loop too often.
+READ_AHEAD_BYTES = 512 * 1024
 # A connection that brings nothing for so long is dead. There is no limit on a whole file: it may be huge.
 IDLE_SECONDS = 60.0
 CONNECT_SECONDS = 15.0
@@ -65,11 +65,11 @@ class Download:
         with _network_errors(self.what):
             return (await self._response.bytes()).to_bytes()
 
-    async def chunks(self) -> AsyncIterator[memoryview]:
-        """The body as it comes, `CHUNK_BYTES` at a time, not copied. :raises TransferError: when it breaks off."""
+    async def chunks(self, size: int) -> AsyncIterator[memoryview]:
+        """The body as it comes, `size` bytes at a time, not copied. :raises TransferError: when it breaks off."""
         reader = self._response.body_reader
         with _network_errors(self.what):
-            while (chunk := await reader.read(CHUNK_BYTES)) is not None:
+            while (chunk := await reader.read(size)) is not None:
                 yield memoryview(chunk)
 
 
@@ -116,7 +116,7 @@ class SignedTransfer:
         what = f"GET {redact(url)}"
         await self._guard.check(self._policy.check(url))
         # The query is signed as it stands, and is sent as it stands (contract section 5).
-        request = self._downloads().get(url)
+        request = self._downloads().get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if start:
             request = request.header("Range", f"bytes={start}-")
             if validator:

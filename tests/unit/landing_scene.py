@@ -22,6 +22,7 @@ from learnosity.datasets import DatasetRequest
 from learnosity.landing import ShardResult, land_shard
 from learnosity.manifest import FileEntry, Manifest, RunInfo, decode_files
 from learnosity.names import DatasetLayout
+from learnosity.parts import ALONE, Parts
 from learnosity.plan import Plan, make_plan, read_manifest
 from learnosity.publishing import publish
 from learnosity.results import ResultSet
@@ -170,9 +171,13 @@ class Passing:
         return await self.inner.put(path, content, content_type)
 
     async def put_stream(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
     ) -> str | None:
-        return await self.inner.put_stream(path, chunks, content_type)
+        return await self.inner.put_stream(path, chunks, content_type, parts)
 
     async def get(self, path: str) -> bytes | None:
         return await self.inner.get(path)

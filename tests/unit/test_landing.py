@@ -14,6 +14,7 @@ from learnosity import landing
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
 from learnosity.ledger import read_ledger
+from learnosity.parts import ALONE, Parts
 from learnosity.stores import Store
 from simulator.faults import FaultKind
 from tests.figures import Figures
@@ -301,6 +302,35 @@ class TestLargeFiles:
         await large.publish()
         await large.check_whole()
 
+    async def test_a_way_that_breaks_before_every_part_is_full_still_gets_on(self, large: Scene) -> None:
+        large.fault("truncate", fraction=0.3, times=10)
+        await large.land()
+        await large.publish()
+        await large.check_whole()
+        assert large.gets == {"large.json": 11}
+
+    async def test_eight_are_under_way_at_once(self, scene: StartScene) -> None:
+        all_begun = asyncio.Barrier(8)
+
+        class Meeting(Passing):
+            async def put_stream(
+                self,
+                path: str,
+                chunks: AsyncIterator[bytes | memoryview],
+                content_type: str | None = None,
+                parts: Parts = ALONE,
+            ) -> str | None:
+                await asyncio.wait_for(all_begun.wait(), 30)
+                return await super().put_stream(path, chunks, content_type, parts)
+
+        dataset = await scene()
+        for number in range(8):
+            dataset.add_file(f"large/{number}.json", os.urandom(9 * 1024 * 1024))
+        await dataset.plan()
+        await dataset.land(store=Meeting(dataset.store))
+        await dataset.publish()
+        await dataset.check_whole()
+
     async def test_the_rest_of_another_file_is_never_joined_to_the_first_half(self, large: Scene) -> None:
         other = os.urandom(self.SIZE)
         get = large.transfer.get
@@ -393,7 +423,11 @@ async def test_memory_in_flight_waits_for_room(scene: StartScene, monkeypatch: p
 async def test_what_a_reader_of_the_stream_raises_is_not_taken_for_the_network(scene: StartScene) -> None:
     class Broken(Passing):
         async def put_stream(
-            self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+            self,
+            path: str,
+            chunks: AsyncIterator[bytes | memoryview],
+            content_type: str | None = None,
+            parts: Parts = ALONE,
         ) -> str | None:
             async for _ in chunks:
                 raise StorageError("the bucket is gone")

@@ -11,6 +11,7 @@ import pytest
 from learnosity.errors import IncompleteDatasetError
 from learnosity.manifest import decode_files, decode_manifest
 from learnosity.names import DatasetLayout
+from learnosity.parts import ALONE, Parts
 from learnosity.stores import ObjectInfo, Store
 from tests.unit.landing_scene import Passing, StartScene, scene
 
@@ -32,10 +33,14 @@ class Watched(Passing):
         return tag
 
     async def put_stream(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], content_type: str | None = None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
     ) -> str | None:
         await self._look()
-        tag = await super().put_stream(path, chunks, content_type)
+        tag = await super().put_stream(path, chunks, content_type, parts)
         await self._look()
         return tag
 

@@ -13,7 +13,8 @@ from obstore.store import LocalStore
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.stores import PART_BYTES, ObstoreStore, first_line
+from learnosity.parts import PART_BYTES
+from learnosity.stores import ObstoreStore, first_line
 from tests.unit.landing_scene import s3_store
 
 

@@ -18,8 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.parts import PART_BYTES
 from learnosity.store_connections import open_store
-from learnosity.stores import PART_BYTES
 from learnosity.unfinished import s3_uploads
 from tests.unit.landing_scene import Passing, StartScene, scene
 
@@ -29,7 +29,7 @@ __all__ = ["scene"]
 WRITER = """
 import asyncio, sys
 from learnosity.store_connections import open_store
-from learnosity.stores import PART_BYTES
+from learnosity.parts import PART_BYTES
 
 async def chunks():
     yield bytes(2 * PART_BYTES)

@@ -1,0 +1,32 @@
+"""How large files are cut: what the stores allow, and memory that does not grow with the number of files."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.landing import BUDGET_BYTES
+from learnosity.parts import FILES, LEAST_BYTES, MOST_PARTS, parts_for
+
+GIB = 1024**3
+
+
+@given(size=st.integers(0, 5 * 1024 * GIB), files=st.integers(1, 100_000))
+def test_a_file_of_any_size_that_s3_takes_has_parts_that_s3_takes(size: int, files: int) -> None:
+    parts = parts_for(size, files)
+    assert parts.bytes >= LEAST_BYTES
+    assert parts.bytes * MOST_PARTS >= size
+    assert parts.in_flight >= 1
+
+
+@given(files=st.integers(1, FILES), size=st.none() | st.integers(0, 50_000_000_000))
+def test_so_many_files_at_once_stay_within_the_budget(files: int, size: int | None) -> None:
+    if size is not None:
+        assert files * parts_for(size, files).memory <= BUDGET_BYTES
+
+
+def test_a_file_that_is_alone_gets_more_parts_at_once_than_one_of_many() -> None:
+    alone, many = parts_for(GIB, 1), parts_for(GIB, FILES)
+    assert alone.in_flight > many.in_flight
+    assert alone.bytes == many.bytes
+    assert parts_for(GIB, 100 * FILES) == many
