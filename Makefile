@@ -111,7 +111,7 @@ lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-de
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
 	  --upgrade --output-file constraints.txt requirements.txt requirements-dev.txt
 
-bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (20 minutes); see docs/performance.md
+bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (25 minutes); see docs/performance.md
 	$(PYTHON) -m benchmarks --chart $(ARGS)
 
 bench-quick: .bench/bin/rclone ## the first row of it, in under a minute
