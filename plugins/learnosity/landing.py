@@ -233,8 +233,7 @@ class _Stream:
 
     async def _take(self, download: Download, size: int) -> AsyncIterator[memoryview]:
         async for chunk in download.chunks(size):
-            # Not in a thread: to wake one costs more than it frees the loop for, and eight connections to object
-            # storage bring less than one core hashes (1.5 GB/s).
+            # Not in a thread: to wake one costs more than it frees the loop for (docs/performance.md).
             self.digest.update(chunk)
             self.received += len(chunk)
             yield chunk
