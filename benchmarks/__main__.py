@@ -30,6 +30,7 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "late": rows.late_answers,
     "large": rows.large_files,
     "huge": rows.one_huge_file,
+    "medium": rows.medium_files,
     "many": rows.many_files,
     "shards": rows.shards,
     "upload": rows.upload,

@@ -128,16 +128,18 @@ def _large(
     *,
     tls: bool = False,
     goal: float = 1.0,
+    transfers: int = 8,
+    bound: float = 256,
 ) -> list[Row]:
     # A server's volumes fill up; both begin with empty ones.
     ours, peer = _interleaved(
         runs,
         lambda: _land(stack, files, stack.fresh_bucket(tls=tls)),
-        lambda: stack.rclone(files, stack.fresh_bucket(tls=tls), 8, *options),
+        lambda: stack.rclone(files, stack.fresh_bucket(tls=tls), transfers, *options),
     )
     return [
-        faster(name, _total(ours), _total(peer), " ".join(("rclone --transfers 8", *options)), goal),
-        within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), 256),
+        faster(name, _total(ours), _total(peer), " ".join((f"rclone --transfers {transfers}", *options)), goal),
+        within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), bound),
     ]
 
 
@@ -148,6 +150,16 @@ def one_huge_file(stack: Stack) -> list[Row]:
     stack.fresh_bucket()
     outcome = _land(stack, files)
     return [within("2 GB in one file, peak memory", outcome.peak_mb, 256)]
+
+
+def medium_files(stack: Stack, runs: int = 0) -> list[Row]:
+    """Files that are held whole though they are not small: many at once must not fill the memory."""
+    rows: list[Row] = []
+    for count, size, text in ((1500, MB, "1 MB"), (200, 8 * MB, "8 MB")):
+        files = Files(f"medium-{count}", count, size)
+        stack.source.serve(files)
+        rows += _large(f"{count:,} x {text} over TLS", stack, files, runs or 3, tls=True, transfers=32, bound=300)
+    return rows
 
 
 def many_files(stack: Stack, count: int = 100_000) -> list[Row]:

@@ -13,7 +13,7 @@ from math import ceil
 
 START = 64
 MOST = 256
-# A step up is kept when it brings this much more; less is noise.
+# A step up is kept when it brings so many times as much; less is noise.
 GAIN = 1.1
 # A rate is measured over at least so long, and over one round of what is under way while climbing (a source that
 # answers after a second would take longer to find than to read), over two afterwards.
@@ -21,6 +21,7 @@ WINDOW_SECONDS = 0.1
 HOLD_ROUNDS = 2
 # After so many measurements at one level a step up is tried again: the network may have changed.
 HOLD_WINDOWS = 20
+AGAIN = 1.5
 # What was asked for less within a second belongs to the same burst.
 CUT_SECONDS = 1.0
 # Counting only files would take one large file for standstill.
@@ -32,12 +33,30 @@ class AdaptiveLimit:
 
     :param start: where it begins; default 64.
     :param most: upper bound; default 256.
+    :param gain: a step up is kept when it brings so many times as much; default 1.1.
+    :param window: seconds over which a rate is measured at least; default 0.1.
+    :param settle: seconds after a change that count for nothing; default 0.
+    :param again: the size of the step that is tried again after a while; default 1.5.
     :param clock: seconds, monotonic.
     """
 
-    def __init__(self, *, start: int = START, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        start: int = START,
+        most: int = MOST,
+        gain: float = GAIN,
+        window: float = WINDOW_SECONDS,
+        settle: float = 0.0,
+        again: float = AGAIN,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
         self._most = most
+        self._gain = gain
+        self._window = window
+        self._settle = settle
+        self._again = again
         self._limit = min(start, most)
         self._kept = self._limit
         """The level to go back to when a step up brings nothing."""
@@ -47,7 +66,7 @@ class AdaptiveLimit:
         self._ceiling: int | None = None
         """The level at which the server asked for less, until it is reached again."""
         self._cut_at = float("-inf")
-        self._open_window()
+        self._open_window(settle)
 
     @property
     def limit(self) -> int:
@@ -55,18 +74,22 @@ class AdaptiveLimit:
         return self._limit
 
     def done(self, size: int) -> None:
-        """One file is through.
+        """One file is through, or one piece of a large one.
 
         :param size: its bytes.
         """
+        now = self._clock()
+        if now < self._since:
+            return
         self._count += 1
         self._units += 1.0 + size / UNIT_BYTES
         if self._count < self._limit * (HOLD_ROUNDS if self._hold else 1):
             return
-        elapsed = self._clock() - self._since
-        if elapsed >= WINDOW_SECONDS:
+        elapsed = now - self._since
+        if elapsed >= self._window:
+            before = self._limit
             self._measured(self._units / elapsed)
-            self._open_window()
+            self._open_window(self._settle if self._limit != before else 0.0)
 
     def overloaded(self) -> None:
         """The server asked for less (429, 503)."""
@@ -76,7 +99,7 @@ class AdaptiveLimit:
         self._cut_at = now
         self._ceiling = self._limit
         self._limit = max(1, self._limit // 2)
-        self._open_window()
+        self._open_window(self._settle)
 
     def _measured(self, rate: float) -> None:
         if self._ceiling is not None:
@@ -88,8 +111,8 @@ class AdaptiveLimit:
             self._hold -= 1
             self._rate = 0.7 * self._rate + 0.3 * rate
             if not self._hold:
-                self._step(1.5)
-        elif rate > GAIN * self._rate:
+                self._step(self._again)
+        elif rate > self._gain * self._rate:
             self._rate = rate
             self._kept = self._limit
             self._step(2.0)
@@ -105,5 +128,5 @@ class AdaptiveLimit:
     def _keep(self, rate: float) -> None:
         self._kept, self._rate, self._hold = self._limit, rate, HOLD_WINDOWS
 
-    def _open_window(self) -> None:
-        self._since, self._count, self._units = self._clock(), 0, 0.0
+    def _open_window(self, after: float) -> None:
+        self._since, self._count, self._units = self._clock() + after, 0, 0.0

@@ -49,10 +49,10 @@ class FsspecStore:
         self._root = root
         self.uri = uri.rstrip("/")
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         """See `Store`."""
 
-        async def whole() -> AsyncIterator[bytes]:
+        async def whole() -> AsyncIterator[bytes | memoryview]:
             yield content
 
         return await self.put_stream(path, whole(), content_type)

@@ -12,20 +12,22 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from learnosity.adaptive import AdaptiveLimit
-from learnosity.budget import ByteBudget
+from learnosity.budget import Budget
 from learnosity.errors import LearnosityError, TransferError, UrlExpiredError
 from learnosity.ledger import Landed, Ledger, read_ledger
 from learnosity.names import DatasetLayout
-from learnosity.parts import Parts, parts_for
+from learnosity.parts import PIECE_BYTES, Parts
 from learnosity.plan import read_plan
 from learnosity.progress import Progress
 from learnosity.results import ResultFile, ResultSet
 from learnosity.sources import Sources
 from learnosity.stores import ObjectInfo, Store
-from learnosity.transfer import READ_AHEAD_BYTES, Download, SignedTransfer
+from learnosity.streams import Streams
+from learnosity.transfer import BUFFERED_BYTES, READ_AHEAD_BYTES, Download, SignedTransfer
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ MAX_FAILURES = 10
 MAX_BACKOFF_SECONDS = 20.0
 # Up to this size a file is held in memory and written in one request; above, it is streamed in parts.
 WHOLE_BYTES = 8 * 1024 * 1024
-BUDGET_BYTES = 96 * 1024 * 1024
+BUDGET_BYTES = 140 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,6 @@ class _Lander:
         limit: AdaptiveLimit,
         large: int,
     ) -> None:
-        self._large = max(1, large)
-        """How many files are streamed, or may be."""
         self._store = store
         self._layout = layout
         self._transfer = transfer
@@ -116,7 +116,8 @@ class _Lander:
         self._ledger = ledger
         self._progress = progress
         self._limit = limit
-        self._budget = ByteBudget(BUDGET_BYTES)
+        self._budget = Budget(BUDGET_BYTES)
+        self._streams = Streams(max(1, large), self._budget)
 
     async def land(self, file: ResultFile) -> None:
         """Land one file, trying again through what passes."""
@@ -127,6 +128,7 @@ class _Lander:
             except (TransferError, UrlExpiredError) as error:
                 if isinstance(error, TransferError) and error.overload:
                     self._limit.overloaded()
+                    self._streams.overloaded()
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
                 self._transfer.meter.count("landing_retries")
@@ -143,41 +145,55 @@ class _Lander:
         return Landed(file.path, len(content), digest, content_type, etag)
 
     async def _from_url(self, file: ResultFile) -> Landed:
-        url = await self._sources.url(file.path)
+        if file.bytes is None:
+            return await self._of_unknown_size(file)
+        if file.bytes > WHOLE_BYTES:
+            return await self._streamed(file, file.bytes)
         # An answered request must not wait for room: the server would hang up.
-        held = 0 if file.bytes is None else await self._budget.take(self._cost(file.bytes))
+        async with self._budget.holding(_memory(file.bytes)), self._opened(file) as (_, download):
+            return await self._whole(file, download)
+
+    async def _of_unknown_size(self, file: ResultFile) -> Landed:
+        async with self._opened(file) as (url, download):
+            size = download.total
+            if size is not None and size <= WHOLE_BYTES:
+                async with self._budget.holding(_memory(size)):
+                    return await self._whole(file, download)
+            if self._streams.is_free(size):
+                async with self._streams.turn(size) as parts:
+                    return await self._in_parts(file, url, download, parts)
+        # Its turn may be long in coming: it is asked for again then.
+        return await self._streamed(file, size)
+
+    async def _streamed(self, file: ResultFile, size: int | None) -> Landed:
+        async with self._streams.turn(size) as parts, self._opened(file) as (url, download):
+            return await self._in_parts(file, url, download, parts)
+
+    @asynccontextmanager
+    async def _opened(self, file: ResultFile) -> AsyncIterator[tuple[str, Download]]:
+        url = await self._sources.url(file.path)
         try:
             async with self._transfer.get(url) as download:
-                if file.bytes is None:
-                    held = await self._budget.take(self._cost(download.total))
-                return await self._copy(file, url, download)
+                yield url, download
         except UrlExpiredError:
             self._sources.expire(file.path, url)
             raise
-        finally:
-            self._budget.give(held)
 
-    async def _copy(self, file: ResultFile, url: str, download: Download) -> Landed:
-        promised = download.total if download.total is not None else file.bytes
-        if file.bytes is not None and file.bytes != promised:
-            raise TransferError(f"{file.path!a}: {promised} bytes offered, {file.bytes} listed.")
-        content_type = download.content_type or file.content_type or "application/octet-stream"
-        target = self._layout.data(file.path)
-        if promised is None or promised > WHOLE_BYTES:
-            parts = parts_for(promised, self._large)
-            stream = _Stream(self._transfer, file, url, download, promised, parts)
-            etag = await self._store.put_stream(target, stream.chunks(), content_type, parts)
-            return Landed(file.path, stream.received, stream.digest.hexdigest(), content_type, etag)
+    async def _in_parts(self, file: ResultFile, url: str, download: Download, parts: Parts) -> Landed:
+        promised = _promised(file, download)
+        content_type = _content_type(file, download)
+        stream = _Stream(self._transfer, self._streams, file, url, download, promised)
+        etag = await self._store.put_stream(self._layout.data(file.path), stream.chunks(), content_type, parts)
+        return Landed(file.path, stream.received, stream.digest.hexdigest(), content_type, etag)
+
+    async def _whole(self, file: ResultFile, download: Download) -> Landed:
+        promised = _promised(file, download)
         content = await download.read()
         _check_length(file, len(content), promised)
         digest = hashlib.sha256(content).hexdigest()
-        etag = await self._store.put(target, content, content_type)
+        content_type = _content_type(file, download)
+        etag = await self._store.put(self._layout.data(file.path), content, content_type)
         return Landed(file.path, len(content), digest, content_type, etag)
-
-    def _cost(self, size: int | None) -> int:
-        if size is not None and size <= WHOLE_BYTES:
-            return size
-        return parts_for(size, self._large).memory + 3 * READ_AHEAD_BYTES
 
 
 class _Stream:
@@ -186,25 +202,25 @@ class _Stream:
     def __init__(
         self,
         transfer: SignedTransfer,
+        streams: Streams,
         file: ResultFile,
         url: str,
         first: Download,
         promised: int | None,
-        parts: Parts,
     ) -> None:
         self._transfer = transfer
+        self._streams = streams
         self._file = file
         self._url = url
         self._first = first
         self._promised = promised
-        self._parts = parts
         self.digest = hashlib.sha256()
         self.received = 0
 
     async def chunks(self) -> AsyncIterator[memoryview]:
         """The whole file; ends in an error unless every promised byte came."""
         try:
-            async for chunk in self._take(self._first, self._parts.bytes):
+            async for chunk in self._take(self._first, PIECE_BYTES):
                 yield chunk
         except TransferError:
             if not self._can_continue:
@@ -237,6 +253,7 @@ class _Stream:
             self.digest.update(chunk)
             self.received += len(chunk)
             yield chunk
+            self._streams.flowed(len(chunk))
 
 
 async def _each(
@@ -301,6 +318,23 @@ def is_same(info: ObjectInfo | None, entry: Landed) -> bool:
     if info is None or info.size != entry.bytes:
         return False
     return entry.etag is None or info.etag is None or info.etag.strip('"') == entry.etag.strip('"')
+
+
+def _memory(size: int) -> int:
+    """What a file takes that is held whole: itself, and what of it is read ahead."""
+    return size + min(size, BUFFERED_BYTES)
+
+
+def _promised(file: ResultFile, download: Download) -> int | None:
+    """The length that has to come, None when nobody tells."""
+    promised = download.total if download.total is not None else file.bytes
+    if file.bytes is not None and file.bytes != promised:
+        raise TransferError(f"{file.path!a}: {promised} bytes offered, {file.bytes} listed.")
+    return promised
+
+
+def _content_type(file: ResultFile, download: Download) -> str:
+    return download.content_type or file.content_type or "application/octet-stream"
 
 
 def _check_length(file: ResultFile, received: int, promised: int | None) -> None:

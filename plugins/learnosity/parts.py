@@ -1,9 +1,4 @@
-"""In which parts a large file is written: small ones, and fewer of one file at once the more files there are.
-
-A download from a bucket far away is as fast as its one connection, so that several large files have to be under way
-at once; what that costs is memory. Small parts pay for it: eight files, each with one part on its way up and one on
-its way down, hold no more than two that write four larger parts at once (docs/performance.md).
-"""
+"""In which parts a large file is written, so that as many as may flow at once stay within the memory."""
 
 from __future__ import annotations
 
@@ -11,11 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 
 MIB = 1024 * 1024
-# S3 takes no smaller part but the last, and no more of them in one object.
-LEAST_BYTES = 5 * MIB
+# S3 takes no more of them in one object, and none smaller than 5 MiB but the last.
 MOST_PARTS = 10_000
-# For a file whose size nobody tells: enough for 80 GB.
+# Larger ones cost more memory and no less time. A file of unknown size may have 80 GB.
 PART_BYTES = 8 * MIB
+# A part is gathered from pieces that are all of one size, so that the memory of one serves the next; smaller pieces
+# cost more (docs/performance.md).
+PIECE_BYTES = 2 * MIB
 # Large files at once, as far as memory goes, and the parts of one file that is alone.
 FILES = 8
 MOST_IN_FLIGHT = 4
@@ -46,7 +43,7 @@ def parts_for(size: int | None, files: int) -> Parts:
     """The parts of a file.
 
     :param size: its bytes, None when unknown.
-    :param files: how many files of its kind want to be written at the same time; at least 1.
+    :param files: how many files of its kind there are, or may be; at least 1.
     """
-    whole_mib = PART_BYTES if size is None else ceil(size / MOST_PARTS / MIB) * MIB
-    return Parts(max(LEAST_BYTES, whole_mib), max(1, min(MOST_IN_FLIGHT, FILES // files)))
+    needed = 0 if size is None else ceil(size / MOST_PARTS / MIB) * MIB
+    return Parts(max(PART_BYTES, needed), max(1, min(MOST_IN_FLIGHT, FILES // files)))

@@ -48,7 +48,7 @@ class Store(Protocol):
     def is_local(self) -> bool:
         """Whether names have to suit a file system."""
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         """Write one whole object; returns its entity tag where the store has them."""
 
     async def put_stream(
@@ -111,7 +111,7 @@ class ObstoreStore:
         """See `Store`."""
         return self._is_local
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         """See `Store`."""
         with self._errors("write", path):
             result = await obstore.put_async(

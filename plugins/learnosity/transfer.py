@@ -36,6 +36,7 @@ from learnosity.urls import redact
 
 # A download is read so far ahead of whoever takes it, in three buffers; smaller ones wake the event loop too often.
 READ_AHEAD_BYTES = 512 * 1024
+BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 # A connection that brings nothing for so long is dead. There is no limit on a whole file: it may be huge.
 IDLE_SECONDS = 60.0
 CONNECT_SECONDS = 15.0
@@ -60,10 +61,10 @@ class Download:
     validator: str | None
     _response: Response = field(repr=False)
 
-    async def read(self) -> bytes:
-        """The whole body. :raises TransferError: when it breaks off."""
+    async def read(self) -> memoryview:
+        """The whole body, not copied. :raises TransferError: when it breaks off."""
         with _network_errors(self.what):
-            return (await self._response.bytes()).to_bytes()
+            return memoryview(await self._response.bytes())
 
     async def chunks(self, size: int) -> AsyncIterator[memoryview]:
         """The body as it comes, `size` bytes at a time, not copied. :raises TransferError: when it breaks off."""

@@ -102,7 +102,7 @@ class Bench:
     async def content(self, url: str) -> bytes:
         """What a signed URL serves."""
         async with self.transfer.get(url) as download:
-            return await download.read()
+            return bytes(await download.read())
 
 
 def spooled(lines: list[bytes], parts: int) -> Upload:

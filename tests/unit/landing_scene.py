@@ -167,7 +167,7 @@ class Passing:
     def is_local(self) -> bool:
         return self.inner.is_local
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         return await self.inner.put(path, content, content_type)
 
     async def put_stream(

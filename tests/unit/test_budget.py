@@ -1,4 +1,4 @@
-"""The budget of bytes in flight: a bound, in the order of asking."""
+"""The budget of what is in flight: a bound, in the order of asking."""
 
 from __future__ import annotations
 
@@ -7,59 +7,172 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learnosity.budget import ByteBudget
+from learnosity.budget import Budget
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=40))
 @settings(max_examples=50)
 def test_never_more_than_the_limit_is_taken_and_everybody_gets_a_turn(sizes: list[int]) -> None:
     async def run() -> None:
-        budget, in_flight, turns = ByteBudget(100), 0, list[int]()
+        budget, in_flight, turns = Budget(100), 0, list[int]()
 
         async def work(number: int, size: int) -> None:
             nonlocal in_flight
-            held = await budget.take(size)
-            in_flight += held
-            assert in_flight <= 100
-            turns.append(number)
-            await asyncio.sleep(0)
-            in_flight -= held
-            budget.give(held)
+            async with budget.holding(size):
+                held = min(size, 100)
+                in_flight += held
+                assert in_flight <= 100
+                turns.append(number)
+                await asyncio.sleep(0)
+                in_flight -= held
 
         await asyncio.gather(*(work(number, size) for number, size in enumerate(sizes)))
         assert turns == sorted(turns)
-        assert await budget.take(100) == 100
+        assert budget.fits(100)
 
     asyncio.run(run())
 
 
-async def test_a_piece_larger_than_the_limit_goes_alone() -> None:
-    budget = ByteBudget(100)
-    held = await budget.take(5_000)
-    waiting = asyncio.create_task(budget.take(1))
+@given(st.integers(1, 40), st.lists(st.integers(1, 10), min_size=1, max_size=10))
+@settings(max_examples=50)
+def test_a_limit_that_changes_holds_for_whoever_comes_in(number: int, limits: list[int]) -> None:
+    async def run() -> None:
+        budget, in_flight, served = Budget(limits[0]), 0, 0
+
+        async def work() -> None:
+            nonlocal in_flight, served
+            async with budget.holding(1):
+                in_flight += 1
+                assert in_flight <= max(limits)
+                await asyncio.sleep(0)
+                in_flight -= 1
+                served += 1
+
+        async def change() -> None:
+            for limit in limits:
+                budget.resize(limit)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(work() for _ in range(number)), change())
+        assert served == number
+        budget.resize(3)
+        assert budget.fits(3)
+        (second,) = await started(budget, 2)
+        assert budget.fits(1)
+        assert not budget.fits(2)
+        await second.stop()
+
+    asyncio.run(run())
+
+
+class Holder:
+    """Somebody who holds, or waits to hold, until told to stop."""
+
+    def __init__(self, budget: Budget, size: int) -> None:
+        self._holds = False
+        self._enough = asyncio.Event()
+        self.task = asyncio.create_task(self._hold(budget, size))
+
+    async def _hold(self, budget: Budget, size: int) -> None:
+        async with budget.holding(size):
+            self._holds = True
+            await self._enough.wait()
+        self._holds = False
+
+    def holds(self) -> bool:
+        return self._holds
+
+    async def stop(self) -> None:
+        self._enough.set()
+        await self.task
+
+
+async def started(budget: Budget, *sizes: int) -> list[Holder]:
+    holders = [Holder(budget, size) for size in sizes]
     await asyncio.sleep(0)
-    assert not waiting.done()
-    budget.give(held)
-    assert await waiting == 1
+    return holders
+
+
+async def test_a_piece_larger_than_the_limit_goes_alone() -> None:
+    budget = Budget(100)
+    large, small = await started(budget, 5_000, 1)
+    assert large.holds()
+    assert not small.holds()
+    await large.stop()
+    await asyncio.sleep(0)
+    assert small.holds()
+    await small.stop()
+
+
+async def test_what_does_not_fit_is_told_before_it_is_taken() -> None:
+    budget = Budget(100)
+    (first,) = await started(budget, 60)
+    assert budget.fits(40)
+    assert not budget.fits(41)
+    (waiting,) = await started(budget, 41)
+    assert not budget.fits(1), "somebody is before"
+    await first.stop()
+    await waiting.stop()
+    assert budget.fits(100)
 
 
 async def test_who_stops_waiting_takes_nothing() -> None:
-    budget = ByteBudget(100)
-    held = await budget.take(100)
-    waiting = asyncio.create_task(budget.take(60))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    budget.give(held)
-    assert await budget.take(100) == 100
+    budget = Budget(100)
+    first, waiting = await started(budget, 100, 60)
+    waiting.task.cancel()
+    await asyncio.gather(waiting.task, return_exceptions=True)
+    await first.stop()
+    assert budget.fits(100)
 
 
 async def test_who_is_stopped_just_when_its_turn_comes_gives_it_back() -> None:
-    budget = ByteBudget(100)
-    held = await budget.take(100)
-    waiting = asyncio.create_task(budget.take(60))
+    budget = Budget(100)
+    first, waiting = await started(budget, 100, 60)
+    await first.stop()
+    waiting.task.cancel()
+    await asyncio.gather(waiting.task, return_exceptions=True)
+    assert budget.fits(100)
+
+
+async def test_a_higher_limit_lets_in_who_waits() -> None:
+    budget = Budget(2)
+    first, second, third, fourth = await started(budget, 1, 1, 1, 1)
+    assert [holder.holds() for holder in (first, second, third, fourth)] == [True, True, False, False]
+    budget.resize(4)
     await asyncio.sleep(0)
-    budget.give(held)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    assert await budget.take(100) == 100
+    assert third.holds()
+    assert fourth.holds()
+    for holder in (first, second, third, fourth):
+        await holder.stop()
+
+
+async def test_a_lower_limit_stops_nobody_and_lets_in_nobody_until_there_is_room() -> None:
+    budget = Budget(4)
+    first, second, third = await started(budget, 1, 1, 1)
+    budget.resize(2)
+    assert budget.exceeded()
+    (waiting,) = await started(budget, 1)
+    assert first.holds()
+    await first.stop()
+    await asyncio.sleep(0)
+    assert not waiting.holds()
+    await second.stop()
+    await asyncio.sleep(0)
+    assert waiting.holds()
+    assert not budget.exceeded()
+    await third.stop()
+    await waiting.stop()
+
+
+async def test_who_waits_for_more_than_a_lower_limit_goes_alone_then() -> None:
+    budget = Budget(100)
+    first, waiting = await started(budget, 50, 100)
+    budget.resize(10)
+    await first.stop()
+    await asyncio.sleep(0)
+    assert waiting.holds()
+    await waiting.stop()
+    (other,) = await started(budget, 6)
+    assert budget.fits(4)
+    assert not budget.fits(5)
+    await other.stop()

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from learnosity.errors import IncompleteDatasetError, PermanentApiError, Storage
 from learnosity.ledger import read_ledger
 from learnosity.parts import ALONE, Parts
 from learnosity.stores import Store
+from learnosity.transfer import Download
 from simulator.faults import FaultKind
 from tests.figures import Figures
 from tests.unit.landing_scene import Passing, Scene, StartScene, scene
@@ -178,7 +180,7 @@ class Stuck(Passing):
         self._left = after
         self.stuck = asyncio.Event()
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         if "/data/" in path:
             if self._left == 0:
                 self.stuck.set()
@@ -257,7 +259,7 @@ async def test_two_runs_over_the_same_dataset_at_once_leave_it_whole(scene: Star
 
 async def test_a_store_that_may_not_be_written_ends_the_landing_with_its_name(scene: StartScene) -> None:
     class Full(Passing):
-        async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
             if "/data/" in path:
                 raise StorageError("no permission")
             return await super().put(path, content, content_type)
@@ -266,6 +268,59 @@ async def test_a_store_that_may_not_be_written_ends_the_landing_with_its_name(sc
     await dataset.plan()
     with pytest.raises(StorageError, match="no permission"):
         await dataset.land(store=Full(dataset.store))
+
+
+async def many_large(scene: StartScene, number: int, **switches: Any) -> Scene:
+    """A planned dataset of nothing but large files."""
+    dataset = await scene(**switches)
+    for name in list(dataset.served):
+        dataset.remove_file(name)
+    for file in range(number):
+        dataset.add_file(f"large/{file}.json", os.urandom(16 * 1024 * 1024))
+    await dataset.plan()
+    return dataset
+
+
+class Metered(Passing):
+    """A store that takes its time over streams.
+
+    :param seconds_a_chunk: what each takes.
+    :param one_by_one: it takes one at a time of all streams together, and so has a limit that more cannot raise.
+    :param until: in no hurry until so many streams have been under way at once.
+    """
+
+    def __init__(
+        self, inner: Store, *, seconds_a_chunk: float, one_by_one: bool = False, until: int | None = None
+    ) -> None:
+        super().__init__(inner)
+        self.most = 0
+        self.finished = 0
+        self._now = 0
+        self._seconds = seconds_a_chunk
+        self._until = until
+        self._turn = asyncio.Semaphore(1 if one_by_one else 100)
+
+    async def put_stream(
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        content_type: str | None = None,
+        parts: Parts = ALONE,
+    ) -> str | None:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        try:
+            return await super().put_stream(path, self._slowly(chunks), content_type, parts)
+        finally:
+            self._now -= 1
+            self.finished += 1
+
+    async def _slowly(self, chunks: AsyncIterator[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+        async for chunk in chunks:
+            async with self._turn:
+                if self._until is None or self.most < self._until:
+                    await asyncio.sleep(self._seconds)
+            yield chunk
 
 
 class TestLargeFiles:
@@ -309,25 +364,43 @@ class TestLargeFiles:
         await large.check_whole()
         assert large.gets == {"large.json": 11}
 
-    async def test_eight_are_under_way_at_once(self, scene: StartScene) -> None:
-        all_begun = asyncio.Barrier(8)
+    async def test_eight_flow_at_once_where_each_is_slow(self, scene: StartScene) -> None:
+        dataset = await many_large(scene, 8)
+        store = Metered(dataset.store, seconds_a_chunk=0.3, until=8)
+        await dataset.land(store=store)
+        assert store.most == 8
+        await dataset.publish()
+        await dataset.check_whole()
 
-        class Meeting(Passing):
-            async def put_stream(
-                self,
-                path: str,
-                chunks: AsyncIterator[bytes | memoryview],
-                content_type: str | None = None,
-                parts: Parts = ALONE,
-            ) -> str | None:
-                await asyncio.wait_for(all_begun.wait(), 30)
-                return await super().put_stream(path, chunks, content_type, parts)
+    async def test_few_flow_at_once_where_more_bring_nothing(self, scene: StartScene) -> None:
+        dataset = await many_large(scene, 8)
+        store = Metered(dataset.store, seconds_a_chunk=0.03, one_by_one=True)
+        await dataset.land(store=store)
+        assert store.most <= 4
+        await dataset.publish()
+        await dataset.check_whole()
 
-        dataset = await scene()
-        for number in range(8):
-            dataset.add_file(f"large/{number}.json", os.urandom(9 * 1024 * 1024))
-        await dataset.plan()
-        await dataset.land(store=Meeting(dataset.store))
+    @pytest.mark.promise("bounded memory")
+    async def test_one_of_unknown_size_waits_for_its_turn_without_a_connection(self, scene: StartScene) -> None:
+        dataset = await many_large(scene, 12, list_bytes=False)
+        store = Metered(dataset.store, seconds_a_chunk=0.1)
+        get, is_open, seen = dataset.transfer.get, set[str](), list[int]()
+
+        @asynccontextmanager
+        async def watched(url: str, **more: Any) -> AsyncIterator[Download]:
+            async with get(url, **more) as download:
+                is_open.add(url)
+                try:
+                    yield download
+                finally:
+                    is_open.discard(url)
+                    if store.finished:
+                        seen.append(len(is_open))
+
+        dataset.transfer.get = watched  # type: ignore[method-assign]
+        await dataset.land(store=store)
+        assert max(seen) < 8
+        assert max(dataset.gets.values()) == 2
         await dataset.publish()
         await dataset.check_whole()
 
@@ -399,7 +472,7 @@ async def test_memory_in_flight_waits_for_room(scene: StartScene, monkeypatch: p
             super().__init__(inner)
             self.bytes = 0
 
-        async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
             if "/data/" in path:
                 self.bytes += len(content)
                 held.append(self.bytes)

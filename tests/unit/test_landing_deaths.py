@@ -65,7 +65,7 @@ class MortalStore:
             raise Killed
         return self.changes == self.at
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         dies = await self._changing()
         etag = await self.inner.put(path, content, content_type)
         self.seen.append(path)
@@ -203,7 +203,7 @@ class TestKilledAtEveryChange:
 
     async def test_what_has_landed_and_was_noted_is_not_fetched_again(self) -> None:
         class DiesAtTheManifest(MortalStore):
-            async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+            async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
                 if path.endswith("manifest.json"):
                     raise Killed
                 return await super().put(path, content, content_type)

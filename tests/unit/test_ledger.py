@@ -58,7 +58,7 @@ async def test_notes_that_could_not_be_written_are_written_next_time(store: Stor
     class Failing(Passing):
         down = True
 
-        async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+        async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
             if self.down:
                 raise TransientStorageError("503")
             return await super().put(path, content, content_type)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.landing import BUDGET_BYTES
-from learnosity.parts import FILES, LEAST_BYTES, MOST_PARTS, parts_for
+from learnosity.parts import FILES, MIB, MOST_PARTS, parts_for
 
 GIB = 1024**3
 
@@ -14,7 +14,7 @@ GIB = 1024**3
 @given(size=st.integers(0, 5 * 1024 * GIB), files=st.integers(1, 100_000))
 def test_a_file_of_any_size_that_s3_takes_has_parts_that_s3_takes(size: int, files: int) -> None:
     parts = parts_for(size, files)
-    assert parts.bytes >= LEAST_BYTES
+    assert parts.bytes >= 5 * MIB
     assert parts.bytes * MOST_PARTS >= size
     assert parts.in_flight >= 1
 

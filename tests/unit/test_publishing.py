@@ -26,7 +26,7 @@ class Watched(Passing):
         self._layout = layout
         self.looks = self.complete = 0
 
-    async def put(self, path: str, content: bytes, content_type: str | None = None) -> str | None:
+    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         await self._look()
         tag = await super().put(path, content, content_type)
         await self._look()
