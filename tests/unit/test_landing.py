@@ -381,7 +381,9 @@ class TestLargeFiles:
         await dataset.check_whole()
 
     @pytest.mark.promise("bounded memory")
-    async def test_one_of_unknown_size_waits_for_its_turn_without_a_connection(self, scene: StartScene) -> None:
+    async def test_one_of_unknown_size_waits_for_its_turn_without_a_connection(
+        self, scene: StartScene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         dataset = await many_large(scene, 12, list_bytes=False)
         store = Metered(dataset.store, seconds_a_chunk=0.1)
         get, is_open, seen = dataset.transfer.get, set[str](), list[int]()
@@ -397,7 +399,7 @@ class TestLargeFiles:
                     if store.finished:
                         seen.append(len(is_open))
 
-        dataset.transfer.get = watched  # type: ignore[method-assign]
+        monkeypatch.setattr(dataset.transfer, "get", watched)
         await dataset.land(store=store)
         assert max(seen) < 8
         assert max(dataset.gets.values()) == 2
