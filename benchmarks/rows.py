@@ -132,11 +132,16 @@ def _large(
     bound: float = 256,
 ) -> list[Row]:
     # A server's volumes fill up; both begin with empty ones.
-    ours, peer = _interleaved(
-        runs,
-        lambda: _land(stack, files, stack.fresh_bucket(tls=tls)),
-        lambda: stack.rclone(files, stack.fresh_bucket(tls=tls), transfers, *options),
-    )
+    def run() -> Outcome:
+        return _land(stack, files, stack.fresh_bucket(tls=tls))
+
+    def peer_run() -> Outcome:
+        return stack.rclone(files, stack.fresh_bucket(tls=tls), transfers, *options)
+
+    # Whoever is first of all waits for programs and files to be read into memory.
+    run()
+    peer_run()
+    ours, peer = _interleaved(runs, run, peer_run)
     return [
         faster(name, _total(ours), _total(peer), " ".join((f"rclone --transfers {transfers}", *options)), goal),
         within(f"{name}, peak memory", max(outcome.peak_mb for outcome in ours), bound),

@@ -73,6 +73,11 @@ class AdaptiveLimit:
         """How many may be under way now; at least 1."""
         return self._limit
 
+    @property
+    def climbing(self) -> bool:
+        """Whether it is being found out what more would bring."""
+        return not self._hold
+
     def done(self, size: int) -> None:
         """One file is through, or one piece of a large one.
 

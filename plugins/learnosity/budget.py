@@ -23,10 +23,6 @@ class Budget:
         """Whether there is room for so much, and nobody before."""
         return not self._queue and min(size, self._limit) <= self._free
 
-    def exceeded(self) -> bool:
-        """Whether more is held than the limit, which has become lower meanwhile."""
-        return self._free < 0
-
     @asynccontextmanager
     async def holding(self, size: int) -> AsyncIterator[None]:
         """Wait for room for `size`, and hold it for as long as the context lasts."""

@@ -11,22 +11,22 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import repeat
 
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
 from learnosity.errors import LearnosityError, TransferError, UrlExpiredError
 from learnosity.ledger import Landed, Ledger, read_ledger
 from learnosity.names import DatasetLayout
-from learnosity.parts import PIECE_BYTES, Parts
 from learnosity.plan import read_plan
 from learnosity.progress import Progress
 from learnosity.results import ResultFile, ResultSet
 from learnosity.sources import Sources
 from learnosity.stores import ObjectInfo, Store
-from learnosity.streams import Streams
+from learnosity.streams import Streams, Turn
 from learnosity.transfer import BUFFERED_BYTES, READ_AHEAD_BYTES, Download, SignedTransfer
 
 log = logging.getLogger(__name__)
@@ -160,14 +160,14 @@ class _Lander:
                 async with self._budget.holding(_memory(size)):
                     return await self._whole(file, download)
             if self._streams.is_free(size):
-                async with self._streams.turn(size) as parts:
-                    return await self._in_parts(file, url, download, parts)
+                async with self._streams.turn(size) as turn:
+                    return await self._in_parts(file, url, download, turn)
         # Its turn may be long in coming: it is asked for again then.
         return await self._streamed(file, size)
 
     async def _streamed(self, file: ResultFile, size: int | None) -> Landed:
-        async with self._streams.turn(size) as parts, self._opened(file) as (url, download):
-            return await self._in_parts(file, url, download, parts)
+        async with self._streams.turn(size) as turn, self._opened(file) as (url, download):
+            return await self._in_parts(file, url, download, turn)
 
     @asynccontextmanager
     async def _opened(self, file: ResultFile) -> AsyncIterator[tuple[str, Download]]:
@@ -179,11 +179,11 @@ class _Lander:
             self._sources.expire(file.path, url)
             raise
 
-    async def _in_parts(self, file: ResultFile, url: str, download: Download, parts: Parts) -> Landed:
+    async def _in_parts(self, file: ResultFile, url: str, download: Download, turn: Turn) -> Landed:
         promised = _promised(file, download)
         content_type = _content_type(file, download)
-        stream = _Stream(self._transfer, self._streams, file, url, download, promised)
-        etag = await self._store.put_stream(self._layout.data(file.path), stream.chunks(), content_type, parts)
+        stream = _Stream(self._transfer, turn, file, url, download, promised)
+        etag = await self._store.put_stream(self._layout.data(file.path), stream.chunks(), content_type, turn.parts)
         return Landed(file.path, stream.received, stream.digest.hexdigest(), content_type, etag)
 
     async def _whole(self, file: ResultFile, download: Download) -> Landed:
@@ -202,14 +202,14 @@ class _Stream:
     def __init__(
         self,
         transfer: SignedTransfer,
-        streams: Streams,
+        turn: Turn,
         file: ResultFile,
         url: str,
         first: Download,
         promised: int | None,
     ) -> None:
         self._transfer = transfer
-        self._streams = streams
+        self._turn = turn
         self._file = file
         self._url = url
         self._first = first
@@ -220,7 +220,7 @@ class _Stream:
     async def chunks(self) -> AsyncIterator[memoryview]:
         """The whole file; ends in an error unless every promised byte came."""
         try:
-            async for chunk in self._take(self._first, PIECE_BYTES):
+            async for chunk in self._take(self._first, self._turn.pieces()):
                 yield chunk
         except TransferError:
             if not self._can_continue:
@@ -235,7 +235,7 @@ class _Stream:
             try:
                 async with self._transfer.get(self._url, start=self.received, validator=self._first.validator) as rest:
                     # In small pieces: one that is cut off before its end is lost, and this way breaks.
-                    async for chunk in self._take(rest, READ_AHEAD_BYTES):
+                    async for chunk in self._take(rest, repeat(READ_AHEAD_BYTES)):
                         attempt = 0
                         yield chunk
             except TransferError as error:
@@ -247,13 +247,14 @@ class _Stream:
         # Without a length there is no end to reach, without a tag no proof that the rest is of the same file.
         return self._promised is not None and self._first.validator is not None
 
-    async def _take(self, download: Download, size: int) -> AsyncIterator[memoryview]:
-        async for chunk in download.chunks(size):
+    async def _take(self, download: Download, sizes: Iterator[int]) -> AsyncIterator[memoryview]:
+        async for chunk in download.chunks(sizes):
             # Not in a thread: to wake one costs more than it frees the loop for (docs/performance.md).
             self.digest.update(chunk)
             self.received += len(chunk)
             yield chunk
-            self._streams.flowed(len(chunk))
+            self._turn.flowed(len(chunk))
+            await self._turn.wait()
 
 
 async def _each(

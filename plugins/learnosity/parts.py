@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from math import ceil
 
 MIB = 1024 * 1024
-# S3 takes no more of them in one object, and none smaller than 5 MiB but the last.
+# S3 takes no more of them in one object, and none smaller than 5 MiB but the last. Larger ones cost more memory and
+# no less time (docs/performance.md). A file of unknown size may have 52 GB.
 MOST_PARTS = 10_000
-# Larger ones cost more memory and no less time. A file of unknown size may have 80 GB.
-PART_BYTES = 8 * MIB
-# A part is gathered from pieces that are all of one size, so that the memory of one serves the next; smaller pieces
-# cost more (docs/performance.md).
-PIECE_BYTES = 2 * MIB
+PART_BYTES = 5 * MIB
 # Large files at once, as far as memory goes, and the parts of one file that is alone.
 FILES = 8
 MOST_IN_FLIGHT = 4

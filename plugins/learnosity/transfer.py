@@ -66,11 +66,15 @@ class Download:
         with _network_errors(self.what):
             return memoryview(await self._response.bytes())
 
-    async def chunks(self, size: int) -> AsyncIterator[memoryview]:
-        """The body as it comes, `size` bytes at a time, not copied. :raises TransferError: when it breaks off."""
+    async def chunks(self, sizes: Iterator[int]) -> AsyncIterator[memoryview]:
+        """The body as it comes, so many bytes at a time, not copied.
+
+        :param sizes: of one piece after the other, without end.
+        :raises TransferError: when it breaks off.
+        """
         reader = self._response.body_reader
         with _network_errors(self.what):
-            while (chunk := await reader.read(size)) is not None:
+            while (chunk := await reader.read(next(sizes))) is not None:
                 yield memoryview(chunk)
 
 

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Self
 
 import pytest
 
+from learnosity import streams as streams_module
 from learnosity.budget import Budget
-from learnosity.parts import FILES, MIB, PIECE_BYTES
-from learnosity.streams import START, Streams
+from learnosity.parts import FILES, MIB
+from learnosity.streams import START, Streams, Turn
 
 FILE_BYTES = 128 * MIB
 TICK = 0.01
+
+
+@dataclass
+class File:
+    """One that flows.
+
+    :param end: gives its turn back.
+    :param pieces: sizes of those that it is read in.
+    :param piece: bytes of the one that is read now.
+    """
+
+    turn: Turn
+    end: AsyncExitStack
+    pieces: Iterator[int]
+    piece: int
+    arrived: float = 0.0
+    left: int = FILE_BYTES
 
 
 class Flow:
@@ -27,34 +48,38 @@ class Flow:
         self.each = each
         self.all_together = all_together
         self.streams = Streams(100, Budget(1000 * MIB), clock=lambda: self.now)
-        self._under_way: list[tuple[list[float], AsyncExitStack]] = []
+        self.under_way: list[File] = []
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for _file, turn in self._under_way:
-            await turn.aclose()
+        for file in self.under_way:
+            await file.end.aclose()
 
     async def run(self, seconds: float) -> None:
         """Let as many flow as may, piece by piece, each followed by another when it ends."""
-        end = self.now + seconds
-        while self.now < end:
+        until = self.now + seconds
+        while self.now < until:
             self.now += TICK
             while self.streams.is_free(FILE_BYTES):
-                turn = AsyncExitStack()
-                await turn.enter_async_context(self.streams.turn(FILE_BYTES))
-                self._under_way.append(([0.0, FILE_BYTES], turn))
-            arrives = TICK * min(self.each, self.all_together / len(self._under_way))
-            for arrived_and_left, turn in list(self._under_way):
-                arrived_and_left[0] += arrives
-                while arrived_and_left[0] >= PIECE_BYTES and arrived_and_left[1] > 0:
-                    arrived_and_left[0] -= PIECE_BYTES
-                    arrived_and_left[1] -= PIECE_BYTES
-                    self.streams.flowed(PIECE_BYTES)
-                if not arrived_and_left[1]:
-                    self._under_way.remove((arrived_and_left, turn))
-                    await turn.aclose()
+                end = AsyncExitStack()
+                turn = await end.enter_async_context(self.streams.turn(FILE_BYTES))
+                pieces = turn.pieces()
+                self.under_way.append(File(turn, end, pieces, next(pieces)))
+            flowing = [file for file in self.under_way if not file.turn.paused]
+            arrives = TICK * min(self.each, self.all_together / len(flowing))
+            for file in flowing:
+                file.arrived += arrives
+                while file.arrived >= min(file.piece, file.left) > 0:
+                    taken = min(file.piece, file.left)
+                    file.arrived -= taken
+                    file.left -= taken
+                    file.turn.flowed(taken)
+                    file.piece = next(file.pieces)
+                if not file.left:
+                    self.under_way.remove(file)
+                    await file.end.aclose()
 
 
 @pytest.mark.parametrize("megabytes_a_second", [5, 10, 50, 200])
@@ -76,6 +101,45 @@ async def test_a_line_that_two_fill_gets_no_more(megabytes_a_second: int) -> Non
     assert limits.count(START) > 80
 
 
+async def test_those_that_brought_nothing_wait_until_the_ones_before_them_end() -> None:
+    async with Flow(each=1e12, all_together=100e6) as flow:
+        while len(flow.under_way) <= START:
+            await flow.run(TICK)
+        begun = list(flow.under_way)
+        while flow.streams.limit > START:
+            await flow.run(TICK)
+        tried = begun[START:]
+        left = [file.left for file in tried]
+        assert [file.turn.paused for file in begun] == [False] * START + [True] * len(tried)
+        while len(flow.under_way) == len(begun):
+            assert [file.left for file in tried] == left
+            await flow.run(TICK)
+        assert not tried[0].turn.paused, "it goes on now that one has ended"
+        assert set(map(id, flow.under_way)) <= set(map(id, begun)), "no other was begun instead"
+
+
+async def test_nobody_waits_so_long_that_the_source_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams_module, "PAUSE_SECONDS", 0.01)
+    streams = Streams(100, Budget(1000 * MIB))
+    async with streams.turn(FILE_BYTES), streams.turn(FILE_BYTES) as second:
+        streams.overloaded()
+        await second.wait()
+        assert second.paused
+
+
+async def test_a_server_that_asks_for_less_makes_the_later_ones_wait_for_the_first() -> None:
+    streams = Streams(100, Budget(1000 * MIB))
+    async with AsyncExitStack() as others:
+        async with streams.turn(FILE_BYTES) as first:
+            second = await others.enter_async_context(streams.turn(FILE_BYTES))
+            streams.overloaded()
+            await first.wait()
+            waiting = asyncio.create_task(second.wait())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        await waiting
+
+
 async def test_a_source_that_becomes_slow_gets_more_later() -> None:
     async with Flow(each=1e12, all_together=200e6) as flow:
         await flow.run(4.0)
@@ -95,7 +159,7 @@ async def test_there_is_a_turn_for_so_many_as_may_flow_and_as_memory_allows() ->
     budget = Budget(50 * MIB)
     streams = Streams(100, budget)
     assert streams.is_free(128 * MIB)
-    async with streams.turn(128 * MIB), streams.turn(128 * MIB):
+    async with streams.turn(FILE_BYTES), streams.turn(FILE_BYTES):
         assert not streams.is_free(128 * MIB), "two flow at first"
     async with budget.holding(40 * MIB):
         assert not streams.is_free(128 * MIB), "others hold the memory"
