@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from math import ceil
 
 MIB = 1024 * 1024
-# S3 takes no more of them in one object, and none smaller than 5 MiB but the last. Larger ones cost more memory and
-# no less time (docs/performance.md). A file of unknown size may have 52 GB.
+# S3 takes no more of them in one object, and none smaller than 5 MiB but the last.
 MOST_PARTS = 10_000
-PART_BYTES = 5 * MIB
-# Large files at once, as far as memory goes, and the parts of one file that is alone.
+LEAST_BYTES = 5 * MIB
+# Each part costs a request, and memory (docs/performance.md). A file of unknown size may have 52 GB.
+PART_BYTES = 8 * MIB
+# Large files at once, as far as memory goes, those of them that have large parts, and the parts of one that is alone.
 FILES = 8
+FEW = 2
 MOST_IN_FLIGHT = 4
 
 
@@ -36,11 +38,13 @@ ALONE = Parts()
 """For one object whose size nobody tells."""
 
 
-def parts_for(size: int | None, files: int) -> Parts:
+def parts_for(size: int | None, files: int, under_way: int = 0) -> Parts:
     """The parts of a file.
 
     :param size: its bytes, None when unknown.
     :param files: how many files of its kind there are, or may be; at least 1.
+    :param under_way: how many of them are being written already.
     """
     needed = 0 if size is None else ceil(size / MOST_PARTS / MIB) * MIB
-    return Parts(max(PART_BYTES, needed), max(1, min(MOST_IN_FLIGHT, FILES // files)))
+    usual = PART_BYTES if under_way < FEW else LEAST_BYTES
+    return Parts(max(usual, needed), max(1, min(MOST_IN_FLIGHT, FILES // files)))

@@ -18,10 +18,10 @@ from learnosity.transfer import BUFFERED_BYTES
 
 START = 2
 # Less could be chance: files come in pieces.
-GAIN = 1.4
+GAIN = 1.5
 WINDOW_SECONDS = 0.15
 # What flows into empty buffers at first says nothing about what comes through.
-SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.05
 # Half as much again would be one more of two: too little to tell.
 AGAIN = 2.0
 # Small pieces tell sooner how much flows.
@@ -111,7 +111,7 @@ class Streams:
 
     def is_free(self, size: int | None) -> bool:
         """Whether `turn` would not wait."""
-        return self._places.fits(1) and self._budget.fits(_memory(parts_for(size, self._files)))
+        return self._places.fits(1) and self._budget.fits(_memory(self._parts(size)))
 
     @asynccontextmanager
     async def turn(self, size: int | None) -> AsyncIterator[Turn]:
@@ -119,16 +119,17 @@ class Streams:
 
         :param size: bytes of the file, None when unknown.
         """
-        parts = parts_for(size, self._files)
-        async with self._places.holding(1), self._budget.holding(_memory(parts)):
-            turn = Turn(parts, self)
-            self._begun.append(turn)
-            self._share()
-            try:
-                yield turn
-            finally:
-                self._begun.remove(turn)
+        async with self._places.holding(1):
+            parts = self._parts(size)
+            async with self._budget.holding(_memory(parts)):
+                turn = Turn(parts, self)
+                self._begun.append(turn)
                 self._share()
+                try:
+                    yield turn
+                finally:
+                    self._begun.remove(turn)
+                    self._share()
 
     def flowed(self, size: int) -> None:
         """So many bytes of one file have been taken by the store."""
@@ -141,6 +142,9 @@ class Streams:
         """The server asked for less (429, 503)."""
         self._limit.overloaded()
         self._share()
+
+    def _parts(self, size: int | None) -> Parts:
+        return parts_for(size, self._files, len(self._begun))
 
     def _share(self) -> None:
         """Let flow as many as may now, in the order in which they began."""

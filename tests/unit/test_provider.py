@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from airflow.providers_manager import ProvidersManager
+from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 from learnosity.config import build_config
 from learnosity.hooks import LearnosityHook
@@ -29,7 +29,7 @@ def test_the_package_announces_itself_where_airflow_looks() -> None:
 
 
 def test_airflow_lists_the_hook_and_its_connection_type() -> None:
-    hook = ProvidersManager().hooks["learnosity"]
+    hook = ProvidersManagerTaskRuntime().hooks["learnosity"]
     assert hook is not None
     assert hook.hook_class_name == "learnosity.hooks.LearnosityHook"
     assert (hook.hook_name, hook.connection_type) == ("Learnosity", LearnosityHook.conn_type)
