@@ -7,16 +7,19 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import groupby
 from typing import Any
 
 import pytest
 
-from learnosity import landing
+from learnosity import adaptive, landing
 from learnosity.adaptive import AdaptiveLimit
+from learnosity.budget import Budget
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
 from learnosity.ledger import read_ledger
 from learnosity.parts import ALONE, Parts
 from learnosity.stores import Store
+from learnosity.streams import Streams
 from learnosity.transfer import Download
 from simulator.faults import FaultKind
 from tests.figures import Figures
@@ -377,6 +380,47 @@ class TestLargeFiles:
         store = Metered(dataset.store, seconds_a_chunk=0.03, one_by_one=True)
         await dataset.land(store=store)
         assert store.most <= 4
+        await dataset.publish()
+        await dataset.check_whole()
+
+    async def test_a_file_that_has_begun_waits_for_the_one_before_it_when_the_server_asks_for_less(
+        self, scene: StartScene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+        known: list[Streams] = []
+
+        class Known(Streams):
+            def __init__(self, files: int, budget: Budget) -> None:
+                super().__init__(files, budget)
+                known.append(self)
+
+        class Overloaded(Passing):
+            async def put_stream(
+                self,
+                path: str,
+                chunks: AsyncIterator[bytes | memoryview],
+                content_type: str | None = None,
+                parts: Parts = ALONE,
+            ) -> str | None:
+                return await super().put_stream(path, self._seen(path, chunks), content_type, parts)
+
+            async def _seen(
+                self, path: str, chunks: AsyncIterator[bytes | memoryview]
+            ) -> AsyncIterator[bytes | memoryview]:
+                async for chunk in chunks:
+                    asked.append(path)
+                    if len(set(asked)) == 2:
+                        known[0].overloaded()
+                    yield chunk
+
+        monkeypatch.setattr(landing, "Streams", Known)
+        monkeypatch.setattr(adaptive, "CUT_SECONDS", 0.0)  # it keeps asking
+        dataset = await many_large(scene, 2)
+        await dataset.land(store=Overloaded(dataset.store))
+        both = next(number for number, path in enumerate(asked) if path != asked[0])
+        # What was read already still comes.
+        turns = [path for path, _ in groupby(asked[both + 2 :])]
+        assert len(turns) <= 2
         await dataset.publish()
         await dataset.check_whole()
 

@@ -13,7 +13,7 @@ import pytest
 from learnosity import streams as streams_module
 from learnosity.budget import Budget
 from learnosity.parts import FILES, MIB
-from learnosity.streams import START, Streams, Turn
+from learnosity.streams import PIECE_BYTES, START, Streams, Turn
 
 FILE_BYTES = 128 * MIB
 TICK = 0.01
@@ -116,6 +116,36 @@ async def test_those_that_brought_nothing_wait_until_the_ones_before_them_end() 
             await flow.run(TICK)
         assert not tried[0].turn.paused, "it goes on now that one has ended"
         assert set(map(id, flow.under_way)) <= set(map(id, begun)), "no other was begun instead"
+
+
+async def test_files_are_read_in_small_pieces_until_it_is_known_how_many_flow_and_in_whole_parts_then() -> None:
+    async with Flow(each=1e12, all_together=200e6) as flow:
+        await flow.run(TICK)
+        file = flow.under_way[0]
+        assert file.piece == PIECE_BYTES
+        while flow.streams.climbing:
+            await flow.run(TICK)
+        read = 0
+        pieces = file.turn.pieces()
+        for _ in range(20):
+            piece = next(pieces)
+            assert piece == file.turn.parts.bytes
+            assert read % piece == 0
+            read += piece
+
+
+async def test_pieces_end_where_parts_end_whenever_the_climb_does() -> None:
+    async with Flow(each=1e12, all_together=200e6) as flow:
+        await flow.run(TICK)
+        turn = flow.under_way[0].turn
+        pieces, read = turn.pieces(), 0
+        for _ in range(3):
+            read += next(pieces)
+        while flow.streams.climbing:
+            await flow.run(TICK)
+        while (piece := next(pieces)) != turn.parts.bytes:
+            read += piece
+        assert read % turn.parts.bytes == 0
 
 
 async def test_nobody_waits_so_long_that_the_source_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
