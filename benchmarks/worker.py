@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import uvloop
 from obstore.store import S3Store
 
 from benchmarks.source import DATASET_ID, DATASET_TYPE
@@ -189,7 +190,8 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(asyncio.run(run(msgspec.json.decode(sys.argv[1], type=Order)))) + b"\n")
+    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Order)))  # the loop of `async_operator`
+    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
     sys.stdout.flush()
     # As Airflow's task processes end. A thread of obstore that reaches for an interpreter that is going down would
     # abort the process, once in some hundred times.

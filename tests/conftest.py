@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import tempfile
+from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 # A test must not fail because the machine is busy: how long things take is told by benchmarks.
@@ -34,6 +36,19 @@ from devstack.secrets import KeyPair, Secrets  # noqa: E402
 def s3_reader() -> KeyPair:
     """An identity of the S3 server that may look at the bucket `landing` and not write to it."""
     return Secrets().s3_landing
+
+
+# What runs in the triggerer, in the API server or in the simulator; all other async code is the operators'.
+ON_ASYNCIO = {"test_notifiers", "test_polling", "test_sensors", "test_triggers"}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Each test runs in the event loop that its code meets in production."""
+    if item.path.stem in ON_ASYNCIO or item.path.parent.name == "simulator":
+        return {"asyncio": new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_configure() -> None:

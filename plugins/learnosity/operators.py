@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow.sdk import Asset, AssetAlias, BaseAsyncOperator, BaseOperatorLink, XComArg
+from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, XComArg
 
+from learnosity.async_operator import AsyncOperator
 from learnosity.creation import Upload, create_dataset
 from learnosity.datasets import ASSET_PREFIX, DatasetRequest, check_dataset_id
 from learnosity.errors import RequestError
@@ -53,7 +54,7 @@ def dataset_asset(dataset_type: str) -> Asset:
     return Asset(name=f"learnosity_{dataset_type}", uri=f"{ASSET_PREFIX}{dataset_type}")
 
 
-class LearnosityCreateDatasetOperator(BaseAsyncOperator):
+class LearnosityCreateDatasetOperator(AsyncOperator):
     """Initialise a dataset, upload its input and start its job; returns when the job is started.
 
     A retry, a clear or a killed worker re-attaches to what was started (see `creation`). To get a new dataset
@@ -133,7 +134,7 @@ class LearnosityCreateDatasetOperator(BaseAsyncOperator):
         return lineage_of_creation(self.input_uri, self.created)
 
 
-class _LandingOperator(BaseAsyncOperator):
+class _LandingOperator(AsyncOperator):
     """What the three landing tasks share: the dataset, the destination, the run's work folder.
 
     :param dataset: XCom of the create task. Templated.

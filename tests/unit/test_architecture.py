@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "learnosity"
 # The side that knows Airflow; everything else must not.
 AIRFLOW_SIDE = {
+    "async_operator",
     "consuming",
     "dataset_tasks",
     "fsspec_store",

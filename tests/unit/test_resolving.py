@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+import uvloop
 
 from learnosity.config import build_config
 from learnosity.errors import PermanentApiError
@@ -27,7 +28,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise socket.gaierror("no such name")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in known[host]]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", getaddrinfo)
     return known
 
 
