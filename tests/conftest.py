@@ -38,7 +38,8 @@ def s3_reader() -> KeyPair:
     return Secrets().s3_landing
 
 
-# What runs in the triggerer, in the API server or in the simulator; all other async code is the operators'.
+# What runs in the triggerer, in a sensor or in the simulator. The client runs there and in the operators; all other
+# async code is the operators'.
 ON_ASYNCIO = {"test_notifiers", "test_polling", "test_sensors", "test_triggers"}
 
 
@@ -48,6 +49,8 @@ def pytest_asyncio_loop_factories(
     """Each test runs in the event loop that its code meets in production."""
     if item.path.stem in ON_ASYNCIO or item.path.parent.name == "simulator":
         return {"asyncio": new_event_loop}
+    if item.path.parent.name == "contract":
+        return {"asyncio": new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop}
 
 

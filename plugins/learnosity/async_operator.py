@@ -65,6 +65,7 @@ class AsyncOperator(BaseAsyncOperator):
             async with limit:
                 return await self.aexecute(context)
         except Exception as error:
+            # Not only the limit's own TimeoutError: what is cancelled may fail to let go, and say so instead.
             if not limit.expired():
                 raise
             raise AirflowTaskTimeout(

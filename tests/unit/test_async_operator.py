@@ -106,6 +106,19 @@ def test_a_timeout_lets_go_of_what_the_task_holds(busy: bool, caplog: pytest.Log
 
 
 @pytest.mark.usefixtures("put_back")
+def test_a_timeout_is_one_although_letting_go_fails() -> None:
+    failed = ValueError("the upload could not be given up")
+
+    async def work() -> None:
+        try:
+            await forever(busy=False)
+        finally:
+            raise failed
+
+    assert timed_out(Task(work=work, execution_timeout=SOON)).__cause__ is failed
+
+
+@pytest.mark.usefixtures("put_back")
 @pytest.mark.parametrize("busy", [False, True], ids=["waiting", "busy"])
 def test_a_task_that_does_not_let_go_is_ended_by_airflows_alarm(busy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(async_operator, "LET_GO_SECONDS", 0.2)
@@ -137,9 +150,11 @@ def test_an_error_that_nobody_awaits_is_logged(caplog: pytest.LogCaptureFixture)
         def fail() -> None:
             raise ValueError("nobody awaits this")
 
-        asyncio.get_running_loop().call_soon(fail)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        afterwards = loop.create_future()
+        loop.call_soon(fail)
+        loop.call_soon(afterwards.set_result, None)
+        await afterwards
 
     Task(work=work).execute(NO_CONTEXT)
     assert "nobody awaits this" in caplog.text
