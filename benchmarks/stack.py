@@ -18,9 +18,9 @@ import msgspec
 import obstore
 from obstore.store import S3Store
 
-from benchmarks.certificate import make_certificate
 from benchmarks.source import SIGNATURE, Files, Source
 from benchmarks.worker import Bucket, Order, Outcome
+from devstack.certificate import make_certificate
 from devstack.environment import inherited_environment
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK
@@ -71,9 +71,9 @@ class Stack:
         # The first object of all waits 0.2 s while the server makes its volumes: that is no client's doing.
         obstore.put(self._s3.store(), "first", b"-")
         bucket = self.prefix()
-        if certificate is None or self._s3.tls_endpoint is None:
+        if self._s3.tls_endpoint is None:
             return bucket
-        return msgspec.structs.replace(bucket, endpoint=self._s3.tls_endpoint, certificate=str(certificate.certificate))
+        return msgspec.structs.replace(bucket, endpoint=self._s3.tls_endpoint, certificate=str(self._s3.certificate))
 
     def prefix(self) -> Bucket:
         """A prefix of the same server that holds nothing yet."""

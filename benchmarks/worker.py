@@ -32,6 +32,7 @@ from learnosity.plan import make_plan
 from learnosity.publishing import publish
 from learnosity.records import schema_for
 from learnosity.results import ResultSet
+from learnosity.single_put import SinglePut
 from learnosity.stores import ObstoreStore
 from learnosity.transfer import SignedTransfer
 from learnosity.uploading import Upload, upload_parts
@@ -186,7 +187,11 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
         unsigned_payload=bucket.certificate is not None,  # as `store_connections` has it
         client_options=client,
     )
-    return ObstoreStore(store, f"s3://{bucket.name}/{bucket.prefix}")
+    uri = f"s3://{bucket.name}/{bucket.prefix}"
+    if bucket.certificate is None:
+        return ObstoreStore(store, uri)
+    single_put = SinglePut(store, uri, certificates=Path(bucket.certificate).read_bytes())
+    return ObstoreStore(store, uri, single_put=single_put)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,22 @@ import datetime
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import obstore
 from obstore.store import S3Store
 
 from devstack import http
+from devstack.certificate import Tls
 from devstack.environment import inherited_environment, tool
 from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess
 from devstack.secrets import KeyPair, write_private
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 REGION = "us-east-1"
 READY_SECONDS = 60.0
@@ -29,26 +34,20 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files to speak TLS with: a certificate and its key."""
-
-    certificate: Path
-    key: Path
-
-
 @dataclass(slots=True)
 class SeaweedFS:
     """A running S3 server.
 
     :param endpoint: its base URL
     :param tls_endpoint: its base URL over TLS, where it has that
+    :param certificate: what its certificate is checked with there
     :param bucket: the bucket that the landing identity can reach
     :param sockets: files that it makes outside of its folder, and does not always remove
     """
 
     endpoint: str
     tls_endpoint: str | None
+    certificate: Path | None
     bucket: str
     admin: KeyPair
     landing: KeyPair
@@ -117,7 +116,9 @@ class SeaweedFS:
             )
         )
         tls_endpoint = f"https://{LOOPBACK}:{ports[-1]}" if tls else None
-        return cls(f"http://{LOOPBACK}:{port['s3']}", tls_endpoint, bucket, admin, landing, process, sockets)
+        certificate = tls.certificate if tls else None
+        endpoint = f"http://{LOOPBACK}:{port['s3']}"
+        return cls(endpoint, tls_endpoint, certificate, bucket, admin, landing, process, sockets)
 
     def wait_until_ready(self) -> None:
         """Wait for the server and make the bucket.
@@ -143,6 +144,7 @@ class SeaweedFS:
         prefix: str | None = None,
         keys: KeyPair | None = None,
         patience: datetime.timedelta = datetime.timedelta(minutes=3),
+        tls: bool = False,
     ) -> S3Store:
         """An object store to read and write with.
 
@@ -150,16 +152,25 @@ class SeaweedFS:
         :param prefix: everything happens below this
         :param keys: default: the landing identity
         :param patience: how long a call is tried again while the server is away
+        :param tls: over TLS, where the server was started with it; nothing is hashed for the signature then
         """
         keys = keys or self.landing
+        endpoint = self.endpoint
+        client: ClientConfig = {"allow_http": True}
+        if tls:
+            if self.tls_endpoint is None or self.certificate is None:
+                raise DevstackError("this SeaweedFS was started without TLS")
+            endpoint = self.tls_endpoint
+            client = {"root_certificate": self.certificate.read_bytes()}
         return S3Store(
             bucket or self.bucket,
             prefix=prefix,
-            endpoint=self.endpoint,
+            endpoint=endpoint,
             region=REGION,
             access_key_id=keys.access_key,
             secret_access_key=keys.secret_key,
-            client_options={"allow_http": True},
+            unsigned_payload=tls,
+            client_options=client,
             retry_config={"max_retries": 10, "retry_timeout": patience},
         )
 

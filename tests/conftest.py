@@ -28,6 +28,7 @@ for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 from devstack import seaweedfs  # noqa: E402
+from devstack.certificate import make_certificate  # noqa: E402
 from devstack.seaweedfs import SeaweedFS  # noqa: E402
 from devstack.secrets import KeyPair, Secrets  # noqa: E402
 
@@ -61,13 +62,18 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory, s3_reader: KeyPair) -> Iterator[SeaweedFS]:
-    """A running SeaweedFS with one bucket, `landing`, and an identity that reaches only that."""
+    """A running SeaweedFS, with TLS and without, with one bucket, `landing`, and an identity that reaches only that."""
     root = tmp_path_factory.mktemp("seaweedfs")
     keys = Secrets()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seaweedfs, "_identities", _with_reader(seaweedfs._identities, s3_reader))
         server = SeaweedFS.start(
-            root, bucket="landing", admin=keys.s3_admin, landing=keys.s3_landing, log=root / "seaweedfs.log"
+            root,
+            bucket="landing",
+            admin=keys.s3_admin,
+            landing=keys.s3_landing,
+            log=root / "seaweedfs.log",
+            tls=make_certificate(root),
         )
     try:
         server.wait_until_ready()

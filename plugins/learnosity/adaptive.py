@@ -19,7 +19,7 @@ GAIN = 1.1
 # answers after a second would take longer to find than to read), over two afterwards.
 WINDOW_SECONDS = 0.1
 HOLD_ROUNDS = 2
-# After so many measurements at one level a step up is tried again: the network may have changed.
+# The network may have changed.
 HOLD_WINDOWS = 20
 AGAIN = 1.5
 # What was asked for less within a second belongs to the same burst.
@@ -37,6 +37,7 @@ class AdaptiveLimit:
     :param window: seconds over which a rate is measured at least; default 0.1.
     :param settle: seconds after a change that count for nothing; default 0.
     :param again: the size of the step that is tried again after a while; default 1.5.
+    :param hold: after so many measurements at one level it is tried again; default 20.
     :param clock: seconds, monotonic.
     """
 
@@ -49,6 +50,7 @@ class AdaptiveLimit:
         window: float = WINDOW_SECONDS,
         settle: float = 0.0,
         again: float = AGAIN,
+        hold: int = HOLD_WINDOWS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -57,6 +59,7 @@ class AdaptiveLimit:
         self._window = window
         self._settle = settle
         self._again = again
+        self._hold_windows = hold
         self._limit = min(start, most)
         self._kept = self._limit
         """The level to go back to when a step up brings nothing."""
@@ -131,7 +134,7 @@ class AdaptiveLimit:
             self._keep(self._rate)
 
     def _keep(self, rate: float) -> None:
-        self._kept, self._rate, self._hold = self._limit, rate, HOLD_WINDOWS
+        self._kept, self._rate, self._hold = self._limit, rate, self._hold_windows
 
     def _open_window(self, after: float) -> None:
         self._since, self._count, self._units = self._clock() + after, 0, 0.0

@@ -43,6 +43,17 @@ class TransientStorageError(TransientError):
     """An object store failed in a way that passes (503 SlowDown, reset, time-out)."""
 
 
+class BrokenWriteError(TransientStorageError):
+    """A write broke off that was not repeated, because its source had flowed on: the file has to be fetched again.
+
+    :param overload: the store asked for less (429, 503).
+    """
+
+    def __init__(self, message: str, *, overload: bool = False) -> None:
+        super().__init__(message)
+        self.overload = overload
+
+
 @dataclass(frozen=True, slots=True)
 class InputProblem:
     """One thing wrong with the input: where it stands and what is wrong, never the content itself."""

@@ -57,6 +57,10 @@ class FsspecStore:
 
         return await self.put_stream(path, whole(), content_type)
 
+    def takes_whole(self, size: int) -> bool:
+        """See `Store`. There are no requests."""
+        return False
+
     async def put_stream(
         self,
         path: str,

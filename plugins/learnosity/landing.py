@@ -18,7 +18,7 @@ from itertools import repeat
 
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
-from learnosity.errors import LearnosityError, TransferError, UrlExpiredError
+from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError
 from learnosity.ledger import Landed, Ledger, read_ledger
 from learnosity.names import DatasetLayout
 from learnosity.plan import read_plan
@@ -117,7 +117,7 @@ class _Lander:
         self._progress = progress
         self._limit = limit
         self._budget = Budget(BUDGET_BYTES)
-        self._streams = Streams(max(1, large), self._budget)
+        self._streams = Streams(max(1, large), self._budget, store.takes_whole)
 
     async def land(self, file: ResultFile) -> None:
         """Land one file, trying again through what passes."""
@@ -125,8 +125,8 @@ class _Lander:
             try:
                 landed = await (self._from_url(file) if file.kind == "url" else self._from_reply(file))
                 break
-            except (TransferError, UrlExpiredError) as error:
-                if isinstance(error, TransferError) and error.overload:
+            except (TransferError, UrlExpiredError, BrokenWriteError) as error:
+                if not isinstance(error, UrlExpiredError) and error.overload:
                     self._limit.overloaded()
                     self._streams.overloaded()
                 if attempt == FILE_ATTEMPTS:
@@ -181,6 +181,8 @@ class _Lander:
 
     async def _in_parts(self, file: ResultFile, url: str, download: Download, turn: Turn) -> Landed:
         promised = _promised(file, download)
+        if turn.parts.whole not in (None, promised):
+            raise TransferError(f"{file.path!a}: {promised} bytes offered, {turn.parts.whole} a moment ago.")
         content_type = _content_type(file, download)
         stream = _Stream(self._transfer, turn, file, url, download, promised)
         etag = await self._store.put_stream(self._layout.data(file.path), stream.chunks(), content_type, turn.parts)

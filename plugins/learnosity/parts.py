@@ -1,4 +1,4 @@
-"""In which parts a large file is written, so that as many as may flow at once stay within the memory."""
+"""In which parts a large file is written, if any, so that as many as may flow at once stay within the memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ MOST_PARTS = 10_000
 LEAST_BYTES = 5 * MIB
 # Each part costs a request, and memory (docs/performance.md). A file of unknown size may have 52 GB.
 PART_BYTES = 8 * MIB
+# What is not cut flows in pieces, of which so many lie between the source and the store's connection. Smaller ones
+# cost processor time (docs/performance.md).
+PIECE_BYTES = 2 * MIB
+PIECES_AHEAD = 4
 # Large files at once, as far as memory goes, those of them that have large parts, and the parts of one that is alone.
 FILES = 8
 FEW = 2
@@ -23,10 +27,12 @@ class Parts:
 
     :param bytes: of each part but the last.
     :param in_flight: so many of them are on their way to the store at once.
+    :param whole: bytes of the whole file where it goes in one request, piece by piece; None: each part is one.
     """
 
     bytes: int = PART_BYTES
     in_flight: int = MOST_IN_FLIGHT
+    whole: int | None = None
 
     @property
     def memory(self) -> int:
@@ -36,6 +42,14 @@ class Parts:
 
 ALONE = Parts()
 """For one object whose size nobody tells."""
+
+
+def in_one_request(size: int) -> Parts:
+    """A file that is not cut, but read and handed on in pieces.
+
+    :param size: its bytes.
+    """
+    return Parts(PIECE_BYTES, PIECES_AHEAD, size)
 
 
 def parts_for(size: int | None, files: int, under_way: int = 0) -> Parts:

@@ -21,6 +21,7 @@ from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from learnosity.errors import ConnectionConfigError, StorageError
+from learnosity.single_put import SinglePut
 from learnosity.stores import ObstoreStore, Store, first_line
 from learnosity.unfinished import local_files, s3_uploads
 
@@ -139,9 +140,22 @@ def _client(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) 
         client["allow_http"] = True
     if verify is False:
         client["allow_invalid_certificates"] = True
+    elif isinstance(verify, str):
+        client["root_certificate"] = _certificates(verify)
     if proxy := extra.get("proxy"):
         client["proxy_url"] = str(proxy)
     return client
+
+
+def _certificates(path: str) -> bytes:
+    """Authorities of its own that a store's certificate is checked with, as the AWS tools take them in `verify`."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConnectionConfigError(
+            f"Extra `verify` of the storage connection names {path!r}, which this worker cannot read "
+            f"({error.strerror}). It is true, false, or a file with certificates in PEM."
+        ) from None
 
 
 def _local(where: StorageUri, must_exist: bool) -> Store:
@@ -177,6 +191,7 @@ def _s3(where: StorageUri, connection: Connection | None) -> Store:
     # Over verified TLS nobody can change what is sent. To hash it for the signature too costs a quarter of our time for
     # a large file (docs/performance.md); the AWS tools do not either.
     guarded = hook.conn_config.verify is not False and (endpoint or "https://").lower().startswith("https://")
+    client = _client(extra, endpoint, verify=hook.conn_config.verify)
     store = S3Store(
         where.bucket,
         prefix=where.key or None,
@@ -185,10 +200,18 @@ def _s3(where: StorageUri, connection: Connection | None) -> Store:
         **own,
         virtual_hosted_style_request=endpoint is None and addressing != "path",
         unsigned_payload=guarded,
-        client_options=_client(extra, endpoint, verify=hook.conn_config.verify),
+        client_options=client,
         retry_config=RETRY,
     )
-    return ObstoreStore(store, where.text, discard=s3_uploads(hook.get_conn, where.bucket, where.key))
+    single_put = SinglePut(
+        store, where.text, proxy=client.get("proxy_url"), certificates=client.get("root_certificate")
+    )
+    return ObstoreStore(
+        store,
+        where.text,
+        discard=s3_uploads(hook.get_conn, where.bucket, where.key),
+        single_put=single_put if guarded else None,
+    )
 
 
 def _gcs(where: StorageUri, connection: Connection | None) -> Store:

@@ -20,6 +20,7 @@ from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.parts import ALONE, Parts
+from learnosity.single_put import SinglePut
 from learnosity.unfinished import Discard
 
 DELETE_BATCH = 1000
@@ -51,6 +52,9 @@ class Store(Protocol):
     async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         """Write one whole object; returns its entity tag where the store has them."""
 
+    def takes_whole(self, size: int) -> bool:
+        """Whether a stream of so many bytes goes best in one request now, not in parts."""
+
     async def put_stream(
         self,
         path: str,
@@ -60,7 +64,8 @@ class Store(Protocol):
     ) -> str | None:
         """Write one object from a stream in bounded memory; an error in `chunks` leaves no object.
 
-        :param parts: how a store that writes in parts cuts the stream.
+        :param parts: how a store that writes in parts cuts the stream, if it is to.
+        :raises BrokenWriteError: one request for all of it broke; write it again, in parts.
         """
 
     async def get(self, path: str) -> bytes | None:
@@ -93,13 +98,23 @@ class ObstoreStore:
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
     :param discard: removes what killed writes left (see `unfinished`); None where the store drops it by itself.
+    :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     """
 
-    def __init__(self, store: ObjectStore, uri: str, *, is_local: bool = False, discard: Discard | None = None) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        uri: str,
+        *,
+        is_local: bool = False,
+        discard: Discard | None = None,
+        single_put: SinglePut | None = None,
+    ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
         self._is_local = is_local
         self._discard = discard
+        self._single_put = single_put
 
     @property
     def uri(self) -> str:
@@ -119,6 +134,10 @@ class ObstoreStore:
             )
         return result["e_tag"]
 
+    def takes_whole(self, size: int) -> bool:
+        """See `Store`."""
+        return self._single_put is not None and self._single_put.takes(size)
+
     async def put_stream(
         self,
         path: str,
@@ -128,6 +147,8 @@ class ObstoreStore:
     ) -> str | None:
         """See `Store`."""
         with self._errors("write", path):
+            if parts.whole is not None and self._single_put is not None:
+                return await self._single_put.put(path, chunks, parts.whole, content_type)
             result = await obstore.put_async(
                 self._store,
                 path,

@@ -13,17 +13,19 @@ from contextlib import asynccontextmanager, suppress
 
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
-from learnosity.parts import FILES, MIB, Parts, parts_for
+from learnosity.parts import FILES, MIB, Parts, in_one_request, parts_for
 from learnosity.transfer import BUFFERED_BYTES
 
 START = 2
-# Less could be chance: files come in pieces.
-GAIN = 1.5
-WINDOW_SECONDS = 0.15
+# Less could be chance: files come in pieces, and stores take them in bursts.
+GAIN = 1.7
+WINDOW_SECONDS = 0.25
 # What flows into empty buffers at first says nothing about what comes through.
-SETTLE_SECONDS = 0.05
+SETTLE_SECONDS = 0.2
 # Half as much again would be one more of two: too little to tell.
 AGAIN = 2.0
+# Each trial costs where it brings nothing: one in ten seconds.
+HOLD_WINDOWS = 40
 # Small pieces tell sooner how much flows.
 PIECE_BYTES = 1 * MIB
 # So long a file that others go before is kept waiting for its next piece: any longer, and its source might hang up.
@@ -64,6 +66,8 @@ class Turn:
 
     async def wait(self) -> None:
         """Wait while others go first, at most `PAUSE_SECONDS`."""
+        if self._room.is_set():
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(PAUSE_SECONDS):
                 await self._room.wait()
@@ -81,12 +85,21 @@ class Streams:
 
     :param files: how many there are, or may be; at least 1.
     :param budget: bytes in memory, shared with others.
+    :param takes_whole: whether a file of so many bytes goes in one request now; default: none does.
     :param clock: seconds, monotonic.
     """
 
-    def __init__(self, files: int, budget: Budget, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        files: int,
+        budget: Budget,
+        takes_whole: Callable[[int], bool] = lambda _: False,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._files = files
         self._budget = budget
+        self._takes_whole = takes_whole
         self._limit = AdaptiveLimit(
             start=START,
             most=FILES,
@@ -94,6 +107,7 @@ class Streams:
             window=WINDOW_SECONDS,
             settle=SETTLE_SECONDS,
             again=AGAIN,
+            hold=HOLD_WINDOWS,
             clock=clock,
         )
         self._places = Budget(self._limit.limit)
@@ -144,6 +158,8 @@ class Streams:
         self._share()
 
     def _parts(self, size: int | None) -> Parts:
+        if size is not None and self._takes_whole(size):
+            return in_one_request(size)
         return parts_for(size, self._files, len(self._begun))
 
     def _share(self) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from obstore.store import S3Store
 
-from devstack.seaweedfs import SeaweedFS
+from devstack.seaweedfs import REGION, SeaweedFS
+from devstack.secrets import KeyPair
 from learnosity import client as client_module
 from learnosity import landing
 from learnosity.client import LearnosityClient
@@ -26,6 +28,7 @@ from learnosity.parts import ALONE, Parts
 from learnosity.plan import Plan, make_plan, read_manifest
 from learnosity.publishing import publish
 from learnosity.results import ResultSet
+from learnosity.single_put import SinglePut
 from learnosity.stores import ObstoreStore, Store
 from learnosity.transfer import SignedTransfer
 from learnosity.uploading import upload_urls
@@ -170,6 +173,9 @@ class Passing:
     async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
         return await self.inner.put(path, content, content_type)
 
+    def takes_whole(self, size: int) -> bool:
+        return self.inner.takes_whole(size)
+
     async def put_stream(
         self,
         path: str,
@@ -205,6 +211,23 @@ def s3_store(server: SeaweedFS, prefix: str | None = None) -> ObstoreStore:
     """A prefix of the test server that holds nothing yet."""
     prefix = prefix or uuid.uuid4().hex
     return ObstoreStore(server.store(prefix=prefix), f"s3://landing/{prefix}")
+
+
+def tls_store(server: SeaweedFS, *, keys: KeyPair | None = None, single_puts_to: str | None = None) -> ObstoreStore:
+    """The same over TLS, where large files go in one request each.
+
+    :param single_puts_to: another server for those requests.
+    """
+    prefix = uuid.uuid4().hex
+    store, uri = server.store(prefix=prefix, keys=keys, tls=True), f"s3://landing/{prefix}"
+    assert server.certificate is not None
+    single_put = SinglePut(store, uri, certificates=server.certificate.read_bytes())
+    if single_puts_to is not None:
+        elsewhere = S3Store(
+            "landing", endpoint=single_puts_to, region=REGION, access_key_id="key", secret_access_key="secret"
+        )
+        single_put = SinglePut(elsewhere, uri)
+    return ObstoreStore(store, uri, single_put=single_put)
 
 
 @pytest.fixture

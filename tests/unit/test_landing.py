@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from devstack.seaweedfs import SeaweedFS
 from learnosity import adaptive, landing
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
@@ -23,7 +27,7 @@ from learnosity.streams import Streams
 from learnosity.transfer import Download
 from simulator.faults import FaultKind
 from tests.figures import Figures
-from tests.unit.landing_scene import Passing, Scene, StartScene, scene
+from tests.unit.landing_scene import Passing, Scene, StartScene, scene, tls_store
 
 __all__ = ["scene"]
 
@@ -273,9 +277,10 @@ async def test_a_store_that_may_not_be_written_ends_the_landing_with_its_name(sc
         await dataset.land(store=Full(dataset.store))
 
 
-async def many_large(scene: StartScene, number: int, **switches: Any) -> Scene:
+async def many_large(scene: StartScene, number: int, *, store: Store | None = None, **switches: Any) -> Scene:
     """A planned dataset of nothing but large files."""
     dataset = await scene(**switches)
+    dataset.store = store or dataset.store
     for name in list(dataset.served):
         dataset.remove_file(name)
     for file in range(number):
@@ -327,23 +332,76 @@ class Metered(Passing):
 
 
 class TestLargeFiles:
-    """Files above `WHOLE_BYTES`: streamed in parts, and continued where the connection dropped."""
+    """Files above `WHOLE_BYTES`: streamed, in parts or in one request, and continued where the connection dropped."""
 
     SIZE = 12 * 1024 * 1024 + 7
 
-    @pytest.fixture
-    async def large(self, scene: StartScene) -> Scene:
+    @pytest.fixture(params=["in parts", "in one request"])
+    async def large(self, scene: StartScene, s3_server: SeaweedFS, request: pytest.FixtureRequest) -> Scene:
         dataset = await scene()
+        if request.param == "in one request":
+            dataset.store = tls_store(s3_server)
         for name in list(dataset.served):
             dataset.remove_file(name)
         dataset.add_file("large.json", os.urandom(self.SIZE))
         await dataset.plan()
         return dataset
 
-    async def test_lands_whole_in_parts(self, large: Scene) -> None:
+    async def test_lands_whole(self, large: Scene) -> None:
         await large.land()
         await large.publish()
         await large.check_whole()
+
+    async def test_goes_in_one_request_where_tls_guards_it(self, scene: StartScene, s3_server: SeaweedFS) -> None:
+        dataset = await many_large(scene, 3, store=tls_store(s3_server))
+        await dataset.land()
+        await dataset.publish()
+        await dataset.check_whole()
+        infos = [info async for batch in dataset.store.list(dataset.layout.data_prefix) for info in batch]
+        # The entity tag of an object that was written in parts tells their number.
+        assert [re.fullmatch(r'"?[0-9a-f]{32}"?', info.etag or "") is not None for info in infos] == [True] * 3
+
+    @pytest.mark.parametrize("status", [403, 500, 503])
+    async def test_goes_in_parts_once_one_request_has_failed(
+        self, scene: StartScene, s3_server: SeaweedFS, status: int
+    ) -> None:
+        asked: list[str] = []
+
+        async def refuse(request: web.Request) -> web.Response:
+            asked.append(request.path)
+            return web.Response(status=status)
+
+        app = web.Application()
+        app.router.add_put("/{path:.*}", refuse)
+        async with TestServer(app) as refusing:
+            store = tls_store(s3_server, single_puts_to=str(refusing.make_url("")))
+            dataset = await many_large(scene, 3, store=store)
+            await dataset.land()
+            await dataset.publish()
+        await dataset.check_whole()
+        assert 1 <= len(asked) <= 2, "those that were under way when the first failed, and none later"
+
+    async def test_one_that_changes_its_size_while_it_waits_for_its_turn_lands_as_it_is_then(
+        self, scene: StartScene, s3_server: SeaweedFS
+    ) -> None:
+        dataset = await many_large(scene, 3, store=tls_store(s3_server), list_bytes=False)
+        larger = os.urandom(17 * 1024 * 1024)
+
+        class Changing(Passing):
+            async def put_stream(
+                self,
+                path: str,
+                chunks: AsyncIterator[bytes | memoryview],
+                content_type: str | None = None,
+                parts: Parts = ALONE,
+            ) -> str | None:
+                if dataset.served["large/2.json"].size < len(larger):
+                    dataset.add_file("large/2.json", larger)
+                return await super().put_stream(path, chunks, content_type, parts)
+
+        await dataset.land(store=Changing(dataset.store))
+        await dataset.publish()
+        await dataset.check_whole()
 
     async def test_the_rest_alone_is_fetched_after_a_cut(self, large: Scene) -> None:
         large.fault("truncate", fraction=0.75, times=1)
@@ -390,8 +448,8 @@ class TestLargeFiles:
         known: list[Streams] = []
 
         class Known(Streams):
-            def __init__(self, files: int, budget: Budget) -> None:
-                super().__init__(files, budget)
+            def __init__(self, files: int, budget: Budget, takes_whole: Callable[[int], bool]) -> None:
+                super().__init__(files, budget, takes_whole)
                 known.append(self)
 
         class Overloaded(Passing):

@@ -73,6 +73,9 @@ class MortalStore:
             raise Killed
         return etag
 
+    def takes_whole(self, size: int) -> bool:
+        return self.inner.takes_whole(size)
+
     async def put_stream(
         self,
         path: str,

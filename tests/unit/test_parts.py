@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.landing import BUDGET_BYTES
-from learnosity.parts import FILES, MIB, MOST_PARTS, parts_for
+from learnosity.parts import FILES, MIB, MOST_PARTS, in_one_request, parts_for
+from learnosity.single_put import MOST_BYTES
 from learnosity.transfer import BUFFERED_BYTES
 
 GIB = 1024**3
@@ -24,6 +25,13 @@ def test_a_file_of_any_size_that_s3_takes_has_parts_that_s3_takes(size: int, fil
 def test_so_many_files_at_once_stay_within_the_budget(files: int, size: int | None) -> None:
     at_once = [parts_for(size, files, under_way).memory + BUFFERED_BYTES for under_way in range(files)]
     assert sum(at_once) <= BUDGET_BYTES
+
+
+@given(size=st.integers(0, MOST_BYTES))
+def test_so_many_files_at_once_in_one_request_each_stay_within_the_budget(size: int) -> None:
+    whole = in_one_request(size)
+    assert whole.whole == size
+    assert FILES * (whole.memory + BUFFERED_BYTES) <= BUDGET_BYTES
 
 
 def test_a_file_that_is_alone_gets_more_parts_at_once_than_one_of_many() -> None:

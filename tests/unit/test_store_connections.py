@@ -15,9 +15,11 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
-from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientError
+from learnosity.errors import BrokenWriteError, ConnectionConfigError, LearnosityError, StorageError, TransientError
+from learnosity.parts import MIB, in_one_request
 from learnosity.store_connections import FolderNotFoundError, open_store, parse_uri, split_glob
 from learnosity.stores import Store
 
@@ -215,6 +217,59 @@ def test_s3_signs_what_is_sent_unless_tls_guards_it(connect: Connect, extra: dic
     store = built(f"s3://{conn}@bucket")
     assert isinstance(store, S3Store)
     assert str(store.config["unsigned_payload"]).lower() == unsigned
+
+
+@pytest.mark.parametrize(
+    ("extra", "whole"),
+    [
+        pytest.param({}, True, id="aws"),
+        pytest.param({"endpoint_url": "https://minio.example"}, True, id="tls"),
+        pytest.param({"endpoint_url": "https://minio.example", "verify": False}, False, id="tls-not-verified"),
+        pytest.param({"endpoint_url": "http://minio:9000"}, False, id="plain-http"),
+    ],
+)
+def test_large_files_go_to_s3_in_one_request_where_tls_guards_them(
+    connect: Connect, extra: dict[str, Any], whole: bool
+) -> None:
+    conn = connect("aws4", conn_type="aws", login="A", password=SECRET, extra={"region_name": "eu-west-1", **extra})
+    assert open_store(f"s3://{conn}@bucket").takes_whole(100 * MIB) is whole
+
+
+def test_other_stores_take_large_files_as_they_always_do(memory_scheme: str, tmp_path: Path) -> None:
+    for uri in (tmp_path.as_uri(), f"{memory_scheme}://bucket/p"):
+        assert not open_store(uri).takes_whole(100 * MIB)
+
+
+async def test_an_authority_of_its_own_vouches_for_s3_as_in_the_aws_tools(
+    s3: Connect, s3_server: SeaweedFS, tmp_path: Path
+) -> None:
+    assert s3_server.certificate is not None
+    stranger, authorities = tmp_path / "stranger", tmp_path / "authorities.pem"
+    stranger.mkdir()
+    authorities.write_bytes(make_certificate(stranger).certificate.read_bytes() + s3_server.certificate.read_bytes())
+    extra = {"endpoint_url": s3_server.tls_endpoint, "region_name": "us-east-1", "verify": str(authorities)}
+    store = await asyncio.to_thread(open_store, f"s3://{s3(extra=extra)}@landing/{uuid4()}")
+    content = b"0123456789abcdef" * MIB
+    await store.put("small", b"{}")
+    await store.put_stream("in-parts", chunks(content))
+    await store.put_stream("whole", chunks(content), None, in_one_request(len(content)))
+    assert await store.get("small") == b"{}"
+    assert await store.get("in-parts") == await store.get("whole") == content
+    assert await store.discard_unfinished("") == 0, "boto3 trusts it too"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_by_default(s3: Connect, s3_server: SeaweedFS) -> None:
+    extra = {"endpoint_url": s3_server.tls_endpoint, "region_name": "us-east-1"}
+    store: Any = await asyncio.to_thread(open_store, f"s3://{s3(extra=extra)}@landing/{uuid4()}")
+    with pytest.raises(BrokenWriteError):
+        await store.put_stream("whole", chunks(b"x"), None, in_one_request(1))
+
+
+@pytest.mark.parametrize("verify", ["/not/there.pem", "no", "false"])
+def test_authorities_that_cannot_be_read_are_told_by_name(s3: Connect, s3_server: SeaweedFS, verify: str) -> None:
+    extra = {"endpoint_url": s3_server.tls_endpoint, "region_name": "us-east-1", "verify": verify}
+    with pytest.raises(ConnectionConfigError, match=rf"Extra `verify` .* names '{verify}', .*certificates in PEM"):
+        open_store(f"s3://{s3(extra=extra)}@landing/p")
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,14 @@ async def test_there_is_a_turn_for_so_many_as_may_flow_and_as_memory_allows() ->
     async with budget.holding(40 * MIB):
         assert not streams.is_free(128 * MIB), "others hold the memory"
     assert streams.is_free(None)
+
+
+async def test_what_the_store_takes_whole_is_not_cut_for_as_long_as_it_does() -> None:
+    limits = [100 * MIB]
+    streams = Streams(100, Budget(1000 * MIB), lambda size: size <= limits[-1])
+    for size, whole in ((FILE_BYTES, None), (100 * MIB, 100 * MIB), (None, None)):
+        async with streams.turn(size) as turn:
+            assert turn.parts.whole == whole
+    limits.append(0)
+    async with streams.turn(100 * MIB) as turn:
+        assert turn.parts.whole is None

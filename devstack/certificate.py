@@ -1,9 +1,10 @@
-"""A certificate for this machine, for a day: the S3 server of a measurement speaks TLS, as one in the cloud does."""
+"""A certificate for this machine, for a day: where tests and measurements speak TLS, as the cloud does."""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -12,21 +13,30 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from devstack.ports import LOOPBACK
-from devstack.seaweedfs import Tls
 from devstack.secrets import write_private
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files to speak TLS with: a certificate and its key."""
+
+    certificate: Path
+    key: Path
 
 
 def make_certificate(folder: Path) -> Tls:
     """A self-signed certificate for loopback and its key; whoever trusts the certificate trusts the server."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, LOOPBACK)])
+    # An authority is looked up by its name: two of the same name would hide each other.
+    serial = x509.random_serial_number()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{LOOPBACK} {serial:x}"[:64])])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
