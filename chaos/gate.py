@@ -1,14 +1,19 @@
-"""A gate in front of the object store: lets everything through byte for byte, until it is told to misbehave."""
+"""A gate in front of the object store: lets everything through byte for byte, until it is told to misbehave.
+
+It has a second door, at which it speaks TLS; behind it both lead to the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chaos.plans import GateFault
+from devstack.certificate import Tls
 from devstack.ports import LOOPBACK, free_ports
 
 _BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -20,10 +25,15 @@ _CUT_AFTER = 700
 
 
 class Gate:
-    """A TCP proxy on loopback."""
+    """A proxy on loopback.
 
-    def __init__(self) -> None:
-        self.port = free_ports(1)[0]
+    :param tls: the certificate of the second door.
+    """
+
+    def __init__(self, tls: Tls) -> None:
+        self.port, self.tls_port = free_ports(2)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(tls.certificate, tls.key)
         self._target = 0
         self._fault: GateFault | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -39,12 +49,18 @@ class Gate:
         loop = self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="gate", daemon=True)
         thread.start()
-        start = asyncio.start_server(self._serve, LOOPBACK, self.port)
-        server = asyncio.run_coroutine_threadsafe(start, loop).result()
+        servers = [
+            asyncio.run_coroutine_threadsafe(start, loop).result()
+            for start in (
+                asyncio.start_server(self._serve, LOOPBACK, self.port),
+                asyncio.start_server(self._serve, LOOPBACK, self.tls_port, ssl=self._context),
+            )
+        ]
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(server.close)
+            for server in servers:
+                loop.call_soon_threadsafe(server.close)
             self._on_loop(self._abort)
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -73,6 +89,8 @@ class Gate:
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _handle(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: GateFault | None
@@ -83,7 +101,8 @@ class Gate:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(_SLOW_DOWN)
             await writer.drain()
-            writer.write_eof()
+            if writer.can_write_eof():
+                writer.write_eof()
             await reader.read()
             return
         behind_reader, behind = await asyncio.open_connection(LOOPBACK, self._target)

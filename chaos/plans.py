@@ -31,6 +31,7 @@ STEP_NAMES: Final = {
 }
 
 IN_PARTS: Final = " in parts"
+IN_ONE_REQUEST: Final = " in one request"
 
 Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
 GateFault = Literal["slowdown", "refuse", "cut"]
@@ -38,7 +39,8 @@ GateFault = Literal["slowdown", "refuse", "cut"]
 # A call under attack is held up for so long that it can be hit while it is in flight.
 IN_FLIGHT_SECONDS = 3.0
 
-# The one large file of a dataset that has one: written to the store in parts, over some six seconds.
+# The one large file of a dataset that has one: written to the store in parts, or over TLS in one request, for some six
+# seconds.
 LARGE_FILE = "exports/*"
 LARGE_FILE_BYTES = 24 * 1024 * 1024
 LARGE_FILE_RATE = 4 * 1024 * 1024
@@ -78,6 +80,7 @@ class Plan(msgspec.Struct, frozen=True):
     :param step: name of the step it strikes at.
     :param with_input: whether the dataset has input files.
     :param large: whether input goes up in several parts, and one result file is written to the store in parts.
+    :param tls: whether the store is reached over TLS, where that file goes in one request.
     :param named: whether job records name their dataset, so that a lost reply can be settled.
     :param succeeds: whether the run has to end well; None: it may, or fail with nothing published.
     """
@@ -87,6 +90,7 @@ class Plan(msgspec.Struct, frozen=True):
     step: str
     with_input: bool
     large: bool
+    tls: bool
     users: int
     named: bool
     succeeds: bool | None
@@ -116,6 +120,13 @@ class _Cell(msgspec.Struct, frozen=True):
     succeeds: bool = True
     job_timeout: float = 30.0
     large: bool = False
+    tls: bool = False
+
+    @property
+    def step_name(self) -> str:
+        """The step for people."""
+        how = IN_ONE_REQUEST if self.tls else IN_PARTS if self.large else ""
+        return STEP_NAMES[self.step] + how
 
 
 def plan(seed: int) -> Plan:
@@ -130,9 +141,10 @@ def plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         fault=cell.fault,
-        step=STEP_NAMES[cell.step] + (IN_PARTS if cell.large else ""),
+        step=cell.step_name,
         with_input=with_input,
         large=cell.large,
+        tls=cell.tls,
         users=chance.randint(40, 150),
         named=named,
         succeeds=None if hopeless else cell.succeeds,
@@ -201,7 +213,7 @@ def _cells() -> Iterator[_Cell]:
 
 
 def _large_cells() -> Iterator[_Cell]:
-    """In the middle of several parts: of an upload, and of a write to the store."""
+    """In the middle of an upload of several parts, and of the write of a large file to the store."""
     yield _Cell("reset", UPLOAD, (_rule(UPLOAD, "reset", every=2, times=3),), large=True)
     yield _Cell("lost reply", UPLOAD, (_rule(UPLOAD, "lost_reply", nth=2),), large=True)
     yield _Cell("URL expired", UPLOAD, (_rule(UPLOAD, "expired_url", nth=2),), large=True)
@@ -209,16 +221,22 @@ def _large_cells() -> Iterator[_Cell]:
     for after in (1.0, IN_FLIGHT_SECONDS - 0.3, IN_FLIGHT_SECONDS + 0.3):
         yield _Cell("task killed", UPLOAD, held, Kill("task", UPLOAD, after), large=True)
     yield _Cell("scheduler and workers killed", UPLOAD, held, Kill("scheduler", UPLOAD, 1.0), large=True)
-    yield _Cell("truncated file", FETCH, (_rule(FETCH, "truncate", name=LARGE_FILE, times=2),), large=True)
-    yield _Cell("wrong length", FETCH, (_rule(FETCH, "wrong_length", name=LARGE_FILE, times=2),), large=True)
+    for tls in (False, True):
+        for cell in _large_file_cells():
+            yield msgspec.structs.replace(cell, large=True, tls=tls)
+
+
+def _large_file_cells() -> Iterator[_Cell]:
+    yield _Cell("truncated file", FETCH, (_rule(FETCH, "truncate", name=LARGE_FILE, times=2),))
+    yield _Cell("wrong length", FETCH, (_rule(FETCH, "wrong_length", name=LARGE_FILE, times=2),))
     slow = (_rule(FETCH, "slow_body", name=LARGE_FILE, bytes_per_second=LARGE_FILE_RATE),)
     for after in (2.5, 4.0, 5.5):
-        yield _Cell("task killed", FETCH, slow, Kill("task", FETCH, after), large=True)
-    yield _Cell("scheduler and workers killed", FETCH, slow, Kill("scheduler", FETCH, 4.0), large=True)
-    yield _Cell("S3 killed", FETCH, slow, Kill("s3", FETCH, 4.0), large=True)
+        yield _Cell("task killed", FETCH, slow, Kill("task", FETCH, after))
+    yield _Cell("scheduler and workers killed", FETCH, slow, Kill("scheduler", FETCH, 4.0))
+    yield _Cell("S3 killed", FETCH, slow, Kill("s3", FETCH, 4.0))
     kinds: tuple[GateFault, ...] = ("slowdown", "refuse", "cut")
     for kind in kinds:
-        yield _Cell(f"S3 {kind}", FETCH, slow, store_fault=StoreFault(kind, FETCH, 4.0, after=2.5), large=True)
+        yield _Cell(f"S3 {kind}", FETCH, slow, store_fault=StoreFault(kind, FETCH, 4.0, after=2.5))
 
 
 def _rule(match: str, kind: str, **values: float | str) -> FaultRule:

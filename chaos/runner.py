@@ -20,14 +20,13 @@ import msgspec
 import obstore
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
-from chaos.plans import IN_PARTS, LARGE_FILE_BYTES, STEP_NAMES, Plan
-from chaos.stack import connection, gated_stack
+from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan
+from chaos.stack import GatedStack, connection, gated_stack
 from devstack.airflow import SCHEDULER
 from devstack.errors import ApiError
 from devstack.rest import TaskInstance
 from devstack.seaweedfs import REGION
 from devstack.servers import dump
-from devstack.stack import Stack
 from simulator import Simulator, SimulatorConfig, running
 from simulator.population import records
 
@@ -165,7 +164,7 @@ class Chaos:
 
     def _look(self, lane: _Lane, run: _Run) -> Outcome | None:
         plan, now = run.plan, time.monotonic()
-        step = next(target for target, name in STEP_NAMES.items() if name == plan.step.removesuffix(IN_PARTS))
+        step = next(target for target, name in STEP_NAMES.items() if name == plan.step.partition(" in ")[0])
         if run.began is None and lane.simulator.stats.calls[step] > 0:
             run.began = now
         if not run.struck and run.began is not None:
@@ -287,10 +286,10 @@ class Chaos:
         obstore.put(self._stack.seaweedfs.store(), f"input/{name}", lines)
 
 
-def _conf(plan: Plan, stack: Stack, conn_id: str, prefix: str) -> dict[str, Any]:
+def _conf(plan: Plan, stack: GatedStack, conn_id: str, prefix: str) -> dict[str, Any]:
     common = {
         "learnosity_conn_id": conn_id,
-        "destination_uri": stack.uri(prefix),
+        "destination_uri": stack.tls_uri(prefix) if plan.tls else stack.uri(prefix),
         "poll_interval": 2,
         "job_timeout": plan.job_timeout,
         "landing_shards": 1,

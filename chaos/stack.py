@@ -12,6 +12,7 @@ import msgspec
 import psutil
 
 from chaos.gate import Gate
+from devstack.certificate import make_certificate
 from devstack.environment import REPOSITORY
 from devstack.ports import LOOPBACK
 from devstack.processes import ManagedProcess, undisturbed
@@ -19,6 +20,8 @@ from devstack.seaweedfs import REGION
 from devstack.servers import DATABASE, Server, start_postgres
 from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
 
+# Another connection to the same bucket, over TLS.
+TLS_CONN_ID = "aws_landing_tls"
 # Airflow notices lost processes within seconds instead of minutes, and tries again soon.
 QUICK = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -36,21 +39,30 @@ class GatedStack(Stack):
     """A stack whose S3 server stands behind a gate, and can be killed and started again on its ports."""
 
     gate: Gate
+    authority: Path
     postgres: Server
     _s3: tuple[list[str], dict[str, str], Path] | None = None
+
+    def tls_uri(self, key: str) -> str:
+        """As `uri`, over TLS."""
+        return f"s3://{TLS_CONN_ID}@{self.options.bucket}/{key}"
 
     def _connections(self) -> dict[str, str]:
         self.gate.lead_to(urlsplit(self.seaweedfs.endpoint).port or 0)
         keys = self.seaweedfs.landing
-        landing = {
-            "conn_type": "aws",
-            "login": keys.access_key,
-            "password": keys.secret_key,
-            "extra": {"endpoint_url": f"http://{LOOPBACK}:{self.gate.port}", "region_name": REGION},
-        }
-        return super()._connections() | {
-            f"AIRFLOW_CONN_{LANDING_CONN_ID.upper()}": msgspec.json.encode(landing).decode()
-        }
+        found = super()._connections()
+        for conn_id, extra in (
+            (LANDING_CONN_ID, {"endpoint_url": f"http://{LOOPBACK}:{self.gate.port}"}),
+            (TLS_CONN_ID, {"endpoint_url": f"https://{LOOPBACK}:{self.gate.tls_port}", "verify": str(self.authority)}),
+        ):
+            landing = {
+                "conn_type": "aws",
+                "login": keys.access_key,
+                "password": keys.secret_key,
+                "extra": {"region_name": REGION, **extra},
+            }
+            found[f"AIRFLOW_CONN_{conn_id.upper()}"] = msgspec.json.encode(landing).decode()
+        return found
 
     def kill_s3(self) -> None:
         """End the server at once, as a crash of its machine would."""
@@ -74,7 +86,9 @@ def gated_stack(root: Path, env: Mapping[str, str]) -> Iterator[GatedStack]:
     :param env: more environment for Airflow.
     """
     with ExitStack() as parts:
-        gate = parts.enter_context(Gate().open())
+        root.mkdir(parents=True, exist_ok=True)
+        tls = make_certificate(root)
+        gate = parts.enter_context(Gate(tls).open())
         # The database is what production has. On SQLite a writer can wait half a minute for another one, and Airflow
         # then fails the task whose state it could not write: that is no fault to look for here.
         with undisturbed():
@@ -83,7 +97,7 @@ def gated_stack(root: Path, env: Mapping[str, str]) -> Iterator[GatedStack]:
         database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}"}
         options = StackOptions(dags=REPOSITORY / "chaos" / "dags", airflow_env=QUICK | database | dict(env))
         stack = GatedStack(root, options)
-        stack.gate, stack.postgres = gate, postgres
+        stack.gate, stack.authority, stack.postgres = gate, tls.certificate, postgres
         parts.enter_context(stack)
         yield stack
 

@@ -12,13 +12,14 @@ from chaos.runner import Chaos
 
 # One seed of each kind; the whole matrix is `make chaos`.
 SEEDS = {
-    14: "S3 killed",
-    30: "task killed",
-    39: "scheduler and workers killed",
-    44: "lost reply",
-    64: "triggerer killed",
-    114: "API server killed",
-    140: "task killed",
+    3: "lost reply",
+    24: "scheduler and workers killed",
+    36: "S3 killed",
+    53: "task killed",
+    66: "triggerer killed",
+    108: "S3 killed",
+    126: "API server killed",
+    150: "task killed",
 }
 
 
