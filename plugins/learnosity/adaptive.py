@@ -19,7 +19,7 @@ GAIN = 1.1
 # answers after a second would take longer to find than to read), over two afterwards.
 WINDOW_SECONDS = 0.1
 HOLD_ROUNDS = 2
-# The network may have changed.
+# After so many measurements at one level a step up is tried again: the network may have changed.
 HOLD_WINDOWS = 20
 AGAIN = 1.5
 # What was asked for less within a second belongs to the same burst.
@@ -37,7 +37,7 @@ class AdaptiveLimit:
     :param window: seconds over which a rate is measured at least; default 0.1.
     :param settle: seconds after a change that count for nothing; default 0.
     :param again: the size of the step that is tried again after a while; default 1.5.
-    :param hold: after so many measurements at one level it is tried again; default 20.
+    :param may_climb: whether more could bring anything now; default: always.
     :param clock: seconds, monotonic.
     """
 
@@ -50,7 +50,7 @@ class AdaptiveLimit:
         window: float = WINDOW_SECONDS,
         settle: float = 0.0,
         again: float = AGAIN,
-        hold: int = HOLD_WINDOWS,
+        may_climb: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -59,7 +59,7 @@ class AdaptiveLimit:
         self._window = window
         self._settle = settle
         self._again = again
-        self._hold_windows = hold
+        self._may_climb = may_climb
         self._limit = min(start, most)
         self._kept = self._limit
         """The level to go back to when a step up brings nothing."""
@@ -80,6 +80,10 @@ class AdaptiveLimit:
     def climbing(self) -> bool:
         """Whether it is being found out what more would bring."""
         return not self._hold
+
+    def begin(self) -> None:
+        """What was before, such as the making of connections, says nothing about what comes through."""
+        self._open_window(self._settle)
 
     def done(self, size: int) -> None:
         """One file is through, or one piece of a large one.
@@ -129,12 +133,13 @@ class AdaptiveLimit:
             self._keep(self._rate)
 
     def _step(self, factor: float) -> None:
-        self._limit = min(self._most, ceil(self._limit * factor))
+        if self._may_climb():
+            self._limit = min(self._most, ceil(self._limit * factor))
         if self._limit == self._kept:
             self._keep(self._rate)
 
     def _keep(self, rate: float) -> None:
-        self._kept, self._rate, self._hold = self._limit, rate, self._hold_windows
+        self._kept, self._rate, self._hold = self._limit, rate, HOLD_WINDOWS
 
     def _open_window(self, after: float) -> None:
         self._since, self._count, self._units = self._clock() + after, 0, 0.0

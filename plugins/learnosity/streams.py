@@ -1,7 +1,8 @@
 """How many large files flow at once.
 
-A bucket far away gives so much a connection, so that many have to flow. A machine that is busy with what flows
-already is fastest with few. Which of the two it is shows in the flow alone.
+A bucket far away gives so much a connection, so that many have to flow. A machine that is busy with what flows already
+is fastest with few. Which of the two it is, its processors tell; what comes through in a moment does not, because files
+come in bursts and first fill buffers (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -14,19 +15,15 @@ from contextlib import asynccontextmanager, suppress
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
 from learnosity.parts import FILES, MIB, Parts, in_one_request, parts_for
+from learnosity.processors import Processors
 from learnosity.transfer import BUFFERED_BYTES
 
 START = 2
-# Less could be chance: files come in pieces, and stores take them in bursts.
-GAIN = 1.7
-WINDOW_SECONDS = 0.25
-# What flows into empty buffers at first says nothing about what comes through.
-SETTLE_SECONDS = 0.2
-# Half as much again would be one more of two: too little to tell.
-AGAIN = 2.0
-# Each trial costs where it brings nothing: one in ten seconds.
-HOLD_WINDOWS = 40
-# Small pieces tell sooner how much flows.
+# Twice as many after so long, if the machine has anything left to give; asked again now and then.
+TIMES = 2.0
+WINDOW_SECONDS = 0.15
+SETTLE_SECONDS = 0.05
+# Small pieces come sooner, as long as it is being found out how many should flow.
 PIECE_BYTES = 1 * MIB
 # So long a file that others go before is kept waiting for its next piece: any longer, and its source might hang up.
 PAUSE_SECONDS = 10.0
@@ -81,11 +78,12 @@ class Turn:
 
 
 class Streams:
-    """Lets as many large files flow as bring most through, within the memory.
+    """Lets as many large files flow as the machine and the server have room for, within the memory.
 
     :param files: how many there are, or may be; at least 1.
     :param budget: bytes in memory, shared with others.
     :param takes_whole: whether a file of so many bytes goes in one request now; default: none does.
+    :param is_busy: whether the machine has been busy since it was asked last; default: it is looked at.
     :param clock: seconds, monotonic.
     """
 
@@ -95,23 +93,26 @@ class Streams:
         budget: Budget,
         takes_whole: Callable[[int], bool] = lambda _: False,
         *,
+        is_busy: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._is_busy = is_busy or Processors().are_busy
         self._files = files
         self._budget = budget
         self._takes_whole = takes_whole
         self._limit = AdaptiveLimit(
             start=START,
             most=FILES,
-            gain=GAIN,
+            gain=0.0,
             window=WINDOW_SECONDS,
             settle=SETTLE_SECONDS,
-            again=AGAIN,
-            hold=HOLD_WINDOWS,
+            again=TIMES,
+            may_climb=lambda: not self._is_busy(),
             clock=clock,
         )
         self._places = Budget(self._limit.limit)
         self._begun: list[Turn] = []
+        self._flows = False
 
     @property
     def limit(self) -> int:
@@ -120,7 +121,7 @@ class Streams:
 
     @property
     def climbing(self) -> bool:
-        """Whether it is being found out what more of them would bring."""
+        """Whether there will be more in a moment."""
         return self._limit.climbing
 
     def is_free(self, size: int | None) -> bool:
@@ -147,6 +148,10 @@ class Streams:
 
     def flowed(self, size: int) -> None:
         """So many bytes of one file have been taken by the store."""
+        if not self._flows:
+            self._flows = True
+            self._is_busy()
+            self._limit.begin()
         before = self.limit
         self._limit.done(size)
         if self.limit != before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ class Server:
         return files / (self.now - started)
 
 
-def limit_of(server: Server, **more: int) -> AdaptiveLimit:
+def limit_of(server: Server, **more: Any) -> AdaptiveLimit:
     return AdaptiveLimit(clock=lambda: server.now, **more)
 
 
@@ -88,3 +89,14 @@ def test_large_files_do_not_count_as_standstill() -> None:
     server.serve(limit, 40, size=1_000)
     server.serve(limit, 3000, size=5_000_000)
     assert limit.limit > 64
+
+
+def test_nothing_more_is_tried_while_it_could_bring_nothing() -> None:
+    server = Server(latency=0.05, capacity=1200)
+    may_climb = [False]
+    limit = limit_of(server, start=4, may_climb=lambda: may_climb[-1])
+    server.serve(limit, 1000)
+    assert limit.limit == 4
+    may_climb.append(True)
+    server.serve(limit, 3000)
+    assert limit.limit > 16

@@ -22,6 +22,7 @@ from learnosity.budget import Budget
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
 from learnosity.ledger import read_ledger
 from learnosity.parts import ALONE, Parts
+from learnosity.processors import Processors
 from learnosity.stores import Store
 from learnosity.streams import Streams
 from learnosity.transfer import Download
@@ -425,19 +426,15 @@ class TestLargeFiles:
         await large.check_whole()
         assert large.gets == {"large.json": 11}
 
-    async def test_eight_flow_at_once_where_each_is_slow(self, scene: StartScene) -> None:
+    @pytest.mark.parametrize(("busy", "at_once"), [(False, 8), (True, 2)])
+    async def test_as_many_flow_at_once_as_the_machine_has_room_for(
+        self, scene: StartScene, monkeypatch: pytest.MonkeyPatch, busy: bool, at_once: int
+    ) -> None:
+        monkeypatch.setattr(Processors, "are_busy", lambda self: busy)
         dataset = await many_large(scene, 8)
-        store = Metered(dataset.store, seconds_a_chunk=0.3, until=8)
+        store = Metered(dataset.store, seconds_a_chunk=0.1, until=at_once if not busy else None)
         await dataset.land(store=store)
-        assert store.most == 8
-        await dataset.publish()
-        await dataset.check_whole()
-
-    async def test_few_flow_at_once_where_more_bring_nothing(self, scene: StartScene) -> None:
-        dataset = await many_large(scene, 8)
-        store = Metered(dataset.store, seconds_a_chunk=0.03, one_by_one=True)
-        await dataset.land(store=store)
-        assert store.most <= 4
+        assert store.most == at_once
         await dataset.publish()
         await dataset.check_whole()
 

@@ -1,4 +1,4 @@
-"""How many large files flow at once: many where each is slow, few where the machine is what is slow."""
+"""How many large files flow at once: many, but few where the machine is busy with these or a server asks for less."""
 
 from __future__ import annotations
 
@@ -41,13 +41,16 @@ class Flow:
 
     :param each: bytes a second of one file.
     :param all_together: bytes a second of the line.
+    :param busy: whether the machine is.
     """
 
-    def __init__(self, *, each: float, all_together: float = 1e12) -> None:
+    def __init__(self, *, each: float, all_together: float = 1e12, busy: bool = False) -> None:
         self.now = 0.0
+        self.busy = busy
+        self.asked: list[float] = []
         self.each = each
         self.all_together = all_together
-        self.streams = Streams(100, Budget(1000 * MIB), clock=lambda: self.now)
+        self.streams = Streams(100, Budget(1000 * MIB), is_busy=self._is_busy, clock=lambda: self.now)
         self.under_way: list[File] = []
 
     async def __aenter__(self) -> Self:
@@ -56,6 +59,10 @@ class Flow:
     async def __aexit__(self, *_: object) -> None:
         for file in self.under_way:
             await file.end.aclose()
+
+    def _is_busy(self) -> bool:
+        self.asked.append(self.now)
+        return self.busy
 
     async def run(self, seconds: float) -> None:
         """Let as many flow as may, piece by piece, each followed by another when it ends."""
@@ -83,38 +90,45 @@ class Flow:
 
 
 @pytest.mark.parametrize("megabytes_a_second", [5, 10, 50, 200])
-async def test_a_source_that_gives_so_much_a_connection_gets_all_there_may_be(megabytes_a_second: int) -> None:
+async def test_a_machine_with_something_left_to_give_gets_all_there_may_be(megabytes_a_second: int) -> None:
     async with Flow(each=megabytes_a_second * 1e6) as flow:
-        await flow.run(4.0)
+        await flow.run(1.5)
         assert flow.streams.limit == FILES
 
 
-@pytest.mark.parametrize("megabytes_a_second", [100, 500, 2000])
-async def test_a_line_that_two_fill_gets_no_more(megabytes_a_second: int) -> None:
-    async with Flow(each=1e12, all_together=megabytes_a_second * 1e6) as flow:
-        limits = []
+async def test_a_machine_that_is_busy_gets_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Flow(each=1e12, all_together=100e6, busy=True) as flow:
         for _ in range(100):
             await flow.run(0.1)
-            limits.append(flow.streams.limit)
-    # More are tried now and then.
-    assert max(limits) == 2 * START
-    assert limits.count(START) > 80
+            assert flow.streams.limit == START
+        flow.busy = False
+        await flow.run(10.0)
+        assert flow.streams.limit == FILES, "others have ended"
 
 
-async def test_those_that_brought_nothing_wait_until_the_ones_before_them_end() -> None:
+async def test_how_busy_it_is_counts_from_the_first_piece_on() -> None:
     async with Flow(each=1e12, all_together=100e6) as flow:
-        while len(flow.under_way) <= START:
+        assert not flow.asked
+        await flow.run(5 * TICK)
+        assert len(flow.asked) == 1, "what was before is not of interest"
+        await flow.run(0.3)
+        assert len(flow.asked) == 2
+
+
+async def test_those_that_began_last_wait_when_a_server_asks_for_less_until_ones_before_them_end() -> None:
+    async with Flow(each=10e6) as flow:
+        while len(flow.under_way) < FILES:
             await flow.run(TICK)
         begun = list(flow.under_way)
-        while flow.streams.limit > START:
+        flow.streams.overloaded()
+        most = flow.streams.limit
+        last = begun[most:]
+        left = [file.left for file in last]
+        assert [file.turn.paused for file in begun] == [False] * most + [True] * len(last)
+        while len(flow.under_way) == len(begun) and flow.streams.limit == most:
+            assert [file.left for file in last] == left
             await flow.run(TICK)
-        tried = begun[START:]
-        left = [file.left for file in tried]
-        assert [file.turn.paused for file in begun] == [False] * START + [True] * len(tried)
-        while len(flow.under_way) == len(begun):
-            assert [file.left for file in tried] == left
-            await flow.run(TICK)
-        assert not tried[0].turn.paused, "it goes on now that one has ended"
+        assert not last[0].turn.paused, "it goes on"
         assert set(map(id, flow.under_way)) <= set(map(id, begun)), "no other was begun instead"
 
 
@@ -168,14 +182,6 @@ async def test_a_server_that_asks_for_less_makes_the_later_ones_wait_for_the_fir
             await asyncio.sleep(0)
             assert not waiting.done()
         await waiting
-
-
-async def test_a_source_that_becomes_slow_gets_more_later() -> None:
-    async with Flow(each=1e12, all_together=200e6) as flow:
-        await flow.run(4.0)
-        flow.each = 10e6
-        await flow.run(60.0)
-        assert flow.streams.limit == FILES
 
 
 async def test_a_server_that_asks_for_less_gets_less() -> None:
