@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
+from typing import Self
 
 import obstore
 from obstore.store import S3Store
@@ -79,8 +80,6 @@ class SinglePut:
                 await body.finish()
                 return response.get_header("ETag")
         except (PyreqwestError, TimeoutError) as error:
-            if body.error is not None:
-                raise body.error from None
             raise self._broken(path, type(error).__name__) from None
         finally:
             await body.end()
@@ -122,32 +121,27 @@ class _Body:
         self._deadline = deadline
         self._reader: asyncio.Task[object] | None = None
         self._ended = False
-        self.error: BaseException | None = None
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self  # type: ignore[return-value]  # that views are welcome too is not in the client's types
+    def __aiter__(self) -> Self:
+        return self
 
     @property
     def is_given(self) -> bool:
         """Whether all that was promised has been given."""
         return not self._left
 
-    async def __anext__(self) -> bytes | memoryview:
+    async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
         # The client asks in a task of its own.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
-        try:
-            piece = await self._next()
-        except Exception as error:
-            self.error = error
-            raise
+        piece = await self._next()
         if not self._ended:
             self._deadline.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
         if piece is None:
             raise StopAsyncIteration
-        return piece
+        return memoryview(piece)
 
     async def finish(self) -> None:
         """Go to the end of the source: nobody asks for it once the promised length has been sent."""

@@ -103,7 +103,7 @@ class Streams:
         self._limit = AdaptiveLimit(
             start=START,
             most=FILES,
-            gain=0.0,
+            gain=0.0,  # more need not prove itself: see above
             window=WINDOW_SECONDS,
             settle=SETTLE_SECONDS,
             again=TIMES,

@@ -294,20 +294,16 @@ class Metered(Passing):
     """A store that takes its time over streams.
 
     :param seconds_a_chunk: what each takes.
-    :param one_by_one: it takes one at a time of all streams together, and so has a limit that more cannot raise.
     :param until: in no hurry until so many streams have been under way at once.
     """
 
-    def __init__(
-        self, inner: Store, *, seconds_a_chunk: float, one_by_one: bool = False, until: int | None = None
-    ) -> None:
+    def __init__(self, inner: Store, *, seconds_a_chunk: float, until: int | None = None) -> None:
         super().__init__(inner)
         self.most = 0
         self.finished = 0
         self._now = 0
         self._seconds = seconds_a_chunk
         self._until = until
-        self._turn = asyncio.Semaphore(1 if one_by_one else 100)
 
     async def put_stream(
         self,
@@ -326,9 +322,8 @@ class Metered(Passing):
 
     async def _slowly(self, chunks: AsyncIterator[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
         async for chunk in chunks:
-            async with self._turn:
-                if self._until is None or self.most < self._until:
-                    await asyncio.sleep(self._seconds)
+            if self._until is None or self.most < self._until:
+                await asyncio.sleep(self._seconds)
             yield chunk
 
 

@@ -96,7 +96,7 @@ async def test_a_machine_with_something_left_to_give_gets_all_there_may_be(megab
         assert flow.streams.limit == FILES
 
 
-async def test_a_machine_that_is_busy_gets_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_is_busy_gets_no_more() -> None:
     async with Flow(each=1e12, all_together=100e6, busy=True) as flow:
         for _ in range(100):
             await flow.run(0.1)
