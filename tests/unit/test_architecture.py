@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -83,3 +87,31 @@ def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:
     assert "learnosity/" in ignored
     loose = {path.name for path in PACKAGE.parent.glob("*.py")}
     assert loose <= {"learnosity_plugin.py"}
+
+
+# What Airflow, its amazon provider and aiohttp are built on, and what a deployment may do without.
+COMES_ALONG = {
+    "apache-airflow-providers-openlineage",
+    "boto3",
+    "botocore",
+    "croniter",
+    "cryptography",
+    "fastapi",
+    "fsspec",
+    "jinja2",
+    "jsonschema",
+    "openlineage-python",
+    "pyyaml",
+    "sqlalchemy",
+    "yarl",
+}
+
+
+def test_the_package_declares_whatever_it_imports() -> None:
+    project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
+    known = {re.split("[<>=]", each)[0] for each in project["dependencies"]} | COMES_ALONG
+    modules = {module.split(".")[0] for path in PACKAGE.rglob("*.py") for module in imported(path)}
+    outside = modules - set(sys.stdlib_module_names) - {"learnosity", "airflow"}
+    brought_by = packages_distributions()
+    missing = {name for name in outside if not {each.lower().replace("_", "-") for each in brought_by[name]} & known}
+    assert not missing
