@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from devstack import http
+from devstack.certificate import make_certificate
 from devstack.environment import inherited_environment
 from devstack.errors import ProcessFailed
 from devstack.ports import LOOPBACK, free_ports
@@ -49,6 +50,12 @@ http {{
   uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;
   server {{
     listen {host}:{port} backlog=4096;
+    listen {host}:{tls_port} ssl backlog=4096;
+    ssl_certificate {root}/certificate.pem;
+    ssl_certificate_key {root}/key.pem;
+    # What S3 takes, whoever asks: clients differ in what they would like best.
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+    ssl_prefer_server_ciphers on;
     root {root}/www;
     location = /ready {{ return 200 "ready"; }}
     location /files/ {{ }}
@@ -79,12 +86,14 @@ class Files:
     :param count: how many
     :param size: bytes of each
     :param answers: `files` at once, `slow` after 50 ms, `far` after 1 s, `thin` with 10 MB/s a connection
+    :param tls: whether the source speaks TLS, as Learnosity's does
     """
 
     name: str
     count: int
     size: int
     answers: Literal["files", "slow", "far", "thin"] = "files"
+    tls: bool = False
 
     def paths(self) -> Iterator[str]:
         """Names as the API gives them."""
@@ -108,13 +117,17 @@ class Source:
         if binary is None:
             raise ProcessFailed("nginx is the source of the measurements and not installed: apt install nginx-light")
         self.root = root
-        (port,) = free_ports(1)
+        port, tls_port = free_ports(2)
         self.url = f"http://{LOOPBACK}:{port}"
+        self.tls_url = f"https://{LOOPBACK}:{tls_port}"
         for folder in ("www/files", "www/listing", "www/sink"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "nobody").write_text("")
+        self.certificate = make_certificate(root).certificate
         config = root / "nginx.conf"
-        config.write_text(_CONFIG.format(root=root, host=LOOPBACK, port=port, workers=os.cpu_count() or 1))
+        config.write_text(
+            _CONFIG.format(root=root, host=LOOPBACK, port=port, tls_port=tls_port, workers=os.cpu_count() or 1)
+        )
         user = ["-g", "user root;"] if os.geteuid() == 0 else []
         self._process = ManagedProcess.start(
             "nginx",
@@ -142,15 +155,22 @@ class Source:
             _write(target, number, noise, files.size)
         entries = [{"name": path, "url": self.file_url(files, path), "bytes": files.size} for path in files.paths()]
         reply = {"meta": {"status": True, "timestamp": 1767225600}, "data": {"files": entries}}
-        (self.root / "www" / "listing" / f"{files.name}.json").write_bytes(msgspec.json.encode(reply))
+        (self.root / "www" / "listing" / f"{_listing(files)}.json").write_bytes(msgspec.json.encode(reply))
 
     def file_url(self, files: Files, path: str) -> str:
         """What the listing names for one file."""
-        return f"{self.url}/{files.answers}/{files.name}/{path}{SIGNATURE}"
+        return f"{self._url(files)}/{files.answers}/{files.name}/{path}{SIGNATURE}"
 
     def api(self, files: Files) -> str:
         """Base URL of an API whose dataset is this set."""
-        return f"{self.url}/{files.name}"
+        return f"{self._url(files)}/{_listing(files)}"
+
+    def _url(self, files: Files) -> str:
+        return self.tls_url if files.tls else self.url
+
+
+def _listing(files: Files) -> str:
+    return f"{files.name}-tls" if files.tls else files.name
 
 
 def _write(target: Path, number: int, noise: bytes, size: int) -> None:

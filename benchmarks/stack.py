@@ -94,6 +94,7 @@ class Stack:
                 cwd=ROOT,
                 env={
                     **inherited_environment(),
+                    "SSL_CERT_FILE": str(self.source.certificate),
                     "PYTHONFAULTHANDLER": "1",
                     "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}",
                 },
@@ -142,6 +143,8 @@ class Stack:
             "--transfers",
             str(transfers),
             *options,
+            "--ca-cert",
+            self.source.certificate,
             *(("--ca-cert", bucket.certificate) if bucket.certificate else ()),
         ]
         took = _timed(command, environment)
@@ -164,7 +167,7 @@ class Stack:
         return _timed(command, _keys(bucket))
 
     def _urls(self, files: Files) -> Path:
-        urls = self.folder / f"{files.name}-{files.answers}.csv"
+        urls = self.folder / f"{files.name}-{files.answers}{'-tls' if files.tls else ''}.csv"
         if not urls.exists():
             with urls.open("w", newline="") as file:
                 csv.writer(file).writerows([self.source.file_url(files, path), path] for path in files.paths())

@@ -28,6 +28,11 @@ CUT_SECONDS = 1.0
 UNIT_BYTES = 64 * 1024
 
 
+def usual_growth(climbing: bool) -> float:
+    """How many times as many to try next, while climbing and when trying again."""
+    return 2.0 if climbing else AGAIN
+
+
 class AdaptiveLimit:
     """A limit on work at once that climbs while throughput rises.
 
@@ -36,8 +41,8 @@ class AdaptiveLimit:
     :param gain: a step up is kept when it brings so many times as much; default 1.1.
     :param window: seconds over which a rate is measured at least; default 0.1.
     :param settle: seconds after a change that count for nothing; default 0.
-    :param again: the size of the step that is tried again after a while; default 1.5.
-    :param may_climb: whether more could bring anything now; default: always.
+    :param growth: how many times as many to try next, at least 1; is told whether it climbs or tries again after a
+        while; default: twice, and 1.5 times.
     :param clock: seconds, monotonic.
     """
 
@@ -49,8 +54,7 @@ class AdaptiveLimit:
         gain: float = GAIN,
         window: float = WINDOW_SECONDS,
         settle: float = 0.0,
-        again: float = AGAIN,
-        may_climb: Callable[[], bool] = lambda: True,
+        growth: Callable[[bool], float] = usual_growth,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
@@ -58,8 +62,7 @@ class AdaptiveLimit:
         self._gain = gain
         self._window = window
         self._settle = settle
-        self._again = again
-        self._may_climb = may_climb
+        self._growth = growth
         self._limit = min(start, most)
         self._kept = self._limit
         """The level to go back to when a step up brings nothing."""
@@ -123,18 +126,17 @@ class AdaptiveLimit:
             self._hold -= 1
             self._rate = 0.7 * self._rate + 0.3 * rate
             if not self._hold:
-                self._step(self._again)
+                self._step(climbing=False)
         elif rate > self._gain * self._rate:
             self._rate = rate
             self._kept = self._limit
-            self._step(2.0)
+            self._step(climbing=True)
         else:
             self._limit = self._kept
             self._keep(self._rate)
 
-    def _step(self, factor: float) -> None:
-        if self._may_climb():
-            self._limit = min(self._most, ceil(self._limit * factor))
+    def _step(self, *, climbing: bool) -> None:
+        self._limit = min(self._most, ceil(self._limit * self._growth(climbing)))
         if self._limit == self._kept:
             self._keep(self._rate)
 

@@ -86,7 +86,7 @@ async def land_shard(
             sources = Sources(results, {file.path for file in missing})
             await sources.refresh()
             limit = limit or AdaptiveLimit()
-            large = sum(file.bytes is None or file.bytes > WHOLE_BYTES for file in missing)
+            large = [file.bytes for file in missing if file.bytes is None or file.bytes > WHOLE_BYTES]
             lander = _Lander(store, layout, transfer, sources, ledger, progress, limit, large)
             await _each(missing, lander.land, limit)
     finally:
@@ -107,7 +107,7 @@ class _Lander:
         ledger: Ledger,
         progress: Progress,
         limit: AdaptiveLimit,
-        large: int,
+        large: Sequence[int | None],
     ) -> None:
         self._store = store
         self._layout = layout
@@ -117,7 +117,7 @@ class _Lander:
         self._progress = progress
         self._limit = limit
         self._budget = Budget(BUDGET_BYTES)
-        self._streams = Streams(max(1, large), self._budget, store.takes_whole)
+        self._streams = Streams(large, self._budget, store.takes_whole)
 
     async def land(self, file: ResultFile) -> None:
         """Land one file, trying again through what passes."""

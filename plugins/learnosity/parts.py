@@ -11,8 +11,7 @@ MOST_PARTS = 10_000
 LEAST_BYTES = 5 * MIB
 # Each part costs a request, and memory (docs/performance.md). A file of unknown size may have 52 GB.
 PART_BYTES = 8 * MIB
-# What is not cut flows in pieces, of which so many lie between the source and the store's connection. Smaller ones
-# cost processor time (docs/performance.md).
+# What is not cut flows in pieces, of which so many lie between the source and the store's connection.
 PIECE_BYTES = 2 * MIB
 PIECES_AHEAD = 4
 # Large files at once, as far as memory goes, those of them that have large parts, and the parts of one that is alone.

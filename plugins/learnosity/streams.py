@@ -1,15 +1,15 @@
 """How many large files flow at once.
 
 A bucket far away gives so much a connection, so that many have to flow. A machine that is busy with what flows already
-is fastest with few. Which of the two it is, its processors tell; what comes through in a moment does not, because files
-come in bursts and first fill buffers (docs/performance.md).
+is fastest with few. Which of the two it is, its processors tell, and how slowly the files come. Whether a step brought
+more does not, because files come in bursts and first fill buffers (docs/performance.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from learnosity.adaptive import AdaptiveLimit
@@ -18,11 +18,14 @@ from learnosity.parts import FILES, MIB, Parts, in_one_request, parts_for
 from learnosity.processors import Processors
 from learnosity.transfer import BUFFERED_BYTES
 
+# Between two parts of a file that is written in parts there is room for another; in one request there is none.
+START_WHOLE = 1
 START = 2
-# Twice as many after so long, if the machine has anything left to give; asked again now and then.
-TIMES = 2.0
+# More after so long, if the machine has anything left to give; asked again now and then.
 WINDOW_SECONDS = 0.15
 SETTLE_SECONDS = 0.05
+# A file that brings less a second waits for its line, however busy the processors are: with other things, then.
+SLOW_BYTES = 32 * MIB
 # Small pieces come sooner, as long as it is being found out how many should flow.
 PIECE_BYTES = 1 * MIB
 # So long a file that others go before is kept waiting for its next piece: any longer, and its source might hang up.
@@ -80,7 +83,7 @@ class Turn:
 class Streams:
     """Lets as many large files flow as the machine and the server have room for, within the memory.
 
-    :param files: how many there are, or may be; at least 1.
+    :param sizes: bytes of each file, None where unknown.
     :param budget: bytes in memory, shared with others.
     :param takes_whole: whether a file of so many bytes goes in one request now; default: none does.
     :param is_busy: whether the machine has been busy since it was asked last; default: it is looked at.
@@ -89,7 +92,7 @@ class Streams:
 
     def __init__(
         self,
-        files: int,
+        sizes: Sequence[int | None],
         budget: Budget,
         takes_whole: Callable[[int], bool] = lambda _: False,
         *,
@@ -97,22 +100,25 @@ class Streams:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._is_busy = is_busy or Processors().are_busy
-        self._files = files
+        self._files = max(1, len(sizes))
         self._budget = budget
         self._takes_whole = takes_whole
+        self._clock = clock
+        whole = all(size is not None and takes_whole(size) for size in sizes)
         self._limit = AdaptiveLimit(
-            start=START,
+            start=START_WHOLE if whole else START,
             most=FILES,
             gain=0.0,  # more need not prove itself: see above
             window=WINDOW_SECONDS,
             settle=SETTLE_SECONDS,
-            again=TIMES,
-            may_climb=lambda: not self._is_busy(),
+            growth=lambda _: self._growth(),
             clock=clock,
         )
         self._places = Budget(self._limit.limit)
         self._begun: list[Turn] = []
         self._flows = False
+        self._since = 0.0
+        self._taken = 0
 
     @property
     def limit(self) -> int:
@@ -149,9 +155,11 @@ class Streams:
     def flowed(self, size: int) -> None:
         """So many bytes of one file have been taken by the store."""
         if not self._flows:
-            self._flows = True
+            # What was before, such as the making of connections, is of no interest.
+            self._flows, self._since = True, self._clock()
             self._is_busy()
             self._limit.begin()
+        self._taken += size
         before = self.limit
         self._limit.done(size)
         if self.limit != before:
@@ -161,6 +169,16 @@ class Streams:
         """The server asked for less (429, 503)."""
         self._limit.overloaded()
         self._share()
+
+    def _growth(self) -> float:
+        """How many times as many may flow, as far as can be told since this was asked last."""
+        now = self._clock()
+        slow = self._taken < SLOW_BYTES * (now - self._since) * len(self._begun)
+        self._taken, self._since = 0, now
+        busy = self._is_busy()
+        if slow:
+            return FILES
+        return 1.0 if busy else 2.0
 
     def _parts(self, size: int | None) -> Parts:
         if size is not None and self._takes_whole(size):

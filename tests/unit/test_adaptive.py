@@ -91,12 +91,19 @@ def test_large_files_do_not_count_as_standstill() -> None:
     assert limit.limit > 64
 
 
-def test_nothing_more_is_tried_while_it_could_bring_nothing() -> None:
+def test_nothing_more_is_tried_where_it_could_bring_nothing() -> None:
     server = Server(latency=0.05, capacity=1200)
-    may_climb = [False]
-    limit = limit_of(server, start=4, may_climb=lambda: may_climb[-1])
+    growth = [1.0]
+    limit = limit_of(server, start=4, growth=lambda _: growth[-1])
     server.serve(limit, 1000)
     assert limit.limit == 4
-    may_climb.append(True)
+    growth.append(2.0)
     server.serve(limit, 3000)
     assert limit.limit > 16
+
+
+def test_a_step_may_go_all_the_way() -> None:
+    server = Server(latency=0.05, capacity=1e9)
+    limit = limit_of(server, start=4, most=32, growth=lambda _: 1000.0)
+    server.serve(limit, 16)
+    assert limit.limit == 32

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any
@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from devstack.seaweedfs import SeaweedFS
-from learnosity import adaptive, landing
+from learnosity import adaptive, landing, streams
 from learnosity.adaptive import AdaptiveLimit
 from learnosity.budget import Budget
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
@@ -421,13 +421,14 @@ class TestLargeFiles:
         await large.check_whole()
         assert large.gets == {"large.json": 11}
 
-    @pytest.mark.parametrize(("busy", "at_once"), [(False, 8), (True, 2)])
+    @pytest.mark.parametrize(("busy", "slow", "at_once"), [(False, 0.0, 8), (True, 0.0, 2), (True, float("inf"), 8)])
     async def test_as_many_flow_at_once_as_the_machine_has_room_for(
-        self, scene: StartScene, monkeypatch: pytest.MonkeyPatch, busy: bool, at_once: int
+        self, scene: StartScene, monkeypatch: pytest.MonkeyPatch, busy: bool, slow: float, at_once: int
     ) -> None:
         monkeypatch.setattr(Processors, "are_busy", lambda self: busy)
+        monkeypatch.setattr(streams, "SLOW_BYTES", slow)
         dataset = await many_large(scene, 8)
-        store = Metered(dataset.store, seconds_a_chunk=0.1, until=at_once if not busy else None)
+        store = Metered(dataset.store, seconds_a_chunk=0.1, until=at_once if at_once == 8 else None)
         await dataset.land(store=store)
         assert store.most == at_once
         await dataset.publish()
@@ -440,8 +441,8 @@ class TestLargeFiles:
         known: list[Streams] = []
 
         class Known(Streams):
-            def __init__(self, files: int, budget: Budget, takes_whole: Callable[[int], bool]) -> None:
-                super().__init__(files, budget, takes_whole)
+            def __init__(self, sizes: Sequence[int | None], budget: Budget, takes_whole: Callable[[int], bool]) -> None:
+                super().__init__(sizes, budget, takes_whole)
                 known.append(self)
 
         class Overloaded(Passing):

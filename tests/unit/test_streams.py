@@ -13,7 +13,7 @@ import pytest
 from learnosity import streams as streams_module
 from learnosity.budget import Budget
 from learnosity.parts import FILES, MIB
-from learnosity.streams import PIECE_BYTES, START, Streams, Turn
+from learnosity.streams import PIECE_BYTES, START, START_WHOLE, Streams, Turn
 
 FILE_BYTES = 128 * MIB
 TICK = 0.01
@@ -42,15 +42,22 @@ class Flow:
     :param each: bytes a second of one file.
     :param all_together: bytes a second of the line.
     :param busy: whether the machine is.
+    :param whole: whether the store takes each file in one request.
     """
 
-    def __init__(self, *, each: float, all_together: float = 1e12, busy: bool = False) -> None:
+    def __init__(self, *, each: float, all_together: float = 1e12, busy: bool = False, whole: bool = False) -> None:
         self.now = 0.0
         self.busy = busy
         self.asked: list[float] = []
         self.each = each
         self.all_together = all_together
-        self.streams = Streams(100, Budget(1000 * MIB), is_busy=self._is_busy, clock=lambda: self.now)
+        self.streams = Streams(
+            [FILE_BYTES] * 100,
+            Budget(1000 * MIB),
+            lambda _: whole,
+            is_busy=self._is_busy,
+            clock=lambda: self.now,
+        )
         self.under_way: list[File] = []
 
     async def __aenter__(self) -> Self:
@@ -96,14 +103,36 @@ async def test_a_machine_with_something_left_to_give_gets_all_there_may_be(megab
         assert flow.streams.limit == FILES
 
 
-async def test_a_machine_that_is_busy_gets_no_more() -> None:
-    async with Flow(each=1e12, all_together=100e6, busy=True) as flow:
+@pytest.mark.parametrize(("whole", "start"), [(True, START_WHOLE), (False, START)])
+async def test_a_machine_that_is_busy_gets_no_more(whole: bool, start: int) -> None:
+    async with Flow(each=1e12, all_together=100e6, busy=True, whole=whole) as flow:
         for _ in range(100):
             await flow.run(0.1)
-            assert flow.streams.limit == START
+            assert flow.streams.limit == start
         flow.busy = False
         await flow.run(10.0)
         assert flow.streams.limit == FILES, "others have ended"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_machine_that_is_busy_with_other_things_does_not_keep_a_slow_line_at_few(whole: bool) -> None:
+    async with Flow(each=10e6, busy=True, whole=whole) as flow:
+        await flow.run(0.5)
+        assert flow.streams.limit == FILES
+
+
+async def test_a_line_that_becomes_slow_gets_more() -> None:
+    async with Flow(each=100e6, busy=True) as flow:
+        await flow.run(2.0)
+        assert flow.streams.limit == START
+        flow.each = 10e6
+        await flow.run(20.0)
+        assert flow.streams.limit == FILES
+
+
+@pytest.mark.parametrize("size", [None, FILE_BYTES + 1])
+async def test_one_file_that_goes_in_parts_is_enough_to_begin_with_two(size: int | None) -> None:
+    assert Streams([FILE_BYTES, size], Budget(1000 * MIB), lambda size: size <= FILE_BYTES).limit == START
 
 
 async def test_how_busy_it_is_counts_from_the_first_piece_on() -> None:
@@ -164,7 +193,7 @@ async def test_pieces_end_where_parts_end_whenever_the_climb_does() -> None:
 
 async def test_nobody_waits_so_long_that_the_source_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams_module, "PAUSE_SECONDS", 0.01)
-    streams = Streams(100, Budget(1000 * MIB))
+    streams = Streams([FILE_BYTES] * 100, Budget(1000 * MIB))
     async with streams.turn(FILE_BYTES), streams.turn(FILE_BYTES) as second:
         streams.overloaded()
         await second.wait()
@@ -172,7 +201,7 @@ async def test_nobody_waits_so_long_that_the_source_hangs_up(monkeypatch: pytest
 
 
 async def test_a_server_that_asks_for_less_makes_the_later_ones_wait_for_the_first() -> None:
-    streams = Streams(100, Budget(1000 * MIB))
+    streams = Streams([FILE_BYTES] * 100, Budget(1000 * MIB))
     async with AsyncExitStack() as others:
         async with streams.turn(FILE_BYTES) as first:
             second = await others.enter_async_context(streams.turn(FILE_BYTES))
@@ -193,7 +222,7 @@ async def test_a_server_that_asks_for_less_gets_less() -> None:
 
 async def test_there_is_a_turn_for_so_many_as_may_flow_and_as_memory_allows() -> None:
     budget = Budget(50 * MIB)
-    streams = Streams(100, budget)
+    streams = Streams([FILE_BYTES] * 100, budget)
     assert streams.is_free(128 * MIB)
     async with streams.turn(FILE_BYTES), streams.turn(FILE_BYTES):
         assert not streams.is_free(128 * MIB), "two flow at first"
@@ -204,7 +233,7 @@ async def test_there_is_a_turn_for_so_many_as_may_flow_and_as_memory_allows() ->
 
 async def test_what_the_store_takes_whole_is_not_cut_for_as_long_as_it_does() -> None:
     limits = [100 * MIB]
-    streams = Streams(100, Budget(1000 * MIB), lambda size: size <= limits[-1])
+    streams = Streams([FILE_BYTES] * 100, Budget(1000 * MIB), lambda size: size <= limits[-1])
     for size, whole in ((FILE_BYTES, None), (100 * MIB, 100 * MIB), (None, None)):
         async with streams.turn(size) as turn:
             assert turn.parts.whole == whole
