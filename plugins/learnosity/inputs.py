@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice, pairwise, repeat
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -190,8 +190,7 @@ class _Spool:
                         self._problems.add(source.name, line, f"longer than {MAX_LINE_BYTES:,} bytes")
                         line += 1
                         continue
-                    self._take(source.name, line, block)
-                    line += block.count(b"\n")
+                    line += self._take(source.name, line, block)
             except UnreadableError as error:
                 self._problems.add(source.name, line, str(error))
 
@@ -218,18 +217,27 @@ class _Spool:
                 raise self._problems.error(headline, at_least=True)
             yield piece
 
-    def _take(self, name: str, first: int, block: bytes) -> None:
-        """Check a block of whole lines at once; only when something is wrong with it, line by line."""
-        lines = [line for raw in block.split(b"\n") if (line := raw.strip(_BLANKS))]
-        if not lines:
-            return
+    def _take(self, name: str, first: int, block: bytes) -> int:
+        """Check a block of whole lines at once; only when something is wrong with it, line by line.
+
+        :returns: how many line ends it has.
+        """
+        raw_lines = block.split(b"\n")
+        line_ends = len(raw_lines) - 1
+        if not raw_lines.pop() and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
+            self._check(name, first, block, raw_lines, block)  # as most programs write it
+        elif lines := [*filter(None, map(bytes.strip, block.split(b"\n"), repeat(_BLANKS)))]:
+            self._check(name, first, block, lines, b"\n".join((*lines, b"")))
+        return line_ends
+
+    def _check(self, name: str, first: int, block: bytes, lines: list[bytes], clean: bytes) -> None:
         try:
-            good = self._seen.add(self._schema.identities(lines))
+            good = self._seen.add(self._schema.identities(lines, clean))
         except RecordError:
             good = False
         if good:
             self._records += len(lines)
-            self._write(lines)
+            self._write(clean)
         else:
             self._name_bad_lines(name, first, block)
         most = self._schema.max_records
@@ -242,11 +250,9 @@ class _Spool:
         if self._progress is not None:
             self._progress(self._records, self._bytes)
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write(self, clean: bytes) -> None:
         if self._problems.count:
             return  # the spool is of no use any more
-        lines.append(b"")
-        clean = b"\n".join(lines)
         self._target.write(clean)
         self._hash.update(clean)
         self._bytes += len(clean)

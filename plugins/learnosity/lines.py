@@ -30,10 +30,12 @@ def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
     :param chunks: the file as it comes, in chunks of any size; gzip is known by its first bytes.
     :raises UnreadableError: where it is not UTF-8 text or is damaged, after what came before.
     """
-    packed = _pieces(chunks, _PACKED_BLOCK)
-    head = next(packed, b"")
-    whole = chain((head,), packed)
-    pieces = _pieces(_gunzip(whole) if head.startswith(_GZIP_MAGIC) else whole, _BLOCK)
+    source = iter(chunks)
+    head = b""
+    while len(head) < len(_GZIP_MAGIC) and (chunk := next(source, None)) is not None:
+        head += chunk
+    whole = chain((head,), source)
+    pieces = _pieces(_gunzip(_pieces(whole, _PACKED_BLOCK)) if head.startswith(_GZIP_MAGIC) else whole, _BLOCK)
     head = next(pieces, b"")
     if head.startswith(_UTF16_BOMS):
         raise UnreadableError("the file is UTF-16: save it as UTF-8")
@@ -43,19 +45,24 @@ def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in pieces of exactly `size`, but for the last: nothing after this depends on the network."""
-    buffer = bytearray()
+    rest = bytearray()
     try:
         for chunk in chunks:
-            buffer += chunk
             start = 0
-            while len(buffer) - start >= size:
-                yield bytes(buffer[start : start + size])
+            if rest:
+                start = size - len(rest)
+                rest += chunk[:start]
+                if len(rest) < size:
+                    continue
+                yield bytes(rest)
+            while start + size <= len(chunk):
+                yield chunk[start : start + size]
                 start += size
-            del buffer[:start]
+            rest = bytearray(chunk[start:])
     except UnreadableError:
-        yield bytes(buffer)  # what came before the damage tells the line
+        yield bytes(rest)  # what came before the damage tells the line
         raise
-    yield bytes(buffer)
+    yield bytes(rest)
 
 
 def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:

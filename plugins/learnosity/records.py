@@ -56,18 +56,22 @@ class RecordSchema:
         """The shape of one record; keys that it does not name are let through."""
         return msgspec.defstruct("Record", ())
 
-    def identities(self, lines: Sequence[bytes]) -> list[str]:
+    def identities(self, lines: Sequence[bytes], text: bytes | None = None) -> list[str]:
         """Check lines, all of them in C code, and say whom they are about.
 
         One decode per line: msgspec's `decode_lines` is a little faster, but accepts two records in one line
         and one record in two.
 
         :param lines: one line each, without its line end and without blanks around it.
+        :param text: all of them in one, where the caller has that.
         :returns: the identity of each line in order; an empty list for types that have none.
         :raises RecordError: at least one line is bad; check them one at a time to learn which.
         """
         try:
-            str(b"\n".join(lines), "utf-8")  # the decoder does not look into text that it skips
+            if text is None:
+                text = b"\n".join(lines)
+            if not text.isascii():
+                str(text, "utf-8")  # the decoder does not look into text that it skips
             records = map(self._decode, lines)
             if self._identity is not None:
                 return list(map(self._identity, records))
@@ -171,6 +175,8 @@ class Identities:
     def __init__(self, in_memory: int = MAX_USERS + 50_000) -> None:
         self._in_memory = in_memory
         self._seen: set[str] = set()
+        self._added: list[Sequence[str]] | None = []
+        """What `_seen` is made of, for as long as all of it could be added; None from then on."""
         self._database: sqlite3.Connection | None = None
 
     def add(self, identities: Sequence[str]) -> bool:
@@ -178,6 +184,26 @@ class Identities:
 
         :returns: whether they were added.
         """
+        if self._database is None and self._added is not None:
+            added = self._add_quickly(self._added, identities)
+        else:
+            added = self._add_carefully(identities)
+        if self._database is None and len(self._seen) > self._in_memory:
+            self._spill()
+        return added
+
+    def _add_quickly(self, earlier: list[Sequence[str]], identities: Sequence[str]) -> bool:
+        """As long as all goes well one set is enough; the first time that it does not, it is made anew."""
+        expected = len(self._seen) + len(identities)
+        self._seen.update(identities)
+        if len(self._seen) == expected:
+            earlier.append(identities)
+            return True
+        self._seen = set[str]().union(*earlier)
+        self._added = None
+        return False
+
+    def _add_carefully(self, identities: Sequence[str]) -> bool:
         fresh = set(identities)
         if len(fresh) != len(identities):
             return False
@@ -186,13 +212,11 @@ class Identities:
         if not self._seen.isdisjoint(fresh):
             return False
         self._seen |= fresh
-        if len(self._seen) > self._in_memory:
-            self._spill()
         return True
 
     def close(self) -> None:
         """Forget all of them, on disk too."""
-        self._seen.clear()
+        self._seen, self._added = set(), None
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -203,7 +227,7 @@ class Identities:
         self._database.execute("PRAGMA journal_mode = MEMORY")  # no more than one call's changes
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._insert(self._database, self._seen)
-        self._seen = set()
+        self._seen, self._added = set(), None
 
     @staticmethod
     def _insert(database: sqlite3.Connection, identities: set[str]) -> bool:
