@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
 from learnosity.errors import StorageError
 
 Discard = Callable[[str], int]
 
 # How obstore's local store names what it has not finished; `names` refuses such names at local destinations.
 _STAGED = re.compile(r"#\d+$")
+# A server that restarts is back by then; nobody asks again later.
+PATIENCE_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 5.0
 
 
 class S3Client(Protocol):
@@ -42,17 +47,37 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         below = "/".join(part for part in (prefix, folder) if part) + "/"
-        found = 0
-        try:
+        given_up: set[str] = set()
+
+        def give_up() -> int:
             s3 = client()
             for upload in _uploads(s3, bucket, below):
                 s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                found += 1
+                given_up.add(upload["UploadId"])
+            return len(given_up)
+
+        retrying = Retrying(
+            retry=retry_if_exception(_passes),
+            stop=stop_after_delay(PATIENCE_SECONDS),
+            wait=wait_random_exponential(max=MAX_BACKOFF_SECONDS),
+            reraise=True,
+        )
+        try:
+            return retrying(give_up)
         except (BotoCoreError, ClientError) as error:
             raise StorageError(f"Could not give up unfinished uploads below s3://{bucket}/{below}: {error}.") from None
-        return found
 
     return discard
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the server could not be reached, or failed for now."""
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return status == 429 or status >= 500
+    return isinstance(error, ConnectionError | HTTPClientError)
 
 
 def _uploads(s3: S3Client, bucket: str, below: str) -> Iterator[Mapping[str, str]]:

@@ -14,9 +14,12 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 from airflow.sdk.io import attach
+from botocore.config import Config  # type: ignore[import-untyped]
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity import unfinished
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.parts import PART_BYTES
 from learnosity.store_connections import open_store
@@ -153,13 +156,42 @@ async def test_a_dataset_is_published_even_where_looking_for_them_is_not_allowed
     assert "AccessDenied. Allow it (docs/security.md)" in caplog.text
 
 
-def test_a_refusal_says_which_bucket(s3_server: SeaweedFS) -> None:
-    client = boto3.client(
+def client_for(endpoint: str, access_key: str, secret_key: str) -> Any:
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5)
+    return boto3.client(
         "s3",
-        endpoint_url=s3_server.endpoint,
+        endpoint_url=endpoint,
         region_name=REGION,
-        aws_access_key_id="nobody",
-        aws_secret_access_key="knows",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
     )
-    with pytest.raises(StorageError, match=r"below s3://landing/prefix/set/: .*InvalidAccessKeyId"):
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(
+    s3_server: SeaweedFS, aws: str, tmp_path: Path, left: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "MAX_BACKOFF_SECONDS", 0.0)
+    killed_while_writing(f"{aws}/{tmp_path.name}", "set/data/large.csv", left)
+    (nobody,) = free_ports(1)
+    keys = s3_server.landing
+    endpoints = [s3_server.endpoint, *[f"http://{LOOPBACK}:{nobody}"] * 2]
+    discard = s3_uploads(
+        lambda: client_for(endpoints.pop(), keys.access_key, keys.secret_key), s3_server.bucket, tmp_path.name
+    )
+    assert discard("set") == 1
+    assert left() == []
+
+
+def test_a_server_that_stays_away_is_given_up(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfinished, "PATIENCE_SECONDS", 0.0)
+    (nobody,) = free_ports(1)
+    client = client_for(f"http://{LOOPBACK}:{nobody}", "somebody", "knows")
+    with pytest.raises(StorageError, match="Could not give up"):
         s3_uploads(lambda: client, s3_server.bucket, "prefix")("set")
+
+
+def test_a_refusal_says_which_bucket_and_is_not_repeated(s3_server: SeaweedFS) -> None:
+    clients = [client_for(s3_server.endpoint, "nobody", "knows")]
+    with pytest.raises(StorageError, match=r"below s3://landing/prefix/set/: .*InvalidAccessKeyId"):
+        s3_uploads(clients.pop, s3_server.bucket, "prefix")("set")
