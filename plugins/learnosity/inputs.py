@@ -222,13 +222,12 @@ class _Spool:
 
         :returns: how many line ends it has.
         """
-        raw_lines = block.split(b"\n")
-        line_ends = len(raw_lines) - 1
-        if not raw_lines.pop() and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
+        *raw_lines, rest = block.split(b"\n")
+        if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
             self._check(name, first, block, raw_lines, block)  # as most programs write it
-        elif lines := [*filter(None, map(bytes.strip, block.split(b"\n"), repeat(_BLANKS)))]:
+        elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
-        return line_ends
+        return len(raw_lines)
 
     def _check(self, name: str, first: int, block: bytes, lines: list[bytes], clean: bytes) -> None:
         try:
