@@ -21,21 +21,21 @@ import uvloop
 from obstore.store import S3Store
 
 from benchmarks.source import DATASET_ID, DATASET_TYPE
-from learnosity.adaptive import AdaptiveLimit
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, Credentials
-from learnosity.inputs import InputFile, plan_parts, spool_input
-from learnosity.landing import land_shard
-from learnosity.manifest import RunInfo
-from learnosity.names import DatasetLayout
-from learnosity.plan import make_plan
-from learnosity.publishing import publish
-from learnosity.records import schema_for
-from learnosity.results import ResultSet
-from learnosity.single_put import SinglePut
-from learnosity.stores import ObstoreStore
-from learnosity.transfer import SignedTransfer
-from learnosity.uploading import Upload, upload_parts
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.creation.upload import Upload, upload_parts
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import RunInfo
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import InputFile, plan_parts, spool_input
+from learnosity.landing.concurrency import AdaptiveLimit
+from learnosity.landing.land import land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import make_plan
+from learnosity.landing.publish import publish
+from learnosity.storage.single_put import SinglePut
+from learnosity.storage.store import ObstoreStore
 from simulator.population import DEFAULT_LEVELS
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from learnosity.dataset_tasks import dataset_tasks
+from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.params import dataset_params
-from learnosity.retries import RETRY_ARGS
 
 params = dataset_params()
 

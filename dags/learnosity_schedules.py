@@ -9,8 +9,8 @@ import logging
 from pathlib import Path
 
 # Airflow looks for DAGs in files that name both: airflow, dag.
-from learnosity.scheduled_dags import build_dag, invalid_dag
-from learnosity.schedules import read_folder
+from learnosity.schedules.dags import build_dag, invalid_dag
+from learnosity.schedules.files import read_folder
 
 reading = read_folder(Path(__file__).parent / "datasets")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from airflow.sdk import DAG, AssetAny, Param, task
 
-from learnosity.datasets import KNOWN_TYPES
-from learnosity.operators import dataset_asset
+from learnosity.api.dataset_request import KNOWN_TYPES
+from learnosity.assets import dataset_asset
+from learnosity.dataset_tasks import RETRY_ARGS
 from learnosity.params import default_destination
-from learnosity.retries import RETRY_ARGS
 
 with DAG(
     dag_id="learnosity_to_parquet",
@@ -41,9 +41,9 @@ with DAG(
         """Convert each dataset whose publication started this run."""
         import asyncio
 
-        from learnosity.consuming import announced, open_announced, tell_lineage
-        from learnosity.parquet import to_parquet
-        from learnosity.store_connections import open_store
+        from learnosity.asset_events import announced, open_announced, tell_lineage
+        from learnosity.connections import open_store
+        from learnosity.dataset.parquet import to_parquet
 
         target = await asyncio.to_thread(open_store, params["target_uri"])
         written = []

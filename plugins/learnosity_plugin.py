@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from learnosity import run_notes
+from learnosity import listeners as run_notes
 from learnosity.web.app import app
 
 PREFIX = "/learnosity"

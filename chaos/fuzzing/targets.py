@@ -16,16 +16,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from chaos.fuzzing.mutation import hostile_bytes, hostile_name, hostile_reply
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, build_config
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, build_config
+from learnosity.api.jobs import parse_job
+from learnosity.api.replies import Reply, parse_reply
+from learnosity.creation.upload import upload_urls
+from learnosity.dataset.layout import DatasetLayout, check_names, safe_path
 from learnosity.errors import InputError, LearnosityError, UnsafeNameError
-from learnosity.inputs import InputFile, plan_parts, spool_input
-from learnosity.jobs import parse_job
-from learnosity.names import DatasetLayout, check_names, safe_path
-from learnosity.records import schema_for
-from learnosity.replies import Reply, parse_reply
-from learnosity.results import ResultSet
-from learnosity.uploading import upload_urls
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import InputFile, plan_parts, spool_input
+from learnosity.landing.listing import ResultSet
 
 _SCHEMAS = [
     schema_for("activity-summary-by-group", ["school"]),

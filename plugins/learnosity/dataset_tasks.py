@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, TaskGroup
 
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
@@ -17,6 +18,31 @@ from learnosity.params import default_destination
 from learnosity.sensors import LearnosityJobSensor
 
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
+
+LEARNOSITY_RETRIES = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="learnosity.errors.PermanentError",
+            action=RetryAction.FAIL,
+            reason="Trying again cannot help; the error says what to change.",
+        ),
+        RetryRule(
+            exception="learnosity.errors.TransientError",
+            action=RetryAction.RETRY,
+            reason="The API, the network or the store failed for now; the next try continues.",
+        ),
+    ]
+)
+
+# A transient error has been through backoff inside the task already. These tries last for about an hour: 30 s, 1, 2,
+# 4, 8, 15 and 15 minutes apart.
+RETRY_ARGS: dict[str, Any] = {
+    "retries": 7,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=15),
+    "retry_policy": LEARNOSITY_RETRIES,
+}
 
 
 def dataset_tasks(values: Mapping[str, Any]) -> None:

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
+from learnosity.api.url_policy import redact
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.parts import ALONE, Parts
-from learnosity.stores import ObjectInfo, Store, first_line
-from learnosity.urls import redact
+from learnosity.storage.parts import ALONE, Parts
+from learnosity.storage.store import ObjectInfo, Store, first_line
 
 CHUNK = 1024 * 1024
 # A file that is being written; when its writer dies it stays.

@@ -15,8 +15,8 @@ from typing import Any
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from learnosity.client import CALL_ATTEMPTS, LearnosityClient
-from learnosity.config import ApiConfig, build_config
+from learnosity.api.client import CALL_ATTEMPTS, LearnosityClient
+from learnosity.api.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError, LearnosityError
 from learnosity.metrics import METER
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from learnosity.datasets import ASSET_PREFIX
-from learnosity.store_connections import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, azure_account, parse_uri, split_glob
+from learnosity.api.dataset_request import ASSET_PREFIX
+from learnosity.connections import azure_account
+from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, parse_uri, split_glob
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

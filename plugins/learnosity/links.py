@@ -13,9 +13,9 @@ from airflow.sdk import BaseHook, BaseOperatorLink, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time.xcom import XCom
 
+from learnosity.api.reports import has_report
 from learnosity.errors import StorageError
-from learnosity.reports import has_report
-from learnosity.store_connections import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
+from learnosity.storage.uris import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator

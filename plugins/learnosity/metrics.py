@@ -11,8 +11,8 @@ from datetime import timedelta
 
 from airflow.sdk.observability import stats
 
-from learnosity.jobs import Job
-from learnosity.metering import Meter
+from learnosity.api.jobs import Job
+from learnosity.telemetry import Meter
 
 PREFIX = "learnosity."
 

@@ -14,44 +14,37 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from airflow.sdk import Asset, AssetAlias, BaseOperatorLink, XComArg
+from airflow.sdk import BaseOperatorLink, XComArg
 
+from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.assets import DATASETS_ALIAS, dataset_asset
 from learnosity.async_operator import AsyncOperator
-from learnosity.creation import Upload, create_dataset
-from learnosity.datasets import ASSET_PREFIX, DatasetRequest, check_dataset_id
+from learnosity.connections import open_store
+from learnosity.creation.create import Upload, create_dataset
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest, RunInfo, sha256_hex
 from learnosity.errors import RequestError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.input_sources import find_input
-from learnosity.inputs import plan_parts, spool_input
-from learnosity.landing import land_shard
+from learnosity.inputs.find import find_input
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import plan_parts, spool_input
+from learnosity.landing.land import land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import check_shards, make_plan
+from learnosity.landing.publish import publish
 from learnosity.lineage import lineage_of_creation, lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
-from learnosity.manifest import Manifest, RunInfo, sha256_hex
 from learnosity.metrics import METER
-from learnosity.names import DatasetLayout
-from learnosity.plan import check_shards, make_plan
-from learnosity.progress import size
-from learnosity.publishing import publish
-from learnosity.records import schema_for
-from learnosity.results import ResultSet
-from learnosity.store_connections import open_store
-from learnosity.stores import Store
+from learnosity.storage.store import Store
 from learnosity.task_state import START_OVER, TaskHandleStore
-from learnosity.transfer import SignedTransfer
+from learnosity.telemetry import size
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
-
-# Datasets of every type come as events of this alias; each type also has an asset of its own.
-DATASETS_ALIAS = AssetAlias("learnosity_datasets")
-
-
-def dataset_asset(dataset_type: str) -> Asset:
-    """The asset that stands for the datasets of one type; schedule a DAG on it to run after each landing."""
-    return Asset(name=f"learnosity_{dataset_type}", uri=f"{ASSET_PREFIX}{dataset_type}")
 
 
 class LearnosityCreateDatasetOperator(AsyncOperator):

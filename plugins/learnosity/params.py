@@ -11,8 +11,8 @@ from pathlib import Path
 
 from airflow.sdk import Param, Variable
 
-from learnosity.datasets import ACTIVITY_SUMMARY, KNOWN_TYPES
-from learnosity.plan import MAX_SHARDS
+from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
+from learnosity.landing.plan import MAX_SHARDS
 
 DESTINATION_VARIABLE = "learnosity_destination_uri"
 

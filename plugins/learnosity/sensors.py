@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
+from learnosity.api.jobs import MAX_POLL_SECONDS, Job
 from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.jobs import MAX_POLL_SECONDS, Job
 from learnosity.links import DatasetLink
 from learnosity.metrics import count_job
 from learnosity.triggers import LearnosityJobTrigger

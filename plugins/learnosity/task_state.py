@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import msgspec
 from airflow.sdk.exceptions import AirflowRuntimeError
 
+from learnosity.creation.state import Handle
 from learnosity.errors import TransientError
-from learnosity.handles import Handle
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from learnosity.client import LearnosityClient
+from learnosity.api.client import LearnosityClient
+from learnosity.api.polling import Look, shared_poller
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.metrics import METER, count_job
-from learnosity.polling import Look, shared_poller
-from learnosity.progress import duration
+from learnosity.telemetry import duration
 
 LOG_EVERY_SECONDS = 60.0
 

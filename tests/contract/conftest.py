@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from tenacity import RetryCallState
 
-from learnosity import client as client_module
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, Credentials
-from learnosity.creation import CreatedDataset, Handle, Upload, create_dataset
-from learnosity.datasets import DatasetRequest
-from learnosity.inputs import Part
-from learnosity.jobs import Job
-from learnosity.transfer import SignedTransfer
+from learnosity.api import client as client_module
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.jobs import Job
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.creation.create import CreatedDataset, Handle, Upload, create_dataset
+from learnosity.inputs.spool import Part
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
 SUMMARY = DatasetRequest(

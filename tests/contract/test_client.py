@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from learnosity.client import LearnosityClient, parse_retry_after
-from learnosity.config import ApiConfig, Credentials
+from learnosity.api.client import LearnosityClient, parse_retry_after
+from learnosity.api.config import ApiConfig, Credentials
 from learnosity.errors import (
     ApiError,
     AuthenticationError,

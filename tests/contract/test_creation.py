@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.datasets import DatasetRequest
+from learnosity.api.dataset_request import DatasetRequest
 from learnosity.errors import LearnosityError, PermanentApiError, RequestError
 from tests.figures import Figures
 
@@ -156,7 +156,7 @@ async def test_an_upload_that_is_larger_than_the_server_takes_ends_in_an_error_n
 
 
 async def test_parts_that_go_up_again_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learnosity.uploading.MAX_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("learnosity.creation.upload.MAX_BACKOFF_SECONDS", 0.0)
     bench = await start()
     bench.transfer.meter = figures = Figures()
     bench.fault("put", "status", status=503, times=2)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from learnosity_sdk.request import Init
 
-from learnosity.config import Credentials
-from learnosity.signing import routing_headers, sign_data_request
+from learnosity.api.config import Credentials
+from learnosity.api.signing import routing_headers, sign_data_request
 
 from .conftest import Start
 

@@ -20,16 +20,16 @@ from devstack.celery import CeleryStack
 from devstack.errors import NotReady
 from devstack.samples import DAG_ID, group_conf
 from devstack.stack import StackOptions
-from learnosity.client import LearnosityClient
-from learnosity.config import build_config
-from learnosity.landing import land_shard
-from learnosity.manifest import RunInfo
-from learnosity.names import DatasetLayout
-from learnosity.plan import make_plan
-from learnosity.publishing import publish
-from learnosity.results import ResultSet
-from learnosity.store_connections import open_store
-from learnosity.transfer import SignedTransfer
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import build_config
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.connections import open_store
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import RunInfo
+from learnosity.landing.land import land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import make_plan
+from learnosity.landing.publish import publish
 from tests.integration.scenarios import landed
 
 pytestmark = pytest.mark.slow

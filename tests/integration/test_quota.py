@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from learnosity.client import LearnosityClient
-from learnosity.config import build_config
-from learnosity.creation import Handle, create_dataset
-from learnosity.datasets import DatasetRequest
-from learnosity.transfer import SignedTransfer
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import build_config
+from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.creation.create import Handle, create_dataset
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, Simulator
 
 FLEET = 120

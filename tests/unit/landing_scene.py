@@ -16,22 +16,22 @@ from obstore.store import S3Store
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import KeyPair
-from learnosity import client as client_module
-from learnosity import landing
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, Credentials
-from learnosity.datasets import DatasetRequest
-from learnosity.landing import ShardResult, land_shard
-from learnosity.manifest import FileEntry, Manifest, RunInfo, decode_files
-from learnosity.names import DatasetLayout
-from learnosity.parts import ALONE, Parts
-from learnosity.plan import Plan, make_plan, read_manifest
-from learnosity.publishing import publish
-from learnosity.results import ResultSet
-from learnosity.single_put import SinglePut
-from learnosity.stores import ObstoreStore, Store
-from learnosity.transfer import SignedTransfer
-from learnosity.uploading import upload_urls
+from learnosity.api import client as client_module
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.creation.upload import upload_urls
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, decode_files
+from learnosity.landing import land as landing
+from learnosity.landing.land import ShardResult, land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import Plan, make_plan, read_manifest
+from learnosity.landing.publish import publish
+from learnosity.storage.parts import ALONE, Parts
+from learnosity.storage.single_put import SinglePut
+from learnosity.storage.store import ObstoreStore, Store
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from simulator.faults import FaultKind
 

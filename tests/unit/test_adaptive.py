@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.adaptive import AdaptiveLimit
+from learnosity.landing.concurrency import AdaptiveLimit
 
 
 class Server:

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learnosity.budget import Budget
+from learnosity.landing.concurrency import Budget
 
 
 @given(st.lists(st.integers(0, 150), min_size=1, max_size=40))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.config import ApiConfig, build_config
+from learnosity.api.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.consuming import announced, open_announced
+from learnosity.asset_events import announced, open_announced
 from learnosity.errors import StorageError
 from tests.unit.test_parquet import LAYOUT, group, published
 

@@ -13,19 +13,18 @@ from typing import Any, BinaryIO
 import msgspec
 import pytest
 
-from learnosity import creation
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, build_config
-from learnosity.creation import CreatedDataset, create_dataset
-from learnosity.datasets import DatasetRequest
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, build_config
+from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.pacing import Pacer
+from learnosity.api.replies import Reply
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.creation import create as creation
+from learnosity.creation.create import CreatedDataset, create_dataset
+from learnosity.creation.state import Handle, seal, unseal
+from learnosity.creation.upload import Upload
 from learnosity.errors import PermanentApiError, PermanentError, RequestError, TransferError, TransientApiError
-from learnosity.handles import Handle
-from learnosity.inputs import plan_parts
-from learnosity.pacing import Pacer
-from learnosity.replies import Reply
-from learnosity.sealing import seal, unseal
-from learnosity.transfer import SignedTransfer
-from learnosity.uploading import Upload
+from learnosity.inputs.spool import plan_parts
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
 WITH_FILES = DatasetRequest(

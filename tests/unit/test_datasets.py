@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.datasets import (
+from learnosity.api.dataset_request import (
     ACTIVITY_ANALYSIS,
     ACTIVITY_SUMMARY,
     ITEM_BANK_ANALYSIS,

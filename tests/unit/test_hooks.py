@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.config import ApiConfig
+from learnosity.api.config import ApiConfig
 from learnosity.errors import ConnectionConfigError
 from learnosity.hooks import LearnosityHook
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, Simulator, SimulatorConfig, running

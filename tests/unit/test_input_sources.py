@@ -14,7 +14,7 @@ import pytest
 
 from devstack.seaweedfs import SeaweedFS
 from learnosity.errors import ConnectionConfigError, InputError, StorageError
-from learnosity.input_sources import find_input
+from learnosity.inputs.find import find_input
 
 Put = Callable[..., str]
 

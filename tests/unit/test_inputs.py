@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learnosity.errors import InputError
-from learnosity.inputs import (
+from learnosity.inputs.lines import MAX_LINE_BYTES
+from learnosity.inputs.records import MAX_USERS, RecordError, RecordSchema, schema_for
+from learnosity.inputs.spool import (
     MAX_FILES,
     MAX_PROBLEMS,
     InputFile,
@@ -24,8 +26,6 @@ from learnosity.inputs import (
     plan_parts,
     spool_input,
 )
-from learnosity.lines import MAX_LINE_BYTES
-from learnosity.records import MAX_USERS, RecordError, RecordSchema, schema_for
 
 GROUPED = schema_for("activity-summary-by-group", ["school"])
 ANALYSIS = schema_for("ibk-analysis-by-question")

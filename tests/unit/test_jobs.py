@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.jobs import MAX_POLL_SECONDS, MIN_POLL_SECONDS, Job, parse_job, poll_delay
+from learnosity.api.jobs import MAX_POLL_SECONDS, MIN_POLL_SECONDS, Job, parse_job, poll_delay
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
 

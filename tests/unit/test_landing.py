@@ -16,16 +16,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from devstack.seaweedfs import SeaweedFS
-from learnosity import adaptive, landing, streams
-from learnosity.adaptive import AdaptiveLimit
-from learnosity.budget import Budget
+from learnosity.api.signed_urls import Download
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
-from learnosity.ledger import read_ledger
-from learnosity.parts import ALONE, Parts
-from learnosity.processors import Processors
-from learnosity.stores import Store
-from learnosity.streams import Streams
-from learnosity.transfer import Download
+from learnosity.landing import concurrency as adaptive
+from learnosity.landing import land as landing
+from learnosity.landing import large_files as streams
+from learnosity.landing.concurrency import AdaptiveLimit, Budget
+from learnosity.landing.large_files import Streams
+from learnosity.landing.ledger import read_ledger
+from learnosity.landing.processors import Processors
+from learnosity.storage.parts import ALONE, Parts
+from learnosity.storage.store import Store
 from simulator.faults import FaultKind
 from tests.figures import Figures
 from tests.unit.landing_scene import Passing, Scene, StartScene, scene, tls_store

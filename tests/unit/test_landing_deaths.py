@@ -16,19 +16,19 @@ from typing import Any
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from learnosity import landing
-from learnosity.client import LearnosityClient
-from learnosity.config import build_config
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import build_config
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import RunInfo
 from learnosity.errors import IncompleteDatasetError, LearnosityError, TransientError, TransientStorageError
-from learnosity.landing import land_shard
-from learnosity.manifest import RunInfo
-from learnosity.names import DatasetLayout
-from learnosity.parts import ALONE, Parts
-from learnosity.plan import make_plan
-from learnosity.publishing import publish
-from learnosity.results import ResultSet
-from learnosity.stores import ObjectInfo, ObstoreStore, Store
-from learnosity.transfer import SignedTransfer
+from learnosity.landing import land as landing
+from learnosity.landing.land import land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import make_plan
+from learnosity.landing.publish import publish
+from learnosity.storage.parts import ALONE, Parts
+from learnosity.storage.store import ObjectInfo, ObstoreStore, Store
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
 TYPE = "ibk-analysis-by-question"

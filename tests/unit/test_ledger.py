@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from devstack.seaweedfs import SeaweedFS
-from learnosity import ledger
 from learnosity.errors import TransientStorageError
-from learnosity.ledger import Landed, Ledger, read_ledger
-from learnosity.stores import Store
+from learnosity.landing import ledger
+from learnosity.landing.ledger import Landed, Ledger, read_ledger
+from learnosity.storage.store import Store
 from tests.unit.landing_scene import Passing, s3_store
 
 

@@ -11,7 +11,7 @@ from airflow.sdk.types import TaskInstanceKey
 
 from learnosity import links
 from learnosity.operators import LearnosityCreateDatasetOperator, LearnosityPublishOperator
-from learnosity.store_connections import parse_uri
+from learnosity.storage.uris import parse_uri
 
 KEY = TaskInstanceKey("learnosity_dataset", "land.publish", "manual__2026-11-24T03:00:00+00:00", 1, -1)
 PAGE = "https://airflow.example.com/learnosity/run/learnosity_dataset/manual__2026-11-24T03%3A00%3A00%2B00%3A00"

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.errors import IncompleteDatasetError
-from learnosity.manifest import (
+from learnosity.dataset.manifest import (
     FileEntry,
     Manifest,
     RunInfo,
@@ -22,6 +21,7 @@ from learnosity.manifest import (
     encode_manifest,
     sha256_hex,
 )
+from learnosity.errors import IncompleteDatasetError
 
 MANIFEST = Manifest(
     dataset_id="a951cc14-0316-4c12-bb13-1f386338a094",

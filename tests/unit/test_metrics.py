@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.jobs import parse_job
+from learnosity.api.jobs import parse_job
 from learnosity.metrics import METER, count_job
 
 Told = list[tuple[str, str, Any, dict[str, str]]]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from learnosity.pacing import QUOTAS, WINDOW_SECONDS, Pacer
+from learnosity.api.pacing import QUOTAS, WINDOW_SECONDS, Pacer
 
 
 class Clock:
@@ -29,8 +29,8 @@ real_sleep = asyncio.sleep
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("learnosity.pacing.time.monotonic", clock.monotonic)
-    monkeypatch.setattr("learnosity.pacing.asyncio.sleep", clock.sleep)
+    monkeypatch.setattr("learnosity.api.pacing.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("learnosity.api.pacing.asyncio.sleep", clock.sleep)
     return clock
 
 

@@ -13,12 +13,12 @@ import obstore
 import pytest
 from obstore.store import LocalStore
 
+from learnosity.connections import open_store
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.dataset.parquet import to_parquet
+from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import IncompleteDatasetError
-from learnosity.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from learnosity.names import DatasetLayout
-from learnosity.parquet import to_parquet
-from learnosity.published import PublishedDataset
-from learnosity.store_connections import open_store
 
 LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-78999ada14db")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.landing import BUDGET_BYTES
-from learnosity.parts import FILES, MIB, MOST_PARTS, in_one_request, parts_for
-from learnosity.single_put import MOST_BYTES
-from learnosity.transfer import BUFFERED_BYTES
+from learnosity.api.signed_urls import BUFFERED_BYTES
+from learnosity.landing.land import BUDGET_BYTES
+from learnosity.storage.parts import FILES, MIB, MOST_PARTS, in_one_request, parts_for
+from learnosity.storage.single_put import MOST_BYTES
 
 GIB = 1024**3
 

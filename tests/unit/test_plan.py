@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.errors import RequestError, UnsafeNameError
-from learnosity.plan import MAX_SHARDS, check_shards, deal, read_plan
-from learnosity.results import ResultFile
+from learnosity.landing.listing import ResultFile
+from learnosity.landing.plan import MAX_SHARDS, check_shards, deal, read_plan
 from tests.unit.landing_scene import StartScene, scene
 
 __all__ = ["scene"]

@@ -12,16 +12,16 @@ from typing import cast
 
 import pytest
 
-from learnosity import polling
-from learnosity.client import LearnosityClient
+from learnosity.api import polling
+from learnosity.api.client import LearnosityClient
+from learnosity.api.jobs import Job
+from learnosity.api.polling import Look, shared_poller
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
     PermanentApiError,
     TransientApiError,
 )
-from learnosity.jobs import Job
-from learnosity.polling import Look, shared_poller
 from tests.figures import Figures
 
 LATER = time.time() + 3600
@@ -234,7 +234,7 @@ class TestDeadline:
 
 
 def test_looks_grow_apart_from_five_seconds_to_the_poll_interval() -> None:
-    from learnosity.jobs import poll_delay
+    from learnosity.api.jobs import poll_delay
 
     assert 4.5 <= poll_delay(0, 60) <= 5.5
     assert 54 <= poll_delay(30, 60) <= 66

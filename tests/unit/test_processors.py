@@ -7,7 +7,7 @@ from collections import namedtuple
 import psutil
 import pytest
 
-from learnosity.processors import Processors, _seconds
+from learnosity.landing.processors import Processors, _seconds
 
 Times = namedtuple("Times", ["user", "system", "idle", "iowait", "guest"])
 

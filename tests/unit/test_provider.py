@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
-from learnosity.config import build_config
+from learnosity.api.config import build_config
 from learnosity.hooks import LearnosityHook
 from learnosity.provider import get_provider_info
 

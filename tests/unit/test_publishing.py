@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import decode_files, decode_manifest
 from learnosity.errors import IncompleteDatasetError
-from learnosity.manifest import decode_files, decode_manifest
-from learnosity.names import DatasetLayout
-from learnosity.parts import ALONE, Parts
-from learnosity.stores import ObjectInfo, Store
+from learnosity.storage.parts import ALONE, Parts
+from learnosity.storage.store import ObjectInfo, Store
 from tests.unit.landing_scene import Passing, StartScene, scene
 
 __all__ = ["scene"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.recognise import Kind, group_files, is_poor, read_document, sorted_rows
+from learnosity.dataset.tables import Kind, group_files, is_poor, read_document, sorted_rows
 
 
 @pytest.mark.parametrize(

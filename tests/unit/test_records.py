@@ -7,12 +7,12 @@ import json
 import pytest
 
 from learnosity.errors import RequestError
-from learnosity.records import (
+from learnosity.inputs.identities import Identities
+from learnosity.inputs.records import (
     MAX_SESSIONS_PER_USER,
     MAX_USER_ID,
     MAX_USERS,
     SCHEMAS,
-    Identities,
     RecordError,
     RecordSchema,
     schema_for,

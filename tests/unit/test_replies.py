@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
@@ -18,7 +19,6 @@ from learnosity.errors import (
     TransientApiError,
     UnexpectedReplyError,
 )
-from learnosity.replies import Reply, is_clock_error, parse_reply, require_text
 
 # The whole table of contract section 2.3: code, HTTP status, what it is here.
 TABLE: list[tuple[int, int, type[ApiError]]] = [

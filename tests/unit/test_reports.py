@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.config import Credentials
-from learnosity.reports import has_report, report_definition, sign_report
+from learnosity.api.config import Credentials
+from learnosity.api.reports import has_report, report_definition
+from learnosity.api.signing import sign_report
 from simulator.config import SimulatorConfig
 from simulator.errors import ApiError
 from simulator.security import authenticate

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from learnosity.config import build_config
+from learnosity.api.config import build_config
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.api.url_policy import HostGuard
 from learnosity.errors import PermanentApiError
-from learnosity.resolving import HostGuard
-from learnosity.transfer import SignedTransfer
 
 URL = "https://bucket.example/data.json?Signature=abc"
 

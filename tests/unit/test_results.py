@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.client import LearnosityClient
-from learnosity.config import ApiConfig, Credentials
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.replies import Reply
+from learnosity.api.url_policy import UrlPolicy
+from learnosity.dataset.layout import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
 from learnosity.errors import PermanentApiError, UnexpectedReplyError, UnsafeNameError
-from learnosity.names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
-from learnosity.replies import Reply
-from learnosity.results import Listing, ResultFile, ResultSet, group_file_name, read_inline, read_urls
-from learnosity.urls import UrlPolicy
+from learnosity.landing.listing import Listing, ResultFile, ResultSet, group_file_name, read_inline, read_urls
 
 POLICY = UrlPolicy("data.learnosity.com", plain_http=False)
 ID = "a951cc14-0316-4c12-bb13-1f386338a094"

@@ -13,8 +13,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.scheduled_dags import InvalidScheduleError, build_dag, invalid_dag, iso, template_filters
-from learnosity.schedules import SCHEMA, Schedule, ScheduleProblem, parse, read_folder
+from learnosity.schedules.dags import InvalidScheduleError, build_dag, invalid_dag, iso, template_filters
+from learnosity.schedules.files import SCHEMA, Schedule, ScheduleProblem, parse, read_folder
 
 REPOSITORY = Path(__file__).parents[2]
 GOOD = """\

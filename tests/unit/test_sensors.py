@@ -12,8 +12,8 @@ import pytest
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
+from learnosity.api.jobs import Job
 from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, RequestError, TransientError
-from learnosity.jobs import Job
 from learnosity.sensors import LearnosityJobSensor
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
@@ -42,8 +42,8 @@ def sensor(**kwargs: Any) -> LearnosityJobSensor:
 
 def a_job(simulator: Simulator, ends: str = "completed") -> str:
     """A job that has got as far as it will."""
-    from learnosity.client import LearnosityClient
-    from learnosity.config import build_config
+    from learnosity.api.client import LearnosityClient
+    from learnosity.api.config import build_config
 
     async def begin() -> str:
         config = build_config("test", login=DEMO_CONSUMER_KEY, password=DEMO_CONSUMER_SECRET, host=simulator.url)

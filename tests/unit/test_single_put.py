@@ -16,11 +16,11 @@ from obstore.store import S3Store
 
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
-from learnosity import single_put as single_put_module
 from learnosity.errors import BrokenWriteError, TransferError
-from learnosity.parts import MIB, in_one_request
-from learnosity.single_put import MOST_BYTES, SinglePut
-from learnosity.stores import ObstoreStore
+from learnosity.storage import single_put as single_put_module
+from learnosity.storage.parts import MIB, in_one_request
+from learnosity.storage.single_put import MOST_BYTES, SinglePut
+from learnosity.storage.store import ObstoreStore
 from tests.unit.landing_scene import tls_store
 
 SIZE = 9 * MIB + 5

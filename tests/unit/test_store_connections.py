@@ -18,10 +18,11 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
+from learnosity.connections import FolderNotFoundError, open_store
 from learnosity.errors import BrokenWriteError, ConnectionConfigError, LearnosityError, StorageError, TransientError
-from learnosity.parts import MIB, in_one_request
-from learnosity.store_connections import FolderNotFoundError, open_store, parse_uri, split_glob
-from learnosity.stores import Store
+from learnosity.storage.parts import MIB, in_one_request
+from learnosity.storage.store import Store
+from learnosity.storage.uris import parse_uri, split_glob
 
 SECRET = "a-secret-that-nobody-may-see"
 Connect = Callable[..., str]

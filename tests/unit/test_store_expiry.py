@@ -10,7 +10,7 @@ from aiohttp import web
 from obstore.store import S3Store
 
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.stores import ObstoreStore
+from learnosity.storage.store import ObstoreStore
 
 
 @pytest.fixture

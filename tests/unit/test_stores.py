@@ -13,8 +13,8 @@ from obstore.store import LocalStore
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.parts import PART_BYTES
-from learnosity.stores import ObstoreStore, first_line
+from learnosity.storage.parts import PART_BYTES
+from learnosity.storage.store import ObstoreStore, first_line
 from tests.unit.landing_scene import s3_store
 
 
@@ -67,7 +67,7 @@ async def test_a_listing_is_of_the_folder_and_not_of_its_namesakes(store: Obstor
 
 
 async def test_deleting_takes_more_than_one_batch(store: ObstoreStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learnosity.stores.DELETE_BATCH", 3)
+    monkeypatch.setattr("learnosity.storage.store.DELETE_BATCH", 3)
     for number in range(8):
         await store.put(f"f{number}", b"x")
     await store.delete([f"f{number}" for number in range(8)])

@@ -10,10 +10,10 @@ from typing import Self
 
 import pytest
 
-from learnosity import streams as streams_module
-from learnosity.budget import Budget
-from learnosity.parts import FILES, MIB
-from learnosity.streams import PIECE_BYTES, START, START_WHOLE, Streams, Turn
+from learnosity.landing import large_files as streams_module
+from learnosity.landing.concurrency import Budget
+from learnosity.landing.large_files import PIECE_BYTES, START, START_WHOLE, Streams, Turn
+from learnosity.storage.parts import FILES, MIB
 
 FILE_BYTES = 128 * MIB
 TICK = 0.01

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from learnosity import task_state
+from learnosity.creation.state import Handle
 from learnosity.errors import TransientError
-from learnosity.handles import Handle
 from learnosity.task_state import KEY, TaskHandleStore
 
 HANDLE = Handle("print", "an-id", "uploading", 3, 1_790_000_000, uploaded=(0, 2), records=5, bytes=7, sealed_urls="x")

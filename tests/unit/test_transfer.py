@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import pytest
 from aiohttp import web
 
-from learnosity.config import ApiConfig, Credentials
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.signed_urls import UPLOAD_CONTENT_TYPE, SignedTransfer
 from learnosity.errors import LearnosityError, PermanentApiError, TransferError, UrlExpiredError
-from learnosity.transfer import UPLOAD_CONTENT_TYPE, SignedTransfer
 
 QUERY = "X-Amz-Credential=key%2F2026%2Fs3&X-Amz-Signature=5ec2e7%2B%3D&empty="
 BODY = bytes(range(256)) * 40

@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from learnosity import polling
-from learnosity.client import LearnosityClient
+from learnosity.api import polling
+from learnosity.api.client import LearnosityClient
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
@@ -46,7 +46,7 @@ def connection(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 async def a_job(simulator: Simulator) -> str:
     """Start a job that needs no input."""
-    from learnosity.config import build_config
+    from learnosity.api.config import build_config
 
     config = build_config("test", login=DEMO_CONSUMER_KEY, password=DEMO_CONSUMER_SECRET, host=simulator.url)
     async with LearnosityClient(config) as client:

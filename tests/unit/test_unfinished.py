@@ -19,11 +19,11 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 
 from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
-from learnosity import unfinished
+from learnosity.connections import open_store
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.parts import PART_BYTES
-from learnosity.store_connections import open_store
-from learnosity.unfinished import s3_uploads
+from learnosity.storage import abandoned as unfinished
+from learnosity.storage.abandoned import s3_uploads
+from learnosity.storage.parts import PART_BYTES
 from tests.unit.landing_scene import Passing, StartScene, scene
 
 __all__ = ["scene"]
@@ -31,8 +31,8 @@ __all__ = ["scene"]
 # Writes an object without end through the store of a URI.
 WRITER = """
 import asyncio, sys
-from learnosity.store_connections import open_store
-from learnosity.parts import PART_BYTES
+from learnosity.connections import open_store
+from learnosity.storage.parts import PART_BYTES
 
 async def chunks():
     yield bytes(2 * PART_BYTES)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback, redact, redact_text
 from learnosity.errors import PermanentApiError
-from learnosity.urls import UrlPolicy, is_forbidden_address, is_loopback, redact, redact_text
 
 REAL = UrlPolicy("data.learnosity.com", plain_http=False)
 LOCAL = UrlPolicy("127.0.0.1", plain_http=True)

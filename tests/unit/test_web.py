@@ -19,9 +19,9 @@ from airflow.api_fastapi.core_api import security
 from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
-from learnosity.config import ApiConfig, Credentials
-from learnosity.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from learnosity.names import DatasetLayout
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
 from learnosity.web import app as pages
 from learnosity.web import runs
 from learnosity.web.app import app

@@ -22,13 +22,14 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
+from learnosity.api.reports import field_label, group_label, has_report, report_definition
+from learnosity.api.signing import sign_report
+from learnosity.connections import open_store
+from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.published import MAX_SHOWN_BYTES, PublishedDataset
+from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.errors import LearnosityError, TransientStorageError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.manifest import FileEntry
-from learnosity.published import MAX_SHOWN_BYTES, PublishedDataset
-from learnosity.recognise import Document, Kind, Table
-from learnosity.reports import field_label, group_label, has_report, report_definition, sign_report
-from learnosity.store_connections import open_store
 from learnosity.web import runs
 from learnosity.web.plots import PLOT_WIDTH, points
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from learnosity.recognise import Table, is_number, is_poor
+from learnosity.dataset.tables import Table, is_number, is_poor
 
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000

@@ -16,8 +16,8 @@ from airflow.sdk.execution_time.xcom import XCom
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from learnosity.datasets import ASSET_PREFIX
-from learnosity.names import DatasetLayout
+from learnosity.api.dataset_request import ASSET_PREFIX
+from learnosity.dataset.layout import DatasetLayout
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from learnosity.recognise import Kind, Table, is_number, is_poor, sorted_rows
-from learnosity.reports import field_label
+from learnosity.api.reports import field_label
+from learnosity.dataset.tables import Kind, Table, is_number, is_poor, sorted_rows
 from learnosity.web.plots import Box, box_unit, boxes
 
 PAGE_ROWS = 100

@@ -1,0 +1,191 @@
+"""What a connection to Learnosity consists of, checked once, apart from where it is stored.
+
+The secret is in `Credentials` alone and in no `repr`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
+from learnosity.errors import ConnectionConfigError
+
+DEFAULT_BASE_URL = "https://data.learnosity.com"
+DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
+DEFAULT_VERSION = "v2026.2.LTS"
+DEFAULT_DOMAIN = "localhost"
+DEFAULT_TIMEOUT = 60.0
+
+# Regions by suffix, contract section 1.7. There is no `eu`: Europe is `ie`.
+REGIONS = ("va", "ie", "au", "ca", "or")
+_ON = ("1", "true", "yes", "on")
+_OFF = ("0", "false", "no", "off")
+# contract section 1.2
+_VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One key set of a Learnosity consumer (contract section 1.3)."""
+
+    consumer_key: str
+    consumer_secret: str = field(repr=False)
+    domain: str = DEFAULT_DOMAIN
+
+
+@dataclass(frozen=True, slots=True)
+class ApiConfig:
+    """A checked connection.
+
+    :param credentials: key set and domain.
+    :param base_url: scheme, host and port of the Data API, no path.
+    :param version: pinned API version, the first path segment of every call.
+    :param organisation_id: item bank that calls act on; None = the consumer's primary one.
+    :param reports_url: where the browser loads the Reports API from.
+    :param timeout: seconds that one call may take in all.
+    :param proxy: URL of an outgoing proxy, as the http provider's connections name it.
+    :param verify: whether TLS certificates are checked.
+    :param trust_env: whether proxy settings of the environment count.
+    """
+
+    credentials: Credentials
+    base_url: str = DEFAULT_BASE_URL
+    version: str = DEFAULT_VERSION
+    organisation_id: int | None = None
+    reports_url: str = DEFAULT_REPORTS_URL
+    timeout: float = DEFAULT_TIMEOUT
+    proxy: str | None = field(default=None, repr=False)
+    verify: bool = True
+    trust_env: bool = True
+
+    @property
+    def url_policy(self) -> UrlPolicy:
+        """Which signed URLs of this API may be followed."""
+        parts = urlsplit(self.base_url)
+        return UrlPolicy((parts.hostname or "").lower(), parts.scheme == "http")
+
+    def url(self, endpoint: str) -> str:
+        """Address of `endpoint` (without leading slash) under the pinned version (contract section 1.1)."""
+        return f"{self.base_url}/{self.version}/{endpoint}"
+
+
+def build_config(
+    conn_id: str,
+    *,
+    login: str | None,
+    password: str | None,
+    host: str | None = None,
+    schema: str | None = None,
+    port: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> ApiConfig:
+    """Check the parts of a connection and make a config of them.
+
+    :raises ConnectionConfigError: naming the connection, the field and what to put there.
+    """
+    extra = extra or {}
+
+    def refuse(what: str) -> ConnectionConfigError:
+        return ConnectionConfigError(f"Connection {conn_id!r}: {what}")
+
+    if not (login or "").strip():
+        raise refuse("the login is empty; put the Learnosity consumer key there.")
+    if not password:
+        raise refuse("the password is empty; put the Learnosity consumer secret there.")
+    version = str(extra.get("version") or DEFAULT_VERSION)
+    if not _VERSION.fullmatch(version):
+        raise refuse(f"extra `version` is {version!r}; it must look like {DEFAULT_VERSION!r}.")
+    domain = str(extra.get("domain") or DEFAULT_DOMAIN)
+    if re.search(r"[/:\s_]", domain):
+        raise refuse("extra `domain` must be a bare domain on the consumer's allow-list, without scheme or port.")
+    organisation_id = extra.get("organisation_id")
+    if organisation_id in ("", None):
+        organisation_id = None
+    else:
+        if isinstance(organisation_id, bool) or not re.fullmatch(r"\s*\d{1,18}\s*", str(organisation_id)):
+            raise refuse("extra `organisation_id` must be a whole number (an item bank's id).")
+        organisation_id = int(organisation_id)
+    try:
+        timeout = float(extra.get("timeout") or DEFAULT_TIMEOUT)
+    except (TypeError, ValueError):
+        timeout = math.nan
+    if not 0 < timeout < math.inf:
+        raise refuse(f"extra `timeout` must be a number of seconds above 0, such as {DEFAULT_TIMEOUT:.0f}.")
+    proxies = extra.get("proxy") or extra.get("proxies")
+    proxy = proxies.get("https") or proxies.get("http") if isinstance(proxies, Mapping) else proxies
+    base_url = _base_url(host, schema, port, region=extra.get("region"), refuse=refuse)
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not _truth(extra.get("allow_http")):
+        raise refuse(
+            f"{base_url} is plain http, which would send the signed request in the clear. Use https, or set "
+            "extra `allow_http` to true if this host is a test server."
+        )
+    reports_url = str(extra.get("reports_url") or DEFAULT_REPORTS_URL).strip().rstrip("/")
+    if not _is_script_origin(reports_url):
+        raise refuse(f"extra `reports_url` must be an https URL without a query, such as {DEFAULT_REPORTS_URL}.")
+    return ApiConfig(
+        credentials=Credentials((login or "").strip(), password, domain),
+        base_url=base_url,
+        version=version,
+        organisation_id=organisation_id,
+        reports_url=reports_url,
+        timeout=timeout,
+        proxy=str(proxy) if proxy else None,
+        verify=_switch(extra, "verify", "verify_ssl", refuse=refuse),
+        trust_env=_switch(extra, "trust_env", refuse=refuse),
+    )
+
+
+def _base_url(host: str | None, schema: str | None, port: int | None, *, region: Any, refuse: Any) -> str:
+    if not host:
+        if region and region not in REGIONS:
+            raise refuse(f"extra `region` is {region!r}; it is one of {', '.join(REGIONS)} (Europe is `ie`).")
+        return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
+    try:
+        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
+        name, own_port = parts.hostname, parts.port
+    except ValueError:
+        raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None
+    if parts.scheme not in ("http", "https") or not name:
+        raise refuse("the host must be a host name, or a URL that starts with https://.")
+    if parts.username is not None or parts.query or parts.path.strip("/"):
+        raise refuse("the host must not carry user info, a path or a query; the version goes into the extra.")
+    if is_forbidden_address(name):
+        raise refuse("the host is a link-local or metadata address, which is never called.")
+    chosen = port or own_port
+    bare = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{bare}{f':{chosen}' if chosen else ''}"
+
+
+def _is_script_origin(url: str) -> bool:
+    """Whether a browser may load the Reports API from `url`: https, or plain http from this machine."""
+    try:
+        parts = urlsplit(url)
+        host, bare = parts.hostname or "", parts.username is None and not parts.query and not parts.fragment
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return safe and bare and re.fullmatch(r"[A-Za-z0-9._:-]+", host) is not None
+
+
+def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:
+    """The first of `names` that is set; on when none is. What is neither on nor off is refused, not guessed at."""
+    for name in names:
+        value = extra.get(name)
+        if value in (None, ""):
+            continue
+        if not isinstance(value, bool) and str(value).strip().lower() not in _ON + _OFF:
+            raise refuse(f"extra `{name}` must be true or false.")
+        return _truth(value)
+    return True
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() in _ON
+    return bool(value)

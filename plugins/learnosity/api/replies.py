@@ -1,0 +1,181 @@
+"""Reading what the Data API answers: leniently in shape, strictly in verdict.
+
+`meta.status` is the verdict, HTTP comes second (contract section 2.1). `data` may be an object or an array;
+keys may stand one level deeper than expected; unknown keys are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from learnosity.api.url_policy import redact_text
+from learnosity.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    NotReadyError,
+    PermanentApiError,
+    TransientApiError,
+    UnexpectedReplyError,
+)
+
+# contract section 2.3: codes for which the same call may succeed later.
+_TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
+# Clock codes: every attempt is signed afresh, so that one more attempt is worth it.
+_CLOCK_CODES = frozenset({41004, 41007})
+_CONFLICT_CODES = frozenset({20011, 30000})
+_HINTS = {
+    20012: "Check the host and the `version` of the connection.",
+    20027: "Ask for less at a time.",
+    40002: "Ask Learnosity to link the consumer to an item bank.",
+    40003: "The consumer is not linked to this organisation_id: change the run config or the connection.",
+    41000: "The request lost its security fields, most likely in a redirect: use the https host itself.",
+    41002: "Check the consumer key (login) of the connection.",
+    41003: "Check the consumer secret (password) of the connection.",
+    41004: "Check this machine's clock.",
+    41005: "Put a domain of the consumer's allow-list into the connection's extra `domain`; changes take up to "
+    "30 minutes to act.",
+    41008: "Ask Learnosity to enable the Data API for this consumer.",
+    41009: "The consumer is inactive: use an active key set.",
+    42001: "Pin a newer `version` in the connection.",
+    43000: "Pin a newer `version` in the connection.",
+    44000: "Check `dataset_type` in the run config.",
+    50000: "Not all input files were there when the job was started.",
+}
+_MESSAGE_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that the API calls a success."""
+
+    meta: Mapping[str, Any]
+    data: Any
+
+    @property
+    def next_page(self) -> str | None:
+        """Cursor of the next page, where the endpoint pages."""
+        cursor = self.meta.get("next")
+        return str(cursor) if cursor not in (None, "", False) else None
+
+    def find(self, key: str, *, depth: int = 2) -> Any:
+        """First value of `key` in `data`, at most `depth` levels down; None when absent."""
+        for level in range(depth + 1):
+            for mapping in _mappings_at(self.data, level):
+                if mapping.get(key) is not None:
+                    return mapping[key]
+        return None
+
+    def records(self) -> list[Any]:
+        """`data` as a list, whatever its outer shape."""
+        if self.data is None:
+            return []
+        return list(self.data) if isinstance(self.data, list) else [self.data]
+
+
+def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = None) -> Reply:
+    """The reply as a success, or the error it stands for.
+
+    :param retry_after: seconds, from the header of that name.
+    :raises PermanentApiError: or a subclass, when the same call cannot succeed.
+    :raises TransientApiError: when it may.
+    """
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _error_without_json(http_status, retry_after) from None
+    meta = document.get("meta") if isinstance(document, dict) else None
+    if not isinstance(meta, dict) or "status" not in meta:
+        raise _error_without_json(http_status, retry_after)
+    if meta["status"] is not True:
+        raise _error_from_meta(http_status, meta, retry_after)
+    if http_status >= 300:
+        raise _error_without_json(http_status, retry_after)
+    return Reply(meta=meta, data=document.get("data"))
+
+
+def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None) -> ApiError:
+    code = _integer(meta.get("code"))
+    said = meta.get("message")
+    text = redact_text(said[:_MESSAGE_LIMIT]) if isinstance(said, str) and said else "no reason given"
+    request_uuid = meta.get("request_uuid")
+    where = f"code {code}" if code is not None else f"HTTP {http_status}"
+    if isinstance(request_uuid, str) and len(request_uuid) <= 64:
+        where += f", request {request_uuid}"
+    hint = _HINTS.get(code or 0, "")
+    message = f"Learnosity answered: {text} ({where}). {hint}".strip()
+    unknown_server_error = http_status >= 500 and code not in _HINTS
+    if http_status == 429 or code in _TRANSIENT_CODES or unknown_server_error:
+        return TransientApiError(message, code=code, http_status=http_status, retry_after=retry_after)
+    kind: type[PermanentApiError] = PermanentApiError
+    if code in _CONFLICT_CODES or http_status == 409:
+        kind = ConflictError
+    elif code == 50000:
+        kind = NotReadyError
+    elif code is not None and 40000 <= code < 42000:
+        kind = AuthenticationError
+    return kind(message, code=code, http_status=http_status)
+
+
+def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
+    where = f"HTTP {http_status} and no readable verdict"
+    # 408 and 425 are a load balancer's words for "again, please".
+    if http_status in (408, 425, 429) or http_status >= 500:
+        return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
+    if 300 <= http_status < 400:
+        return PermanentApiError(
+            f"Learnosity answered with a redirect (HTTP {http_status}), which is never followed because it would "
+            "lose or leak the signed request. Check host and scheme of the connection.",
+            http_status=http_status,
+        )
+    if http_status == 404:
+        return PermanentApiError(
+            "Learnosity does not know this address (HTTP 404). Check host and `version` of the connection.",
+            http_status=http_status,
+        )
+    if http_status >= 400:
+        return PermanentApiError(
+            f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
+            http_status=http_status,
+        )
+    # A success without a verdict is a reply that was cut short or a proxy speaking in the API's place.
+    return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status)
+
+
+def is_clock_error(error: ApiError) -> bool:
+    """Whether one more attempt with a fresh signature is worth it."""
+    return error.code in _CLOCK_CODES
+
+
+def require_text(reply: Reply, key: str, what: str) -> str:
+    """A non-empty string under `key`, or `UnexpectedReplyError` saying which part of `what` is missing."""
+    value = reply.find(key)
+    if not isinstance(value, str) or not value:
+        raise UnexpectedReplyError(f"Learnosity's reply to {what} has no `{key}`. Check the pinned `version`.")
+    return value
+
+
+def _mappings_at(value: Any, level: int) -> Iterator[Mapping[str, Any]]:
+    """Mappings `level` steps below `value`; a list of objects where one object could stand is not a step."""
+    candidates = value[:50] if isinstance(value, list) else [value]
+    for mapping in candidates:
+        if not isinstance(mapping, dict):
+            continue
+        if level == 0:
+            yield mapping
+        else:
+            for child in mapping.values():
+                yield from _mappings_at(child, level - 1)
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

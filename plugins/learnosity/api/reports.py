@@ -1,0 +1,75 @@
+"""A finished group dataset as a report in the browser: what to show, signed on the server.
+
+The Reports API renders it (contract section 9). Only the signed request reaches the browser: never the secret.
+Signatures are made by the official SDK, for one view, and run out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnosity.api.dataset_request import dataset_type
+
+_BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))
+
+
+def has_report(name: str) -> bool:
+    """Whether the Reports API renders datasets of this type (contract section 10)."""
+    return dataset_type(name).by_group
+
+
+def report_definition(request: Mapping[str, Any], *, element_id: str, group_path: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of a dataset (contract section 9): its columns are the fields that were asked for.
+
+    :param request: the SET request of the dataset, as its manifest keeps it.
+    :param element_id: id of the HTML element that the report fills.
+    :param group_path: where to begin; default: at the root.
+    """
+    options = request.get("options") or {}
+    fields, user_fields = _names(options.get("fields")), _names(options.get("user_fields"))
+    report: dict[str, Any] = {
+        "id": element_id,
+        "type": str(request["dataset_type"]),
+        "dataset_id": str(request["dataset_id"]),
+        "group_path": list(group_path),
+        "always_show_group_ancestors": True,
+    }
+    # Without columns the report shows all fields of the dataset.
+    if fields:
+        report["columns"] = [
+            {"type": "group_name", "label": group_label(request, len(group_path))},
+            *({"type": "numeric", "field": field, "label": field_label(field)} for field in fields),
+            *_plot(fields),
+        ]
+    if user_fields:
+        report["user_columns"] = [
+            {"type": "user_id", "label": "User"},
+            *({"type": "numeric", "field": field, "label": field_label(field)} for field in user_fields),
+        ]
+    return report
+
+
+def group_label(request: Mapping[str, Any], depth: int) -> str:
+    """What the groups below a path of `depth` names are called."""
+    groups = request.get("groups") or []
+    if depth < len(groups) and isinstance(groups[depth], Mapping):
+        return str(groups[depth].get("label") or groups[depth].get("key") or "Group")
+    return "Group"
+
+
+def field_label(field: str) -> str:
+    """A field's name for people: `median_percent` becomes `Median percent`, `p25_score` becomes `P25 score`."""
+    return (field[:1].upper() + field[1:]).replace("_", " ")
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _plot(fields: Sequence[str]) -> list[dict[str, Any]]:
+    for low, middle, high in _BOX:
+        if {low, middle, high} <= set(fields):
+            box = {"type": "box_plot", "source": "row", "min": low, "middle": middle, "max": high, "labels": True}
+            return [{"type": "1d_plot", "label": "Distribution", "elements": [box]}]
+    return []

@@ -1,0 +1,192 @@
+"""Rules for addresses: what may be called, and how a signed URL may be spoken of.
+
+A signed URL is a bearer secret: it is sent to its host and nowhere else. Whatever logs or raises uses `redact`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from learnosity.errors import PermanentApiError
+
+_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+# What a host name or a literal address is made of; all else is read differently by different parsers.
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
+_LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
+# The IPv4 internet behind an IPv6-only network's translator (RFC 6052).
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_USER_INFO = re.compile(r"://[^\s/?#@]*@")
+_SIGNATURE = re.compile(r"\$0[12]\$[0-9A-Fa-f]{16,}")
+_METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+# A verdict is found anew after so long: names move.
+GOOD_FOR_SECONDS = 60.0
+
+
+def redact(url: str) -> str:
+    """`url` without user info, query and fragment, fit for a log line."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "<unreadable URL>"
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
+
+
+def redact_text(text: str) -> str:
+    """`text` of a foreign origin without user info and queries of URLs and without signatures in it."""
+    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine itself."""
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_forbidden_address(host: str) -> bool:
+    """Whether `host` is link-local, a cloud metadata service, multicast or unspecified: never called."""
+    if host.lower().rstrip(".") in _METADATA_HOSTS:
+        return True
+    address = _address(host)
+    if address is None:
+        return False
+    return address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_ADDRESSES
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPolicy:
+    """Which signed URLs of the API may be followed.
+
+    https to any host that is not this machine or a metadata service; plain http only to the connection's own
+    host, and only where the connection itself is plain http (the simulator, or `allow_http`).
+
+    :param api_host: host name of the connection.
+    :param plain_http: whether the connection itself is plain http.
+    """
+
+    api_host: str
+    plain_http: bool
+
+    def check(self, url: str) -> str:
+        """Give `url` back unchanged, or raise `PermanentApiError` naming what is wrong with it (redacted)."""
+        try:
+            parts = urlsplit(url)
+            reason = _refusal(self, parts.scheme, parts.netloc)
+        except ValueError:
+            raise PermanentApiError("The API gave a URL that cannot be read; nothing was sent to it.") from None
+        if reason is not None:
+            raise PermanentApiError(f"Refused to follow the URL {redact(url)} that the API gave: {reason}.")
+        return url
+
+
+@lru_cache(maxsize=256)  # thousands of URLs name the same few hosts
+def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
+    """Why the host that `netloc` names may not be called. :raises ValueError: when it cannot be read."""
+    parts = urlsplit(f"//{netloc}")
+    host = (parts.hostname or "").lower()
+    user_info, _readable = parts.username is not None, parts.port
+    own = host == policy.api_host or (is_loopback(host) and is_loopback(policy.api_host))
+    if not host or user_info:
+        return "it has no host or carries user info"
+    if not _HOST.fullmatch(host):
+        return "its host holds characters that no host name has"
+    if is_forbidden_address(host):
+        return "its host is a link-local or metadata address"
+    if scheme == "http" and not (policy.plain_http and own):
+        return "it is not https"
+    if scheme not in ("http", "https"):
+        return f"its scheme is {scheme!r}"
+    if is_loopback(host) and not own:
+        return "its host is this machine"
+    return None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The literal address that `host` is, in any spelling that a resolver takes, an embedded IPv4 unwrapped."""
+    text = host.strip("[]").partition("%")[0].rstrip(".")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return _legacy_ipv4(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
+    """`127.1`, `0x7f000001` and `2130706433` reach 127.0.0.1 as well."""
+    if not _LEGACY_IPV4.fullmatch(text):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(text))
+    except OSError:
+        return None
+
+
+class HostGuard:
+    """Refuses URLs whose host name leads to a link-local or metadata address, or back to this machine.
+
+    :param own_host: host of the connection; only where it is this machine may others be.
+    :param proxied: whether a proxy resolves the names.
+    """
+
+    def __init__(self, own_host: str, *, proxied: bool = False) -> None:
+        self._local = is_loopback(own_host)
+        self._proxied = proxied
+        self._good: dict[str, float] = {}
+        self._lock = asyncio.Lock()
+
+    async def check(self, url: str) -> None:
+        """Let a URL pass, or raise `PermanentApiError` saying where it leads."""
+        host = (urlsplit(url).hostname or "").lower()
+        if self._proxied or self._is_good(host):
+            return
+        async with self._lock:  # hundreds of files of one host: one question
+            if self._is_good(host):
+                return
+            for address in await _addresses(host):
+                if is_forbidden_address(address):
+                    raise _refused(url, "a link-local or metadata address")
+                if is_loopback(address) and not self._local:
+                    raise _refused(url, "this machine")
+            self._good[host] = time.monotonic() + GOOD_FOR_SECONDS
+
+    def _is_good(self, host: str) -> bool:
+        return self._good.get(host, 0.0) > time.monotonic()
+
+
+def uses_proxy(proxy: str | None, trust_env: bool) -> bool:
+    """Whether requests go through a proxy: the connection's, or one of the environment where that counts."""
+    return bool(proxy) or (trust_env and bool(getproxies().keys() & {"http", "https", "all"}))
+
+
+async def _addresses(host: str) -> set[str]:
+    """Every address of a name; none when it has none now, which whoever connects will find out and report."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {str(address[0]) for *_, address in found}
+
+
+def _refused(url: str, where: str) -> PermanentApiError:
+    return PermanentApiError(
+        f"Refused to follow the URL {redact(url)} that the API gave: its host name leads to {where}. Check the DNS "
+        "of this machine."
+    )

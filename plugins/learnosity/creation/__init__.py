@@ -1,0 +1,1 @@
+"""Making a dataset at Learnosity: initialise, upload, start the job, re-attach."""

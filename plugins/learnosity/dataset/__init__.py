@@ -1,0 +1,1 @@
+"""A landed dataset: where its files lie, its manifest, its rows."""

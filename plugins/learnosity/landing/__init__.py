@@ -1,0 +1,1 @@
+"""From Learnosity's result files to a published dataset."""

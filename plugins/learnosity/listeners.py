@@ -1,0 +1,55 @@
+"""A note on the run that published a dataset: its id, what landed, and where; seen in the list of runs.
+
+A task has no means to write a note (the Task SDK's messages know none), so a listener does, in the API server, as soon
+as the publishing task's asset event is registered. A note that a user wrote is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+
+from learnosity.api.dataset_request import ASSET_PREFIX
+from learnosity.telemetry import size
+
+if TYPE_CHECKING:
+    from airflow.listeners.types import AssetEvent
+
+# In place of a user's id: what says so is ours, and may be replaced when the run publishes again.
+AUTHOR = "learnosity-plugin"
+MAX_NOTE_CHARS = 1000
+
+
+@hookimpl
+def on_asset_event_emitted(asset_event: AssetEvent) -> None:
+    """Write the note, where the event tells of a dataset that a run has published."""
+    if not asset_event.asset.uri.startswith(ASSET_PREFIX) or asset_event.source_run_id is None:
+        return
+    # Workers load the plugin too, and may not touch the database.
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session(scoped=False) as session:
+        run = session.scalar(
+            select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
+        )
+        if run is None:
+            return
+        written, text = run.dag_run_note, note_text(asset_event.extra)
+        if written is None:
+            run.note = (text, AUTHOR)
+        elif written.user_id == AUTHOR:
+            written.content = text
+
+
+def note_text(published: Mapping[str, Any]) -> str:
+    """The note about a published dataset.
+
+    :param published: the extra of its asset event.
+    """
+    landed = f"published {published['file_count']:,} files, {size(published['total_bytes'])}"
+    folder = str(published["manifest_uri"]).removesuffix("/manifest.json")
+    return f"dataset {published['dataset_id']} · {landed} · {folder}"[:MAX_NOTE_CHARS]

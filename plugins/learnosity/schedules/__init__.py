@@ -1,0 +1,1 @@
+"""Scheduled datasets: YAML files, and the DAGs made of them."""

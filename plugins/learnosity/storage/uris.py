@@ -1,0 +1,74 @@
+"""Object-storage URIs as Airflow writes them: `scheme://conn_id@bucket/key`. Parsing only; nothing is opened here."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from learnosity.errors import StorageError
+
+S3_SCHEMES = ("s3", "s3a", "s3n")
+GCS_SCHEMES = ("gs", "gcs")
+AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUri:
+    """A parsed object-storage URI.
+
+    :param bucket: bucket or container, empty for `file`.
+    :param key: prefix without slashes at the ends; for `file` the absolute path.
+    """
+
+    scheme: str
+    conn_id: str | None
+    bucket: str
+    key: str
+
+    @property
+    def text(self) -> str:
+        """The URI without the connection."""
+        if self.scheme == "file":
+            return Path(self.key).as_uri() if self.key.startswith("/") else f"file://{self.key}"
+        return f"{self.scheme}://{self.bucket}{'/' + self.key if self.key else ''}"
+
+
+def parse_uri(uri: str) -> StorageUri:
+    """Take a URI apart.
+
+    :raises StorageError: saying how it should look.
+    """
+    parts = urlsplit(uri.strip())
+    if not parts.scheme or "://" not in uri:
+        raise StorageError(
+            f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "
+            "file:///absolute/folder."
+        )
+    scheme = parts.scheme.lower()
+    # The glob characters ? and # are part of a key here, not of a URL.
+    rest = uri.strip().split("://", 1)[1]
+    netloc, _, key = rest.partition("/")
+    conn_id, has_conn, bucket = netloc.rpartition("@")
+    if ":" in conn_id:
+        raise StorageError("An object-storage URI names a connection before the @, never a user and password.")
+    if scheme == "file":
+        if bucket or not key.strip("/"):
+            raise StorageError("A file URI has to be absolute: file:///absolute/folder.")
+        return StorageUri(scheme, conn_id or None, "", "/" + key.strip("/"))
+    if not bucket:
+        raise StorageError(f"{scheme}:// needs a bucket: {scheme}://connection@bucket/prefix.")
+    return StorageUri(scheme, conn_id if has_conn and conn_id else None, bucket, key.strip("/"))
+
+
+def split_glob(uri: str) -> tuple[str, str]:
+    """A URI with a glob in its key as the prefix before the first wildcard, and the pattern below it."""
+    where = parse_uri(uri)
+    segments = where.key.split("/")
+    plain = next((i for i, segment in enumerate(segments) if glob.has_magic(segment)), len(segments))
+    prefix, pattern = "/".join(segments[:plain]), "/".join(segments[plain:])
+    conn = f"{where.conn_id}@" if where.conn_id else ""
+    if where.scheme == "file":
+        return f"file://{prefix or '/'}", pattern
+    return f"{where.scheme}://{conn}{where.bucket}/{prefix}", pattern
