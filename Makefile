@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -56,8 +56,11 @@ test: lint chromium ## style, types and all tests but those of Celery, which hav
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser $(ARGS)
 
-test-unit: venv ## the tests that start no services
-	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration $(ARGS)
+test-unit: venv ## the tests that start no server
+	$(PYTHON) -m pytest tests/unit tests/fuzz $(ARGS)
+
+test-component: venv ## parts of the product against a real S3 server, the simulator and hand-made servers
+	$(PYTHON) -m pytest tests/component tests/contract tests/simulator tests/devstack $(ARGS)
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)

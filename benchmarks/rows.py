@@ -1,4 +1,4 @@
-"""The rows of the table: each measures ours and a peer in turns, and says whether the goal of issue 3 is reached.
+"""The rows of the table: each measures ours and a peer in turns, and says whether its goal is reached.
 
 A ratio above 1 always means that ours is better. Medians of interleaved runs, because machines have moods.
 """
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True):
     """One line of the table.
 
     :param ratio: how many times better ours is than the peer, or than the bound where there is no peer
-    :param goal: the least ratio that the issue asks for
+    :param goal: the least ratio that is acceptable
     """
 
     name: str

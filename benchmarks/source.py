@@ -1,7 +1,7 @@
 """The other side of a landing: one nginx that serves result files and the listing that names them.
 
-The listing is the reply of GET reports/datasets (contract section 8) written down once, so that no other process
-takes part in a measurement. Its URLs look signed; a second set answers late, as a bucket far away does.
+The listing is the reply of GET reports/datasets, written down once, so that no other process takes part in a
+measurement. Its URLs look signed; a second set answers late, as a bucket far away does.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import make_plan
 from learnosity.landing.publish import publish
 from learnosity.storage.single_put import SinglePut
-from learnosity.storage.store import ObstoreStore
+from learnosity.storage.obstore_store import ObstoreStore
 from simulator.population import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
@@ -114,13 +114,14 @@ async def run(order: Order) -> Outcome:
         seconds["upload"] = time.perf_counter() - started
     else:
         store, layout = _store(order.bucket), DatasetLayout(DATASET_TYPE, DATASET_ID)
-        work = layout.work_prefix("benchmark")
+        work = layout.work_prefix("benchmark", "plan")
         async with LearnosityClient(config) as client, SignedTransfer(config) as transfer:
             results = ResultSet(client, DATASET_TYPE, DATASET_ID)
             for step in order.steps:
                 started = time.perf_counter()
                 if step == "plan":
-                    files = (await make_plan(store, layout, results, work=work, shards=order.shards)).files
+                    plan = await make_plan(store, layout, results, work=work, shards=order.shards)
+                    files = sum(shard.files for shard in plan)
                 elif step == "land":
                     limit = (
                         AdaptiveLimit(start=order.concurrency, most=order.concurrency) if order.concurrency else None
@@ -184,7 +185,7 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
         region="us-east-1",
         access_key_id=bucket.access_key,
         secret_access_key=bucket.secret_key,
-        unsigned_payload=bucket.certificate is not None,  # as `store_connections` has it
+        unsigned_payload=bucket.certificate is not None,  # as `connections` has it
         client_options=client,
     )
     uri = f"s3://{bucket.name}/{bucket.prefix}"

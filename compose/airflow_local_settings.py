@@ -1,7 +1,7 @@
 """Cluster policy: tasks that send SETs to Learnosity share a pool, however many workers and DAGs there are.
 
-The API counts 50 SETs in 5 seconds for a consumer key, over all machines (contract section 3). Each process paces
-itself; the pool bounds how many of them there are at once. `init.sh` makes the pool.
+The API accepts 50 SETs in 5 seconds per consumer key, over all machines (docs/learnosity-api.md, "Rate limits"). Each
+process paces itself; the pool bounds how many of them there are at once. `init.sh` makes the pool.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Generates a dataset and lands it, whole and verified, in object storage:
 2. **wait_for_job** waits in the triggerer; no worker is held
 3. **land** lists the result files, copies them in parallel, and publishes: `manifest.json` is written last
 
-A dataset is complete when its `manifest.json` is there; read through it, and nothing half-landed is ever seen.
-Clearing a failed task takes up where it stopped: no job is started twice, no landed file is fetched again.
+A dataset is complete when its `manifest.json` exists. Read a dataset through its manifest: then it is always complete.
+A failed task that is cleared continues where it stopped. It starts no job twice and fetches no landed file again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Makes a DAG of every file in `datasets/`: wiring only. The DAG `learnosity_<name>` runs as its file says.
+"""Makes one DAG per file in `datasets/`: the DAG `learnosity_<name>` runs as its file says.
 
-A file that cannot be used becomes the DAG `learnosity_invalid_<file>`, which says why; the others are not affected.
+A file that cannot be used becomes the DAG `learnosity_invalid_<file>`, which says why. Other files are not affected.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-# Airflow looks for DAGs in files that name both: airflow, dag.
+# Airflow skips a Python file that does not contain both words: airflow, dag.
 from learnosity.schedules.dags import build_dag, invalid_dag
 from learnosity.schedules.files import read_folder
 

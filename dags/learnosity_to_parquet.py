@@ -1,7 +1,7 @@
 """### Learnosity datasets to Parquet
 
-A sample of what comes after landing: it runs whenever a dataset of a known type is published, reads it through its
-manifest, and writes its groups, users or items as Parquet, for DuckDB, Spark, BigQuery and the like.
+A sample of a DAG that uses landed datasets. It runs when a dataset of a known type is published, reads it through its
+manifest, and writes its groups, users or items as Parquet, for tools such as DuckDB, Spark or BigQuery.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ with DAG(
             default_destination(),
             type="string",
             title="Where datasets land",
-            description="Only for datasets that were announced by hand: a run that publishes says where it landed.",
+            description="Only for asset events that were created by hand: others name their destination themselves.",
         ),
         "target_uri": Param(f"{default_destination()}/parquet", type="string", title="Where Parquet files go"),
     },

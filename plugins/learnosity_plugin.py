@@ -1,4 +1,4 @@
-"""Registers the dataset pages with Airflow's UI, and the listener that leaves a note on runs: nothing else."""
+"""Registers the dataset pages in Airflow's UI, and the listener that writes notes on runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from learnosity import listeners as run_notes
 from learnosity.web.app import app
 
 PREFIX = "/learnosity"
-# Airflow may live below a path of its host.
+# The path of Airflow's address, such as `/airflow`; empty when Airflow is at the root of its host.
 ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 class LearnosityPlugin(AirflowPlugin):
-    """A page for the dataset of every run, one that lists all published datasets, and notes on their runs."""
+    """A page for the dataset of each run, a page that lists all published datasets, and notes on the runs."""
 
     name = "learnosity"
     listeners = [run_notes]  # noqa: RUF012

@@ -1,7 +1,7 @@
 """A stand-in for the Learnosity Data API to develop and test against, with faults on demand.
 
-It answers as the contract says the real API does; where nobody knows, a switch decides (`simulator.config`). It is
-no part of what is deployed and imports nothing of it.
+It answers as the public documentation says that the real API does (docs/learnosity-api.md). Where that is not known, a
+switch decides (`simulator.config`). The simulator is not part of what is deployed, and imports nothing of it.
 """
 
 from __future__ import annotations

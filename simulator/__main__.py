@@ -1,4 +1,4 @@
-"""`python -m simulator`: serve until SIGTERM or SIGINT, and say where as one line of JSON."""
+"""`python -m simulator`: serves until SIGTERM or SIGINT, and prints its URL as one line of JSON."""
 
 from __future__ import annotations
 

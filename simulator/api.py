@@ -1,7 +1,7 @@
 """The Data API's four calls, from a checked request object to the `data` of the reply.
 
-No HTTP here: `gateway` brings the request and wraps the answer. What the contract does not know is a switch of
-`SimulatorConfig`; the rest of each reply is as documented.
+No HTTP here: `gateway` reads the request and wraps the reply. Where the real reply is not known, a switch of
+`SimulatorConfig` decides; the rest is as documented (docs/learnosity-api.md).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Handler = Callable[[State, Call], Awaitable[Reply]]
 
 
 async def set_datasets(state: State, call: Call) -> Reply:
-    """SET reports/datasets: initialise (contract section 4).
+    """SET reports/datasets: initialise (docs/learnosity-api.md, "Initialise a dataset").
 
     :raises ApiError: as `validate` and for an id that is taken.
     """
@@ -70,9 +70,9 @@ async def set_datasets(state: State, call: Call) -> Reply:
 
 
 async def set_jobs(state: State, call: Call) -> Reply:
-    """SET jobs/reports/datasets: commence (contract section 6).
+    """SET jobs/reports/datasets: start the job (docs/learnosity-api.md, "Start the job").
 
-    :raises ApiError: unknown dataset (U11), commenced already (U12), or files missing (U13: 50000).
+    :raises ApiError: unknown dataset (U11), job started already (U12), or files missing (U13: 50000).
     """
     config = state.config
     dataset = find_dataset(state, call.request)
@@ -85,15 +85,15 @@ async def set_jobs(state: State, call: Call) -> Reply:
 
 
 async def get_jobs(state: State, call: Call) -> Reply:
-    """GET jobs (contract section 7)."""
+    """GET jobs (docs/learnosity-api.md, "Jobs")."""
     jobs = select(state.jobs.values(), call.request, state.config, time.time())
     return Reply([render(job, state.config) for job in jobs], records=len(jobs))
 
 
 async def get_results(state: State, call: Call) -> Reply:
-    """GET reports/datasets: retrieve (contract section 8).
+    """GET reports/datasets: retrieve (docs/learnosity-api.md, "Retrieve results").
 
-    Assumed, as nothing is documented: a dataset whose job has not completed is refused with 20004.
+    Nothing is documented for a dataset whose job has not completed: it is refused with 20004 here.
 
     :raises ApiError: unknown or unfinished dataset.
     """

@@ -1,7 +1,7 @@
 """The simulator as a server: one port for the Data API, the bucket and the control endpoints.
 
 `async with Simulator(config) as sim` runs it in the current event loop. Every request passes through `_guarded`,
-where it is counted and where faults on demand strike.
+where it is counted and where faults on demand are applied.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Simulator:
         self._running.config = self._running.config.with_changes(changes)
 
     def group_view(self, dataset_id: str, group_path: list[str]) -> dict[str, Any]:
-        """A group of a finished summary dataset, as a browser report shows it (contract section 9).
+        """A group of a finished summary dataset, as a browser report shows it (docs/learnosity-api.md, "Reports").
 
         :raises ApiError: no such dataset or group.
         """
@@ -110,7 +110,7 @@ class Simulator:
 
 
 class _Entry:
-    """The handler of everything that is not control: sends a request to the bucket or the Data API."""
+    """The handler of all other paths: passes a request to the bucket or to the Data API."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -158,7 +158,7 @@ class _Entry:
                 else:
                     served = await produce(any(rule.kind == "expired_url" for rule in rules))
                     response = await after(request, served, rules)
-            except (Cut, ConnectionResetError):  # to be cut, or gone by itself in the middle of its body
+            except (Cut, ConnectionResetError):  # a fault cuts it, or the client closed it while it was sending
                 return cut(request)
             stats.answered(target, response.status)
             return response

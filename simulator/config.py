@@ -1,6 +1,7 @@
 """Every switch of the simulator, with the default that is most likely true of the real API.
 
-The contract's unknowns (section 12) are switches here, so that a client can be tried against each plausible answer:
+What is not known of the API is a switch here, so that a client can be tried against each plausible answer. The numbers
+are those of docs/learnosity-api.md, "What is not known":
 
 ====  ==========================================================================================
 U     field(s)
@@ -30,6 +31,7 @@ U22   `error_http`
 U23   `summary_without_files`
 U24   `percentile_method`, `stddev_method`
 U25   none: one simulator is one region
+U26   none: a report of another type than its dataset is refused
 ====  ==========================================================================================
 """
 
@@ -52,21 +54,21 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     :param allowed_domains: domains a consumer may sign for; `*` allows any.
     :param organisation_id: the consumer's primary item bank; used where a request names none.
     :param linked_organisations: other item banks the consumer may name (any other: 40003).
-    :param seed: all scores follow from it: the same seed and input give the same bytes.
-    :param job_seconds: seconds from commence to `completed`, the first quarter of it `queued`.
+    :param seed: every score is computed from it: the same seed and input give the same bytes.
+    :param job_seconds: seconds from the start of a job to `completed`; it is `queued` for the first quarter.
     :param analysis_users: users of the synthetic item bank when an analysis has no input files.
     :param minimum_version: `YYYY.N`; an older `vYYYY.N.LTS` in the URL gets 43000. None: any version.
     :param withdrawn: endpoint paths (`jobs`, `reports/datasets`, ...) that answer 42001.
-    :param plain_http: `serve` as usual, answer 301 (`redirect`, contract 1.1), or 403 (`forbid`).
+    :param plain_http: `serve` as usual, answer 301 (`redirect`), or 403 (`forbid`).
     :param quota_get: calls of one `get` endpoint per window and consumer.
     :param quota_set: calls of one `set` or `update` endpoint per window and consumer.
-    :param rate_window_seconds: length of the window of section 3.
+    :param rate_window_seconds: length of the window in which calls are counted.
     :param upload_url_seconds: life of a signed upload URL; default 60 minutes.
     :param result_url_seconds: life of a signed result URL; default 60 minutes.
-    :param large_file_bytes: so many bytes has one more file of every dataset, `exports/rows.csv`; 0: there is none.
+    :param large_file_bytes: size of one more file in every dataset, `exports/rows.csv`; 0: no such file.
     :param hostile_names: raw names added to the listing of every dataset, each a small text file.
     :param strict_request: unknown keys in a SET request are refused (20004) instead of ignored.
-    :param public_url: base of issued URLs when clients reach the simulator by another name than it binds.
+    :param public_url: base of issued URLs, where clients do not reach the simulator at the address that it binds.
     """
 
     host: str = "127.0.0.1"
@@ -139,7 +141,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return msgspec.convert({**msgspec.to_builtins(self), **changes}, SimulatorConfig)
 
     def __repr__(self) -> str:
-        # Consumer secrets must not reach a log by way of a repr.
+        # Consumer secrets must not get into a log through a repr.
         shown = {n: getattr(self, n) for n in self.__struct_fields__ if n != "consumers"}
         changed = {n: v for n, v in shown.items() if v != getattr(DEFAULTS, n)}
         return f"SimulatorConfig(consumers={sorted(self.consumers)}, {changed})"

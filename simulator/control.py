@@ -1,6 +1,6 @@
-"""The simulator's own endpoints, under `/_control`: faults, counts, truth and switches for tests.
+"""The simulator's own endpoints, under `/_control`: faults, counters, file hashes and switches, for tests.
 
-They are no part of the Learnosity API and need no signature: bind the simulator to loopback.
+They are not part of the Learnosity API and need no signature: bind the simulator to loopback.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Carries out faults on HTTP: refusals before a call is served, and damage to an answer on its way out.
+"""Applies faults to HTTP: refuses a call before it is served, or damages its reply.
 
-Which faults happen is decided elsewhere (`faults`); nothing here draws or counts.
+The module `faults` decides which faults happen; nothing is decided or counted here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def s3_refusal(error: S3Error) -> web.Response:
 
 
 def failure(code: int, message: str, status: int, retry_after: int | None = None) -> web.Response:
-    """A failure in the Data API's envelope (contract section 2.1)."""
+    """A failure in the Data API's envelope (docs/learnosity-api.md, "Replies and errors")."""
     meta = {"status": False, "code": code, "message": message, "request_uuid": str(uuid.uuid4())}
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return web.Response(
@@ -46,7 +46,7 @@ def failure(code: int, message: str, status: int, retry_after: int | None = None
 
 
 async def before(rules: Sequence[FaultRule], target: str) -> web.Response | None:
-    """Wait what the rules want waited, then the refusal that takes the place of serving, if any.
+    """Wait for as long as the rules say; then return the refusal to send instead of serving the call, if any.
 
     :raises Cut: cut the connection instead of answering.
     """
@@ -60,7 +60,7 @@ async def before(rules: Sequence[FaultRule], target: str) -> web.Response | None
 
 
 async def after(request: web.Request, response: web.Response, rules: Sequence[FaultRule]) -> web.StreamResponse:
-    """The answer, damaged as the rules want it.
+    """The answer, damaged as the rules say.
 
     :raises Cut: cut the connection instead of answering.
     """
@@ -81,11 +81,11 @@ async def after(request: web.Request, response: web.Response, rules: Sequence[Fa
 
 
 def cut(request: web.Request) -> web.Response:
-    """Reset the connection of a request; the answer returned goes nowhere."""
+    """Reset the connection of a request; the client gets nothing of the returned response."""
     if request.transport is not None:
         raw = request.transport.get_extra_info("socket")
         if raw is not None:
-            # Linger of zero: the peer sees a reset, not an orderly end.
+            # With a linger time of zero the peer sees a reset, not an orderly close.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
     return web.Response(status=500)
@@ -105,14 +105,15 @@ def _refusal(rule: FaultRule, target: str) -> web.Response:
     if rule.body is not None:
         return web.Response(status=rule.status, text=rule.body)
     if target in OBJECT_TARGETS:
-        return s3_refusal(S3Error(rule.status, "InternalError", rule.message))
+        code = "InternalError" if rule.status >= 500 else "InvalidArgument"
+        return s3_refusal(S3Error(rule.status, code, rule.message))
     return failure(rule.code, rule.message, rule.status, rule.retry_after)
 
 
 async def _send(
     request: web.Request, response: web.Response, body: bytes, bytes_per_second: int | None
 ) -> web.StreamResponse:
-    """Send `body` under the Content-Length of `response`, slowly if asked; a short body ends in a close."""
+    """Send `body` with the Content-Length of `response`, slowly if asked; after a short body, close the connection."""
     length = len(_body(response))
     stream = web.StreamResponse(status=response.status, headers=response.headers)
     stream.content_length = length
@@ -124,7 +125,7 @@ async def _send(
             if bytes_per_second is not None:
                 await asyncio.sleep(0.1)
     except ConnectionResetError:
-        return stream  # the client has gone: there is nobody to send the rest to
+        return stream  # the client has closed the connection
     if len(body) < length and request.transport is not None:
         stream.force_close()
         request.transport.close()

@@ -1,7 +1,7 @@
-"""A synthetic school district: what each user did in each session follows from a hash of seed and names.
+"""A synthetic school district: what each user did in each session is computed from a hash of seed and names.
 
-Nothing is stored, so two hundred thousand users cost nothing until they are asked for, and the same seed always
-tells the same story. A session is one byte per item: low bytes are right answers, the highest were not attempted.
+Nothing is stored, so 200,000 users need no memory until they are used, and the same seed always gives the same data. A
+session is one byte per item: low values are right answers, and the highest values mean "not attempted".
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from itertools import compress
 from operator import lt
 from typing import Final
 
-_EPOCH: Final = 1_755_216_000  # 2025-08-15T00:00:00Z: the school year begins
-_YEAR: Final = 300 * 86_400  # and its length in seconds
-_UNATTEMPTED: Final = 243  # bytes from here up: the item was not attempted
+_EPOCH: Final = 1_755_216_000  # 2025-08-15T00:00:00Z: first day of the school year
+_YEAR: Final = 300 * 86_400  # length of the school year, in seconds
+_UNATTEMPTED: Final = 243  # this byte or more: the item was not attempted
 _ABSENT: Final = 243  # a user whose byte is this or more has no session for the activity
 _ATTEMPTED: Final = bytes(int(byte < _UNATTEMPTED) for byte in range(256))
 _BANK_ITEMS: Final = 240
@@ -24,7 +24,7 @@ _BANK_ITEMS: Final = 240
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """An assessment: which items of the bank it asks, in order, and what each is worth.
+    """An assessment: its items from the bank, in order, and the points for each.
 
     :param essay: whether the last item is marked by hand, so that it may still be unscored.
     """
@@ -42,7 +42,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a user reached in one session, in points."""
+    """The points of a user in one session."""
 
     score: int
     attempted: int
@@ -63,7 +63,7 @@ class District:
         return tuple(f"sim_activity_{number}" for number in range(1, 6))
 
     def ability(self, user_id: str) -> int:
-        """How able a user is, 0 to 31, most near the middle."""
+        """The ability of a user, 0 to 31; most users are near the middle."""
         digest = self._hash("user", user_id)
         return (digest[0] + digest[1] + digest[2] + digest[3]) >> 5
 
@@ -100,7 +100,7 @@ class District:
         return right, responses.translate(_ATTEMPTED)
 
     def outcome(self, session_id: str, activity: Activity, ability: int) -> Outcome:
-        """The points of one session; an essay that nobody has marked yet gives none."""
+        """The points of one session; an essay that is not marked yet gives none."""
         responses = self._responses(session_id, len(activity.items))
         right = map(lt, responses, self._thresholds(activity.name, ability))
         score = sum(compress(activity.points, right))
@@ -132,7 +132,7 @@ class District:
         """Per item of an activity: a response below this is right."""
         limits = []
         for item in self.activity(name).items:
-            # A fifth of the items hardly tell strong users from weak ones, as in any real bank.
+            # A fifth of the items hardly separate strong users from weak ones, as in a real bank.
             slope = 1 if item % 5 == 0 else 6
             ease = 60 + self._hash("item", str(item))[0] % 150
             limits.append(max(8, min(_UNATTEMPTED - 2, ease + slope * (ability - 16))))
@@ -146,7 +146,7 @@ class District:
 
 
 def within(moment: float, minimum: float | None, maximum: float | None) -> bool:
-    """Whether a moment lies in a window whose ends may be open."""
+    """Whether a moment is within a window; an end that is None is open."""
     return (minimum is None or moment >= minimum) and (maximum is None or moment <= maximum)
 
 

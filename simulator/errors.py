@@ -1,6 +1,6 @@
-"""The application errors of the Data API: code, HTTP status and message in one table (contract section 2.3).
+"""The application errors of the Data API: code, HTTP status and message (docs/learnosity-api.md, "Replies and errors").
 
-Code that finds a fault raises `ApiError` with a code of the table; the HTTP status is never written anywhere else.
+Code that finds an error raises `ApiError` with a code of the table. The HTTP status is not written anywhere else.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class ApiError(Exception):
     """A refusal in the shape of the Data API.
 
     :param code: a key of `ERRORS`.
-    :param detail: what exactly is wrong; joined to the message of the table.
+    :param detail: what exactly is wrong; added to the message of the table.
     """
 
     def __init__(self, code: int, detail: str = "") -> None:
         self.code = code
         self.status, message = ERRORS[code]
-        # The documented 429 body has exactly the message of the table (contract section 3).
+        # The documented 429 body has exactly the message of the table.
         self.message = f"{message}: {detail}" if detail else message
         super().__init__(f"{code}: {self.message}")

@@ -1,6 +1,6 @@
 """Faults on demand: rules that say which call goes wrong, how, and how often.
 
-Deciding (`FaultBook.draw`) is apart from doing (`delivery`), and seeded, so that a run can be repeated. A rule
+`FaultBook.draw` decides, and `delivery` acts. Decisions are seeded, so that a run can be repeated. A rule
 matches a target: `"<action> <endpoint>"` of the Data API (`"set reports/datasets"`, `"get jobs"`), `"put"` for an
 upload, `"file"` for a download, `"job"` for the job itself.
 """
@@ -37,20 +37,20 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """One rule. Without `nth`, `every` or `probability` it fires on each call that it matches.
 
     :param match: glob over targets; a job fault matches `job`.
-    :param name: glob over what is addressed: `<dataset_id>/<part>` of a `put`, the file name of a `file`.
+    :param name: glob over the name of what is addressed: `<dataset_id>/<part>` of a `put`, the file name of a `file`.
     :param kind: what goes wrong:
         `latency` waits `seconds` and goes on; `status` answers `status` with `body`, or with the API's envelope
         and `code` (XML on uploads and downloads); `rate_limited` is a 429, with `Retry-After: retry_after` if set;
-        `reset` cuts the connection before anything is done; `lost_reply` does the work and cuts it then;
-        `truncate` sends `fraction` of the body under the full Content-Length and closes; `slow_body` sends
+        `reset` cuts the connection before anything is done; `lost_reply` does the work and then cuts it;
+        `truncate` sends `fraction` of the body with the full Content-Length and closes; `slow_body` sends
         `bytes_per_second`; `expired_url` refuses the URL of a `put` or `file` as expired, and makes an API call
-        issue URLs that have expired already; `non_json` answers 200 with a page of HTML; `wrong_length` sends a
-        body one byte short that is complete by its Content-Length; `corrupt` changes a byte;
-        `job_halt` ends the job as `halted` with `message`; `job_hang` never ends it; `job_vanish` makes it unknown.
+        issue URLs that have expired already; `non_json` answers 200 with a page of HTML; `wrong_length` sends
+        a body that lacks its last byte, with a Content-Length that fits it; `corrupt` changes a byte;
+        `job_halt` ends the job as `halted` with `message`; `job_hang` never ends it; `job_vanish` removes it.
     :param nth: only this call, counted from 1 over the calls that match.
     :param every: each call whose number is a multiple of this.
     :param probability: 0 to 1, drawn from the seed of the simulator.
-    :param times: stop after so many faults; None means never.
+    :param times: stop after this many faults; None means never.
     """
 
     match: str
@@ -97,12 +97,12 @@ class FaultBook:
     _rules: list[_Live] = field(default_factory=list)
 
     def add(self, *rules: FaultRule) -> None:
-        """Put rules in force, after those that are."""
+        """Put more rules in force, after the present ones."""
         for rule in rules:
             self._rules.append(_Live(rule, random.Random(f"{self.seed}/{len(self._rules)}")))
 
     def clear(self) -> None:
-        """Take all rules out of force."""
+        """Remove all rules."""
         self._rules.clear()
 
     def rules(self) -> list[FaultRule]:

@@ -1,6 +1,7 @@
 """The HTTP side of the Data API: versions, methods, form fields, security, quotas, envelope.
 
-The order of checks follows the contract (sections 1, 2 and 3). `app` adds faults and counting around it.
+What is checked is in docs/learnosity-api.md: "Transport and signing", "Replies and errors" and "Rate limits". The
+order of the checks is not documented. `app` adds faults and counting.
 """
 
 from __future__ import annotations
@@ -45,24 +46,24 @@ class Incoming:
 
 
 async def receive(request: web.Request) -> Incoming | web.Response:
-    """Read a call; a response when it cannot even be one: no version segment in its path."""
+    """Read a call; where its path has no version, return the reply to that instead."""
     path = request.path.removeprefix(REDIRECTED)
     version, _, endpoint = path.strip("/").partition("/")
     if not _VERSION.match(version):
         return web.Response(status=404, text=_NO_VERSION)
     form: dict[str, str] = {}
     if request.content_type == "application/x-www-form-urlencoded":
-        # Bytes that are no UTF-8 become a replacement character, and so a signature that does not match.
+        # Bytes that are not UTF-8 become a replacement character, so that the signature does not match.
         body = (await request.read()).decode("utf-8", "replace")
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=None))
     return Incoming(request.method, version, endpoint, form)
 
 
 def plain_http(request: web.Request, config: SimulatorConfig, base_url: str) -> web.Response | None:
-    """What a call by plain HTTP gets before anything else (contract section 1.1), if not served.
+    """The reply to a call by plain http, where it is not served (docs/learnosity-api.md, "Transport and signing").
 
     The redirect leads to this simulator under another path. A client that follows it loses its body, as it does
-    with the real one.
+    with the real API.
     """
     if config.plain_http == "serve" or request.path.startswith(REDIRECTED):
         return None
@@ -83,7 +84,7 @@ async def answer(state: State, incoming: Incoming, redirected: bool, urls_expire
         return failure(error.code, error.message, status)
     except _OverQuota as error:
         state.stats.codes[42000] += 1
-        # The documented 429 names no Retry-After (U20).
+        # The documented 429 has no Retry-After (U20).
         retry_after = max(1, round(error.seconds)) if state.config.retry_after_header else None
         return failure(42000, "Too many requests", 429, retry_after)
     return _envelope(reply, incoming.version)
@@ -98,7 +99,7 @@ async def _serve(state: State, incoming: Incoming, redirected: bool, urls_expire
         raise ApiError(20012, "check the endpoint URL")
     if incoming.endpoint in config.withdrawn:
         raise ApiError(42001)
-    # A client that follows the redirect arrives by GET without its body and is told of the parameters first.
+    # A client that follows the redirect sends a GET without a body. Its error is that parameters are missing.
     if incoming.method != "POST" and not redirected:
         raise ApiError(40001, f"{incoming.method}: every call is a POST")
     raw = incoming.form.get("request")

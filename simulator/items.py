@@ -1,6 +1,6 @@
-"""Item analysis: for each question, how users fared with it over all analysed sessions (contract section 4.3).
+"""Item analysis: the statistics of each question over all sessions (docs/learnosity-api.md, "Initialise a dataset").
 
-Works item by item, so that memory follows the number of sessions and not that of answers as objects.
+It works item by item, so that memory grows with the number of sessions and not with that of answers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def analyse(
     """One row per question, in order of item reference.
 
     :param records: the sessions to analyse; None means those of the synthetic item bank that the filters select.
-    :param check: called now and then; raises to stop the computation.
+    :param check: called from time to time; raises to stop the computation.
     """
     district = District(config.seed)
     found = _listed(district, records) if records is not None else _selected(district, spec, config)
@@ -112,5 +112,5 @@ def _row(
         field: statistics.rounded(values[field]) if isinstance(values[field], float) else values[field]
         for field in spec.fields
     }
-    # Rows are told apart by their reference, so it is there even when it was not asked for.
+    # The reference identifies a row, so it is there even when it was not requested.
     return {"item_reference": reference, **row}

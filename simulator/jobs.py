@@ -1,6 +1,6 @@
-"""Jobs as GET jobs shows them: queued, running, then completed or halted (contract section 7).
+"""Jobs as GET jobs shows them: queued, running, then completed or halted (docs/learnosity-api.md, "Jobs").
 
-A job object does not carry the id of its dataset, as the real one is not documented to, unless `job_names_dataset`.
+A job object has no id of its dataset, because none is documented, unless the switch `job_names_dataset` is on.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def select(jobs: Iterable[Job], request: dict[str, Any], config: SimulatorConfig
 
 
 def render(job: Job, config: SimulatorConfig) -> dict[str, Any]:
-    """A job as JSON; `include` of a request plays no part, as measured of the real API."""
+    """A job as JSON; `include` in a request has no effect, as measured on the real API."""
     shown: dict[str, Any] = {
         "reference": job.reference,
         "type": job.type,

@@ -1,7 +1,7 @@
-"""The object store's side: uploads by signed PUT, downloads by signed GET (contract sections 5 and 8).
+"""The object store: uploads by signed PUT, downloads by signed GET.
 
-Knows nothing of consumers: a signed URL is all the permission there is, and credentials of the Data API that
-arrive here are counted as a leak.
+It knows no consumers: a signed URL is the only permission (docs/learnosity-api.md, "Upload URLs and uploads").
+Credentials of the Data API that arrive here are counted as a leak.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def _put(state: State, request: web.Request, dataset: Dataset, part: int) 
                 digest.update(piece)
         state.uploaded(dataset_id, part, path)
     finally:
-        path.unlink(missing_ok=True)  # only what a broken connection left: an upload counts whole or not at all
+        path.unlink(missing_ok=True)  # what a broken connection left: only a whole upload counts
     state.stats.puts[f"{dataset_id}/{part}"] += 1
     state.stats.put_bytes[f"{dataset_id}/{part}"] = received
     return web.Response(headers={"ETag": f'"{digest.hexdigest()}"'})

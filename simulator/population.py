@@ -1,7 +1,7 @@
 """Writes seeded input files for the four dataset types: a population of users in a hierarchy of groups.
 
 `python -m simulator.population --users 20000 OUT.ndjson.gz` from a shell, `write_population` from code. The same
-parameters give the same bytes; the file appears whole or not at all, and memory does not grow with its size.
+parameters give the same bytes; the file appears only when it is whole, and memory does not grow with its size.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def records(
 def group_counts(users: int, depth: int) -> list[int]:
     """How many groups each level has, top level first.
 
-    Counts are such that no group lies in two parents; few users in many levels make groups of one.
+    No group has two parents. Few users in many levels make groups of one user.
     """
     top = max(1, round(users / _USERS_PER_GROUP / _GROUPS_PER_PARENT ** (depth - 1)))
     return [min(top * _GROUPS_PER_PARENT**level, max(users, 1)) for level in range(depth)]
@@ -95,7 +95,7 @@ def write_population(
 def _opened(raw: BinaryIO, compressed: bool) -> BinaryIO:
     if not compressed:
         return raw
-    # No name and no time in the header: the same content is the same bytes.
+    # No name and no time in the header: the same content gives the same bytes.
     return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0))
 
 

@@ -1,4 +1,4 @@
-"""Quotas per consumer, endpoint and action in a window of some seconds (contract section 3).
+"""Quotas per consumer, endpoint and action in a window of some seconds (docs/learnosity-api.md, "Rate limits").
 
 Only the Data API is limited: uploads and downloads go to the object store and never count.
 """
@@ -16,7 +16,7 @@ from .config import SimulatorConfig
 class RateLimiter:
     """Counts calls in a sliding or fixed window.
 
-    :param clock: seconds that never go back.
+    :param clock: seconds of a monotonic clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class RateLimiter:
     def admit(self, consumer_key: str, action: str, endpoint: str, config: SimulatorConfig) -> float | None:
         """Count one call; a refused call does not count.
 
-        :returns: None when the call is within its quota, else the seconds until the next one may be.
+        :returns: None when the call is within its quota, else the seconds until the next one is allowed.
         """
         now = self._clock()
         window = config.rate_window_seconds

@@ -1,7 +1,7 @@
-"""Reads uploaded NDJSON as the job would: one JSON object a line (contract section 5, unknown U1).
+"""Reads uploaded NDJSON as the job would: one JSON object per line (docs/learnosity-api.md, "Input records").
 
-The real schemas are not public; unknown keys are tolerated unless strict. Files are read line by line, so the
-size of an upload does not matter.
+The real schemas are not known (U1). Unknown keys pass unless the switch `strict_records` is on. Files are read line by
+line, so the size of an upload does not matter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class UserRecord(msgspec.Struct, frozen=True):
 
     @property
     def session_list(self) -> list[str]:
-        """The sessions of this user, whatever key named them."""
+        """The sessions of this user, under whichever key they are."""
         found = self.session_id or self.session_ids or self.sessions or []
         return [found] if isinstance(found, str) else found
 

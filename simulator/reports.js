@@ -1,5 +1,5 @@
 // A stand-in for the script of Learnosity's Reports API: same initialisation, callbacks, methods and events for the two
-// group reports (contract section 9). It draws a plain table with box plots.
+// group reports (docs/learnosity-api.md, "Reports"). It draws a plain table with box plots.
 "use strict";
 window.LearnosityReports = (() => {
   const here = new URL("data", document.currentScript.src.split("?")[0]);

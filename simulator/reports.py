@@ -1,7 +1,7 @@
-"""A stand-in for the browser Reports API: a script at `/reports/`, and the data behind it (contract section 9).
+"""A stand-in for the browser Reports API: a script at `/reports/`, and the data behind it.
 
-It renders nothing like Learnosity's own reports do; it proves that a page initialises, signs and listens as the real
-one expects. The signature is checked here, on the server, over the request as it was received.
+It does not look like Learnosity's own reports. It shows that a page initialises, signs and listens as the real API
+expects (docs/learnosity-api.md, "Reports"). The signature is checked on the server, over the request as received.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CORS: Final = {"Access-Control-Allow-Origin": "*"}
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the script asks for: the page's signed request, untouched, and a group of the report.
+    """What the script asks for: the page's signed request, unchanged, and a group of the report.
 
     :param security: JSON text of the security object.
     :param request: JSON text of the request, as it was signed.
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """One report of an initialisation; what else it holds is the script's business."""
+    """One report of an initialisation; its other fields are for the script."""
 
     id: str
     type: str

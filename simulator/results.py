@@ -1,7 +1,7 @@
 """The files of a finished dataset: their names, bytes and hashes, and single groups for inline replies.
 
-Files are rendered once, when the job runs, into one spool file on disk: listings can tell exact sizes, a download
-is one read, and nothing of it stays in memory. The same seed and input give the same bytes.
+Files are rendered once, when the job runs, into one spool file on disk. So listings have exact sizes, a download is
+one read, and no file stays in memory. The same seed and input give the same bytes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ResultSet:
         self._spool.write(body)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Bytes of a file, from `start` up to but without `stop` (default: its end)."""
+        """Bytes of a file, from `start` up to `stop`, which is not included (default: its end)."""
         self._spool.flush()
         file = self.files[name]
         stop = file.size if stop is None else stop
@@ -81,7 +81,7 @@ class ResultSet:
 
 
 def view(rollup: Rollup, path: Sequence[str], chain: Sequence[Group]) -> dict[str, Any]:
-    """What is known of one group: its own row, its ancestors', its child groups' and its users'."""
+    """One group: its own row, and the rows of its ancestors, its child groups and its users."""
     group = chain[-1]
     return {
         "group_path": list(path),
@@ -99,12 +99,12 @@ def build(
     spool: Path,
     check: Callable[[], None],
 ) -> ResultSet:
-    """Compute a dataset and render its files. Slow: belongs in a thread.
+    """Compute a dataset and render its files. Slow: run it in a thread.
 
     :param inputs: the uploaded files in order.
     :param spool: where the rendered bytes go.
-    :param check: called now and then; raises to stop the computation.
-    :raises InputError: an input file is not what it should be.
+    :param check: called from time to time; raises to stop the computation.
+    :raises InputError: an input file is not valid.
     """
     strict, skip = config.strict_records, config.malformed_input == "skip"
     if spec.summary:
@@ -166,7 +166,7 @@ def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> bytes:
 
 
 def _rows(seed: str, size: int) -> bytes:
-    """A table of exactly `size` bytes in which no stretch is like another."""
+    """A table of exactly `size` bytes in which no part repeats."""
     return b"".join(
         b"%09d,%s\n" % (number, hashlib.blake2b(f"{seed}/{number}".encode()).hexdigest().encode())
         for number in range(size // _ROW_BYTES + 1)

@@ -1,6 +1,6 @@
-"""The shapes in which GET reports/datasets may hand out a finished dataset (contract section 8, unknown U2).
+"""The shapes in which GET reports/datasets may return a finished dataset (docs/learnosity-api.md, "Retrieve results").
 
-One function per shape; which one is served is `SimulatorConfig.results_shape`.
+The real shape is not known (U2). `SimulatorConfig.results_shape` says which one is served.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def get_datasets(
 ) -> tuple[Any, int, str | None]:
     """The `data`, the number of records and the cursor of the reply.
 
-    The shape `groups` suits summary datasets only; an analysis is listed as `files` then.
+    The shape `groups` is for summary datasets only; with it, an analysis is listed as `files`.
 
     :raises ApiError: 20003 or 20004 for a group path or a cursor that is wrong.
     """
@@ -48,7 +48,7 @@ def group_view(results: ResultSet, group_path: Any) -> dict[str, Any]:
     """One group of a summary dataset: itself, its ancestors, child groups and users.
 
     :param group_path: names from the top level down; empty means the root.
-    :raises ApiError: 20003 when it is no list of names, 20004 when there is no such group.
+    :raises ApiError: 20003 when it is not a list of names, 20004 when there is no such group.
     """
     if not isinstance(group_path, Sequence) or isinstance(group_path, str):
         raise ApiError(20003, "group_path must be an array of strings")

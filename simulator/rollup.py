@@ -1,7 +1,7 @@
 """Summary datasets: users with their scores, the tree of their groups, and the statistics of each group.
 
-Users are columns of numbers, groups hold user numbers: so the whole of a large district fits in memory. A user in
-two classes of one school counts once for the school.
+Users are columns of numbers, and groups hold user numbers, so that a large district fits in memory. A user in two
+classes of one school counts once for the school.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Users:
         return len(self.ids) - 1
 
     def percent(self, row: int) -> float:
-        """The score of a user who has a session, in percent of the points to be had."""
+        """The score of a user who has a session, in percent of the possible points."""
         return 100 * self.score[row] / self.maximum[row]
 
     def attempted_percent(self, row: int) -> float:
@@ -52,7 +52,7 @@ class Users:
         return 100 * self.attempted[row] / self.maximum[row]
 
     def fields(self, row: int, names: Iterable[str]) -> dict[str, Any]:
-        """The user fields asked for; scores of a user without any session are null."""
+        """The requested fields of a user; scores of a user without any session are null."""
         seen = self.activities[row] > 0
         values: dict[str, Any] = {"user_id": self.ids[row]}
         for name in names:
@@ -93,7 +93,7 @@ class Rollup:
     """The groups of one summary dataset.
 
     :param records: the users to sum up.
-    :param check: called now and then; raises to stop the computation.
+    :param check: called from time to time; raises to stop the computation.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class Rollup:
         return chain
 
     def child_rows(self, group: Group) -> list[dict[str, Any]]:
-        """The rows of the child groups in the order that the request asked for."""
+        """The rows of the child groups, in the order of the request."""
         rows = [child.row for child in group.children.values()]
         return _ordered(rows, "group_name", self._spec.sort_field, self._spec.sort_descending)
 
     def user_rows(self, group: Group) -> list[dict[str, Any]]:
-        """The users of a leaf group, when user fields were asked for."""
+        """The users of a leaf group, when user fields were requested."""
         if group.children or not self._spec.user_fields:
             return []
         rows = [self.users.fields(row, self._spec.user_fields) for row in group.users]
@@ -174,7 +174,7 @@ class Rollup:
         group.row = {"group_name": group.name, **self._statistics(group)}
         for child in group.children.values():
             if child.children:
-                child.users = []  # only leaves need their users from here on
+                child.users = []  # from here on, only leaves need their users
 
     def _statistics(self, group: Group) -> dict[str, Any]:
         users = self.users
@@ -215,7 +215,7 @@ class Rollup:
 
 
 def _ordered(rows: list[dict[str, Any]], name: str, field: str | None, descending: bool) -> list[dict[str, Any]]:
-    """Rows by the sort field, nulls last; rows that are equal there, or all without a field, by name."""
+    """Rows in the order of the sort field, nulls last; rows of equal value, or all without a field, by name."""
     rows.sort(key=lambda row: str(row[name]))
     if field is not None:
         present = [row for row in rows if row[field] is not None]

@@ -1,4 +1,4 @@
-"""Who is calling: signatures and security objects, checked as contract sections 1.3 to 1.5 and 2.3 say.
+"""Checks who is calling: security objects and their signatures (docs/learnosity-api.md, "Transport and signing").
 
 The signature is verified over the request string exactly as received. Nothing here keeps or shows a secret,
 and signatures are compared in constant time.
@@ -23,7 +23,7 @@ _SIGNATURE_LENGTHS: Final = (64, 68)
 
 
 class Security(msgspec.Struct, frozen=True):
-    """The security object of a call (contract section 1.3); unknown keys are ignored."""
+    """The security object of a call; unknown keys are ignored."""
 
     consumer_key: str
     domain: str
@@ -39,8 +39,8 @@ class Security(msgspec.Struct, frozen=True):
 def sign(secret: str, security: dict[str, str] | Security, request: str | None, action: str | None) -> str:
     """The current ("02") signature.
 
-    :param security: the security object; its own signature, if any, plays no part.
-    :param request: the request string as it travels, or None when there is none.
+    :param security: the security object; its own signature, if any, is ignored.
+    :param request: the request string as it is sent, or None when there is none.
     :param action: `get`, `set`, ...; None for services without an action, such as `reports`.
     """
     return "$02$" + hmac.digest(secret.encode(), _joined(security, [request, action]), "sha256").hex()
@@ -119,7 +119,7 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
 def _signed_by(
     secret: str, security: Security, request: str | None, action: str | None, config: SimulatorConfig
 ) -> bool:
-    # For `get` the action may be left out of the signed string (contract section 1.4).
+    # For `get` the action may be left out of the signed string: documented for legacy signatures, harmless for others.
     actions = [action, None] if action == "get" else [action]
     accepted = [sign(secret, security, request, each) for each in actions]
     if config.accept_legacy_signatures:

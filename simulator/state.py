@@ -1,6 +1,6 @@
 """Everything one simulator holds while it runs: configuration, datasets, jobs, faults and counts.
 
-Lives in one event loop; only the computation of results happens in another thread, on values of its own.
+It is used in one event loop. Only results are computed in another thread, from values that do not change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .validation import DatasetSpec
 
 
 class Stopped(Exception):
-    """The simulator is stopping; a computation gives up."""
+    """The simulator is stopping; the computation ends early."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Dataset:
 
 
 class State:
-    """The one mutable heart of a simulator.
+    """The state of one simulator, and what changes it.
 
     :param folder: an empty directory for uploads and rendered results.
     """
@@ -81,13 +81,13 @@ class State:
         return self.folder / f"{dataset_id}.{part}.{uuid.uuid4().hex}.part"
 
     def uploaded(self, dataset_id: str, part: int, path: Path) -> None:
-        """Take a complete upload over; one before it is replaced, as S3 does."""
+        """Keep a complete upload; it replaces an earlier one, as on S3."""
         kept = self.folder / f"{dataset_id}.{part}.ndjson"
         path.replace(kept)
         self.datasets[dataset_id].uploads[part] = kept
 
     def commence(self, dataset: Dataset) -> Job:
-        """Queue the job of a dataset and run it by the clock."""
+        """Queue the job of a dataset, and run it in the background for `job_seconds`."""
         spec = dataset.spec
         job = Job(str(uuid.uuid4()), self.config.job_type, spec.organisation_id, time.time(), spec.dataset_id)
         dataset.job = self.jobs[job.reference] = job

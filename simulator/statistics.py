@@ -1,7 +1,7 @@
-"""The statistics of the contract's section 4.3, as pure functions of numbers.
+"""The statistics that datasets hold (docs/learnosity-api.md, "Initialise a dataset"), as pure functions of numbers.
 
-Percentiles interpolate linearly between the values at rank p*(n-1) (type 7); the spread is that of a population.
-Both are unknown of the real API (U24), so each has its plausible alternative.
+Percentiles interpolate linearly at rank p*(n-1) (type 7), and the standard deviation is that of a population. Neither
+is known of the real API (U24), so there is an alternative for each.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def percentile(ordered: Sequence[float], percent: float, method: Literal["type7"
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The arithmetic mean; None of nothing."""
+    """The arithmetic mean; None when there are no values."""
     return math.fsum(values) / len(values) if values else None
 
 
@@ -42,7 +42,7 @@ def stddev(values: Sequence[float], method: Literal["population", "sample"] = "p
 
 
 def discrimination_index(ratios_by_total: Sequence[float]) -> float | None:
-    """How much better the best 27 % did on an item than the weakest 27 % (contract section 4.3), -1 to 1.
+    """How much better the best 27 % did on an item than the weakest 27 %, -1 to 1.
 
     :param ratios_by_total: score/max_score on the item, users in ascending order of whole-test score.
     """
@@ -54,5 +54,5 @@ def discrimination_index(ratios_by_total: Sequence[float]) -> float | None:
 
 
 def rounded(value: float | None) -> float | None:
-    """To four decimals, which keeps the bytes of a result the same on every machine."""
+    """To four decimals, so that the bytes of a result are the same on every machine."""
     return None if value is None else round(value, 4)

@@ -1,4 +1,4 @@
-"""What happened to the simulator, counted: the evidence that a client starts one job, not two.
+"""Counts what clients did: tests see from it, for example, that a client started one job and not two.
 
 Holds counts and names only, never a URL, a header's value or a body.
 """
@@ -39,7 +39,7 @@ class Stats:
 
     @contextmanager
     def track(self, target: str) -> Iterator[None]:
-        """Count a call, and its stay, for as long as the block runs."""
+        """Count a call, and count it as in flight while the block runs."""
         self.calls[target] += 1
         self.in_flight += 1
         self._in_flight_of[target] += 1
@@ -57,7 +57,7 @@ class Stats:
         self.rate_limited += status == 429
 
     def reset(self) -> None:
-        """Begin to count anew; calls in flight stay counted as such."""
+        """Set the counters to zero; calls in flight stay counted as such."""
         for counter in (self.calls, self.statuses, self.codes, self.jobs_started, self.puts, self.put_bytes):
             counter.clear()
         for other in (self.file_gets, self.faults, self.leaks, self.max_in_flight_of):

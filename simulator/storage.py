@@ -1,7 +1,7 @@
 """The URLs and keys of the S3 bucket: signing and checking in the style of S3 signature version 2.
 
-A URL is good for one method, one content type, one path and until one moment; anything else is refused as S3
-refuses it (contract section 5). The signing key is made at start and never leaves this module.
+A URL is valid for one method, one content type and one path, until it expires. Everything else is refused, as S3 does
+(docs/learnosity-api.md, "Upload URLs and uploads"). The signing key is made at start and never leaves this module.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class UrlSigner:
         :param base_url: scheme and authority, without a slash at the end.
         :param path: percent-encoded path, as it will be on the wire.
         :param content_type: the Content-Type the request must carry; empty for none.
-        :param seconds: life of the URL; negative makes one that has expired already.
+        :param seconds: life of the URL; a negative one makes a URL that has expired already.
         """
         expires = int(self._clock() + seconds)
         signature = quote(self._signature(method, path, content_type, str(expires)), safe="")
@@ -96,7 +96,7 @@ def upload_path(organisation_id: int, dataset_type: str, dataset_id: str, part: 
 
 def result_path(organisation_id: int, dataset_type: str, dataset_id: str, name: str) -> str:
     """Path of a result file, percent-encoded so that any name is one key."""
-    # Dots of a `..` are encoded too, or a client's URL parser would resolve the key away.
+    # The dots of a `..` are encoded too, because a client's URL parser would resolve them.
     encoded = "/".join(
         part.replace(".", "%2E") if part.strip(".") == "" else quote(part, safe="") for part in name.split("/")
     )
@@ -104,7 +104,7 @@ def result_path(organisation_id: int, dataset_type: str, dataset_id: str, name: 
 
 
 def parse_key(path: str) -> tuple[str, str, str]:
-    """Take the path of an object apart.
+    """Split the path of an object.
 
     :returns: dataset id, `infiles` or `outfiles`, and the rest of the key, decoded.
     :raises S3Error: no such key can exist.

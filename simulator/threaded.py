@@ -1,4 +1,4 @@
-"""Runs a simulator in a thread of its own, for callers that are not asynchronous (the official SDK, for one)."""
+"""Runs a simulator in a thread of its own, for callers that are not asynchronous, such as the official SDK."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What SET reports/datasets accepts: a request becomes a `DatasetSpec` or an error code (contract sections 4.2-4.5).
+"""Turns a request to initialise a dataset into a `DatasetSpec`, or into an error code.
 
-Pure: no clock, no state. Checks that need other datasets (a duplicate id) are made by the caller.
+Its fields are described in docs/learnosity-api.md, "Initialise a dataset". Pure: no clock, no state. Checks that need
+other datasets (a duplicate id) are made by the caller.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ _TOP_LEVEL: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the group hierarchy: the key that input records use, and what people read."""
+    """One level of the group hierarchy: the key that input records use, and the label for people."""
 
     key: str
     label: str

@@ -41,7 +41,7 @@ def s3_reader() -> KeyPair:
 
 # What runs in the triggerer, in a sensor or in the simulator. The client runs there and in the operators; all other
 # async code is the operators'.
-ON_ASYNCIO = {"test_notifiers", "test_polling", "test_sensors", "test_triggers"}
+ON_ASYNCIO = {"test_notifications", "test_polling", "test_sensors", "test_triggers"}
 
 
 def pytest_asyncio_loop_factories(

@@ -1,7 +1,6 @@
-"""For DAGs that run after a publication: from asset events to the datasets that they announce.
+"""For DAGs that run after a publication: opens the datasets that asset events announce.
 
-An event names the manifest, and never a connection. The run that published the dataset says through which connection
-it is read; so a consumer needs to know no destination.
+An event names the manifest but no connection. The XCom of the publishing task names the destination and connection.
 """
 
 from __future__ import annotations
@@ -22,36 +21,37 @@ class Source(Protocol):
     """The task that emitted an event."""
 
     def xcom_pull(self) -> Any:
-        """What it returned."""
+        """The XCom that the task returned."""
 
 
 class Announcement(Protocol):
-    """As much of a triggering asset event as is needed here."""
+    """The parts of a triggering asset event that are used here."""
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """What it carries (design section 4.3)."""
+        """`dataset_id`, `dataset_type`, `manifest_uri`, `file_count` and `total_bytes` of the published dataset."""
 
     @property
     def source_task_instance(self) -> Source | None:
-        """The publishing task; None for an event that somebody made by hand."""
+        """The publishing task. None for an event that a person created by hand."""
 
 
 def announced(events: Mapping[Any, Sequence[Announcement]]) -> list[Announcement]:
-    """One event a dataset, the last: each stands under asset and alias, and a dataset can be landed again.
+    """The last event of each dataset: an event is listed under asset and alias, and a dataset can be landed again.
 
     :param events: `triggering_asset_events` of the task's context.
+    :returns: one event per dataset.
     """
     by_manifest = {event.extra["manifest_uri"]: event for several in events.values() for event in several}
     return list(by_manifest.values())
 
 
 async def open_announced(event: Announcement, elsewhere: str) -> PublishedDataset:
-    """The dataset that an event announces.
+    """Open the dataset that an event announces.
 
-    :param elsewhere: destination of a dataset whose event was made by hand.
-    :raises IncompleteDatasetError: when it is no longer there.
-    :raises LearnosityError: when the destination's connection cannot be used, or the store refuses.
+    :param elsewhere: destination to use for an event that was created by hand.
+    :raises IncompleteDatasetError: the dataset is no longer there.
+    :raises LearnosityError: the destination's connection cannot be used, or the store refuses.
     """
     layout = DatasetLayout(str(event.extra["dataset_type"]), str(event.extra["dataset_id"]))
     destination = await asyncio.to_thread(_destination, event)
@@ -60,7 +60,7 @@ async def open_announced(event: Announcement, elsewhere: str) -> PublishedDatase
 
 
 def tell_lineage(task: Any, dataset: PublishedDataset, target: Store) -> None:
-    """Tell Airflow's lineage which place was read, and where was written to, by the names that `lineage` uses."""
+    """Report to Airflow's lineage from which folder a dataset was read, and to which folder its rows were written."""
     collector = get_hook_lineage_collector()
     collector.add_input_asset(task, uri=f"{dataset.store.uri}/{dataset.layout.dataset_type}")
     collector.add_output_asset(task, uri=f"{target.uri}/{dataset.layout.dataset_type}")

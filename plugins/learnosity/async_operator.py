@@ -1,7 +1,6 @@
-"""The base of the operators: Airflow's async operator, on uvloop.
+"""The base of the operators: Airflow's async operator, on uvloop, an event loop that is written in C.
 
-What bounds the landing of small files is the work of the event loop itself, and uvloop does that in C
-(docs/performance.md tells what it brings).
+The work of the event loop itself limits how fast small files land. docs/performance.md has figures for uvloop.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# What a task that has timed out may still take to let go of what it holds, such as uploads that it has begun.
+# Seconds that a task may still use after its time-out to clean up: long enough to abort the uploads under way.
 LET_GO_SECONDS = 30.0
 
 
 class AsyncOperator(BaseAsyncOperator):
-    """An operator whose `aexecute` runs on uvloop, and is cancelled in good order when `execution_timeout` passes."""
+    """An operator whose `aexecute` runs on uvloop. At `execution_timeout` it is cancelled and may clean up."""
 
     def execute(self, context: Context) -> Any:
         """Run `aexecute` in an event loop of its own.
 
-        :raises AirflowTaskTimeout: `execution_timeout` passed. It is retried, and goes on where this try ended.
+        :raises AirflowTaskTimeout: `execution_timeout` passed. The next try continues where this one ended.
         """
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # The alarm rang in the loop's own work, where its error would only be logged.
+            # Airflow's alarm raised its error in the loop's own code. There the loop would only log it.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()
@@ -50,14 +49,14 @@ class AsyncOperator(BaseAsyncOperator):
                 raise alarms[0] from None
             raise
         finally:
-            # Not waiting for threads: one that hangs must not keep a task alive that has timed out. And a loop whose
-            # innermost code the alarm has broken off takes itself for running ever after, and refuses to be closed.
+            # Do not wait for threads: one that hangs must not keep a timed-out task alive. A loop that the alarm has
+            # interrupted in its own code still counts as running. Closing it would raise an error.
             if not loop.is_running():
                 loop.close()
 
     @abstractmethod
     async def aexecute(self, context: Context) -> Any:
-        """What the operator does; its result is the task's XCom."""
+        """The work of the operator. Its result is the task's XCom."""
 
     async def _within_timeout(self, context: Context) -> Any:
         limit = asyncio.timeout(self.execution_timeout.total_seconds() if self.execution_timeout else None)
@@ -65,7 +64,7 @@ class AsyncOperator(BaseAsyncOperator):
             async with limit:
                 return await self.aexecute(context)
         except Exception as error:
-            # Not only the limit's own TimeoutError: what is cancelled may fail to let go, and say so instead.
+            # Every exception counts, not only TimeoutError: a clean-up that fails raises its own error instead.
             if not limit.expired():
                 raise
             raise AirflowTaskTimeout(
@@ -75,9 +74,9 @@ class AsyncOperator(BaseAsyncOperator):
 
 
 def _put_off_alarm() -> None:
-    """Let the alarm that Airflow has set ring when the time to let go is over, too.
+    """Move the alarm that Airflow has set to the end of the time for cleaning up.
 
-    It raises wherever the process then is. At `execution_timeout` itself that would be in the midst of letting go.
+    The alarm interrupts whatever the process does. At `execution_timeout` itself it would interrupt the clean-up.
     """
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     if left:

@@ -18,20 +18,18 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
-from learnosity.errors import ConnectionConfigError, StorageError
+from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
 from learnosity.storage.abandoned import local_files, s3_uploads
+from learnosity.storage.errors import first_line
+from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.single_put import SinglePut
-from learnosity.storage.store import ObstoreStore, Store, first_line
+from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
-
-
-class FolderNotFoundError(StorageError):
-    """A local folder that should be read is not there."""
 
 
 def open_store(uri: str, *, must_exist: bool = False) -> Store:
@@ -57,6 +55,14 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     from learnosity.fsspec_store import open_fsspec_store
 
     return open_fsspec_store(uri, where.text)
+
+
+def open_input_store(uri: str) -> Store:
+    """The store at `uri` for reading: a local folder that is not there is not made.
+
+    :raises FolderNotFoundError: there is no such local folder.
+    """
+    return open_store(uri, must_exist=True)
 
 
 def _connection(conn_id: str) -> Connection:

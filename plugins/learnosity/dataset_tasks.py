@@ -1,12 +1,14 @@
-"""The tasks that every dataset DAG consists of, and how they hang together; in one place for all such DAGs."""
+"""The tasks of every dataset DAG, and their order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from json import JSONDecodeError
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, TaskGroup
+from jinja2 import TemplateError
 
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
@@ -18,6 +20,9 @@ from learnosity.params import default_destination
 from learnosity.sensors import LearnosityJobSensor
 
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
+
+# Errors in code or in a template. Every other error may come from Airflow itself, so the task is retried.
+PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(
     rules=[
@@ -31,11 +36,17 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
             action=RetryAction.RETRY,
             reason="The API, the network or the store failed for now; the next try continues.",
         ),
+        RetryRule(exception=JSONDecodeError, action=RetryAction.RETRY, reason="A reply to Airflow was cut short."),
+        RetryRule(
+            exception=[*PROGRAMMING_ERRORS],
+            action=RetryAction.FAIL,
+            reason="An error in a template, in the DAG or in this package: the next try would end in the same way.",
+        ),
     ]
 )
 
-# A transient error has been through backoff inside the task already. These tries last for about an hour: 30 s, 1, 2,
-# 4, 8, 15 and 15 minutes apart.
+# Waits of about 30 s, 1, 2, 4, 8, 15 and 15 minutes, so that a failure of up to an hour does not end the run. Short
+# failures were already retried inside the task.
 RETRY_ARGS: dict[str, Any] = {
     "retries": 7,
     "retry_delay": timedelta(seconds=30),
@@ -48,8 +59,8 @@ RETRY_ARGS: dict[str, Any] = {
 def dataset_tasks(values: Mapping[str, Any]) -> None:
     """Add the tasks to the DAG in whose `with` block this is called.
 
-    :param values: the params of design section 4.1, as values or as templates; what is missing has the default of
-        its operator. The connection comes from the DAG's `default_args`.
+    :param values: the fields of the run config by name (`run_config.FIELDS`), as values or as templates. A missing
+        field has the default of its operator. The connection comes from the DAG's `default_args`.
     """
     request = {key: values.get(key) for key in REQUEST_KEYS}
     destination = values.get("destination_uri") or default_destination()
@@ -57,11 +68,12 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
         task_id="create_dataset",
         request=request,
         destination_uri=destination,
-        **_given(values, "input_uri", "dataset_id"),
+        **_given(values, "input_uri", "dataset_id", "create", "job_reference"),
     )
     wait_for_job = LearnosityJobSensor(
         task_id="wait_for_job",
-        job_reference="{{ ti.xcom_pull(task_ids='create_dataset', map_indexes=-1)['job_reference'] }}",
+        # The full task id: inside a task group, the short one would find nothing.
+        job_reference=f"{{{{ ti.xcom_pull(task_ids='{create_dataset.task_id}', map_indexes=-1)['job_reference'] }}}}",
         deferrable=True,
         **_given(values, "poll_interval", "job_timeout"),
     )
@@ -82,10 +94,10 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
             **landing,
             request=request,
             shards=list_files.output,
-            # A dataset that is published already has no shards to land: publishing then only checks it.
+            # A dataset that is published already has no shards: `land_files` is skipped, and this task only checks.
             trigger_rule="none_failed",
-            # Airflow makes the asset of a type with its first event. Two tasks that end in the same instant would both
-            # make it, and Airflow fails the second one, whose dataset is published: so they end one after the other.
+            # Airflow creates the asset of a dataset type with its first event. Two tasks that end at the same moment
+            # would both create it. Airflow would fail one of them, although its dataset is published.
             max_active_tis_per_dag=1,
         )
         list_files >> land_files >> publish

@@ -1,28 +1,30 @@
-"""Everything that can go wrong, as types: each error knows whether trying again can help.
+"""The errors of this package. The type of an error says whether another try can help.
 
-No message here may ever hold a secret, a signature or the query of a signed URL: exceptions are logged by
-Airflow, shown in its UI and stored in its database.
+No message may hold a secret, a signature or the query of a signed URL. Airflow logs every exception, shows it in its
+UI and stores it in its database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class LearnosityError(Exception):
-    """Base of all errors of this package; `transient` says whether the same call may succeed later."""
+    """Base of all errors of this package. `transient` says whether the same call may succeed later."""
 
     transient: ClassVar[bool] = False
 
 
 class PermanentError(LearnosityError):
-    """Trying again cannot help: the task fails at once. The message says what to change."""
+    """Another try cannot help: the task fails at once. The message says what to change."""
 
 
 class TransientError(LearnosityError):
-    """The same call may succeed later; it was already retried with backoff before this was raised."""
+    """The same call may succeed later: Airflow retries the task."""
 
     transient = True
 
@@ -32,21 +34,25 @@ class ConnectionConfigError(PermanentError):
 
 
 class RequestError(PermanentError):
-    """The run config cannot become a dataset request; nothing was sent."""
+    """The run config cannot become a dataset request. Nothing was sent."""
 
 
 class StorageError(PermanentError):
-    """An object store refused (missing bucket, no permission, unknown scheme); the message names the URI."""
+    """An object store refused (missing bucket, no permission, unknown scheme). The message names the URI."""
+
+
+class FolderNotFoundError(StorageError):
+    """A local folder that is to be read does not exist."""
 
 
 class TransientStorageError(TransientError):
-    """An object store failed in a way that passes (503 SlowDown, reset, time-out)."""
+    """An object store failed for now (503 SlowDown, reset, time-out)."""
 
 
 class BrokenWriteError(TransientStorageError):
-    """A write broke off that was not repeated, because its source had flowed on: the file has to be fetched again.
+    """A write from a stream broke off. A stream cannot be read twice, so the file has to be fetched again.
 
-    :param overload: the store asked for less (429, 503).
+    :param overload: the store asked for fewer requests (429, 503); default False.
     """
 
     def __init__(self, message: str, *, overload: bool = False) -> None:
@@ -56,11 +62,11 @@ class BrokenWriteError(TransientStorageError):
 
 @dataclass(frozen=True, slots=True)
 class InputProblem:
-    """One thing wrong with the input: where it stands and what is wrong, never the content itself."""
+    """One problem of the input: file, line and reason. It never holds the content of the line."""
 
     file: str
     line: int
-    """1-based; 0 when the whole file is meant."""
+    """Counted from 1. 0 = the problem is about the whole file."""
     what: str
 
     def __str__(self) -> str:
@@ -71,9 +77,9 @@ class InputError(PermanentError):
     """The input cannot be sent as it is.
 
     :param headline: what is wrong in one sentence, and what to do.
-    :param problems: the first problems found (ten at most are kept).
-    :param count: how many problems there are in all; default: as many as given.
-    :param at_least: true when reading stopped early, so that there may be more than `count`.
+    :param problems: the first problems that were found. At most ten are kept.
+    :param count: number of problems in all; default: the number of `problems`.
+    :param at_least: reading stopped early, so there may be more than `count` problems; default False.
     """
 
     KEPT: ClassVar[int] = 10
@@ -93,11 +99,11 @@ class InputError(PermanentError):
 
 
 class ApiError(LearnosityError):
-    """The Data API said no.
+    """The Data API refused a call, or a call failed.
 
-    :param message: what the API said, and what to do about it.
-    :param code: the API's own code (contract section 2.3), None when there was none.
-    :param http_status: HTTP status of the reply, None when there was no reply.
+    :param message: the reason that the API gave, and what to do about it.
+    :param code: the API's own error code (docs/learnosity-api.md, "Replies and errors"); None = the reply had none.
+    :param http_status: HTTP status of the reply; None = no reply came.
     """
 
     def __init__(self, message: str, *, code: int | None = None, http_status: int | None = None) -> None:
@@ -107,7 +113,7 @@ class ApiError(LearnosityError):
 
 
 class PermanentApiError(ApiError, PermanentError):
-    """The API refused the request itself; sending it again gives the same answer."""
+    """The API refused the request itself. Sending it again gives the same answer."""
 
 
 class AuthenticationError(PermanentApiError):
@@ -115,18 +121,18 @@ class AuthenticationError(PermanentApiError):
 
 
 class ConflictError(PermanentApiError):
-    """Something with this identity exists already (codes 20011, 30000)."""
+    """A dataset with this id, or its job, exists already (codes 20011, 30000)."""
 
 
 class NotReadyError(PermanentApiError):
-    """The dataset lacks uploaded files (code 50000)."""
+    """Input files of the dataset have not been uploaded (code 50000)."""
 
 
 class TransientApiError(ApiError, TransientError):
-    """The API or the way to it failed for now (429, 5xx, time-out, reset, truncated or unreadable reply).
+    """The API or the network failed for now (429, 5xx, time-out, reset, truncated or unreadable reply).
 
-    :param retry_after: seconds to wait, where the server said so.
-    :param sent: False only when it is certain that the server never saw the request.
+    :param retry_after: seconds that the server asks to wait; None = it does not say.
+    :param sent: False only when it is certain that the server never got the request; default True.
     """
 
     def __init__(
@@ -144,8 +150,12 @@ class TransientApiError(ApiError, TransientError):
 
     @property
     def nothing_done(self) -> bool:
-        """Whether it is certain that the call had no effect: never sent, or over the quota (contract section 3)."""
+        """Whether the call certainly had no effect: it was never sent, or was refused by the rate limit."""
         return not self.sent or self.http_status == 429 or self.code == 42000
+
+
+class DatasetNotReadyError(TransientApiError):
+    """The job has ended, but its dataset cannot be read yet."""
 
 
 class UnexpectedReplyError(PermanentApiError):
@@ -153,22 +163,22 @@ class UnexpectedReplyError(PermanentApiError):
 
 
 class JobHaltedError(PermanentError):
-    """The job ended without a dataset; the message holds the job's own `error`."""
+    """The job ended without a dataset. The message holds the job's `error`."""
 
 
 class UrlExpiredError(TransientError):
-    """A signed URL ran out of time."""
+    """A signed URL has expired."""
 
 
 class UnsafeNameError(PermanentError):
-    """A result file has a name that must not become a path. See `names`."""
+    """A result file has a name that must not become a path. See `dataset.layout.safe_path` for the rules."""
 
 
 class TransferError(TransientError):
     """A file did not arrive whole: reset, time-out, wrong length or wrong hash.
 
-    :param retry_after: seconds to wait, where the server said so.
-    :param overload: the server asked for less (429, 503).
+    :param retry_after: seconds that the server asks to wait; None = it does not say.
+    :param overload: the server asked for fewer requests (429, 503); default False.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, overload: bool = False) -> None:
@@ -177,5 +187,17 @@ class TransferError(TransientError):
         self.overload = overload
 
 
-class IncompleteDatasetError(TransientError):
-    """What landed is not what was listed; nothing was published."""
+class ChangedFileError(TransferError):
+    """The server does not send the rest of the same file. The file has to be fetched again from its start."""
+
+
+class IncompleteDatasetError(PermanentError):
+    """Files of a dataset are missing, or differ from what was listed. A person has to act; nothing is published."""
+
+
+def first_error(several: BaseExceptionGroup[E]) -> E:
+    """The most serious error of a group: a programming error, else a permanent error, else the first one."""
+    errors: list[E] = []
+    for error in several.exceptions:
+        errors.append(first_error(error) if isinstance(error, BaseExceptionGroup) else error)
+    return min(errors, key=lambda error: (isinstance(error, LearnosityError), getattr(error, "transient", False)))

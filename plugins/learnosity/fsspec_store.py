@@ -1,6 +1,6 @@
-"""The fallback for schemes that obstore does not know: any file system that Airflow's ObjectStoragePath reaches.
+"""The fallback for URI schemes that obstore does not support: any file system that ObjectStoragePath of Airflow opens.
 
-Slower than obstore by far; every call runs in a thread, because fsspec and a running event loop do not mix.
+It is much slower than obstore. Every call runs in a thread, because fsspec cannot be called in a running event loop.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
-from learnosity.api.url_policy import redact
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage.parts import ALONE, Parts
-from learnosity.storage.store import ObjectInfo, Store, first_line
+from learnosity.redaction import redact
+from learnosity.storage.errors import first_line
+from learnosity.storage.store import ObjectInfo, Store, check_size
 
-CHUNK = 1024 * 1024
-# A file that is being written; when its writer dies it stays.
+CHUNK = 1024 * 1024  # bytes per read: a read costs a thread switch, and memory holds one chunk at a time
+# The temporary name of a file that is being written. A killed writer leaves such a file behind.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
 def open_fsspec_store(uri: str, text: str) -> Store:
     """The store at `uri` through fsspec.
 
-    :param text: the URI without the connection.
-    :raises StorageError: when no driver for the scheme is installed.
+    :param text: the URI without the connection, for messages.
+    :raises StorageError: no driver for the scheme is installed.
     """
     try:
         path = ObjectStoragePath(uri)
@@ -40,42 +40,47 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 
 
 class FsspecStore:
-    """A prefix in an fsspec file system; see `stores.Store` for what each method does."""
+    """A prefix in an fsspec file system. `storage.store.Store` says what each method does."""
 
-    is_local = True  # such systems are file-like: the stricter rules for names hold
+    is_local = True  # they may be file systems, so the stricter rules for file names apply
 
     def __init__(self, fs: Any, root: str, uri: str) -> None:
         self._fs = fs
         self._root = root
         self.uri = uri.rstrip("/")
 
-    async def put(self, path: str, content: bytes | memoryview, content_type: str | None = None) -> str | None:
-        """See `Store`."""
+    async def put(
+        self,
+        path: str,
+        content: bytes | memoryview,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> str | None:
 
         async def whole() -> AsyncIterator[bytes | memoryview]:
             yield content
 
-        return await self.put_stream(path, whole(), content_type)
+        return await self.put_stream(path, whole(), len(content), content_type)
 
-    def takes_whole(self, size: int) -> bool:
-        """See `Store`. There are no requests."""
-        return False
+    def memory_for(self, size: int | None) -> int:
+        return CHUNK
 
     async def put_stream(
         self,
         path: str,
         chunks: AsyncIterator[bytes | memoryview],
+        size: int | None,
         content_type: str | None = None,
-        parts: Parts = ALONE,
+        content_encoding: str | None = None,
     ) -> str | None:
-        """See `Store`. Written beside its name and moved there when whole."""
+        """See `Store`. The file is written under a temporary name, and renamed when it is whole."""
         target, staged = self._full(path), f"{self._full(path)}.{uuid4().hex}.part"
         try:
             await self._run(self._fs.makedirs, target.rpartition("/")[0], exist_ok=True)
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
-                    await self._run(handle.write, bytes(chunk))  # not every driver takes a view
+                    await self._run(handle.write, bytes(chunk))  # not every driver takes a memoryview
             finally:
                 await self._run(handle.close)
             await self._run(self._fs.mv, staged, target)
@@ -85,24 +90,28 @@ class FsspecStore:
             raise
         return None
 
-    async def get(self, path: str) -> bytes | None:
-        """See `Store`."""
+    async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
         try:
+            if limit is not None:
+                info = await self._run(self._fs.info, self._full(path))
+                check_size(f"{self.uri}/{path}", int(info["size"]), limit)
             content: bytes = await self._run(self._fs.cat_file, self._full(path))
         except FileNotFoundError:
             return None
         return content
 
     async def head(self, path: str) -> ObjectInfo | None:
-        """See `Store`."""
         try:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
         return ObjectInfo(path, int(info["size"]), None)
 
+    async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+        await self.put(path, content, "application/json")  # fsspec has no conditional writes
+        return True
+
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """See `Store`."""
         async for batch in self._find(prefix):
             yield [info for info in batch if not _STAGED.search(info.path)]
 
@@ -115,13 +124,11 @@ class FsspecStore:
         yield [ObjectInfo(name.lstrip("/").removeprefix(root), int(info["size"]), None) for name, info in found.items()]
 
     async def delete(self, paths: Sequence[str]) -> None:
-        """See `Store`."""
         for path in paths:
             with suppress(FileNotFoundError):
                 await self._run(self._fs.rm_file, self._full(path))
 
     def read(self, path: str) -> Iterator[bytes]:
-        """See `Store`."""
         try:
             with self._fs.open(self._full(path), "rb") as handle:
                 while chunk := handle.read(CHUNK):
@@ -130,7 +137,6 @@ class FsspecStore:
             raise StorageError(f"{self.uri}/{path} does not exist.") from None
 
     async def discard_unfinished(self, prefix: str) -> int:
-        """See `Store`."""
         staged = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
         await self.delete(staged)
         return len(staged)

@@ -1,8 +1,7 @@
-"""The hook: an Airflow connection as an open, signed client.
+"""The hook: makes a client of the Data API from an Airflow connection.
 
-It reads the transport options of the http provider's connections (`proxy`, `verify`, `timeout`, `trust_env`) but
-not its request code, which would send basic authentication, turn the other extras into headers, follow
-redirects and lose the status of errors.
+It reads the transport options of the http provider (`proxy`, `verify`, `timeout`, `trust_env`). It does not use that
+provider's request code, which sends basic authentication, turns other extras into headers and follows redirects.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from learnosity.api.client import CALL_ATTEMPTS, LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError, LearnosityError
-from learnosity.metrics import METER
+from learnosity.metrics import METRICS
 
 DEFAULT_CONN_ID = "learnosity_default"
 
@@ -41,10 +40,10 @@ class LearnosityHook(BaseHook):
         self.learnosity_conn_id = learnosity_conn_id
         self._config: ApiConfig | None = None
 
-    async def config(self) -> ApiConfig:
-        """The connection, checked; looked up once. Safe in an event loop, and only there.
+    async def aget_config(self) -> ApiConfig:
+        """The checked connection. It is read once. Call this only inside an event loop.
 
-        :raises ConnectionConfigError: when it is missing or cannot be used.
+        :raises ConnectionConfigError: the connection is missing or cannot be used.
         """
         if self._config is None:
             try:
@@ -56,15 +55,15 @@ class LearnosityHook(BaseHook):
 
     @asynccontextmanager
     async def client(self, *, attempts: int = CALL_ATTEMPTS) -> AsyncIterator[LearnosityClient]:
-        """An open client; one HTTP session serves all calls within.
+        """An open client. One HTTP session serves all calls inside the `async with` block.
 
-        :param attempts: how often one call is tried in all.
+        :param attempts: attempts of one call in all; default 6.
         """
-        async with LearnosityClient(await self.config(), attempts=attempts, meter=METER) as client:
+        async with LearnosityClient(await self.aget_config(), attempts=attempts, metrics=METRICS) as client:
             yield client
 
-    def get_conn(self) -> ApiConfig:
-        """The connection, checked, for code outside an event loop."""
+    def get_config(self) -> ApiConfig:
+        """The checked connection, for code outside an event loop. Raises the errors of `aget_config`."""
         if self._config is None:
             try:
                 connection = self.get_connection(self.learnosity_conn_id)
@@ -74,14 +73,14 @@ class LearnosityHook(BaseHook):
         return self._config
 
     def test_connection(self) -> tuple[bool, str]:
-        """What the **Test** button of the connection form runs: one harmless signed call."""
+        """Make one harmless signed call: the **Test** button of the connection form runs this."""
 
         async def check(config: ApiConfig) -> str:
             async with LearnosityClient(config, attempts=2) as client:
                 return await client.check()
 
         try:
-            config = self.get_conn()
+            config = self.get_config()
             served = asyncio.run(check(config))
         except LearnosityError as error:
             return False, str(error)

@@ -1,7 +1,7 @@
-"""Where data came from and went, for OpenLineage: called by its provider alone, and only where that is installed.
+"""Inputs and outputs of the tasks, for OpenLineage. Only the OpenLineage provider calls this, where it is installed.
 
-Names follow OpenLineage's naming of object stores. A dataset keeps its name from run to run (its place without the id,
-as a table would) and has the id as its version: a year of nights is one line of the graph, not a year of dots.
+Names follow OpenLineage's naming of object stores. A dataset has the same name in every run, like a table: its folder
+without the id. The id is its version. So a year of nightly runs is one node of the lineage graph.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def lineage_of_creation(input_uri: str | None, created: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
-    """From the input's files to the dataset at Learnosity.
+    """Lineage from the input files to the dataset at Learnosity.
 
     :param created: what the task returned; None when it failed.
     """
@@ -31,7 +31,7 @@ def lineage_of_creation(input_uri: str | None, created: Mapping[str, Any] | None
 
 
 def lineage_of_publication(destination_uri: str, published: Mapping[str, Any] | None) -> OperatorLineage[Any, Any]:
-    """From the dataset at Learnosity to the place where datasets of its type land.
+    """Lineage from the dataset at Learnosity to the folder where datasets of its type land.
 
     :param published: what the task returned; None when it failed.
     """
@@ -52,10 +52,10 @@ def lineage_of_publication(destination_uri: str, published: Mapping[str, Any] | 
 
 
 def object_name(uri: str) -> tuple[str, str]:
-    """Namespace and name of a place on object storage, as OpenLineage has them.
+    """Namespace and name of a place on object storage, in the form that OpenLineage uses.
 
-    :raises StorageError: when it is none.
-    :raises ConnectionConfigError: when the connection of an Azure URI is missing.
+    :raises StorageError: `uri` is not an object-storage URI.
+    :raises ConnectionConfigError: the connection of an Azure URI is missing.
     """
     where = parse_uri(uri)
     if where.scheme == "file":

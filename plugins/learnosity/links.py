@@ -1,7 +1,7 @@
-"""Links on tasks to what they made: pages of this Airflow, and the bucket in its cloud's console.
+"""Links from a task to what it made: pages in this Airflow, and the folder in the console of its cloud.
 
-A link is computed from the task's XCom, because Airflow overwrites a link's own. None carries a secret: pages ask
-for Airflow's login, consoles for the cloud's.
+A link is made from the XCom that the task returned. No link holds a secret: a page asks for the login of Airflow, and
+a console asks for the login of the cloud.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class DatasetLink(BaseOperatorLink):
-    """The dataset's page: the tab of the run."""
+    """The page of the dataset, which is a tab of the run."""
 
     name = "Dataset"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address of the page; it exists before the dataset does, and says so."""
+        """Address of the page. The page exists before the dataset, and then says that there is none yet."""
         run = f"{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}"
         return f"{_airflow()}/dags/{run}/plugin/dataset"
 
 
 class ReportLink(BaseOperatorLink):
-    """The report by the Reports API."""
+    """The report that the Reports API shows."""
 
     name = "Report"
 
@@ -60,7 +60,7 @@ class StorageConsoleLink(BaseOperatorLink):
     name = "Storage console"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address of the folder; empty where the store has no console that is known here."""
+        """Address of the folder; empty for a store whose console is not known here."""
         returned = _returned(ti_key)
         manifest, destination = str(returned.get("manifest_uri", "")), str(returned.get("destination_uri", ""))
         try:
@@ -71,7 +71,7 @@ class StorageConsoleLink(BaseOperatorLink):
 
 
 def console_url(folder: StorageUri) -> str:
-    """Where a cloud's console shows a folder; empty for stores without one."""
+    """Address of a folder in the console of its cloud; empty for stores without a console."""
     bucket, key = quote(folder.bucket, safe=""), quote(f"{folder.key}/", safe="/")
     if folder.scheme in S3_SCHEMES:
         return f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={key}"
@@ -81,7 +81,7 @@ def console_url(folder: StorageUri) -> str:
 
 
 def _is_elsewhere(store: StorageUri) -> bool:
-    """Whether the bucket is served by something else than the cloud that its scheme stands for."""
+    """Whether the bucket is not in the cloud of its URI scheme, such as `s3://` on a server that is not AWS."""
     if store.conn_id is None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""A note on the run that published a dataset: its id, what landed, and where; seen in the list of runs.
+"""Writes a note on the run that published a dataset: its id, what landed and where. The list of runs shows notes.
 
-A task has no means to write a note (the Task SDK's messages know none), so a listener does, in the API server, as soon
-as the publishing task's asset event is registered. A note that a user wrote is left alone.
+The Task SDK gives a task no means to write a note. So this listener writes it, in the API server, when the asset event
+of the publishing task is registered. A note that a user wrote is not changed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from learnosity.telemetry import size
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
 
-# In place of a user's id: what says so is ours, and may be replaced when the run publishes again.
+# Stands where a note has the id of its user. Only notes with this author are replaced when a run publishes again.
 AUTHOR = "learnosity-plugin"
-MAX_NOTE_CHARS = 1000
+MAX_NOTE_CHARS = 1000  # the length of the column in Airflow's database
 
 
 @hookimpl
 def on_asset_event_emitted(asset_event: AssetEvent) -> None:
-    """Write the note, where the event tells of a dataset that a run has published."""
+    """Write the note if the event is about a dataset that a run has published."""
     if not asset_event.asset.uri.startswith(ASSET_PREFIX) or asset_event.source_run_id is None:
         return
-    # Workers load the plugin too, and may not touch the database.
+    # Imported only here: workers load this plugin too, and must not use the database.
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select

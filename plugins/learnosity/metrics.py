@@ -1,7 +1,6 @@
-"""The work's figures in Airflow's own metrics (StatsD or OpenTelemetry, wherever `[metrics]` sends them).
+"""Sends the figures of this package to Airflow's own metrics (StatsD or OpenTelemetry, see Airflow's `[metrics]`).
 
-How long each phase takes is there already: `task.duration` of its task, and `dag_run.duration`.
-docs/operations.md lists what is told.
+docs/operations.md lists them. Airflow itself reports the duration of each task.
 """
 
 from __future__ import annotations
@@ -12,33 +11,33 @@ from datetime import timedelta
 from airflow.sdk.observability import stats
 
 from learnosity.api.jobs import Job
-from learnosity.telemetry import Meter
+from learnosity.telemetry import Metrics
 
 PREFIX = "learnosity."
 
 
-class AirflowMeter:
-    """Tells Airflow's metrics, below `learnosity.`."""
+class AirflowMetrics:
+    """Sends figures to Airflow's metrics, under names that begin with `learnosity.`."""
 
     def count(self, name: str, number: int = 1, **tags: str) -> None:
-        """Add to a counter; 0 is not worth a packet."""
+        """Add `number` to a counter. 0 is not sent."""
         if number:
             stats.incr(PREFIX + name, number, tags=tags)
 
     def gauge(self, name: str, value: int) -> None:
-        """Set a gauge of this host: triggerers must not overwrite each other's, nor do Airflow's own."""
+        """Set a gauge. Its tag is the host name, so that triggerers on several hosts do not overwrite each other."""
         stats.gauge(PREFIX + name, value, tags={"hostname": socket.gethostname()})
 
     def timing(self, name: str, seconds: float, **tags: str) -> None:
-        """Add a duration to a timer."""
+        """Add a duration in seconds to a timer."""
         stats.timing(PREFIX + name, timedelta(seconds=seconds), tags=tags)
 
 
-METER: Meter = AirflowMeter()
+METRICS: Metrics = AirflowMetrics()
 
 
 def count_job(job: Job) -> None:
-    """Tell that a job was seen to end, and how long it took, as far as the API says."""
-    METER.count("jobs_ended", status=job.status)
+    """Count a job that has ended, and record its duration if the API reports it."""
+    METRICS.count("jobs_ended", status=job.status)
     if job.seconds is not None:
-        METER.timing("job_seconds", job.seconds, status=job.status)
+        METRICS.timing("job_seconds", job.seconds, status=job.status)

@@ -1,4 +1,4 @@
-"""Airflow's provider entry point: gives the connection form its own type, labels and Test button."""
+"""Airflow's provider entry point: adds the connection type `learnosity` with its form and Test button."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from learnosity.api.config import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPO
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow wants to know of this package (entry point group `apache_airflow_provider`)."""
+    """The description that Airflow reads through the entry point group `apache_airflow_provider`."""
     return {
         "package-name": "airflow-provider-learnosity",
         "name": "Learnosity",

@@ -1,4 +1,4 @@
-"""The sensor that waits for a job: looks once, then hands the wait to the triggerer."""
+"""The sensor that waits for a job: it polls once, then defers the wait to the triggerer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
-from learnosity.api.jobs import MAX_POLL_SECONDS, Job
+from learnosity.api.jobs import Job
+from learnosity.api.polling import MAX_POLL_SECONDS
 from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.links import DatasetLink
 from learnosity.metrics import count_job
-from learnosity.triggers import LearnosityJobTrigger
+from learnosity.triggers import LearnosityJobTrigger, WaitStatus
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,15 +26,15 @@ if TYPE_CHECKING:
 class LearnosityJobSensor(BaseSensorOperator):
     """Waits until a job is completed.
 
-    A job that is finished already costs no deferral. `halted` fails at once, with the job's own error and
-    without retries. Transient errors of the API never end the wait; the deadline does.
+    A job that has already ended needs no deferral. A halted job fails the task at once, with the error of the job and
+    without retries. Transient errors of the API do not end the wait. It ends at the deadline.
 
-    :param job_reference: the job, as `create_dataset` returned it. Templated.
+    :param job_reference: the job, as `create_dataset` returned it; "" = there is none to wait for. Templated.
     :param learnosity_conn_id: connection. Templated.
-    :param poll_interval: longest time between two looks, in seconds, 5 to 60; default 15. Templated.
+    :param poll_interval: longest time between two polls, in seconds, at most 60; default 15. Templated.
     :param job_timeout: minutes after which the wait fails; default 360. Templated.
-    :param deferrable: wait in the triggerer, or by rescheduling the task; default: what Airflow's setting
-        `[operators] default_deferrable` says.
+    :param deferrable: True = wait in the triggerer, False = reschedule the task between polls; default: the setting
+        `[operators] default_deferrable` of Airflow.
     """
 
     template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
@@ -59,11 +60,14 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        """Look once; then defer, or go on as a rescheduled sensor.
+        """Poll once. Then defer, or continue as a rescheduled sensor.
 
         :raises JobHaltedError: the job ended without a dataset.
-        :raises AirflowSensorTimeout: the deadline passed; the job may still run.
+        :raises AirflowSensorTimeout: the deadline passed. The job may still run.
         """
+        if not self.job_reference:
+            self.log.info("The dataset is finished: there is no job to wait for.")
+            return ""
         timeout = _positive("job_timeout", self.job_timeout) * 60
         interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
         if not self.deferrable:
@@ -74,22 +78,18 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self.job_reference
         now = time.time()
         trigger = LearnosityJobTrigger(
-            job_reference=self.job_reference,
-            learnosity_conn_id=self.learnosity_conn_id,
-            poll_interval=interval,
-            deadline=now + timeout,
-            started=now,
+            self.job_reference, self.learnosity_conn_id, poll_interval=interval, deadline=now + timeout, started=now
         )
-        # The trigger keeps the deadline; the framework's own time-out skips clean-up and only backs it up.
+        # The trigger watches the deadline. Airflow's own time-out comes later, in case the trigger fails to end.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 
     def poke(self, context: Context) -> bool:
-        """Whether the job is completed. A transient error counts as not yet."""
+        """Whether the job is completed. False after a transient error."""
         try:
-            job = asyncio.run(self._look())
+            job = asyncio.run(self._poll())
         except TransientError as error:
-            self.log.warning("Job %s: %s The wait goes on.", self.job_reference, error)
+            self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
         if job is not None and job.is_terminal:
             count_job(job)
@@ -99,26 +99,26 @@ class LearnosityJobSensor(BaseSensorOperator):
         return job is not None and job.is_completed
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
-        """Turn the trigger's event into the task's end; an event that is not understood is a failure."""
+        """End the task as the event of the trigger says. An event that is not understood fails the task."""
         status = (event or {}).get("status")
         reference = str((event or {}).get("job_reference") or self.job_reference)
-        if status == "completed":
+        if status == WaitStatus.COMPLETED:
             self.log.info("Job %s is completed.", reference)
             return reference
-        if status == "halted":
+        if status == WaitStatus.HALTED:
             raise _halted(reference, (event or {}).get("error"))
-        if status == "timeout":
+        if status == WaitStatus.TIMEOUT:
             raise AirflowSensorTimeout(
                 f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
-                "clear this task to go on waiting for it, or raise job_timeout."
+                "clear this task to continue the wait, or raise job_timeout."
             )
-        if status == "interrupted":
+        if status == WaitStatus.INTERRUPTED:
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
-        if status == "error":
+        if status == WaitStatus.ERROR:
             raise PermanentApiError(str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")
 
-    async def _look(self) -> Job | None:
+    async def _poll(self) -> Job | None:
         async with LearnosityHook(self.learnosity_conn_id).client() as client:
             jobs = await client.jobs([self.job_reference])
         return next((job for job in jobs if job.reference == self.job_reference), None)

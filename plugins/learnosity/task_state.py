@@ -1,29 +1,39 @@
-"""Airflow's task state store as the place where a task keeps its handle between attempts.
+"""Keeps the state of `create_dataset` between attempts, in Airflow's task state store.
 
-It survives retries and clears of the same run, which is what re-attaching needs; so starting over is a
-deliberate act: delete the key (see `START_OVER`).
+The store survives retries and clears of the same run. A person who wants a new dataset from the same run has to delete
+the state first (`how_to_start_over`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import msgspec
 from airflow.sdk.exceptions import AirflowRuntimeError
+from tenacity import AsyncRetrying, before_sleep_log, retry_if_exception_type, stop_after_attempt
 
-from learnosity.creation.state import Handle
-from learnosity.errors import TransientError
+from learnosity.creation.state import CreationState
+from learnosity.errors import PermanentError, TransientError
+from learnosity.network import backoff
 
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-SAVE_AGAIN_SECONDS = (1.0, 3.0, 9.0)
-START_OVER = (
-    "DELETE /api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/create_dataset/state-store/learnosity_dataset, "
-    "then clear create_dataset with its downstream tasks"
-)
+# One call of the store is tried this often, over about 10 s. Without the state, nobody would know of a job that runs.
+ATTEMPTS = 4
+FIRST_WAIT_SECONDS = 1.5
+MOST_WAIT_SECONDS = 12.0
+
+
+def how_to_start_over(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    """The instruction for getting a new dataset from the same run; part of messages."""
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/state-store/{KEY}"
+    mapped = f"?map_index={map_index}" if map_index >= 0 else ""
+    return f"DELETE {path}{mapped}, then clear {task_id} with its downstream tasks"
 
 
 class StateStore(Protocol):
@@ -36,41 +46,53 @@ class StateStore(Protocol):
         """Store a JSON value."""
 
 
-class TaskHandleStore:
-    """A `creation.HandleStore` in the task state store.
+class TaskCreationStates:
+    """Loads and saves the state of one task. It is a `CreationStates`, the interface that `creation` uses.
 
     :param store: `context["task_state_store"]`.
+    :param start_over: the instruction for getting a new dataset, for messages; see `how_to_start_over`.
     """
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, start_over: str) -> None:
         self._store = store
+        self._start_over = start_over
 
-    async def load(self) -> Handle | None:
-        """The handle of an earlier attempt; one that cannot be read counts as none."""
-        # The store speaks to the supervisor over a blocking socket: never in the event loop.
-        value = await asyncio.to_thread(self._store.get, KEY)
+    async def load(self) -> CreationState | None:
+        """The state that an earlier attempt saved.
+
+        :raises PermanentError: the state cannot be read. A job may run, so it does not count as missing.
+        """
+        value = await self._patiently(self._store.get, KEY)
         if value is None:
             return None
         try:
-            return msgspec.convert(value, Handle)
+            return msgspec.convert(value, CreationState)
         except msgspec.ValidationError as error:
-            log.warning("The notes of an earlier attempt cannot be read (%s); a fresh dataset is made.", error)
-            return None
+            raise PermanentError(
+                f"The state of an earlier attempt cannot be read ({error}). A job may be running, so it is not "
+                f"started a second time. To get a new dataset: {self._start_over}."
+            ) from None
 
-    async def save(self, handle: Handle) -> None:
-        """Keep the handle; returns when it is safe.
+    async def save(self, state: CreationState) -> None:
+        """Save the state. Returns when it is stored.
 
-        :raises TransientError: Airflow's API server did not take it, several times.
+        :raises TransientError: Airflow's API server did not store it, in several attempts.
         """
-        # Plain JSON values: the store refuses tuples.
-        value = msgspec.json.decode(msgspec.json.encode(handle))
-        for wait in (*SAVE_AGAIN_SECONDS, None):
-            try:
-                await asyncio.to_thread(self._store.set, KEY, value)
-                return
-            except AirflowRuntimeError as error:
-                # What is lost here is the knowledge that a job runs: worth more patience than the rest.
-                if wait is None:
-                    raise TransientError(f"Airflow did not keep the task's state: {error}") from None
-                log.warning("Airflow did not keep the task's state (%s); once more in %.0f s.", error, wait)
-                await asyncio.sleep(wait)
+        # The store takes plain JSON values only, so no tuples.
+        value = msgspec.json.decode(msgspec.json.encode(state))
+        await self._patiently(self._store.set, KEY, value)
+
+    async def _patiently(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Call the store in a thread. Try again when Airflow's API server cannot be reached."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(AirflowRuntimeError),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        try:
+            # The store waits for a socket of Airflow's supervisor process, which would block the event loop.
+            return await retrying(asyncio.to_thread, call, *args)
+        except AirflowRuntimeError as error:
+            raise TransientError(f"Airflow did not read or save the state of the task: {error}") from None

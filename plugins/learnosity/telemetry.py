@@ -1,7 +1,7 @@
-"""What the domain tells of its work to whoever keeps figures: names, numbers, and tags out of small fixed sets.
+"""The interface for metrics, and the progress lines in logs.
 
-Never an id, an address or a name of a file. The domain gets a meter handed in and knows nothing of what is behind it;
-`metrics` puts Airflow's own there.
+A metric has a name, a number, and tags from small fixed sets. It never holds an id, an address or a file name. The
+`metrics` module has the implementation that sends to Airflow.
 """
 
 from __future__ import annotations
@@ -11,45 +11,47 @@ import time
 from typing import Protocol
 
 
-class Meter(Protocol):
-    """Takes figures; must not block, nor fail."""
+class Metrics(Protocol):
+    """Takes metrics. No method may block or fail."""
 
     def count(self, name: str, number: int = 1, **tags: str) -> None:
-        """So many more of them."""
+        """Add `number` to a counter."""
 
     def gauge(self, name: str, value: int) -> None:
-        """So many of them in this process now."""
+        """Set the current value of this process."""
 
     def timing(self, name: str, seconds: float, **tags: str) -> None:
-        """So long one of them took."""
+        """Record one duration, in seconds."""
 
 
-class _NoMeter:
+class NullMetrics:
+    """Metrics that are not kept."""
+
     def count(self, name: str, number: int = 1, **tags: str) -> None:
-        """Nobody keeps figures."""
+        return None
 
     def gauge(self, name: str, value: int) -> None:
-        """Nobody keeps figures."""
+        return None
 
     def timing(self, name: str, seconds: float, **tags: str) -> None:
-        """Nobody keeps figures."""
+        return None
 
 
-NO_METER: Meter = _NoMeter()
+NULL_METRICS: Metrics = NullMetrics()
 
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 5.0  # often enough to see that a task moves, and still a short log
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class Progress:
-    """Counts files and bytes and says so every few seconds.
+    """Counts files and bytes, and logs a progress line every few seconds.
 
-    :param verb: what is happening, in the past tense ("landed").
-    :param files: how many there are in all; 0 when unknown.
-    :param every: seconds between lines; default 5.
+    :param verb: what is done with the files, in the past tense ("landed").
+    :param files: number of files in all; 0 = unknown.
+    :param every: seconds between two lines; default 5.
     """
 
     def __init__(self, verb: str, files: int = 0, *, every: float = EVERY_SECONDS) -> None:
@@ -61,7 +63,7 @@ class Progress:
         self._started = self._said = time.monotonic()
 
     def add(self, size: int, files: int = 1) -> None:
-        """Count `files` more with `size` bytes in all."""
+        """Count `files` more files, of `size` bytes together."""
         self.files += files
         self.bytes += size
         now = time.monotonic()
@@ -70,11 +72,11 @@ class Progress:
             log.info("%s", self.text(now))
 
     def finish(self) -> None:
-        """Say the final figures."""
+        """Log the final figures."""
         log.info("%s", self.text(time.monotonic()))
 
     def text(self, now: float) -> str:
-        """One line: files, bytes, rate, and time left where it can be known."""
+        """The progress line: files, bytes, rate, and the time left if it can be estimated."""
         elapsed = max(now - self._started, 1e-6)
         rate = self.files / elapsed
         of = f" of {self._total:,}" if self._total else ""
@@ -88,7 +90,7 @@ class Progress:
 
 
 def size(count: float) -> str:
-    """Bytes for people: `12.3 MB`."""
+    """A number of bytes for people: `12.3 MB`."""
     value, unit = float(count), 0
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
@@ -96,7 +98,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `2 h 05 min`, `3 min 20 s`, `4.2 s`."""
+    """A number of seconds for people: `2 h 05 min`, `3 min 20 s`, `4.2 s`."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

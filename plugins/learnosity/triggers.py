@@ -1,7 +1,7 @@
-"""The trigger that waits for a job in the triggerer, where a wait costs a few kilobytes and no worker.
+"""The trigger that waits for a job in the triggerer. A wait there needs a few kilobytes and no worker.
 
-All triggers of a triggerer that wait on one connection look through one poller (see `polling`). A blip of the
-network or the API never ends a wait, and the event holds ids and words, never an address: events are logged in full.
+Triggers of one triggerer that use the same connection share one poller (`api.polling`). A short failure of the network
+or the API does not end a wait. Airflow logs the whole event, so the event holds no address.
 """
 
 from __future__ import annotations
@@ -10,28 +10,40 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from learnosity.api.client import LearnosityClient
-from learnosity.api.polling import Look, shared_poller
+from learnosity.api.polling import PollResult, shared_poller
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
-from learnosity.metrics import METER, count_job
+from learnosity.metrics import METRICS, count_job
 from learnosity.telemetry import duration
 
-LOG_EVERY_SECONDS = 60.0
+LOG_EVERY_SECONDS = 60.0  # an unchanged status is logged this often: a wait of hours keeps a short log
+
+
+class WaitStatus(StrEnum):
+    """How a wait ended: `status` of the trigger's event."""
+
+    COMPLETED = "completed"
+    HALTED = "halted"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    """The wait failed for now. The next try of the task continues it."""
+    ERROR = "error"
 
 
 class LearnosityJobTrigger(BaseTrigger):
     """Waits until a job is completed or halted, or its deadline has passed.
 
     :param job_reference: the job.
-    :param learnosity_conn_id: connection to ask with.
-    :param poll_interval: longest time between two looks, in seconds; looks begin 5 s apart.
-    :param deadline: Unix seconds (wall clock, so that a restart of the triggerer does not move it).
+    :param learnosity_conn_id: connection to poll with.
+    :param poll_interval: longest time between two polls, in seconds. The first polls are 5 s apart, or less.
+    :param deadline: Unix seconds. A restart of the triggerer does not move it.
     :param started: Unix seconds when the wait began, for the log.
     """
 
@@ -46,7 +58,7 @@ class LearnosityJobTrigger(BaseTrigger):
         self.started = started
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Class path and arguments; nothing secret among them."""
+        """Class path and arguments, without any secret."""
         return (
             "learnosity.triggers.LearnosityJobTrigger",
             {
@@ -59,55 +71,54 @@ class LearnosityJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the job ends or the deadline passes, then yield one event."""
-        async with shared_poller(self.learnosity_conn_id, self._connect, METER) as poller:
-            # The task has just looked; and a task that is resumed at once can be lost (airflow-notes D31): the
-            # first look comes some seconds later.
-            with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as looks:
-                look = await self._last_of(looks)
-        yield TriggerEvent(self._event(look))
+        """Poll until the job ends or the deadline passes, then yield one event."""
+        async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
+            # The task has just polled, so the first poll here comes some seconds later. That also avoids an event right
+            # after the deferral: Airflow can lose a task that is resumed so early.
+            with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as results:
+                result = await self._last_of(results)
+        yield TriggerEvent(self._event(result))
 
     async def on_kill(self) -> None:
-        """Say what cannot be done: the API has no call that cancels a job (contract section 8)."""
+        """Log that the job still runs: the API has no call that cancels a job (docs/learnosity-api.md, "Jobs")."""
         self.log.warning(
-            "The wait was ended by a user. Job %s cannot be cancelled through the API and runs on at Learnosity; "
-            "clearing the task waits for it again.",
+            "The wait was ended by a user. Job %s cannot be cancelled through the API and still runs at Learnosity. "
+            "Clear the task to wait for it again.",
             self.job_reference,
         )
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[LearnosityClient]:
-        # One attempt a call: the next look is the next attempt, and nobody else's look waits for it.
+        # One attempt per call: the next poll is the next attempt, and polls of other jobs do not wait for retries.
         hook = LearnosityHook(self.learnosity_conn_id)
         try:
-            await hook.config()
+            await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow itself could not answer just now: no reason to end a wait of hours.
+            # Airflow's API server failed for now. That must not end a wait that may have taken hours.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         async with hook.client(attempts=1) as client:
             yield client
 
-    async def _last_of(self, looks: asyncio.Queue[Look]) -> Look:
+    async def _last_of(self, results: asyncio.Queue[PollResult]) -> PollResult:
         said, last_status = 0.0, ""
-        while not (look := await looks.get()).final:
-            if look.error is not None:
-                self.log.warning("Job %s: %s The wait goes on.", self.job_reference, look.error)
+        while not (result := await results.get()).final:
+            if result.error is not None:
+                self.log.warning("Job %s: %s The wait continues.", self.job_reference, result.error)
                 continue
-            status, now = look.job.status if look.job else "not listed", time.time()
+            status, now = result.job.status if result.job else "not listed", time.time()
             if status != last_status or now - said >= LOG_EVERY_SECONDS:
                 last_status, said = status, now
                 self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))
-        return look
+        return result
 
-    def _event(self, look: Look) -> dict[str, Any]:
-        # The status counts before the deadline: a job that ended at the last moment has ended.
-        if look.job is not None and look.job.is_terminal:
-            count_job(look.job)
-            return {"status": look.job.status, "job_reference": self.job_reference, "error": look.job.error}
-        if look.error is not None:
-            return {
-                "status": "interrupted" if look.error.transient else "error",
-                "job_reference": self.job_reference,
-                "message": str(look.error),
-            }
-        return {"status": "timeout", "job_reference": self.job_reference}
+    def _event(self, result: PollResult) -> dict[str, Any]:
+        event: dict[str, Any] = {"job_reference": self.job_reference}
+        # The status is checked before the deadline: a job that ended at the last moment counts as ended.
+        if result.job is not None and result.job.is_terminal:
+            count_job(result.job)
+            status = WaitStatus.COMPLETED if result.job.is_completed else WaitStatus.HALTED
+            return {"status": status.value, **event, "error": result.job.error}
+        if result.error is not None:
+            status = WaitStatus.INTERRUPTED if result.error.transient else WaitStatus.ERROR
+            return {"status": status.value, **event, "message": str(result.error)}
+        return {"status": WaitStatus.TIMEOUT.value, **event}

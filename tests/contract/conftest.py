@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,17 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tenacity import RetryCallState
 
-from learnosity.api import client as client_module
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.jobs import Job
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.creation.create import CreatedDataset, Handle, Upload, create_dataset
+from learnosity.creation.create import create_dataset
+from learnosity.creation.state import CreatedDataset, CreationState, RequestIdentity
+from learnosity.creation.upload import Upload
 from learnosity.inputs.spool import Part
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
+from tests.waiting import no_waiting
 
 SUMMARY = DatasetRequest(
     dataset_type="activity-summary-by-group",
@@ -43,17 +45,17 @@ USERS = [
 
 @dataclass
 class Memory:
-    """A handle store for one test."""
+    """Keeps the state of one test."""
 
-    handle: Handle | None = None
+    state: CreationState | None = None
     steps: list[str] = field(default_factory=list)
 
-    async def load(self) -> Handle | None:
-        return self.handle
+    async def load(self) -> CreationState | None:
+        return self.state
 
-    async def save(self, handle: Handle) -> None:
-        self.handle = handle
-        self.steps.append(handle.step)
+    async def save(self, state: CreationState) -> None:
+        self.state = state
+        self.steps.append(state.step)
 
 
 @dataclass
@@ -78,9 +80,20 @@ class Bench:
         async def prepare() -> Upload | None:
             return spooled(records, parts) if records else None
 
-        handles = more.pop("handles", None) or Memory()
+        async def identify_input() -> str:
+            return digest_of(records)
+
+        states = more.pop("states", None) or Memory()
+        identity = RequestIdentity(self.config.account, more.pop("written", "as written"))
         return await create_dataset(
-            self.client, self.transfer, request, handles, fingerprint="f", prepare=prepare, **more
+            self.client,
+            self.transfer,
+            request,
+            states,
+            identity=identity,
+            prepare=prepare,
+            identify_input=identify_input,
+            **more,
         )
 
     async def job(self, reference: str) -> Job:
@@ -102,7 +115,8 @@ class Bench:
     async def content(self, url: str) -> bytes:
         """What a signed URL serves."""
         async with self.transfer.get(url) as download:
-            return bytes(await download.read())
+            assert download.length is not None
+            return bytes(await download.read(download.length))
 
 
 def spooled(lines: list[bytes], parts: int) -> Upload:
@@ -114,7 +128,13 @@ def spooled(lines: list[bytes], parts: int) -> Upload:
         file.writelines(line + b"\n" for line in lines[index * size : (index + 1) * size])
         cuts.append(Part(index, start, file.tell() - start))
     file.flush()
-    return Upload(file, cuts, len(lines), file.tell())
+    digest = digest_of(lines)
+    return Upload(file, cuts, len(lines), file.tell(), digest, digest)
+
+
+def digest_of(lines: list[bytes]) -> str:
+    """Tells one input from another."""
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
 Start = Callable[..., Awaitable[Bench]]
@@ -140,12 +160,4 @@ async def start() -> AsyncIterator[Start]:
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts of a call, in seconds: noted, not waited for."""
-    noted: list[float] = []
-    backoff = client_module._backoff
-
-    def note(state: RetryCallState) -> float:
-        noted.append(backoff(state))
-        return 0.0
-
-    monkeypatch.setattr(client_module, "_backoff", note)
-    return noted
+    return no_waiting(monkeypatch)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.api.client import LearnosityClient, parse_retry_after
+from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.errors import (
     ApiError,
@@ -121,8 +121,9 @@ async def test_a_429_is_tried_again_after_the_window_or_when_the_server_says(
     bench.fault(target, "rate_limited", times=2, retry_after=retry_after)
     await call(bench)
     assert bench.sim.stats.calls[target] == 3
-    low, high = (5.0, 7.0) if retry_after is None else (3.0, 4.0)
-    assert all(low <= wait <= high for wait in waits), waits
+    asked = 5.0 if retry_after is None else 3.0
+    for attempt, wait in enumerate(waits):
+        assert asked + 0.5 * 2.0**attempt <= wait <= asked + 2.0**attempt
 
 
 async def test_a_429_that_comes_as_http_200_is_tried_again_for_a_set_too(start: Start, waits: list[float]) -> None:
@@ -141,12 +142,12 @@ async def test_the_servers_own_quota_is_survived(start: Start, waits: list[float
     )
     await asyncio.gather(*(bench.client.jobs() for _ in range(6)))
     assert bench.sim.stats.codes[42000] == len(waits) > 0
-    assert all(1 <= wait <= 2 for wait in waits) if header else all(wait >= 5 for wait in waits)
+    assert 1 <= min(waits) <= 2 if header else min(waits) >= 5
 
 
 async def test_calls_retries_and_refusals_are_counted_by_endpoint_and_action(start: Start) -> None:
     bench = await start()
-    bench.client.meter = figures = Figures()
+    bench.client.metrics = figures = Figures()
     bench.fault("get jobs", "status", status=503, times=2)
     bench.fault("set reports/datasets", "status", status=429, code=42000, times=1)
     await bench.client.jobs()
@@ -374,15 +375,6 @@ async def test_a_client_outside_its_context_says_so(start: Start) -> None:
     client = LearnosityClient((await start()).config)
     with pytest.raises(RuntimeError, match="outside its context"):
         await client.jobs()
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("7", 7.0), ("0", 0.0), ("1.5", 1.5), ("86400", 120.0), ("-1", None), ("nan", None), ("inf", None),
-     ("soon", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
-)  # fmt: skip
-def test_a_wish_to_wait_is_bounded_and_rubbish_is_none(header: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(header) == seconds
 
 
 @pytest.mark.promise("no secret")

@@ -34,13 +34,13 @@ async def test_a_dataset_is_created_whatever_the_shape_of_the_replies(
     bench = await start(
         set_reply_shape=set_reply_shape, input_files_shape=input_files_shape, commence_reply_shape=commence_reply_shape
     )
-    handles = Memory()
-    created = await bench.finished(parts=3, handles=handles)
+    states = Memory()
+    created = await bench.finished(parts=3, states=states)
     assert (created.file_count, created.records, created.reattached) == (3, len(USERS), False)
     assert bench.sim.stats.jobs_started == {created.dataset_id: 1}
     assert sum(bench.sim.stats.put_bytes.values()) == created.bytes
     assert not bench.sim.stats.leaks, "no header of ours goes to the bucket"
-    assert handles.steps == [
+    assert states.steps == [
         "initialising",
         "uploading",
         "uploading",
@@ -119,9 +119,9 @@ async def test_an_id_that_is_taken_is_told_as_such_and_no_job_is_started(
 @pytest.mark.promise("re-attach")
 async def test_a_retry_of_the_task_finds_its_job_and_starts_no_second_one(start: Start, recommence: str) -> None:
     bench = await start(recommence=recommence, job_seconds=60.0)
-    handles = Memory()
-    first = await bench.create(handles=handles)
-    again = await bench.create(handles=handles)
+    states = Memory()
+    first = await bench.create(states=states)
+    again = await bench.create(states=states)
     assert (again.dataset_id, again.job_reference, again.reattached) == (first.dataset_id, first.job_reference, True)
     assert bench.sim.stats.jobs_started == {first.dataset_id: 1}
 
@@ -129,23 +129,20 @@ async def test_a_retry_of_the_task_finds_its_job_and_starts_no_second_one(start:
 async def test_a_job_of_an_earlier_attempt_that_was_halted_is_not_waited_for_again(start: Start) -> None:
     bench = await start()
     bench.fault("job", "job_halt", times=1)
-    handles = Memory()
-    first = await bench.create(handles=handles)
+    states = Memory()
+    first = await bench.create(states=states)
     assert (await bench.job(first.job_reference)).is_halted
-    again = await bench.create(handles=handles)
+    again = await bench.create(states=states)
     assert again.dataset_id != first.dataset_id
     assert (await bench.job(again.job_reference)).is_completed
 
 
-async def test_a_handle_of_another_request_is_left_alone(start: Start) -> None:
+@pytest.mark.parametrize("change", [{"written": "otherwise"}, {"lines": USERS[1:]}], ids=["request", "input"])
+async def test_the_state_of_another_request_or_input_is_left_alone(start: Start, change: dict[str, Any]) -> None:
     bench = await start(job_seconds=60.0)
-    handles = Memory()
-    first = await bench.create(handles=handles)
-    assert handles.handle is not None
-    handles.handle = type(handles.handle)(
-        **{name: getattr(handles.handle, name) for name in handles.handle.__struct_fields__} | {"fingerprint": "other"}
-    )
-    assert (await bench.create(handles=handles)).dataset_id != first.dataset_id
+    states = Memory()
+    first = await bench.create(states=states)
+    assert (await bench.create(states=states, **change)).dataset_id != first.dataset_id
 
 
 async def test_an_upload_that_is_larger_than_the_server_takes_ends_in_an_error_not_in_a_job(start: Start) -> None:
@@ -155,10 +152,9 @@ async def test_an_upload_that_is_larger_than_the_server_takes_ends_in_an_error_n
     assert not bench.sim.stats.jobs_started
 
 
-async def test_parts_that_go_up_again_are_counted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learnosity.creation.upload.MAX_BACKOFF_SECONDS", 0.0)
+async def test_parts_that_go_up_again_are_counted(start: Start) -> None:
     bench = await start()
-    bench.transfer.meter = figures = Figures()
+    bench.transfer.metrics = figures = Figures()
     bench.fault("put", "status", status=503, times=2)
     assert await completed(bench)
     assert figures.counts == {("upload_retries",): 2}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from learnosity.api.url_policy import redact
 from learnosity.dataset.layout import check_names
 from learnosity.errors import PermanentApiError, UnsafeNameError, UrlExpiredError
 from learnosity.landing.listing import Listing, ResultSet
+from learnosity.redaction import redact
 
 from .conftest import SUMMARY, Bench, Start
 

@@ -96,7 +96,7 @@ async def land_in_one_process(stack: CeleryStack, layout: DatasetLayout, destina
         host=stack.simulator.url,
     )
     store = open_store(destination.as_uri())
-    work = layout.work_prefix("one-process")
+    work = layout.work_prefix("one-process", "plan")
     async with LearnosityClient(config) as client, SignedTransfer(config) as transfer:
         results = ResultSet(client, layout.dataset_type, layout.dataset_id, {})
         await make_plan(store, layout, results, work=work)

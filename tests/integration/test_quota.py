@@ -12,7 +12,8 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.config import build_config
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.creation.create import Handle, create_dataset
+from learnosity.creation.create import create_dataset
+from learnosity.creation.state import CreationState, RequestIdentity
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, Simulator
 
 FLEET = 120
@@ -20,19 +21,24 @@ REQUEST = DatasetRequest(dataset_type="ibk-analysis-by-question", options={"fiel
 
 
 class Memory:
-    """A handle store of one task."""
+    """Keeps the state of one task."""
 
-    handle: Handle | None = None
+    state: CreationState | None = None
 
-    async def load(self) -> Handle | None:
-        return self.handle
+    async def load(self) -> CreationState | None:
+        return self.state
 
-    async def save(self, handle: Handle) -> None:
-        self.handle = handle
+    async def save(self, state: CreationState) -> None:
+        self.state = state
 
 
 async def no_input() -> None:
     """These datasets have no input files."""
+
+
+async def no_files() -> str:
+    """Nor any to look at."""
+    return ""
 
 
 async def test_a_fleet_larger_than_the_quota_starts_every_dataset_once_and_none_fails() -> None:
@@ -42,7 +48,13 @@ async def test_a_fleet_larger_than_the_quota_starts_every_dataset_once_and_none_
         async def process(number: int) -> str:
             async with LearnosityClient(config) as client, SignedTransfer(config) as transfer:
                 created = await create_dataset(
-                    client, transfer, REQUEST, Memory(), fingerprint=str(number), prepare=no_input
+                    client,
+                    transfer,
+                    REQUEST,
+                    Memory(),
+                    identity=RequestIdentity(config.account, str(number)),
+                    prepare=no_input,
+                    identify_input=no_files,
                 )
                 return created.dataset_id
 

@@ -21,6 +21,8 @@ PARAMS: dict[str, Any] = {
     "groups": [],
     "organisation_id": None,
     "dataset_id": None,
+    "create": True,
+    "job_reference": None,
     "include": ["*"],
     "overwrite": False,
     "landing_shards": 1,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from learnosity.api.jobs import parse_job
-from learnosity.metrics import METER, count_job
+from learnosity.metrics import METRICS, count_job
 
 Told = list[tuple[str, str, Any, dict[str, str]]]
 
@@ -27,9 +27,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 def test_a_count_is_named_and_tagged_and_nothing_counts_as_nothing(told: Told) -> None:
-    METER.count("landed_files", 12, dataset_type="activity-summary-by-group")
-    METER.count("published_bytes", 0, dataset_type="activity-summary-by-group")
-    METER.count("landing_retries")
+    METRICS.count("landed_files", 12, dataset_type="activity-summary-by-group")
+    METRICS.count("published_bytes", 0, dataset_type="activity-summary-by-group")
+    METRICS.count("landing_retries")
     assert told == [
         ("incr", "learnosity.landed_files", 12, {"dataset_type": "activity-summary-by-group"}),
         ("incr", "learnosity.landing_retries", 1, {}),
@@ -38,7 +38,7 @@ def test_a_count_is_named_and_tagged_and_nothing_counts_as_nothing(told: Told) -
 
 def test_a_gauge_is_that_of_its_host(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "triggerer-2")
-    METER.gauge("waits_open", 3)
+    METRICS.gauge("waits_open", 3)
     assert told == [("gauge", "learnosity.waits_open", 3, {"hostname": "triggerer-2"})]
 
 

@@ -1,16 +1,16 @@
-"""The Data API's dataset calls over one HTTP session: signed, paced, timed out, retried where that is safe.
+"""The dataset calls of the Data API over one HTTP session: signed, paced, with a time-out, and with safe retries.
 
-A GET is retried through transient failures. A SET is retried only when it is certain that the server did
-nothing (rate limit, no connection); every other failure of a SET is handed to the caller, who must look
-before sending again (contract section 6). A redirect is never followed.
+A `get` is retried after transient failures. A `set` is retried only when it certainly had no effect (rate limit, no
+connection). After any other failure of a `set`, the caller has to find out whether it had an effect before it sends
+the call again (docs/learnosity-api.md, "Start the job"). A redirect is never followed.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import ssl
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,13 +22,9 @@ from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
 from learnosity.api.pacing import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.signing import routing_headers, sign_data_request
-from learnosity.errors import (
-    ApiError,
-    ConnectionConfigError,
-    LearnosityError,
-    TransientApiError,
-)
-from learnosity.telemetry import NO_METER, Meter
+from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
+from learnosity.network import backoff, parse_retry_after, proxy_for
+from learnosity.telemetry import NULL_METRICS, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +32,20 @@ DATASETS = "reports/datasets"
 COMMENCE = "jobs/reports/datasets"
 JOBS = "jobs"
 
-CALL_ATTEMPTS = 6
-MAX_BACKOFF_SECONDS = 30.0
-MAX_RETRY_AFTER_SECONDS = 120.0
+CALL_ATTEMPTS = 6  # with the waits below, a call gives up after about 30 s: longer failures are for the task to retry
+
+BeforeSend = Callable[[], Awaitable[None]]
+FIRST_WAIT_SECONDS = 1.0
+MOST_WAIT_SECONDS = 30.0
 
 
 class LearnosityClient:
-    """Calls of the dataset workflow. Use it as an async context manager; one session serves all calls.
+    """The calls that make and retrieve a dataset. Use it as an async context manager.
 
     :param config: a checked connection.
-    :param attempts: how often one call is tried in all; default 6, about 30 s of backoff.
-    :param pacer: shared where several clients use one key in a process; default: one of its own.
-    :param meter: is told of `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action.
+    :param attempts: attempts of one call in all; default 6, with about 30 s of backoff.
+    :param pacer: to be shared by all clients of a process that use the same key; default: a new one.
+    :param metrics: gets `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action; default: none.
     """
 
     def __init__(
@@ -56,20 +54,23 @@ class LearnosityClient:
         *,
         attempts: int = CALL_ATTEMPTS,
         pacer: Pacer | None = None,
-        meter: Meter = NO_METER,
+        metrics: Metrics = NULL_METRICS,
     ) -> None:
         self.config = config
-        self.meter = meter
+        self.metrics = metrics
         self._attempts = attempts
         self._pacer = pacer or Pacer()
         self._session: aiohttp.ClientSession | None = None
+        self._has_replied = False
+        self._clock_offset: float | None = None
+        """Learnosity's clock in Unix seconds, minus the monotonic clock of this process."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=self.config.verify),
-            trust_env=self.config.trust_env,
-            # The API has no cookies; one that appears must not travel on.
+            # `trust_env` stays off: it would also send the password that ~/.netrc holds for the host.
+            # The API uses no cookies. A cookie that a reply sets must not be sent again.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -81,26 +82,31 @@ class LearnosityClient:
             await self._session.close()
             self._session = None
 
-    async def initialise(self, request: Mapping[str, Any]) -> Reply:
-        """SET reports/datasets (contract section 4)."""
-        return await self._call("set", DATASETS, request)
+    async def initialise(self, request: Mapping[str, Any], *, before_send: BeforeSend | None = None) -> Reply:
+        """Initialise a dataset: `set` on /reports/datasets.
 
-    async def commence(self, dataset_type: str, dataset_id: str) -> str:
-        """SET jobs/reports/datasets: start the job over the uploaded files (contract section 6).
+        :param before_send: awaited right before each attempt. An error that it raises ends the call.
+        """
+        return await self._call("set", DATASETS, request, before_send)
 
+    async def commence(self, dataset_type: str, dataset_id: str, *, before_send: BeforeSend | None = None) -> str:
+        """Start the job of a dataset after its upload: `set` on /jobs/reports/datasets.
+
+        :param before_send: awaited right before each attempt. An error that it raises ends the call.
         :returns: the job reference.
         """
         request = {"dataset_type": dataset_type, "dataset_id": dataset_id}
-        reply = await self._call("set", COMMENCE, request)
+        reply = await self._call("set", COMMENCE, request, before_send)
         return require_text(reply, "job_reference", "the call that starts the job")
 
     async def jobs(
         self, references: Sequence[str] = (), *, since: int | None = None, limit: int = REFERENCES_PER_CALL
     ) -> list[Job]:
-        """GET jobs, in all states (contract section 7).
+        """List jobs in all states: `get` on /jobs.
 
-        :param references: at most 50, because at most 50 records come back.
-        :param since: Unix seconds; only jobs created then or later.
+        :param references: only these jobs; at most 50, because a reply holds at most 50.
+        :param since: Unix seconds; only jobs that were created at this time or later.
+        :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
         """
         if len(references) > REFERENCES_PER_CALL:
             raise ValueError(f"at most {REFERENCES_PER_CALL} references a call")
@@ -113,7 +119,7 @@ class LearnosityClient:
         return [job for job in map(parse_job, reply.records()) if job is not None]
 
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
-        """GET reports/datasets: what a finished dataset consists of (contract section 8).
+        """Retrieve a finished dataset: `get` on /reports/datasets.
 
         :param extra: further request fields, such as `group_path` or a page cursor.
         """
@@ -121,14 +127,25 @@ class LearnosityClient:
         return await self._call("get", DATASETS, request)
 
     async def check(self) -> str:
-        """Make one harmless call that proves key, secret, domain and version; returns the version served."""
+        """Check key, secret, domain and version with one harmless call. Returns the version that the API serves."""
         reply = await self._call("get", JOBS, {"status": list(STATUSES), "limit": 1})
         versions = reply.meta.get("versions")
         served = versions.get("concrete") if isinstance(versions, Mapping) else None
         return str(served or self.config.version)
 
-    async def _call(self, action: str, endpoint: str, request: Mapping[str, Any]) -> Reply:
-        # On the other endpoints it is a filter or not documented (contract section 1.8).
+    async def server_time(self) -> float | None:
+        """The time of Learnosity's clock now, in Unix seconds; None when its replies hold no time.
+
+        This machine's clock may be minutes off. The API filters by its own clock, so a filter by time has to use that.
+        """
+        if not self._has_replied:
+            await self.check()
+        return None if self._clock_offset is None else time.monotonic() + self._clock_offset
+
+    async def _call(
+        self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None = None
+    ) -> Reply:
+        # On other endpoints, `organisation_id` is a filter or is not documented.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
         retryable = _is_retryable_get if action == "get" else _is_retryable_set
@@ -144,24 +161,29 @@ class LearnosityClient:
         retrying = AsyncRetrying(
             retry=retry_if_exception(decide),
             stop=stop_after_attempt(self._attempts),
-            wait=_backoff,
+            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
             before_sleep=lambda state: self._tell_retry(state, action, endpoint),
             reraise=True,
         )
-        return await retrying(self._once, action, endpoint, request)
+        return await retrying(self._once, action, endpoint, request, before_send)
 
-    async def _once(self, action: str, endpoint: str, request: Mapping[str, Any]) -> Reply:
+    async def _once(
+        self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None
+    ) -> Reply:
         if self._session is None:
             raise RuntimeError("LearnosityClient is used outside its context")
         await self._pacer.wait(endpoint, action)
-        self.meter.count("api_calls", endpoint=endpoint, action=action)
+        if before_send is not None:
+            await before_send()
+        self.metrics.count("api_calls", endpoint=endpoint, action=action)
+        url = self.config.url(endpoint)
         try:
             async with self._session.post(
-                self.config.url(endpoint),
+                url,
                 data=sign_data_request(self.config.credentials, request, action),
                 headers=routing_headers(self.config.credentials, endpoint, action),
                 allow_redirects=False,
-                proxy=self.config.proxy,
+                proxy=self.config.proxy or (proxy_for(url) if self.config.trust_env else None),
             ) as response:
                 body = await response.read()
                 status, headers = response.status, response.headers
@@ -169,15 +191,21 @@ class LearnosityClient:
             # `from None`: the message of an aiohttp error may quote what was sent.
             raise transport_error(error, f"{action.upper()} {endpoint}") from None
         try:
-            return parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
+            reply = parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
         except TransientApiError as error:
             if _is_rate_limit(error):
+                # The reply may name no time to wait. Then the window of the rate limit has to pass.
+                error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
-                self.meter.count("api_rate_limited", endpoint=endpoint, action=action)
+                self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)
             raise
+        self._has_replied = True
+        if isinstance(timestamp := reply.meta.get("timestamp"), int | float) and not isinstance(timestamp, bool):
+            self._clock_offset = timestamp - time.monotonic()
+        return reply
 
     def _tell_retry(self, state: RetryCallState, action: str, endpoint: str) -> None:
-        self.meter.count("api_retries", endpoint=endpoint, action=action)
+        self.metrics.count("api_retries", endpoint=endpoint, action=action)
         error = state.outcome.exception() if state.outcome else None
         delay = state.next_action.sleep if state.next_action else 0.0
         log.warning(
@@ -187,9 +215,10 @@ class LearnosityClient:
 
 
 def transport_error(error: Exception, what: str) -> LearnosityError:
-    """A connection failure as an error of this package, without anything that was sent.
+    """Turn a connection failure into an error of this package. The message holds nothing that was sent.
 
-    :param what: the call, for the message.
+    :param what: the name of the call, for the message.
+    :returns: `ConnectionConfigError` when the certificate of the server is not trusted, else `TransientApiError`.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ConnectionConfigError(
@@ -198,18 +227,7 @@ def transport_error(error: Exception, what: str) -> LearnosityError:
         )
     never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     kind = "timed out" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
-    return TransientApiError(f"{what} {kind}; the network or the server did not hold.", sent=not never_sent)
-
-
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds of a `Retry-After` header; dates and rubbish count as absent. Bounded to two minutes."""
-    try:
-        seconds = float(value) if value is not None else None
-    except ValueError:
-        return None
-    if seconds is None or not 0 <= seconds < float("inf"):
-        return None
-    return min(seconds, MAX_RETRY_AFTER_SECONDS)
+    return TransientApiError(f"{what} {kind}; the network or the server failed.", sent=not never_sent)
 
 
 def _is_retryable_get(error: BaseException) -> bool:
@@ -222,16 +240,3 @@ def _is_retryable_set(error: BaseException) -> bool:
 
 def _is_rate_limit(error: TransientApiError) -> bool:
     return error.http_status == 429 or error.code == 42000
-
-
-def _backoff(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    jitter = random.uniform(0.5, 1.0)  # spreads retries, guards nothing
-    backoff: float = min(MAX_BACKOFF_SECONDS, 2.0 ** (state.attempt_number - 1)) * jitter
-    if isinstance(error, TransientApiError):
-        if error.retry_after is not None:
-            return error.retry_after + jitter
-        if _is_rate_limit(error):
-            # Let the 5-second window pass (contract section 3).
-            return WINDOW_SECONDS + backoff
-    return backoff

@@ -1,10 +1,11 @@
-"""What a connection to Learnosity consists of, checked once, apart from where it is stored.
+"""The settings of a connection to Learnosity, checked once, wherever they are stored.
 
-The secret is in `Credentials` alone and in no `repr`.
+Only `Credentials` holds the secret, and no `repr` shows it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -14,24 +15,25 @@ from urllib.parse import urlsplit
 
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
 from learnosity.errors import ConnectionConfigError
+from learnosity.results.declared import Declaration, parse_declaration
 
 DEFAULT_BASE_URL = "https://data.learnosity.com"
 DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
 DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
-DEFAULT_TIMEOUT = 60.0
+DEFAULT_TIMEOUT = 60.0  # seconds for one call in all: far more than a healthy API needs
 
-# Regions by suffix, contract section 1.7. There is no `eu`: Europe is `ie`.
+# Suffixes of the host names (docs/learnosity-api.md, "Versions and regions"). Europe is `ie`; there is no `eu`.
 REGIONS = ("va", "ie", "au", "ca", "or")
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# contract section 1.2
+# The names of API versions, with the aliases (docs/learnosity-api.md, "Versions and regions").
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One key set of a Learnosity consumer (contract section 1.3)."""
+    """One key set of a Learnosity consumer, and a domain on the allow-list of that consumer."""
 
     consumer_key: str
     consumer_secret: str = field(repr=False)
@@ -45,12 +47,13 @@ class ApiConfig:
     :param credentials: key set and domain.
     :param base_url: scheme, host and port of the Data API, no path.
     :param version: pinned API version, the first path segment of every call.
-    :param organisation_id: item bank that calls act on; None = the consumer's primary one.
-    :param reports_url: where the browser loads the Reports API from.
-    :param timeout: seconds that one call may take in all.
-    :param proxy: URL of an outgoing proxy, as the http provider's connections name it.
-    :param verify: whether TLS certificates are checked.
-    :param trust_env: whether proxy settings of the environment count.
+    :param organisation_id: item bank that calls act on; None = the primary one of the consumer.
+    :param reports_url: address from which the browser loads the Reports API.
+    :param timeout: seconds that one call may take in all; default 60.
+    :param proxy: URL of an outgoing proxy; default none.
+    :param verify: whether TLS certificates are checked; default True.
+    :param trust_env: whether the proxy settings of the environment apply; default True.
+    :param results: where the reply of the retrieval call has its files; None = it is found out.
     """
 
     credentials: Credentials
@@ -62,6 +65,12 @@ class ApiConfig:
     proxy: str | None = field(default=None, repr=False)
     verify: bool = True
     trust_env: bool = True
+    results: Declaration | None = None
+
+    @property
+    def account(self) -> str:
+        """Digest that identifies the Learnosity account. A dataset of one account does not exist in another one."""
+        return hashlib.sha256(f"{self.base_url} {self.credentials.consumer_key}".encode()).hexdigest()[:16]
 
     @property
     def url_policy(self) -> UrlPolicy:
@@ -70,7 +79,7 @@ class ApiConfig:
         return UrlPolicy((parts.hostname or "").lower(), parts.scheme == "http")
 
     def url(self, endpoint: str) -> str:
-        """Address of `endpoint` (without leading slash) under the pinned version (contract section 1.1)."""
+        """Address of `endpoint` (without leading slash) under the pinned version."""
         return f"{self.base_url}/{self.version}/{endpoint}"
 
 
@@ -84,9 +93,9 @@ def build_config(
     port: int | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> ApiConfig:
-    """Check the parts of a connection and make a config of them.
+    """Check the parts of an Airflow connection and make a config of them.
 
-    :raises ConnectionConfigError: naming the connection, the field and what to put there.
+    :raises ConnectionConfigError: a part cannot be used. The message names the field and what to put there.
     """
     extra = extra or {}
 
@@ -138,6 +147,7 @@ def build_config(
         proxy=str(proxy) if proxy else None,
         verify=_switch(extra, "verify", "verify_ssl", refuse=refuse),
         trust_env=_switch(extra, "trust_env", refuse=refuse),
+        results=parse_declaration(extra),
     )
 
 
@@ -163,7 +173,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
 
 
 def _is_script_origin(url: str) -> bool:
-    """Whether a browser may load the Reports API from `url`: https, or plain http from this machine."""
+    """Whether a browser may load the Reports API from `url`: https, or plain http on this machine."""
     try:
         parts = urlsplit(url)
         host, bare = parts.hostname or "", parts.username is None and not parts.query and not parts.fragment
@@ -174,7 +184,7 @@ def _is_script_origin(url: str) -> bool:
 
 
 def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:
-    """The first of `names` that is set; on when none is. What is neither on nor off is refused, not guessed at."""
+    """The value of the first of `names` that is set; True when none is. Other words than true and false are refused."""
     for name in names:
         value = extra.get(name)
         if value in (None, ""):

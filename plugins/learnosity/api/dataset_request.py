@@ -1,18 +1,15 @@
-"""The dataset types, and the request that asks for one, checked before anything is sent.
+"""The dataset types, and the request for a dataset, which is checked before anything is sent.
 
-Only what the contract documents is checked; an unknown dataset type passes as it is, so that a new one needs
-no release of this package (contract sections 4.2 and 10).
+Only rules that Learnosity documents are checked (docs/learnosity-api.md, "Initialise a dataset"). A type that is not
+known here passes unchanged, so that a new type of Learnosity needs no new release of this package.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import msgspec
 
 from learnosity.errors import RequestError
 
@@ -21,23 +18,25 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-MAX_ACTIVITIES = 10
-# What the URIs of the assets begin with; the type follows.
+MAX_ACTIVITIES = 10  # the documented maximum of `filters.activity_id`
+# The URI of an asset is this prefix with the dataset type after it.
 ASSET_PREFIX = "x-learnosity://datasets/"
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetType:
-    """What the contract says of one dataset type.
+    """The documented rules of one dataset type.
 
-    :param name: as the API names it.
-    :param input: whether input files must, may, or may or may not (unknown type) be given.
-    :param by_group: results form a tree of groups, and the Reports API can render them.
-    :param filters_with_input: whether filters and input files may go together.
-    :param needs_input_or_filters: one of the two has to be there.
+    :param name: its name in the API.
+    :param label: its name for people.
+    :param input: whether input files are required or optional.
+    :param by_group: the result is a tree of groups, and the Reports API can show it; default False.
+    :param filters_with_input: filters and input files may be given together; default True.
+    :param needs_input_or_filters: input files or filters have to be given; default False.
     """
 
     name: str
+    label: str
     input: Literal["required", "optional"]
     by_group: bool = False
     filters_with_input: bool = True
@@ -47,28 +46,34 @@ class DatasetType:
 KNOWN_TYPES: Mapping[str, DatasetType] = {
     kind.name: kind
     for kind in (
-        DatasetType(ACTIVITY_SUMMARY, "required", by_group=True),
-        DatasetType(SESSIONS_SUMMARY, "required", by_group=True),
-        DatasetType(ITEM_BANK_ANALYSIS, "optional", filters_with_input=False),
-        DatasetType(ACTIVITY_ANALYSIS, "optional", filters_with_input=False, needs_input_or_filters=True),
+        DatasetType(ACTIVITY_SUMMARY, "Activity summary by group (large group report)", "required", by_group=True),
+        DatasetType(SESSIONS_SUMMARY, "Sessions summary by group (large group report)", "required", by_group=True),
+        DatasetType(ITEM_BANK_ANALYSIS, "Item bank analysis by question", "optional", filters_with_input=False),
+        DatasetType(
+            ACTIVITY_ANALYSIS,
+            "Activity analysis by question",
+            "optional",
+            filters_with_input=False,
+            needs_input_or_filters=True,
+        ),
     )
 }
 
 
 def dataset_type(name: str) -> DatasetType:
-    """The known type of that name, or a lenient description of an unknown one."""
-    return KNOWN_TYPES.get(name, DatasetType(name, "optional"))
+    """The type of that name. For a name that is not known, a type that allows everything."""
+    return KNOWN_TYPES.get(name, DatasetType(name, name, "optional"))
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetRequest:
-    """What a user asks for; `body` makes the SET request of it.
+    """What a user asks for. `body` makes the `set` request of it.
 
-    :param dataset_type: one of the four known types, or another one as plain string.
-    :param filters: sent as they are.
-    :param options: sent as they are.
-    :param groups: hierarchy, top level first, of `key` and `label` each.
-    :param organisation_id: item bank; None = the connection's.
+    :param dataset_type: one of the four known types, or another name.
+    :param filters: which sessions count; sent unchanged.
+    :param options: fields and order of the result; sent unchanged.
+    :param groups: levels of the hierarchy, top level first, each with `key` and `label`.
+    :param organisation_id: item bank; None = that of the connection.
     """
 
     dataset_type: str
@@ -79,7 +84,10 @@ class DatasetRequest:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> DatasetRequest:
-        """Build one from run config, where an empty form field is None."""
+        """Make a request of a run config, in which an empty form field is None.
+
+        :raises RequestError: `organisation_id` is not a whole number.
+        """
         organisation_id = values.get("organisation_id")
         if organisation_id in ("", None):
             organisation_id = None
@@ -95,7 +103,7 @@ class DatasetRequest:
 
     @property
     def kind(self) -> DatasetType:
-        """What is known of the dataset type."""
+        """The documented rules of the dataset type."""
         return dataset_type(self.dataset_type)
 
     @property
@@ -103,33 +111,29 @@ class DatasetRequest:
         """Keys of the hierarchy, top level first."""
         return [str(group["key"]) for group in self.groups]
 
-    def body(self, dataset_id: str, file_count: int) -> dict[str, Any]:
-        """The SET request (contract section 4.2)."""
-        body: dict[str, Any] = {
-            "dataset_id": dataset_id,
-            "dataset_type": self.dataset_type,
-            "file_count": file_count,
-        }
+    def body(self, dataset_id: str, file_count: int, organisation_id: int | None = None) -> dict[str, Any]:
+        """The `set` request that initialises the dataset.
+
+        :param file_count: number of input files that will be uploaded.
+        :param organisation_id: the item bank of the connection, used when the request names none.
+        """
+        body: dict[str, Any] = {"dataset_id": dataset_id, "dataset_type": self.dataset_type, "file_count": file_count}
         if self.filters:
             body["filters"] = dict(self.filters)
         if self.options:
             body["options"] = dict(self.options)
         if self.groups:
             body["groups"] = [dict(group) for group in self.groups]
-        if self.organisation_id is not None:
-            body["organisation_id"] = self.organisation_id
+        chosen = self.organisation_id if self.organisation_id is not None else organisation_id
+        if chosen is not None:
+            body["organisation_id"] = chosen
         return body
 
-    def fingerprint(self, *parts: str) -> str:
-        """Short digest of the request and of `parts`: a stored handle is only good for the same one."""
-        content = msgspec.json.encode([self.body("", 0), *parts], order="deterministic")
-        return hashlib.sha256(content).hexdigest()[:32]
-
     def check(self, *, has_input: bool) -> None:
-        """Refuse what the API would refuse, as far as the contract says.
+        """Refuse what Learnosity would refuse by its documented rules.
 
         :param has_input: whether input files will be uploaded.
-        :raises RequestError: with every problem found and what to do.
+        :raises RequestError: something is wrong. The message lists all problems and what to do.
         """
         problems = [*self._shape_problems(), *self._input_problems(has_input)]
         if problems:
@@ -181,9 +185,9 @@ class DatasetRequest:
 
 
 def check_dataset_id(value: str | None) -> str | None:
-    """A UUID in lower case, None when empty.
+    """The UUID in lower case; None for an empty value.
 
-    :raises RequestError: when it is something else.
+    :raises RequestError: the value is not a UUID.
     """
     if not value:
         return None

@@ -1,34 +1,29 @@
-"""Jobs as the API tells of them, and how long to wait before looking again.
+"""Jobs as the API lists them (docs/learnosity-api.md, "Jobs").
 
-`completed` and `halted` are the only ends; a status that is not known counts as still running
-(contract section 7).
+A job ends as `completed` or `halted`. A job with an unknown status counts as still running.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from learnosity.api.url_policy import redact_text
+from learnosity.redaction import redact_text
 
 COMPLETED = "completed"
 HALTED = "halted"
-# All four are always asked for: what the server does when none is named differs between versions.
+# Every call names all four states: without any, the API does not always list jobs in all states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
-# At most 50 records come back per call, and there is no paging (contract section 7).
+# A reply holds at most 50 jobs, and has no further pages.
 REFERENCES_PER_CALL = 50
-ERROR_LIMIT = 2000
-
-MIN_POLL_SECONDS = 5.0
-MAX_POLL_SECONDS = 60.0
+ERROR_LIMIT = 2000  # characters: enough to see the cause, and short enough for a log line
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One job of GET /jobs."""
+    """One job in a reply of `get` on /jobs."""
 
     reference: str
     status: str
@@ -36,7 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     dt_created: str | None = None
     dt_completed: str | None = None
     details: str = ""
-    """Every other property, as JSON text: not documented, so only ever searched."""
+    """All other properties as JSON text. They are not documented, so they are only searched for ids."""
 
     @property
     def is_completed(self) -> bool:
@@ -50,25 +45,25 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def is_terminal(self) -> bool:
-        """Nothing will change any more."""
+        """The job has ended, so its status will not change."""
         return self.status in (COMPLETED, HALTED)
 
     @property
     def seconds(self) -> float | None:
-        """From creation to completion by the API's clock; None where it does not say, or not readably."""
+        """Seconds from creation to completion by the API's clock; None when a time is missing or not readable."""
         try:
             taken = datetime.fromisoformat(self.dt_completed or "") - datetime.fromisoformat(self.dt_created or "")
-        except (ValueError, TypeError):  # TypeError: one of the two has a time zone
+        except (ValueError, TypeError):  # TypeError: only one of the two has a time zone
             return None
         return max(taken.total_seconds(), 0.0)
 
     def mentions(self, dataset_id: str) -> bool:
-        """Whether the job's record names that dataset anywhere."""
+        """Whether the record of the job holds the id of that dataset anywhere."""
         return dataset_id.lower() in self.details.lower()
 
 
 def parse_job(record: Any) -> Job | None:
-    """A job from one record of the reply; None when it has no reference or no status."""
+    """The job of one record of a reply; None when the record has no reference or no status."""
     if not isinstance(record, Mapping):
         return None
     reference, status = record.get("reference"), record.get("status")
@@ -87,24 +82,12 @@ def parse_job(record: Any) -> Job | None:
 
 
 def _error_text(error: Any) -> str:
-    # It ends up in a task's exception, and may well quote the signed URL of an input file.
+    # The text becomes part of an exception, and may quote the signed URL of an input file.
     return redact_text((error if isinstance(error, str) else to_text(error))[:ERROR_LIMIT])
 
 
-def poll_delay(round_number: int, poll_interval: float) -> float:
-    """Seconds until the next look: from 5 s, times 1.5 a round, up to `poll_interval`; ±10 % of jitter.
-
-    :param round_number: 0 for the first wait.
-    :param poll_interval: upper bound in seconds; values above 60 count as 60.
-    """
-    ceiling = min(max(poll_interval, 1.0), MAX_POLL_SECONDS)
-    # The exponent is bounded because 1.5 to the power of a day's rounds is no longer a float.
-    grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # spreads waits, guards nothing
-
-
 def to_text(value: Any) -> str:
-    """JSON text of anything that came out of a JSON reply."""
+    """The JSON text of a value from a JSON reply."""
     return msgspec.json.encode(value).decode()
 
 

@@ -1,8 +1,8 @@
-"""Client-side pacing below the documented quotas, so that a 429 stays the exception.
+"""Keeps the calls of one process below the documented rate limits, so that a 429 is rare.
 
-Quotas count per consumer key, endpoint and action in a 5-second window (contract section 3). Other processes and
-machines share the key without knowing of each other: the head room is for a few of them, and a refusal makes each
-process take less, until all of them together fit.
+A quota is per consumer key, endpoint and action, in a window of 5 seconds (docs/learnosity-api.md, "Rate limits").
+Other processes and machines may use the same key. So a process leaves a part of the quota unused, and takes less after
+a refusal, until all processes together stay below the quota.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import time
 from collections import deque
 
 WINDOW_SECONDS = 5.0
-# Requests per window by action, contract section 3.
+# Calls per window that Learnosity allows, by action.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
-HEAD_ROOM = 0.8
-# After a refusal half as much goes out, and in each window without one a twentieth of the head room comes back.
+HEAD_ROOM = 0.8  # share of a quota that one process uses at most: the rest is for other users of the key
+# A refusal halves the share. Each window after it adds a twentieth of `HEAD_ROOM`, until the share is whole again.
 CUT = 0.5
 RECOVERY = 0.05
 
@@ -23,9 +23,9 @@ Key = tuple[str, str]
 
 
 class Pacer:
-    """Lets at most a share of the quota through in any window; the others wait for their turn, in order.
+    """Lets at most a share of each quota through per window. Further calls wait for their turn, in order.
 
-    :param head_room: share of each documented quota to use at most, 0 to 1; default 0.8.
+    :param head_room: largest share of each quota to use, 0 to 1; default 0.8.
     """
 
     def __init__(self, head_room: float = HEAD_ROOM) -> None:
@@ -35,7 +35,7 @@ class Pacer:
         self._shares: dict[Key, tuple[float, float]] = {}
 
     async def wait(self, endpoint: str, action: str) -> None:
-        """Return as soon as one more call of `action` on `endpoint` is within the quota."""
+        """Wait until one more call of `action` on `endpoint` is within the share."""
         key = (endpoint, action)
         sent = self._sent.setdefault(key, deque())
         async with self._locks.setdefault(key, asyncio.Lock()):
@@ -48,16 +48,16 @@ class Pacer:
             sent.append(time.monotonic())
 
     def limit(self, endpoint: str, action: str) -> int:
-        """How many calls of `action` on `endpoint` this process makes in a window, as things are."""
+        """How many calls of `action` on `endpoint` this process may now make per window."""
         return max(1, int(QUOTAS.get(action, 50) * self._share((endpoint, action))))
 
     def refused(self, endpoint: str, action: str) -> None:
-        """Take less from now on: the server has refused a call as one too many, so others use the key as well."""
+        """Halve the share after a 429. The server has refused a call, so other processes use the key as well."""
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
         if now - since < WINDOW_SECONDS:
-            return  # the same burst
+            return  # the share was already halved for this burst of refusals
         self._shares[key] = (self._share(key) * CUT, now)
 
     def _share(self, key: Key) -> float:

@@ -1,7 +1,7 @@
-"""Reading what the Data API answers: leniently in shape, strictly in verdict.
+"""Reads replies of the Data API. It accepts several shapes of the data, but a failure is never taken for a success.
 
-`meta.status` is the verdict, HTTP comes second (contract section 2.1). `data` may be an object or an array;
-keys may stand one level deeper than expected; unknown keys are ignored.
+`meta.status` says whether a call succeeded. HTTP comes second, see docs/learnosity-api.md, "Replies and errors".
+`data` may be an object or an array. Keys may be deeper than expected. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from learnosity.api.url_policy import redact_text
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
@@ -22,10 +21,11 @@ from learnosity.errors import (
     TransientApiError,
     UnexpectedReplyError,
 )
+from learnosity.redaction import redact_text
 
-# contract section 2.3: codes for which the same call may succeed later.
+# Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# Clock codes: every attempt is signed afresh, so that one more attempt is worth it.
+# The timestamp was refused. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 _CONFLICT_CODES = frozenset({20011, 30000})
 _HINTS = {
@@ -46,24 +46,24 @@ _HINTS = {
     44000: "Check `dataset_type` in the run config.",
     50000: "Not all input files were there when the job was started.",
 }
-_MESSAGE_LIMIT = 500
+_MESSAGE_LIMIT = 500  # characters of the message of the API
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply that the API calls a success."""
+    """A reply of a call that succeeded."""
 
     meta: Mapping[str, Any]
     data: Any
 
     @property
     def next_page(self) -> str | None:
-        """Cursor of the next page, where the endpoint pages."""
+        """Cursor of the next page; None when there is none."""
         cursor = self.meta.get("next")
         return str(cursor) if cursor not in (None, "", False) else None
 
     def find(self, key: str, *, depth: int = 2) -> Any:
-        """First value of `key` in `data`, at most `depth` levels down; None when absent."""
+        """The first value of `key` in `data`, at most `depth` levels down; None when there is none."""
         for level in range(depth + 1):
             for mapping in _mappings_at(self.data, level):
                 if mapping.get(key) is not None:
@@ -71,18 +71,18 @@ class Reply:
         return None
 
     def records(self) -> list[Any]:
-        """`data` as a list, whatever its outer shape."""
+        """`data` as a list. A single value becomes a list of one."""
         if self.data is None:
             return []
         return list(self.data) if isinstance(self.data, list) else [self.data]
 
 
 def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = None) -> Reply:
-    """The reply as a success, or the error it stands for.
+    """Read a reply. A reply that reports a failure raises an error.
 
-    :param retry_after: seconds, from the header of that name.
-    :raises PermanentApiError: or a subclass, when the same call cannot succeed.
-    :raises TransientApiError: when it may.
+    :param retry_after: seconds of the header `Retry-After`; None = there is none.
+    :raises PermanentApiError: the same call cannot succeed. May be a subclass.
+    :raises TransientApiError: the same call may succeed later.
     """
     try:
         document = msgspec.json.decode(body)
@@ -123,7 +123,7 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
 
 def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
     where = f"HTTP {http_status} and no readable verdict"
-    # 408 and 425 are a load balancer's words for "again, please".
+    # Load balancers send 408 and 425 when the same request should be sent again.
     if http_status in (408, 425, 429) or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:
@@ -142,17 +142,17 @@ def _error_without_json(http_status: int, retry_after: float | None) -> ApiError
             f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
             http_status=http_status,
         )
-    # A success without a verdict is a reply that was cut short or a proxy speaking in the API's place.
+    # A 2xx without a readable `meta.status` was cut short, or comes from a proxy instead of the API.
     return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status)
 
 
 def is_clock_error(error: ApiError) -> bool:
-    """Whether one more attempt with a fresh signature is worth it."""
+    """Whether the timestamp was refused, so that one more attempt with a new signature may succeed."""
     return error.code in _CLOCK_CODES
 
 
 def require_text(reply: Reply, key: str, what: str) -> str:
-    """A non-empty string under `key`, or `UnexpectedReplyError` saying which part of `what` is missing."""
+    """The non-empty text under `key`. Raises `UnexpectedReplyError`, which names `key` and the call `what`."""
     value = reply.find(key)
     if not isinstance(value, str) or not value:
         raise UnexpectedReplyError(f"Learnosity's reply to {what} has no `{key}`. Check the pinned `version`.")
@@ -160,7 +160,7 @@ def require_text(reply: Reply, key: str, what: str) -> str:
 
 
 def _mappings_at(value: Any, level: int) -> Iterator[Mapping[str, Any]]:
-    """Mappings `level` steps below `value`; a list of objects where one object could stand is not a step."""
+    """The mappings that are `level` steps below `value`. A list of objects does not count as a step."""
     candidates = value[:50] if isinstance(value, list) else [value]
     for mapping in candidates:
         if not isinstance(mapping, dict):

@@ -1,7 +1,6 @@
-"""A finished group dataset as a report in the browser: what to show, signed on the server.
+"""The definition of a report, with which the Reports API shows a finished dataset in the browser.
 
-The Reports API renders it (contract section 9). Only the signed request reaches the browser: never the secret.
-Signatures are made by the official SDK, for one view, and run out.
+docs/learnosity-api.md, "Reports", has the fields.
 """
 
 from __future__ import annotations
@@ -11,20 +10,21 @@ from typing import Any
 
 from learnosity.api.dataset_request import dataset_type
 
+# Fields of the ends and the middle of a box plot. The first set that the dataset has is used.
 _BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))
 
 
 def has_report(name: str) -> bool:
-    """Whether the Reports API renders datasets of this type (contract section 10)."""
+    """Whether the Reports API renders datasets of this type."""
     return dataset_type(name).by_group
 
 
 def report_definition(request: Mapping[str, Any], *, element_id: str, group_path: Sequence[str] = ()) -> dict[str, Any]:
-    """The report of a dataset (contract section 9): its columns are the fields that were asked for.
+    """The report of a dataset. Its columns are the fields that the request asked for.
 
-    :param request: the SET request of the dataset, as its manifest keeps it.
-    :param element_id: id of the HTML element that the report fills.
-    :param group_path: where to begin; default: at the root.
+    :param request: the `set` request that made the dataset, as its manifest holds it.
+    :param element_id: id of the HTML element that will show the report.
+    :param group_path: the group to show first, as names from the top down; default: the root.
     """
     options = request.get("options") or {}
     fields, user_fields = _names(options.get("fields")), _names(options.get("user_fields"))
@@ -51,7 +51,7 @@ def report_definition(request: Mapping[str, Any], *, element_id: str, group_path
 
 
 def group_label(request: Mapping[str, Any], depth: int) -> str:
-    """What the groups below a path of `depth` names are called."""
+    """The name of the hierarchy level below a path of `depth` groups, such as `School`."""
     groups = request.get("groups") or []
     if depth < len(groups) and isinstance(groups[depth], Mapping):
         return str(groups[depth].get("label") or groups[depth].get("key") or "Group")

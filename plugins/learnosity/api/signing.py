@@ -1,6 +1,6 @@
-"""Signatures, made by the official SDK and by nothing else (contract section 1.4).
+"""Signs calls and reports. Only the official SDK makes signatures (docs/learnosity-api.md, "Transport and signing").
 
-Every call is signed afresh, so that neither a long wait nor a retry can outlive a signature.
+Every attempt is signed with the current time, so that no signature expires during a wait or before a retry.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from learnosity_sdk.request import Init
 
 from learnosity.api.config import Credentials
 
-REPORT_MINUTES = 15
+REPORT_MINUTES = 15  # enough to open a report; a copied signature soon stops working
 
 
 def sign_data_request(
     credentials: Credentials, request: Mapping[str, Any], action: str, *, timestamp: str | None = None
 ) -> dict[str, str]:
-    """Form fields `security`, `request` and `action` of one Data API call.
+    """The form fields `security`, `request` and `action` of one call of the Data API.
 
     :param request: the request object; it is not changed.
     :param action: `get` or `set`.
@@ -30,7 +30,7 @@ def sign_data_request(
     security = {"consumer_key": credentials.consumer_key, "domain": credentials.domain}
     if timestamp is not None:
         security["timestamp"] = timestamp
-    # The SDK adds telemetry to a shallow copy: a deep one keeps the caller's request as it was.
+    # The SDK writes telemetry into the object that it gets. The copy keeps the request of the caller unchanged.
     form = Init("data", security, credentials.consumer_secret, copy.deepcopy(dict(request)), action).generate()
     if not isinstance(form, dict):
         raise TypeError("the SDK did not return form fields")
@@ -38,7 +38,7 @@ def sign_data_request(
 
 
 def routing_headers(credentials: Credentials, endpoint: str, action: str) -> dict[str, str]:
-    """Headers that the official SDK sends beside the form (contract section 1.1)."""
+    """The headers that the official SDK sends with the form."""
     return {
         "X-Learnosity-Consumer": credentials.consumer_key,
         "X-Learnosity-Action": f"{action}_/{endpoint}",
@@ -54,11 +54,11 @@ def sign_report(
     now: datetime | None = None,
     minutes: int = REPORT_MINUTES,
 ) -> dict[str, Any]:
-    """The signed request that `LearnosityReports.init` takes (contract sections 1.4 and 9).
+    """The signed request for `LearnosityReports.init` in the browser. It does not hold the secret.
 
-    :param domain: host name of the page that shows it.
-    :param now: moment of signing; default: the clock.
-    :param minutes: how long the signature is good; default 15.
+    :param domain: host name of the page that shows the report.
+    :param now: time of signing; default: the current time.
+    :param minutes: how long the signature is valid; default 15.
     """
     now = (now or datetime.now(UTC)).astimezone(UTC)
     security = {
@@ -67,7 +67,7 @@ def sign_report(
         "timestamp": now.strftime("%Y%m%d-%H%M"),
         "expires": (now + timedelta(minutes=minutes)).strftime("%Y%m%d-%H%M"),
     }
-    # The SDK adds telemetry to a shallow copy: a deep one keeps the caller's report as it was.
+    # The SDK writes telemetry into the object that it gets. The copy keeps the report of the caller unchanged.
     request = {"reports": [copy.deepcopy(dict(report))]}
     signed = Init("reports", security, credentials.consumer_secret, request).generate(encode=False)
     if not isinstance(signed, dict):

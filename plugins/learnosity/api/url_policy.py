@@ -1,6 +1,6 @@
-"""Rules for addresses: what may be called, and how a signed URL may be spoken of.
+"""Rules for URLs that the API gives: which of them may be called.
 
-A signed URL is a bearer secret: it is sent to its host and nowhere else. Whatever logs or raises uses `redact`.
+A signed URL gives access to everybody who has it. So it is sent only to its own host, and messages show it redacted.
 """
 
 from __future__ import annotations
@@ -16,35 +16,17 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from learnosity.errors import PermanentApiError
+from learnosity.redaction import redact
 
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
-# What a host name or a literal address is made of; all else is read differently by different parsers.
+# Characters of a host name or a literal address. URL parsers read other characters in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 _LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
-# The IPv4 internet behind an IPv6-only network's translator (RFC 6052).
+# IPv6 addresses that a translator maps to IPv4 addresses, in networks without IPv4 (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
-_USER_INFO = re.compile(r"://[^\s/?#@]*@")
-_SIGNATURE = re.compile(r"\$0[12]\$[0-9A-Fa-f]{16,}")
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-# A verdict is found anew after so long: names move.
+# After this long, the addresses of a host name are checked again, because they may have changed.
 GOOD_FOR_SECONDS = 60.0
-
-
-def redact(url: str) -> str:
-    """`url` without user info, query and fragment, fit for a log line."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return "<unreadable URL>"
-    query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
-
-
-def redact_text(text: str) -> str:
-    """`text` of a foreign origin without user info and queries of URLs and without signatures in it."""
-    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
 
 
 def is_loopback(host: str) -> bool:
@@ -57,7 +39,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_forbidden_address(host: str) -> bool:
-    """Whether `host` is link-local, a cloud metadata service, multicast or unspecified: never called."""
+    """Whether `host` must never be called: it is link-local, a cloud metadata service, multicast or unspecified."""
     if host.lower().rstrip(".") in _METADATA_HOSTS:
         return True
     address = _address(host)
@@ -70,8 +52,8 @@ def is_forbidden_address(host: str) -> bool:
 class UrlPolicy:
     """Which signed URLs of the API may be followed.
 
-    https to any host that is not this machine or a metadata service; plain http only to the connection's own
-    host, and only where the connection itself is plain http (the simulator, or `allow_http`).
+    https is allowed to every host except this machine and metadata services. Plain http is allowed only to the host of
+    the connection, and only if the connection itself is plain http (a test server).
 
     :param api_host: host name of the connection.
     :param plain_http: whether the connection itself is plain http.
@@ -81,7 +63,7 @@ class UrlPolicy:
     plain_http: bool
 
     def check(self, url: str) -> str:
-        """Give `url` back unchanged, or raise `PermanentApiError` naming what is wrong with it (redacted)."""
+        """Return `url` unchanged, or raise `PermanentApiError` with the reason and the redacted URL."""
         try:
             parts = urlsplit(url)
             reason = _refusal(self, parts.scheme, parts.netloc)
@@ -92,9 +74,9 @@ class UrlPolicy:
         return url
 
 
-@lru_cache(maxsize=256)  # thousands of URLs name the same few hosts
+@lru_cache(maxsize=256)  # thousands of URLs have the same few hosts
 def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
-    """Why the host that `netloc` names may not be called. :raises ValueError: when it cannot be read."""
+    """Why the host in `netloc` may not be called; None = it may. :raises ValueError: it cannot be read."""
     parts = urlsplit(f"//{netloc}")
     host = (parts.hostname or "").lower()
     user_info, _readable = parts.username is not None, parts.port
@@ -115,7 +97,7 @@ def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The literal address that `host` is, in any spelling that a resolver takes, an embedded IPv4 unwrapped."""
+    """The IP address that `host` spells, in any form that resolvers accept; None = `host` is a name."""
     text = host.strip("[]").partition("%")[0].rstrip(".")
     try:
         address = ipaddress.ip_address(text)
@@ -130,7 +112,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
-    """`127.1`, `0x7f000001` and `2130706433` reach 127.0.0.1 as well."""
+    """The address of an old spelling: `127.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1."""
     if not _LEGACY_IPV4.fullmatch(text):
         return None
     try:
@@ -140,10 +122,10 @@ def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
 
 
 class HostGuard:
-    """Refuses URLs whose host name leads to a link-local or metadata address, or back to this machine.
+    """Refuses URLs whose host name resolves to a link-local or metadata address, or to this machine.
 
-    :param own_host: host of the connection; only where it is this machine may others be.
-    :param proxied: whether a proxy resolves the names.
+    :param own_host: host of the connection. If it is this machine, other names may also resolve to this machine.
+    :param proxied: a proxy resolves the names, so nothing is checked here; default False.
     """
 
     def __init__(self, own_host: str, *, proxied: bool = False) -> None:
@@ -153,11 +135,11 @@ class HostGuard:
         self._lock = asyncio.Lock()
 
     async def check(self, url: str) -> None:
-        """Let a URL pass, or raise `PermanentApiError` saying where it leads."""
+        """Do nothing if the URL may be called, else raise `PermanentApiError`, which says where it leads."""
         host = (urlsplit(url).hostname or "").lower()
         if self._proxied or self._is_good(host):
             return
-        async with self._lock:  # hundreds of files of one host: one question
+        async with self._lock:  # one DNS query serves hundreds of files of the same host
             if self._is_good(host):
                 return
             for address in await _addresses(host):
@@ -172,12 +154,12 @@ class HostGuard:
 
 
 def uses_proxy(proxy: str | None, trust_env: bool) -> bool:
-    """Whether requests go through a proxy: the connection's, or one of the environment where that counts."""
+    """Whether requests go through a proxy: that of the connection, or one of the environment if `trust_env` is on."""
     return bool(proxy) or (trust_env and bool(getproxies().keys() & {"http", "https", "all"}))
 
 
 async def _addresses(host: str) -> set[str]:
-    """Every address of a name; none when it has none now, which whoever connects will find out and report."""
+    """All addresses of a name. Empty when it does not resolve: the connection attempt will report that."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

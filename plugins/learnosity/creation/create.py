@@ -1,33 +1,43 @@
-"""Creating a dataset: initialise, upload, commence, with each step written down before and after it is taken.
+"""Makes a dataset: initialise, upload, start the job. The state is saved before and after each step.
 
-A job is never started twice on purpose. What was started is re-attached to, an upload that was cut short goes on
-with the parts that are missing; where a reply was lost, the job list is looked at before anything is sent again;
-and where that leaves doubt, a fresh dataset is made and the log says so (contract section 6).
+A job is never started twice on purpose. If an earlier attempt started a job, that job is used. If an upload was cut
+short, only the missing parts are uploaded. If a reply was lost, the list of jobs is read before anything is sent again.
+If it is still unclear whether a job runs, a new dataset is made and the log says so. `decide` chooses each step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
+from learnosity import network
 from learnosity.api.client import LearnosityClient
 from learnosity.api.dataset_request import DatasetRequest
-from learnosity.api.jobs import REFERENCES_PER_CALL, Job
+from learnosity.api.replies import Reply
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.creation.state import Handle, HandleStore, Step, seal, unseal
+from learnosity.creation.decide import Action, Decision, Seen, decide
+from learnosity.creation.failures import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.state import (
+    CreatedDataset,
+    CreationState,
+    CreationStates,
+    Notes,
+    RequestIdentity,
+    seal,
+    unseal,
+)
 from learnosity.creation.upload import Upload, upload_parts, upload_urls
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import (
     ConflictError,
+    LearnosityError,
     NotReadyError,
-    PermanentApiError,
-    RequestError,
     TransientApiError,
     UnexpectedReplyError,
     UrlExpiredError,
@@ -35,321 +45,257 @@ from learnosity.errors import (
 
 log = logging.getLogger(__name__)
 
+# Datasets that one attempt may begin. When none of them could be finished, the task fails.
 MAX_DATASETS = 3
-# Clocks differ: how far before our own note of the time a job may have been created.
-CLOCK_SLACK_SECONDS = 300
-# A job that was just queued may not be listed yet: seconds between the looks at the list.
-LOOK_DELAYS = (0.0, 3.0, 6.0, 12.0)
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedDataset:
-    """A dataset whose job has been started.
-
-    :param file_count: input files uploaded.
-    :param records: lines in them.
-    :param reattached: the job was started by an earlier attempt.
-    """
-
-    dataset_id: str
-    job_reference: str
-    file_count: int
-    records: int
-    bytes: int
-    reattached: bool = False
+# Longest wait before the next dataset is begun: after the first failure, and after any failure.
+# Seconds before another dataset is begun: the longest wait after the first one, and after any.
+FIRST_WAIT, MOST_WAIT = 2.0, 8.0
+# New jobs are listed from this long before now, because the clocks of Learnosity's servers may differ.
+CLOCK_SLACK_SECONDS = 120
 
 
 async def create_dataset(
     client: LearnosityClient,
     transfer: SignedTransfer,
     request: DatasetRequest,
-    handles: HandleStore,
+    states: CreationStates,
     *,
-    fingerprint: str,
+    identity: RequestIdentity,
     prepare: Callable[[], Awaitable[Upload | None]],
+    identify_input: Callable[[], Awaitable[str]],
     dataset_id: str | None = None,
 ) -> CreatedDataset:
-    """Make a dataset and start its job, or re-attach to the one that an earlier attempt started.
+    """Make a dataset and start its job, or use the job that an earlier attempt started.
 
-    :param fingerprint: identifies request and input; a handle of another one is left alone.
-    :param prepare: validates and spools the input; called at most once, and only when something has to be uploaded.
-        None = no input.
-    :param dataset_id: id to use, a UUID; None = a new one for every dataset.
-    :raises PermanentError: when the run config, the input or the connection has to change.
-    :raises TransientError: when a later try may succeed; it takes up where this one ended.
+    :param states: where the state is kept between attempts.
+    :param identity: what the dataset is made from. It shows whether an earlier attempt made the same dataset.
+    :param prepare: checks the input and copies it to a local file. Called at most once, and only before a dataset is
+        initialised or uploaded. Returns None when there is no input.
+    :param identify_input: returns the digest of the input files as they are now (see `RequestIdentity.input`).
+    :param dataset_id: UUID to use. None = a new one for every dataset.
+    :raises PermanentError: the run config, the input or the connection has to change.
+    :raises TransientError: a later try may succeed. It continues where this one ended.
     """
-    creation = _Creation(client, transfer, request, handles, fingerprint, prepare, dataset_id)
-    earlier = await handles.load()
-    if earlier is not None and earlier.fingerprint != fingerprint:
-        log.info("The run config or the input has changed since dataset %s was begun: a fresh one.", earlier.dataset_id)
-        earlier = None
-    if earlier is not None and (created := await creation.reattach(earlier)) is not None:
-        return created
-    return await creation.fresh()
-
-
-class _LostInitialise(Exception):
-    """An initialise call that has not started a job: the input is missing, or the list of jobs says so."""
-
-    def __init__(self, error: TransientApiError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class _Creation:
-    """One call of `create_dataset`: the steps, and what they share.
-
-    Each step gives back the dataset with its job started, or None when only a fresh dataset is left.
-    """
-
-    def __init__(
-        self,
-        client: LearnosityClient,
-        transfer: SignedTransfer,
-        request: DatasetRequest,
-        handles: HandleStore,
-        fingerprint: str,
-        prepare: Callable[[], Awaitable[Upload | None]],
-        dataset_id: str | None,
-    ) -> None:
-        self._client = client
-        self._transfer = transfer
-        self._request = request
-        self._handles = handles
-        self._fingerprint = fingerprint
-        self._prepare = prepare
-        self._prepared: tuple[Upload | None] | None = None
-        self._wanted_id = dataset_id
-        self._begun: str | None = None
-
-    async def reattach(self, handle: Handle) -> CreatedDataset | None:
-        """The dataset of an earlier attempt, its job started."""
-        self._begun = handle.dataset_id
-        if handle.step == "started" and handle.job_reference:
-            return await self._reattach_started(handle)
-        if handle.step == "commencing" or (handle.step == "initialising" and handle.file_count == 0):
-            return await self._settle(handle)
-        if handle.step == "uploading":
-            return await self._go_on_uploading(handle)
-        log.info("Dataset %s was not begun for certain, and no job was started: a fresh one.", handle.dataset_id)
-        return None
-
-    async def fresh(self) -> CreatedDataset:
-        """A new dataset, and another one when it cannot be finished, a bounded number of times."""
-        upload = await self._input()
-        last: Exception | None = None
-        for attempt in range(1 if self._wanted_id else MAX_DATASETS):
-            if attempt:
-                await asyncio.sleep(random.uniform(0.5, 1.0) * 2.0**attempt)  # spreads retries, guards nothing
-            handle = Handle(
-                fingerprint=self._fingerprint,
-                dataset_id=self._wanted_id or str(uuid.uuid4()),
-                step="initialising",
-                file_count=len(upload.parts) if upload else 0,
-                since=int(time.time()),
-                records=upload.records if upload else 0,
-                bytes=upload.bytes if upload else 0,
-                input_sha256=upload.sha256 if upload else "",
-            )
-            try:
-                created = await self._one_dataset(handle, upload)
-            except UrlExpiredError as error:
-                last = _cannot_upload(handle.dataset_id, bool(self._wanted_id), error)
-                log.warning("Upload URLs of dataset %s are no longer good. %s", handle.dataset_id, error)
-            except _LostInitialise as lost:
-                last = lost.error
-                log.warning("Whether dataset %s was initialised is not known: given up. %s", handle.dataset_id, last)
-            else:
-                if created is not None:
-                    return created
-                last = None
-        raise last or _doubtful(bool(self._wanted_id))
-
-    async def _input(self) -> Upload | None:
-        if self._prepared is None:
-            self._prepared = (await self._prepare(),)
-        return self._prepared[0]
-
-    async def _one_dataset(self, handle: Handle, upload: Upload | None) -> CreatedDataset | None:
-        if not handle.file_count:
-            handle = await self._with_known_jobs(handle)
-        await self._handles.save(handle)
-        log.info("Initialising dataset %s (%s).", handle.dataset_id, self._request.dataset_type)
+    noted = await states.load()
+    if noted is not None and noted.identity.input:
         try:
-            reply = await self._client.initialise(self._request.body(handle.dataset_id, handle.file_count))
+            identity = replace(identity, input=await identify_input())
+        except LearnosityError as error:
+            # An earlier attempt has checked the input. When it cannot be listed now, it counts as unchanged.
+            log.warning("It is not known whether the input has changed. %s", error)
+    return await _Creation(client, transfer, request, Notes(states), identity, prepare, dataset_id).run(noted)
+
+
+@dataclass(eq=False)
+class _Creation:
+    """One call of `create_dataset`. It carries out one decision after the other; each step returns the next one."""
+
+    client: LearnosityClient
+    transfer: SignedTransfer
+    request: DatasetRequest
+    notes: Notes
+    identity: RequestIdentity
+    prepare: Callable[[], Awaitable[Upload | None]]
+    fixed_id: str | None
+    prepared: tuple[Upload | None] | None = None
+    seen: Seen = field(default_factory=Seen)
+    started_here: bool = False
+    datasets: int = 0
+    commences: int = 0
+    failure: LearnosityError | None = None
+    """Why the last dataset could not be finished. It is raised when no other dataset may be made."""
+
+    async def run(self, noted: CreationState | None) -> CreatedDataset:
+        """Carry out decisions until a job runs."""
+        if noted is not None:
+            # The saved state is now of this attempt. An earlier attempt that still runs sees this and sends nothing.
+            await self.notes.save(noted)
+        earlier = noted.dataset_id if noted else ""
+        decision = self._decide()
+        while decision.action is not Action.REATTACH:
+            if decision.doubtful:
+                self.failure = job_is_doubtful(bool(self.fixed_id))
+            log.log(logging.WARNING if self.failure else logging.INFO, "%s", decision.why)
+            match decision.action:
+                case Action.ASK:
+                    decision = await self._ask(decision)
+                case Action.UPLOAD:
+                    decision = await self._go_on_uploading()
+                case Action.START:
+                    decision = await self._start()
+                case Action.FRESH:
+                    decision = await self._fresh(earlier)
+                case Action.GIVE_UP:
+                    raise self.failure or job_is_doubtful(bool(self.fixed_id))
+        log.info("%s", decision.why)
+        return await self._finished(decision.job_reference)
+
+    def _decide(self) -> Decision:
+        return decide(self.notes.state, self.identity, self.seen, fixed_id=self.fixed_id is not None)
+
+    async def _ask(self, decision: Decision) -> Decision:
+        """Read the list of jobs."""
+        state = self._noted
+        if state.step == "started":
+            jobs = await self.client.jobs([str(state.job_reference)])
+        else:
+            await asyncio.sleep(decision.wait_seconds)
+            jobs = await self.client.jobs(since=state.since or None)
+        self.seen = Seen(tuple(jobs), self.seen.polls + 1, self.seen.job_exists)
+        return self._decide()
+
+    async def _fresh(self, earlier: str) -> Decision:
+        """Initialise a new dataset. `earlier` is the id that an earlier attempt used, for the message of a conflict."""
+        if self.datasets >= (1 if self.fixed_id else MAX_DATASETS):
+            return Decision(Action.GIVE_UP, f"{self.datasets} dataset(s) were begun, and none could be finished.")
+        if self.datasets:
+            await asyncio.sleep(network.backoff_seconds(self.datasets, None, first=FIRST_WAIT, most=MOST_WAIT))
+        self.datasets += 1
+        self.seen, self.commences, self.failure = Seen(), 0, None
+        upload = await self._input()
+        self.identity = replace(self.identity, input=upload.identity if upload else "")
+        dataset_id, file_count = self.fixed_id or str(uuid.uuid4()), len(upload.parts) if upload else 0
+        state = CreationState(
+            dataset_id=dataset_id,
+            step="initialising",
+            file_count=file_count,
+            since=0,
+            records=upload.records if upload else 0,
+            bytes=upload.bytes if upload else 0,
+            input_sha256=upload.sha256 if upload else "",
+            identity=self.identity,
+            request=self._body(dataset_id, file_count),
+        )
+        await self.notes.save(state if file_count else await self._with_known_jobs(state))
+        log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
+        try:
+            reply = await self.client.initialise(state.request, before_send=self.notes.check_still_ours)
         except TransientApiError as error:
             if error.nothing_done:
                 raise
-            if handle.file_count:
-                raise _LostInitialise(error) from None
+            self.failure = error
             log.warning("The reply was lost. %s", error)
-            return await self._settle(handle, lost=error)
+            return self._decide()
         except ConflictError as error:
-            raise _conflict(handle.dataset_id, error, ours=handle.dataset_id == self._begun) from None
+            raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
+        return await self._initialised(reply, upload)
+
+    async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
+        state = self._noted
         adopted = reply.find("dataset_id")
-        if isinstance(adopted, str) and adopted and adopted != handle.dataset_id:
-            handle = replace(handle, dataset_id=adopted)
+        if isinstance(adopted, str) and adopted and adopted != state.dataset_id:
+            state = replace(state, dataset_id=adopted, request={**state.request, "dataset_id": adopted})
+        # The id becomes a folder at the destination, so it is checked before anything is uploaded or started.
+        DatasetLayout(self.request.dataset_type, state.dataset_id)
         if isinstance(reference := reply.find("job_reference"), str) and reference:
-            return await self._started(handle, reference)
+            return await self._started(state, reference)
         if upload is None:
             raise UnexpectedReplyError(
                 "Learnosity's reply has no job_reference, although the dataset has no input files to wait for."
             )
-        urls = upload_urls(reply, handle.file_count)
-        sealed = seal(urls, secret=self._secret, dataset_id=handle.dataset_id)
-        return await self._upload(replace(handle, step="uploading", sealed_urls=sealed), upload, urls)
+        urls = upload_urls(reply, state.file_count)
+        sealed = seal(urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)
+        await self.notes.save(replace(state, step="uploading", sealed_urls=sealed))
+        return await self._upload(upload, urls)
 
-    async def _go_on_uploading(self, handle: Handle) -> CreatedDataset | None:
-        """Upload what an earlier attempt did not, on its URLs."""
-        if handle.is_uploaded:
-            log.info("Dataset %s has all its input already: starting its job.", handle.dataset_id)
-            return await self._commence(handle)
-        urls = unseal(handle.sealed_urls, secret=self._secret, dataset_id=handle.dataset_id)
-        if urls is None or len(urls) != handle.file_count:
-            log.info("The upload URLs of dataset %s are gone; no job was started: a fresh one.", handle.dataset_id)
-            return None
-        upload = await self._input()
-        if upload is None or upload.sha256 != handle.input_sha256 or len(upload.parts) != handle.file_count:
-            log.info("The input has changed since dataset %s was begun; no job was started.", handle.dataset_id)
-            return None
-        log.info("Dataset %s: %d of %d parts are there.", handle.dataset_id, len(handle.uploaded), handle.file_count)
-        try:
-            return await self._upload(handle, upload, urls)
-        except UrlExpiredError as error:
-            log.warning("Upload URLs of dataset %s are no longer good. %s", handle.dataset_id, error)
-            return None
-
-    async def _upload(self, handle: Handle, upload: Upload, urls: list[str]) -> CreatedDataset | None:
-        await self._handles.save(handle)
-
-        async def uploaded(part: int) -> None:
-            nonlocal handle
-            handle = replace(handle, uploaded=(*handle.uploaded, part))
-            await self._handles.save(handle)
-
-        await upload_parts(self._transfer, upload, urls, skip=handle.uploaded, uploaded=uploaded)
-        return await self._commence(handle)
-
-    async def _commence(self, handle: Handle) -> CreatedDataset | None:
-        """Start the job; when the reply is lost, find out."""
-        handle = await self._with_known_jobs(replace(handle, step="commencing", since=int(time.time())))
-        await self._handles.save(handle)
-        return await self._send_commence(handle, may_start_again=True)
-
-    async def _send_commence(self, handle: Handle, *, may_start_again: bool) -> CreatedDataset | None:
-        try:
-            reference = await self._client.commence(self._request.dataset_type, handle.dataset_id)
-        except TransientApiError as error:
-            if error.nothing_done:
-                # The next try may start the job without looking.
-                await self._handles.save(replace(handle, step="uploading"))
-                raise
-            if not may_start_again:
-                raise  # the handle says `commencing`: the next try looks again
-            log.warning("The reply to starting the job was lost. %s", error)
-            return await self._settle(handle)
-        except ConflictError:
-            log.warning("Learnosity says that the job of dataset %s has been started.", handle.dataset_id)
-            return await self._settle(handle, may_start=False)
-        except NotReadyError as error:
-            log.warning("Dataset %s lacks input that was uploaded; no job was started. %s", handle.dataset_id, error)
-            return None
-        return await self._started(handle, reference)
-
-    async def _with_known_jobs(self, handle: Handle) -> Handle:
-        """Note which jobs are there before a job is started: should the reply be lost, they are out of the question."""
-        jobs = await self._client.jobs(since=handle.since - CLOCK_SLACK_SECONDS)
-        return replace(handle, known_jobs=tuple(job.reference for job in jobs))
-
-    async def _settle(
-        self, handle: Handle, *, may_start: bool = True, lost: TransientApiError | None = None
-    ) -> CreatedDataset | None:
-        """Find out whether the job of an ambiguous step runs; start it only when it certainly does not.
-
-        :param may_start: whether the job may be started when it is nowhere to be seen.
-        :param lost: what became of an initialise call, where that was the step.
-        """
-        suspects: list[Job] = []
-        for look, delay in enumerate(LOOK_DELAYS):
-            if look >= 2 and suspects:
-                break  # those that are there will not become clearer
-            await asyncio.sleep(delay)
-            jobs = await self._client.jobs(since=handle.since - CLOCK_SLACK_SECONDS)
-            for job in jobs:
-                if job.mentions(handle.dataset_id):
-                    log.info("Its job runs: %s (%s). Re-attached.", job.reference, job.status)
-                    return await self._started(handle, job.reference, reattached=True)
-            # A list that is full may not show all that is new.
-            new = [job for job in jobs if job.reference not in handle.known_jobs]
-            suspects = jobs if len(jobs) >= REFERENCES_PER_CALL else new
-        if not suspects and may_start and handle.step == "commencing":
-            log.info("No job was created since: the job of dataset %s is started now.", handle.dataset_id)
-            return await self._send_commence(handle, may_start_again=False)
-        if not suspects and handle.step == "initialising":
-            log.info("No job was created since: dataset %s was not begun.", handle.dataset_id)
-            if lost is not None:
-                raise _LostInitialise(lost)
-            return None
-        log.warning(
-            "%d job(s) may have been created since, and none of them says which dataset it is for: dataset %s is left "
-            "alone and a fresh one is made.",
-            len(suspects),
-            handle.dataset_id,
+    async def _go_on_uploading(self) -> Decision:
+        """Upload the parts that are still missing, to the URLs that an earlier attempt got."""
+        state = self._noted
+        urls = unseal(
+            state.sealed_urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id
         )
-        return None
+        if len(urls) != state.file_count:
+            return _fresh_because("Its upload URLs are gone, and no job was started")
+        upload = await self._input()
+        if upload is None or upload.sha256 != state.input_sha256 or len(upload.parts) != state.file_count:
+            return _fresh_because("The input has changed since, and no job was started")
+        log.info("Dataset %s: %d of %d parts are uploaded.", state.dataset_id, len(state.uploaded), state.file_count)
+        return await self._upload(upload, urls)
 
-    async def _reattach_started(self, handle: Handle) -> CreatedDataset | None:
-        reference = str(handle.job_reference)
-        found = [job for job in await self._client.jobs([reference]) if job.reference == reference]
-        if found and found[0].is_halted:
-            log.info("Job %s of an earlier attempt was halted: a fresh dataset.", reference)
-            return None
-        status = found[0].status if found else "not listed"
-        log.info("Re-attached to job %s of dataset %s (%s).", reference, handle.dataset_id, status)
-        return _created(handle, reference, reattached=True)
+    async def _upload(self, upload: Upload, urls: list[str]) -> Decision:
+        async def uploaded(part: int) -> None:
+            await self.notes.save(replace(self._noted, uploaded=(*self._noted.uploaded, part)))
 
-    async def _started(self, handle: Handle, reference: str, *, reattached: bool = False) -> CreatedDataset:
-        handle = replace(handle, step="started", job_reference=reference, sealed_urls=None, known_jobs=())
-        await self._handles.save(handle)
-        log.info("Job %s generates dataset %s.", reference, handle.dataset_id)
-        return _created(handle, reference, reattached=reattached)
+        try:
+            await upload_parts(self.transfer, upload, urls, skip=self._noted.uploaded, uploaded=uploaded)
+        except UrlExpiredError as error:
+            self.failure = urls_ran_out(self._noted.dataset_id, bool(self.fixed_id), error)
+            return _fresh_because(f"Its upload URLs are no longer good. {error}")
+        return self._decide()
+
+    async def _start(self) -> Decision:
+        """Start the job of the noted dataset."""
+        state, in_doubt = self._noted, self._noted.step == "commencing"
+        if not in_doubt:
+            # After a lost reply the new job may be listed, so the list from before the first call is kept.
+            state = await self._with_known_jobs(replace(state, step="commencing"))
+            await self.notes.save(state)
+        self.commences += 1
+        try:
+            reference = await self.client.commence(
+                self.request.dataset_type, state.dataset_id, before_send=self.notes.check_still_ours
+            )
+        except TransientApiError as error:
+            if error.nothing_done and not in_doubt:
+                # Nothing was started: the next try may start the job without reading the list of jobs.
+                await self.notes.save(replace(state, step="uploading"))
+                raise
+            if error.nothing_done or self.commences > 1:
+                raise  # `commencing` is saved: the next try reads the list of jobs first
+            log.warning("The reply to starting the job was lost. %s", error)
+        except ConflictError:
+            log.warning("Learnosity says that the job of dataset %s has been started.", state.dataset_id)
+            self.seen = Seen(job_exists=True)
+            return self._decide()
+        except NotReadyError as error:
+            return _fresh_because(f"It lacks input that was uploaded, and no job was started. {error}")
+        else:
+            return await self._started(state, reference)
+        self.seen = Seen()
+        return self._decide()
+
+    async def _started(self, state: CreationState, reference: str) -> Decision:
+        await self.notes.save(state.of_started(reference))
+        self.started_here = True
+        return Decision(Action.REATTACH, f"Job {reference} generates dataset {state.dataset_id}.", reference)
+
+    async def _finished(self, reference: str) -> CreatedDataset:
+        state = self._noted
+        if state.request and state.request != self._body(state.dataset_id, state.file_count):
+            log.warning("The templates render differently now. Dataset %s keeps the request as sent.", state.dataset_id)
+        if state.step != "started":
+            await self.notes.save(state.of_started(reference))
+        return CreatedDataset(
+            state.dataset_id,
+            reference,
+            state.file_count,
+            state.records,
+            state.bytes,
+            state.request,
+            reattached=not self.started_here,
+        )
+
+    def _body(self, dataset_id: str, file_count: int) -> dict[str, Any]:
+        return self.request.body(dataset_id, file_count, self.client.config.organisation_id)
+
+    async def _input(self) -> Upload | None:
+        if self.prepared is None:
+            self.prepared = (await self.prepare(),)
+        return self.prepared[0]
+
+    async def _with_known_jobs(self, state: CreationState) -> CreationState:
+        """Add the time and the listed jobs to the state, before a job is started. None of them can be that job."""
+        now = await self.client.server_time()
+        since = 0 if now is None else int(now) - CLOCK_SLACK_SECONDS
+        jobs = await self.client.jobs(since=since or None)
+        return replace(state, since=since, known_jobs=tuple(job.reference for job in jobs))
 
     @property
-    def _secret(self) -> str:
-        return self._client.config.credentials.consumer_secret
+    def _noted(self) -> CreationState:
+        if self.notes.state is None:
+            raise RuntimeError("no dataset was begun")
+        return self.notes.state
 
 
-def _created(handle: Handle, reference: str, *, reattached: bool) -> CreatedDataset:
-    return CreatedDataset(
-        handle.dataset_id, reference, handle.file_count, handle.records, handle.bytes, reattached=reattached
-    )
-
-
-def _conflict(dataset_id: str, error: ConflictError, *, ours: bool) -> RequestError:
-    reason = (
-        "an earlier attempt of this task has begun it and could not finish it, and an id cannot be used twice"
-        if ours
-        else "a finished dataset is landed again by the run that made it"
-    )
-    return RequestError(
-        f"Dataset {dataset_id} exists already. Leave dataset_id empty to get a new one: {reason}. {error}"
-    )
-
-
-def _doubtful(fixed: bool) -> PermanentApiError:
-    return PermanentApiError(
-        "It cannot be known whether Learnosity started the job of the dataset, and it was not to be started twice. "
-        f"Look at Learnosity's job list; then run again{' with another dataset_id' if fixed else ''}."
-    )
-
-
-def _cannot_upload(dataset_id: str, fixed: bool, error: UrlExpiredError) -> PermanentApiError:
-    advice = (
-        "the upload URLs of a dataset cannot be renewed, and its id cannot be used again: leave dataset_id empty"
-        if fixed
-        else f"{MAX_DATASETS} datasets were begun, and the URLs of each ran out: look at the network to the upload host"
-    )
-    return PermanentApiError(f"The input of dataset {dataset_id} could not be uploaded; {advice}. {error}")
-
-
-__all__ = ["CreatedDataset", "Handle", "HandleStore", "Step", "Upload", "create_dataset", "upload_urls"]
+def _fresh_because(why: str) -> Decision:
+    return Decision(Action.FRESH, f"{why}: a fresh dataset is made.")

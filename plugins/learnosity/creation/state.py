@@ -1,42 +1,78 @@
-"""The handle: what a task remembers of the dataset it is making, from one attempt to the next.
+"""The state of the dataset that a task makes, kept from one attempt to the next.
 
-It is written before and after each step, so that whatever dies, the next attempt knows what may have happened.
-It holds ids and counts; upload URLs only sealed (see `sealing`), and only until the job is started.
+It is saved before and after each step, so the next attempt knows what may have happened. It holds ids and counts. It
+also holds the upload URLs until the job is started, because they cannot be issued again. They give access without a
+password, so they are encrypted with a key that is made from the consumer secret.
 """
 
 from __future__ import annotations
 
 import base64
+import uuid
 import zlib
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from msgspec.structs import replace
 
-# They live for 60 minutes (contract section 4.1); what is left of them has to last for an upload.
-GOOD_FOR_SECONDS = 50 * 60
-_PURPOSE = b"learnosity upload urls of dataset "
+from learnosity.errors import PermanentError
+
+# Saved upload URLs that are older than this are not used: they expire after 60 minutes, and an upload takes some time.
+URLS_VALID_SECONDS = 50 * 60
+_KEY_PURPOSE = b"learnosity upload urls of dataset "
 
 Step = Literal["initialising", "uploading", "commencing", "started"]
 
 
-class Handle(msgspec.Struct, frozen=True):
-    """What is remembered between attempts.
+class RequestIdentity(msgspec.Struct, frozen=True):
+    """What a dataset is made from. When two attempts have the same identity, they make the same dataset.
 
-    :param fingerprint: of the request it belongs to: with another one it is worth nothing.
-    :param step: the step that was about to be taken (`initialising`, `commencing`), is under way (`uploading`) or
-        is over (`started`).
-    :param since: Unix seconds just before the step was taken.
-    :param uploaded: parts that are there.
-    :param input_sha256: of the input as it was spooled; parts of another input do not go together with these.
-    :param sealed_urls: upload URLs, encrypted.
-    :param known_jobs: jobs that were there before the step was taken, and so are not its effect.
+    :param account: the account at Learnosity: the API's address and the consumer key.
+    :param request: digest of the request as its author wrote it, before templates are rendered. A template such as
+        `now()` gives another text at each attempt, but it still means the same dataset.
+    :param input: digest of names, sizes and entity tags of the input files. "" = no files, or they cannot be listed.
     """
 
-    fingerprint: str
+    account: str
+    request: str
+    input: str = ""
+
+    def difference(self, noted: RequestIdentity) -> str:
+        """What has changed since `noted`, as the beginning of a sentence. "" = nothing has changed.
+
+        An identity without an account was saved by release 1.0, which saved less: it counts as the same.
+        """
+        if not noted.account:
+            return ""
+        if self.account != noted.account:
+            return "The connection leads to another Learnosity account"
+        if self.request != noted.request:
+            return "The run config or the DAG has changed"
+        if self.input and noted.input and self.input != noted.input:
+            return "The input files have changed"
+        return ""
+
+
+class CreationState(msgspec.Struct, frozen=True):
+    """What is saved between attempts.
+
+    :param step: before the call is sent: `initialising` or `commencing`. While parts are uploaded: `uploading`. After
+        the job was started: `started`.
+    :param since: a job of this dataset cannot be older. Unix seconds by Learnosity's clock; 0 = not known.
+    :param uploaded: numbers of the parts that are uploaded.
+    :param input_sha256: digest of the checked input. Missing parts may only be uploaded from the same input.
+    :param sealed_urls: upload URLs, encrypted.
+    :param known_jobs: jobs that were listed before the step. None of them can be the job of this dataset.
+    :param identity: the account, request and input that the dataset is made from.
+    :param request: the SET request that was sent, without its security part.
+    :param attempt: id of the attempt that saved this last.
+    """
+
     dataset_id: str
     step: Step
     file_count: int
@@ -48,45 +84,104 @@ class Handle(msgspec.Struct, frozen=True):
     input_sha256: str = ""
     sealed_urls: str | None = None
     known_jobs: tuple[str, ...] = ()
+    identity: RequestIdentity = RequestIdentity("", "")
+    request: dict[str, Any] = {}
+    attempt: str = ""
 
     @property
     def is_uploaded(self) -> bool:
-        """Every part of the input is there."""
+        """Whether every part of the input is uploaded."""
         return 0 < self.file_count == len(set(self.uploaded))
 
+    def of_started(self, job_reference: str) -> CreationState:
+        """This state after the job was started, without what is no longer needed."""
+        return replace(self, step="started", job_reference=job_reference, sealed_urls=None, known_jobs=())
 
-class HandleStore(Protocol):
-    """Where the handle is kept between attempts."""
 
-    async def load(self) -> Handle | None:
-        """The handle of an earlier attempt."""
+@dataclass(frozen=True, slots=True)
+class CreatedDataset:
+    """A dataset whose job has been started.
 
-    async def save(self, handle: Handle) -> None:
-        """Keep it; returns when it is safe."""
+    :param file_count: number of input files that were uploaded.
+    :param records: number of lines in them.
+    :param request: the SET request that was sent, without its security part. Empty when release 1.0 sent it.
+    :param reattached: whether an earlier attempt started the job.
+    """
+
+    dataset_id: str
+    job_reference: str
+    file_count: int
+    records: int
+    bytes: int
+    request: dict[str, Any]
+    reattached: bool = False
+
+
+class CreationStates(Protocol):
+    """Where the state is kept between attempts."""
+
+    async def load(self) -> CreationState | None:
+        """The state that was saved last; None = no state was saved."""
+
+    async def save(self, state: CreationState) -> None:
+        """Save the state. Returns when it is stored safely."""
+
+
+class Notes:
+    """The state of the dataset that this attempt makes. Every change is saved.
+
+    :param states: where the state is kept between attempts.
+    """
+
+    def __init__(self, states: CreationStates) -> None:
+        self._states = states
+        self._attempt = uuid.uuid4().hex
+        self.state: CreationState | None = None
+
+    async def save(self, state: CreationState) -> None:
+        """Save a state under the id of this attempt.
+
+        :raises PermanentError: another attempt has taken over since this one saved its first state.
+        """
+        if self.state is not None:
+            await self.check_still_ours()
+        self.state = replace(state, attempt=self._attempt)
+        await self._states.save(self.state)
+
+    async def check_still_ours(self) -> None:
+        """Check that no other attempt has saved a state since. Two attempts can run at once if Airflow lost a worker.
+
+        :raises PermanentError: another attempt has taken over.
+        """
+        saved = await self._states.load()
+        if saved is None or saved.attempt != self._attempt:
+            raise PermanentError(
+                "Another attempt of this task has taken over, or its state was deleted: this one sends nothing more."
+            )
 
 
 def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
-    """Encrypt URLs, with the time of day inside.
+    """Encrypt upload URLs. The result also holds the time of encryption.
 
-    :param secret: the consumer secret.
-    :param dataset_id: the seal of one dataset does not open under another's id.
+    :param secret: the consumer secret, from which the key is made.
+    :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another one.
     """
-    # A hundred URLs differ in little: packed, they are a sixth of their size.
+    # The URLs of one dataset are nearly equal, so compression makes them six times smaller.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
     return _fernet(secret, dataset_id).encrypt(packed).decode()
 
 
-def unseal(sealed: str | None, *, secret: str, dataset_id: str) -> list[str] | None:
-    """The URLs, or None when they are too old, or the secret is another one by now."""
+def unseal(sealed: str | None, *, secret: str, dataset_id: str) -> list[str]:
+    """The decrypted upload URLs. An empty list when they are too old, or when the secret has changed."""
     if not sealed:
-        return None
+        return []
     try:
-        packed = _fernet(secret, dataset_id).decrypt(sealed.encode(), ttl=GOOD_FOR_SECONDS)
+        packed = _fernet(secret, dataset_id).decrypt(sealed.encode(), ttl=URLS_VALID_SECONDS)
     except InvalidToken:
-        return None
+        return []
     return msgspec.json.decode(zlib.decompress(packed), type=list[str])
 
 
 def _fernet(secret: str, dataset_id: str) -> Fernet:
-    derived = HKDF(SHA256(), length=32, salt=None, info=_PURPOSE + dataset_id.encode()).derive(secret.encode())
+    derived = HKDF(SHA256(), length=32, salt=None, info=_KEY_PURPOSE + dataset_id.encode()).derive(secret.encode())
     return Fernet(base64.urlsafe_b64encode(derived))

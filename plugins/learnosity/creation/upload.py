@@ -1,35 +1,41 @@
-"""Putting the input's parts on their signed URLs: several at once, each tried again through what passes.
+"""Uploads the parts of the input to their signed URLs: several at once, each with retries.
 
-A part that is there is said to be there at once, so that a later attempt leaves it alone.
+Each part is reported as soon as it is uploaded, so that a later attempt does not upload it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+
 from learnosity.api.replies import Reply
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.errors import LearnosityError, TransferError, UnexpectedReplyError
-from learnosity.inputs.spool import Part
-from learnosity.telemetry import Progress
+from learnosity.errors import TransferError, UnexpectedReplyError, first_error
+from learnosity.inputs.find import input_identity
+from learnosity.inputs.records import RecordSchema
+from learnosity.inputs.spool import InputFile, Part, plan_parts, spool_input
+from learnosity.network import backoff
+from learnosity.telemetry import Progress, size
 
 log = logging.getLogger(__name__)
 
-UPLOAD_CONCURRENCY = 8
-UPLOAD_ATTEMPTS = 5
-MAX_BACKOFF_SECONDS = 20.0
+UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
+UPLOAD_ATTEMPTS = 5  # attempts to upload each part
+FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Validated input on local disk, and how it is cut.
+    """Checked input in a local file, and how it is cut into parts.
 
-    :param sha256: of the whole; tells a later attempt whether its parts are the same.
+    :param sha256: digest of the whole input. It shows a later attempt whether the input is still the same.
+    :param identity: digest of the names, sizes and entity tags of the input files.
     """
 
     file: BinaryIO
@@ -37,6 +43,22 @@ class Upload:
     records: int
     bytes: int
     sha256: str = ""
+    identity: str = ""
+
+
+async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool: BinaryIO) -> Upload:
+    """Check the input, copy it to a local file, and cut it into parts.
+
+    :param spool: an empty local file, open for reading and writing.
+    :raises InputError: the input has problems.
+    """
+    summary = await asyncio.to_thread(spool_input, files, schema, spool)
+    parts = await asyncio.to_thread(plan_parts, spool, summary.bytes, summary.records)
+    log.info(
+        "The input is valid: %s records, %s, in %d file(s) to upload.",
+        f"{summary.records:,}", size(summary.bytes), len(parts),
+    )  # fmt: skip
+    return Upload(spool, parts, summary.records, summary.bytes, summary.sha256, input_identity(files))
 
 
 async def upload_parts(
@@ -47,23 +69,23 @@ async def upload_parts(
     skip: Sequence[int] = (),
     uploaded: Callable[[int], Awaitable[None]],
 ) -> None:
-    """PUT every part that is not there yet.
+    """Upload every part that is not uploaded yet.
 
-    :param urls: one signed URL a part, in part order.
-    :param skip: parts that are there.
-    :param uploaded: told of each part as soon as it is there, one call at a time.
-    :raises UrlExpiredError: the URLs are no longer good.
-    :raises TransferError: a part did not go up in five attempts.
+    :param urls: one signed URL per part, in part order.
+    :param skip: numbers of the parts that are already uploaded.
+    :param uploaded: called with the number of each part as soon as it is uploaded, one call at a time.
+    :raises UrlExpiredError: the server no longer accepts the URLs.
+    :raises TransferError: a part could not be uploaded in five attempts.
     """
     missing = [part for part in upload.parts if part.index not in skip]
     progress = Progress("Uploaded", len(missing))
     gate = asyncio.Semaphore(UPLOAD_CONCURRENCY)
-    telling = asyncio.Lock()
+    reporting = asyncio.Lock()
 
     async def put(part: Part) -> None:
         async with gate:
             await _put(transfer, urls[part.index], upload.file, part)
-        async with telling:
+        async with reporting:
             await uploaded(part.index)
         progress.add(part.length)
 
@@ -72,14 +94,14 @@ async def upload_parts(
             for part in missing:
                 group.create_task(put(part))
     except BaseExceptionGroup as several:
-        raise _worst(several) from None
+        raise first_error(several) from None
     progress.finish()
 
 
 def upload_urls(reply: Reply, file_count: int) -> list[str]:
-    """The signed upload URLs of an initialise reply, in part order (contract section 4.4).
+    """The signed upload URLs of an initialise reply, in part order ("Initialise a dataset" in docs/learnosity-api.md).
 
-    :raises UnexpectedReplyError: when there is not exactly one per part.
+    :raises UnexpectedReplyError: the reply does not have exactly one URL per part.
     """
     listed = reply.find("input_files")
     urls = []
@@ -95,22 +117,17 @@ def upload_urls(reply: Reply, file_count: int) -> list[str]:
 
 
 async def _put(transfer: SignedTransfer, url: str, file: BinaryIO, part: Part) -> None:
-    for attempt in range(1, UPLOAD_ATTEMPTS + 1):
-        try:
-            # A repeated PUT overwrites: safe while the URL lives (contract section 5).
-            await transfer.put(url, file, part.offset, part.length)
-            return
-        except TransferError as error:
-            if attempt == UPLOAD_ATTEMPTS:
-                raise
-            wait = error.retry_after if error.retry_after is not None else min(MAX_BACKOFF_SECONDS, 2.0**attempt)
-            log.warning("Part %d, attempt %d: %s", part.index, attempt, error)
-            transfer.meter.count("upload_retries")
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # spreads retries, guards nothing
+    def note(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("Part %d, attempt %d: %s", part.index, state.attempt_number, error)
+        transfer.metrics.count("upload_retries")
 
-
-def _worst(several: BaseExceptionGroup) -> BaseException:
-    """Of errors that came together, the one that decides: what is not ours, then permanent, then transient."""
-    errors = [error for error in several.exceptions if not isinstance(error, BaseExceptionGroup)]
-    ranked = sorted(errors, key=lambda error: (isinstance(error, LearnosityError), getattr(error, "transient", False)))
-    return ranked[0] if ranked else several
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(TransferError),
+        stop=stop_after_attempt(UPLOAD_ATTEMPTS),
+        wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
+        before_sleep=note,
+        reraise=True,
+    )
+    # A second PUT replaces the first one, so it is safe to repeat it.
+    await retrying(transfer.put, url, file, part.offset, part.length)

@@ -1,1 +1,1 @@
-"""A landed dataset: where its files lie, its manifest, its rows."""
+"""A landed dataset: the paths of its files, its manifest, its rows."""

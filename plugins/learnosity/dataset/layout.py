@@ -1,8 +1,7 @@
-"""Where things lie in the object store, and which names may become paths there.
+"""The paths of a dataset in the object store, and which file names may become paths there.
 
-File names come from a server: they are untrusted. A name that could leave the prefix, hide, or clash with
-another one is refused before anything is written; none is ever repaired in silence, because a repaired name
-is a file that nobody finds.
+File names come from a server, so they are not trusted. A name that leads out of the prefix, looks like another name
+or clashes with one is refused before anything is written. Names are never changed: nobody would find such a file.
 """
 
 from __future__ import annotations
@@ -18,22 +17,23 @@ MANIFEST = "manifest.json"
 FILES = "files.ndjson"
 LATEST = "latest.json"
 
-# S3 keys hold 1,024 bytes; what is left is for the destination prefix. File systems hold 255 a segment.
+# Longest path of a result file, and longest part of it between two slashes. An S3 key may have 1,024 bytes, of which
+# the destination prefix needs some. Most file systems allow 255 bytes per part.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
-_SHOWN = 10
+_SHOWN = 10  # names in one message
 
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Bidirectional controls make a name read as another one; line separators break a line of files.ndjson viewers.
+# Characters that change the direction of text make a name look like another one. Line separators split a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-# The local file store keeps the first kind for its own temporary files, and takes the second for drive letters.
+# Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
 _LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetLayout:
-    """Paths of one dataset below the destination prefix (design section 4.3)."""
+    """Paths of one dataset below the destination prefix. `RequestError` if its type or id cannot be in a path."""
 
     dataset_type: str
     dataset_id: str
@@ -57,37 +57,46 @@ class DatasetLayout:
         return f"{self.prefix}/data"
 
     def data(self, path: str) -> str:
-        """Where a result file lies."""
+        """Path of a result file."""
         return f"{self.data_prefix}/{path}"
 
     @property
     def manifest(self) -> str:
-        """Written last: its presence means that the dataset is complete."""
+        """Path of the manifest. It is written last: when it is there, the dataset is complete."""
         return f"{self.prefix}/{MANIFEST}"
 
     @property
     def files(self) -> str:
-        """One line a file, sorted by path."""
+        """Path of the list of files. It has one line per file, sorted by path."""
         return f"{self.prefix}/{FILES}"
 
     @property
     def latest(self) -> str:
-        """Copy of the newest manifest of this type."""
+        """Path of a copy of the newest manifest of this dataset type."""
         return f"{self.dataset_type}/{LATEST}"
 
-    def work_prefix(self, token: str) -> str:
-        """Folder of one run's own notes while it lands; gone after publishing."""
-        return f"{self.prefix}/_landing/{token}"
+    def work_prefix(self, run: str, plan: str) -> str:
+        """Folder for the notes of one landing. It is removed after publishing.
+
+        :param run: name of the run: two runs that land the same dataset do not share notes.
+        :param plan: name of the plan: notes of an earlier plan do not apply to the files of this plan.
+        """
+        return f"{self.landing_prefix}/{run}/{plan}"
+
+    @property
+    def landing_prefix(self) -> str:
+        """Folder of all notes."""
+        return f"{self.prefix}/_landing"
 
 
 def safe_path(name: object) -> str:
-    """`name` itself, if it is fit to be a relative path.
+    """Return `name` unchanged if it may become a relative path.
 
-    :raises UnsafeNameError: saying what is wrong with it.
+    :raises UnsafeNameError: it may not; the message says why.
     """
     if not isinstance(name, str) or not name:
         raise UnsafeNameError("A result file has no name.")
-    # Nearly every name is plain; the slow rules are for the rest.
+    # Nearly every name passes this fast check. The slow rules are for the others.
     plain = _PLAIN.fullmatch(name) is not None and len(name) <= MAX_SEGMENT_BYTES
     reason = None if plain and " /" not in name and not name.endswith(" ") else _refusal(name)
     if reason:
@@ -96,11 +105,11 @@ def safe_path(name: object) -> str:
 
 
 def check_names(names: Iterable[str], *, local: bool = False) -> None:
-    """Refuse a listing in which names repeat, collide after normalisation, or are both file and folder.
+    """Refuse a listing with names that repeat, are equal after Unicode normalisation, or are both file and folder.
 
-    :param names: names that `safe_path` let through.
-    :param local: the destination is a file system, whose rules are stricter.
-    :raises UnsafeNameError: with the first ten of them, and their number.
+    :param names: names that `safe_path` has accepted.
+    :param local: whether the destination is a file system, which has stricter rules.
+    :raises UnsafeNameError: there are such names. The message has the first ten and their number.
     """
     seen: dict[str, str] = {}
     folders: set[str] = set()

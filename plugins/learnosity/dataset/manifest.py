@@ -1,7 +1,7 @@
-"""The manifest and the list of files: what a consumer reads, and how it can be sure.
+"""The manifest and the list of files, with which a consumer finds and checks the files of a dataset.
 
-`manifest.json` is written last and names the digest of `files.ndjson`, which names the size and the digest
-of every file (design section 4.3). It never holds an address, a signature or anything else that was secret.
+`manifest.json` is written last and has the digest of `files.ndjson`. That has the size and digest of every file.
+Neither of them contains a signed URL, a signature or another secret.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from typing import Any
 
 import msgspec
 
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import IncompleteDatasetError
+from learnosity.storage.store import Store
 
 MANIFEST_VERSION = 1
 
 
-class FileEntry(msgspec.Struct, frozen=True):
+class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of files.ndjson."""
 
     path: str
-    """Relative to `data/`."""
+    """Relative to the folder `data/`."""
     bytes: int
     sha256: str
     content_type: str
+    content_encoding: str | None = None
+    """How the file is packed, such as `gzip`. It is stored as Learnosity served it; None = not packed."""
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -61,8 +65,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(content: bytes, *, where: str) -> Manifest:
     """A manifest from its bytes.
 
-    :param where: its URI, for the message.
-    :raises IncompleteDatasetError: when it is not a manifest of a version that this package knows.
+    :param where: its URI, for messages.
+    :raises IncompleteDatasetError: it is not a manifest, or its version is not known here.
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
@@ -74,7 +78,7 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
 
 
 def encode_files(entries: Iterable[FileEntry]) -> Iterator[bytes]:
-    """Lines of files.ndjson, in the order given (it has to be sorted by path)."""
+    """Lines of files.ndjson, in the order of `entries`, which has to be sorted by path."""
     encoder = msgspec.json.Encoder()
     for entry in entries:
         yield encoder.encode(entry) + b"\n"
@@ -82,10 +86,32 @@ def encode_files(entries: Iterable[FileEntry]) -> Iterator[bytes]:
 
 def decode_files(content: bytes) -> list[FileEntry]:
     """Entries of files.ndjson."""
-    decoder: msgspec.json.Decoder[FileEntry] = msgspec.json.Decoder(FileEntry)
-    return decoder.decode_lines(content)
+    return msgspec.json.Decoder(FileEntry).decode_lines(content)
 
 
 def sha256_hex(content: bytes) -> str:
-    """Lower-case hex SHA-256."""
+    """SHA-256 in lower-case hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+async def read_manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
+    """The manifest of a published dataset; None when there is none.
+
+    :raises IncompleteDatasetError: there is a manifest, but it cannot be read.
+    """
+    content = await store.get(layout.manifest)
+    return None if content is None else decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
+
+
+async def read_files(store: Store, layout: DatasetLayout, manifest: Manifest) -> bytes:
+    """The bytes of files.ndjson, compared with the digest in the manifest.
+
+    :raises IncompleteDatasetError: it is missing, or it is not what was published.
+    """
+    content = await store.get(layout.files)
+    if content is None or sha256_hex(content) != manifest.files_sha256:
+        raise IncompleteDatasetError(
+            f"{store.uri}/{layout.files} is missing or was changed after publishing. Land the dataset again with "
+            "overwrite = true."
+        )
+    return content

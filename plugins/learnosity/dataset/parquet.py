@@ -12,13 +12,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any
 
 import duckdb
 import msgspec
 
+from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.tables import Document, Kind
+from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 
@@ -45,33 +46,101 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
     with TemporaryDirectory(prefix="learnosity-parquet-") as folder:
         found = await _collect(dataset, Path(folder))
         written = []
-        for kind, lines in found.items():
+        for kind, kept in found.items():
             file = Path(folder) / f"{kind}.parquet"
-            rows = await asyncio.to_thread(_convert, lines, file)
+            rows = await asyncio.to_thread(_convert, kept, file)
             path = f"{dataset.layout.prefix}/{file.name}"
-            await target.put_stream(path, _chunks(file), "application/vnd.apache.parquet")
+            await target.put_stream(path, _chunks(file), file.stat().st_size, "application/vnd.apache.parquet")
             written.append(ParquetFile(f"{target.uri}/{path}", rows))
     return written
 
 
-async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, Path]:
-    """Rows of each kind as NDJSON files."""
-    # Every row stands in a JSON and in a CSV file: one of the two is enough.
-    listed = [entry for entry in dataset.files.values() if entry.path.endswith(".json")]
-    opened: dict[Kind, BinaryIO] = {}
-    paths: dict[Kind, Path] = {}
-    encoder = msgspec.json.Encoder()
+class _Rows:
+    """Rows of one kind, as NDJSON on disk, and which JSON types each column has had."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.types: dict[str, set[str]] = {}
+        self._names: dict[str, str] = {}
+        self._file = path.open("wb")
+        self._encoder = msgspec.json.Encoder()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write one row. What is no plain value, and every id, is written as text."""
+        line: dict[str, Any] = {}
+        for key, value in row.items():
+            name = self._name(key)
+            types = self.types.setdefault(name, set())
+            if value is None:
+                continue
+            if isinstance(value, dict | list):
+                value = self._encoder.encode(value).decode()
+            elif not isinstance(value, str) and (is_id(name) or _type_of(value) == "huge"):
+                value = str(value)
+            types.add(_type_of(value))
+            line[name] = value
+        self._file.write(self._encoder.encode(line) + b"\n")
+
+    def _name(self, key: str) -> str:
+        """The column of a key: names that differ in case alone are one name to SQL, so the second gets a number."""
+        if key not in self._names:
+            taken = {name.casefold() for name in self._names.values()}
+            name, number = key or "column", 1
+            while name.casefold() in taken:
+                number += 1
+                name = f"{key}_{number}"
+            self._names[key] = name
+        return self._names[key]
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.close()
+
+    def columns(self) -> dict[str, str]:
+        """The DuckDB type of each column: the narrowest that changes no value of it."""
+        return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
+
+
+# A whole number that a double cannot hold makes its column text, and so does any mixture that is not listed here.
+_COLUMN_TYPES = {
+    frozenset({"whole"}): "BIGINT",
+    frozenset({"whole", "long"}): "BIGINT",
+    frozenset({"long"}): "BIGINT",
+    frozenset({"fraction"}): "DOUBLE",
+    frozenset({"whole", "fraction"}): "DOUBLE",
+    frozenset({"truth"}): "BOOLEAN",
+}
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "truth"
+    if isinstance(value, int):
+        return "whole" if abs(value) <= 2**53 else "long" if -(2**63) <= value < 2**63 else "huge"
+    return "fraction" if isinstance(value, float) else "text"
+
+
+async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Rows]:
+    """Rows of each kind, on disk."""
+    found: dict[Kind, _Rows] = {}
     with ExitStack() as files:
-        for entry in listed or list(dataset.files.values()):
+        for entry in _without_twins(dataset.files):
             document = await dataset.document(entry)
             if document is None:
                 raise IncompleteDatasetError(f"{entry.path} is too big for this sample; read it with DuckDB directly.")
             for kind, row in _rows(document, entry.path.rpartition("/")[0]):
-                if kind not in opened:
-                    paths[kind] = folder / f"{kind}.ndjson"
-                    opened[kind] = files.enter_context(paths[kind].open("wb"))
-                opened[kind].write(encoder.encode(row) + b"\n")
-    return paths
+                if kind not in found:
+                    found[kind] = _Rows(folder / f"{kind}.ndjson")
+                    files.callback(found[kind].close)
+                found[kind].add(row)
+    return found
+
+
+def _without_twins(files: Mapping[str, FileEntry]) -> Iterator[FileEntry]:
+    """All files, but no CSV file beside a JSON file of the same name: both hold the same rows."""
+    for path, entry in files.items():
+        if not (path.endswith(".csv") and path.removesuffix(".csv") + ".json" in files):
+            yield entry
 
 
 def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, Any]]]:
@@ -83,13 +152,28 @@ def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, 
             yield table.kind, row if table.kind is Kind.ITEMS else {"folder": folder, **row}
 
 
-def _convert(lines: Path, file: Path) -> int:
+def _convert(rows: _Rows, file: Path) -> int:
+    columns = rows.columns()
     with duckdb.connect() as database:
-        database.read_json(str(lines), format="newline_delimited").create_view("lines")
-        database.execute("CREATE TABLE found AS SELECT DISTINCT * FROM lines")
+        # Types are given: guessed ones would change values that come after the first thousands of rows.
+        database.execute(
+            "CREATE TABLE found AS SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = "
+            + _struct(columns)
+            + ")",
+            {"path": str(rows.path)},
+        )
         database.table("found").write_parquet(str(file), compression="zstd")
         (count,) = database.execute("SELECT count(*) FROM found").fetchone() or (0,)
     return int(count)
+
+
+def _struct(columns: Mapping[str, str]) -> str:
+    """A DuckDB struct of names and types; names are quoted as texts."""
+    return "{" + ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items()) + "}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 async def _chunks(file: Path) -> AsyncIterator[bytes]:

@@ -1,33 +1,35 @@
-"""A published dataset as consumers read it: through its manifest alone, and never anything beside it.
+"""A published dataset as consumers read it: its manifest and the files that the manifest leads to, nothing else.
 
-A file that `files.ndjson` does not list cannot be read here, whatever a URL says. Nothing is ever written.
+A file that `files.ndjson` does not list cannot be read here, whatever path is asked for. Nothing is written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from learnosity.dataset.layout import DatasetLayout, safe_path
-from learnosity.dataset.manifest import FileEntry, Manifest, decode_files, decode_manifest, sha256_hex
+from learnosity.dataset.manifest import FileEntry, Manifest, decode_files, decode_manifest, read_files, sha256_hex
 from learnosity.dataset.tables import Document, group_files, read_document
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
-from learnosity.storage.store import Store
+from learnosity.storage.store import ObjectInfo, Store
 
-# What a page reads into memory to show it; larger files are offered for download only.
+# Largest file that a page reads into memory to show it. A larger file can only be downloaded.
 MAX_SHOWN_BYTES = 32 * 1024 * 1024
-_KEPT_LISTINGS = 8
+_KEPT_LISTINGS = 8  # decoded lists of files that stay in memory
+_SHOWN = 5  # paths in one message
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedDataset:
     """One complete dataset.
 
-    :param store: its destination.
-    :param manifest: what was published.
-    :param files: its files by path, in the order of files.ndjson.
+    :param store: the destination of the dataset.
+    :param manifest_bytes: the manifest as it is stored.
+    :param files: the files by path, in the order of files.ndjson.
     :param groups: paths of the files that describe groups, by group path.
     """
 
@@ -40,12 +42,12 @@ class PublishedDataset:
 
     @classmethod
     async def open(cls, store: Store, manifest_uri: str, layout: DatasetLayout) -> PublishedDataset:
-        """Read manifest and list of files, and hold the one against the other.
+        """Read the manifest and the list of files, and compare the list with the manifest.
 
-        :param store: the destination where the run landed datasets.
-        :param manifest_uri: where it published the manifest; has to be the dataset's place at the destination.
-        :raises IncompleteDatasetError: when there is no complete dataset at that place.
-        :raises LearnosityError: when the store refuses or fails.
+        :param store: the destination where the run landed the dataset.
+        :param manifest_uri: URI at which the run published the manifest. It has to be the one that `layout` gives.
+        :raises IncompleteDatasetError: there is no complete dataset at that URI.
+        :raises LearnosityError: the store refuses or fails.
         """
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
             raise StorageError(f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read.")
@@ -55,14 +57,12 @@ class PublishedDataset:
         manifest = decode_manifest(content, where=manifest_uri)
         if (manifest.dataset_type, manifest.dataset_id) != (layout.dataset_type, layout.dataset_id):
             raise IncompleteDatasetError(f"{manifest_uri} is the manifest of another dataset.")
-        listing = await store.get(layout.files)
-        if listing is None or sha256_hex(listing) != manifest.files_sha256:
-            raise IncompleteDatasetError(f"{store.uri}/{layout.files} is missing or was changed after publishing.")
+        listing = await read_files(store, layout, manifest)
         files, groups = await asyncio.to_thread(_decoded, listing)
         return cls(store, layout, manifest, content, files, groups)
 
     def search(self, query: str) -> Sequence[FileEntry]:
-        """Files whose path holds every word of the query, whatever the case; all without a query."""
+        """Files whose path contains every word of the query, in upper or lower case. "" finds all files."""
         words = query.casefold().split()
         return [file for file in self.files.values() if all(word in file.path.casefold() for word in words)]
 
@@ -74,24 +74,26 @@ class PublishedDataset:
             return None
 
     async def document(self, entry: FileEntry) -> Document | None:
-        """A file's content, as far as it is understood; None when it is too big to be shown.
+        """The content of a file as tables or text; None when it is too large to be shown, or cannot be unpacked.
 
-        :raises IncompleteDatasetError: when it is gone.
+        :raises IncompleteDatasetError: the file is gone.
         """
         if entry.bytes > MAX_SHOWN_BYTES:
             return None
         path = self.layout.data(entry.path)
-        content = await self.store.get(path)
+        content = await self.store.get(path, limit=entry.bytes)
         if content is None:
             raise IncompleteDatasetError(f"{self.store.uri}/{path} is gone: it was deleted after publishing.")
-        return await asyncio.to_thread(read_document, entry.path, content)
+        if len(content) != entry.bytes or await asyncio.to_thread(sha256_hex, content) != entry.sha256:
+            raise IncompleteDatasetError(f"{self.store.uri}/{path} is not what was published: it was changed since.")
+        return await asyncio.to_thread(_read, entry, content)
 
     def stream(self, entry: FileEntry) -> Iterator[bytes]:
-        """A file's bytes in chunks; blocking."""
+        """The bytes of a file in chunks. Each step blocks until its chunk is read."""
         return self.store.read(self.layout.data(entry.path))
 
     def group_file(self, group_path: Sequence[str]) -> FileEntry | None:
-        """The file that describes a group; None when the names of the files do not tell."""
+        """The file that describes a group; None when no file is named like the group."""
         path = self.groups.get(tuple(group_path))
         return self.files[path] if path else None
 
@@ -100,3 +102,61 @@ class PublishedDataset:
 def _decoded(listing: bytes) -> tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]:
     files = {entry.path: entry for entry in decode_files(listing)}
     return files, group_files(files)
+
+
+async def verify(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
+    """Check a published dataset: compare files.ndjson with the manifest, and the size of every object with its entry.
+
+    :raises IncompleteDatasetError: a file is missing or has another size; the message names some of them.
+    """
+    listed = decode_files(await read_files(store, layout, manifest))
+    there = await stored_files(store, layout)
+    wrong = [file.path for file in listed if (info := there.get(file.path)) is None or info.size != file.bytes]
+    if wrong:
+        raise IncompleteDatasetError(
+            f"{len(wrong)} published file(s) are missing or changed, such as {some(wrong)}. Land the dataset again "
+            "with overwrite = true."
+        )
+
+
+async def stored_files(store: Store, layout: DatasetLayout) -> dict[str, ObjectInfo]:
+    """The objects in the folder `data/` of a dataset, by their path relative to that folder."""
+    prefix = f"{layout.data_prefix}/"
+    found: dict[str, ObjectInfo] = {}
+    async for batch in store.list(layout.data_prefix):
+        found.update((info.path.removeprefix(prefix), info) for info in batch)
+    return found
+
+
+def _read(entry: FileEntry, content: bytes) -> Document | None:
+    unpacked = unpack(content, entry.content_encoding, MAX_SHOWN_BYTES)
+    return None if unpacked is None else read_document(entry.path, unpacked)
+
+
+def unpack(content: bytes, encoding: str | None, limit: int) -> bytes | None:
+    """The unpacked content of a file that was served packed.
+
+    :param encoding: its `content_encoding`; None = it is not packed.
+    :param limit: most bytes to unpack.
+    :returns: None when it would be more, when the encoding is not known, or when the content is damaged.
+    """
+    if encoding is None:
+        return content
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return None
+    unpacked, rest = bytearray(), content
+    try:
+        while rest:
+            member = zlib.decompressobj(wbits=47)
+            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
+            if not member.eof or len(unpacked) > limit:
+                return None
+            rest = member.unused_data
+    except zlib.error:
+        return None
+    return bytes(unpacked)
+
+
+def some(paths: Sequence[str]) -> str:
+    """The first few of many paths, for a message."""
+    return ", ".join(ascii(path) for path in paths[:_SHOWN])

@@ -1,7 +1,7 @@
-"""What a result file holds, told by the names of its fields, because its shape is not documented.
+"""Recognises what a result file contains by the names of its fields, because its format is not documented.
 
-Rows with `group_name` are groups, with `user_id` users, with item fields items (contract sections 4.3 and 8). What
-is not recognised is shown as it is: a plain table, or text. Pure functions over content; no I/O.
+Rows with `group_name` are groups, rows with `user_id` are users, and rows with item fields are items. Other content is
+shown as it is: as a plain table or as text. Pure functions, without I/O.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from urllib.parse import unquote
 
 import msgspec
 
-MAX_DEPTH = 4
-MAX_COLUMNS = 60
-POOR_DISCRIMINATION = 0.2
+MAX_DEPTH = 4  # levels of nested objects in which tables are looked for
+MAX_COLUMNS = 60  # columns of one table
+POOR_DISCRIMINATION = 0.2  # an item below it is poor ("Initialise a dataset" in docs/learnosity-api.md)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TEXT_AND_NUMBER = re.compile(r"([^0-9]*)([0-9]{0,18})")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
 
 class Kind(StrEnum):
-    """What the rows of a table are."""
+    """What the rows of a table describe."""
 
     GROUPS = "groups"
     USERS = "users"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 class Table:
     """Rows that were found in a document.
 
-    :param name: key under which they stand, "" at the top.
+    :param name: key of the rows in the document; "" when they are the document itself.
     """
 
     kind: Kind
@@ -49,20 +49,20 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's content, as far as it is understood: its tables, or else its text."""
+    """The content of a file: its tables, or its text when it has none."""
 
     tables: tuple[Table, ...] = ()
     text: str = ""
 
     def first(self, kind: Kind) -> Table | None:
-        """The first table of a kind that holds children, not ancestors."""
+        """The longest table of a kind; None when there is none. `ancestors`, the groups above, does not count."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # A single row under a name of its own describes the group itself; the list of groups says more.
+        # `group` and `user` describe only the group or user of the page, so any other table is preferred to them.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
 def read_document(path: str, content: bytes) -> Document:
-    """Make out what a file holds: JSON, NDJSON, CSV, or any text."""
+    """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Content that cannot be read is text."""
     name = path.lower()
     try:
         if name.endswith((".ndjson", ".jsonl")):
@@ -78,10 +78,10 @@ def read_document(path: str, content: bytes) -> Document:
 
 
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """The JSON file of every group by its group path, told by its place: folders that are named like the groups.
+    """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
-    The shallowest JSON file describes the root, `()`; files of the same name below it, or files that are named like a
-    group themselves, describe the groups. Names may be percent-encoded.
+    The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
+    the group's folder, or by a file that is named like the group. Names may be percent-encoded.
     """
     files = [path for path in paths if path.lower().endswith(".json")]
     root = min(files, key=lambda path: (path.count("/"), len(path), path), default=None)
@@ -99,25 +99,30 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     return found
 
 
+def is_id(column: str) -> bool:
+    """Whether a column has names or ids. These are texts, even if they look like numbers: `007` and `1e5`."""
+    return column == "id" or column.endswith(("_id", "_ids", "_name", "_reference", "_references"))
+
+
 def is_number(value: Any) -> TypeGuard[int | float]:
-    """Whether a cell is a number to compute with."""
+    """Whether a cell is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_poor(row: Mapping[str, Any]) -> bool:
-    """Whether an item hardly tells strong users from weak ones (contract section 4.3: below 0.2)."""
+    """Whether an item hardly separates strong users from weak ones: its discrimination index is below 0.2."""
     value = row.get("discrimination_index")
     return is_number(value) and float(value) < POOR_DISCRIMINATION
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:
-    """Rows by a column: numbers as numbers, in texts too (`school_2` before `school_10`), empty ones always last."""
+    """Rows sorted by a column. Numbers in texts count: `school_2` comes before `school_10`. Empty cells come last."""
 
     def key(row: Mapping[str, Any]) -> tuple[int, float, list[tuple[str, int, int]]]:
         value = row.get(column)
         if is_number(value):
             return 0, float(value), []
-        # Of equal numbers the one with fewer zeros before it comes first; the text before a number decides first.
+        # Texts are compared by the text before a number, then by the number, then by its digits (`1` before `01`).
         return (
             1,
             0.0,
@@ -165,11 +170,15 @@ def _kind(row: Mapping[str, Any]) -> Kind:
 
 def _csv(text: str) -> Iterator[dict[str, Any]]:
     for row in csv.DictReader(io.StringIO(text, newline="")):
-        yield {str(key): _cell(value) for key, value in row.items() if key is not None}
+        yield {
+            str(key): (value or None) if is_id(str(key)) else _cell(value)
+            for key, value in row.items()
+            if key is not None
+        }
 
 
 def _cell(value: Any) -> Any:
-    # Only what JSON would write as a number: identifiers such as 007 and 2026_1 stay texts.
+    # A cell is a number only if JSON would write it like this: 007 and 2026_1 stay texts.
     number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if number is None:
         return value or None

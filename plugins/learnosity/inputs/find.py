@@ -1,72 +1,78 @@
-"""Finding the input: a file, a folder or a glob on any object storage, as sources for `inputs`."""
+"""Finds the input files: a file, a folder or a glob on any object storage."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
-from learnosity.connections import FolderNotFoundError, open_store
-from learnosity.errors import InputError
+from learnosity.errors import FolderNotFoundError, InputError
 from learnosity.inputs.spool import MAX_FILES, InputFile
-from learnosity.storage.store import Store
+from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
 
+OpenStore = Callable[[str], Store]
 
-async def find_input(uri: str) -> list[InputFile]:
-    """The files that `uri` names, sorted by path. Nothing is made or written.
 
-    Names that begin with `.` or `_` are passed over, unless the glob itself begins so at that place.
+async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
+    """The files that `uri` names, sorted by path. Nothing is written.
 
-    :raises InputError: when there is none, or more than the 100 files that Learnosity takes.
-    :raises StorageError: when the store refuses.
+    Files and folders that begin with `.` or `_` are skipped, unless the same part of the glob begins like that too.
+
+    :param open_store: opens the store at a URI for reading; called in a thread.
+    :raises InputError: there is no file, or there are more than the 100 files that Learnosity takes.
+    :raises StorageError: the store refuses to list the files.
     """
     try:
-        return await _find(uri)
+        return await _find(uri, open_store)
     except FolderNotFoundError as error:
         raise InputError(f"No input found at {parse_uri(uri).text}: {error} {_CHECK}") from None
 
 
-async def _find(uri: str) -> list[InputFile]:
+def input_identity(files: Sequence[InputFile]) -> str:
+    """Digest of the files' names and versions. When it changes, the input has changed."""
+    content = "\n".join(f"{file.name} {file.version}" for file in files)
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     prefix, pattern = split_glob(uri)
     if not pattern:
         parent, _, name = prefix.rstrip("/").rpartition("/")
         if name and "://" in parent + "/" and not parent.endswith(":/") and uri[-1:] != "/":
-            store = await asyncio.to_thread(open_store, f"{parent}/", must_exist=True)
-            if await store.head(name) is not None:
-                return [_source(store, name)]
-    store = await asyncio.to_thread(open_store, prefix, must_exist=True)
-    paths: list[str] = []
+            store = await asyncio.to_thread(open_store, f"{parent}/")
+            if (info := await store.head(name)) is not None:
+                return [_input_file(store, info)]
+    store = await asyncio.to_thread(open_store, prefix)
+    found: list[ObjectInfo] = []
     async for batch in store.list(""):
         for info in batch:
-            # An empty object is how consoles keep an empty "folder".
-            if info.path and not (info.size == 0 and info.path.endswith("/")) and _wanted(info.path, pattern):
-                paths.append(info.path)
+            # The web console of a store makes an empty object with a slash at its end for an empty "folder".
+            if info.path and not (info.size == 0 and info.path.endswith("/")) and _is_wanted(info.path, pattern):
+                found.append(info)
     where = f"{store.uri}/{pattern}".rstrip("/")
-    if not paths:
+    if not found:
         raise InputError(f"No input found at {where}. {_CHECK}")
-    if len(paths) > MAX_FILES:
+    if len(found) > MAX_FILES:
         raise InputError(
-            f"{where} holds {len(paths):,} files; Learnosity takes at most {MAX_FILES} input files. Join them, or name "
+            f"{where} holds {len(found):,} files; Learnosity takes at most {MAX_FILES} input files. Join them, or name "
             "fewer with a glob; nothing was sent."
         )
-    return [_source(store, path) for path in sorted(paths)]
+    return [_input_file(store, info) for info in sorted(found, key=lambda info: info.path)]
 
 
-def _source(store: Store, path: str) -> InputFile:
-    def chunks() -> Iterator[bytes]:
-        return store.read(path)
-
-    return InputFile(f"{store.uri}/{path}", partial(chunks))
+def _input_file(store: Store, info: ObjectInfo) -> InputFile:
+    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), f"{info.size} {info.etag}")
 
 
-def _wanted(path: str, pattern: str) -> bool:
-    """Whether a path below the fixed prefix fits the glob ("" = all of the folder), as in a shell.
+def _is_wanted(path: str, pattern: str) -> bool:
+    """Whether a path below the prefix matches the glob, as in a shell. The glob "" matches every file.
 
-    A `*` stays within one folder, `**` stands for any number of them.
+    `*` matches within one folder, `**` matches any number of folders.
     """
     return _matches(path.split("/"), pattern.split("/") if pattern else ["**"])
 

@@ -1,4 +1,4 @@
-"""The user and session ids of one input: which of them stand in it twice, in bounded memory."""
+"""Finds user and session ids that are in one input twice, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from learnosity.inputs.records import MAX_USERS
 
 
 class Identities:
-    """The identities met so far, exact and in bounded memory: a set that becomes a temporary database when large.
+    """All ids that were added: a set, which becomes a temporary database when it is large.
 
-    :param in_memory: how many are held in memory; more go to a temporary file that disappears by itself.
+    :param in_memory: how many ids are kept in memory. More than that go to a temporary file, removed by `close`.
     """
 
     def __init__(self, in_memory: int = MAX_USERS + 50_000) -> None:
         self._in_memory = in_memory
         self._seen: set[str] = set()
         self._added: list[Sequence[str]] | None = []
-        """What `_seen` is made of, for as long as all of it could be added; None from then on."""
+        """The lists that `_seen` was made from, until one of them had an id twice; None from then on."""
         self._database: sqlite3.Connection | None = None
 
     def add(self, identities: Sequence[str]) -> bool:
-        """Add all of them, or none of them if one is known already or stands twice among them.
+        """Add all ids. Add none of them if one was added before or is in the list twice.
 
         :returns: whether they were added.
         """
@@ -35,7 +35,7 @@ class Identities:
         return added
 
     def _add_quickly(self, earlier: list[Sequence[str]], identities: Sequence[str]) -> bool:
-        """As long as all goes well one set is enough; the first time that it does not, it is made anew."""
+        """Add before checking, which needs no second set. At the first duplicate, `_seen` is built again without it."""
         expected = len(self._seen) + len(identities)
         self._seen.update(identities)
         if len(self._seen) == expected:
@@ -57,16 +57,16 @@ class Identities:
         return True
 
     def close(self) -> None:
-        """Forget all of them, on disk too."""
+        """Forget all ids, also those on disk."""
         self._seen, self._added = set(), None
         if self._database is not None:
             self._database.close()
             self._database = None
 
     def _spill(self) -> None:
-        self._database = sqlite3.connect("")  # the empty name: a private file, removed on close
-        self._database.execute("PRAGMA cache_size = -32000")  # 32 MB
-        self._database.execute("PRAGMA journal_mode = MEMORY")  # no more than one call's changes
+        self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
+        self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of it in memory
+        self._database.execute("PRAGMA journal_mode = MEMORY")  # the journal only holds the changes of one call
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._insert(self._database, self._seen)
         self._seen, self._added = set(), None

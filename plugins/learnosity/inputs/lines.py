@@ -1,6 +1,6 @@
-"""Bytes to lines: unpacks gzip, drops a byte order mark and cuts at line ends, in bounded memory.
+"""Turns the bytes of a file into lines: unpacks gzip, drops a byte order mark, cuts at line ends. Memory is bounded.
 
-What comes out depends on the content alone, never on how the network cut it.
+The result depends on the content only, not on the chunks in which the network delivers it.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from itertools import chain
 from typing import Final
 
 MAX_LINE_BYTES: Final = 1024 * 1024
-"""Bytes of one line without its line end; ours, to keep memory bounded."""
+"""Longest line in bytes, without its line end. Our own limit, which keeps memory bounded."""
 
-_BLOCK: Final = 256 * 1024
-_PACKED_BLOCK: Final = 64 * 1024
+_BLOCK: Final = 256 * 1024  # bytes of unpacked content that are handled at a time
+_PACKED_BLOCK: Final = 64 * 1024  # bytes of gzip data that are unpacked at a time
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class UnreadableError(ValueError):
-    """A file cannot be read on from here; the message says why."""
+    """The rest of a file cannot be read; the message says why."""
 
 
 def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The unpacked content of a file in pieces that depend on nothing but the content.
+    """The unpacked content of a file, in pieces that depend on the content only.
 
-    :param chunks: the file as it comes, in chunks of any size; gzip is known by its first bytes.
-    :raises UnreadableError: where it is not UTF-8 text or is damaged, after what came before.
+    :param chunks: the bytes of the file, in chunks of any size. Gzip is recognised by its first two bytes.
+    :raises UnreadableError: the file is UTF-16, or its gzip data is damaged. What could be read is given first.
     """
     source = iter(chunks)
     head = b""
@@ -44,7 +44,7 @@ def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of exactly `size`, but for the last: nothing after this depends on the network."""
+    """The same bytes in pieces of exactly `size`; only the last piece may be shorter."""
     rest = bytearray()
     try:
         for chunk in chunks:
@@ -60,26 +60,26 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
                 start += size
             rest = bytearray(chunk[start:])
     except UnreadableError:
-        yield bytes(rest)  # what came before the damage tells the line
+        yield bytes(rest)  # the bytes before the damage are needed to count lines
         raise
     yield bytes(rest)
 
 
 def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip of one or more members, a bounded piece at a time however well it was packed."""
+    """Unpack gzip of one or more members, in pieces of at most `_BLOCK` bytes, however well it was packed."""
     member = None
     for piece in pieces:
         data = piece
         while True:
             if member is None:
-                data = data.lstrip(b"\0")  # some tools pad the last member with zeros
+                data = data.lstrip(b"\0")  # some tools add zeros after the last member
                 if not data:
                     break
                 member = zlib.decompressobj(wbits=31)
             try:
                 yield member.decompress(data, _BLOCK)
             except zlib.error:
-                raise UnreadableError("the gzip data is damaged from here on: make the file anew") from None
+                raise UnreadableError("the gzip data is damaged from here on: make the file again") from None
             if member.eof:
                 data, member = member.unused_data, None
                 continue
@@ -91,7 +91,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
-    """Cut at line ends: blocks of whole lines, and None in the place of each line that is too long."""
+    """Blocks of whole lines. In place of each line that is longer than `MAX_LINE_BYTES` there is a None."""
     rest, too_long = b"", False
     for piece in pieces:
         first = piece.find(b"\n")

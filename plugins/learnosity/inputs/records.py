@@ -1,8 +1,8 @@
-"""What one line of an input file must look like, one class per dataset type.
+"""What one line of an input file must look like: one class per dataset type.
 
-Learnosity's own description of the lines could not be read: the formats here are inferred (contract section 5,
-U1), so each stands alone and is changed or replaced in one place, `SCHEMAS`. Lines are checked, never rewritten,
-and no message may quote what a line holds: ids can be personal.
+The format of the lines is inferred, because its description was not available ("Input records" in
+docs/learnosity-api.md). To correct a format, change its class or replace it in `SCHEMAS`. Lines are checked, never
+rewritten. No message quotes the content of a line, because ids can be personal data.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from msgspec import UNSET, Meta, UnsetType
 from learnosity.errors import RequestError
 
 MAX_USERS: Final = 200_000
-"""Users in one dataset (contract section 4.3)."""
+"""Most users in one dataset: a limit of Learnosity."""
 MAX_SESSIONS_PER_USER: Final = 50
-"""Session ids of one user (contract section 4.3)."""
+"""Most session ids of one user: a limit of Learnosity."""
 MAX_USER_ID: Final = 50
-"""Characters of a user id (contract sections 1.3 and 5)."""
+"""Most characters of a user id: a limit of Learnosity."""
 
 Text = Annotated[str, Meta(min_length=1)]
 UserId = Annotated[str, Meta(min_length=1, max_length=MAX_USER_ID)]
@@ -30,54 +30,54 @@ SessionIds = Annotated[list[Text], Meta(min_length=1, max_length=MAX_SESSIONS_PE
 
 
 class RecordError(ValueError):
-    """A line is not a record of this dataset type; the message names keys and types, never values."""
+    """A line is not a record of this dataset type. The message names keys and types, never values."""
 
 
 class RecordSchema:
-    """Any JSON object: what is known about a dataset type that this package does not know.
+    """Checks lines of a dataset type that is not in `SCHEMAS`: any JSON object passes.
 
     :param group_keys: the `key` of each entry of the request's `groups`.
-    :raises RequestError: a group key is empty, repeated, or holds a quote, backslash or control character.
+    :raises RequestError: a group key is empty or repeated, or has a quote, backslash or control character.
     """
 
     noun: ClassVar[str] = "record"
-    """What one line stands for, in messages."""
+    """What one line describes, for messages."""
     identity_key: ClassVar[str | None] = None
-    """The key that may not have the same value in two lines."""
+    """The key whose value must be different in every line; None = no such key."""
     max_records: ClassVar[int | None] = None
-    """Lines that one dataset takes at most; None: no documented limit."""
+    """Most lines in one dataset; None = no documented limit."""
 
     def __init__(self, group_keys: Sequence[str] = ()) -> None:
         self._decode = msgspec.json.Decoder(self._record(group_keys)).decode
         self._identity = attrgetter(self.identity_key) if self.identity_key else None
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
-        """The shape of one record; keys that it does not name are let through."""
+        """The struct of one record. Keys that it does not name are allowed."""
         return msgspec.defstruct("Record", ())
 
     def identities(self, lines: Sequence[bytes], text: bytes | None = None) -> list[str]:
-        """Check lines, all of them in C code, and say whom they are about.
+        """Check lines and return their ids.
 
-        One decode per line: msgspec's `decode_lines` is a little faster, but accepts two records in one line
-        and one record in two.
+        Each line is decoded by itself: msgspec's `decode_lines` is a little faster, but it accepts two records in one
+        line and one record in two lines.
 
-        :param lines: one line each, without its line end and without blanks around it.
-        :param text: all of them in one, where the caller has that.
-        :returns: the identity of each line in order; an empty list for types that have none.
-        :raises RecordError: at least one line is bad; check them one at a time to learn which.
+        :param lines: the lines, without line ends and without blanks around them.
+        :param text: all lines in one text, if the caller has that.
+        :returns: the value of `identity_key` of each line, in order; an empty list for types without that key.
+        :raises RecordError: at least one line is bad. Check the lines one at a time to find it.
         """
         try:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                str(text, "utf-8")  # the decoder does not look into text that it skips
+                str(text, "utf-8")  # the decoder does not check the values of keys that it skips
             records = map(self._decode, lines)
             if self._identity is not None:
                 return list(map(self._identity, records))
             deque(records, maxlen=0)
             return []
         except UnicodeDecodeError as error:
-            # the original error holds the bytes themselves: it must not travel along
+            # `from None`: the original error holds the bytes of the lines, which must not get into a log.
             raise RecordError(f"not valid UTF-8: {error.reason}") from None
         except msgspec.ValidationError as error:
             raise RecordError(f"not a {self.noun} record: {error}") from None
@@ -94,7 +94,7 @@ class _GroupSchema(RecordSchema):
     identity_key = "user_id"
     max_records = MAX_USERS
     base: ClassVar[type[msgspec.Struct] | None] = None
-    """A struct with what else a record of the type holds."""
+    """A struct with the other fields of a record."""
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
         fields: list[tuple[str, Any]] = [("user_id", UserId)]
@@ -109,7 +109,7 @@ class ActivitySummarySchema(_GroupSchema):
 
 
 class _Sessions(msgspec.Struct, kw_only=True):
-    """The sessions of a user, under whichever of the keys that other endpoints use (contract section 5)."""
+    """The session ids of a user. Their key is not documented, so three possible keys are accepted."""
 
     session_id: SessionIds | UnsetType = UNSET
     session_ids: SessionIds | UnsetType = UNSET
@@ -127,7 +127,7 @@ class SessionsSummarySchema(_GroupSchema):
 
 
 class AnalysisSchema(RecordSchema):
-    """The two analysis types: a session, `{"session_id": "<uuid>"}`."""
+    """The two analysis types: one session per line, `{"session_id": "<uuid>"}`."""
 
     noun = "session"
     identity_key = "session_id"
@@ -147,7 +147,7 @@ SCHEMAS: Final[dict[str, type[RecordSchema]]] = {
 def schema_for(dataset_type: str, group_keys: Sequence[str] = ()) -> RecordSchema:
     """The schema of the input lines of a dataset type.
 
-    :param dataset_type: any type; one that is not in `SCHEMAS` takes any JSON object.
+    :param dataset_type: any type. For a type that is not in `SCHEMAS`, any JSON object passes.
     :param group_keys: the `key` of each entry of the request's `groups`; every user must have each of them.
     :raises RequestError: the group keys cannot be keys of a record.
     """
@@ -155,7 +155,7 @@ def schema_for(dataset_type: str, group_keys: Sequence[str] = ()) -> RecordSchem
 
 
 def _groups(keys: Sequence[str]) -> type[msgspec.Struct]:
-    """A struct that requires each key; fields are numbered because a key need not be a Python name."""
+    """A struct that requires each key. Its fields are numbered, because a key may not be a valid Python name."""
     for key in keys:
         if not key or any(c in '"\\' or ord(c) < 0x20 for c in key):
             raise RequestError(f'groups: {key!r} cannot be a key: use one or more characters other than " and \\')

@@ -1,8 +1,7 @@
-"""Reads NDJSON input of any size, checks every line and spools the clean ones to one local file.
+"""Reads NDJSON input of any size, checks every line, and copies the lines to one local file, the spool.
 
-All checks end before anything is sent (contract section 12, U15), in memory that does not grow with the input.
-A line is passed on byte for byte, less the blanks around it; what is wrong is told by file and line, never by
-content.
+All checks end before anything is sent. Memory does not grow with the input. Lines are copied byte for byte, without
+the blanks around them. A problem is reported by file and line, never by content.
 """
 
 from __future__ import annotations
@@ -22,31 +21,33 @@ from learnosity.inputs.lines import MAX_LINE_BYTES, UnreadableError, text_pieces
 from learnosity.inputs.records import RecordError, RecordSchema
 
 MAX_FILES: Final = 100
-"""Input files of one dataset (contract section 4.2)."""
+"""Most input files of one dataset: a limit of Learnosity."""
 MAX_INPUT_BYTES: Final = 4 * 1024**3
-"""Bytes of all input together once unpacked; ours, against compressed files that never end."""
+"""Most bytes of all input files, unpacked. Our own limit: a small gzip file can unpack to more than the disk holds."""
 MAX_PROBLEMS: Final = 1_000
-"""Reading stops after so many problems."""
-TARGET_PART_BYTES: Final = 8 * 1024 * 1024
+"""Reading stops after this many problems."""
+TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one upload
 
 _BLANKS: Final = b" \t\r"
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One source of lines.
+    """One input file.
 
-    :param name: how problems name it; never a signed URL.
-    :param open: starts reading: yields the content in chunks of any size. Its own errors pass through.
+    :param name: its name in messages; never a signed URL.
+    :param open: starts reading and gives the content in chunks of any size. Its errors are raised unchanged.
+    :param version: size and entity tag. It changes when the file changes, as far as the store reports that.
     """
 
     name: str
     open: Callable[[], Iterator[bytes]]
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """What was spooled: records, bytes, the files they came from, and the SHA-256 (hex) of the spool."""
+    """What was spooled: records, bytes, number of input files, and the SHA-256 (hex) of the spool."""
 
     records: int
     bytes: int
@@ -56,7 +57,7 @@ class InputSummary:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of the spool that becomes one upload: whole lines, `length` bytes from `offset` on."""
+    """A range of the spool that becomes one upload: whole lines, `length` bytes from `offset` on."""
 
     index: int
     offset: int
@@ -71,18 +72,17 @@ def spool_input(
     progress: Callable[[int, int], None] | None = None,
     max_bytes: int = MAX_INPUT_BYTES,
 ) -> InputSummary:
-    """Check every line of every file and write the clean ones to `target`, each ended by a newline.
+    """Check every line of every file and write the lines to `target`, each with a newline at its end.
 
-    Plain or gzip (known by its first bytes); a UTF-8 byte order mark, CRLF, blank lines and a last line
-    without newline are accepted. Blocks: run it in a thread.
+    Files may be plain or gzip, which is recognised by its first bytes. A UTF-8 byte order mark, CRLF, blank lines and
+    a last line without newline are accepted. The call blocks, so run it in a thread.
 
-    :param files: the sources, read one after the other in this order.
-    :param schema: what a line must be, see `records.schema_for`.
-    :param target: a buffered binary file, written from its present position and flushed; after an error its
-        content means nothing.
-    :param progress: called now and then with the records and the spooled bytes so far.
-    :param max_bytes: bytes of all files together once unpacked, default 4 GiB.
-    :raises InputError: something is wrong with the input; names the first ten problems and counts the others.
+    :param files: the input files, which are read in this order.
+    :param schema: what a line must look like (see `records.schema_for`).
+    :param target: a binary file, written from its present position and flushed. Not usable after an error.
+    :param progress: called after each block of lines, with the number of records and of spooled bytes so far.
+    :param max_bytes: most bytes of all files, unpacked; default 4 GiB.
+    :raises InputError: the input has problems. The message names the first ten and counts the others.
     """
     sources = list(islice(files, MAX_FILES + 1))
     if len(sources) > MAX_FILES:
@@ -105,13 +105,14 @@ def plan_parts(
     target_part_bytes: int = TARGET_PART_BYTES,
     max_parts: int = MAX_FILES,
 ) -> list[Part]:
-    """Cut a spool at line ends into parts of about the same size; together they are the spool, none is empty.
+    """Cut a spool at line ends into parts of about the same size. No part is empty.
 
     :param spool: what `spool_input` wrote, from byte 0: a path, or an open file (whose position moves).
     :param total_bytes: `InputSummary.bytes`.
     :param records: `InputSummary.records`; there are never more parts than records.
-    :param target_part_bytes: bytes of a part, default 8 MiB; more only when `max_parts` is not enough.
-    :param max_parts: default and API limit: 100 (contract section 4.2).
+    :param target_part_bytes: bytes of a part, default 8 MiB. Parts are larger when this would need too many of them.
+    :param max_parts: most parts; default 100, the limit of the API.
+    :returns: the parts, in order. Together they are the whole spool.
     :raises InputError: the spool does not have `total_bytes` bytes.
     """
     if isinstance(spool, str | PathLike):
@@ -128,16 +129,16 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
             "Check that nothing cleans or fills the temporary folder, and run again."
         )
     wanted = min(most, -(-total // target))
-    cuts = {0, total}  # a set: one long line may cover several ideal cuts
+    cuts = {0, total}  # a set, because all cuts that fall into one long line move to the end of that line
     for number in range(1, wanted):
-        file.seek(total * number // wanted - 1)  # one back, so that a line that ends right there is cut there
+        file.seek(total * number // wanted - 1)  # one byte back, so that a cut right after a line end stays there
         file.readline()
         cuts.add(file.tell())
     return [Part(index, start, end - start) for index, (start, end) in enumerate(pairwise(sorted(cuts)))]
 
 
 class _Problems:
-    """Counts what is wrong and keeps the first of it."""
+    """Counts the problems and keeps the first ones."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -146,7 +147,7 @@ class _Problems:
     def add(self, file: str, line: int, what: str) -> None:
         """Note a problem.
 
-        :raises InputError: it is one too many to go on.
+        :raises InputError: there are `MAX_PROBLEMS` of them, so reading stops.
         """
         self.count += 1
         if len(self._kept) < InputError.KEPT:
@@ -155,7 +156,7 @@ class _Problems:
             raise self.error(at_least=True)
 
     def error(self, headline: str = "", *, at_least: bool = False) -> InputError:
-        """The error to raise; `headline` says what stopped the reading before the end of the input."""
+        """The error to raise. `headline` says why reading stopped before the end of the input."""
         found = f"{'at least ' if at_least else ''}{self.count:,} problem{'s' if self.count != 1 else ''}"
         advice = f"The input has {found}; nothing was sent. Correct the input and run again."
         if self.count > len(self._kept):
@@ -165,7 +166,7 @@ class _Problems:
 
 
 class _Spool:
-    """The checks and the spool of all files; reads them one at a time."""
+    """Checks and spools all files, one at a time."""
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ class _Spool:
                 self._problems.add(source.name, line, str(error))
 
     def finish(self, files: int) -> InputSummary:
-        """Raise what was found, or sum up."""
+        """Return the summary, or raise the problems that were found."""
         if self._problems.count:
             raise self._problems.error()
         if not self._records:
@@ -219,13 +220,13 @@ class _Spool:
             yield piece
 
     def _take(self, name: str, first: int, block: bytes) -> int:
-        """Check a block of whole lines at once; only when something is wrong with it, line by line.
+        """Check a block of whole lines at once. Only if that finds a problem, check it line by line.
 
-        :returns: how many line ends it has.
+        :returns: the number of line ends in the block.
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            self._check(name, first, block, raw_lines, block)  # as most programs write it
+            self._check(name, first, block, raw_lines, block)  # no blanks, no empty lines: as most programs write it
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
         return len(raw_lines)
@@ -252,7 +253,7 @@ class _Spool:
 
     def _write(self, clean: bytes) -> None:
         if self._problems.count:
-            return  # the spool is of no use any more
+            return  # the input is refused in any case, so the spool is not needed
         self._target.write(clean)
         self._hash.update(clean)
         self._bytes += len(clean)
@@ -270,12 +271,12 @@ class _Spool:
             if new:
                 self._records += 1
             else:
-                self._problems.add(name, number, f"its `{self._schema.identity_key}` stands in an earlier line too")
+                self._problems.add(name, number, f"its `{self._schema.identity_key}` is in an earlier line too")
 
 
 @contextmanager
 def _opened(source: InputFile) -> Iterator[Iterator[bytes]]:
-    """The chunks of a file; a generator left half read is closed at once, with the connection it holds."""
+    """The chunks of a file. A generator that was not read to its end is closed, and its connection with it."""
     chunks = source.open()
     try:
         yield chunks

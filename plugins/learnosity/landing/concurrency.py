@@ -1,123 +1,104 @@
-"""How many files to have under way at once, found while they flow: no setting, and nothing known beforehand.
+"""Limits what happens at the same time: files, large files, and bytes in memory.
 
-More are tried as long as that brings more through in the same time, so that a source far away gets many and a
-busy machine few. A server that asks for less gets half at once, and more again only step by step. It only
-decides: it never waits and never starts anything.
+`AdaptiveLimit` measures how many files to land at the same time. `LargeFileSlots` limits how many of them may be large.
+`Budget` limits the memory: work that does not fit waits, and starts in the order of asking.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-START = 64
-MOST = 256
-# A step up is kept when it brings so many times as much; less is noise.
+# Most bytes of files in memory, small and large files together.
+MEMORY_BYTES = 140 * 1024 * 1024
+
+START = 64  # first limit of files at the same time
+MAX_FILES_AT_ONCE = 256  # highest limit of files at the same time
+# A higher limit is kept if the rate of files grows by this factor. A smaller gain may be chance.
 GAIN = 1.1
-# A rate is measured over at least so long, and over one round of what is under way while climbing (a source that
-# answers after a second would take longer to find than to read), over two afterwards.
+# Shortest time over which a rate is measured.
 WINDOW_SECONDS = 0.1
+# Files in one measurement while a limit is kept, as a multiple of the limit. While the limit climbs, the multiple is
+# one: with a slow source, all files could have landed before the best limit is found.
 HOLD_ROUNDS = 2
-# After so many measurements at one level a step up is tried again: the network may have changed.
+# A limit is kept for this many measurements. Then a higher one is tried, because the network may have changed.
 HOLD_WINDOWS = 20
-AGAIN = 1.5
-# What was asked for less within a second belongs to the same burst.
+GROWTH_WHILE_CLIMBING = 2.0  # factor of each step at the beginning
+GROWTH_WHEN_TRYING_AGAIN = 1.5  # factor of a later step
+# Replies that ask for less within this time belong together, so the limit is halved only once.
 CUT_SECONDS = 1.0
-# Counting only files would take one large file for standstill.
+# In a rate, a file counts as one, plus one per this many bytes. Else a large file would look like no progress.
 UNIT_BYTES = 64 * 1024
 
-
-def usual_growth(climbing: bool) -> float:
-    """How many times as many to try next, while climbing and when trying again."""
-    return 2.0 if climbing else AGAIN
+# Large files at the same time. With a fast source, each keeps one processor busy, so more of them than processors do
+# not help: on two processors, eight files at once took 6 % longer than two.
+MAX_LARGE_FILES = 8
+MIN_LARGE_FILES = 2
+# A file that brings fewer bytes per second waits for the network, not for a processor. Then eight slots are faster.
+SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
+SLOW_AFTER_SECONDS = 0.25  # time over which this is measured
 
 
 class AdaptiveLimit:
-    """A limit on work at once that climbs while throughput rises.
+    """How many files may be landed at the same time. The limit grows while that makes the rate of files grow.
 
-    :param start: where it begins; default 64.
-    :param most: upper bound; default 256.
-    :param gain: a step up is kept when it brings so many times as much; default 1.1.
-    :param window: seconds over which a rate is measured at least; default 0.1.
-    :param settle: seconds after a change that count for nothing; default 0.
-    :param growth: how many times as many to try next, at least 1; is told whether it climbs or tries again after a
-        while; default: twice, and 1.5 times.
-    :param clock: seconds, monotonic.
+    A source that is far away gets a high limit, a busy machine a low one. When a server asks for less, the limit is
+    halved at once, and then grows again in small steps. This class only computes the limit: it waits for nothing.
+
+    :param start: first limit.
+    :param most: highest limit.
+    :param clock: monotonic seconds.
     """
 
     def __init__(
-        self,
-        *,
-        start: int = START,
-        most: int = MOST,
-        gain: float = GAIN,
-        window: float = WINDOW_SECONDS,
-        settle: float = 0.0,
-        growth: Callable[[bool], float] = usual_growth,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, start: int = START, most: int = MAX_FILES_AT_ONCE, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
         self._most = most
-        self._gain = gain
-        self._window = window
-        self._settle = settle
-        self._growth = growth
         self._limit = min(start, most)
         self._kept = self._limit
-        """The level to go back to when a step up brings nothing."""
+        """The limit to go back to when a higher one brings nothing."""
         self._rate = 0.0
         self._hold = 0
-        """Measurements until the next step up is tried; 0 while climbing."""
+        """Measurements until a higher limit is tried; 0 while the limit climbs."""
         self._ceiling: int | None = None
-        """The level at which the server asked for less, until it is reached again."""
+        """The limit at which a server asked for less; None once it is reached again."""
         self._cut_at = float("-inf")
-        self._open_window(settle)
+        self._open_window()
 
     @property
     def limit(self) -> int:
-        """How many may be under way now; at least 1."""
+        """How many files may be landed at the same time now; at least 1."""
         return self._limit
 
-    @property
-    def climbing(self) -> bool:
-        """Whether it is being found out what more would bring."""
-        return not self._hold
-
-    def begin(self) -> None:
-        """What was before, such as the making of connections, says nothing about what comes through."""
-        self._open_window(self._settle)
-
     def done(self, size: int) -> None:
-        """One file is through, or one piece of a large one.
+        """Count one file that has landed.
 
         :param size: its bytes.
         """
-        now = self._clock()
-        if now < self._since:
-            return
         self._count += 1
         self._units += 1.0 + size / UNIT_BYTES
         if self._count < self._limit * (HOLD_ROUNDS if self._hold else 1):
             return
-        elapsed = now - self._since
-        if elapsed >= self._window:
-            before = self._limit
+        elapsed = self._clock() - self._since
+        if elapsed >= WINDOW_SECONDS:
             self._measured(self._units / elapsed)
-            self._open_window(self._settle if self._limit != before else 0.0)
+            self._open_window()
 
     def overloaded(self) -> None:
-        """The server asked for less (429, 503)."""
+        """Halve the limit, because a server asked for less (429, 503)."""
         now = self._clock()
         if now - self._cut_at < CUT_SECONDS:
             return
         self._cut_at = now
         self._ceiling = self._limit
         self._limit = max(1, self._limit // 2)
-        self._open_window(self._settle)
+        self._open_window()
 
     def _measured(self, rate: float) -> None:
         if self._ceiling is not None:
@@ -129,31 +110,31 @@ class AdaptiveLimit:
             self._hold -= 1
             self._rate = 0.7 * self._rate + 0.3 * rate
             if not self._hold:
-                self._step(climbing=False)
-        elif rate > self._gain * self._rate:
+                self._step_up(GROWTH_WHEN_TRYING_AGAIN)
+        elif rate > GAIN * self._rate:
             self._rate = rate
             self._kept = self._limit
-            self._step(climbing=True)
+            self._step_up(GROWTH_WHILE_CLIMBING)
         else:
             self._limit = self._kept
             self._keep(self._rate)
 
-    def _step(self, *, climbing: bool) -> None:
-        self._limit = min(self._most, ceil(self._limit * self._growth(climbing)))
+    def _step_up(self, growth: float) -> None:
+        self._limit = min(self._most, ceil(self._limit * growth))
         if self._limit == self._kept:
             self._keep(self._rate)
 
     def _keep(self, rate: float) -> None:
         self._kept, self._rate, self._hold = self._limit, rate, HOLD_WINDOWS
 
-    def _open_window(self, after: float) -> None:
-        self._since, self._count, self._units = self._clock() + after, 0, 0.0
+    def _open_window(self) -> None:
+        self._since, self._count, self._units = self._clock(), 0, 0.0
 
 
 class Budget:
-    """Lets work start while what is in flight stays below a limit, in the order of asking.
+    """Lets work start, in the order of asking, while the total size of started work stays within a limit.
 
-    :param limit: in whatever is counted; a single larger piece counts as that much, and so goes alone.
+    :param limit: total size, in any unit. Work that is larger counts as this much, so it runs alone.
     """
 
     def __init__(self, limit: int) -> None:
@@ -162,42 +143,91 @@ class Budget:
         self._queue: deque[tuple[int, asyncio.Future[int]]] = deque()
 
     def fits(self, size: int) -> bool:
-        """Whether there is room for so much, and nobody before."""
+        """Whether there is room for `size` and no other work is waiting."""
         return not self._queue and min(size, self._limit) <= self._free
 
     @asynccontextmanager
     async def holding(self, size: int) -> AsyncIterator[None]:
-        """Wait for room for `size`, and hold it for as long as the context lasts."""
+        """Wait for room for `size`, and keep it until the context ends."""
         held = await self._take(size)
         try:
             yield
         finally:
             self._give(held)
 
+    def grow(self, limit: int) -> None:
+        """Raise the limit, and start waiting work that fits now."""
+        grown, self._limit = limit - self._limit, limit
+        self._give(grown)
+
     async def _take(self, size: int) -> int:
         size = min(size, self._limit)
         if self.fits(size):
             self._free -= size
             return size
-        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._queue.append((size, turn))
+        room: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._queue.append((size, room))
         try:
-            return await turn
+            return await room
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give(turn.result())
+            if room.done() and not room.cancelled():
+                self._give(room.result())
             raise
 
     def _give(self, size: int) -> None:
         self._free += size
         while self._queue and (self._queue[0][1].cancelled() or self._queue[0][0] <= self._free):
-            size, turn = self._queue.popleft()
-            if not turn.cancelled():
+            size, room = self._queue.popleft()
+            if not room.cancelled():
                 self._free -= size
-                turn.set_result(size)
+                room.set_result(size)
 
-    def resize(self, limit: int) -> None:
-        """Change the limit. What is in flight stays; whoever waits is let in as far as there is room now."""
-        grown, self._limit = limit - self._limit, limit
-        self._queue = deque((min(size, limit), turn) for size, turn in self._queue)
-        self._give(grown)
+
+class LargeFileSlots:
+    """How many large files may be landed at the same time: one per processor (2 to 8), or 8 if the source is slow.
+
+    :param processors: how many processors this process may use. None = they are counted.
+    :param clock: monotonic seconds.
+    """
+
+    def __init__(self, *, processors: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        count = processors or len(os.sched_getaffinity(0))
+        self.limit = min(MAX_LARGE_FILES, max(MIN_LARGE_FILES, count))
+        self._slots = Budget(self.limit)
+        self._clock = clock
+        self._open = 0
+        self._bytes = 0
+        self._since = 0.0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether `slot` would not wait."""
+        return self._slots.fits(1)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait until one more large file may be landed, and keep its slot until the context ends."""
+        async with self._slots.holding(1):
+            self._open += 1
+            self._measure_anew()
+            try:
+                yield
+            finally:
+                self._open -= 1
+                self._measure_anew()
+
+    def flowed(self, size: int) -> None:
+        """Count `size` bytes of one of the files. If the source is slow, allow eight files from now on."""
+        if self.limit == MAX_LARGE_FILES:
+            return
+        self._bytes += size
+        elapsed = self._clock() - self._since
+        if elapsed < SLOW_AFTER_SECONDS:
+            return
+        if self._bytes < SLOW_BYTES_PER_SECOND * elapsed * self._open:
+            self.limit = MAX_LARGE_FILES
+            self._slots.grow(self.limit)
+        self._measure_anew()
+
+    def _measure_anew(self) -> None:
+        self._bytes, self._since = 0, self._clock()

@@ -1,8 +1,8 @@
-"""Landing one shard: many files at once from the API's results into the object store, each whole or not at all.
+"""Lands one shard: copies many files at once from Learnosity to the object store, each whole or not at all.
 
-Each file is hashed while it flows, counted against the length that was promised, and written in one atomic
-step. A signed URL that has run out is asked for again. How many files are under way follows from what the way
-yields (`adaptive`); memory is bounded by a budget of bytes in flight, not by the size of files or of the dataset.
+Each file is hashed while it is copied, its size is checked, and it is written in one atomic step. When a signed URL has
+expired, a new one is asked for. `concurrency` limits how many files are copied at once, and how many bytes are in
+memory, whatever the size of the files.
 """
 
 from __future__ import annotations
@@ -10,42 +10,44 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import repeat
 
-from learnosity.api.signed_urls import BUFFERED_BYTES, READ_AHEAD_BYTES, Download, SignedTransfer
+from learnosity import network
+from learnosity.api.downloads import BUFFERED_BYTES, Download
+from learnosity.api.signed_urls import SignedTransfer
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError
-from learnosity.landing.concurrency import AdaptiveLimit, Budget
-from learnosity.landing.large_files import Streams, Turn
-from learnosity.landing.ledger import Landed, Ledger, read_ledger
-from learnosity.landing.listing import ResultFile, ResultSet
+from learnosity.dataset.published import stored_files
+from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
+from learnosity.landing.concurrency import MEMORY_BYTES, AdaptiveLimit, Budget, LargeFileSlots
+from learnosity.landing.file_urls import FileUrls
+from learnosity.landing.large_files import LargeFile
+from learnosity.landing.ledger import Landed, Ledger, is_same, read_ledger
+from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import read_plan
-from learnosity.landing.sources import Sources
-from learnosity.storage.store import ObjectInfo, Store
+from learnosity.results.outcomes import ResultFile
+from learnosity.storage.store import Store
 from learnosity.telemetry import Progress
 
 log = logging.getLogger(__name__)
 
-FILE_ATTEMPTS = 6
-# So many failed files mean that the source or the store is down: the rest waits for the next try.
-MAX_FAILURES = 10
-MAX_BACKOFF_SECONDS = 20.0
-# Up to this size a file is held in memory and written in one request; above, it is streamed in parts.
+FILE_ATTEMPTS = 6  # attempts to land each file
+FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
+# After this many failed files, the source or the store is probably down. The other files wait for the next try.
+MAX_FAILED_FILES = 10
+# A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-BUDGET_BYTES = 140 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
     """What one shard's task did.
 
-    :param files: files of the shard, all of them landed.
-    :param total_bytes: their bytes.
-    :param skipped: how many of them had landed in an earlier attempt.
+    :param files: number of files in the shard. All of them have landed.
+    :param total_bytes: bytes of these files.
+    :param skipped: how many of them an earlier attempt had landed.
     """
 
     shard: int
@@ -64,12 +66,12 @@ async def land_shard(
     shard: int,
     limit: AdaptiveLimit | None = None,
 ) -> ShardResult:
-    """Land every file of a shard's plan that is not there yet.
+    """Land every file of a shard's plan that has not landed yet.
 
-    :param work: folder of this run's notes.
-    :param limit: how many files may be under way; default: found while they flow.
-    :raises TransientError: when some files did not arrive after all attempts; the next try continues.
-    :raises PermanentError: when trying again cannot help.
+    :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
+    :param limit: how many files may be copied at once. None = the limit is found by measuring.
+    :raises TransientError: some files did not arrive after all attempts. The next try continues.
+    :raises PermanentError: a retry cannot help.
     """
     files = await read_plan(store, work, shard)
     done = await _landed_before(store, layout, work, shard)
@@ -78,48 +80,63 @@ async def land_shard(
     skipped_bytes = sum(done[file.path].bytes for file in files if file.path in done)
     if len(missing) < len(files):
         progress.add(skipped_bytes, len(files) - len(missing))
-        log.info("%s of %s files are there from an earlier attempt.", len(files) - len(missing), len(files))
+        log.info("%s of %s files were landed by an earlier attempt.", len(files) - len(missing), len(files))
     ledger = Ledger(store, work, shard)
     try:
         if missing:
-            sources = Sources(results, {file.path for file in missing})
-            await sources.refresh()
+            urls = FileUrls(results, {file.path for file in missing})
+            if any(file.kind != "group" for file in missing):
+                await urls.refresh()
             limit = limit or AdaptiveLimit()
-            large = [file.bytes for file in missing if file.bytes is None or file.bytes > WHOLE_BYTES]
-            lander = _Lander(store, layout, transfer, sources, ledger, progress, limit, large)
-            await _each(missing, lander.land, limit)
+            lander = _Lander(store, layout, transfer, urls, ledger, progress, limit)
+            await _land_all(missing, lander.land, limit)
     finally:
         await ledger.flush()
     progress.finish()
     return ShardResult(shard, len(files), progress.bytes, len(files) - len(missing))
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A download whose reply has begun."""
+
+    url: str
+    download: Download
+    size: int | None
+    """Bytes that have to arrive. None = neither the listing nor the server says."""
+    content_type: str
+
+    @property
+    def encoding(self) -> str | None:
+        """How the bytes are packed, such as `gzip`; None = not packed."""
+        return self.download.content_encoding
+
+
 class _Lander:
-    """Lands single files; holds what they share."""
+    """Lands single files. It has what all files of a shard share."""
 
     def __init__(
         self,
         store: Store,
         layout: DatasetLayout,
         transfer: SignedTransfer,
-        sources: Sources,
+        urls: FileUrls,
         ledger: Ledger,
         progress: Progress,
         limit: AdaptiveLimit,
-        large: Sequence[int | None],
     ) -> None:
         self._store = store
         self._layout = layout
         self._transfer = transfer
-        self._sources = sources
+        self._urls = urls
         self._ledger = ledger
         self._progress = progress
         self._limit = limit
-        self._budget = Budget(BUDGET_BYTES)
-        self._streams = Streams(large, self._budget, store.takes_whole)
+        self._memory = Budget(MEMORY_BYTES)
+        self._slots = LargeFileSlots()
 
     async def land(self, file: ResultFile) -> None:
-        """Land one file, trying again through what passes."""
+        """Land one file. After a temporary error, the file is landed again from its first byte."""
         for attempt in range(1, FILE_ATTEMPTS + 1):
             try:
                 landed = await (self._from_url(file) if file.kind == "url" else self._from_reply(file))
@@ -127,144 +144,97 @@ class _Lander:
             except (TransferError, UrlExpiredError, BrokenWriteError) as error:
                 if not isinstance(error, UrlExpiredError) and error.overload:
                     self._limit.overloaded()
-                    self._streams.overloaded()
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
-                self._transfer.meter.count("landing_retries")
-                await asyncio.sleep(_backoff(attempt, error))
+                self._transfer.metrics.count("landing_retries")
+                wait = network.backoff_seconds(attempt, error, first=FIRST_WAIT_SECONDS, most=MOST_WAIT_SECONDS)
+                await asyncio.sleep(wait)
         self._limit.done(landed.bytes)
         self._progress.add(landed.bytes)
         await self._ledger.add(landed)
 
     async def _from_reply(self, file: ResultFile) -> Landed:
-        content = await self._sources.content(file)
-        digest = hashlib.sha256(content).hexdigest()
-        content_type = file.content_type or "application/json"
-        etag = await self._store.put(self._layout.data(file.path), content, content_type)
-        return Landed(file.path, len(content), digest, content_type, etag)
+        content = await self._urls.content(file)
+        return await self._put(file, content, file.content_type or "application/json")
 
     async def _from_url(self, file: ResultFile) -> Landed:
-        if file.bytes is None:
-            return await self._of_unknown_size(file)
-        if file.bytes > WHOLE_BYTES:
-            return await self._streamed(file, file.bytes)
-        # An answered request must not wait for room: the server would hang up.
-        async with self._budget.holding(_memory(file.bytes)), self._opened(file) as (_, download):
-            return await self._whole(file, download)
-
-    async def _of_unknown_size(self, file: ResultFile) -> Landed:
-        async with self._opened(file) as (url, download):
-            size = download.total
-            if size is not None and size <= WHOLE_BYTES:
-                async with self._budget.holding(_memory(size)):
-                    return await self._whole(file, download)
-            if self._streams.is_free(size):
-                async with self._streams.turn(size) as turn:
-                    return await self._in_parts(file, url, download, turn)
-        # Its turn may be long in coming: it is asked for again then.
-        return await self._streamed(file, size)
-
-    async def _streamed(self, file: ResultFile, size: int | None) -> Landed:
-        async with self._streams.turn(size) as turn, self._opened(file) as (url, download):
-            return await self._in_parts(file, url, download, turn)
+        size = file.bytes
+        if size is None:
+            async with self._opened(file) as opened:
+                if opened.size is not None and opened.size <= WHOLE_BYTES:
+                    async with self._memory.holding(_memory_of_whole(opened.size)):
+                        return await self._whole(file, opened)
+                size = opened.size
+                if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
+                    async with self._room_for_large(size):
+                        return await self._large(file, opened)
+            # A large file may have to wait for room. An open download must not wait: it is closed and opened again.
+        elif size <= WHOLE_BYTES:
+            async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
+                return await self._whole(file, opened)
+        async with self._room_for_large(size), self._opened(file) as opened:
+            return await self._large(file, opened)
 
     @asynccontextmanager
-    async def _opened(self, file: ResultFile) -> AsyncIterator[tuple[str, Download]]:
-        url = await self._sources.url(file.path)
+    async def _room_for_large(self, size: int | None) -> AsyncIterator[None]:
+        async with self._slots.slot(), self._memory.holding(self._memory_of_large(size)):
+            yield
+
+    def _memory_of_large(self, size: int | None) -> int:
+        return self._store.memory_for(size) + BUFFERED_BYTES
+
+    @asynccontextmanager
+    async def _opened(self, file: ResultFile) -> AsyncIterator[_Opened]:
+        url = await self._urls.url(file.path)
         try:
             async with self._transfer.get(url) as download:
-                yield url, download
+                size = download.total if download.total is not None else file.bytes
+                if file.bytes is not None and file.bytes != size:
+                    raise TransferError(f"{file.path!a}: {size} bytes offered, {file.bytes} listed.")
+                content_type = download.content_type or file.content_type or "application/octet-stream"
+                yield _Opened(url, download, size, content_type)
         except UrlExpiredError:
-            self._sources.expire(file.path, url)
+            self._urls.expire(file.path, url)
             raise
 
-    async def _in_parts(self, file: ResultFile, url: str, download: Download, turn: Turn) -> Landed:
-        promised = _promised(file, download)
-        if turn.parts.whole not in (None, promised):
-            raise TransferError(f"{file.path!a}: {promised} bytes offered, {turn.parts.whole} a moment ago.")
-        content_type = _content_type(file, download)
-        stream = _Stream(self._transfer, turn, file, url, download, promised)
-        etag = await self._store.put_stream(self._layout.data(file.path), stream.chunks(), content_type, turn.parts)
-        return Landed(file.path, stream.received, stream.digest.hexdigest(), content_type, etag)
+    async def _large(self, file: ResultFile, opened: _Opened) -> Landed:
+        async def renew(url: str) -> str:
+            self._urls.expire(file.path, url)
+            return await self._urls.url(file.path)
 
-    async def _whole(self, file: ResultFile, download: Download) -> Landed:
-        promised = _promised(file, download)
-        content = await download.read()
-        _check_length(file, len(content), promised)
-        digest = hashlib.sha256(content).hexdigest()
-        content_type = _content_type(file, download)
-        etag = await self._store.put(self._layout.data(file.path), content, content_type)
-        return Landed(file.path, len(content), digest, content_type, etag)
+        stream = LargeFile(
+            self._transfer,
+            ascii(file.path),
+            opened.url,
+            opened.download,
+            opened.size,
+            renew=renew,
+            flowed=self._slots.flowed,
+        )
+        path = self._layout.data(file.path)
+        etag = await self._store.put_stream(path, stream.pieces(), opened.size, opened.content_type, opened.encoding)
+        return Landed(file.path, stream.received, stream.sha256, opened.content_type, opened.encoding, etag)
 
+    async def _whole(self, file: ResultFile, opened: _Opened) -> Landed:
+        content = await opened.download.read(WHOLE_BYTES if opened.size is None else opened.size)
+        if opened.size is not None and len(content) != opened.size:
+            raise TransferError(f"{file.path!a}: {len(content)} of {opened.size} bytes arrived.")
+        return await self._put(file, content, opened.content_type, opened.encoding)
 
-class _Stream:
-    """A large file as it flows: hashed, counted, and continued where the connection dropped."""
-
-    def __init__(
-        self,
-        transfer: SignedTransfer,
-        turn: Turn,
-        file: ResultFile,
-        url: str,
-        first: Download,
-        promised: int | None,
-    ) -> None:
-        self._transfer = transfer
-        self._turn = turn
-        self._file = file
-        self._url = url
-        self._first = first
-        self._promised = promised
-        self.digest = hashlib.sha256()
-        self.received = 0
-
-    async def chunks(self) -> AsyncIterator[memoryview]:
-        """The whole file; ends in an error unless every promised byte came."""
-        try:
-            async for chunk in self._take(self._first, self._turn.pieces()):
-                yield chunk
-        except TransferError:
-            if not self._can_continue:
-                raise
-        attempt = 0
-        while self._promised is not None and self.received < self._promised:
-            attempt += 1
-            if attempt >= FILE_ATTEMPTS or not self._can_continue:
-                raise TransferError(f"{self._file.path!a} was cut off at byte {self.received} of {self._promised}.")
-            log.info("%a: continuing at byte %d.", self._file.path, self.received)
-            self._transfer.meter.count("landing_retries")
-            try:
-                async with self._transfer.get(self._url, start=self.received, validator=self._first.validator) as rest:
-                    # In small pieces: one that is cut off before its end is lost, and this way breaks.
-                    async for chunk in self._take(rest, repeat(READ_AHEAD_BYTES)):
-                        attempt = 0
-                        yield chunk
-            except TransferError as error:
-                await asyncio.sleep(_backoff(attempt, error))
-        _check_length(self._file, self.received, self._promised)
-
-    @property
-    def _can_continue(self) -> bool:
-        # Without a length there is no end to reach, without a tag no proof that the rest is of the same file.
-        return self._promised is not None and self._first.validator is not None
-
-    async def _take(self, download: Download, sizes: Iterator[int]) -> AsyncIterator[memoryview]:
-        async for chunk in download.chunks(sizes):
-            # Not in a thread: to wake one costs more than it frees the loop for (docs/performance.md).
-            self.digest.update(chunk)
-            self.received += len(chunk)
-            yield chunk
-            self._turn.flowed(len(chunk))
-            await self._turn.wait()
+    async def _put(
+        self, file: ResultFile, content: bytes | memoryview, content_type: str, encoding: str | None = None
+    ) -> Landed:
+        etag = await self._store.put(self._layout.data(file.path), content, content_type, encoding)
+        return Landed(file.path, len(content), hashlib.sha256(content).hexdigest(), content_type, encoding, etag)
 
 
-async def _each(
+async def _land_all(
     files: Sequence[ResultFile], land: Callable[[ResultFile], Awaitable[None]], limit: AdaptiveLimit
 ) -> None:
-    """Run `land` over all files, as many at a time as `limit` says at that time.
+    """Run `land` for all files, as many at once as `limit` allows at that time.
 
-    A permanent error ends the rest at once. Transient ones are collected, up to a point: what can land, lands,
-    so that the next try has less to do.
+    A permanent error stops all files at once. Transient errors are collected, up to `MAX_FAILED_FILES`: the other files
+    still land, so that the next try has less to do.
     """
     queue = iter(files)
     failures: list[LearnosityError] = []
@@ -272,7 +242,7 @@ async def _each(
 
     async def worker() -> None:
         nonlocal running, left
-        while running <= limit.limit and len(failures) < MAX_FAILURES and (file := next(queue, None)) is not None:
+        while running <= limit.limit and len(failures) < MAX_FAILED_FILES and (file := next(queue, None)) is not None:
             left -= 1
             try:
                 await land(file)
@@ -280,10 +250,10 @@ async def _each(
                 if not error.transient:
                     raise
                 failures.append(error)
-            hire()
+            start_workers()
         running -= 1
 
-    def hire() -> None:
+    def start_workers() -> None:
         nonlocal running
         for _ in range(min(limit.limit - running, left)):
             running += 1
@@ -291,10 +261,9 @@ async def _each(
 
     try:
         async with asyncio.TaskGroup() as group:
-            hire()
+            start_workers()
     except BaseExceptionGroup as several:
-        # The task's error is the first cause, not the group that it came in.
-        raise several.exceptions[0] from None
+        raise first_error(several) from None
     if failures:
         raise TransferError(
             f"{len(failures)} file(s) did not arrive, among them: {failures[0]} What has landed is kept; the next try "
@@ -303,47 +272,14 @@ async def _each(
 
 
 async def _landed_before(store: Store, layout: DatasetLayout, work: str, shard: int) -> Mapping[str, Landed]:
-    """What earlier attempts noted, as far as the objects are still there and of the same size and tag."""
+    """The notes of earlier attempts whose objects are still there, with the same size and entity tag."""
     noted = await read_ledger(store, work, shard)
     if not noted:
         return {}
-    there: dict[str, ObjectInfo] = {}
-    prefix = f"{layout.data_prefix}/"
-    async for batch in store.list(layout.data_prefix):
-        for info in batch:
-            there[info.path.removeprefix(prefix)] = info
+    there = await stored_files(store, layout)
     return {path: entry for path, entry in noted.items() if is_same(there.get(path), entry)}
 
 
-def is_same(info: ObjectInfo | None, entry: Landed) -> bool:
-    """Whether a stored object still is what was landed, as far as size and entity tag tell."""
-    if info is None or info.size != entry.bytes:
-        return False
-    return entry.etag is None or info.etag is None or info.etag.strip('"') == entry.etag.strip('"')
-
-
-def _memory(size: int) -> int:
-    """What a file takes that is held whole: itself, and what of it is read ahead."""
+def _memory_of_whole(size: int) -> int:
+    """Bytes in memory for a file that is read as a whole: the file, and the buffers of its download."""
     return size + min(size, BUFFERED_BYTES)
-
-
-def _promised(file: ResultFile, download: Download) -> int | None:
-    """The length that has to come, None when nobody tells."""
-    promised = download.total if download.total is not None else file.bytes
-    if file.bytes is not None and file.bytes != promised:
-        raise TransferError(f"{file.path!a}: {promised} bytes offered, {file.bytes} listed.")
-    return promised
-
-
-def _content_type(file: ResultFile, download: Download) -> str:
-    return download.content_type or file.content_type or "application/octet-stream"
-
-
-def _check_length(file: ResultFile, received: int, promised: int | None) -> None:
-    if promised is not None and received != promised:
-        raise TransferError(f"{file.path!a}: {received} of {promised} bytes arrived.")
-
-
-def _backoff(attempt: int, error: LearnosityError) -> float:
-    wait = error.retry_after if isinstance(error, TransferError) else None
-    return wait if wait is not None else random.uniform(0.5, 1.0) * min(MAX_BACKOFF_SECONDS, 0.25 * 2.0**attempt)

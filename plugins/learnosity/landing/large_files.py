@@ -1,195 +1,112 @@
-"""How many large files flow at once.
-
-A bucket far away gives so much a connection, so that many have to flow. A machine that is busy with what flows already
-is fastest with few. Which of the two it is, its processors tell, and how slowly the files come. Whether a step brought
-more does not, because files come in bursts and first fill buffers (docs/performance.md).
-"""
+"""Reads a large file from its signed URL: hashes and counts its bytes, and continues after a broken connection."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from learnosity.api.signed_urls import BUFFERED_BYTES
-from learnosity.landing.concurrency import AdaptiveLimit, Budget
-from learnosity.landing.processors import Processors
-from learnosity.storage.parts import FILES, MIB, Parts, in_one_request, parts_for
+from learnosity import network
+from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.errors import ChangedFileError, TransferError, UrlExpiredError
 
-# Between two parts of a file that is written in parts there is room for another; in one request there is none.
-START_WHOLE = 1
-START = 2
-# More after so long, if the machine has anything left to give; asked again now and then.
-WINDOW_SECONDS = 0.15
-SETTLE_SECONDS = 0.05
-# A file that brings less a second waits for its line, however busy the processors are: with other things, then.
-SLOW_BYTES = 32 * MIB
-# Small pieces come sooner, as long as it is being found out how many should flow.
-PIECE_BYTES = 1 * MIB
-# So long a file that others go before is kept waiting for its next piece: any longer, and its source might hang up.
-PAUSE_SECONDS = 10.0
+log = logging.getLogger(__name__)
+
+# After this many attempts in a row without a new byte, the file fails.
+MAX_ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
+# Bytes that are given to the store at a time.
+PIECE_BYTES = 1024 * 1024
 
 
-class Turn:
-    """One file that may flow, as long as those that began before it leave room.
+class LargeFile:
+    """One large file as a stream of pieces.
 
-    :param parts: to write it in.
-    """
-
-    def __init__(self, parts: Parts, streams: Streams) -> None:
-        self.parts = parts
-        self._streams = streams
-        self._room = asyncio.Event()
-
-    @property
-    def paused(self) -> bool:
-        """Whether others go first now."""
-        return not self._room.is_set()
-
-    def pieces(self) -> Iterator[int]:
-        """How many bytes to read at a time.
-
-        A store that writes in parts takes one piece more while one part is on its way. Where that is a whole part, it
-        follows at once.
-        """
-        read = 0
-        while True:
-            size = PIECE_BYTES if self._streams.climbing or read % self.parts.bytes else self.parts.bytes
-            read += size
-            yield size
-
-    def flowed(self, size: int) -> None:
-        """So many bytes of the file have been taken by the store."""
-        self._streams.flowed(size)
-
-    async def wait(self) -> None:
-        """Wait while others go first, at most `PAUSE_SECONDS`."""
-        if self._room.is_set():
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PAUSE_SECONDS):
-                await self._room.wait()
-
-    def give_room(self, room: bool) -> None:
-        """Let the file flow, or not."""
-        if room:
-            self._room.set()
-        else:
-            self._room.clear()
-
-
-class Streams:
-    """Lets as many large files flow as the machine and the server have room for, within the memory.
-
-    :param sizes: bytes of each file, None where unknown.
-    :param budget: bytes in memory, shared with others.
-    :param takes_whole: whether a file of so many bytes goes in one request now; default: none does.
-    :param is_busy: whether the machine has been busy since it was asked last; default: it is looked at.
-    :param clock: seconds, monotonic.
+    :param name: name of the file, for messages.
+    :param url: its signed URL.
+    :param first: its download, which is open already.
+    :param size: bytes that have to arrive. None = unknown.
+    :param renew: returns a new signed URL for one that has expired.
+    :param flowed: called with the number of bytes of each piece that the store has taken.
     """
 
     def __init__(
         self,
-        sizes: Sequence[int | None],
-        budget: Budget,
-        takes_whole: Callable[[int], bool] = lambda _: False,
+        transfer: SignedTransfer,
+        name: str,
+        url: str,
+        first: Download,
+        size: int | None,
         *,
-        is_busy: Callable[[], bool] | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        renew: Callable[[str], Awaitable[str]],
+        flowed: Callable[[int], None],
     ) -> None:
-        self._is_busy = is_busy or Processors().are_busy
-        self._files = max(1, len(sizes))
-        self._budget = budget
-        self._takes_whole = takes_whole
-        self._clock = clock
-        whole = all(size is not None and takes_whole(size) for size in sizes)
-        self._limit = AdaptiveLimit(
-            start=START_WHOLE if whole else START,
-            most=FILES,
-            gain=0.0,  # more need not prove itself: see above
-            window=WINDOW_SECONDS,
-            settle=SETTLE_SECONDS,
-            growth=lambda _: self._growth(),
-            clock=clock,
-        )
-        self._places = Budget(self._limit.limit)
-        self._begun: list[Turn] = []
-        self._flows = False
-        self._since = 0.0
-        self._taken = 0
+        self._transfer = transfer
+        self._name = name
+        self._url = url
+        self._first = first
+        self._size = size
+        self._renew = renew
+        self._flowed = flowed
+        self._digest = hashlib.sha256()
+        self.received = 0
 
     @property
-    def limit(self) -> int:
-        """How many may flow now."""
-        return self._limit.limit
+    def sha256(self) -> str:
+        """SHA-256, in hex, of what has been received."""
+        return self._digest.hexdigest()
 
-    @property
-    def climbing(self) -> bool:
-        """Whether there will be more in a moment."""
-        return self._limit.climbing
+    async def pieces(self) -> AsyncIterator[memoryview]:
+        """The bytes of the whole file, piece by piece.
 
-    def is_free(self, size: int | None) -> bool:
-        """Whether `turn` would not wait."""
-        return self._places.fits(1) and self._budget.fits(_memory(self._parts(size)))
-
-    @asynccontextmanager
-    async def turn(self, size: int | None) -> AsyncIterator[Turn]:
-        """Wait until one more file may flow.
-
-        :param size: bytes of the file, None when unknown.
+        :raises ChangedFileError: the file has changed since its first bytes were read.
+        :raises TransferError: some of its bytes did not arrive.
         """
-        async with self._places.holding(1):
-            parts = self._parts(size)
-            async with self._budget.holding(_memory(parts)):
-                turn = Turn(parts, self)
-                self._begun.append(turn)
-                self._share()
-                try:
-                    yield turn
-                finally:
-                    self._begun.remove(turn)
-                    self._share()
+        try:
+            async for piece in self._take(self._first, PIECE_BYTES):
+                yield piece
+        except TransferError:
+            if self._rest is None:
+                raise
+        attempt = 0
+        while (rest := self._rest) is not None:
+            attempt += 1
+            if attempt >= MAX_ATTEMPTS:
+                raise TransferError(f"{self._name} was cut off at byte {rest.start} of {rest.total}.")
+            log.info("%s: continuing at byte %d.", self._name, rest.start)
+            self._transfer.metrics.count("landing_retries")
+            try:
+                async with self._transfer.get(self._url, rest) as download:
+                    # Small pieces: when a connection breaks, the piece that it was sending is lost.
+                    async for piece in self._take(download, READ_AHEAD_BYTES):
+                        attempt = 0
+                        yield piece
+            except ChangedFileError:
+                raise
+            except UrlExpiredError:
+                self._url = await self._renew(self._url)
+            except TransferError as error:
+                wait = network.backoff_seconds(attempt, error, first=FIRST_WAIT_SECONDS, most=MOST_WAIT_SECONDS)
+                await asyncio.sleep(wait)
+        if self._size is not None and self.received != self._size:
+            raise TransferError(f"{self._name}: {self.received} of {self._size} bytes arrived.")
 
-    def flowed(self, size: int) -> None:
-        """So many bytes of one file have been taken by the store."""
-        if not self._flows:
-            # What was before, such as the making of connections, is of no interest.
-            self._flows, self._since = True, self._clock()
-            self._is_busy()
-            self._limit.begin()
-        self._taken += size
-        before = self.limit
-        self._limit.done(size)
-        if self.limit != before:
-            self._share()
+    @property
+    def _rest(self) -> Rest | None:
+        """The missing bytes, if there are any. To ask for them, size and entity tag of the file have to be known."""
+        if self._size is None or self._first.tag is None or self.received >= self._size:
+            return None
+        return Rest(self.received, self._size, self._first.tag)
 
-    def overloaded(self) -> None:
-        """The server asked for less (429, 503)."""
-        self._limit.overloaded()
-        self._share()
-
-    def _growth(self) -> float:
-        """How many times as many may flow, as far as can be told since this was asked last."""
-        now = self._clock()
-        slow = self._taken < SLOW_BYTES * (now - self._since) * len(self._begun)
-        self._taken, self._since = 0, now
-        busy = self._is_busy()
-        if slow:
-            return FILES
-        return 1.0 if busy else 2.0
-
-    def _parts(self, size: int | None) -> Parts:
-        if size is not None and self._takes_whole(size):
-            return in_one_request(size)
-        return parts_for(size, self._files, len(self._begun))
-
-    def _share(self) -> None:
-        """Let flow as many as may now, in the order in which they began."""
-        for place, turn in enumerate(self._begun):
-            turn.give_room(place < self.limit)
-        self._places.resize(self.limit)
-
-
-def _memory(parts: Parts) -> int:
-    return parts.memory + BUFFERED_BYTES
+    async def _take(self, download: Download, piece_bytes: int) -> AsyncIterator[memoryview]:
+        async for piece in download.pieces(piece_bytes):
+            if self._size is not None and self.received + len(piece) > self._size:
+                raise ChangedFileError(f"{self._name}: more than the {self._size} bytes that were listed.")
+            # Not hashed in a thread, because waking a thread takes more time than the event loop would gain.
+            self._digest.update(piece)
+            self.received += len(piece)
+            yield piece
+            self._flowed(len(piece))

@@ -1,7 +1,7 @@
-"""What has landed already, noted as it goes, so that a landing that was cut short continues.
+"""Notes which files have landed, so that a landing that was cut short can continue.
 
-Notes are written in batches to objects of their own (an object store cannot append). A file that landed after
-the last note is fetched again, which is harmless: every write is whole or not at all.
+Notes are written in batches, each to a new object, because an object store cannot append. A file that landed after
+the last batch is fetched again. That does no harm, because every write is whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ from uuid import uuid4
 
 import msgspec
 
-from learnosity.storage.store import Store
+from learnosity.storage.store import ObjectInfo, Store
 
-FLUSH_FILES = 2000
-FLUSH_SECONDS = 5.0
+FLUSH_FILES = 2000  # most notes in one batch
+FLUSH_SECONDS = 5.0  # after this time the next note writes the batch, even if it is small
 
 
 class Landed(msgspec.Struct, frozen=True):
-    """One file that lies in the store, whole."""
+    """The note of one file that is whole in the store."""
 
     path: str
     bytes: int
     sha256: str
     content_type: str
+    content_encoding: str | None = None
+    """How the file is packed, such as `gzip`. It is stored as Learnosity served it; None = not packed."""
     etag: str | None = None
-    """Entity tag at the time of writing: a cheap way to see that nobody changed the object since."""
+    """Entity tag after the write. With it, a later change of the object is found without reading the object."""
 
 
 class Ledger:
-    """Notes of one shard.
+    """The notes of one shard.
 
-    :param store: destination.
-    :param work: folder of the run's notes.
+    :param store: the destination.
+    :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
     :param shard: number of the shard.
     """
 
@@ -43,19 +45,19 @@ class Ledger:
         self._flushed = time.monotonic()
 
     async def add(self, landed: Landed) -> None:
-        """Note one file; now and then the notes are written down."""
+        """Note one file. When the batch is full or old enough, it is written."""
         self._waiting.append(landed)
         due = time.monotonic() - self._flushed >= FLUSH_SECONDS
         if due or len(self._waiting) >= FLUSH_FILES:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write down what is not yet written."""
+        """Write the notes that are not written yet."""
         self._flushed = time.monotonic()
         if not self._waiting:
             return
         batch, self._waiting = self._waiting, []
-        # The name only has to be new: an attempt that is thought dead may still be writing.
+        # The name has to be new, because an earlier attempt that Airflow has lost may still write notes.
         name = f"{self._prefix}{time.time_ns():020d}-{uuid4().hex[:8]}.ndjson"
         try:
             await self._store.put(name, msgspec.json.Encoder().encode_lines(batch), "application/x-ndjson")
@@ -65,7 +67,7 @@ class Ledger:
 
 
 async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
-    """Every file that earlier attempts at this shard have noted, by path; the latest note counts."""
+    """The notes of earlier attempts at this shard, by path of the file. Of several notes the latest one counts."""
     names: list[str] = []
     async for batch in store.list(work):
         names += [info.path for info in batch if info.path.startswith(ledger_prefix(work, shard))]
@@ -79,5 +81,12 @@ async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
 
 
 def ledger_prefix(work: str, shard: int) -> str:
-    """What the names of a shard's notes begin with."""
+    """The beginning of the paths of a shard's notes."""
     return f"{work}/landed-{shard:04d}-"
+
+
+def is_same(info: ObjectInfo | None, entry: Landed) -> bool:
+    """Whether a stored object is still the file that was landed. Only size and entity tag are compared."""
+    if info is None or info.size != entry.bytes:
+        return False
+    return entry.etag is None or info.etag is None or info.etag.strip('"') == entry.etag.strip('"')

@@ -1,6 +1,6 @@
-"""Publishing: prove that everything planned has landed, then write the manifest, last of all.
+"""Publishes a dataset: checks that every planned file has landed, then writes the manifest as the last file.
 
-Until the manifest stands there, the dataset does not exist for a consumer; from then on it is complete.
+A consumer looks for the manifest first. Without it the dataset does not exist; with it the dataset is complete.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,22 +17,35 @@ from learnosity.dataset.manifest import (
     FileEntry,
     Manifest,
     RunInfo,
-    decode_files,
     decode_manifest,
     encode_files,
     encode_manifest,
+    read_manifest,
     sha256_hex,
 )
-from learnosity.errors import IncompleteDatasetError, StorageError
-from learnosity.landing.land import is_same
-from learnosity.landing.ledger import Landed, read_ledger
-from learnosity.landing.plan import read_manifest, read_plan
+from learnosity.dataset.published import some, stored_files, verify
+from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
+from learnosity.landing.ledger import Landed, is_same, read_ledger
+from learnosity.landing.plan import read_plan
 from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 5
-VERIFY_CONCURRENCY = 16
+VERIFY_CONCURRENCY = 16  # files that are read and hashed at the same time
+LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
+
+
+async def withdraw(store: Store, layout: DatasetLayout) -> None:
+    """Take a published dataset back before it is landed again.
+
+    latest.json goes first where it names this dataset, and then the manifest. So no reader takes a mixture of old and
+    new files for a complete dataset.
+    """
+    if (latest := await _latest(store, layout)) is not None and latest.dataset_id == layout.dataset_id:
+        await store.delete([layout.latest])
+    if await store.head(layout.manifest) is not None:
+        log.info("The manifest of the published dataset is removed before it is landed again.")
+        await store.delete([layout.manifest])
 
 
 async def publish(
@@ -45,19 +58,19 @@ async def publish(
     request: dict[str, Any],
     run: RunInfo,
 ) -> Manifest:
-    """Check every planned file against its note and against the store, then publish.
+    """Compare every planned file with its note and with the store, then publish.
 
-    Safe to repeat: a dataset that is published already is checked and left as it is.
+    The call is safe to repeat: a dataset that is published already is checked and left as it is.
 
-    :param work: folder of this run's notes; removed at the end.
-    :param shards: how many plans there are; 0 when the dataset was published before.
-    :param request: the SET request, without security.
-    :raises IncompleteDatasetError: when a file is missing or not what was landed; nothing is published.
+    :param work: folder of the notes of this landing; removed at the end.
+    :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
+    :param request: the SET request, without its security part.
+    :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published.
     """
     published = await read_manifest(store, layout)
     if published is not None:
-        await verify_published(store, layout, published)
-        log.info("Published since %s, and whole: nothing to do.", published.published_at)
+        await verify(store, layout, published)
+        log.info("Published already at %s, and complete: nothing to do.", published.published_at)
         await _write_latest(store, layout, published)
         await _tidy(store, layout, work)
         return published
@@ -67,8 +80,13 @@ async def publish(
             "with its downstream tasks to land it again."
         )
     entries = await _collect(store, work, shards)
-    await _check_stored(store, layout, entries)
-    files = [FileEntry(entry.path, entry.bytes, entry.sha256, entry.content_type) for entry in entries]
+    there = await stored_files(store, layout)
+    await _check_stored(store, layout, entries, there)
+    await _remove_others(store, layout, work, there.keys() - {entry.path for entry in entries})
+    files = [
+        FileEntry(entry.path, entry.bytes, entry.sha256, entry.content_type, entry.content_encoding)
+        for entry in entries
+    ]
     listing = b"".join(encode_files(files))
     await store.put(layout.files, listing, "application/x-ndjson")
     manifest = Manifest(
@@ -88,48 +106,22 @@ async def publish(
     return manifest
 
 
-async def verify_published(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
-    """Check a published dataset: files.ndjson against the manifest, every object's size against files.ndjson.
-
-    :raises IncompleteDatasetError: naming what is missing.
-    """
-    content = await store.get(layout.files)
-    if content is None or sha256_hex(content) != manifest.files_sha256:
-        raise IncompleteDatasetError(
-            f"{store.uri}/{layout.files} is missing or was changed after publishing. Run again with overwrite = true."
-        )
-    there = await _stored(store, layout)
-    wrong = [
-        file.path for file in decode_files(content) if (info := there.get(file.path)) is None or info.size != file.bytes
-    ]
-    if wrong:
-        raise IncompleteDatasetError(
-            f"{len(wrong)} published file(s) are missing or changed, such as {_some(wrong)}. Run again with "
-            "overwrite = true."
-        )
-
-
 async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
-    """Remove the run's notes, and what killed workers left of files that have landed since."""
-    await remove_work(store, work)
+    """Remove the notes of all plans of the run, and unfinished writes of workers that were killed."""
+    async for batch in store.list(work.rpartition("/")[0]):
+        await store.delete([info.path for info in batch])
     try:
         found = await store.discard_unfinished(layout.prefix)
     except StorageError as error:
-        # The dataset is published and whole: what is left costs room, and the bucket's lifecycle rule removes it.
+        # The dataset is complete. What is left only uses space, and a lifecycle rule of the bucket can remove it.
         log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
     else:
         if found:
             log.info("Removed %d unfinished write(s) of workers that were killed.", found)
 
 
-async def remove_work(store: Store, work: str) -> None:
-    """Remove a run's notes."""
-    async for batch in store.list(work):
-        await store.delete([info.path for info in batch])
-
-
 async def _collect(store: Store, work: str, shards: int) -> list[Landed]:
-    """Notes of every planned file, sorted by path."""
+    """The notes of all planned files, sorted by path."""
     entries: list[Landed] = []
     missing: list[str] = []
     for shard in range(shards):
@@ -142,15 +134,32 @@ async def _collect(store: Store, work: str, shards: int) -> list[Landed]:
                 entries.append(entry)
     if missing:
         raise IncompleteDatasetError(
-            f"{len(missing)} planned file(s) have not landed, such as {_some(missing)}. Clear land_files to land the "
+            f"{len(missing)} planned file(s) have not landed, such as {some(missing)}. Clear land_files to land the "
             "rest; nothing was published."
         )
     return sorted(entries, key=lambda entry: entry.path)
 
 
-async def _check_stored(store: Store, layout: DatasetLayout, entries: Sequence[Landed]) -> None:
-    """Hold the notes against what the store says now; where size fits but the tag does not, read and hash."""
-    there = await _stored(store, layout)
+async def _remove_others(store: Store, layout: DatasetLayout, work: str, paths: Set[str]) -> None:
+    """Remove files below `data/` that are from an earlier landing of this dataset and are not part of this one.
+
+    Nothing is removed while another run lands the same dataset, because that run may have written these files.
+    """
+    if not paths:
+        return
+    run = f"{work.rpartition('/')[0]}/"
+    async for batch in store.list(layout.landing_prefix):
+        if not all(info.path.startswith(run) for info in batch):
+            log.warning("Another run lands this dataset too. %d file(s) that are not listed are kept.", len(paths))
+            return
+    log.info("Removing %d file(s) of an earlier landing that are not listed any more.", len(paths))
+    await store.delete([layout.data(path) for path in sorted(paths)])
+
+
+async def _check_stored(
+    store: Store, layout: DatasetLayout, entries: Sequence[Landed], there: Mapping[str, ObjectInfo]
+) -> None:
+    """Compare the notes with the store. An object with the right size but another entity tag is read and hashed."""
     doubtful = [entry for entry in entries if not is_same(there.get(entry.path), entry)]
     gate = asyncio.Semaphore(VERIFY_CONCURRENCY)
 
@@ -158,7 +167,7 @@ async def _check_stored(store: Store, layout: DatasetLayout, entries: Sequence[L
         info = there.get(entry.path)
         if info is None or info.size != entry.bytes:
             return True
-        # Another run may have landed the same bytes since: on file systems that changes the tag.
+        # Another run may have written the same bytes again. On a file system this changes the tag.
         async with gate:
             return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 
@@ -166,31 +175,49 @@ async def _check_stored(store: Store, layout: DatasetLayout, entries: Sequence[L
     wrong = [entry.path for entry, bad in zip(doubtful, verdicts, strict=True) if bad]
     if wrong:
         raise IncompleteDatasetError(
-            f"{len(wrong)} file(s) in the store are not what was landed, such as {_some(wrong)}. Clear land_files to "
+            f"{len(wrong)} file(s) in the store are not what was landed, such as {some(wrong)}. Clear land_files to "
             "land them again; nothing was published."
         )
 
 
-async def _stored(store: Store, layout: DatasetLayout) -> dict[str, ObjectInfo]:
-    prefix = f"{layout.data_prefix}/"
-    found: dict[str, ObjectInfo] = {}
-    async for batch in store.list(layout.data_prefix):
-        found.update((info.path.removeprefix(prefix), info) for info in batch)
-    return found
-
-
 async def _write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
-    """Copy the manifest to latest.json, unless a newer dataset of the type is there."""
+    """Copy the manifest to latest.json, unless a newer dataset of the type is there.
+
+    The time of writing by the store's clock decides, because the clocks of workers may be wrong.
+    """
+    for _ in range(LATEST_ATTEMPTS):
+        there = await store.head(layout.latest)
+        latest = await _latest(store, layout)
+        if latest is not None and await _is_newer(store, latest, manifest, layout):
+            log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
+            return
+        if await store.replace(layout.latest, encode_manifest(manifest), there):
+            return
+    raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
+
+
+async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
+    """The manifest in latest.json; None when there is none that can be read."""
     content = await store.get(layout.latest)
-    if content is not None:
-        try:
-            latest = decode_manifest(content, where=layout.latest)
-        except IncompleteDatasetError as error:
-            log.warning("%s It is replaced.", error)
-        else:
-            if latest.published_at > manifest.published_at:
-                return
-    await store.put(layout.latest, encode_manifest(manifest), "application/json")
+    if content is None:
+        return None
+    try:
+        return decode_manifest(content, where=f"{store.uri}/{layout.latest}")
+    except IncompleteDatasetError as error:
+        log.warning("%s It is replaced.", error)
+        return None
+
+
+async def _is_newer(store: Store, latest: Manifest, manifest: Manifest, layout: DatasetLayout) -> bool:
+    if latest.dataset_id == manifest.dataset_id:
+        return False
+    theirs = await store.head(DatasetLayout(layout.dataset_type, latest.dataset_id).manifest)
+    ours = await store.head(layout.manifest)
+    if theirs is None:
+        return False
+    if theirs.modified is None or ours is None or ours.modified is None or theirs.modified == ours.modified:
+        return latest.published_at > manifest.published_at
+    return theirs.modified > ours.modified
 
 
 def _digest(store: Store, path: str) -> str:
@@ -198,7 +225,3 @@ def _digest(store: Store, path: str) -> str:
     for chunk in store.read(path):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _some(paths: Sequence[str]) -> str:
-    return ", ".join(ascii(path) for path in paths[:_SHOWN])

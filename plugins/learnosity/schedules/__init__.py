@@ -1,1 +1,1 @@
-"""Scheduled datasets: YAML files, and the DAGs made of them."""
+"""Scheduled datasets: YAML files, and the DAGs that are made from them."""

@@ -1,17 +1,19 @@
-"""Schedules as DAGs: the same tasks as the DAG `learnosity_dataset`, with the values of a file in place of a form.
+"""Makes a DAG from each schedule. It has the tasks of the DAG `learnosity_dataset`, with the values of a file.
 
-Templates in a schedule see Airflow's own variables, and filters for its time zone; times for Learnosity leave as UTC.
+Templates in a schedule can use Airflow's template variables and filters that know the schedule's time zone.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import pendulum
+from airflow.providers.http.notifications.http import HttpNotifier
 
-# Exported by name only at run time, out of sight of type checkers.
+# `airflow.sdk` provides these names only at run time, so type checkers do not find them.
 from airflow.sdk import (  # type: ignore[attr-defined]
     DAG,
     AsyncCallback,
@@ -23,8 +25,9 @@ from airflow.sdk import (  # type: ignore[attr-defined]
 
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.errors import PermanentError
-from learnosity.notifiers import LearnosityNotifier
 from learnosity.schedules.files import Schedule, ScheduleProblem
+
+log = logging.getLogger(__name__)
 
 TAGS = ("learnosity", "dataset", "scheduled")
 
@@ -34,9 +37,9 @@ class InvalidScheduleError(PermanentError):
 
 
 class InvalidScheduleOperator(BaseOperator):
-    """Stands in for a schedule that cannot be used; fails with what is wrong.
+    """The only task of a schedule that cannot be used. It fails, and the message lists the problems.
 
-    :param problems: one text each.
+    :param problems: one text per problem.
     """
 
     def __init__(self, *, problems: Sequence[str], **kwargs: Any) -> None:
@@ -44,7 +47,7 @@ class InvalidScheduleOperator(BaseOperator):
         self.problems = problems
 
     def execute(self, context: Any) -> None:
-        """Say what is wrong.
+        """Report the problems.
 
         :raises InvalidScheduleError: always.
         """
@@ -52,15 +55,15 @@ class InvalidScheduleOperator(BaseOperator):
 
 
 def iso(moment: datetime) -> str:
-    """A moment as Learnosity takes it: UTC, whole seconds, `Z` at the end."""
+    """A moment in the format of Learnosity: UTC, whole seconds, `Z` at the end."""
     return pendulum.instance(moment).in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def template_filters(timezone: str) -> dict[str, Any]:
-    """Filters for templates of a schedule.
+    """Filters for the templates of a schedule.
 
-    `iso`: see there. `local`: in the schedule's time zone. `days_before(n)`: n days of the calendar earlier there, the
-    same wall-clock time, whatever daylight saving does in between. `day_start`: midnight there.
+    `iso`: the format of Learnosity. `local`: the moment in the schedule's time zone. `day_start`: midnight in that
+    zone. `days_before(n)`: n calendar days earlier, at the same local time, also across daylight saving changes.
     """
 
     def local(moment: datetime) -> pendulum.DateTime:
@@ -77,7 +80,6 @@ def template_filters(timezone: str) -> dict[str, Any]:
 def build_dag(schedule: Schedule) -> DAG:
     """The DAG of a schedule."""
     params = schedule.params
-    notifier = None if schedule.notify is None else LearnosityNotifier(**schedule.notify)
     dag = DAG(
         dag_id=schedule.dag_id,
         description=schedule.description or f"Scheduled dataset of {schedule.file}",
@@ -93,7 +95,7 @@ def build_dag(schedule: Schedule) -> DAG:
             **RETRY_ARGS,
             **({"learnosity_conn_id": params["learnosity_conn_id"]} if "learnosity_conn_id" in params else {}),
         },
-        on_failure_callback=notifier,
+        on_failure_callback=_failure_notifier(schedule),
         deadline=_deadline(schedule),
     )
     with dag:
@@ -102,7 +104,7 @@ def build_dag(schedule: Schedule) -> DAG:
 
 
 def invalid_dag(file: str, problems: Sequence[ScheduleProblem]) -> DAG:
-    """A DAG in the place of a file that cannot be used, so that people see why, where they look for it."""
+    """A DAG for a file that cannot be used, so that people see the problems in the list of DAGs."""
     texts = [str(problem) for problem in problems]
     stem = "".join(char if char.isalnum() and char.isascii() else "_" for char in file.rpartition(".")[0].lower())
     dag = DAG(
@@ -117,13 +119,30 @@ def invalid_dag(file: str, problems: Sequence[ScheduleProblem]) -> DAG:
     return dag
 
 
+async def log_missed_deadline(text: str, context: Any = None) -> None:
+    """Log a missed deadline. Airflow calls it in the triggerer, for schedules that name no webhook."""
+    log.warning("%s", text)
+
+
+def _failure_notifier(schedule: Schedule) -> HttpNotifier | None:
+    """The notifier for a failed run; None when the schedule names no webhook."""
+    if not schedule.notify:
+        return None
+    text = "Run {{ run_id }} of {{ dag.dag_id }} failed."
+    return HttpNotifier(http_conn_id=schedule.notify["http_conn_id"], json={"text": text})
+
+
 def _deadline(schedule: Schedule) -> DeadlineAlert | None:
     if schedule.deadline_minutes is None:
         return None
     text = f"{schedule.dag_id} is not done {schedule.deadline_minutes:g} minutes after it was queued."
+    if schedule.notify:
+        callback = AsyncCallback(HttpNotifier, kwargs={**schedule.notify, "json": {"text": text}})
+    else:
+        callback = AsyncCallback(log_missed_deadline, kwargs={"text": text})
     return DeadlineAlert(
         name=f"{schedule.deadline_minutes:g} minutes",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(minutes=schedule.deadline_minutes),
-        callback=AsyncCallback(LearnosityNotifier, kwargs={"text": text, **(schedule.notify or {})}),
+        callback=callback,
     )

@@ -1,7 +1,7 @@
-"""Scheduled datasets as YAML files: read, checked, and every problem named by file, line and key.
+"""Reads scheduled datasets from YAML files and checks them. Every problem is reported by file, line and key.
 
-One file is one dataset. A file that cannot be used never keeps the others from being used. No Airflow here: what
-becomes of a schedule is the business of `scheduled_dags`.
+One file is one dataset. A file that cannot be used does not affect the others. Nothing here needs Airflow;
+`schedules.dags` makes the DAGs.
 """
 
 from __future__ import annotations
@@ -18,44 +18,14 @@ from croniter import croniter  # type: ignore[import-untyped]
 from jinja2 import Environment, TemplateSyntaxError
 from jsonschema import Draft202012Validator
 
-from learnosity.api.dataset_request import KNOWN_TYPES, DatasetRequest
+from learnosity.api.dataset_request import DatasetRequest
 from learnosity.errors import RequestError
-from learnosity.landing.plan import MAX_SHARDS
+from learnosity.run_config import FIELDS
 
-SCHEMA_FILE = "dataset.schema.json"
 SUFFIXES = (".yaml", ".yml")
 
 _TEXT = {"type": "string", "minLength": 1}
-_OBJECT = {"type": "object"}
-_GROUP = {
-    "type": "object",
-    "required": ["key", "label"],
-    "additionalProperties": False,
-    "properties": {"key": _TEXT, "label": _TEXT},
-}
-_PARAMS: dict[str, Any] = {
-    "dataset_type": {**_TEXT, "examples": list(KNOWN_TYPES), "description": "One of the known types, or another one."},
-    "input_uri": {
-        "type": ["string", "null"],
-        "pattern": r"^[A-Za-z][A-Za-z0-9+.-]*://\S",
-        "description": "NDJSON on any object storage: a file, a folder or a glob. Templated.",
-    },
-    "filters": {**_OBJECT, "description": "Sent as they are. Templated: mintime, maxtime and the like."},
-    "options": {**_OBJECT, "description": "Sent as they are: fields, user_fields, sort fields and orders."},
-    "groups": {"type": "array", "items": _GROUP, "description": "Levels of the report, top level first."},
-    "organisation_id": {"type": ["integer", "null"], "minimum": 1, "description": "Item bank."},
-    "destination_uri": {**_TEXT, "description": "Prefix below which datasets land. Default: that of the form."},
-    "include": {"type": "array", "items": _TEXT, "minItems": 1, "description": "Globs of the files to land."},
-    "landing_shards": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_SHARDS,
-        "description": "Tasks that share the landing.",
-    },
-    "poll_interval": {"type": "number", "minimum": 1, "maximum": 60, "description": "Seconds."},
-    "job_timeout": {"type": "number", "exclusiveMinimum": 0, "description": "Minutes."},
-    "learnosity_conn_id": {**_TEXT, "description": "Connection with the consumer key and secret."},
-}
+_PARAMS = {each.name: {**each.schema, "description": each.description} for each in FIELDS if each.scheduled}
 SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Scheduled Learnosity dataset",
@@ -90,9 +60,9 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "http_conn_id": {**_TEXT, "description": "HTTP connection of a webhook; without it, only the log."}
+                "http_conn_id": {**_TEXT, "description": 'HTTP connection of a webhook that takes {"text": …} as JSON.'}
             },
-            "description": "Who hears of failures and missed deadlines.",
+            "description": "Where failures and missed deadlines are reported; Airflow's log has them in any case.",
         },
         "params": {
             "type": "object",
@@ -107,7 +77,7 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class ScheduleProblem:
-    """One thing wrong with a file: where it stands, and what to do."""
+    """One problem in a file: where it is, and what is wrong."""
 
     file: str
     line: int
@@ -139,13 +109,13 @@ class Schedule:
 
     @property
     def dag_id(self) -> str:
-        """Name of its DAG."""
+        """Id of its DAG."""
         return f"learnosity_{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a folder of schedules holds: those that can be used, and what is wrong with the others, by file."""
+    """The content of a folder: the schedules that can be used, and the problems of the other files, by file name."""
 
     schedules: Sequence[Schedule] = ()
     problems: Mapping[str, Sequence[ScheduleProblem]] = field(default_factory=dict)
@@ -159,7 +129,7 @@ def read_folder(folder: Path) -> Reading:
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.suffix not in SUFFIXES:
             continue
-        found = parse(path.name, _read(path))
+        found = parse(path.name, path.read_text(encoding="utf-8", errors="replace"))
         if isinstance(found, Schedule) and found.name in taken:
             found = [
                 ScheduleProblem(path.name, 1, "name", f"{found.name!r} is the name of {taken[found.name]} already.")
@@ -173,9 +143,9 @@ def read_folder(folder: Path) -> Reading:
 
 
 def parse(file: str, text: str) -> Schedule | Sequence[ScheduleProblem]:
-    """One file's text as a schedule, or everything that is wrong with it.
+    """The schedule in the text of one file, or all problems of the file.
 
-    :param file: its name, for the messages.
+    :param file: name of the file, for messages.
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -195,7 +165,7 @@ def parse(file: str, text: str) -> Schedule | Sequence[ScheduleProblem]:
 
 
 def _without_dates(value: Any) -> Any:
-    """What YAML took for a date as the text that it was."""
+    """A value in which every date that YAML has read is a text again."""
     if isinstance(value, dict):
         return {key: _without_dates(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -203,12 +173,8 @@ def _without_dates(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
 def _shape(file: str, values: Any, lines: Mapping[tuple[Any, ...], int]) -> Iterator[ScheduleProblem]:
-    """What the JSON schema says against it."""
+    """The problems that the JSON schema finds."""
     for error in sorted(Draft202012Validator(SCHEMA).iter_errors(values), key=lambda each: list(map(str, each.path))):
         path = tuple(error.absolute_path)
         if error.validator == "additionalProperties":
@@ -221,7 +187,7 @@ def _shape(file: str, values: Any, lines: Mapping[tuple[Any, ...], int]) -> Iter
 
 
 def _sense(file: str, values: Mapping[str, Any], lines: Mapping[tuple[Any, ...], int]) -> Iterator[ScheduleProblem]:
-    """What no schema can say: cron, time zone, templates, and what Learnosity would refuse."""
+    """The problems that no schema can find: in cron, time zone and templates, and what Learnosity would refuse."""
 
     def problem(path: tuple[Any, ...], what: str) -> ScheduleProblem:
         return ScheduleProblem(file, _line(lines, path), _dotted(path), what)
@@ -258,7 +224,7 @@ def _texts(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...],
 
 
 def _lines(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """The line of every key and entry."""
+    """The line number of every key and list entry."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             inner = (*path, key.value)
@@ -271,7 +237,7 @@ def _lines(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], 
 
 
 def _doubled(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """Keys that are there twice, of which YAML would take the last in silence."""
+    """Keys that are there twice. Without a check, YAML would use the last one."""
     if isinstance(node, yaml.SequenceNode):
         for place, value in enumerate(node.value):
             yield from _doubled(value, (*path, place))
@@ -287,7 +253,7 @@ def _doubled(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...]
 
 
 def _line(lines: Mapping[tuple[Any, ...], int], path: tuple[Any, ...]) -> int:
-    """The line of a path, or of the nearest thing around it that has one."""
+    """The line number of a path. A key that is missing has the line of the nearest key around it."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)

@@ -1,8 +1,7 @@
-"""What a write that was killed leaves behind: parts of a multipart upload, or a temporary file beside its name.
+"""Removes what killed writes leave in a store: parts of multipart uploads, and temporary files.
 
-No reader ever sees them, but they take room and cost money until somebody removes them. Each function returns a
-blocking call that removes all of them below a folder, says how many there were, and raises `StorageError` where that
-is not allowed.
+Readers do not see them, but they use space and cost money. Each function returns a blocking call. That call removes
+all of them below a folder, returns their number, and raises `StorageError` when that is not allowed.
 """
 
 from __future__ import annotations
@@ -12,38 +11,40 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay
 
 from learnosity.errors import StorageError
+from learnosity.network import backoff
 
 Discard = Callable[[str], int]
 
-# How obstore's local store names what it has not finished; `names` refuses such names at local destinations.
+# Ends of the names of obstore's temporary files. No result file at a local destination may have such a name.
 _STAGED = re.compile(r"#\d+$")
-# A server that restarts is back by then; nobody asks again later.
+# How long failed calls are repeated: long enough for a server to restart. No later task removes these parts.
 PATIENCE_SECONDS = 30.0
-MAX_BACKOFF_SECONDS = 5.0
+FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 5.0  # longest wait after any attempt
 
 
 class S3Client(Protocol):
-    """What is needed of boto3's client: obstore has no call that lists uploads."""
+    """The calls of boto3's client that are used here. obstore has no call that lists multipart uploads."""
 
     def get_paginator(self, operation_name: str) -> Any:
-        """An object whose `paginate` yields answers."""
+        """An object whose `paginate` gives the replies page by page."""
 
     def abort_multipart_upload(self, **values: str) -> Mapping[str, Any]:
-        """Give an upload up, with its parts."""
+        """Remove an unfinished upload and its parts."""
 
 
 def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Discard:
-    """Multipart uploads that were begun and not ended.
+    """A call that removes multipart uploads that were begun and not finished.
 
-    :param client: makes the client; called at the first use.
-    :param prefix: of the store, without slashes at its ends.
+    :param client: makes the client; called when it is first needed.
+    :param prefix: prefix of the store, without slashes at its ends.
     """
 
     def discard(folder: str) -> int:
-        # Whoever has an S3 client has botocore; a store on disk needs neither.
+        # Imported here, because a deployment that only uses local files may not have botocore.
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         below = "/".join(part for part in (prefix, folder) if part) + "/"
@@ -59,7 +60,7 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
         retrying = Retrying(
             retry=retry_if_exception(_passes),
             stop=stop_after_delay(PATIENCE_SECONDS),
-            wait=wait_random_exponential(max=MAX_BACKOFF_SECONDS),
+            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
             reraise=True,
         )
         try:
@@ -71,7 +72,7 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether the server could not be reached, or failed for now."""
+    """Whether the same call may succeed later: the server could not be reached, or is overloaded or broken."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     if isinstance(error, ClientError):
@@ -86,7 +87,7 @@ def _uploads(s3: S3Client, bucket: str, below: str) -> Iterator[Mapping[str, str
 
 
 def local_files(root: str) -> Discard:
-    """Temporary files of obstore's local store."""
+    """A call that removes temporary files of obstore's local store."""
 
     def discard(folder: str) -> int:
         found = 0

@@ -1,9 +1,9 @@
-"""A large object in one PUT that is streamed: half the memory of parts, fewer requests, and no bytes to hash twice.
+"""Writes a large object to S3 in one streamed PUT: half the memory of a write in parts, and fewer requests.
 
-obstore holds whole whatever it does not write in parts. So it only signs the URL here, with the credentials that it
-has anyway, and pyreqwest sends the body piece by piece. For S3 over verified TLS: a signed URL does not cover the
-payload. What breaks cannot be repeated here, because its source has flowed on. From the first failure on the store
-is told to write in parts, of which obstore repeats each by itself, and which say what is wrong.
+With obstore alone, one request needs the whole object in memory. So obstore signs a URL with the store's credentials,
+and pyreqwest sends the body piece by piece. The signature does not cover the body, so this is only used over verified
+TLS. A broken PUT cannot be repeated here, because its source has been read. After the first failure `takes` returns
+False, and the store writes in parts: obstore repeats each part by itself and reports what is wrong.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from typing import Self
 
 import obstore
 from obstore.store import S3Store
-from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
-from pyreqwest.proxy import ProxyBuilder
 
 from learnosity.errors import BrokenWriteError, TransferError
+from learnosity.network import IDLE_SECONDS, signed_url_client
 from learnosity.storage.parts import MIB
 
 log = logging.getLogger(__name__)
 
-# S3 takes 5 GB. A larger file than this is not to be fetched again from its beginning because one request broke.
-MOST_BYTES = 256 * MIB
-CONNECT_SECONDS = 15.0
-# A store that takes nothing for so long, or does not answer, is dead.
-IDLE_SECONDS = 60.0
-# It is used at once; S3 checks it when the request begins.
-VALID = timedelta(minutes=15)
+# Largest object for one PUT. S3 accepts 5 GB, but after a broken PUT the whole file has to be fetched again.
+MAX_BYTES = 256 * MIB
+# Memory of one PUT: the pieces of the body that wait between its source and the connection to the store.
+BUFFERED_BYTES = 5 * MIB
+# The URL is used at once, and S3 checks its age only when the request begins.
+URL_VALID = timedelta(minutes=15)
 
 
 class SinglePut:
     """Writes objects of known size below a store's prefix.
 
-    :param store: signs the requests; its endpoint has to speak TLS.
-    :param uri: the prefix for people to read.
-    :param proxy: URL of an outgoing proxy; default: that of the environment.
-    :param certificates: PEM of authorities that are trusted besides the usual ones.
+    :param store: signs the requests; its endpoint has to use TLS.
+    :param uri: the prefix, for messages.
+    :param proxy: URL of an outgoing proxy. None = the proxy of the environment.
+    :param certificates: PEM of certificate authorities that are trusted in addition to the usual ones.
     """
 
     def __init__(
@@ -54,25 +53,33 @@ class SinglePut:
         self._works = True
 
     def takes(self, size: int) -> bool:
-        """Whether an object of so many bytes should be written here."""
-        return self._works and size <= MOST_BYTES
+        """Whether an object of `size` bytes should be written in one PUT."""
+        return self._works and size <= MAX_BYTES
 
     async def put(
-        self, path: str, chunks: AsyncIterator[bytes | memoryview], size: int, content_type: str | None
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        size: int,
+        content_type: str | None,
+        content_encoding: str | None = None,
     ) -> str | None:
-        """Write one object; returns its entity tag. An error in `chunks` leaves no object, and comes out as it is.
+        """Write one object. An error in `chunks` is raised unchanged and leaves no object.
 
-        :param chunks: is closed at the end, whatever happens.
-        :param size: bytes that `chunks` will give.
-        :raises TransferError: it gave another number of bytes.
-        :raises BrokenWriteError: the store refused, failed, or took nothing for a minute.
+        :param chunks: the content; it is always closed at the end.
+        :param size: bytes of the content.
+        :returns: the entity tag.
+        :raises TransferError: `chunks` gave another number of bytes than `size`.
+        :raises BrokenWriteError: the store refused or failed, or accepted no bytes for a minute.
         """
-        url = await obstore.sign_async(self._store, "PUT", path, VALID)
+        url = await obstore.sign_async(self._store, "PUT", path, URL_VALID)
         deadline = asyncio.timeout(IDLE_SECONDS)
         body = _Body(chunks, size, deadline)
         request = self._requests().put(url).header("Content-Length", str(size)).body_stream(body)
         if content_type:
             request = request.header("Content-Type", content_type)
+        if content_encoding:
+            request = request.header("Content-Encoding", content_encoding)
         try:
             async with deadline:
                 response = await request.build().send()
@@ -88,30 +95,19 @@ class SinglePut:
     def _broken(self, path: str, why: str, *, overload: bool = False) -> BrokenWriteError:
         if self._works:
             self._works = False
-            log.warning("Writing to %s in one request failed (%s): large files go in parts now.", self._uri, why)
+            log.warning("Writing to %s in one request failed (%s). Parts are used from now on.", self._uri, why)
         return BrokenWriteError(f"Could not write {self._uri}/{path} in one request: {why}.", overload=overload)
 
     def _requests(self) -> Client:
         if self._client is None:
-            builder = (
-                ClientBuilder()
-                .follow_redirects(False)
-                .referer(False)
-                .http1_only()
-                .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
-            )
-            if pem := self._certificates:
-                builder = builder.add_root_certificate_pem(pem.encode() if isinstance(pem, str) else pem)
-            if self._proxy:
-                builder = builder.proxy(ProxyBuilder.all(self._proxy))
-            self._client = builder.build()
+            self._client = signed_url_client(proxy=self._proxy, certificates=self._certificates)
         return self._client
 
 
 class _Body:
-    """A request's body: gives one piece after the other to whoever sends it, and sees that all that was promised comes.
+    """The body of a request: gives the client one piece after the other, and checks their total size.
 
-    :param deadline: when to give up; moved on with each piece, and away while the source is what is waited for.
+    :param deadline: ends the request. It is moved on with each piece, and it is off while the source is read.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes | memoryview], size: int, deadline: asyncio.Timeout) -> None:
@@ -127,13 +123,13 @@ class _Body:
 
     @property
     def is_given(self) -> bool:
-        """Whether all that was promised has been given."""
+        """Whether the client has got all bytes."""
         return not self._left
 
     async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
-        # The client asks in a task of its own.
+        # The client reads the body in a task of its own. `end` stops that task.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
         piece = await self._next()
@@ -144,15 +140,15 @@ class _Body:
         return memoryview(piece)
 
     async def finish(self) -> None:
-        """Go to the end of the source: nobody asks for it once the promised length has been sent."""
+        """Read the source to its end. The client stops reading after the last byte, before the source has ended."""
         while await self._next() is not None:
             continue
 
     async def end(self) -> None:
-        """Give no more. A request whose length is not reached by that breaks off, and no object comes of it."""
+        """Give the client nothing more. A request with fewer bytes than announced fails and leaves no object."""
         self._ended = True
         if self._reader is not None and not self._reader.done():
-            # A client that was cancelled, or answered early, goes on asking.
+            # The client continues to read the body after it was cancelled, or after an early reply.
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         if isinstance(self._chunks, AsyncGenerator):

@@ -1,4 +1,4 @@
-"""Object-storage URIs as Airflow writes them: `scheme://conn_id@bucket/key`. Parsing only; nothing is opened here."""
+"""Parses object-storage URIs in Airflow's format, `scheme://conn_id@bucket/key`. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class StorageUri:
 
 
 def parse_uri(uri: str) -> StorageUri:
-    """Take a URI apart.
+    """Parse a URI.
 
-    :raises StorageError: saying how it should look.
+    :raises StorageError: it is not an object-storage URI; the message says how one looks.
     """
     parts = urlsplit(uri.strip())
     if not parts.scheme or "://" not in uri:
@@ -47,7 +47,7 @@ def parse_uri(uri: str) -> StorageUri:
             "file:///absolute/folder."
         )
     scheme = parts.scheme.lower()
-    # The glob characters ? and # are part of a key here, not of a URL.
+    # `?` and `#` belong to the key here; they do not begin the query or fragment of a URL.
     rest = uri.strip().split("://", 1)[1]
     netloc, _, key = rest.partition("/")
     conn_id, has_conn, bucket = netloc.rpartition("@")
@@ -63,7 +63,7 @@ def parse_uri(uri: str) -> StorageUri:
 
 
 def split_glob(uri: str) -> tuple[str, str]:
-    """A URI with a glob in its key as the prefix before the first wildcard, and the pattern below it."""
+    """Split a URI with a glob in its key into the URI before the first wildcard and the pattern below it."""
     where = parse_uri(uri)
     segments = where.key.split("/")
     plain = next((i for i, segment in enumerate(segments) if glob.has_magic(segment)), len(segments))

@@ -1,1 +1,1 @@
-"""The dataset pages inside Airflow's UI: read-only, behind Airflow's own login, with nothing fetched from elsewhere."""
+"""The dataset pages in Airflow's UI: read-only and behind Airflow's login. Only the report loads from another site."""

@@ -1,4 +1,4 @@
-"""The geometry of plots: a box plot a row, and the points of the item scatter. Pure functions; templates draw them."""
+"""Computes the plots: one box plot per row, and the points of the item scatter plot. Templates draw them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from learnosity.dataset.tables import Table, is_number, is_poor
 
 PLOT_WIDTH = 160.0
-MAX_POINTS = 5_000
+MAX_POINTS = 5_000  # of one scatter plot, so that a browser draws it quickly
 _MARGIN = 4.0
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box plot; positions in pixels from the left edge of a drawing `PLOT_WIDTH` wide."""
+    """A box plot. Positions are pixels from the left edge; the drawing is `PLOT_WIDTH` wide."""
 
     low: float
     left: float
@@ -29,7 +29,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One item in the scatter of p-value against discrimination index."""
+    """One item in the scatter plot: x is its p-value, y its discrimination index."""
 
     x: float
     y: float
@@ -38,13 +38,13 @@ class Point:
 
 
 def box_unit(columns: Sequence[str]) -> str | None:
-    """Which statistics can be drawn: `percent` before `score`; None when a quartile or the median is missing."""
+    """The unit to draw, `percent` before `score`. None when a quartile or the median is missing for both."""
     units = ("percent", "score")
     return next((unit for unit in units if {f"{name}_{unit}" for name in _NAMES[1:4]} <= set(columns)), None)
 
 
 def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
-    """One box plot a row, all on the scale of the whole table; None for a row without the numbers."""
+    """One box plot per row, all on the scale of the whole table. None for a row without the numbers."""
     unit = box_unit(table.columns)
     if unit is None:
         return [None] * len(rows)
@@ -56,7 +56,7 @@ def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Items that have both numbers; at most `MAX_POINTS`, the poor ones first, because those are looked for."""
+    """Items that have both numbers, at most `MAX_POINTS`. Poor items are first, because people look for those."""
     usable = [row for row in rows if _finite(row.get("p_value")) and _finite(row.get("discrimination_index"))]
     usable.sort(key=lambda row: not is_poor(row))
     return [

@@ -1,7 +1,7 @@
-"""Templates to responses, each with the headers that keep sensitive data where it belongs.
+"""Renders templates as responses, with headers that protect sensitive data.
 
-Everything is escaped; scripts and styles run only with the nonce of their response; nothing is cached or framed
-by another site.
+All values are escaped. Scripts and styles run only with the nonce of their response. Browsers do not cache a page, and
+no other site can show it in a frame.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# A downloaded file is never a page of Airflow's origin, whatever it holds.
+# With this policy a downloaded file, whatever its content, cannot run as a page of Airflow.
 DOWNLOAD_HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
 def render(
     request: Request, template: str, *, status: int = 200, reports_url: str | None = None, **values: Any
 ) -> HTMLResponse:
-    """A page.
+    """Render a page.
 
-    :param reports_url: where this page loads the Reports API from; default: it loads nothing from elsewhere.
+    :param reports_url: where the page loads the Reports API from. None = it loads nothing from other sites.
     """
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
@@ -48,15 +48,15 @@ def render(
 
 
 def page_policy(nonce: str) -> str:
-    """Content security policy of every page but the report."""
+    """Content security policy of every page except the report."""
     return _policy({"script-src": f"'nonce-{nonce}'", "style-src": f"'nonce-{nonce}'", "connect-src": "'self'"})
 
 
 def report_policy(nonce: str, reports_url: str) -> str:
-    """Policy of the report page: the one trusted script may load what it needs from Learnosity's own hosts.
+    """Content security policy of the report page: the script of the Reports API may load more from Learnosity.
 
-    Which hosts those are is not documented, and the script styles what it draws: hence its whole domain and inline
-    styles, on this page alone.
+    It is not documented from which hosts it loads, and it styles what it draws. So this page allows Learnosity's whole
+    domain and inline styles; no other page does.
     """
     parts = urlsplit(reports_url)
     hosts = f"{parts.scheme}://{parts.netloc} https://*.learnosity.com"
@@ -107,5 +107,5 @@ def _moment(value: datetime | str | None) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as one path segment or query value; `quote_path` keeps the slashes of a file's path."""
+    """A text as one path segment or query value. For a file's path use `quote_path`, which keeps slashes."""
     return quote(str(text), safe="")

@@ -1,4 +1,4 @@
-"""What Airflow's database knows of runs and their datasets. Reads only; the caller checks who may see it."""
+"""Reads runs and their datasets from Airflow's database. The caller checks who may see them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "desti
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One task of a run; mapped ones are taken together."""
+    """One task of a run. All mapped instances of a task are one step."""
 
     task_id: str
     state: str
@@ -37,13 +37,13 @@ class Step:
 
     @property
     def seconds(self) -> float | None:
-        """From the first start to the last end; None while it runs."""
+        """Seconds from the first start to the last end; None while it runs."""
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a run published, as its publish task returned it."""
+    """What a run published: the return value of its publish task."""
 
     layout: DatasetLayout
     manifest_uri: str
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ListedDataset:
-    """One published dataset, as its asset event tells."""
+    """One published dataset, from its asset event."""
 
     dag_id: str
     run_id: str
@@ -98,7 +98,7 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 def published_datasets(
     session: Session, dag_ids: Collection[str], *, offset: int, limit: int
 ) -> tuple[Sequence[ListedDataset], int]:
-    """Published datasets of these DAGs, the newest first, and how many there are.
+    """One page of the published datasets of these DAGs, newest first, and how many there are in all.
 
     :param dag_ids: DAGs that the user may read.
     """
@@ -106,7 +106,7 @@ def published_datasets(
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
-        # A run that was cleared publishes again: its last word counts.
+        # A run that was cleared publishes again: only its last event counts.
         .group_by(AssetEvent.asset_id, AssetEvent.source_dag_id, AssetEvent.source_run_id)
     )
     count = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
@@ -142,7 +142,7 @@ def _steps(session: Session, dag_id: str, run_id: str) -> tuple[Step, ...]:
 
 def _step(task_id: str, instances: Sequence[TaskInstance]) -> Step:
     states = [str(each.state or "none") for each in instances]
-    # The state that needs attention stands for all of them.
+    # A state other than success needs attention, so it is shown for all instances together.
     state = next((each for each in states if each != "success"), "success")
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]
@@ -157,7 +157,7 @@ def _step(task_id: str, instances: Sequence[TaskInstance]) -> Step:
 
 
 def _publication(session: Session, dag_id: str, run_id: str) -> Publication | None:
-    """Found by what a publish task returns, not by its name: DAGs may name it as they like."""
+    """The publish task is found by its return value, because a DAG may give it any name."""
     rows = session.execute(
         select(XComModel.value, XComModel.task_id)
         .where(
@@ -181,13 +181,13 @@ def _publication(session: Session, dag_id: str, run_id: str) -> Publication | No
 
 
 def _resolved(row: Any) -> Any:
-    """The value itself where the deployment keeps XComs in object storage and the database has their address."""
+    """The value of an XCom. If Airflow keeps XComs in object storage, the database has only their address."""
     if not isinstance(row.value, str):
         return row.value
     try:
         return XCom.deserialize_value(row)
     except OSError as error:
-        log.warning("The XCom of %s cannot be read from where it is kept: %s", row.task_id, type(error).__name__)
+        log.warning("The XCom of %s cannot be read from object storage: %s", row.task_id, type(error).__name__)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Tables as pages show them: sorted and cut into pages on the server, so that any size opens at once."""
+"""Tables as pages show them: sorted and paged on the server, so that a long table opens quickly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Pager:
-    """Which part of a list is shown; pages count from 1."""
+    """Which page of a list is shown; the first page is 1."""
 
     page: int
     size: int
@@ -41,24 +41,24 @@ class Pager:
 
     @classmethod
     def of(cls, total: int, page: int, size: int = PAGE_ROWS) -> Pager:
-        """The pager of a list; a page beyond the last is the last."""
+        """The pager of a list. A page beyond the last one becomes the last one."""
         last = max(1, ceil(total / size))
         return cls(min(max(page, 1), last), size, total)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its field, heading, and how it is sorted now."""
+    """A column: its field, its heading, and how it is sorted now."""
 
     field: str
     label: str
     numeric: bool
     order: str
-    """`ascending`, `descending` or `none`, as aria-sort has it."""
+    """`ascending`, `descending` or `none`: a value of the HTML attribute aria-sort."""
 
     @property
     def next_direction(self) -> str:
-        """How a click sorts: numbers begin with the biggest, texts with A."""
+        """How the next click sorts. The first click begins with the largest number, or with A."""
         if self.order == "none":
             return "desc" if self.numeric else "asc"
         return "asc" if self.order == "descending" else "desc"
@@ -66,7 +66,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: the text of its cells, the page below it, its plot, and whether it is marked."""
+    """A row: the texts of its cells, the address of the group below it, its plot, and whether its item is poor."""
 
     cells: tuple[str, ...]
     link: str | None
@@ -99,8 +99,8 @@ def view(
 
     :param sort: column to sort by; default: the order of the file.
     :param direction: `asc` or `desc`.
-    :param page: from 1; one beyond the last shows the last.
-    :param link: address of the page below a row.
+    :param page: from 1. A page beyond the last one shows the last one.
+    :param link: gives the address of the group below a row; None = there is none.
     """
     descending = direction == "desc"
     rows: Sequence[Mapping[str, Any]] = table.rows
@@ -128,7 +128,7 @@ def view(
 
 
 def cell_text(value: Any) -> str:
-    """A cell for people: numbers with separators, two decimals from 10 on and four below; anything nested as JSON."""
+    """The text of a cell. Numbers have separators and two decimals (four below 10); objects and lists are JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):

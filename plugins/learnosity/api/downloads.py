@@ -1,0 +1,136 @@
+"""A download whose headers have arrived, and the check that it holds the bytes that were asked for (RFC 9110).
+
+The HTTP status is not enough: some S3 servers answer 206 although `If-Range` does not match, and so would mix two
+versions of a file. So start, total and entity tag of every reply are compared with the request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.response import Response
+
+from learnosity.errors import ChangedFileError, TransferError
+
+# Size of the read-ahead buffers of a download, of which there are three. Smaller ones wake the event loop too often.
+READ_AHEAD_BYTES = 512 * 1024
+BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """The part of a file that is still missing, and the file to which it belongs.
+
+    :param start: number of the first missing byte, from 0.
+    :param total: bytes of the whole file.
+    :param tag: strong entity tag of the file whose first part was read.
+    """
+
+    start: int
+    total: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """The reply to a GET, whose body is not read yet.
+
+    :param what: the name of the request, safe for a message.
+    :param length: bytes of the body; None = the server does not say.
+    :param total: bytes of the whole file; None = unknown.
+    :param content_encoding: compression of the body, such as `gzip`. The body is not decompressed.
+    :param tag: strong entity tag. The rest of the file can be asked for with it; None = it cannot.
+    """
+
+    what: str
+    length: int | None
+    total: int | None
+    content_type: str | None
+    content_encoding: str | None
+    tag: str | None
+    _response: Response = field(repr=False)
+
+    async def read(self, limit: int) -> memoryview:
+        """The whole body. It is not copied if the server gives its length.
+
+        :param limit: largest number of bytes that is expected.
+        :raises TransferError: the body breaks off, or is longer than `limit`.
+        """
+        if self.length is not None and self.length <= limit:
+            try:
+                return memoryview(await self._response.bytes())
+            except (PyreqwestError, TimeoutError, OSError) as error:
+                raise connection_failed(self.what, error) from None
+        content = bytearray()
+        async for piece in self.pieces(READ_AHEAD_BYTES):
+            content += piece
+            if len(content) > limit:
+                raise TransferError(f"{self.what}: more than the {limit} bytes that were listed.")
+        return memoryview(content)
+
+    async def pieces(self, size: int) -> AsyncIterator[memoryview]:
+        """The body in pieces as they arrive. They are not copied.
+
+        :param size: bytes of each piece, except the last one.
+        :raises TransferError: the body breaks off.
+        """
+        reader = self._response.body_reader
+        try:
+            while (piece := await reader.read(size)) is not None:
+                yield memoryview(piece)
+        except (PyreqwestError, TimeoutError, OSError) as error:
+            raise connection_failed(self.what, error) from None
+
+
+def opened(what: str, response: Response, rest: Rest | None) -> Download:
+    """Make a download of a successful reply, if it holds the bytes that were asked for.
+
+    :param rest: the part that was asked for; None = the whole file.
+    :raises TransferError: the reply is not what was asked for. The same request can succeed later.
+    :raises ChangedFileError: the reply is not the rest of the same file.
+    """
+    header = response.get_header
+    length, tag = _number(header("Content-Length")), _strong(header("ETag"))
+    total = length
+    if rest is None:
+        if response.status != 200:
+            raise TransferError(f"{what}: HTTP {response.status} in answer to a request for the whole file.")
+    else:
+        if response.status != 206:
+            raise ChangedFileError(f"{what}: the server cannot continue at byte {rest.start}.")
+        found = _CONTENT_RANGE.fullmatch(header("Content-Range") or "")
+        if found is None or found[3] == "*":
+            raise ChangedFileError(f"{what}: the server does not say which bytes it sends.")
+        first, last, total = int(found[1]), int(found[2]), int(found[3])
+        if (first, last, total) != (rest.start, rest.total - 1, rest.total) or length not in (None, last + 1 - first):
+            raise ChangedFileError(f"{what}: the server sends other bytes than those from {rest.start} on.")
+        if tag != rest.tag:
+            raise ChangedFileError(f"{what}: the file has changed since its first bytes were read.")
+    encoding = (header("Content-Encoding") or "").strip().lower()
+    return Download(
+        what=what,
+        length=length,
+        total=total,
+        content_type=header("Content-Type"),
+        content_encoding=None if encoding in ("", "identity") else encoding,
+        tag=tag,
+        _response=response,
+    )
+
+
+def connection_failed(what: str, error: BaseException) -> TransferError:
+    """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes."""
+    return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+
+
+def _strong(tag: str | None) -> str | None:
+    return tag if tag and not tag.startswith("W/") else None

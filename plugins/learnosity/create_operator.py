@@ -1,0 +1,186 @@
+"""The operator that makes a dataset and starts its job. Import it from `learnosity.operators`."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.async_operator import AsyncOperator
+from learnosity.connections import open_input_store, open_store
+from learnosity.creation.create import create_dataset
+from learnosity.creation.state import RequestIdentity
+from learnosity.creation.upload import Upload, prepare_upload
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import sha256_hex
+from learnosity.errors import RequestError
+from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
+from learnosity.inputs.find import find_input, input_identity
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import InputFile
+from learnosity.lineage import lineage_of_creation
+from learnosity.links import DatasetLink
+from learnosity.metrics import METRICS
+from learnosity.run_config import flag
+from learnosity.storage.probe import check_writable
+from learnosity.task_state import TaskCreationStates, how_to_start_over
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+class LearnosityCreateDatasetOperator(AsyncOperator):
+    """Initialise a dataset, upload its input and start its job. Ends when the job is started.
+
+    The attempt after a retry, a clear or a killed worker takes over the job that was started. A template that renders
+    differently at each attempt, such as `now()`, does not start another job. A changed DAG or run config does. To get
+    a new dataset from an unchanged task, delete the task's state first (`task_state.how_to_start_over`).
+
+    :param request: `dataset_type`, `filters`, `options`, `groups`, `organisation_id`. Templated.
+    :param input_uri: NDJSON input: a file, folder or glob on object storage. None = no input files. Templated.
+    :param dataset_id: UUID to use. None = a new one for each attempt that creates a dataset. Templated.
+    :param create: False = the dataset of `dataset_id` exists already, so none is created; default True. Templated.
+    :param job_reference: the job to wait for, if `create` is False. None = the dataset is finished. Templated.
+    :param destination_uri: object-storage prefix below which the dataset will land. A test write there comes before
+        the first call of the API. None = no test write. Templated.
+    :param learnosity_conn_id: connection. Templated.
+    :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, and `request`,
+        the request that was sent.
+    :raises PermanentError: the run config, the input or a connection has to change.
+    :raises TransientError: a later try may succeed. It continues where this one ended.
+    """
+
+    template_fields: Sequence[str] = (
+        "request",
+        "input_uri",
+        "dataset_id",
+        "create",
+        "job_reference",
+        "learnosity_conn_id",
+        "destination_uri",
+    )
+    operator_extra_links = (DatasetLink(),)
+    ui_color = "#dcecf8"
+
+    def __init__(
+        self,
+        *,
+        request: Mapping[str, Any],
+        input_uri: str | None = None,
+        dataset_id: str | None = None,
+        create: bool | str = True,
+        job_reference: str | None = None,
+        destination_uri: str | None = None,
+        learnosity_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.create = create
+        self.job_reference = job_reference
+        self.request = request
+        self.input_uri = input_uri
+        self.dataset_id = dataset_id
+        self.destination_uri = destination_uri
+        self.learnosity_conn_id = learnosity_conn_id
+        self.created: dict[str, Any] | None = None
+        self._as_written = [copy.deepcopy(request), input_uri, dataset_id]
+        """The arguments before templates are rendered. They show whether a person has changed the request."""
+
+    async def aexecute(self, context: Context) -> dict[str, Any]:
+        """Check everything that can be checked without a call, then create the dataset or take over its job."""
+        request = DatasetRequest.from_mapping(self.request)
+        input_uri = str(self.input_uri).strip() if self.input_uri else None
+        dataset_id = check_dataset_id(self.dataset_id)
+        if not flag("create", self.create, True):
+            self.created = await self._existing(request, dataset_id)
+            return self.created
+        request.check(has_input=input_uri is not None)
+        schema = schema_for(request.dataset_type, request.group_keys)
+        DatasetLayout(request.dataset_type, dataset_id or "new")
+        hook = LearnosityHook(self.learnosity_conn_id)
+        config = await hook.aget_config()
+        if self.destination_uri:
+            await check_writable(await asyncio.to_thread(open_store, str(self.destination_uri)))
+        ti = context["ti"]
+        start_over = how_to_start_over(
+            ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1
+        )
+
+        async def find() -> list[InputFile]:
+            return [] if input_uri is None else await find_input(input_uri, open_input_store)
+
+        async def identify_input() -> str:
+            return input_identity(await find())
+
+        with tempfile.TemporaryFile(prefix="learnosity-") as spool:
+
+            async def prepare() -> Upload | None:
+                if input_uri is None:
+                    return None
+                files = await find()
+                log.info(
+                    "Reading %d input file(s) from %s.", len(files), files[0].name if len(files) == 1 else input_uri
+                )
+                return await prepare_upload(files, schema, spool)
+
+            async with hook.client() as client, SignedTransfer(config, METRICS) as transfer:
+                created = await create_dataset(
+                    client,
+                    transfer,
+                    request,
+                    TaskCreationStates(context["task_state_store"], start_over),
+                    identity=RequestIdentity(config.account, self._written(context)),
+                    prepare=prepare,
+                    identify_input=identify_input,
+                    dataset_id=dataset_id,
+                )
+        if created.reattached:
+            log.info("For a new dataset instead: %s.", start_over)
+            METRICS.count("jobs_reattached", 1, dataset_type=request.dataset_type)
+        else:
+            METRICS.count("jobs_started", 1, dataset_type=request.dataset_type)
+            METRICS.count("uploaded_records", created.records, dataset_type=request.dataset_type)
+            METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
+        result = asdict(created)
+        del result["reattached"]
+        self.created = {**result, "dataset_type": request.dataset_type}
+        return self.created
+
+    async def _existing(self, request: DatasetRequest, dataset_id: str | None) -> dict[str, Any]:
+        """The XCom for a dataset that exists already, in the same form as for one that this task creates."""
+        if dataset_id is None:
+            raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
+        DatasetLayout(request.dataset_type, dataset_id)
+        config = await LearnosityHook(self.learnosity_conn_id).aget_config()
+        if self.destination_uri:
+            await check_writable(await asyncio.to_thread(open_store, str(self.destination_uri)))
+        log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
+        return {
+            "dataset_id": dataset_id,
+            "dataset_type": request.dataset_type,
+            "job_reference": str(self.job_reference or ""),
+            "file_count": 0,
+            "records": 0,
+            "bytes": 0,
+            "request": request.body(dataset_id, 0, config.organisation_id),
+        }
+
+    def _written(self, context: Context) -> str:
+        """Digest of the request as its author wrote it, and of the run config that its templates refer to."""
+        written = [self._as_written, dict(context.get("params") or {})]
+        return sha256_hex(msgspec.json.encode(written, enc_hook=str, order="deterministic"))[:32]
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """The input and the new dataset, for the OpenLineage provider."""
+        return lineage_of_creation(self.input_uri, self.created)

@@ -1,0 +1,127 @@
+"""Decides what to do next about a dataset that an earlier attempt may have begun: a pure function of two things.
+
+The first is the state that was saved. The second is Learnosity's list of jobs. Nothing here sends a request; `create`
+does, and carries out the decision. A job that is not listed may exist: it may be too new, or the list may be full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from learnosity.api.jobs import REFERENCES_PER_CALL, Job
+from learnosity.creation.state import CreationState, RequestIdentity
+
+# Seconds to wait before each poll of the list. A new job may not be listed yet, so only after the last poll does "not
+# listed" mean that there is no job.
+POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
+# Polls when the list has new jobs that do not name their dataset: more polls would not show whose jobs they are.
+POLLS_FOR_DOUBT = 2
+
+
+class Action(StrEnum):
+    """What `create` does next."""
+
+    ASK = "read the list of jobs"
+    REATTACH = "take over the job that runs"
+    UPLOAD = "go on with the upload"
+    START = "start the job of the dataset"
+    FRESH = "make a fresh dataset"
+    GIVE_UP = "fail, because a person has to look"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action, with its reason for the log.
+
+    :param job_reference: for `REATTACH`: the job.
+    :param wait_seconds: for `ASK`: seconds to wait before the list of jobs is read.
+    :param doubtful: a job of this dataset may run, and there is no way to find out.
+    """
+
+    action: Action
+    why: str
+    job_reference: str = ""
+    wait_seconds: float = 0.0
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What Learnosity reports about its jobs.
+
+    :param jobs: the jobs that the last poll listed.
+    :param polls: how many times the list has been read.
+    :param job_exists: Learnosity has replied that the job of this dataset was started before.
+    """
+
+    jobs: Sequence[Job] = ()
+    polls: int = 0
+    job_exists: bool = False
+
+
+def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, fixed_id: bool) -> Decision:
+    """The next action for a dataset.
+
+    :param noted: the state that was saved; None = no dataset was begun.
+    :param wanted: the request that the task has now.
+    :param seen: what Learnosity reports about its jobs.
+    :param fixed_id: whether the run config names the dataset's id. Then no other dataset may replace it.
+    """
+    if noted is None:
+        return Decision(Action.FRESH, "Nothing was begun.")
+    if changed := wanted.difference(noted.identity):
+        return Decision(Action.FRESH, f"{changed} since dataset {noted.dataset_id} was begun: a fresh one is made.")
+    if noted.step == "started":
+        return _of_started(noted, seen)
+    if noted.step == "uploading":
+        if noted.is_uploaded:
+            return Decision(Action.START, f"Dataset {noted.dataset_id} has all its input.")
+        return Decision(Action.UPLOAD, f"The upload of dataset {noted.dataset_id} was cut short.")
+    if noted.step == "initialising" and noted.file_count:
+        # Initialising a dataset that needs input starts no job.
+        return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")
+    return _of_doubtful(noted, seen, fixed_id)
+
+
+def _of_started(noted: CreationState, seen: Seen) -> Decision:
+    reference = str(noted.job_reference)
+    if not seen.polls:
+        return Decision(Action.ASK, f"Job {reference} was started by an earlier attempt.")
+    job = next((job for job in seen.jobs if job.reference == reference), None)
+    if job is not None and job.is_halted:
+        return Decision(Action.FRESH, f"Job {reference} of an earlier attempt was halted.")
+    status = job.status if job else "not listed"
+    return Decision(Action.REATTACH, f"Job {reference} of dataset {noted.dataset_id} runs ({status}).", reference)
+
+
+def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
+    """A call was sent that may have started the job, and its reply was lost."""
+    if not seen.polls:
+        return Decision(Action.ASK, f"Whether the job of dataset {noted.dataset_id} was started is not known.")
+    mine = next((job for job in seen.jobs if job.mentions(noted.dataset_id)), None)
+    if mine is not None:
+        return Decision(
+            Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
+        )
+    new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
+    # A full list may leave out a new job, so every job on it counts as one that may be of this dataset.
+    suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
+    if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
+        return Decision(
+            Action.ASK,
+            f"The job of dataset {noted.dataset_id} is not listed yet.",
+            wait_seconds=POLL_WAITS_SECONDS[seen.polls],
+        )
+    if not suspects and not seen.job_exists:
+        if noted.step == "commencing":
+            return Decision(Action.START, f"No job was created since: the job of {noted.dataset_id} is started now.")
+        return Decision(Action.FRESH, f"No job was created since: dataset {noted.dataset_id} was not begun.")
+    doubt = (
+        f"{len(suspects)} job(s) may have been created since, and none of them says which dataset it is for: dataset "
+        f"{noted.dataset_id} is left alone"
+    )
+    if fixed_id:
+        return Decision(Action.GIVE_UP, f"{doubt}.", doubtful=True)
+    return Decision(Action.FRESH, f"{doubt} and a fresh one is made.", doubtful=True)

@@ -1,0 +1,43 @@
+"""Begins a landing: what happens to a dataset that is published already, and the plan for one that is not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import read_manifest
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import Shard, make_plan
+from learnosity.landing.publish import withdraw
+from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+async def begin_landing(
+    store: Store,
+    layout: DatasetLayout,
+    results: ResultSet,
+    *,
+    work: str,
+    include: Sequence[str] = ("*",),
+    shards: int = 1,
+    overwrite: bool = False,
+) -> tuple[Shard, ...]:
+    """Plan the landing of a dataset.
+
+    :param work: folder of the notes of this landing.
+    :param include: globs over the files' paths; `*` also matches `/`.
+    :param shards: how many tasks share the work.
+    :param overwrite: land again what is published. It is withdrawn once it is known that it can be landed.
+    :returns: one entry per shard; none where a published dataset stays as it is.
+    """
+    published = None if overwrite else await read_manifest(store, layout)
+    if published is not None:
+        log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
+        return ()
+    plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
+    if overwrite:
+        await withdraw(store, layout)
+    return plan

@@ -1,0 +1,245 @@
+"""The operators that land a finished dataset: list, land, publish. Import them from `learnosity.operators`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from airflow.sdk import BaseOperatorLink, XComArg
+
+from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.assets import DATASETS_ALIAS, dataset_asset
+from learnosity.async_operator import AsyncOperator
+from learnosity.connections import open_store
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest, RunInfo, sha256_hex
+from learnosity.errors import RequestError
+from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
+from learnosity.landing.begin import begin_landing
+from learnosity.landing.land import land_shard
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import check_shards
+from learnosity.landing.publish import publish
+from learnosity.lineage import lineage_of_publication
+from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
+from learnosity.metrics import METRICS
+from learnosity.run_config import flag
+from learnosity.storage.store import Store
+from learnosity.telemetry import size
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+# The name of a plan that release 1.0 wrote: it had one plan per run, without a name.
+FIRST_RELEASE = "plan"
+
+
+class _LandingOperator(AsyncOperator):
+    """What the three landing tasks share: the dataset, the destination and the folder of their notes.
+
+    :param dataset: XCom of the create task. Templated.
+    :param destination_uri: object-storage prefix below which datasets land. Templated.
+    :param organisation_id: item bank; None = that of the connection. Templated.
+    :param learnosity_conn_id: connection. Templated.
+    """
+
+    template_fields: Sequence[str] = ("dataset", "destination_uri", "organisation_id", "learnosity_conn_id")
+    ui_color = "#f4ecd8"
+    operator_extra_links: Sequence[BaseOperatorLink] = (DatasetLink(),)
+
+    def __init__(
+        self,
+        *,
+        dataset: Mapping[str, Any],
+        destination_uri: str,
+        organisation_id: int | None = None,
+        learnosity_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset = dataset
+        self.destination_uri = destination_uri
+        self.organisation_id = organisation_id
+        self.learnosity_conn_id = learnosity_conn_id
+
+    @property
+    def layout(self) -> DatasetLayout:
+        """The paths of the dataset below the destination."""
+        return DatasetLayout(str(self.dataset["dataset_type"]), str(self.dataset["dataset_id"]))
+
+    async def store(self) -> Store:
+        """The destination. Its connection is read in a thread, because that call must not run in an event loop."""
+        return await asyncio.to_thread(open_store, str(self.destination_uri))
+
+    def work(self, context: Context, plan: str) -> str:
+        """The folder for the plan and the notes of this landing.
+
+        :param plan: the name that `list_files` gave to its plan.
+        """
+        run = context["dag_run"]
+        return self.layout.work_prefix(sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16], plan)
+
+    @asynccontextmanager
+    async def results(self) -> AsyncIterator[ResultSet]:
+        """The result files of the dataset at Learnosity."""
+        extra = {"organisation_id": self.organisation_id} if self.organisation_id else {}
+        async with LearnosityHook(self.learnosity_conn_id).client() as client:
+            yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra)
+
+
+class LearnosityListFilesOperator(_LandingOperator):
+    """List a finished dataset's files and split them into shards.
+
+    :param include: globs for the paths of the files; `*` also matches `/`; default: all files. Templated.
+    :param overwrite: land the dataset again if it is already published; default False. Templated.
+    :param landing_shards: number of mapped tasks that share the landing; default 1. Templated.
+    :returns: XCom with one small value per shard. Empty when the dataset is already published and `overwrite` is off.
+    """
+
+    template_fields: Sequence[str] = (*_LandingOperator.template_fields, "include", "overwrite", "landing_shards")
+
+    def __init__(
+        self,
+        *,
+        include: Sequence[str] | str = ("*",),
+        overwrite: bool | str = False,
+        landing_shards: int | str = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.include = include
+        self.overwrite = overwrite
+        self.landing_shards = landing_shards
+
+    async def aexecute(self, context: Context) -> list[dict[str, Any]]:
+        """Make the plan and write it under a new name. Files that landed under an earlier plan are landed again."""
+        include = [self.include] if isinstance(self.include, str) else list(self.include or ["*"])
+        shards, store = check_shards(self.landing_shards), await self.store()
+        overwrite, plan = flag("overwrite", self.overwrite, False), uuid4().hex[:16]
+        async with self.results() as results:
+            made = await begin_landing(
+                store,
+                self.layout,
+                results,
+                work=self.work(context, plan),
+                include=include,
+                shards=shards,
+                overwrite=overwrite,
+            )
+        return [{"shard": shard.shard, "files": shard.files, "plan": plan} for shard in made]
+
+
+class LearnosityLandFilesOperator(_LandingOperator):
+    """Land the files of one shard. A DAG maps this task over all shards.
+
+    :param shard: one entry of what `list_files` returned. Templated.
+    :returns: XCom with `shard`, `files`, `total_bytes` and `skipped`, the files that had landed before.
+    """
+
+    template_fields: Sequence[str] = (*_LandingOperator.template_fields, "shard")
+
+    def __init__(self, *, shard: Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shard = shard
+
+    async def aexecute(self, context: Context) -> dict[str, int]:
+        """Copy the files of the shard that are still missing."""
+        config = await LearnosityHook(self.learnosity_conn_id).aget_config()
+        async with self.results() as results, SignedTransfer(config, METRICS) as transfer:
+            store, work = await self.store(), self.work(context, _plan_of(self.shard))
+            landed = await land_shard(store, self.layout, results, transfer, work=work, shard=int(self.shard["shard"]))
+        METRICS.count("landed_files", landed.files - landed.skipped, dataset_type=self.layout.dataset_type)
+        return asdict(landed)
+
+
+class LearnosityPublishOperator(_LandingOperator):
+    """Check that everything has landed, write the manifest last, and emit the asset event.
+
+    :param request: as given to the create task. Used only when `dataset` does not hold the request. Templated.
+    :param shards: what `list_files` returned. Templated.
+    :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `destination_uri` and
+        `learnosity_conn_id`.
+    """
+
+    template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
+    operator_extra_links: Sequence[BaseOperatorLink] = (
+        DatasetLink(),
+        ReportLink(),
+        ManifestLink(),
+        StorageConsoleLink(),
+    )
+
+    def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Any] | XComArg, **kwargs: Any) -> None:
+        super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})
+        self.request = request
+        self.shards = shards
+        self.published: dict[str, Any] | None = None
+
+    async def aexecute(self, context: Context) -> dict[str, Any]:
+        """Verify and publish."""
+        layout, store, run = self.layout, await self.store(), context["dag_run"]
+        logical_date = run.logical_date
+        shards = _rendered(self.shards)
+        manifest = await publish(
+            store,
+            layout,
+            work=self.work(context, _plan_of(shards[0]) if shards else FIRST_RELEASE),
+            shards=len(shards),
+            job_reference=str(self.dataset["job_reference"]),
+            request=self._sent_request(),
+            run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
+        )
+        self.published = result = _published(store, layout, manifest)
+        METRICS.count("datasets_published", 1, dataset_type=layout.dataset_type)
+        METRICS.count("published_files", manifest.file_count, dataset_type=layout.dataset_type)
+        METRICS.count("published_bytes", manifest.total_bytes, dataset_type=layout.dataset_type)
+        context["outlet_events"][DATASETS_ALIAS].add(dataset_asset(layout.dataset_type), extra=result)
+        log.info(
+            "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
+        )
+        # The pages of the UI read the dataset through these two. They are not part of the asset event.
+        return {
+            **result,
+            "destination_uri": str(self.destination_uri),
+            "learnosity_conn_id": str(self.learnosity_conn_id),
+        }
+
+    def _sent_request(self) -> dict[str, Any]:
+        """The request that `create_dataset` sent. The template of this task may render differently by now."""
+        if sent := self.dataset.get("request"):
+            return dict(sent)
+        request = DatasetRequest.from_mapping(self.request)
+        return request.body(self.layout.dataset_id, int(self.dataset["file_count"]))
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """The source and the folder of the landed dataset, for the OpenLineage provider."""
+        return lineage_of_publication(str(self.destination_uri), self.published)
+
+
+def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "dataset_id": manifest.dataset_id,
+        "dataset_type": manifest.dataset_type,
+        "manifest_uri": f"{store.uri}/{layout.manifest}",
+        "file_count": manifest.file_count,
+        "total_bytes": manifest.total_bytes,
+    }
+
+
+def _rendered(shards: Sequence[Any] | XComArg) -> Sequence[Any]:
+    if isinstance(shards, XComArg):
+        raise RequestError("shards has not been rendered; is it still a template field?")
+    return shards
+
+
+def _plan_of(shard: Mapping[str, Any]) -> str:
+    return str(shard.get("plan") or FIRST_RELEASE)

@@ -1,0 +1,111 @@
+"""The HTTP client for signed URLs, the proxy settings, and the wait before a retry.
+
+`backoff_seconds` gives every wait before a retry. So all waits grow, have jitter and respect `Retry-After`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.proxy import ProxyBuilder
+from tenacity import RetryCallState
+
+CONNECT_SECONDS = 15.0  # for opening a connection: a server that can be reached needs far less
+# A connection without any data for this long counts as broken.
+IDLE_SECONDS = 60.0
+MAX_RETRY_AFTER_SECONDS = 120.0  # a longer `Retry-After` is cut, so that no reply can stop a task for hours
+
+
+def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, most: float) -> float:
+    """Seconds to wait after a failed attempt: what the server asked for, plus a time that doubles and has jitter.
+
+    :param attempt: number of the attempt that failed, from 1.
+    :param error: the error of that attempt. Its `retry_after` (seconds) is added to the wait if it has one.
+    :param first: longest wait after the first attempt, in seconds, without `retry_after`.
+    :param most: longest wait after any attempt, in seconds, without `retry_after`.
+    """
+    asked = getattr(error, "retry_after", None) or 0.0
+    grown = min(most, first * 2.0 ** min(attempt - 1, 30))
+    return float(asked) + grown * random.uniform(0.5, 1.0)  # jitter, not security
+
+
+def backoff(first: float, most: float) -> Callable[[RetryCallState], float]:
+    """`backoff_seconds` as tenacity's `wait`."""
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return backoff_seconds(state.attempt_number, error, first=first, most=most)
+
+    return wait
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment sets for a URL; None = no proxy.
+
+    Clients get this value and do not read the environment themselves: aiohttp would then also send the password that
+    `~/.netrc` holds for the host.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def parse_retry_after(value: str | None) -> float | None:
+    """Seconds in a `Retry-After` header, at most 120. None when there is no header or it holds no number."""
+    try:
+        seconds = float(value) if value is not None else None
+    except ValueError:
+        return None
+    if seconds is None or not 0 <= seconds < float("inf"):
+        return None
+    return min(seconds, MAX_RETRY_AFTER_SECONDS)
+
+
+def signed_url_client(
+    *,
+    proxy: str | None = None,
+    use_environment: bool = True,
+    verify: bool = True,
+    certificates: str | bytes | None = None,
+    read_timeout: float | None = None,
+) -> Client:
+    """An HTTP client that sends a signed URL unchanged, follows no redirect, and does not decompress bodies.
+
+    :param proxy: URL of an outgoing proxy; None = that of the environment, if `use_environment` is true.
+    :param use_environment: whether the proxy settings of the environment apply; default True.
+    :param verify: whether TLS certificates are checked; default True.
+    :param certificates: PEM of certificate authorities to trust besides the usual ones; default none.
+    :param read_timeout: longest time that a read may wait, in seconds; None = no limit.
+    """
+    builder = (
+        ClientBuilder()
+        .gzip(False)
+        .brotli(False)
+        .zstd(False)
+        .deflate(False)
+        .default_headers({"Accept-Encoding": "identity"})
+        .follow_redirects(False)
+        .referer(False)
+        # HTTP/1 uses one connection per file. On a shared connection, one lost packet would delay all files.
+        .http1_only()
+        .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
+        .danger_accept_invalid_certs(not verify)
+    )
+    if read_timeout is not None:
+        builder = builder.read_timeout(timedelta(seconds=read_timeout))
+    if certificates:
+        builder = builder.add_root_certificate_pem(
+            certificates.encode() if isinstance(certificates, str) else certificates
+        )
+    if proxy:
+        builder = builder.proxy(ProxyBuilder.all(proxy))
+    elif not use_environment:
+        builder = builder.no_proxy()
+    return builder.build()

@@ -1,0 +1,117 @@
+"""Content that comes inside a reply: what proves that a value is rows of a dataset and not a message about one.
+
+The proof is a documented field name (docs/learnosity-api.md): an aggregate of a group or a user, or a statistic of a
+question. Without one, a value is never taken for content.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from learnosity.results.addresses import holds_only_plain_links
+from learnosity.results.words import GROUP_CONTEXT, plain_key
+
+_PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
+# What is measured: only rows of results have these.
+MEASURES = _PERCENTILES | {
+    *("group_count", "population", "mean_seen_activities", "mean_attempted_percent"),
+    *(f"{what}_{of}" for what in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")),
+    *("score", "attempted_max_score", "unscored_max_score", "max_score", "seen_score", "seen_activities"),
+    *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
+    *("stddev_p_value_if_attempted", "discrimination_index"),
+}
+# What a row is about. An entry of a list of files may carry one of these as well.
+_SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
+_ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
+
+
+def is_row(record: Mapping[str, Any]) -> bool:
+    """Whether `record` has a documented field of a result row. `organisation_id` alone proves nothing."""
+    return not _ROW_FIELDS.isdisjoint(record)
+
+
+def has_measure(record: Mapping[str, Any]) -> bool:
+    """Whether `record` has a documented measure, which no entry of a list of files has."""
+    return not MEASURES.isdisjoint(record)
+
+
+def has_subject(record: Mapping[str, Any]) -> bool:
+    """Whether `record` says which user or question it is about."""
+    return not _SUBJECTS.isdisjoint(record)
+
+
+def is_group_row(record: Mapping[str, Any]) -> bool:
+    """Whether `record` is about a group, and so names one that can be asked for."""
+    return "group_name" in record and not has_subject(record)
+
+
+def groups_in(row: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...] | None]:
+    """The path of the group that `row` names, and of every group that stands inside it; None for one without a name."""
+    name = row.get("group_name")
+    if not isinstance(name, str) or not name:
+        yield None
+        return
+    path = (*above, name)
+    yield path
+    for key, value in row.items():
+        if plain_key(key) not in GROUP_CONTEXT and isinstance(value, list):
+            for child in value:
+                if isinstance(child, dict) and is_group_row(child):
+                    yield from groups_in(child, path)
+
+
+def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every row at any depth of a JSON value."""
+    todo = [value]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, dict):
+            if is_row(each):
+                yield each
+            todo.extend(child for child in each.values() if isinstance(child, dict | list))
+        elif isinstance(each, list):
+            todo.extend(child for child in each if isinstance(child, dict | list))
+
+
+def plain_links_of_rows(value: Any) -> Iterator[str]:
+    """The links that are values of rows at any depth of `value`. They are content, unless one is signed."""
+    for row in rows_in(value):
+        yield from (text for text in row.values() if isinstance(text, str) and holds_only_plain_links(text))
+
+
+def is_content(name: str, value: Any) -> bool:
+    """Whether `value` is proven to be the content of the file `name`.
+
+    JSON has to hold a row. A text has to be a table whose heading names a documented field, or JSON that holds a row.
+    """
+    if isinstance(value, str):
+        return _is_table(value) if name.lower().endswith((".csv", ".tsv", ".txt")) else _is_json_of_rows(value)
+    return isinstance(value, dict | list) and next(rows_in(value), None) is not None
+
+
+def _is_table(text: str) -> bool:
+    heading = text.lstrip("\ufeff").partition("\n")[0]
+    if len(heading) > 100_000:
+        return False
+    try:
+        cells = {cell.strip() for mark in ",;\t" for line in csv.reader([heading], delimiter=mark) for cell in line}
+    except csv.Error:
+        return False
+    return not _ROW_FIELDS.isdisjoint(cells)
+
+
+def _is_json_of_rows(text: str) -> bool:
+    """Whether `text` is one JSON value with a row in it, or a JSON value per line, each with one."""
+    try:
+        return next(rows_in(msgspec.json.decode(text)), None) is not None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        values = [msgspec.json.decode(line) for line in text.splitlines() if line.strip()]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return bool(values) and all(next(rows_in(value), None) is not None for value in values)

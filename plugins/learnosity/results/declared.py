@@ -1,0 +1,235 @@
+"""Where the files stand, as the connection's extra `results` declares it.
+
+Two forms exist. Both are JMESPath expressions over the whole reply `{"meta": …, "data": …}`:
+
+* `{"files": "data.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}`. `files` gives
+  the list. `url`, `name` and `bytes` are relative to an entry. `next` gives the cursor of the following page. Only
+  `files` and `url` are needed.
+* `{"inline": "data"}`: this part of the reply lands as `dataset.json`.
+
+A declaration says where the files stand. It does not say that the reply is complete: an entry without an address, a
+status, a count or a further page is judged as always. Outside of the declared part an address may stand only if it is
+not signed, leads to the reply itself, or is the address of a declared file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath  # type: ignore[import-untyped]
+import msgspec
+from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
+from jmespath.functions import Functions  # type: ignore[import-untyped]
+
+from learnosity.errors import ConnectionConfigError
+from learnosity.results.addresses import fetchable, is_signed, name_in_address
+from learnosity.results.entry import whole_number
+from learnosity.results.findings import Findings, FoundFile
+from learnosity.results.links import is_link, mark_self_links
+from learnosity.results.outcomes import EXAMPLE
+from learnosity.results.survey import Survey, survey
+from learnosity.results.words import ECHO_KEYS, plain_key
+
+INLINE_NAME = "dataset.json"
+_OF_FILES = ("files", "url", "name", "bytes", "next")
+_MAX_EXPRESSION = 1_000
+# What an expression raises that does not fit the reply.
+_DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Compiled expressions of the extra `results`: either `inline`, or `files` and `url` with what else is declared."""
+
+    inline: Any = None
+    files: Any = None
+    url: Any = None
+    name: Any = None
+    bytes: Any = None
+    next: Any = None
+
+
+def parse_declaration(extra: Mapping[str, Any]) -> Declaration | None:
+    """Check the extra `results` of a connection.
+
+    :param extra: the connection's extra. `results` is an object, or a text that holds one as JSON.
+    :returns: the declaration; None when there is none.
+    :raises ConnectionConfigError: when it cannot be used as it is.
+    """
+    declared = extra.get("results")
+    if declared is None or declared == "":
+        return None
+    if isinstance(declared, str):
+        try:
+            declared = msgspec.json.decode(declared)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise _refused("is not JSON") from None
+    if not isinstance(declared, Mapping):
+        raise _refused("is not an object")
+    allowed = ("inline",) if "inline" in declared else _OF_FILES
+    if unknown := [str(key)[:40] for key in declared if key not in allowed]:
+        raise _refused(f"has the key {unknown[0]!r}, and may have {', '.join(allowed)}")
+    for key in ("inline",) if "inline" in declared else ("files", "url"):
+        if key not in declared:
+            raise _refused(f"does not say `{key}`")
+    return Declaration(**{key: _compiled(key, text) for key, text in declared.items()})
+
+
+def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: Survey, found: Findings) -> None:
+    """Read the declared part of a reply into `found`.
+
+    :param declaration: where it stands.
+    :param reply: the whole reply.
+    :param surveyed: every address of the reply.
+    :param found: takes the files in.
+    """
+    found.signals.ignores_cursors = declaration.next is not None
+    _note_signals(reply["data"], found)
+    if declaration.inline is not None:
+        _read_inline(declaration, reply, found)
+    else:
+        _read_files(declaration, reply, found)
+    dataset_id = found.signals.dataset_id
+    found.known.update(
+        text for key, text in surveyed.addresses if not is_signed(text) or is_link(key, text, dataset_id)
+    )
+
+
+def _refused(why: str) -> ConnectionConfigError:
+    return ConnectionConfigError(
+        f"The connection's extra `results` {why}. It is an object of JMESPath expressions such as {EXAMPLE} or "
+        '{"inline": "data"} (docs/learnosity-api.md).'
+    )
+
+
+def _compiled(key: str, text: Any) -> Any:
+    if not isinstance(text, str) or not text.strip() or len(text) > _MAX_EXPRESSION:
+        raise _refused(f"has no expression under `{key}`: a text of at most {_MAX_EXPRESSION} characters")
+    try:
+        expression = jmespath.compile(text)
+    except (JMESPathError, RecursionError, ValueError) as error:
+        raise _refused(f"has an expression under `{key}` that cannot be read ({_first_line(error)})") from None
+    if unknown := _unknown_function(expression.parsed):
+        raise _refused(f"uses under `{key}` the function `{unknown[:40]}`, which JMESPath does not have")
+    return expression
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200] or type(error).__name__
+
+
+def _unknown_function(node: Mapping[str, Any]) -> str | None:
+    todo = [node]
+    while todo:
+        each = todo.pop()
+        if each["type"] == "function_expression" and each["value"] not in Functions.FUNCTION_TABLE:
+            return str(each["value"])
+        todo.extend(child for child in each.get("children", ()) if isinstance(child, dict))
+    return None
+
+
+def _note_signals(data: Any, found: Findings) -> None:
+    """Note what the reply says about itself, in its objects and not in its lists: those hold entries and rows."""
+    todo = [data]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, list) and len(each) == 1:
+            each = each[0]
+        if not isinstance(each, dict):
+            continue
+        mark_self_links(each, found)
+        for key, value in each.items():
+            if plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
+                todo.append(value)
+
+
+def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
+    try:
+        entries = declaration.files.search(reply)
+        dropped = _drops(declaration.files.parsed, reply)
+        cursor = declaration.next.search(reply) if declaration.next else None
+    except _DOES_NOT_FIT:
+        found.problems.append("the declared `files` or `next` cannot be applied to it")
+        return
+    if not isinstance(entries, list):
+        found.problems.append("the declared `files` finds no list in it")
+        return
+    if dropped:
+        found.problems.append("the declared `files` leaves entries of the list out")
+    if declaration.next is not None:
+        found.signals.ignores_cursors = False
+        found.signals.note("next", cursor)
+    if not entries:
+        found.add_empty_list()
+    for entry in entries:
+        _read_entry(declaration, entry, found)
+
+
+def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
+    if isinstance(entry, dict):
+        found.signals.note_entry({plain_key(key): value for key, value in entry.items()})
+    try:
+        text = declaration.url.search(entry)
+        name = declaration.name.search(entry) if declaration.name else None
+        stated = declaration.bytes.search(entry) if declaration.bytes else None
+    except _DOES_NOT_FIT:
+        found.problems.append("the declared `url`, `name` or `bytes` cannot be applied to an entry")
+        return
+    url = fetchable(text) if isinstance(text, str) else None
+    size = whole_number(stated)
+    if url is None:
+        found.problems.append("the declared `url` gives no http(s) address for an entry")
+    elif declaration.name is not None and (not isinstance(name, str) or not name):
+        found.problems.append("the declared `name` gives no name for an entry")
+    elif stated is not None and size is None:
+        found.problems.append("the declared `bytes` gives no number of bytes for an entry")
+    else:
+        name = name or name_in_address(url, found.signals.dataset_id)[0]
+        found.known.add(text)
+        found.add_file(FoundFile(name, (), url, None, size, None))
+
+
+def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
+    try:
+        part = declaration.inline.search(reply)
+    except _DOES_NOT_FIT:
+        part = None
+    if not isinstance(part, dict | list):
+        found.problems.append("the declared `inline` finds no object and no list in it")
+    elif not part:
+        found.add_empty_list()
+    elif any(is_signed(text) for _, text in survey(part).addresses):
+        found.problems.append("the declared `inline` holds an address that is signed")
+    else:
+        raw = msgspec.json.encode(part)
+        # Counts are about rows, and rows can be counted only in a list.
+        found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
+        found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
+
+
+def _drops(node: Mapping[str, Any], value: Any) -> bool:
+    """Whether a projection of an expression leaves entries out because they are null or lack what it asks for.
+
+    A filter (`[?…]`) leaves entries out too, but because the declaration says so.
+    """
+    kind, children = node["type"], node.get("children", ())
+    if kind in ("subexpression", "index_expression", "pipe"):
+        for child in children:
+            if _drops(child, value):
+                return True
+            value = _value_of(child, value)
+        return False
+    if kind == "flatten":
+        return _drops(children[0], value)
+    if kind not in ("projection", "value_projection"):
+        return False
+    base, kept = _value_of(children[0], value), _value_of(node, value)
+    if isinstance(base, list | dict) and isinstance(kept, list) and len(base) != len(kept):
+        return True
+    return _drops(children[0], value)
+
+
+def _value_of(node: Mapping[str, Any], value: Any) -> Any:
+    return jmespath.parser.ParsedResult("", node).search(value)

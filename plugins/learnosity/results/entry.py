@@ -1,0 +1,208 @@
+"""One file of a reply: its address or its content, its name and its length.
+
+`words` is always the entry with plain keys, as the word lists have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from learnosity.results import links
+from learnosity.results.addresses import fetchable, holds_address, holds_only_plain_links, is_signed, name_in_address
+from learnosity.results.content import is_content, plain_links_of_rows
+from learnosity.results.findings import Findings, FoundFile, join
+from learnosity.results.place import Place
+from learnosity.results.words import (
+    ABOUT_A_FILE,
+    CONTENT_KEYS,
+    FILE_LISTS,
+    FOLDER_KEYS,
+    LINK_WORDS,
+    NAME_KEYS,
+    OBJECT_KEYS,
+    PATH_KEYS,
+    SIZE_KEYS,
+    TYPE_KEYS,
+    URL_KEYS,
+    looks_like_a_file,
+    plain_key,
+)
+
+Words = Mapping[str, Any]
+_ENTRY_WORDS = frozenset(
+    (*URL_KEYS, *NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS, *SIZE_KEYS, *TYPE_KEYS, *LINK_WORDS, *ABOUT_A_FILE)
+)
+_PATH_WORDS = frozenset((*PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS))
+
+
+def own_addresses(words: Words) -> list[str]:
+    """The addresses under the keys of an object that name one, and of `{"link": {"href": …}}`.
+
+    :returns: each as it stands in the reply, blanks around it included.
+    """
+    urls = []
+    for word in URL_KEYS & words.keys():
+        value = words[word]
+        if isinstance(value, dict) and len(value) == 1:
+            value = next((each for key, each in value.items() if plain_key(key) in URL_KEYS), None)
+        if isinstance(value, str) and fetchable(value):
+            urls.append(value)
+    return urls
+
+
+def is_file(words: Words, urls: Sequence[str], place: Place) -> bool:
+    """Whether an object with an address is the entry of a file, and no row of a table with a link in it.
+
+    A signed address is a file. A plain one is a file in a list of files, or if a name says so and nothing in the entry
+    could be data.
+    """
+    if place.key in FILE_LISTS or any(map(is_signed, urls)):
+        return True
+    if looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS))):
+        return True
+    return looks_like_a_file(name_in_address(urls[0].strip(), "")[0]) and words.keys() <= _ENTRY_WORDS
+
+
+def is_file_address(text: str) -> bool:
+    """Whether an address that stands alone is a file's: it is signed, or ends like the name of a file."""
+    return is_signed(text) or looks_like_a_file(name_in_address(text.strip(), "")[0])
+
+
+def own_content(words: Words) -> Any:
+    """The content that an entry with the name of a file holds; None when it holds none."""
+    if not looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS))):
+        return None
+    return next((words[key] for key in sorted(CONTENT_KEYS & words.keys()) if words[key] is not None), None)
+
+
+def add_entry(
+    found: Findings, record: Mapping[str, Any], words: Words, urls: Sequence[str], place: Place, key: str = ""
+) -> None:
+    """Take in the file that an entry with an address is about.
+
+    :param record: the entry as it stands in the reply.
+    :param urls: its own addresses.
+    :param key: the key above it where that is the name of the file.
+    """
+    if len(urls) > 1 and len(set(map(fetchable, urls))) > 1:
+        found.problems.append("an entry of a file has several addresses")
+    if len(words) != len(record):
+        found.problems.append("an entry of a file has two keys that mean the same")
+    if any(words[each] for each in CONTENT_KEYS & words.keys()):
+        found.problems.append("an entry of a file has an address as well as content")
+    found.signals.note_entry(words)
+    if not LINK_WORDS.isdisjoint(words):
+        links.mark_self_links(record, found)
+    try:
+        name = name_of(words, found.signals.dataset_id) or (join("/".join(place.keys), key) if key else None)
+    except ValueError as error:
+        found.problems.append(str(error))
+        return
+    found.known.update(urls)
+    add_address(found, urls[0], place, name, size_of(words), type_of(words))
+
+
+def add_address(
+    found: Findings,
+    text: str,
+    place: Place,
+    name: str | None = None,
+    size: int | None = None,
+    content_type: str | None = None,
+) -> None:
+    """Take in the file of an address. Without a name it is called what the address says.
+
+    :param text: the address as it stands in the reply, blanks around it included.
+    """
+    url = fetchable(text) or ""
+    path = join(place.folder, name) if name else _name_by_address(url, place, found.signals.dataset_id)
+    found.known.add(text)
+    found.add_file(FoundFile(path, place.all_keys, url, None, size, content_type))
+
+
+def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
+    """Take in a file that came with the reply."""
+    if not is_content(name, value):
+        found.problems.append("what stands under the name of a file is neither its address nor rows")
+        return
+    if not isinstance(value, str):
+        found.known.update(plain_links_of_rows(value))
+    elif holds_only_plain_links(value):
+        found.known.add(value)
+    try:
+        raw = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    except (ValueError, OverflowError):
+        found.problems.append("content that came with the reply cannot be written down")
+        return
+    content_type = "text/csv" if name.lower().endswith(".csv") else "application/json"
+    found.add_file(FoundFile(join(place.folder, name), place.all_keys, None, raw, None, content_type))
+
+
+def name_of(words: Words, dataset_id: str) -> str | None:
+    """The name that an entry states for its file; None when it states none.
+
+    A path wins over a name that is its last part. A folder is put in front.
+
+    :raises ValueError: when a name is not a text.
+    """
+    if _PATH_WORDS.isdisjoint(words) and _text(words, ("name",)):
+        return _file_name(words)
+    name, path = _file_name(words), _text(words, PATH_KEYS)
+    # A key of an object store names the dataset's folder too. Another kind of key says nothing about the path.
+    key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
+    if not path and (not name or key.endswith(f"/{name}")):
+        path = key
+    whole = _merged(name, path)
+    return join(_text(words, FOLDER_KEYS).strip("/"), whole) if whole else None
+
+
+def size_of(words: Words) -> int | None:
+    """The length that an entry promises. What is not a whole number of bytes is no promise."""
+    stated = (whole_number(words[key]) for key in SIZE_KEYS if key in words)
+    return next((size for size in stated if size is not None), None)
+
+
+def type_of(words: Words) -> str | None:
+    """The content type that an entry states."""
+    stated = (words[key] for key in TYPE_KEYS if key in words)
+    return next((each for each in stated if isinstance(each, str) and "/" in each and not holds_address(each)), None)
+
+
+def whole_number(value: Any) -> int | None:
+    """`value` as a number of bytes or things: an integer or digits; None for anything else."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _name_by_address(url: str, place: Place, dataset_id: str) -> str:
+    """The name that the address gives. A path in the dataset needs no folders of keys in front."""
+    name, whole = name_in_address(url, dataset_id)
+    return join(place.folder, name if whole else join("/".join(place.keys), name))
+
+
+def _file_name(words: Words) -> str:
+    if not isinstance(words.get("name", ""), str | None):
+        raise ValueError("the name of a file is not a text")
+    names = [name for key in NAME_KEYS if key in words and (name := _text(words, (key,)))]
+    return next((name for name in names if looks_like_a_file(name)), names[0] if names else "")
+
+
+def _merged(name: str, path: str) -> str:
+    if not name or not path or path == name or path.endswith(f"/{name}"):
+        return path or name
+    if looks_like_a_file(path):
+        return name if looks_like_a_file(name) else path
+    return join(path.rstrip("/"), name)
+
+
+def _text(words: Words, keys: Sequence[str]) -> str:
+    """The first text under one of `keys` that is not an address; "" when there is none."""
+    for key in keys:
+        value = words.get(key)
+        if isinstance(value, str) and value and not holds_address(value):
+            return value
+    return ""

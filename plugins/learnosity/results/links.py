@@ -1,0 +1,130 @@
+"""Links of a reply that are no files: to the reply itself, to other pages of it, to documentation.
+
+A link counts as such by its key alone where the key leaves no doubt (`self`, `prev`, `docs`). A key that could name a
+file too (`link`, `url`, `first`) counts only where the address says that it leads to a listing. A link to a further
+page is never passed over: it is a signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnosity.results.addresses import fetchable, is_signed, points_to_a_listing
+from learnosity.results.findings import Findings
+from learnosity.results.words import (
+    DOCUMENTATION_LINKS,
+    LINK_BOXES,
+    PAGE_LINKS,
+    POSSIBLE_SELF_LINKS,
+    SELF_LINKS,
+    URL_KEYS,
+    link_word,
+    plain_key,
+)
+
+_NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
+
+
+def is_link_key(key: str) -> bool:
+    """Whether what stands under `key` never is a file."""
+    return link_word(key) in _NO_DATA
+
+
+def is_link(key: str, text: str, dataset_id: str) -> bool:
+    """Whether the address `text` under `key` is a link that is no file."""
+    word = link_word(key)
+    if word in POSSIBLE_SELF_LINKS:
+        return points_to_a_listing(text, dataset_id)
+    return word in SELF_LINKS or (word in DOCUMENTATION_LINKS and not is_signed(text))
+
+
+def note_link(key: str, text: str, found: Findings) -> None:
+    """Account for the address in `text`, if `key` makes it a link that is no file."""
+    if is_link(key, text, found.signals.dataset_id):
+        found.known.add(text)
+    elif link_word(key) not in POSSIBLE_SELF_LINKS:
+        found.signals.note(key, text)
+
+
+def note_link_object(key: str, value: Any, found: Findings) -> bool:
+    """Account for a link that is written as `{"href": …}`.
+
+    :returns: whether `key` and `value` are such a link.
+    """
+    if not isinstance(value, dict) or link_word(key) not in _NO_DATA | POSSIBLE_SELF_LINKS:
+        return False
+    address = _only_address(value)
+    if address is None or (not is_link_key(key) and len(value) > 1):
+        return False
+    note_link(key, address, found)
+    return True
+
+
+def read_box(box: Any, found: Findings) -> Any:
+    """Account for what stands in a `links` object or list.
+
+    :returns: what is in it besides links of the reply: it has to be read like anything else.
+    """
+    if isinstance(box, list):
+        return [each for each in box if not _read_relation(each, found)]
+    rest = {key: value for key, value in box.items() if not _read_boxed(link_word(key), key, value, found)}
+    first, last = (_only_address(box.get(key)) for key in ("first", "last"))
+    if last is not None and first is not None and last != first:
+        found.signals.more.append("last")
+    return rest
+
+
+def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:
+    """Account for the links of an entry or a row that are no data."""
+    for key, value in record.items():
+        if is_link_key(key) and (address := _only_address(value)) is not None:
+            note_link(key, address, found)
+        elif isinstance(value, dict) and plain_key(key) in LINK_BOXES:
+            mark_self_links(value, found)
+
+
+def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
+    """Whether an address that could be a file's stands deeper in an object, besides its own."""
+    todo: list[tuple[str, Any]] = [(key, value) for key, value in record.items() if isinstance(value, dict | list)]
+    while todo:
+        name, each = todo.pop()
+        if is_link_key(name):
+            continue
+        if isinstance(each, dict):
+            todo.extend(each.items())
+        elif isinstance(each, list):
+            todo.extend((name, child) for child in each)
+        elif isinstance(each, str) and each not in own and fetchable(each):
+            return True
+    return False
+
+
+def _read_relation(entry: Any, found: Findings) -> bool:
+    """Account for `{"rel": "self", "href": …}`.
+
+    :returns: whether it is a link of the reply.
+    """
+    relation = entry.get("rel") if isinstance(entry, dict) else None
+    return isinstance(relation, str) and _read_boxed(link_word(relation), relation, _only_address(entry), found)
+
+
+def _read_boxed(word: str, key: str, value: Any, found: Findings) -> bool:
+    if word == "next":
+        return found.signals.note(key, value)
+    if word not in _NO_DATA | PAGE_LINKS:
+        return False
+    address = _only_address(value)
+    if address is None:
+        return value is None
+    if word not in DOCUMENTATION_LINKS or not is_signed(address):
+        found.known.add(address)
+    return True
+
+
+def _only_address(value: Any) -> str | None:
+    """The address that a link holds, written as a text or as an object with one."""
+    if isinstance(value, dict):
+        under = [each for key, each in value.items() if plain_key(key) in URL_KEYS and isinstance(each, str)]
+        value = under[0] if len(under) == 1 else None
+    return value if isinstance(value, str) and fetchable(value) else None

@@ -1,0 +1,233 @@
+"""What one reply of GET reports/datasets holds: the decision, and the proof that nothing of it is lost.
+
+The vendor documents no shape for this reply (docs/learnosity-api.md). `classify` is a pure function. It calls a reply
+understood only when all of these hold:
+
+* Every address in it belongs to a file that will land, or is a link to the reply itself or to documentation.
+* Every entry of a list of files has become a file.
+* Every group that it names is handed on, so that the caller asks for it.
+* Content holds documented fields, and no address that is signed.
+* What the reply says about itself agrees: it is ready, its counts are right, and further pages can be asked for.
+
+Anything else is `NotUnderstood`. A dataset that is landed by half is worse than an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from learnosity.results.addresses import is_signed, kind_of_address
+from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
+from learnosity.results.entry import whole_number
+from learnosity.results.findings import Findings, named
+from learnosity.results.links import note_link, note_link_object, read_box
+from learnosity.results.outcomes import (
+    Empty,
+    Failed,
+    Files,
+    Group,
+    Inline,
+    NotReady,
+    NotUnderstood,
+    Reading,
+    ResultFile,
+    Understood,
+    understood,
+)
+from learnosity.results.shape import read_data
+from learnosity.results.signals import Signals
+from learnosity.results.sketch import masked_key, sketch
+from learnosity.results.survey import MAX_DEPTH, Survey, survey
+from learnosity.results.words import ECHO_KEYS, LINK_BOXES, plain_key
+
+__all__ = [
+    "Declaration",
+    "Empty",
+    "Failed",
+    "Files",
+    "Group",
+    "Inline",
+    "NotReady",
+    "NotUnderstood",
+    "Reading",
+    "ResultFile",
+    "Understood",
+    "classify",
+    "parse_declaration",
+    "sketch",
+    "understood",
+]
+
+JSON_TYPE = "application/json"
+_SECRET = "its content holds an address that is signed"
+
+
+def classify(
+    meta: Mapping[str, Any],
+    data: Any,
+    *,
+    dataset_id: str,
+    declaration: Declaration | None = None,
+    first_page: bool = True,
+) -> Reading:
+    """Say what a reply holds.
+
+    :param meta: the reply's `meta`, of which `status` is true.
+    :param data: the reply's `data`, any JSON value.
+    :param dataset_id: the dataset that was asked for. Names in addresses begin after it.
+    :param declaration: where the connection says that the files stand.
+    :param first_page: whether the reply answers a call without a cursor. After the first page an empty one is the end.
+    :returns: what it holds, or why it is not understood.
+    :raises UnsafeNameError: when the name of a file must not become a path.
+    """
+    reply = {"meta": dict(meta), "data": data}
+    surveyed = survey(reply)
+    if surveyed.too_deep or not surveyed.is_json:
+        why = f"it is nested more than {MAX_DEPTH} levels deep" if surveyed.too_deep else "it is not JSON"
+        return NotUnderstood(why, sketch(reply))
+    found = Findings(Signals(dataset_id))
+    if not first_page and data in (None, [], {}):
+        found.add_empty_list()
+    elif declaration is None:
+        read_data(data, found)
+    else:
+        read_declared(declaration, reply, surveyed, found)
+    _read_meta({key: value for key, value in meta.items() if key != "records"}, found)
+    _compare_counts(meta.get("records"), data, found)
+    if found.signals.failed:
+        return Failed(found.signals.failed)
+    if found.signals.not_ready:
+        return NotReady(found.signals.not_ready)
+    outcome = _doubt(surveyed, found, first_page) or _outcome(data, found, first_page)
+    return NotUnderstood(outcome, sketch(reply)) if isinstance(outcome, str) else outcome
+
+
+def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
+    """Note what `meta` says. It holds no files: an address in it has to be a link."""
+    for key, value in meta.items():
+        word = plain_key(key)
+        if word in ECHO_KEYS or (key == "status" and value is True):
+            continue
+        if word in LINK_BOXES and isinstance(value, dict):
+            read_box(value, found)
+        elif note_link_object(key, value, found):
+            continue
+        elif isinstance(value, str):
+            note_link(key, value, found)
+        elif not found.signals.note(key, value) and isinstance(value, dict):
+            _read_meta(value, found)
+
+
+def _compare_counts(records: Any, data: Any, found: Findings) -> None:
+    """Compare the counts that are left with everything that was found, and `meta.records` with this page."""
+    numbers = {len(found.files) or found.rows, *found.row_lists}
+    found.signals.compare_counts(0, numbers)
+    # An object is one record. A list has as many as it has entries.
+    page = numbers | {len(data) if isinstance(data, list) else 1}
+    if records is not None and whole_number(records) not in page:
+        found.signals.unclear.append("its `meta.records` differs from what was found")
+
+
+def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
+    """Why it is not proven that all of the reply was read; None when it is."""
+    signals = found.signals
+    if found.problems or signals.unclear:
+        return (found.problems or signals.unclear)[0]
+    stray = next((each for each in surveyed.addresses if each[1] not in found.known), None)
+    if stray is not None:
+        key, text = stray
+        return f"under the key {masked_key(key)} stands an address that is no file's ({kind_of_address(text)})"
+    if signals.more and not signals.cursors:
+        return f"it says by `{signals.more[0]}` that there is more, and not how to ask for it"
+    if len(signals.cursors) > 1:
+        return "it names two different further pages"
+    if signals.later and first_page:
+        return f"it says by `{signals.later[0]}` that it is not the first page"
+    if signals.wrong_counts and _total(found, first_page) is None:
+        word, stated = signals.wrong_counts[0]
+        return f"its `{word}` is {stated}, and {len(found.files) or found.rows} were found"
+    said_whole = signals.cursors or signals.ended or signals.counted
+    if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):
+        return "it holds as many entries as its limit allows, and does not say that these are all"
+    return None
+
+
+def _total(found: Findings, first_page: bool) -> int | None:
+    """How many files all pages together have, where the reply is one of several pages and says so."""
+    stated = {number for _, number in found.signals.wrong_counts}
+    paged = bool(found.signals.cursors) or not first_page
+    return stated.pop() if paged and len(stated) == 1 and min(stated) > len(found.files) else None
+
+
+def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
+    """What the reply holds, or why that is not clear."""
+    cursor = next(iter(found.signals.cursors), None)
+    if found.group_paths or found.groups:
+        return _group(data, found)
+    if found.files:
+        if found.rows:
+            return "it lists files and holds rows as well"
+        return _lost(found) or _files(found, cursor, first_page)
+    if found.proven_rows:
+        if cursor is not None:
+            return "its rows go on after this page"
+        raw = _encoded(data)
+        return raw if isinstance(raw, str) else Inline(((ResultFile(INLINE_NAME, "inline", len(raw), JSON_TYPE), raw),))
+    if found.empty_lists and not found.rows:
+        if found.signals.remarks:
+            return "its list of files is empty, and a text in it may say why"
+        return _lost(found) or Empty(cursor, _total(found, first_page))
+    return "it lists no result files and holds no content"
+
+
+def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inline | str:
+    """The files of the reply: all with their addresses, or all with their content."""
+    files = named(found.files)
+    listed = tuple((file, each.url) for file, each in files if each.url is not None)
+    if len(listed) == len(files):
+        return Files(listed, cursor, _total(found, first_page))
+    if listed:
+        return "some of its files have an address and others have content"
+    if cursor is not None:
+        return "its content goes on after this page"
+    contents = tuple((file, each.content) for file, each in files if each.content is not None)
+    if any(is_signed(content.decode()) for _, content in contents):
+        return _SECRET
+    return Inline(contents)
+
+
+def _group(data: Any, found: Findings) -> Group | str:
+    """The group that the reply is."""
+    if found.files:
+        return "it lists files and names groups as well"
+    if len(found.group_paths) > 1:
+        return "it holds more than one group"
+    if found.signals.cursors:
+        return "its groups go on after this page"
+    if found.nameless_rows:
+        return "some of its rows may be groups without a name"
+    if found.leftovers:
+        return found.leftovers[0]
+    raw = _encoded(data)
+    path = found.group_paths[0] if found.group_paths else None
+    return raw if isinstance(raw, str) else Group(path, tuple(found.groups), raw)
+
+
+def _encoded(data: Any) -> bytes | str:
+    """The reply as content, or why it must not be stored."""
+    try:
+        raw = msgspec.json.encode(data)
+    except (ValueError, OverflowError):
+        return "its content cannot be written down"
+    return _SECRET if is_signed(raw.decode()) else raw
+
+
+def _lost(found: Findings) -> str | None:
+    """What would be lost if only the files of the reply landed; None when it is nothing."""
+    found.names -= {name for file in found.files for name in (file.name, file.name.rpartition("/")[2]) if found.names}
+    if found.names:
+        return "it mentions the name of a file that it does not list"
+    return found.leftovers[0] if found.leftovers else None

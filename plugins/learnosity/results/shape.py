@@ -1,0 +1,305 @@
+"""Reading a reply of unknown shape: which files, rows and groups it holds, and where.
+
+The reader goes through the whole reply once. Each value becomes something that lands, or is a word that is known to
+mean nothing for the data, or is noted as a problem or a leftover. It judges nothing: `reading` does, when all is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnosity.results import content, links
+from learnosity.results.addresses import fetchable, holds_address, is_signed, points_to_a_listing
+from learnosity.results.entry import (
+    add_address,
+    add_content,
+    add_entry,
+    is_file,
+    is_file_address,
+    name_of,
+    own_addresses,
+    own_content,
+)
+from learnosity.results.findings import Findings, join
+from learnosity.results.place import Place, folder_of
+from learnosity.results.words import (
+    ABOUT_KEYS,
+    ECHO_KEYS,
+    FILE_LISTS,
+    FOLDER_KEYS,
+    FORMAT_KEYS,
+    GROUP_CONTEXT,
+    GROUP_LISTS,
+    INPUT_KEYS,
+    LINK_BOXES,
+    LISTING_KEYS,
+    STRUCTURE_KEYS,
+    looks_like_a_file,
+    plain_key,
+)
+
+_LISTS = LISTING_KEYS | FORMAT_KEYS
+# An address below one of these stays unaccounted for.
+_ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
+_MAX_PLAIN_TEXT = 200
+
+
+def read_data(data: Any, found: Findings) -> None:
+    """Read the `data` of a reply into `found`.
+
+    :param data: the reply's `data`; not nested too deep for recursion.
+    """
+    while isinstance(data, list) and len(data) == 1 and _is_wrapped(data[0]):
+        data = data[0]
+    reader, place = _Reader(found), Place("data")
+    if isinstance(data, dict):
+        reader.read_object(data, place)
+    elif isinstance(data, list):
+        reader.read_list("data", data, place)
+    elif isinstance(data, str):
+        reader.read_object({"url": data}, place)
+
+
+class _Reader:
+    """Goes through a reply; what it finds is in `found`."""
+
+    def __init__(self, found: Findings) -> None:
+        self._found = found
+
+    def read_object(self, record: Mapping[str, Any], place: Place) -> None:
+        """Read an object: a row, the entry of a file, or something that holds others."""
+        words = {plain_key(key): value for key, value in record.items()}
+        urls = own_addresses(words)
+        if self._is_row(record, place, urls):
+            self._read_row(record, place)
+        elif urls and not links.holds_data_addresses(record, urls):
+            self._read_entry(record, words, urls, place)
+        elif not urls and (value := own_content(words)) is not None:
+            add_content(self._found, name_of(words, self._found.signals.dataset_id) or "", value, place)
+        else:
+            self._read_container(record, words, place)
+
+    def read_list(self, key: str, values: Sequence[Any], place: Place) -> None:
+        """Read a list. Where one entry is a file or a row, every entry has to be one."""
+        found = self._found
+        if not values:
+            if plain_key(key) in _LISTS:
+                found.add_empty_list()
+            return
+        if plain_key(key) == "groups" and all(_is_level(each) for each in values):
+            return  # the hierarchy of groups that was asked for, given back
+        files, rows, idle = len(found.files), found.rows, 0
+        inside = place._replace(key=plain_key(key), listed=True)
+        for value in values:
+            before = found.parts
+            if isinstance(value, dict):
+                self.read_object(value, inside)
+            elif isinstance(value, list):
+                self.read_list(key, value, inside)
+            elif isinstance(value, str) and fetchable(value):
+                self._read_address(value, inside)
+            idle += found.parts == before
+        new_files, new_rows = len(found.files) - files, found.rows - rows
+        if idle == len(values):
+            found.leftovers.append("a list holds entries that are no files")
+        elif idle:
+            found.problems.append("a list holds an entry that is no file and no row beside others that are")
+        if new_files and new_rows:
+            found.problems.append("a list holds files as well as rows")
+        if new_rows:
+            found.row_lists.add(len(values))
+
+    def _read_entry(
+        self, record: Mapping[str, Any], words: Mapping[str, Any], urls: Sequence[str], place: Place
+    ) -> None:
+        found = self._found
+        if not is_file(words, urls, place):
+            found.problems.append("it cannot be told whether some addresses are files or links in content")
+        if not place.listed and place.key not in LISTING_KEYS:
+            if not _is_file_name(words.get("name")) and points_to_a_listing(urls[0], found.signals.dataset_id):
+                found.problems.append("it holds an address that leads to a listing, and no list of files")
+            found.lone_files += place.key not in STRUCTURE_KEYS
+        add_entry(found, record, words, urls, place)
+
+    def _read_address(self, text: str, place: Place) -> None:
+        """Read an address that stands in a list or under a label."""
+        if place.key not in FILE_LISTS and not is_file_address(text):
+            self._found.problems.append("it cannot be told whether some addresses are files")
+        add_address(self._found, text, place)
+
+    def _is_row(self, record: Mapping[str, Any], place: Place, urls: Sequence[str]) -> bool:
+        """Whether an object is a row. One that may be the entry of a file as well is a problem."""
+        if not content.is_row(record) or not (place.listed or _is_flat(record)):
+            return False
+        if place.listed and place.key in FILE_LISTS and (content.has_measure(record) or not urls):
+            self._found.problems.append("the entries of a list of files have the fields of rows")
+        if content.has_measure(record):
+            return True
+        if any(not is_signed(url) for url in urls) or (not urls and any(map(_is_file_name, record.values()))):
+            self._found.problems.append("it cannot be told whether some entries are files or rows")
+        return not urls
+
+    def _read_row(self, row: Mapping[str, Any], place: Place) -> None:
+        found, of_group = self._found, content.is_group_row(row)
+        found.add_row(proven=place.listed or (content.has_measure(row) and content.has_subject(row)))
+        found.known.update(content.plain_links_of_rows(row))
+        for each in content.rows_in(row):
+            links.mark_self_links(each, found)
+        if not place.listed and place.key in STRUCTURE_KEYS:
+            for key, value in row.items():
+                found.signals.note(key, value)
+        if place.key in GROUP_CONTEXT or content.has_subject(row):
+            return
+        if "group_path" in row:
+            found.problems.append("its rows state the paths of groups")
+        if of_group and (place.listed or place.key not in STRUCTURE_KEYS):
+            self._name_groups(row)
+        elif not of_group:
+            found.nameless_rows += 1
+
+    def _name_groups(self, row: Mapping[str, Any]) -> None:
+        paths = list(content.groups_in(row))
+        if len(paths) != sum(map(content.is_group_row, content.rows_in(row))):
+            self._found.problems.append("a group stands inside another one in a way that is not known")
+        if None in paths:
+            self._found.problems.append("a group has no name")
+        self._found.groups.extend(path for path in paths if path is not None)
+
+    def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
+        """Read an object that holds others; what it counts is compared with what is found in it."""
+        found, counts = self._found, len(self._found.signals.open_counts)
+        files, rows, lone = len(found.files), found.rows, found.lone_files
+        self._note_group(words, place)
+        inside = place._replace(folder=folder_of(words, place), listed=False)
+        is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
+        has_names = any(map(looks_like_a_file, record))
+        idle, busy = 0, int(has_names)
+        for key, value in record.items():
+            before = found.parts
+            if self._read_member(key, value, inside, is_map):
+                busy, idle = busy + (found.parts > before), idle + (found.parts == before)
+            elif value is None and has_names:
+                idle += 1
+        if idle and (busy or place.key in LISTING_KEYS):
+            found.problems.append("an object holds files beside something that is none")
+        new_files, new_rows = len(found.files) - files, found.rows - rows
+        if 0 < found.lone_files - lone < new_files:
+            found.problems.append("an address stands alone beside a list of files")
+        if new_files or new_rows:
+            found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
+
+    def _note_group(self, words: Mapping[str, Any], place: Place) -> None:
+        path = words.get("grouppath")
+        if isinstance(path, list) and all(isinstance(name, str) for name in path):
+            self._found.group_paths.append(tuple(path))
+        elif path is not None:
+            self._found.problems.append("the path of a group is not a list of names")
+        elif place.key == "datasetgroup":
+            self._found.group_paths.append(None)
+
+    def _read_member(self, key: str, value: Any, place: Place, is_map: bool) -> bool:
+        """Read what stands under one key of an object.
+
+        :param is_map: whether the object names files by labels.
+        :returns: whether it is an object of which only its content tells whether it is about files.
+        """
+        word, found = plain_key(key), self._found
+        if looks_like_a_file(key):
+            self._read_named(key, value, place)
+        elif isinstance(value, str) and holds_address(value):
+            if (is_map or word in FORMAT_KEYS) and fetchable(value):
+                self._read_address(value, place._replace(key=word))
+            else:
+                links.note_link(key, value, found)
+        elif word in _ASIDE or links.note_link_object(key, value, found) or found.signals.note(key, value):
+            return False
+        elif word in LINK_BOXES and isinstance(value, dict | list):
+            self._read_rest(key, links.read_box(value, found), place)
+        elif isinstance(value, list):
+            self._read_values(key, value, place)
+        elif isinstance(value, dict):
+            return self._read_inner_object(key, value, place)
+        elif word in _LISTS:
+            self._read_instead_of_list(key, value)
+        elif word in GROUP_LISTS and found.group_paths and value is not None:
+            found.problems.append("the groups of a group are not a list")
+        elif isinstance(value, str):
+            self._read_text(word, value)
+        return False
+
+    def _read_text(self, word: str, text: str) -> None:
+        """Note a text that may be the name of a file that is not listed, or content."""
+        if _is_file_name(text) and word not in FOLDER_KEYS:
+            self._found.names.add(text)
+        elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
+            self._found.leftovers.append("it holds a long text, which may be content")
+
+    def _read_inner_object(self, key: str, value: Mapping[str, Any], place: Place) -> bool:
+        word = plain_key(key)
+        if not value:
+            if word in _LISTS:
+                self._found.add_empty_list()
+            return False
+        if word in GROUP_LISTS and self._found.group_paths:
+            self._found.problems.append("the groups of a group are not a list")
+        self.read_object(value, place.below(key))
+        return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)
+
+    def _read_rest(self, key: str, rest: Any, place: Place) -> None:
+        if isinstance(rest, dict) and rest:
+            self.read_object(rest, place.below(key))
+        elif isinstance(rest, list) and rest:
+            self.read_list(key, rest, place.below(key))
+
+    def _read_values(self, key: str, values: Sequence[Any], place: Place) -> None:
+        if plain_key(key) in GROUP_LISTS and self._found.group_paths and values:
+            if all(isinstance(each, str) and each and not holds_address(each) for each in values):
+                self._found.groups.extend((name,) for name in values)
+                return
+            if not all(isinstance(each, dict) and "group_name" in each for each in values):
+                self._found.problems.append("a group has no name")
+        self.read_list(key, values, place.below(key))
+
+    def _read_instead_of_list(self, key: str, value: Any) -> None:
+        """A number where a list could stand says how long it is. Anything else is a list that is missing."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            self._found.signals.note_count(key, value)
+        else:
+            self._found.leftovers.append("where a list of files could stand there is none")
+
+    def _read_named(self, key: str, value: Any, place: Place) -> None:
+        """Read what stands under a key that is the name of a file: its address, its entry or its content."""
+        name = join("/".join(place.keys), key)
+        words = {plain_key(each): child for each, child in value.items()} if isinstance(value, dict) else {}
+        if isinstance(value, str) and fetchable(value):
+            add_address(self._found, value, place, name)
+        elif (urls := own_addresses(words)) and not links.holds_data_addresses(value, urls):
+            add_entry(self._found, value, words, urls, place, key)
+        else:
+            add_content(self._found, name, value, place)
+
+
+def _is_wrapped(entry: Any) -> bool:
+    """Whether the only entry of a list is the reply itself. A row stays a row of a list."""
+    return isinstance(entry, list) or (isinstance(entry, dict) and ("group_path" in entry or not content.is_row(entry)))
+
+
+def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
+    """Whether an object names files by labels: `{"summary": "https://…", "details": "https://…"}`."""
+    return all(
+        isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
+    )
+
+
+def _is_level(value: Any) -> bool:
+    """Whether `value` is a level of the hierarchy of groups, as a request names it."""
+    return isinstance(value, dict) and value.keys() == {"key", "label"}
+
+
+def _is_file_name(value: Any) -> bool:
+    return isinstance(value, str) and looks_like_a_file(value)
+
+
+def _is_flat(record: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, dict | list) for value in record.values())

@@ -1,0 +1,275 @@
+"""What a reply says about itself: is it ready, is there more, how many files are there, whose dataset is it.
+
+A reply may list files and say at the same time that they are not all. Each such word is noted here while the reply is
+read, and judged when it has been read whole. A word that is known to matter and that cannot be read makes the reply
+unclear. It is never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from learnosity.results.addresses import holds_address
+from learnosity.results.words import plain_key, words
+
+_READY_WORDS = words(
+    "completed complete ready done success succeeded successful finished ok available published 200 true"
+)
+_NOT_READY_WORDS = words(
+    "queued running pending processing inprogress notready waiting preparing generating building started starting "
+    "scheduled submitted accepted created initialising initializing initialised initialized compiling working new "
+    "exporting uploading retrying delayed incomplete partial unfinished notstarted ongoing executing computing"
+)
+_FAILED_WORDS = words(
+    "failed failure halted error errored cancelled canceled aborted expired deleted rejected invalid timeout timedout "
+    "stopped killed terminated notfound"
+)
+
+
+@dataclass(slots=True)
+class Signals:
+    """The words of one reply about itself.
+
+    :param dataset_id: the dataset that was asked for.
+    """
+
+    dataset_id: str
+    failed: str | None = None
+    """The word that says that there will be no dataset."""
+    not_ready: str | None = None
+    """The word that says that there is no dataset yet."""
+    unclear: list[str] = field(default_factory=list)
+    """Why it is not clear what the reply says about itself."""
+    cursors: set[str] = field(default_factory=set, repr=False)
+    """What can be sent as `next`."""
+    more: list[str] = field(default_factory=list)
+    """Keys that say that this is not the last page."""
+    later: list[str] = field(default_factory=list)
+    """Keys that say that this is not the first page."""
+    ended: bool = False
+    """Whether the reply says that this is the last page."""
+    limits: list[int] = field(default_factory=list)
+    open_counts: list[tuple[str, int]] = field(default_factory=list)
+    """Counts that were not compared yet."""
+    wrong_counts: list[tuple[str, int]] = field(default_factory=list)
+    """Counts that differ from what was found."""
+    counted: bool = False
+    """Whether a count of all files was compared."""
+    remarks: bool = False
+    """Whether the reply holds a text for people."""
+    ignores_cursors: bool = False
+    """Whether the connection declares where the cursor stands."""
+
+    def note(self, key: str, value: Any) -> bool:
+        """Take in one key of the reply.
+
+        :returns: whether the key is such a word. If not, what stands below it is read like anything else.
+        """
+        read = _READERS.get(plain_key(key))
+        if read is None or (isinstance(value, dict | list) and read not in _OF_ANYTHING):
+            return False
+        return read(self, key, value)
+
+    def note_entry(self, entry: Mapping[str, Any]) -> None:
+        """Take in a file's own entry, by plain keys. Counts and cursors in it are about the file."""
+        for word in _ENTRY_WORDS & entry.keys():
+            self.note(word, entry[word])
+
+    def note_count(self, key: str, value: int) -> None:
+        """Take in a number that says how many files there are."""
+        self.open_counts.append((key, value))
+
+    def compare_counts(self, start: int, found: set[int]) -> None:
+        """Compare the counts noted since `start` with the numbers that were found where they stand."""
+        for key, stated in self.open_counts[start:]:
+            word = plain_key(key)
+            self.counted |= "total" in word or "file" in word
+            if stated not in found:
+                self.wrong_counts.append((key, stated))
+        del self.open_counts[start:]
+
+
+def is_true(value: Any) -> bool:
+    """Whether a flag is set, as a boolean, a number or a word."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "false", "no", "none", "null")
+    return bool(value)
+
+
+def _status(signals: Signals, key: str, value: Any) -> bool:
+    for each in _scalars(value):
+        word = plain_key(str(each)) if each is not None else ""
+        if word in _NOT_READY_WORDS:
+            signals.not_ready = word
+        elif word in _FAILED_WORDS:
+            signals.failed = word
+        elif word not in _READY_WORDS and each not in (None, ""):
+            signals.unclear.append(f"its `{key}` is a word that is not known")
+    return True
+
+
+def _ready_flag(signals: Signals, key: str, value: Any) -> bool:
+    if not is_true(value):
+        signals.not_ready = key
+    return True
+
+
+def _pending(signals: Signals, key: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return False
+    if is_true(value):
+        signals.not_ready = key
+    return True
+
+
+def _progress(signals: Signals, key: str, value: Any) -> bool:
+    # The number 1 may be the whole or one percent. It counts as the whole.
+    if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
+        signals.not_ready = key
+    return True
+
+
+def _verdict(signals: Signals, key: str, value: Any) -> bool:
+    if value is not None and not is_true(value):
+        signals.unclear.append(f"its `{key}` is false")
+    return True
+
+
+def _trouble(signals: Signals, key: str, value: Any) -> bool:
+    if is_true(value):
+        signals.unclear.append(f"it states `{key}`")
+    return True
+
+
+def _remark(signals: Signals, key: str, value: Any) -> bool:
+    signals.remarks |= bool(value)
+    return True
+
+
+def _owner(signals: Signals, key: str, value: Any) -> bool:
+    if isinstance(value, str) and value.lower() != signals.dataset_id.lower():
+        signals.unclear.append("it is about another dataset")
+    return True
+
+
+def _cursor(signals: Signals, key: str, value: Any) -> bool:
+    stated = [each for each in _scalars(value) if each not in (None, "") and each is not False]
+    if stated and not signals.ignores_cursors:
+        if isinstance(value, dict | list) or not _can_be_sent(value):
+            signals.unclear.append(f"its `{key}` names a further page in a way that cannot be followed")
+        else:
+            signals.cursors.add(str(value))
+    return True
+
+
+def _more(signals: Signals, key: str, value: Any) -> bool:
+    _end(signals, key, not is_true(value))
+    return True
+
+
+def _last(signals: Signals, key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        _end(signals, key, value)
+        return True
+    return plain_key(key) == "lastpage" and _page_count(signals, key, value)
+
+
+def _page_count(signals: Signals, key: str, value: Any) -> bool:
+    number = _integer(value)
+    if number is not None:
+        _end(signals, key, number <= 1)
+    return number is not None
+
+
+def _page(signals: Signals, key: str, value: Any) -> bool:
+    number = _integer(value)
+    if number is not None and number > 1:
+        signals.later.append(key)
+    return number is not None
+
+
+def _offset(signals: Signals, key: str, value: Any) -> bool:
+    number = _integer(value)
+    if number is not None and number > 0:
+        signals.later.append(key)
+    return number is not None
+
+
+def _limit(signals: Signals, key: str, value: Any) -> bool:
+    number = _integer(value)
+    if number is not None and number > 0:
+        signals.limits.append(number)
+    return number is not None
+
+
+def _count(signals: Signals, key: str, value: Any) -> bool:
+    number = _integer(value)
+    if number is not None:
+        signals.note_count(key, number)
+    elif value is not None:
+        signals.unclear.append(f"its `{key}` is not a whole number")
+    return True
+
+
+def _end(signals: Signals, key: str, is_last: bool) -> None:
+    if is_last:
+        signals.ended = True
+    else:
+        signals.more.append(key)
+
+
+def _can_be_sent(value: Any) -> bool:
+    """Whether `value` can be sent as the field `next`: an opaque text or a number, not an address and not a path."""
+    if isinstance(value, str):
+        return not holds_address(value) and not value.startswith(("/", "?", "."))
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(each)
+    else:
+        yield value
+
+
+def _integer(value: Any) -> int | None:
+    """A count as a number: an integer, a whole float, or digits."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_Reader = Callable[[Signals, str, Any], bool]
+_VOCABULARY: dict[_Reader, str] = {
+    _status: "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
+    _ready_flag: "ready isready complete iscomplete completed iscompleted done isdone finished isfinished available "
+    "isavailable dtcompleted completedat dtfinished finishedat",
+    _pending: "pending pendingfiles ispending inprogress isrunning running processing",
+    _progress: "progress percent percentage percentcomplete percentdone progresspercent",
+    _verdict: "success ok successful",
+    _trouble: "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles omitted "
+    "dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired unprocessed",
+    _remark: "message messages detail details reason note notes notice remark",
+    _owner: "datasetid",
+    _cursor: "next nextpage nextcursor nexttoken nextpagetoken nextmarker nextkey nextoffset nexturl nextlink nexthref "
+    "cursor continuationtoken nextcontinuationtoken continuation pagetoken after",
+    _more: "hasmore hasnext hasnextpage more moreavailable moreresults morefiles istruncated truncated "
+    "incompleteresults remaining capped cutoff",
+    _last: "islast islastpage last lastpage",
+    _page_count: "pages totalpages pagecount numpages",
+    _page: "page currentpage pagenumber",
+    _offset: "offset skip",
+    _limit: "limit pagesize perpage maxkeys maxresults maxitems",
+    _count: "count total filecount filescount totalfiles totalcount totalrecords totalresults totalitems totalelements "
+    "recordcount records numfiles numberoffiles filestotal resultcount resultscount numresults itemcount itemscount "
+    "numitems expectedfiles expectedcount returned found numberofelements",
+}
+_READERS = {word: read for read, text in _VOCABULARY.items() for word in words(text)}
+# Those that are read also where an object or a list stands under the word.
+_OF_ANYTHING = {_status, _pending, _trouble, _cursor}
+_ENTRY_WORDS = {word for word, read in _READERS.items() if read in (_status, _ready_flag, _pending, _trouble, _owner)}

@@ -1,0 +1,223 @@
+"""The run config: one table of its fields. The trigger form, the schedule files and their schema are made from it.
+
+To add a field, add it here and pass it to its operator in `dataset_tasks`. `params` makes the form of the fields, and
+`schedules.files` reads the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
+from learnosity.errors import RequestError
+from learnosity.landing.plan import MAX_SHARDS
+
+# Sections of the form.
+DATASET = "Dataset"
+SELECTION = "What to aggregate"
+LANDING = "Landing"
+RUNNING = "Waiting and connection"
+
+DESTINATION_VARIABLE = "learnosity_destination_uri"
+EXAMPLE_FIELDS = ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"]
+EXAMPLE_USER_FIELDS = ["score", "max_score"]
+
+_UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_URI = r"^[A-Za-z][A-Za-z0-9+.-]*://\S.*$"
+_TEXT = {"type": "string", "minLength": 1}
+_OBJECT = {"type": "object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the run config.
+
+    :param name: its key in run configs and in schedule files.
+    :param default: a value that the schema allows, because Airflow demands one from a DAG with a schedule.
+    :param schema: JSON schema of its value.
+    :param title: label in the form.
+    :param description: its meaning, for the form and the schema. Without backticks: where a line wraps, the form
+        draws code over the text beside it.
+    :param section: part of the form.
+    :param scheduled: whether schedule files may set it; default True.
+    :param examples: values that the form proposes; default none.
+    :param labels: the names of these values in the form; default: the values.
+    """
+
+    name: str
+    default: Any
+    schema: Mapping[str, Any]
+    title: str
+    description: str
+    section: str
+    scheduled: bool = True
+    examples: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def flag(name: str, value: Any, default: bool) -> bool:
+    """The value of a field that is true or false. A template may have turned it into a text.
+
+    :param value: a boolean or its text; None and "" mean `default`.
+    :raises RequestError: the value is neither true nor false.
+    """
+    if value is None or value == "":
+        return default
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise RequestError(f"{name} is {str(value)[:60]!r}; it is either true or false.")
+
+
+FIELDS = (
+    Field(
+        "dataset_type",
+        ACTIVITY_SUMMARY,
+        {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
+        "Dataset type",
+        "One of the four known types, or the name of another one.",
+        DATASET,
+        examples=tuple(KNOWN_TYPES),
+        labels={kind.name: kind.label for kind in KNOWN_TYPES.values()},
+    ),
+    Field(
+        "input_uri",
+        None,
+        {"type": ["null", "string"], "pattern": _URI},
+        "Input files",
+        "NDJSON on any object storage: a file, a folder or a glob, such as s3://connection@bucket/users/*.ndjson or "
+        "file:///data/users.ndjson.gz. The two group types need it: one line per user with user_id and groups. "
+        "Empty = no input files.",
+        DATASET,
+    ),
+    Field(
+        "groups",
+        [],
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["key", "label"],
+                "properties": {"key": _TEXT, "label": {"type": "string"}},
+            },
+        },
+        "Hierarchy",
+        'Levels of the report, top level first: [{"key": "district", "label": "District"}, {"key": "school", '
+        '"label": "School"}]. Every line of the input names its group of each level.',
+        DATASET,
+    ),
+    Field(
+        "dataset_id",
+        None,
+        {"type": ["null", "string"], "format": "uuid", "pattern": _UUID},
+        "Dataset id",
+        "A UUID of your own. Empty = a new one, which is nearly always right.",
+        DATASET,
+        scheduled=False,
+    ),
+    Field(
+        "create",
+        True,
+        {"type": "boolean"},
+        "Create the dataset",
+        "Off = the dataset of the dataset id exists already: nothing is created, it is waited for and landed.",
+        DATASET,
+        scheduled=False,
+    ),
+    Field(
+        "job_reference",
+        None,
+        {"type": ["null", "string"]},
+        "Job to wait for",
+        "Only for a dataset that exists already. Empty = it is finished.",
+        DATASET,
+        scheduled=False,
+    ),
+    Field(
+        "filters",
+        {},
+        _OBJECT,
+        "Filters",
+        'Sent as they are: {"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}. At most ten '
+        "activities. The analysis types take either input files or filters.",
+        SELECTION,
+    ),
+    Field(
+        "options",
+        {},
+        _OBJECT,
+        "Options",
+        "Sent as they are: fields to compute for every group or question, user_fields to keep for every user, sort "
+        f"fields and orders. An example: fields: {EXAMPLE_FIELDS}, user_fields: {EXAMPLE_USER_FIELDS}.",
+        SELECTION,
+    ),
+    Field(
+        "organisation_id",
+        None,
+        {"type": ["null", "integer"], "minimum": 1},
+        "Item bank (organisation id)",
+        "Empty = the one of the connection, or else the consumer's primary item bank.",
+        SELECTION,
+    ),
+    Field(
+        "destination_uri",
+        None,
+        _TEXT,
+        "Destination",
+        "Prefix below which datasets land: s3://connection@bucket/datasets, gs://…, abfs://… or file:///…. The default "
+        f"comes from the Airflow Variable {DESTINATION_VARIABLE}.",
+        LANDING,
+    ),
+    Field(
+        "include",
+        ["*"],
+        {"type": "array", "items": _TEXT, "minItems": 1},
+        "Files to land",
+        "Globs over the files' paths; * also matches /.",
+        LANDING,
+        examples=("*", "*.json", "*.csv"),
+    ),
+    Field(
+        "overwrite",
+        False,
+        {"type": "boolean"},
+        "Land again",
+        "Land again what is published already for this dataset.",
+        LANDING,
+    ),
+    Field(
+        "landing_shards",
+        1,
+        {"type": "integer", "minimum": 1, "maximum": MAX_SHARDS},
+        "Landing tasks",
+        "How many mapped tasks share the landing; more only helps over several workers.",
+        LANDING,
+    ),
+    Field(
+        "poll_interval",
+        15,
+        {"type": "number", "minimum": 1, "maximum": 60},
+        "Poll interval (seconds)",
+        "Longest time between two polls of the job. Polls begin 5 s apart, or less.",
+        RUNNING,
+    ),
+    Field(
+        "job_timeout",
+        360,
+        {"type": "number", "exclusiveMinimum": 0},
+        "Job time-out (minutes)",
+        "After this long the wait fails; the job may still run.",
+        RUNNING,
+    ),
+    Field(
+        "learnosity_conn_id",
+        "learnosity_default",
+        _TEXT,
+        "Learnosity connection",
+        "Airflow connection with the consumer key and secret.",
+        RUNNING,
+    ),
+)

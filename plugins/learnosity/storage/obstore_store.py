@@ -1,0 +1,210 @@
+"""Stores that the library obstore knows: S3, GCS, Azure and local files, through the same code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import obstore
+from obstore import exceptions as obstore_errors
+from obstore.store import ObjectStore
+
+from learnosity.errors import StorageError, TransientStorageError
+from learnosity.storage.abandoned import Discard
+from learnosity.storage.errors import code_of, storage_error
+from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
+from learnosity.storage.single_put import BUFFERED_BYTES, SinglePut
+from learnosity.storage.store import ObjectInfo, check_size
+
+DELETE_BATCH = 1000
+
+
+class _Changed(Exception):
+    """A conditional write found another version."""
+
+
+class _Unconditional(Exception):
+    """The store has no conditional writes."""
+
+
+class ObstoreStore:
+    """A prefix in a store that obstore knows.
+
+    :param store: the store, with the prefix applied.
+    :param uri: the prefix for people to read.
+    :param is_local: whether it is a file system.
+    :param discard: removes what killed writes left (see `unfinished`); None where the store drops it by itself.
+    :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        uri: str,
+        *,
+        is_local: bool = False,
+        discard: Discard | None = None,
+        single_put: SinglePut | None = None,
+    ) -> None:
+        self._store = store
+        self._uri = uri.rstrip("/")
+        self._is_local = is_local
+        self._discard = discard
+        self._single_put = single_put
+
+    @property
+    def uri(self) -> str:
+        return self._uri
+
+    @property
+    def is_local(self) -> bool:
+        return self._is_local
+
+    async def put(
+        self,
+        path: str,
+        content: bytes | memoryview,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> str | None:
+        with self._errors("write", path):
+            result = await obstore.put_async(
+                self._store,
+                path,
+                content,
+                attributes=self._attributes(content_type, content_encoding),
+                use_multipart=False,
+            )
+        return result["e_tag"]
+
+    def memory_for(self, size: int | None) -> int:
+        return BUFFERED_BYTES if self._goes_in_one_put(size) else parts_memory(size)
+
+    async def put_stream(
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        size: int | None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> str | None:
+        with self._errors("write", path):
+            if size is not None and self._single_put is not None and self._single_put.takes(size):
+                return await self._single_put.put(path, chunks, size, content_type, content_encoding)
+            result = await obstore.put_async(
+                self._store,
+                path,
+                chunks,
+                attributes=self._attributes(content_type, content_encoding),
+                chunk_size=part_bytes(size),
+                max_concurrency=PARTS_IN_FLIGHT,
+            )
+        return result["e_tag"]
+
+    def _goes_in_one_put(self, size: int | None) -> bool:
+        return size is not None and self._single_put is not None and self._single_put.takes(size)
+
+    async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
+        try:
+            with self._errors("read", path):
+                result = await obstore.get_async(self._store, path)
+                check_size(f"{self._uri}/{path}", result.meta["size"], limit)
+                return bytes(await result.bytes_async())
+        except FileNotFoundError:
+            return None
+
+    async def head(self, path: str) -> ObjectInfo | None:
+        try:
+            with self._errors("look at", path):
+                meta = await obstore.head_async(self._store, path)
+        except FileNotFoundError:
+            return None
+        return _info(meta)
+
+    async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+        mode: obstore.PutMode = "create" if expected is None else {"e_tag": expected.etag or ""}
+        try:
+            with self._errors("write", path):
+                await obstore.put_async(
+                    self._store,
+                    path,
+                    content,
+                    attributes=self._attributes("application/json", None),
+                    mode=mode,
+                    use_multipart=False,
+                )
+        except _Unconditional:
+            await self.put(path, content, "application/json")
+        except _Changed:
+            return False
+        return True
+
+    async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        stream = obstore.list(self._store, prefix=prefix or None, chunk_size=1000)
+        while True:
+            try:
+                with self._errors("list", prefix):
+                    batch = await stream.__anext__()
+            except (StopAsyncIteration, FileNotFoundError):
+                return
+            yield [_info(meta) for meta in batch]
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        for start in range(0, len(paths), DELETE_BATCH):
+            batch = list(paths[start : start + DELETE_BATCH])
+            try:
+                with self._errors("delete", batch[0]):
+                    await obstore.delete_async(self._store, batch)
+            except FileNotFoundError:
+                # Another run has removed one already; a file system stops there, and leaves those that come after it.
+                if len(batch) > 1:
+                    for path in batch:
+                        await self.delete([path])
+
+    def read(self, path: str) -> Iterator[bytes]:
+        try:
+            with self._errors("read", path):
+                for chunk in obstore.get(self._store, path).stream(min_chunk_size=1024 * 1024):
+                    yield bytes(chunk)
+        except FileNotFoundError:
+            raise StorageError(f"{self._uri}/{path} does not exist.") from None
+
+    async def discard_unfinished(self, prefix: str) -> int:
+        return 0 if self._discard is None else await asyncio.to_thread(self._discard, prefix)
+
+    def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
+        if self._is_local:
+            return None  # a file system has nowhere to keep them
+        attributes: obstore.Attributes = {}
+        if content_type:
+            attributes["Content-Type"] = content_type
+        if content_encoding:
+            attributes["Content-Encoding"] = content_encoding
+        return attributes or None
+
+    @contextmanager
+    def _errors(self, verb: str, path: str) -> Iterator[None]:
+        where = f"{self._uri}/{path}" if path else self._uri
+        try:
+            yield
+        except (obstore_errors.NotFoundError, FileNotFoundError) as error:
+            text = str(error)
+            if code_of(text) == "NoSuchUpload":
+                raise TransientStorageError(
+                    f"Could not {verb} {where}: its parts are gone; another run has landed the dataset and tidied up."
+                ) from None
+            if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
+                raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
+            raise FileNotFoundError(where) from None
+        except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
+            raise _Changed from None
+        except (obstore_errors.NotSupportedError, NotImplementedError):
+            raise _Unconditional from None
+        except (obstore_errors.BaseError, OSError, ValueError) as error:
+            raise storage_error(verb, where, error) from None
+
+
+def _info(meta: obstore.ObjectMeta) -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"].timestamp())

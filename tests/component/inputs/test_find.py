@@ -1,0 +1,175 @@
+"""Finding input: a file, a folder or a glob, on local disk and on a real S3 server."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import obstore
+import pytest
+
+from devstack.seaweedfs import SeaweedFS
+from learnosity.connections import open_input_store
+from learnosity.errors import ConnectionConfigError, InputError, StorageError
+from learnosity.inputs.find import find_input
+
+Put = Callable[..., str]
+
+
+@pytest.fixture(params=["file", "s3"])
+def put(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
+    """Stores files by path below a fresh prefix; gives the prefix's URI back, with the connection to read it by."""
+    if request.param == "file":
+
+        def local(**files: bytes) -> str:
+            for name, content in files.items():
+                path = tmp_path / "in" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            return (tmp_path / "in").as_uri()
+
+        return local
+    server: SeaweedFS = request.getfixturevalue("s3_server")
+    keys, prefix = server.landing, f"in-{uuid4()}"
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key}
+    extra = {"endpoint_url": server.endpoint, "region_name": "us-east-1"}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection | {"extra": extra}))
+
+    def remote(**files: bytes) -> str:
+        store = server.store(prefix=prefix)
+        for name, content in files.items():
+            obstore.put(store, name, content)
+        return f"s3://lake@landing/{prefix}"
+
+    return remote
+
+
+TREE = {
+    name: name.encode()
+    for name in (
+        "users-1.ndjson",
+        "users-2.ndjson",
+        "other.ndjson",
+        "users.csv",
+        "north/users-3.ndjson",
+        "north/deep/users-4.ndjson",
+        "north/deep/my-users-5.ndjson",
+        ".hidden.ndjson",
+        "_SUCCESS",
+        "_temporary/users-6.ndjson",
+        "north/.git/users-7.ndjson",
+    )
+}
+
+
+async def found(uri: str) -> list[str]:
+    """Paths of what was found, below the last folder `in…`."""
+    return [file.name.rpartition("/in")[2].partition("/")[2] for file in await find_input(uri, open_input_store)]
+
+
+@pytest.mark.parametrize(
+    ("tail", "paths"),
+    [
+        ("/users-1.ndjson", ["users-1.ndjson"]),
+        ("/users-*.ndjson", ["users-1.ndjson", "users-2.ndjson"]),
+        ("/users-[2-9].ndjson", ["users-2.ndjson"]),
+        ("/*/users-?.ndjson", ["north/users-3.ndjson"]),
+        ("/north", ["north/deep/my-users-5.ndjson", "north/deep/users-4.ndjson", "north/users-3.ndjson"]),
+        ("/north/", ["north/deep/my-users-5.ndjson", "north/deep/users-4.ndjson", "north/users-3.ndjson"]),
+        (
+            "/**/users-*.ndjson",
+            ["north/deep/users-4.ndjson", "north/users-3.ndjson", "users-1.ndjson", "users-2.ndjson"],
+        ),
+        ("/north/**/users-*", ["north/deep/users-4.ndjson", "north/users-3.ndjson"]),
+        ("/n*/**", ["north/deep/my-users-5.ndjson", "north/deep/users-4.ndjson", "north/users-3.ndjson"]),
+        ("/_temporary/*", ["_temporary/users-6.ndjson"]),
+        ("/_temp*/*", ["_temporary/users-6.ndjson"]),
+        ("/.hidden.ndjson", [".hidden.ndjson"]),
+        ("/.h*", [".hidden.ndjson"]),
+    ],
+)
+async def test_a_file_a_folder_or_a_glob_finds_what_a_shell_would_and_leaves_hidden_files_out(
+    put: Put, tail: str, paths: list[str]
+) -> None:
+    assert await found(put(**TREE) + tail) == paths
+
+
+async def test_a_whole_folder_is_all_files_below_it_that_are_not_hidden(put: Put) -> None:
+    hidden = [name for name in TREE if any(part.startswith((".", "_")) for part in name.split("/"))]
+    assert await found(put(**TREE)) == sorted(TREE.keys() - set(hidden))
+
+
+async def test_what_was_found_reads_as_it_lies_there_packed_or_not(put: Put) -> None:
+    packed = gzip.compress(b"packed")
+    base = put(**{"a.ndjson": b"plain", "b.ndjson.gz": packed, "c ü%+.ndjson": b"odd", "empty.ndjson": b""})
+    files = await find_input(base, open_input_store)
+    contents = await asyncio.to_thread(lambda: [b"".join(file.open()) for file in files])
+    assert contents == [b"plain", packed, b"odd", b""]
+    again = await asyncio.to_thread(lambda: b"".join(files[0].open()))
+    assert again == b"plain", "a source can be read twice"
+
+
+async def test_sources_are_named_without_the_connection(put: Put) -> None:
+    for file in await find_input(put(**TREE), open_input_store):
+        assert "@" not in file.name
+        assert file.name.startswith(("file:///", "s3://landing/"))
+
+
+@pytest.mark.parametrize("tail", ["/nothing.ndjson", "/nothing/", "/nothing/*.ndjson", "/*.parquet", "/.x*"])
+async def test_no_input_is_an_error_that_says_what_to_check(put: Put, tail: str, tmp_path: Path) -> None:
+    base = put(**TREE)
+    with pytest.raises(InputError, match=r"No input found at .*Check input_uri: it names a file, a folder or a glob"):
+        await find_input(base + tail, open_input_store)
+    assert not (tmp_path / "in" / "nothing").exists(), "looking for input makes no folder"
+
+
+async def test_a_hundred_files_are_taken_and_one_more_is_refused(put: Put) -> None:
+    base = put(**{f"{n:03}.ndjson": b"x" for n in range(100)})
+    assert len(await find_input(base, open_input_store)) == 100
+    put(**{"100.ndjson": b"x"})
+    with pytest.raises(InputError, match="holds 101 files; Learnosity takes at most 100 input files") as caught:
+        await find_input(base, open_input_store)
+    assert "nothing was sent" in str(caught.value)
+
+
+async def test_the_marker_of_an_empty_folder_is_no_input(s3_server: SeaweedFS, put: Put) -> None:
+    base = put(**{"users.ndjson": b"x"})
+    if base.startswith("s3"):
+        prefix = base.rpartition("/")[2]
+        with_marker = s3_server.store()
+        obstore.put(with_marker, f"{prefix}/sub/x", b"x")
+        obstore.delete(with_marker, f"{prefix}/sub/x")
+    assert await found(base) == ["users.ndjson"]
+
+
+async def test_a_folder_and_a_file_of_one_stem_do_not_get_mixed_up(put: Put) -> None:
+    base = put(**{"users": b"the file", "users-old/x.ndjson": b"old", "users.d/y.ndjson": b"new"})
+    assert await found(f"{base}/users") == ["users"]
+    assert await found(f"{base}/users.d") == ["users.d/y.ndjson"]
+
+
+@pytest.mark.parametrize("uri", ["users.ndjson", "", "s3://", "file://here/x"])
+async def test_what_is_no_uri_is_refused(uri: str) -> None:
+    with pytest.raises(StorageError):
+        await find_input(uri, open_input_store)
+
+
+async def test_input_behind_a_connection_that_does_not_exist_is_told_by_its_name() -> None:
+    with pytest.raises(ConnectionConfigError, match="'nowhere' does not exist"):
+        await find_input("s3://nowhere@bucket/in/*.ndjson", open_input_store)
+
+
+async def test_input_that_may_not_be_read_is_refused_with_advice(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"endpoint_url": s3_server.endpoint, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "WRONG", "password": "wrong-secret", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(connection))
+    for tail in ("users.ndjson", "folder/", "*.ndjson"):
+        with pytest.raises(StorageError, match=r"(no permission|is wrong)\. Check the connection") as caught:
+            await find_input(f"s3://wrong@landing/{tail}", open_input_store)
+        assert "wrong-secret" not in str(caught.value)

@@ -1,0 +1,247 @@
+"""Publishing: nothing partial is ever visible as complete, and what is published can be proven."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import decode_files, decode_manifest, encode_manifest
+from learnosity.errors import IncompleteDatasetError
+from learnosity.storage.store import ObjectInfo, Store
+from tests.component.landing_scene import Chunks, Passing, StartScene, scene
+
+__all__ = ["scene"]
+
+
+class Watched(Passing):
+    """Looks at the dataset before and after every change, as a consumer would at any moment."""
+
+    def __init__(self, inner: Store, layout: DatasetLayout) -> None:
+        super().__init__(inner)
+        self._layout = layout
+        self.looks = self.complete = 0
+
+    async def put(self, path: str, content: bytes | memoryview, *how: Any, **named: Any) -> str | None:
+        await self._look()
+        tag = await super().put(path, content, *how, **named)
+        await self._look()
+        return tag
+
+    async def put_stream(self, path: str, chunks: Chunks, *how: Any, **named: Any) -> str | None:
+        await self._look()
+        tag = await super().put_stream(path, chunks, *how, **named)
+        await self._look()
+        return tag
+
+    async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+        await self._look()
+        replaced = await super().replace(path, content, expected)
+        await self._look()
+        return replaced
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        await self._look()
+        await super().delete(paths)
+        await self._look()
+
+    async def _look(self) -> None:
+        self.looks += 1
+        content = await self.inner.get(self._layout.manifest)
+        if content is None:
+            return
+        self.complete += 1
+        manifest = decode_manifest(content, where="manifest")
+        files = await self.inner.get(self._layout.files) or b""
+        assert hashlib.sha256(files).hexdigest() == manifest.files_sha256
+        entries = decode_files(files)
+        assert len(entries) == manifest.file_count
+        for entry in entries:
+            data = await self.inner.get(self._layout.data(entry.path))
+            assert data is not None
+            assert hashlib.sha256(data).hexdigest() == entry.sha256
+
+
+async def test_at_no_moment_does_a_reader_see_a_partial_dataset(scene: StartScene) -> None:
+    dataset = await scene()
+    for name in list(dataset.served)[4:]:
+        dataset.remove_file(name)
+    plain = dataset.store
+    watched = Watched(plain, dataset.layout)
+    dataset.store = watched
+    await dataset.landed()
+    first = watched.complete
+    dataset.add_file(min(dataset.served), b'{"changed": true}')
+    await dataset.plan(overwrite=True)
+    await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert 0 < first < watched.complete < watched.looks
+
+
+async def test_latest_is_a_copy_of_the_newest_manifest(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    content = await dataset.store.get(dataset.layout.latest)
+    assert content == await dataset.store.get(dataset.layout.manifest)
+
+
+@pytest.mark.parametrize("clock", ["2999-01-01T00:00:00+00:00", "1999-01-01T00:00:00+00:00"], ids=["ahead", "behind"])
+@pytest.mark.parametrize("theirs_is_newer", [True, False])
+async def test_the_stores_clock_decides_which_dataset_is_the_newest(
+    scene: StartScene, clock: str, theirs_is_newer: bool
+) -> None:
+    dataset = await scene()
+    other = DatasetLayout(dataset.layout.dataset_type, "another")
+    manifest = await dataset.landed()
+    theirs = encode_manifest(msgspec.structs.replace(manifest, published_at=clock, dataset_id="another"))
+
+    class Dated(Passing):
+        """The other manifest is a minute newer, or older, by the store's clock."""
+
+        async def head(self, path: str) -> ObjectInfo | None:
+            info = await self.inner.head(path)
+            if info is None or info.modified is None or path != other.manifest:
+                return info
+            return dataclasses.replace(info, modified=info.modified + (60 if theirs_is_newer else -60))
+
+    await dataset.store.put(other.manifest, theirs)
+    await dataset.store.put(other.latest, theirs)
+    await dataset.publish(store=Dated(dataset.store))
+    assert (await dataset.store.get(other.latest) == theirs) is theirs_is_newer
+
+
+async def test_of_two_that_publish_at_once_the_newer_one_is_the_latest(scene: StartScene) -> None:
+    dataset = await scene()
+    other = DatasetLayout(dataset.layout.dataset_type, "another")
+    await dataset.plan()
+    await dataset.land()
+    store = dataset.store
+
+    class Overtaken(Passing):
+        """Just before latest.json is written, a newer dataset is published beside this one."""
+
+        done = False
+
+        async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+            if not self.done:
+                self.done = True
+                manifest = decode_manifest(content, where="manifest")
+                theirs = encode_manifest(msgspec.structs.replace(manifest, dataset_id="another"))
+                await store.put(other.manifest, theirs)
+                await store.put(other.latest, theirs)
+            return await self.inner.replace(path, content, expected)
+
+        async def head(self, path: str) -> ObjectInfo | None:
+            info = await self.inner.head(path)
+            if info is None or info.modified is None or path != other.manifest:
+                return info
+            return dataclasses.replace(info, modified=info.modified + 1)
+
+    await dataset.publish(store=Overtaken(store))
+    latest = await store.get(other.latest)
+    assert latest is not None
+    assert decode_manifest(latest, where="latest").dataset_id == "another"
+
+
+async def test_while_a_dataset_is_landed_again_no_latest_names_it(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    await dataset.plan(overwrite=True)
+    assert await dataset.store.get(dataset.layout.latest) is None
+    await dataset.land()
+    await dataset.publish()
+    assert await dataset.store.get(dataset.layout.latest) == await dataset.store.get(dataset.layout.manifest)
+
+
+async def test_a_latest_that_nobody_can_read_is_replaced(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.store.put(dataset.layout.latest, b"not a manifest")
+    await dataset.landed()
+    assert await dataset.store.get(dataset.layout.latest) == await dataset.store.get(dataset.layout.manifest)
+
+
+async def test_the_notes_of_the_run_are_gone_after_publishing(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    inside = {path.removeprefix(f"{dataset.layout.prefix}/") for path in await dataset.paths(dataset.layout.prefix)}
+    assert {path for path in inside if not path.startswith("data/")} == {"manifest.json", "files.ndjson"}
+
+
+async def test_publishing_twice_changes_nothing(scene: StartScene) -> None:
+    dataset = await scene()
+    first = await dataset.landed()
+    assert await dataset.publish() == first
+    assert await dataset.publish(shards=0) == first
+
+
+async def test_a_shard_that_has_not_landed_keeps_the_dataset_unpublished(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan(shards=2)
+    await dataset.land(0)
+    with pytest.raises(IncompleteDatasetError, match=r"have not landed, such as .*Clear land_files"):
+        await dataset.publish(2)
+    assert await dataset.manifest() is None
+    assert await dataset.store.get(dataset.layout.latest) is None
+
+
+@pytest.mark.parametrize("change", ["gone", "other size", "other bytes"])
+async def test_a_file_changed_between_landing_and_publishing_keeps_it_unpublished(
+    scene: StartScene, change: str
+) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    await dataset.land()
+    path, size = "groups/group.csv", dataset.served["groups/group.csv"].size
+    if change == "gone":
+        await dataset.store.delete([dataset.layout.data(path)])
+    else:
+        await dataset.store.put(dataset.layout.data(path), b"x" * (size + (change == "other size")))
+    with pytest.raises(IncompleteDatasetError, match=r"groups/group.csv.*nothing was published"):
+        await dataset.publish()
+    assert await dataset.manifest() is None
+
+
+async def test_the_same_bytes_written_by_another_run_are_no_reason_to_fail(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.plan()
+    await dataset.land()
+
+    class OtherTags(Passing):
+        def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+            async def retagged() -> AsyncIterator[Sequence[ObjectInfo]]:
+                async for batch in self.inner.list(prefix):
+                    yield [type(info)(info.path, info.size, '"another"') for info in batch]
+
+            return retagged()
+
+    await dataset.publish(store=OtherTags(dataset.store))
+    await dataset.check_whole()
+
+
+@pytest.mark.parametrize("harm", ["a file is gone", "a file has another size", "files.ndjson was changed"])
+async def test_a_published_dataset_that_was_harmed_says_to_overwrite(scene: StartScene, harm: str) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    if harm == "a file is gone":
+        await dataset.store.delete([dataset.layout.data("groups/group.csv")])
+    elif harm == "a file has another size":
+        await dataset.store.put(dataset.layout.data("groups/group.csv"), b"short")
+    else:
+        await dataset.store.put(dataset.layout.files, b"")
+    with pytest.raises(IncompleteDatasetError, match="overwrite = true"):
+        await dataset.publish(shards=0)
+
+
+async def test_a_manifest_that_vanished_since_planning_is_told(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    await dataset.plan()
+    await dataset.store.delete([dataset.layout.manifest])
+    with pytest.raises(IncompleteDatasetError, match="its manifest is gone"):
+        await dataset.publish(shards=0)

@@ -1,0 +1,814 @@
+"""The operators as a DAG author uses them: what each returns, what it refuses, and that a second try takes over."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.sdk import Asset, BaseOperator, Context, XComArg
+
+from learnosity import create_operator, landing_operators
+from learnosity.creation import decide
+from learnosity.errors import (
+    ConnectionConfigError,
+    IncompleteDatasetError,
+    InputError,
+    PermanentApiError,
+    PermanentError,
+    RequestError,
+    StorageError,
+    TransientError,
+)
+from learnosity.operators import (
+    DATASETS_ALIAS,
+    LearnosityCreateDatasetOperator,
+    LearnosityLandFilesOperator,
+    LearnosityListFilesOperator,
+    LearnosityPublishOperator,
+)
+from learnosity.task_state import KEY, how_to_start_over
+from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
+from tests.figures import Figures
+from tests.waiting import no_waiting
+
+SUMMARY, ANALYSIS = "activity-summary-by-group", "ibk-analysis-by-question"
+WANTED = "a951cc14-0316-4c12-bb13-1f386338a094"
+SET, COMMENCE, FILE = "set reports/datasets", "set jobs/reports/datasets", "file"
+OPERATORS = (
+    LearnosityCreateDatasetOperator,
+    LearnosityListFilesOperator,
+    LearnosityLandFilesOperator,
+    LearnosityPublishOperator,
+)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """In a thread of its own: an operator runs its own event loop."""
+    with running(SimulatorConfig(job_seconds=0.0, analysis_users=20, linked_organisations=(7,))) as simulator:
+        yield simulator
+
+
+@pytest.fixture(autouse=True)
+def connection(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The connection that the operators use by default."""
+    no_waiting(monkeypatch)
+    monkeypatch.setattr(decide, "POLL_WAITS_SECONDS", (0.0,) * len(decide.POLL_WAITS_SECONDS))
+    parts: dict[str, Any] = {
+        "conn_type": "learnosity",
+        "host": simulator.url,
+        "login": DEMO_CONSUMER_KEY,
+        "password": DEMO_CONSUMER_SECRET,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps(parts))
+    return parts
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> Figures:
+    """What the operators count."""
+    figures = Figures()
+    for module in (create_operator, landing_operators):
+        monkeypatch.setattr(module, "METRICS", figures)
+    return figures
+
+
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """A sound input file."""
+    path = tmp_path / "users.ndjson"
+    path.write_text(
+        "".join(json.dumps({"user_id": f"u{n}", "groups": {"school": f"s{n % 2}"}}) + "\n" for n in range(9))
+    )
+    return path
+
+
+@pytest.fixture
+def destination(tmp_path: Path) -> Path:
+    """Where datasets land."""
+    return tmp_path / "datasets"
+
+
+@dataclass
+class StateStore:
+    """Airflow's task state store: keeps JSON from one try of a task to the next."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+
+
+@dataclass
+class Outlet:
+    """Takes the events of one asset alias."""
+
+    events: list[tuple[Asset, dict[str, Any]]] = field(default_factory=list)
+
+    def add(self, asset: Asset, extra: dict[str, Any]) -> None:
+        self.events.append((asset, extra))
+
+
+@dataclass
+class Run:
+    """A DAG run, as far as an operator sees of it; each task runs in it as often as it is told to.
+
+    :param params: its run config.
+    """
+
+    run_id: str = "manual__2026-11-28T10:00:00+00:00"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    logical_date: datetime | None = datetime(2026, 11, 28, 10, tzinfo=UTC)
+    map_index: int = -1
+    state: StateStore = field(default_factory=StateStore)
+    outlet: Outlet = field(default_factory=Outlet)
+
+    def execute(self, task: BaseOperator, **variables: Any) -> Any:
+        """One try of a task: its templates are rendered, and it is executed.
+
+        :param variables: what else templates may refer to.
+        """
+        context = {
+            "ti": SimpleNamespace(dag_id="a_dag", run_id=self.run_id, task_id=task.task_id, map_index=self.map_index),
+            "dag_run": SimpleNamespace(dag_id="a_dag", run_id=self.run_id, logical_date=self.logical_date),
+            "params": self.params,
+            "task_state_store": self.state,
+            "outlet_events": {DATASETS_ALIAS: self.outlet},
+            **variables,
+        }
+        task.render_template_fields(cast(Context, context))
+        return task.execute(cast(Context, context))
+
+
+def request(dataset_type: str = SUMMARY, **more: Any) -> dict[str, Any]:
+    options = {"fields": ["population", "mean_score"]} if dataset_type == SUMMARY else {"fields": ["p_value"]}
+    groups = [{"key": "school", "label": "School"}] if dataset_type == SUMMARY else []
+    filters = {"activity_id": ["maths"]} if dataset_type == SUMMARY else {}
+    return {"dataset_type": dataset_type, "filters": filters, "options": options, "groups": groups} | more
+
+
+def create(dataset_type: str = ANALYSIS, **arguments: Any) -> LearnosityCreateDatasetOperator:
+    given: dict[str, Any] = {"task_id": "create_dataset", "request": request(dataset_type)}
+    return LearnosityCreateDatasetOperator(**(given | arguments))
+
+
+def finished(simulator: Simulator, run: Run | None = None, **arguments: Any) -> dict[str, Any]:
+    """What the create task of a dataset returned whose job is done."""
+    created: dict[str, Any] = (run or Run()).execute(create(**arguments))
+    deadline = time.monotonic() + 60
+    while simulator._running.jobs[created["job_reference"]].status != "completed":
+        assert time.monotonic() < deadline, "the job did not end"
+        time.sleep(0.01)
+    return created
+
+
+def landing(kind: type[BaseOperator], dataset: Mapping[str, Any], destination: Path, **arguments: Any) -> Any:
+    """One of the three operators that land a dataset."""
+    names = {
+        LearnosityListFilesOperator: "list_files",
+        LearnosityLandFilesOperator: "land_files",
+        LearnosityPublishOperator: "publish",
+    }
+    given: dict[str, Any] = {"task_id": names[kind], "dataset": dataset, "destination_uri": destination.as_uri()}
+    if kind is LearnosityPublishOperator:
+        given["request"] = request(str(dataset["dataset_type"]))
+    return kind(**(given | arguments))
+
+
+def listed(run: Run, dataset: Mapping[str, Any], destination: Path, **arguments: Any) -> list[dict[str, Any]]:
+    """What the list task returned."""
+    shards: list[dict[str, Any]] = run.execute(landing(LearnosityListFilesOperator, dataset, destination, **arguments))
+    return shards
+
+
+def landed(run: Run, dataset: Mapping[str, Any], destination: Path, shards: list[dict[str, Any]]) -> list[Any]:
+    """What each mapped land task returned."""
+    return [run.execute(landing(LearnosityLandFilesOperator, dataset, destination, shard=shard)) for shard in shards]
+
+
+def publish(run: Run, dataset: Mapping[str, Any], destination: Path, shards: Any, **arguments: Any) -> dict[str, Any]:
+    """What the publish task returned."""
+    operator = landing(LearnosityPublishOperator, dataset, destination, shards=shards, **arguments)
+    published: dict[str, Any] = run.execute(operator)
+    return published
+
+
+def published(simulator: Simulator, run: Run, destination: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A dataset that has landed: what the create task returned, and what the publish task did."""
+    dataset = finished(simulator)
+    shards = listed(run, dataset, destination)
+    landed(run, dataset, destination, shards)
+    return dataset, publish(run, dataset, destination, shards)
+
+
+def folder_of(destination: Path, dataset: Mapping[str, Any]) -> Path:
+    """Where a dataset lies."""
+    return destination / str(dataset["dataset_type"]) / str(dataset["dataset_id"])
+
+
+def data_of(destination: Path, dataset: Mapping[str, Any]) -> dict[str, bytes]:
+    """Its result files, by path."""
+    data = folder_of(destination, dataset) / "data"
+    return {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*") if path.is_file()}
+
+
+def served(simulator: Simulator, dataset: Mapping[str, Any]) -> dict[str, int]:
+    """The files that the simulator holds, with their sizes."""
+    results = simulator._running.datasets[str(dataset["dataset_id"])].results
+    assert results is not None
+    return {name: file.size for name, file in results.files.items()}
+
+
+def documented(kind: type[BaseOperator]) -> dict[str, str]:
+    """What the docstrings of a class and of its bases here say of each parameter."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.startswith("learnosity"):
+            for block in re.split(r"\n(?=:)", inspect.cleandoc(base.__doc__ or "")):
+                if told := re.match(r":param (\w+): (.*)", block, re.DOTALL):
+                    found[told[1]] = told[2]
+    return found
+
+
+def returned(kind: type[BaseOperator]) -> set[str]:
+    """The keys that the docstring of a class says its XCom has."""
+    (told,) = [
+        block for block in re.split(r"\n(?=:)", inspect.cleandoc(kind.__doc__ or "")) if block.startswith(":returns:")
+    ]
+    return set(re.findall(r"`(\w+)`", told))
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+class TestEveryOperator:
+    def test_explains_each_of_its_parameters_and_no_other(self, kind: type[BaseOperator]) -> None:
+        own = {
+            name
+            for base in kind.__mro__
+            if base.__module__.startswith("learnosity") and "__init__" in vars(base)
+            for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        assert set(documented(kind)) == own
+
+    def test_says_of_its_template_fields_and_of_no_other_parameter_that_they_are_templated(
+        self, kind: type[BaseOperator]
+    ) -> None:
+        said = {name for name, text in documented(kind).items() if text.rstrip().endswith("Templated.")}
+        assert said == set(kind.template_fields)
+
+    @pytest.mark.promise("no secret")
+    def test_has_no_template_field_that_could_hold_a_secret(self, kind: type[BaseOperator]) -> None:
+        assert not {"consumer_secret", "password", "url", "urls"} & set(kind.template_fields)
+
+    def test_is_told_what_it_does_in_its_docstring(self, kind: type[BaseOperator]) -> None:
+        first = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+        assert first.endswith(".")
+
+
+class TestCreate:
+    def test_returns_what_is_documented_and_nothing_large_or_secret(
+        self, simulator: Simulator, users: Path, destination: Path
+    ) -> None:
+        task = create(SUMMARY, input_uri=users.as_uri(), destination_uri=destination.as_uri())
+        created = Run().execute(task)
+        assert set(created) == returned(LearnosityCreateDatasetOperator)
+        assert (created["dataset_type"], created["file_count"], created["records"], created["bytes"]) == (
+            SUMMARY, 1, 9, users.stat().st_size,
+        )  # fmt: skip
+        assert created["request"] == {
+            "dataset_id": created["dataset_id"],
+            "dataset_type": SUMMARY,
+            "file_count": 1,
+            "filters": {"activity_id": ["maths"]},
+            "options": {"fields": ["population", "mean_score"]},
+            "groups": [{"key": "school", "label": "School"}],
+        }
+        assert dict(simulator.stats.jobs_started) == {created["dataset_id"]: 1}
+        assert created["job_reference"] in simulator._running.jobs
+        text = json.dumps(created)
+        assert DEMO_CONSUMER_SECRET not in text
+        assert "Signature" not in text
+        assert "http" not in text
+
+    @pytest.mark.parametrize("nothing", [None, ""], ids=repr)
+    def test_makes_a_dataset_without_input(self, simulator: Simulator, nothing: str | None) -> None:
+        created = Run().execute(create(input_uri=nothing))
+        assert (created["file_count"], created["records"], created["bytes"]) == (0, 0, 0)
+        assert dict(simulator.stats.jobs_started) == {created["dataset_id"]: 1}
+        assert not simulator.stats.calls[COMMENCE]
+
+    def test_sends_the_item_bank_of_the_connection_or_the_one_of_the_request(
+        self, simulator: Simulator, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parts = connection | {"extra": {"organisation_id": 7}}
+        monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps(parts))
+        assert Run().execute(create())["request"]["organisation_id"] == 7
+        own = Run().execute(create(request=request(ANALYSIS, organisation_id=1)))
+        assert own["request"]["organisation_id"] == 1
+        assert simulator._running.datasets[own["dataset_id"]].spec.organisation_id == 1
+
+    def test_uses_the_id_that_it_is_given(self) -> None:
+        assert Run().execute(create(dataset_id=WANTED.upper()))["dataset_id"] == WANTED
+
+    def test_uses_the_connection_that_it_is_given(
+        self, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT")
+        monkeypatch.setenv("AIRFLOW_CONN_ANOTHER", json.dumps(connection))
+        assert Run().execute(create(learnosity_conn_id="{{ conn_id }}"), conn_id="another")["job_reference"]
+
+    def test_renders_its_templates(self, simulator: Simulator, users: Path) -> None:
+        run = Run(params={"type": SUMMARY, "what": "reading"})
+        task = create(
+            request=request()
+            | {"dataset_type": "{{ params.type }}", "filters": {"activity_id": ["{{ params.what }}"]}},
+            input_uri=users.parent.as_uri() + "/{{ 'users' }}.ndjson",
+            dataset_id="{{ '' }}",
+        )
+        created = run.execute(task)
+        assert (created["dataset_type"], created["records"]) == (SUMMARY, 9)
+        assert created["request"]["filters"] == {"activity_id": ["reading"]}
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "says"),
+        [
+            pytest.param({"dataset_id": "42"}, RequestError, "is not a UUID; leave it empty", id="bad id"),
+            pytest.param(
+                {"request": request("")}, RequestError, "dataset_type is empty; the known ones are", id="no type"
+            ),
+            pytest.param(
+                {"request": request(SUMMARY)}, RequestError, "needs input files: set input_uri", id="input missing"
+            ),
+            pytest.param(
+                {"request": request(ANALYSIS, filters=["a"])},
+                RequestError,
+                "filters must be a JSON object",
+                id="bad filters",
+            ),
+            pytest.param(
+                {"request": request(ANALYSIS, organisation_id="seven")},
+                RequestError,
+                "organisation_id must be a whole number",
+                id="bad item bank",
+            ),
+            pytest.param(
+                {"request": request("a/../b")}, RequestError, "cannot be part of a path", id="type that is no folder"
+            ),
+            pytest.param({"input_uri": "users.ndjson"}, StorageError, "is not an object-storage URI", id="no uri"),
+            pytest.param(
+                {"input_uri": "file:///not/there/users.ndjson"}, InputError, "No input found at", id="no file"
+            ),
+            pytest.param({"destination_uri": "datasets"}, StorageError, "is not an object-storage URI", id="nowhere"),
+            pytest.param(
+                {"destination_uri": "s3://nobody@bucket/x"}, ConnectionConfigError, "'nobody' does not exist", id="s3"
+            ),
+            pytest.param(
+                {"learnosity_conn_id": "nobody"}, ConnectionConfigError, "'nobody' does not exist", id="connection"
+            ),
+            pytest.param({"create": "perhaps"}, RequestError, "create is 'perhaps'", id="neither true nor false"),
+        ],
+    )
+    @pytest.mark.promise("permanent at once")
+    def test_refuses_what_has_to_change_before_anything_is_sent(
+        self, simulator: Simulator, arguments: dict[str, Any], error: type[PermanentError], says: str
+    ) -> None:
+        run = Run()
+        with pytest.raises(error, match=re.escape(says)):
+            run.execute(create(**arguments))
+        assert not simulator.stats.calls[SET]
+        assert run.state.values == {}
+
+    def test_refuses_input_with_a_bad_line_and_names_the_line(self, simulator: Simulator, users: Path) -> None:
+        users.write_text(users.read_text() + "no json\n")
+        with pytest.raises(InputError, match=r"users\.ndjson:10: ") as caught:
+            Run().execute(create(SUMMARY, input_uri=users.as_uri()))
+        assert "no json" not in str(caught.value), "what is wrong is told, and not the content"
+        assert not simulator.stats.calls[SET]
+
+    def test_refuses_a_destination_that_cannot_be_written_before_a_job_is_started_for_it(
+        self, simulator: Simulator, tmp_path: Path
+    ) -> None:
+        (tmp_path / "a file").write_text("no folder")
+        with pytest.raises(StorageError, match=r"a%20file/datasets"):
+            Run().execute(create(destination_uri=f"{tmp_path.as_uri()}/a%20file/datasets".replace("%20", " ")))
+        assert simulator.stats.calls == {}
+
+    def test_leaves_nothing_at_the_destination_that_it_has_tried_out(self, destination: Path) -> None:
+        Run().execute(create(destination_uri=destination.as_uri()))
+        assert list(destination.rglob("*")) == []
+
+    def test_refuses_a_wrong_secret_with_what_to_correct(
+        self, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps(connection | {"password": "x" * 40}))
+        with pytest.raises(PermanentApiError, match=r"consumer secret \(password\)"):
+            Run().execute(create())
+
+    def test_ends_with_a_passing_error_where_a_later_try_may_succeed_and_that_try_goes_on(
+        self, simulator: Simulator, users: Path
+    ) -> None:
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="status", status=503, times=2))
+        run = Run()
+        with pytest.raises(TransientError):
+            run.execute(create(SUMMARY, input_uri=users.as_uri()))
+        created = run.execute(create(SUMMARY, input_uri=users.as_uri()))
+        assert dict(simulator.stats.jobs_started) == {created["dataset_id"]: 1}
+        assert simulator.stats.calls[SET] == 1
+
+    @pytest.mark.parametrize("map_index", [-1, 3])
+    @pytest.mark.promise("re-attach")
+    def test_takes_over_the_job_at_the_second_try_and_says_how_to_start_over(
+        self, simulator: Simulator, figures: Figures, caplog: pytest.LogCaptureFixture, map_index: int
+    ) -> None:
+        run = Run(map_index=map_index)
+        first = run.execute(create())
+        assert how_to_start_over("a_dag", run.run_id, "create_dataset", map_index) not in caplog.text
+        with caplog.at_level("INFO"):
+            assert run.execute(create()) == first
+        assert how_to_start_over("a_dag", run.run_id, "create_dataset", map_index) in caplog.text
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
+        assert figures.counts[("jobs_started", ANALYSIS)] == 1
+        assert figures.counts[("jobs_reattached", ANALYSIS)] == 1
+
+    @pytest.mark.promise("re-attach")
+    def test_takes_over_the_job_though_its_templates_render_differently(
+        self, simulator: Simulator, users: Path
+    ) -> None:
+        def task() -> LearnosityCreateDatasetOperator:
+            filters = {"activity_id": ["maths"], "maxtime": "{{ moment }}"}
+            return create(request=request(filters=filters), input_uri=users.as_uri())
+
+        run = Run()
+        first = run.execute(task(), moment="2026-11-28T10:00:00Z")
+        again = run.execute(task(), moment="2026-11-28T10:05:00Z")
+        assert again == first
+        assert again["request"]["filters"]["maxtime"] == "2026-11-28T10:00:00Z"
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
+
+    @pytest.mark.parametrize("change", ["request", "input_uri", "dataset_id", "params", "account", "input"])
+    def test_makes_another_dataset_once_a_person_has_changed_something(
+        self,
+        simulator: Simulator,
+        users: Path,
+        connection: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+        change: str,
+    ) -> None:
+        copy = users.with_name("copy.ndjson")
+        copy.write_bytes(users.read_bytes())
+        run, arguments = Run(params={"day": 1}), dict[str, Any](request=request(), input_uri=users.as_uri())
+        first = run.execute(create(**arguments))
+        if change == "request":
+            arguments["request"] = request(filters={"activity_id": ["reading"]})
+        elif change == "input_uri":
+            arguments["input_uri"] = copy.as_uri()
+        elif change == "dataset_id":
+            arguments["dataset_id"] = WANTED
+        elif change == "params":
+            run.params = {"day": 2}
+        elif change == "account":
+            key, secret = "EEEEFFFFGGGGHHHH", "f" * 40
+            simulator.configure(consumers={DEMO_CONSUMER_KEY: DEMO_CONSUMER_SECRET, key: secret})
+            parts = connection | {"login": key, "password": secret}
+            monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps(parts))
+        else:
+            users.write_text(users.read_text().replace('"u8"', '"u8888"'))
+        second = run.execute(create(**arguments))
+        assert second["dataset_id"] != first["dataset_id"]
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1, second["dataset_id"]: 1}
+
+    def test_takes_over_the_job_though_its_input_is_gone(self, simulator: Simulator, users: Path) -> None:
+        run = Run()
+        first = run.execute(create(SUMMARY, input_uri=users.as_uri()))
+        users.unlink()
+        assert run.execute(create(SUMMARY, input_uri=users.as_uri())) == first
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
+
+    @pytest.mark.promise("advice")
+    def test_does_not_start_a_job_where_its_notes_cannot_be_read(self, simulator: Simulator) -> None:
+        run = Run()
+        run.state.values[KEY] = {"step": "of next year"}
+        with pytest.raises(PermanentError, match="not started a second time") as caught:
+            run.execute(create())
+        assert how_to_start_over("a_dag", run.run_id, "create_dataset") in str(caught.value)
+        assert not simulator.stats.calls[SET]
+
+    @pytest.mark.parametrize("false", [False, "false", "{{ False }}"], ids=str)
+    def test_of_a_dataset_that_exists_makes_nothing(
+        self, simulator: Simulator, destination: Path, false: bool | str
+    ) -> None:
+        arguments = {"create": false, "dataset_id": WANTED, "destination_uri": destination.as_uri()}
+        found = Run().execute(create(SUMMARY, job_reference="{{ 'a-job' }}", **arguments))
+        assert set(found) == returned(LearnosityCreateDatasetOperator)
+        assert (found["dataset_id"], found["dataset_type"], found["job_reference"]) == (WANTED, SUMMARY, "a-job")
+        assert Run().execute(create(SUMMARY, **arguments))["job_reference"] == "", "there is nothing to wait for"
+        assert simulator.stats.calls == {}
+
+    def test_of_a_dataset_that_exists_needs_its_id(self, simulator: Simulator) -> None:
+        with pytest.raises(RequestError, match="create is false: set dataset_id"):
+            Run().execute(create(create=False))
+
+    def test_of_a_dataset_that_exists_refuses_a_destination_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("no folder")
+        with pytest.raises(StorageError):
+            Run().execute(create(create=False, dataset_id=WANTED, destination_uri=f"{tmp_path.as_uri()}/file/datasets"))
+
+
+class TestListFiles:
+    def test_returns_one_small_value_for_each_shard(self, simulator: Simulator, destination: Path) -> None:
+        dataset = finished(simulator)
+        run = Run()
+        shards = listed(run, dataset, destination, landing_shards=3)
+        assert [shard["shard"] for shard in shards] == [0, 1, 2]
+        assert sum(shard["files"] for shard in shards) == len(served(simulator, dataset))
+        assert {frozenset(shard) for shard in shards} == {frozenset({"shard", "files", "plan"})}
+        assert len({shard["plan"] for shard in shards}) == 1
+        assert len(json.dumps(shards)) < 1000
+
+    @pytest.mark.promise("no secret")
+    def test_writes_the_plan_where_all_workers_can_read_it_and_no_signed_url_into_it(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset = finished(simulator)
+        listed(Run(), dataset, destination, landing_shards=2)
+        written = [path for path in destination.rglob("*") if path.is_file()]
+        assert len(written) == 2
+        assert all("_landing" in path.parts for path in written)
+        assert not any(b"http" in path.read_bytes() or b"Signature" in path.read_bytes() for path in written)
+
+    @pytest.mark.parametrize("include", ["*.json", ["*.json"], ("*.json",), "{{ '*.json' }}"], ids=repr)
+    def test_includes_what_a_glob_or_several_name(self, simulator: Simulator, destination: Path, include: Any) -> None:
+        dataset = finished(simulator)
+        wanted = [name for name in served(simulator, dataset) if name.endswith(".json")]
+        (shard,) = listed(Run(), dataset, destination, include=include)
+        assert 0 < shard["files"] == len(wanted)
+
+    @pytest.mark.parametrize("include", [None, [], ()], ids=repr)
+    def test_includes_everything_where_nothing_is_named(
+        self, simulator: Simulator, destination: Path, include: Any
+    ) -> None:
+        dataset = finished(simulator)
+        (shard,) = listed(Run(), dataset, destination, include=include)
+        assert shard["files"] == len(served(simulator, dataset))
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            pytest.param({"include": "*.parquet"}, "matches none of the", id="include"),
+            pytest.param({"landing_shards": 0}, "landing_shards is 0; it must be a whole number", id="no shard"),
+            pytest.param({"landing_shards": 1025}, "from 1 to 1024", id="too many shards"),
+            pytest.param({"landing_shards": "two"}, "landing_shards is 'two'", id="shards as a word"),
+            pytest.param({"overwrite": "perhaps"}, "overwrite is 'perhaps'", id="neither true nor false"),
+        ],
+    )
+    def test_refuses_what_has_to_change_and_writes_nothing(
+        self, simulator: Simulator, destination: Path, arguments: dict[str, Any], says: str
+    ) -> None:
+        dataset = finished(simulator)
+        with pytest.raises(RequestError, match=re.escape(says)):
+            listed(Run(), dataset, destination, **arguments)
+        assert not [path for path in destination.rglob("*") if path.is_file()]
+
+    @pytest.mark.promise("untrusted names")
+    def test_refuses_names_that_must_not_become_paths(self, simulator: Simulator, destination: Path) -> None:
+        simulator.configure(hostile_names=("../../etc/passwd",))
+        dataset = finished(simulator)
+        with pytest.raises(PermanentError, match="Nothing was written"):
+            listed(Run(), dataset, destination)
+        assert not [path for path in destination.rglob("*") if path.is_file()]
+
+    def test_refuses_a_dataset_that_is_not_finished(self, simulator: Simulator, destination: Path) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        dataset = Run().execute(create())
+        with pytest.raises(PermanentApiError, match="not completed"):
+            listed(Run(), dataset, destination)
+
+    def test_refuses_a_dataset_whose_id_is_no_folder(self, destination: Path) -> None:
+        with pytest.raises(RequestError, match="cannot be part of a path"):
+            listed(Run(), {"dataset_type": ANALYSIS, "dataset_id": "../x"}, destination)
+
+    def test_refuses_a_destination_that_is_none(self, simulator: Simulator, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("no folder")
+        with pytest.raises(StorageError):
+            listed(Run(), finished(simulator), tmp_path / "file" / "datasets")
+
+    @pytest.mark.parametrize("overwrite", [False, "false", "False", "", None], ids=repr)
+    def test_returns_nothing_for_a_dataset_that_is_published_and_stays(
+        self, simulator: Simulator, destination: Path, overwrite: Any
+    ) -> None:
+        dataset, _ = published(simulator, Run(), destination)
+        before = dict(simulator.stats.calls)
+        assert listed(Run("another"), dataset, destination, overwrite=overwrite) == []
+        assert dict(simulator.stats.calls) == before
+
+    @pytest.mark.parametrize("overwrite", [True, "true", "True", "{{ True }}"], ids=repr)
+    def test_lists_a_published_dataset_again_where_it_is_to_be_overwritten(
+        self, simulator: Simulator, destination: Path, overwrite: Any
+    ) -> None:
+        dataset, _ = published(simulator, Run(), destination)
+        (shard,) = listed(Run("another"), dataset, destination, overwrite=overwrite)
+        assert shard["files"] == len(served(simulator, dataset))
+        assert not (folder_of(destination, dataset) / "manifest.json").exists()
+
+    def test_makes_a_plan_of_its_own_each_time(self, simulator: Simulator, destination: Path) -> None:
+        dataset, run = finished(simulator), Run()
+        (first,) = listed(run, dataset, destination)
+        (second,) = listed(run, dataset, destination)
+        assert first["plan"] != second["plan"]
+
+    def test_asks_for_the_item_bank_that_it_is_given(
+        self, simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dataset = finished(simulator)
+        with pytest.raises(PermanentApiError, match="not linked to this organisation_id"):
+            listed(Run(), dataset, destination, organisation_id=404)
+        assert listed(Run(), dataset, destination, organisation_id=7)
+
+
+class TestLandFiles:
+    def test_lands_its_shard_and_returns_what_is_documented(
+        self, simulator: Simulator, destination: Path, figures: Figures
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = listed(run, dataset, destination, landing_shards=2)
+        (first,) = landed(run, dataset, destination, shards[:1])
+        assert set(first) == returned(LearnosityLandFilesOperator)
+        assert first == {
+            "shard": 0,
+            "files": shards[0]["files"],
+            "total_bytes": sum(map(len, data_of(destination, dataset).values())),
+            "skipped": 0,
+        }
+        landed(run, dataset, destination, shards[1:])
+        assert {name: len(body) for name, body in data_of(destination, dataset).items()} == served(simulator, dataset)
+        assert figures.counts[("landed_files", ANALYSIS)] == len(served(simulator, dataset))
+
+    def test_fetches_nothing_again_at_the_second_try(
+        self, simulator: Simulator, destination: Path, figures: Figures
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = listed(run, dataset, destination)
+        (first,) = landed(run, dataset, destination, shards)
+        fetched = simulator.stats.calls[FILE]
+        (again,) = landed(run, dataset, destination, shards)
+        assert again == first | {"skipped": first["files"]}
+        assert simulator.stats.calls[FILE] == fetched
+        assert figures.counts[("landed_files", ANALYSIS)] == first["files"]
+
+    def test_fetches_everything_again_for_another_plan(self, simulator: Simulator, destination: Path) -> None:
+        dataset, run = finished(simulator), Run()
+        landed(run, dataset, destination, listed(run, dataset, destination))
+        (again,) = landed(run, dataset, destination, listed(run, dataset, destination))
+        assert again["skipped"] == 0
+
+    def test_leaves_what_did_not_arrive_to_the_next_try(self, simulator: Simulator, destination: Path) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = listed(run, dataset, destination)
+        unlucky = min(served(simulator, dataset))
+        simulator.faults.add(FaultRule(match=FILE, name=unlucky, kind="reset", times=6))
+        with pytest.raises(TransientError, match="the next try"):
+            landed(run, dataset, destination, shards)
+        (again,) = landed(run, dataset, destination, shards)
+        assert again["skipped"] == again["files"] - 1
+
+    def test_says_what_to_do_where_its_plan_is_gone(self, simulator: Simulator, destination: Path) -> None:
+        dataset = finished(simulator)
+        with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
+            landed(Run(), dataset, destination, [{"shard": 0, "files": 1, "plan": "gone"}])
+
+    def test_of_another_run_does_not_use_the_plan_of_this_one(self, simulator: Simulator, destination: Path) -> None:
+        dataset = finished(simulator)
+        shards = listed(Run("one"), dataset, destination)
+        with pytest.raises(IncompleteDatasetError):
+            landed(Run("two"), dataset, destination, shards)
+
+    def test_refuses_a_missing_connection(self, simulator: Simulator, destination: Path) -> None:
+        dataset, run = finished(simulator), Run()
+        (shard,) = listed(run, dataset, destination)
+        task = landing(LearnosityLandFilesOperator, dataset, destination, shard=shard, learnosity_conn_id="nobody")
+        with pytest.raises(ConnectionConfigError, match="'nobody' does not exist"):
+            run.execute(task)
+
+
+class TestPublish:
+    def test_returns_what_is_documented_and_writes_the_manifest(
+        self, simulator: Simulator, destination: Path, figures: Figures
+    ) -> None:
+        run = Run()
+        dataset, result = published(simulator, run, destination)
+        assert set(result) == returned(LearnosityPublishOperator)
+        files = served(simulator, dataset)
+        assert result == {
+            "dataset_id": dataset["dataset_id"],
+            "dataset_type": ANALYSIS,
+            "manifest_uri": (folder_of(destination, dataset) / "manifest.json").as_uri(),
+            "file_count": len(files),
+            "total_bytes": sum(files.values()),
+            "destination_uri": destination.as_uri(),
+            "learnosity_conn_id": "learnosity_default",
+        }
+        manifest = json.loads((folder_of(destination, dataset) / "manifest.json").read_text())
+        assert manifest["request"] == dataset["request"]
+        assert manifest["job_reference"] == dataset["job_reference"]
+        assert manifest["run"] == {
+            "dag_id": "a_dag", "run_id": run.run_id, "logical_date": "2026-11-28T10:00:00+00:00",
+        }  # fmt: skip
+        assert not (folder_of(destination, dataset) / "_landing").exists(), "notes are gone"
+        assert figures.counts[("datasets_published", ANALYSIS)] == 1
+        assert figures.counts[("published_files", ANALYSIS)] == len(files)
+        assert figures.counts[("published_bytes", ANALYSIS)] == sum(files.values())
+
+    def test_emits_the_event_of_the_asset_with_what_a_consumer_needs_and_no_connection(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        run = Run()
+        _, result = published(simulator, run, destination)
+        ((asset, extra),) = run.outlet.events
+        assert (asset.name, asset.uri) == (f"learnosity_{ANALYSIS}", f"x-learnosity://datasets/{ANALYSIS}")
+        assert extra == {
+            name: result[name] for name in ("dataset_id", "dataset_type", "manifest_uri", "file_count", "total_bytes")
+        }
+
+    def test_has_the_alias_of_all_datasets_as_its_outlet(self, destination: Path) -> None:
+        task = landing(LearnosityPublishOperator, {"dataset_type": ANALYSIS}, destination, shards=[])
+        assert task.outlets == [DATASETS_ALIAS]
+
+    def test_of_a_run_without_a_logical_date_tells_none(self, simulator: Simulator, destination: Path) -> None:
+        dataset, _ = published(simulator, Run(logical_date=None), destination)
+        manifest = json.loads((folder_of(destination, dataset) / "manifest.json").read_text())
+        assert manifest["run"]["logical_date"] is None
+
+    def test_checks_a_dataset_that_was_published_before_and_announces_it_again(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, first = published(simulator, Run(), destination)
+        run = Run("another")
+        assert listed(run, dataset, destination) == []
+        assert publish(run, dataset, destination, []) == first
+        assert len(run.outlet.events) == 1
+
+    def test_publishes_nothing_and_announces_nothing_before_all_has_landed(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = listed(run, dataset, destination, landing_shards=2)
+        landed(run, dataset, destination, shards[:1])
+        with pytest.raises(IncompleteDatasetError, match="have not landed"):
+            publish(run, dataset, destination, shards)
+        assert not (folder_of(destination, dataset) / "manifest.json").exists()
+        assert run.outlet.events == []
+
+    def test_says_what_to_do_where_the_manifest_of_a_published_dataset_is_gone(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, _ = published(simulator, Run(), destination)
+        (folder_of(destination, dataset) / "manifest.json").unlink()
+        run = Run("another")
+        with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
+            publish(run, dataset, destination, [])
+        assert run.outlet.events == []
+
+    def test_of_a_dataset_of_release_1_writes_the_request_that_it_is_given(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        del dataset["request"]
+        shards = listed(run, dataset, destination)
+        landed(run, dataset, destination, shards)
+        publish(run, dataset, destination, shards, request=request(ANALYSIS, filters={"a": ["b"]}))
+        manifest = json.loads((folder_of(destination, dataset) / "manifest.json").read_text())
+        assert manifest["request"]["filters"] == {"a": ["b"]}
+        assert manifest["request"]["dataset_id"] == dataset["dataset_id"]
+
+    def test_refuses_shards_that_were_not_rendered(self, destination: Path) -> None:
+        class Unrendered(LearnosityPublishOperator):
+            template_fields = tuple(name for name in LearnosityPublishOperator.template_fields if name != "shards")
+
+        shards = XComArg(BaseOperator(task_id="list_files"))
+        dataset = {"dataset_type": ANALYSIS, "dataset_id": WANTED, "job_reference": "j", "file_count": 0}
+        task = Unrendered(
+            task_id="publish",
+            dataset=dataset,
+            destination_uri=destination.as_uri(),
+            request=request(ANALYSIS),
+            shards=shards,
+        )
+        with pytest.raises(RequestError, match="shards has not been rendered"):
+            Run().execute(task)
+
+    def test_may_have_outlets_of_its_own(self, destination: Path) -> None:
+        own = Asset("mine")
+        task = landing(LearnosityPublishOperator, {"dataset_type": ANALYSIS}, destination, shards=[], outlets=[own])
+        assert task.outlets == [own]

@@ -1,0 +1,141 @@
+"""The sensor: looks once, defers, and turns every end of the wait into the right end of the task."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from learnosity.api.jobs import Job
+from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, RequestError, TransientError
+from learnosity.sensors import LearnosityJobSensor
+from learnosity.triggers import LearnosityJobTrigger
+from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
+
+CONN = "learnosity_sensor_test"
+NO_CONTEXT = cast(Context, {})
+
+
+@pytest.fixture
+def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    with running(SimulatorConfig(job_seconds=0.0)) as simulator:
+        connection = {
+            "conn_type": "learnosity",
+            "host": simulator.url,
+            "login": DEMO_CONSUMER_KEY,
+            "password": DEMO_CONSUMER_SECRET,
+        }
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(connection))
+        yield simulator
+
+
+def sensor(**kwargs: Any) -> LearnosityJobSensor:
+    given: dict[str, Any] = {"job_reference": "a-job", "learnosity_conn_id": CONN, "deferrable": True, **kwargs}
+    return LearnosityJobSensor(task_id="wait_for_job", **given)
+
+
+def a_job(simulator: Simulator, ends: str = "completed") -> str:
+    """A job that has got as far as it will."""
+    from learnosity.api.client import LearnosityClient
+    from learnosity.api.config import build_config
+
+    async def begin() -> str:
+        config = build_config("test", login=DEMO_CONSUMER_KEY, password=DEMO_CONSUMER_SECRET, host=simulator.url)
+        async with LearnosityClient(config) as client:
+            reply = await client.initialise({"dataset_type": "ibk-analysis-by-question", "file_count": 0})
+            reference = str(reply.find("job_reference"))
+            async with asyncio.timeout(20):
+                while (await client.jobs([reference]))[0].status != ends:
+                    continue
+        return reference
+
+    return asyncio.run(begin())
+
+
+class TestLooksOnce:
+    def test_and_is_done_when_the_job_is(self, simulator: Simulator) -> None:
+        reference = a_job(simulator)
+        assert sensor(job_reference=reference).execute(NO_CONTEXT) == reference
+
+    @pytest.mark.promise("permanent at once")
+    def test_and_fails_when_the_job_was_halted(self, simulator: Simulator) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_halt", message="line 3 is no record"))
+        with pytest.raises(JobHaltedError, match=r"line 3 is no record.*clear create_dataset"):
+            sensor(job_reference=a_job(simulator, "halted")).execute(NO_CONTEXT)
+
+    def test_and_defers_when_it_runs(self, simulator: Simulator) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(job_reference=a_job(simulator, "running"), poll_interval="90", job_timeout=2).execute(NO_CONTEXT)
+        trigger = deferred.value.trigger
+        assert isinstance(trigger, LearnosityJobTrigger)
+        assert trigger.poll_interval == 60
+        assert trigger.deadline == pytest.approx(time.time() + 120, abs=10)
+        assert deferred.value.method_name == "execute_complete"
+        backstop = deferred.value.timeout
+        assert backstop is not None
+        assert not isinstance(backstop, int)
+        assert backstop.total_seconds() > 120, "the trigger's own deadline must come first"
+
+    def test_and_defers_when_the_api_fails_for_now(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def failing(self: LearnosityJobSensor) -> Job | None:
+            raise TransientError("502")
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", failing)
+        with pytest.raises(TaskDeferred):
+            sensor().execute(NO_CONTEXT)
+
+    def test_and_defers_when_the_job_is_not_listed(self, simulator: Simulator) -> None:
+        with pytest.raises(TaskDeferred):
+            sensor(job_reference="never-heard-of").execute(NO_CONTEXT)
+
+    def test_and_fails_at_once_when_the_key_is_wrong(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connection = {"conn_type": "learnosity", "host": simulator.url, "login": DEMO_CONSUMER_KEY, "password": "wrong"}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(connection))
+        with pytest.raises(PermanentApiError, match="consumer secret"):
+            sensor().execute(NO_CONTEXT)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"poll_interval": 0}, {"poll_interval": "often"}, {"job_timeout": -1}, {"job_timeout": float("inf")}],
+        ids=str,
+    )
+    def test_and_refuses_numbers_that_are_none(self, wrong: dict[str, Any]) -> None:
+        with pytest.raises(RequestError, match="must be a number above 0"):
+            sensor(**wrong).execute(NO_CONTEXT)
+
+
+class TestTheEndOfTheWait:
+    def test_a_completed_job_ends_the_task_well(self) -> None:
+        assert sensor().execute_complete(NO_CONTEXT, {"status": "completed", "job_reference": "r"}) == "r"
+
+    @pytest.mark.parametrize(
+        ("event", "error", "says"),
+        [
+            ({"status": "halted", "job_reference": "r", "error": "no sessions"}, JobHaltedError, "no sessions"),
+            ({"status": "halted", "job_reference": "r"}, JobHaltedError, "no reason given"),
+            ({"status": "timeout", "job_reference": "r"}, AirflowSensorTimeout, "may still run at Learnosity"),
+            ({"status": "error", "message": "wrong secret"}, PermanentApiError, "wrong secret"),
+            ({"status": "interrupted", "message": "came to an end."}, TransientError, "goes on waiting"),
+            ({"status": "cancelled"}, PermanentApiError, "unknown way"),
+            ({}, PermanentApiError, "unknown way"),
+            (None, PermanentApiError, "unknown way"),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    @pytest.mark.promise("advice")
+    def test_everything_else_is_a_failure_that_says_what_to_do(
+        self, event: dict[str, Any] | None, error: type[Exception], says: str
+    ) -> None:
+        with pytest.raises(error, match=says) as caught:
+            sensor().execute_complete(NO_CONTEXT, event)
+        if isinstance(caught.value, LearnosityError) and error is not TransientError:
+            assert not caught.value.transient, "a retry would wait for a job that has ended"

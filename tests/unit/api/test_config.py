@@ -1,0 +1,169 @@
+"""A connection's parts become a checked config, or an error that names the connection and what to put there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.api.config import ApiConfig, build_config
+from learnosity.errors import ConnectionConfigError
+
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+
+
+def config(*, login: str | None = "AAAABBBBCCCCDDDD", password: str | None = SECRET, **parts: Any) -> ApiConfig:
+    return build_config("lrn", login=login, password=password, **parts)
+
+
+def extra(**values: Any) -> dict[str, Any]:
+    return {"extra": values}
+
+
+def test_key_and_secret_are_enough() -> None:
+    built = config()
+    assert built.url("reports/datasets") == "https://data.learnosity.com/v2026.2.LTS/reports/datasets"
+    assert built.credentials.domain == "localhost"
+    assert built.reports_url == "https://reports.learnosity.com"
+    assert built.organisation_id is None
+    assert built.verify
+    assert built.trust_env
+    assert built.timeout == 60
+
+
+def test_every_setting_of_the_extra_is_taken_over() -> None:
+    built = config(
+        **extra(
+            version="v2025.3.LTS",
+            domain="school.example",
+            organisation_id="505",
+            reports_url="https://reports-ie.learnosity.com/",
+            timeout="12.5",
+            proxy="http://proxy.internal:3128",
+            verify=False,
+            trust_env="no",
+            region="ie",
+        )
+    )
+    assert built.base_url == "https://data-ie.learnosity.com"
+    assert (built.version, built.organisation_id, built.timeout) == ("v2025.3.LTS", 505, 12.5)
+    assert built.credentials.domain == "school.example"
+    assert built.reports_url == "https://reports-ie.learnosity.com"
+    assert built.proxy == "http://proxy.internal:3128"
+    assert not built.verify
+    assert not built.trust_env
+
+
+def test_empty_form_fields_mean_the_defaults() -> None:
+    fields = ("version", "domain", "organisation_id", "region", "reports_url", "allow_http", "timeout", "proxy")
+    for empty in ("", None):
+        switches = {"verify": empty, "verify_ssl": empty, "trust_env": empty}
+        assert config(host=empty, schema=empty, **extra(**dict.fromkeys(fields, empty), **switches)) == config()
+
+
+@pytest.mark.parametrize(
+    ("parts", "base_url"),
+    [
+        ({"host": "data-ie.learnosity.com"}, "https://data-ie.learnosity.com"),
+        ({"host": "https://data-au.learnosity.com/"}, "https://data-au.learnosity.com"),
+        ({"host": "data.learnosity.com", "schema": "https", "port": 8443}, "https://data.learnosity.com:8443"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 8888}, "http://127.0.0.1:8888"),
+        ({"host": "http://localhost:8888"}, "http://localhost:8888"),
+        ({"host": "http://[::1]:8888"}, "http://[::1]:8888"),
+        ({"host": "http://simulator:8888", "extra": {"allow_http": "true"}}, "http://simulator:8888"),
+        ({"host": "data.learnosity.com", "extra": {"region": "ie"}}, "https://data.learnosity.com"),
+    ],
+)
+def test_the_host_may_be_a_name_or_a_url(parts: dict[str, Any], base_url: str) -> None:
+    assert config(**parts).base_url == base_url
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        pytest.param({"login": None}, "login is empty; put the Learnosity consumer key there", id="no-key"),
+        pytest.param({"login": "  "}, "login is empty", id="blank-key"),
+        pytest.param({"password": ""}, "password is empty; put the Learnosity consumer secret there", id="no-secret"),
+        pytest.param(extra(version="2026"), "must look like 'v2026.2.LTS'", id="version"),
+        pytest.param(extra(version="v1/../x"), "`version`", id="version-with-a-path"),
+        pytest.param(extra(domain="https://school.example"), "bare domain", id="domain-is-a-url"),
+        pytest.param(extra(domain="school.example:443"), "without scheme or port", id="domain-with-port"),
+        pytest.param(extra(organisation_id="six"), "`organisation_id` must be a whole number", id="organisation-text"),
+        pytest.param(extra(organisation_id=1.5), "`organisation_id` must be a whole number", id="organisation-float"),
+        pytest.param(extra(organisation_id=True), "`organisation_id` must be a whole number", id="organisation-bool"),
+        pytest.param(extra(timeout="soon"), "`timeout` must be a number of seconds above 0", id="timeout-text"),
+        pytest.param(extra(timeout=-1), "`timeout` must be a number of seconds above 0", id="timeout-negative"),
+        pytest.param(extra(timeout="inf"), "`timeout` must be a number of seconds above 0", id="timeout-endless"),
+        pytest.param(extra(timeout="nan"), "`timeout` must be a number of seconds above 0", id="timeout-nan"),
+        pytest.param(extra(region="eu"), "one of va, ie, au, ca, or .Europe is `ie`.", id="region"),
+        pytest.param(extra(verify="/etc/ssl/own.pem"), "`verify` must be true or false", id="verify-is-a-path"),
+        pytest.param(extra(trust_env="perhaps"), "`trust_env` must be true or false", id="trust-env"),
+        pytest.param(extra(reports_url="http://reports.example"), "https URL", id="reports-plain-http"),
+        pytest.param(extra(reports_url="javascript:alert(1)"), "https URL", id="reports-script"),
+        pytest.param(extra(reports_url='https://x.example"><script>'), "https URL", id="reports-markup"),
+        pytest.param({"host": "http://data.learnosity.com"}, "Use https, or set extra `allow_http`", id="plain-http"),
+        pytest.param({"host": "simulator", "schema": "http"}, "plain http", id="plain-http-by-schema"),
+        pytest.param({"host": "ftp://data.learnosity.com"}, "starts with https://", id="ftp"),
+        pytest.param({"host": "https://"}, "must be a host name", id="no-name"),
+        pytest.param({"host": "https://me:pw@data.learnosity.com"}, "must not carry user info", id="user-info"),
+        pytest.param({"host": "https://data.learnosity.com/v1"}, "version goes into the extra", id="path"),
+        pytest.param({"host": "https://data.learnosity.com?x=1"}, "a query", id="query"),
+        pytest.param({"host": "https://data.learnosity.com:http"}, "cannot be read", id="bad-port"),
+        pytest.param({"host": "https://169.254.169.254"}, "never called", id="metadata"),
+        pytest.param({"host": "https://2852039166"}, "never called", id="metadata-as-a-number"),
+        pytest.param({"host": "https://[::ffff:169.254.169.254]"}, "never called", id="metadata-mapped"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_refused_by_name_with_what_to_do(parts: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConnectionConfigError, match=says) as caught:
+        config(**parts)
+    assert str(caught.value).startswith("Connection 'lrn': ")
+    assert SECRET not in str(caught.value)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["version", "domain", "organisation_id", "timeout", "region", "verify", "reports_url", "proxy"]
+        ),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.integers()),
+    ),
+    st.none() | st.text(max_size=30),
+)
+def test_no_extra_and_no_host_ends_in_anything_but_a_config_or_a_refusal(
+    values: dict[str, Any], host: str | None
+) -> None:
+    try:
+        built = config(host=host, extra=values)
+    except ConnectionConfigError as error:
+        assert SECRET not in str(error)
+    else:
+        assert built.base_url.startswith("https://") or "localhost" in built.base_url or "127." in built.base_url
+        assert 0 < built.timeout < float("inf")
+
+
+def test_the_account_is_the_address_and_the_key_and_nothing_else() -> None:
+    same = {
+        config().account,
+        config(password="another secret").account,
+        config(**extra(version="v2025.3.LTS", domain="school.example", organisation_id=7, timeout=5)).account,
+        config(host="https://data.learnosity.com").account,
+    }
+    assert same == {config().account}
+    others = {
+        config(login="DDDDCCCCBBBBAAAA").account,
+        config(**extra(region="ie")).account,
+        config(host="http://localhost:8888").account,
+        config(host="http://localhost:8889").account,
+    }
+    assert len(same | others) == 5
+    assert "AAAABBBB" not in config().account
+
+
+def test_neither_the_secret_nor_the_proxy_is_in_any_repr() -> None:
+    built = config(**extra(proxy="http://user:proxy-password@proxy:3128"))
+    for shown in (repr(built), str(built), repr(built.credentials)):
+        assert SECRET not in shown
+        assert "proxy-password" not in shown

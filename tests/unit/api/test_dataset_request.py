@@ -1,0 +1,157 @@
+"""What may be asked for, told before anything is sent (contract sections 4.2 and 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from learnosity.api.dataset_request import (
+    ACTIVITY_ANALYSIS,
+    ACTIVITY_SUMMARY,
+    ITEM_BANK_ANALYSIS,
+    KNOWN_TYPES,
+    SESSIONS_SUMMARY,
+    DatasetRequest,
+    check_dataset_id,
+)
+from learnosity.errors import RequestError
+
+UUID = "a951cc14-0316-4c12-bb13-1f386338a094"
+GROUPS = [{"key": "school", "label": "School"}, {"key": "class", "label": "Class"}]
+
+
+def asked(**values: Any) -> DatasetRequest:
+    return DatasetRequest.from_mapping({"dataset_type": ACTIVITY_SUMMARY} | values)
+
+
+def refusal(request: DatasetRequest, *, has_input: bool = True) -> str:
+    with pytest.raises(RequestError, match="nothing was sent to Learnosity") as caught:
+        request.check(has_input=has_input)
+    return str(caught.value)
+
+
+def test_a_request_is_sent_as_it_was_asked_for() -> None:
+    request = asked(
+        filters={"activity_id": ["a"]}, options={"fields": ["population"]}, groups=GROUPS, organisation_id=7
+    )
+    request.check(has_input=True)
+    assert request.body(UUID, 3) == {
+        "dataset_id": UUID,
+        "dataset_type": ACTIVITY_SUMMARY,
+        "file_count": 3,
+        "filters": {"activity_id": ["a"]},
+        "options": {"fields": ["population"]},
+        "groups": GROUPS,
+        "organisation_id": 7,
+    }
+    assert request.group_keys == ["school", "class"]
+
+
+def test_what_is_empty_is_left_out_and_empty_form_fields_are_none() -> None:
+    request = asked(filters=None, options={}, groups=None, organisation_id=None)
+    assert request.body(UUID, 0) == {"dataset_id": UUID, "dataset_type": ACTIVITY_SUMMARY, "file_count": 0}
+
+
+@pytest.mark.parametrize(
+    ("dataset_type", "has_input", "filters", "allowed"),
+    [
+        (ACTIVITY_SUMMARY, True, {}, True),
+        (ACTIVITY_SUMMARY, True, {"activity_id": ["a"]}, True),
+        (ACTIVITY_SUMMARY, False, {"activity_id": ["a"]}, False),
+        (SESSIONS_SUMMARY, True, {"mintime": "2026-01-01T00:00:00Z"}, True),
+        (SESSIONS_SUMMARY, False, {}, False),
+        (ITEM_BANK_ANALYSIS, False, {}, True),
+        (ITEM_BANK_ANALYSIS, False, {"mintime": 1}, True),
+        (ITEM_BANK_ANALYSIS, True, {}, True),
+        (ITEM_BANK_ANALYSIS, True, {"mintime": 1}, False),
+        (ACTIVITY_ANALYSIS, False, {}, False),
+        (ACTIVITY_ANALYSIS, False, {"activity_id": ["a"]}, True),
+        (ACTIVITY_ANALYSIS, True, {}, True),
+        (ACTIVITY_ANALYSIS, True, {"activity_id": ["a"]}, False),
+        ("next-years-type", False, {}, True),
+        ("next-years-type", True, {"anything": 1}, True),
+    ],
+)
+def test_input_files_and_filters_go_together_as_the_type_allows(
+    dataset_type: str, has_input: bool, filters: dict[str, Any], allowed: bool
+) -> None:
+    request = asked(dataset_type=dataset_type, filters=filters)
+    if allowed:
+        request.check(has_input=has_input)
+    else:
+        assert dataset_type in refusal(request, has_input=has_input)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"dataset_type": " "}, "dataset_type is empty; the known ones are"),
+        ({"filters": ["a"]}, "filters must be a JSON object"),
+        ({"options": "x"}, "options must be a JSON object"),
+        ({"filters": {"activity_id": "a"}}, "filters.activity_id must be a list"),
+        ({"filters": {"activity_id": [1]}}, "filters.activity_id must be a list"),
+        ({"filters": {"activity_id": [str(n) for n in range(11)]}}, "names 11 activities; Learnosity takes at most 10"),
+        ({"options": {"fields": ["a"], "default_sort_field": "b"}}, "'b', which is not among options.fields"),
+        ({"options": {"user_fields": ["a"], "default_users_sort_field": "b"}}, "not among options.user_fields"),
+        ({"options": {"default_sort_order": "up"}}, "must be 'asc' or 'desc'"),
+        ({"options": {"default_users_sort_order": 1}}, "must be 'asc' or 'desc'"),
+        ({"groups": "school"}, "groups must be a list"),
+        ({"groups": {"key": "school"}}, "groups must be a list"),
+        ({"groups": ["school"]}, "entry 1 must be an object with `key` and `label`"),
+        ({"groups": [GROUPS[0], {"label": "x"}]}, "entry 2 must be an object"),
+        ({"groups": [GROUPS[0], GROUPS[0]]}, "every level needs a key of its own"),
+    ],
+)
+def test_what_the_api_would_refuse_is_refused_here(values: dict[str, Any], says: str) -> None:
+    assert says in refusal(asked(**values))
+
+
+def test_ten_activities_are_allowed() -> None:
+    asked(filters={"activity_id": [str(n) for n in range(10)]}).check(has_input=True)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = refusal(asked(filters={"activity_id": "a"}, options={"default_sort_order": "up"}), has_input=False)
+    assert len(text.splitlines()) == 4
+
+
+@pytest.mark.parametrize("value", ["7", 7.5, True, [7]])
+def test_an_item_bank_is_a_whole_number(value: object) -> None:
+    with pytest.raises(RequestError, match="organisation_id must be a whole number"):
+        asked(organisation_id=value)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_the_connection", "sent"),
+    [(None, None, None), (None, 7, 7), (8, None, 8), (8, 7, 8)],
+)
+def test_the_item_bank_of_the_connection_is_that_of_a_request_that_names_none(
+    own: int | None, of_the_connection: int | None, sent: int | None
+) -> None:
+    assert asked(organisation_id=own).body(UUID, 0, of_the_connection).get("organisation_id") == sent
+
+
+def test_what_was_sent_does_not_change_with_what_it_was_made_of() -> None:
+    filters, groups = {"activity_id": ["a"]}, [dict(GROUPS[0])]
+    body = asked(filters=filters, groups=groups).body(UUID, 0)
+    filters["mintime"] = ["b"]
+    groups[0]["key"] = "other"
+    assert body["filters"] == {"activity_id": ["a"]}
+    assert body["groups"] == [GROUPS[0]]
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, None), ("", None), (UUID, UUID), (UUID.upper(), UUID)])
+def test_a_dataset_id_is_a_uuid_or_empty(given: str | None, taken: str | None) -> None:
+    assert check_dataset_id(given) == taken
+
+
+@pytest.mark.parametrize("value", ["x", "a951cc14", "../../etc", UUID + "0"])
+def test_another_dataset_id_is_refused_with_what_to_do(value: str) -> None:
+    with pytest.raises(RequestError, match="is not a UUID; leave it empty"):
+        check_dataset_id(value)
+
+
+def test_the_four_known_types_are_known() -> None:
+    assert set(KNOWN_TYPES) == {ACTIVITY_SUMMARY, SESSIONS_SUMMARY, ITEM_BANK_ANALYSIS, ACTIVITY_ANALYSIS}
+    assert [kind.name for kind in KNOWN_TYPES.values() if kind.by_group] == [ACTIVITY_SUMMARY, SESSIONS_SUMMARY]

@@ -1,0 +1,239 @@
+"""Many waits, few calls; one bad reference, no bad neighbours; nothing left when the last wait leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from learnosity.api import polling
+from learnosity.api.client import LearnosityClient
+from learnosity.api.jobs import Job
+from learnosity.api.polling import PollResult, poll_delay, shared_poller
+from learnosity.errors import (
+    AuthenticationError,
+    ConnectionConfigError,
+    PermanentApiError,
+    TransientApiError,
+)
+from tests.figures import Figures
+
+LATER = time.time() + 3600
+
+
+@dataclass
+class FakeApi:
+    """Answers GET /jobs, and counts."""
+
+    jobs_by_reference: dict[str, str] = field(default_factory=dict)
+    fail: Callable[[Sequence[str]], Exception | None] = lambda references: None
+    calls: list[list[str]] = field(default_factory=list)
+    opened: int = 0
+    open_now: int = 0
+    refuse_to_open: Exception | None = None
+
+    async def jobs(self, references: Sequence[str]) -> list[Job]:
+        self.calls.append(list(references))
+        await asyncio.sleep(0)
+        if (error := self.fail(references)) is not None:
+            raise error
+        return [Job(each, self.jobs_by_reference[each]) for each in references if each in self.jobs_by_reference]
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[LearnosityClient]:
+        self.opened += 1
+        if self.refuse_to_open is not None:
+            raise self.refuse_to_open
+        self.open_now += 1
+        try:
+            yield cast(LearnosityClient, self)
+        finally:
+            self.open_now -= 1
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "poll_delay", lambda rounds, interval: 0.02)
+    monkeypatch.setattr(polling, "GATHER_SECONDS", 0.005)
+
+
+async def wait_for(api: FakeApi, reference: str, deadline: float = LATER) -> list[PollResult]:
+    """All looks of one wait."""
+    async with shared_poller("conn", api.connect) as poller:
+        with poller.watch(reference, poll_interval=15, deadline=deadline) as looks:
+            seen = [await looks.get()]
+            while not seen[-1].final:
+                seen.append(await looks.get())
+    return seen
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not reached():  # noqa: ASYNC110  (a fake that signalled would be no test)
+            await asyncio.sleep(0.001)
+
+
+class TestSharing:
+    async def test_a_thousand_waits_cost_twenty_calls_a_round(self) -> None:
+        api = FakeApi({f"job-{n}": "completed" for n in range(1000)})
+        ends = await asyncio.gather(*(wait_for(api, f"job-{n}") for n in range(1000)))
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        assert len(api.calls) <= 25
+        assert max(map(len, api.calls)) == 50
+        assert api.opened == 1
+
+    async def test_two_waits_for_one_job_ask_for_it_once(self) -> None:
+        api = FakeApi({"job": "completed"})
+        ends = await asyncio.gather(wait_for(api, "job"), wait_for(api, "job"))
+        assert [looks[-1].job for looks in ends] == [Job("job", "completed")] * 2
+        assert api.calls == [["job"]]
+
+    async def test_other_connections_have_pollers_of_their_own(self) -> None:
+        api, other = FakeApi({"job": "running"}), FakeApi({"job": "running"})
+        async with shared_poller("a", api.connect) as one, shared_poller("b", other.connect) as two:
+            assert one is not two
+            async with shared_poller("a", api.connect) as again:
+                assert again is one
+
+    async def test_open_waits_of_all_connections_are_told_as_one_figure(self) -> None:
+        api, figures = FakeApi({"job": "running"}), Figures()
+        async with (
+            shared_poller("a", api.connect, figures) as one,
+            shared_poller("b", api.connect, figures) as two,
+        ):
+            with one.watch("job", poll_interval=15, deadline=LATER):
+                with two.watch("job", poll_interval=15, deadline=LATER):
+                    assert figures.gauges["waits_open"][-1] == 2
+                assert figures.gauges["waits_open"][-1] == 1
+        assert figures.gauges["waits_open"] == [1, 2, 1, 0]
+
+    async def test_the_session_is_closed_and_the_task_gone_when_the_last_wait_leaves(self) -> None:
+        api = FakeApi({"quick": "completed", "slow": "running"})
+        before = asyncio.all_tasks()
+        slow = asyncio.create_task(wait_for(api, "slow"))
+        await wait_for(api, "quick")
+        assert api.open_now == 1
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        assert api.open_now == 0
+        assert asyncio.all_tasks() == before
+
+    async def test_waits_that_come_and_go_leave_nothing_behind(self) -> None:
+        api = FakeApi({f"job-{n}": "running" for n in range(300)})
+        before = asyncio.all_tasks()
+        for turn in range(3):
+            api.calls.clear()
+            waits = [asyncio.create_task(wait_for(api, f"job-{n + turn * 100}")) for n in range(100)]
+            await until(lambda: bool(api.calls))
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+            assert api.open_now == 0
+        assert asyncio.all_tasks() == before
+        assert not polling._POLLERS[asyncio.get_running_loop()]
+
+    def test_every_event_loop_has_its_own(self) -> None:
+        api = FakeApi({"job": "completed"})
+        for _ in range(3):
+            assert asyncio.run(wait_for(api, "job"))[-1].job == Job("job", "completed")
+        assert api.opened == 3
+        gc.collect()
+        assert not any(polling._POLLERS.values())
+
+
+class TestTrouble:
+    async def test_a_blip_ends_no_wait(self) -> None:
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: TransientApiError("502") if len(api.calls) < 4 else None
+        looks = await wait_for(api, "job")
+        assert [look.error is not None for look in looks] == [True, True, True, False]
+        assert looks[-1].job == Job("job", "completed")
+
+    async def test_an_unknown_reference_harms_no_neighbour(self) -> None:
+        api = FakeApi({"known": "completed"})
+        unknown = asyncio.create_task(wait_for(api, "unknown"))
+        assert (await wait_for(api, "known"))[-1].job == Job("known", "completed")
+        assert not unknown.done()
+        unknown.cancel()
+        await asyncio.gather(unknown, return_exceptions=True)
+
+    async def test_a_reference_that_the_api_refuses_harms_no_neighbour(self) -> None:
+        api = FakeApi({f"job-{n}": "completed" for n in range(49)})
+        api.fail = lambda references: PermanentApiError("20004", code=20004) if "bad" in references else None
+        bad = asyncio.create_task(wait_for(api, "bad"))
+        ends = await asyncio.gather(*(wait_for(api, f"job-{n}") for n in range(49)))
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        assert not bad.done()
+        bad.cancel()
+        await asyncio.gather(bad, return_exceptions=True)
+
+    async def test_a_refused_key_is_read_again_and_the_wait_goes_on(self) -> None:
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: AuthenticationError("41002", code=41002) if api.opened < 3 else None
+        looks = await wait_for(api, "job")
+        assert looks[-1].job == Job("job", "completed")
+        assert api.opened == 3
+        assert [isinstance(look.error, AuthenticationError) for look in looks] == [True, True, False]
+
+    async def test_a_key_that_stays_refused_ends_the_wait_with_what_the_api_said(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.1)
+        api = FakeApi(fail=lambda references: AuthenticationError("not a valid consumer", code=41002))
+        looks = await wait_for(api, "job")
+        assert "not a valid consumer" in str(looks[-1].error)
+        assert len(looks) > 1
+
+    async def test_a_connection_that_cannot_be_used_ends_the_wait_sooner(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "MISCONFIGURED_SECONDS", 0.1)
+        api = FakeApi(refuse_to_open=ConnectionConfigError("The connection 'x' does not exist."))
+        looks = await wait_for(api, "job")
+        assert "does not exist" in str(looks[-1].error)
+        assert len(looks) > 1
+
+    async def test_an_unforeseen_error_wakes_every_wait_and_the_next_one_begins_anew(self) -> None:
+        api = FakeApi({"job": "completed"}, fail=lambda references: ZeroDivisionError("secret"))
+        for looks in await asyncio.gather(wait_for(api, "job"), wait_for(api, "other")):
+            error = looks[-1].error
+            assert error is not None
+            assert error.transient
+            assert "secret" not in str(error)
+        api.fail = lambda references: None
+        assert (await wait_for(api, "job"))[-1].job == Job("job", "completed")
+
+
+class TestDeadline:
+    async def test_a_last_look_is_taken_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        api = FakeApi({"job": "completed"})
+        looks = await wait_for(api, "job", deadline=time.time() - 1)
+        assert looks == [PollResult(Job("job", "completed"), final=True)]
+
+    @pytest.mark.parametrize("error", [None, TransientApiError("502"), AuthenticationError("41002")])
+    async def test_passes_whatever_the_api_says(self, error: Exception | None) -> None:
+        api = FakeApi({"job": "running"}, fail=lambda references: error)
+        looks = await wait_for(api, "job", deadline=time.time() - 1)
+        assert looks[-1].final
+        assert looks[-1].error is None
+        assert looks[-1].job in (None, Job("job", "running"))
+
+    async def test_a_status_that_is_not_known_counts_as_running(self) -> None:
+        api = FakeApi({"job": "blocked"})
+        wait = asyncio.create_task(wait_for(api, "job"))
+        await until(lambda: len(api.calls) >= 3)
+        assert not wait.done()
+        api.jobs_by_reference["job"] = "halted"
+        job = (await wait)[-1].job
+        assert job is not None
+        assert job.is_halted
+
+
+def test_looks_grow_apart_from_five_seconds_to_the_poll_interval() -> None:
+    assert 4.5 <= poll_delay(0, 60) <= 5.5
+    assert 54 <= poll_delay(30, 60) <= 66
+    assert poll_delay(10**6, 10**6) <= 66

@@ -1,0 +1,150 @@
+"""Which addresses may be called, and how they may be spoken of."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
+from learnosity.errors import PermanentApiError
+from learnosity.redaction import redact, redact_text
+
+REAL = UrlPolicy("data.learnosity.com", plain_http=False)
+LOCAL = UrlPolicy("127.0.0.1", plain_http=True)
+TEST_SERVER = UrlPolicy("simulator.internal", plain_http=True)
+
+METADATA = [
+    "169.254.169.254",
+    "[::ffff:169.254.169.254]",
+    "[::ffff:a9fe:a9fe]",
+    "[64:ff9b::a9fe:a9fe]",
+    "2852039166",
+    "0xa9fea9fe",
+    "0xa9.0xfe.0xa9.0xfe",
+    "0251.0376.0251.0376",
+    "169.254.43518",
+    "169.254.169.254.",
+    "100.100.100.200",
+    "[fd00:ec2::254]",
+    "[fe80::1]",
+    "metadata.google.internal",
+    "METADATA.google.internal.",
+    "metadata",
+    "instance-data",
+    "0.0.0.0",
+    "0",
+    "[::]",
+    "224.0.0.1",
+    "[ff02::1]",
+]
+THIS_MACHINE = [
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "api.localhost",
+    "127.0.0.1",
+    "127.8.8.8",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+]
+
+
+@pytest.mark.parametrize("host", METADATA)
+def test_metadata_and_link_local_addresses_are_never_followed_however_they_are_spelt(host: str) -> None:
+    for policy in (REAL, LOCAL, TEST_SERVER):
+        with pytest.raises(PermanentApiError, match="Refused to follow"):
+            policy.check(f"https://{host}/file")
+    assert is_forbidden_address(host)
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+def test_this_machine_is_followed_only_when_the_connection_points_at_it(host: str) -> None:
+    assert is_loopback(host)
+    with pytest.raises(PermanentApiError, match="this machine"):
+        REAL.check(f"https://{host}/file")
+    assert LOCAL.check(f"http://{host}:8080/file") == f"http://{host}:8080/file"
+
+
+@pytest.mark.parametrize("host", ["notlocalhost", "localhost.example.org", "8.8.8.8", "128.0.0.1", "[2001:db8::1]"])
+def test_other_hosts_are_not_taken_for_this_machine(host: str) -> None:
+    assert not is_loopback(host)
+    assert not is_forbidden_address(host)
+    assert REAL.check(f"https://{host}/x?Signature=s") == f"https://{host}/x?Signature=s"
+
+
+def test_plain_http_is_followed_only_to_a_plain_http_connections_own_host() -> None:
+    assert TEST_SERVER.check("http://simulator.internal:9/x") == "http://simulator.internal:9/x"
+    for policy, url in [
+        (REAL, "http://bucket.s3.amazonaws.com/x"),
+        (REAL, "http://data.learnosity.com/x"),
+        (TEST_SERVER, "http://other.internal/x"),
+        (LOCAL, "http://bucket.s3.amazonaws.com/x"),
+    ]:
+        with pytest.raises(PermanentApiError, match="not https"):
+            policy.check(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        pytest.param("https://user:pw@host/x", "user info", id="user-and-password"),
+        pytest.param("https://@host/x", "user info", id="empty-user"),
+        pytest.param("https:///x", "no host", id="no-host"),
+        pytest.param("ftp://host/x", "scheme is 'ftp'", id="ftp"),
+        pytest.param("file://host/etc/passwd", "scheme is 'file'", id="file"),
+        pytest.param("https://169.254.169%2e254/x", "characters", id="percent-in-the-host"),
+        pytest.param("https://good.example\\.169.254.169.254/x", "characters", id="backslash"),
+        pytest.param("https://１６９.254.169.254/x", "characters", id="wide-digits"),
+        pytest.param("https://[fe80::1%25eth0]/x", "link-local|characters", id="zone"),
+        pytest.param("https://host:99999x/x", "cannot be read", id="unreadable-port"),
+        pytest.param("https://[::1/x", "cannot be read", id="unreadable"),
+    ],
+)
+def test_a_url_that_parsers_could_read_in_two_ways_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(PermanentApiError, match=reason):
+        REAL.check(url)
+
+
+@given(
+    st.sampled_from([*METADATA, *THIS_MACHINE, "bucket.s3.amazonaws.com", "a b", "%", "ü"]),
+    st.sampled_from(["http", "https", "ftp", "HTTPS"]),
+    st.text(alphabet="abcdefghij0123456789", min_size=12, max_size=40),
+)
+def test_a_refusal_never_quotes_the_query(host: str, scheme: str, secret: str) -> None:
+    url = f"{scheme}://{host}/path?Signature={secret}#{secret}"
+    try:
+        assert REAL.check(url) == url
+    except PermanentApiError as error:
+        assert secret not in str(error)
+    assert secret not in redact(url)
+    if " " not in host:
+        assert secret not in redact_text(f"could not read {url}, sorry")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "https://b.s3.amazonaws.com/a/b.ndjson?AWSAccessKeyId=K&Signature=S",
+            "https://b.s3.amazonaws.com/a/b.ndjson?…",
+        ),
+        ("https://user:pw@host:8443/x#frag", "https://host:8443/x"),
+        ("https://[::1", "<unreadable URL>"),
+        ("https://host:99999/x?s", "<unreadable URL>"),
+    ],
+)
+def test_a_redacted_url_keeps_what_helps_to_find_the_file(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+def test_text_of_foreign_origin_loses_url_queries_and_signatures_and_keeps_the_rest() -> None:
+    text = (
+        'part 3 of "https://b.example/x.ndjson?Expires=1&Signature=abc%2B" is empty, signed $02$' + "ab" * 32 + "; why?"
+    )
+    shown = redact_text(text)
+    assert shown == 'part 3 of "https://b.example/x.ndjson?…" is empty, signed $02$…; why?'

@@ -1,0 +1,170 @@
+"""A listing is asked for until it is whole: all pages, all groups, and again for a while when it is not ready."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.replies import Reply
+from learnosity.dataset.layout import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
+from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
+from learnosity.landing import listing as listing_module
+from learnosity.landing.listing import Listing, ResultSet, group_file_name
+from tests.waiting import no_waiting
+
+ID = "a951cc14-0316-4c12-bb13-1f386338a094"
+BUCKET = f"https://b.s3.amazonaws.com/o1/type/{ID}"
+
+
+class Pages:
+    """Answers one prepared reply after the other; stands in for the client."""
+
+    config = ApiConfig(Credentials("k", "s"))
+
+    def __init__(self, *replies: Reply) -> None:
+        self.replies = list(replies)
+        self.asked: list[dict[str, Any]] = []
+
+    async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any]) -> Reply:
+        self.asked.append(dict(extra))
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+    async def list(self) -> Listing:
+        return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}).list()
+
+
+def rows(*names: str) -> dict[str, Any]:
+    return {"files": [{"name": name, "url": f"{BUCKET}/{name}?Signature=s"} for name in names]}
+
+
+def page(data: Any, cursor: Any = None) -> Reply:
+    return Reply({"status": True} if cursor is None else {"status": True, "next": cursor}, data)
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    return no_waiting(monkeypatch)
+
+
+async def test_pages_are_followed_until_there_is_no_cursor() -> None:
+    pages = Pages(page(rows("a", "b"), "2"), page(rows("c"), 3), page(rows("d")))
+    assert list((await pages.list()).files) == ["a", "b", "c", "d"]
+    assert pages.asked == [{"organisation_id": 7}, *({"organisation_id": 7, "next": cursor} for cursor in ("2", "3"))]
+
+
+async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() -> None:
+    assert len(await Pages(page(rows("a"), "2"), page({"files": []}, "3")).list()) == 1
+
+
+async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
+    with pytest.raises(UnexpectedReplyError, match="goes round in circles"):
+        await Pages(page(rows("a"), "2"), page(rows("b"), "2")).list()
+
+
+async def test_a_file_on_two_pages_is_noted_as_listed_twice() -> None:
+    listing = await Pages(page(rows("a", "b"), "2"), page(rows("b"))).list()
+    assert listing.names() == ["a", "b", "b"]
+
+
+NOT_READY = page({"dataset_id": ID, "status": "running"})
+
+
+async def test_a_dataset_that_is_not_ready_is_asked_for_again(waits: list[float]) -> None:
+    pages = Pages(NOT_READY, NOT_READY, page(rows("a")))
+    assert list((await pages.list()).files) == ["a"]
+    assert len(pages.asked) == 3
+    assert len(waits) == 2
+
+
+async def test_a_dataset_that_stays_not_ready_is_left_to_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing_module, "READY_SECONDS", 0.0)
+    with pytest.raises(DatasetNotReadyError, match="is not ready") as caught:
+        await Pages(NOT_READY).list()
+    assert caught.value.transient
+
+
+async def test_an_empty_dataset_is_a_listing_without_files() -> None:
+    assert len(await Pages(page({"dataset_id": ID, "files": []})).list()) == 0
+
+
+@pytest.mark.parametrize("url", ["http://b.s3.amazonaws.com/x", "https://169.254.169.254/x", "https://127.0.0.1/x"])
+async def test_an_address_that_may_not_be_followed_refuses_the_listing(url: str) -> None:
+    with pytest.raises(PermanentApiError, match="Refused to follow"):
+        await Pages(page({"files": [{"name": "x", "url": url}]})).list()
+
+
+async def test_fewer_files_than_the_reply_counts_is_an_error() -> None:
+    with pytest.raises(UnexpectedReplyError):
+        await Pages(page({**rows("a"), "file_count": 2})).list()
+
+
+async def test_fewer_files_on_all_pages_than_the_reply_counts_is_an_error() -> None:
+    first = page({**rows("a"), "total": 3}, "2")
+    with pytest.raises(UnexpectedReplyError, match="3 files, and lists 2"):
+        await Pages(first, page({**rows("b"), "total": 3})).list()
+
+
+async def test_a_further_page_that_holds_something_else_is_an_error() -> None:
+    with pytest.raises(UnexpectedReplyError):
+        await Pages(page(rows("a"), "2"), page({"rows": [{"user_id": "u", "score": 1}]})).list()
+
+
+def group(*names: Any, path: tuple[str, ...] = ()) -> Reply:
+    return page({"group_path": list(path), "groups": [{"group_name": name} for name in names]})
+
+
+@pytest.mark.parametrize("name", [None, "", 7])
+async def test_a_group_without_a_name_is_an_error(name: Any) -> None:
+    with pytest.raises(UnexpectedReplyError, match="has no name"):
+        await Pages(group(name)).list()
+
+
+async def test_a_group_that_is_listed_but_not_there_is_an_error() -> None:
+    for answer in (page({"rows": []}), page(rows("a")), group("s2", path=("elsewhere",)), group("s1")):
+        with pytest.raises(UnexpectedReplyError):
+            await Pages(group("s1"), answer).list()
+
+
+async def test_two_groups_of_one_name_are_noted_as_listed_twice() -> None:
+    listing = await Pages(group("s1", "s1"), group(path=("s1",))).list()
+    assert listing.duplicates == ["groups/s1/group.json"]
+
+
+group_paths = st.lists(
+    st.text(min_size=1, max_size=60)
+    | st.sampled_from(["..", ".", "group.json", "/", "a/b", "~", "学校" * 40, "x" * 500]),
+    max_size=12,
+)
+
+
+@given(group_paths)
+def test_whatever_groups_are_called_their_file_names_can_be_landed(path: list[str]) -> None:
+    name = group_file_name(path)
+    assert safe_path(name) == name
+    assert name.isascii()
+    assert name.startswith("groups/")
+    assert len(name) <= MAX_PATH_BYTES
+    assert all(len(part) <= MAX_SEGMENT_BYTES for part in name.split("/"))
+
+
+@given(group_paths, group_paths)
+def test_different_groups_have_different_file_names(one: list[str], other: list[str]) -> None:
+    assert (group_file_name(one) == group_file_name(other)) == (one == other)
+
+
+def test_an_ordinary_group_is_found_under_its_own_names() -> None:
+    assert group_file_name([]) == "groups/group.json"
+    assert group_file_name(["North", "School 2"]) == "groups/North/School%202/group.json"
+
+
+def test_a_long_name_is_cut_and_still_tells_groups_apart() -> None:
+    one, other = (json.dumps("学" * 200 + end) for end in "ab")
+    names = {group_file_name([one]), group_file_name([other])}
+    assert len(names) == 2

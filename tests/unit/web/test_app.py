@@ -1,0 +1,438 @@
+"""The dataset pages: who may see them, what they read, and that nothing in the data can act on the page."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import obstore
+import pytest
+from airflow.api_fastapi.core_api import security
+from fastapi.testclient import TestClient
+from obstore.store import LocalStore
+
+from learnosity.api.config import ApiConfig, Credentials
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.web import app as pages
+from learnosity.web import runs
+from learnosity.web.app import app
+
+DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
+SECRET = "a-consumer-secret-that-nobody-may-see"
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+FIELDS = ["population", "p25_percent", "median_percent", "p75_percent"]
+
+
+def row(name: str, median: float = 50.0) -> dict[str, Any]:
+    return {
+        "group_name": name,
+        "population": 40,
+        "p25_percent": median - 10,
+        "median_percent": median,
+        "p75_percent": median + 10,
+    }
+
+
+def group(path: Sequence[str], children: Sequence[str] = (), users: Sequence[str] = ()) -> bytes:
+    return msgspec.json.encode(
+        {
+            "group_path": path,
+            "group": row(path[-1] if path else "all"),
+            "ancestors": [],
+            "groups": [row(name, 30.0 + 10 * place) for place, name in enumerate(children)],
+            "users": [{"user_id": user, "score": 7} for user in users],
+        }
+    )
+
+
+GROUPS: dict[str, bytes] = {
+    "groups/group.json": group([], ["north", "south"]),
+    "groups/group.csv": b"group_name,population\nnorth,40\nsouth,40\n",
+    "groups/north/group.json": group(["north"], ["school 1"]),
+    "groups/north/school%201/group.json": group(["north", "school 1"], users=["u1", "u2"]),
+    "groups/south/group.json": group(["south"], users=["u3"]),
+}
+ITEMS: dict[str, bytes] = {
+    "items.json": msgspec.json.encode(
+        [
+            {"item_reference": "good-item", "p_value": 0.6, "discrimination_index": 0.45},
+            {"item_reference": "weak-item", "p_value": 0.9, "discrimination_index": 0.05},
+        ]
+    )
+}
+
+
+@dataclass
+class Site:
+    """The pages of one published dataset, and the user who looks at them."""
+
+    client: TestClient
+    folder: Path
+    run: runs.Run
+    rights: dict[str, set[str]]
+
+    def publish(
+        self, files: Mapping[str, bytes], dataset_type: str = "activity-summary-by-group", *, stored: bool = True
+    ) -> None:
+        layout = DatasetLayout(dataset_type, DATASET_ID)
+        base = self.folder / layout.prefix
+        if stored:
+            store = LocalStore(self.folder)
+            for path, content in files.items():
+                obstore.put(store, layout.data(path), content)
+        listing = b"".join(
+            encode_files(
+                FileEntry(path, len(content), hashlib.sha256(content).hexdigest(), "application/json")
+                for path, content in sorted(files.items())
+            )
+        )
+        base.mkdir(parents=True, exist_ok=True)
+        (base / "files.ndjson").write_bytes(listing)
+        request = {
+            "dataset_id": DATASET_ID,
+            "dataset_type": dataset_type,
+            "options": {"fields": FIELDS, "user_fields": ["score"]},
+            "groups": [{"key": "region", "label": "Region"}, {"key": "school", "label": "School"}],
+        }
+        manifest = Manifest(
+            DATASET_ID,
+            dataset_type,
+            "job-1",
+            request,
+            len(files),
+            sum(map(len, files.values())),
+            sha256_hex(listing),
+            "2026-11-24T03:00:00+00:00",
+            RunInfo("learnosity_dataset", "manual__1", None),
+        )
+        (base / "manifest.json").write_bytes(encode_manifest(manifest))
+        uri = self.folder.as_uri()
+        self.run = replace(
+            self.run, publication=runs.Publication(layout, f"{uri}/{layout.manifest}", uri, "learnosity_default")
+        )
+
+    def get(self, path: str = "", **query: Any) -> Any:
+        return self.client.get(f"/run/learnosity_dataset/manual__1{path}", params=query)
+
+
+class Manager:
+    """An auth manager that knows three users by their token."""
+
+    def __init__(self, rights: dict[str, set[str]]) -> None:
+        self.rights = rights
+
+    async def get_user_from_token(self, token: str) -> str:
+        return token
+
+    def is_authorized_dag(self, *, method: str, user: str, details: Any, access_entity: Any = None) -> bool:
+        return method == "GET" and details.id in self.rights.get(user, set())
+
+    def get_authorized_dag_ids(self, *, user: str, method: str, session: Any) -> set[str]:
+        return self.rights.get(user, set())
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    rights = {"teacher": {"learnosity_dataset"}, "stranger": set[str]()}
+    manager = Manager(rights)
+    run = runs.Run("learnosity_dataset", "manual__1", "success", {}, None, None, (), None)
+    with TestClient(app, cookies={"_token": "teacher"}, raise_server_exceptions=True) as client:
+        made = Site(client, tmp_path, run, rights)
+
+        @contextmanager
+        def no_session() -> Iterator[None]:
+            yield None
+
+        def load_run(session: None, dag_id: str, run_id: str) -> runs.Run | None:
+            return made.run if (dag_id, run_id) == (made.run.dag_id, made.run.run_id) else None
+
+        monkeypatch.setattr(security, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr("airflow.api_fastapi.core_api.security.DagModel.get_team_name", lambda dag_id: None)
+        monkeypatch.setattr(pages, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr(pages, "create_session", no_session)
+        monkeypatch.setattr(runs, "load_run", load_run)
+        config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
+        monkeypatch.setattr("learnosity.web.app.LearnosityHook.get_config", lambda self: config)
+        yield made
+
+
+class Markup(HTMLParser):
+    """What a browser would make of a page: scripts without nonce, inline handlers, elements by name."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.dangers: list[str] = []
+        self.names: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        given = dict(attrs)
+        if tag in ("script", "style") and "nonce" not in given:
+            self.dangers.append(f"<{tag}> without nonce")
+        self.dangers += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
+        target = given.get("href") or given.get("src") or ""
+        if re.match(r"\s*(javascript|data:text)", target, re.IGNORECASE):
+            self.dangers.append(f"{tag} to {target[:20]}")
+
+
+ROUTES = ["", "/files", "/view/groups/group.json", "/file/groups/group.json", "/manifest.json", "/report"]
+
+
+class TestWhoMaySee:
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_user_who_may_read_the_dag_sees_it(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        assert site.get(route).status_code == 200
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_user_without_the_right_gets_403_and_no_data(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        site.client.cookies.set("_token", "stranger")
+        reply = site.get(route)
+        assert reply.status_code == 403
+        assert DATASET_ID not in reply.text
+        assert "north" not in reply.text
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_nobody_sees_it_without_logging_in(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        site.client.cookies.clear()
+        assert site.get(route).status_code == 401
+
+    def test_the_list_needs_a_login(self, site: Site) -> None:
+        site.client.cookies.clear()
+        assert site.client.get("/").status_code == 401
+
+    def test_the_list_holds_only_dags_that_the_user_may_read(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        listed = runs.ListedDataset(
+            "learnosity_dataset", "manual__1", DATASET_ID, "activity-summary-by-group", 5, 99, datetime.now(UTC)
+        )
+        asked: list[set[str]] = []
+
+        def published(session: Any, dag_ids: set[str], *, offset: int, limit: int) -> tuple[list[Any], int]:
+            asked.append(dag_ids)
+            return ([listed], 1) if listed.dag_id in dag_ids else ([], 0)
+
+        monkeypatch.setattr(runs, "published_datasets", published)
+        assert DATASET_ID in site.client.get("/").text
+        site.client.cookies.set("_token", "stranger")
+        assert DATASET_ID not in site.client.get("/").text
+        assert asked == [{"learnosity_dataset"}, set()]
+
+    @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+    def test_nothing_can_be_written(self, site: Site, method: str) -> None:
+        site.publish(GROUPS)
+        before = {path: path.read_bytes() for path in site.folder.rglob("*") if path.is_file()}
+        assert (
+            site.client.request(method, "/run/learnosity_dataset/manual__1/file/groups/group.json").status_code == 405
+        )
+        assert {path: path.read_bytes() for path in site.folder.rglob("*") if path.is_file()} == before
+
+
+class TestWhatIsRead:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "..%2fmanifest.json",
+            "..%2f..%2fsecret.txt",
+            "groups/../../files.ndjson",
+            "%2e%2e/%2e%2e/secret.txt",
+            "/etc/passwd",
+            "%2Fetc%2Fpasswd",
+            "groups/unlisted.json",
+            "groups\\group.json",
+            "groups/group.json%00",
+        ],
+    )
+    @pytest.mark.parametrize("route", ["view", "file"])
+    def test_only_listed_files_are_read(self, site: Site, route: str, path: str) -> None:
+        site.publish(GROUPS)
+        (site.folder / "secret.txt").write_text("hands off")
+        layout = DatasetLayout("activity-summary-by-group", DATASET_ID)
+        (site.folder / layout.data("groups/unlisted.json")).write_text("hands off")
+        reply = site.get(f"/{route}/{path}")
+        assert reply.status_code == 404
+        assert "hands off" not in reply.text
+
+    def test_a_file_is_downloaded_as_it_landed(self, site: Site) -> None:
+        site.publish(GROUPS)
+        reply = site.get("/file/groups/north/group.json")
+        assert reply.content == GROUPS["groups/north/group.json"]
+        assert reply.headers["content-disposition"].startswith("attachment")
+        assert "sandbox" in reply.headers["content-security-policy"]
+
+    def test_a_manifest_elsewhere_than_at_the_destination_is_refused(self, site: Site, tmp_path: Path) -> None:
+        site.publish(GROUPS)
+        found = site.run.publication
+        assert found is not None
+        site.run = replace(site.run, publication=replace(found, manifest_uri="file:///elsewhere/manifest.json"))
+        assert site.get().status_code == 409
+
+    def test_what_another_dag_has_landed_is_refused(self, site: Site) -> None:
+        site.publish(GROUPS)
+        site.rights["teacher"].add("another_dag")
+        site.run = replace(site.run, dag_id="another_dag")
+        reply = site.client.get("/run/another_dag/manual__1/files")
+        assert reply.status_code == 403
+        assert "north" not in reply.text
+
+    def test_a_list_of_files_that_was_changed_is_refused(self, site: Site) -> None:
+        site.publish(GROUPS)
+        listing = site.folder / DatasetLayout("activity-summary-by-group", DATASET_ID).files
+        listing.write_bytes(listing.read_bytes().replace(b"groups/group.json", b"../../secret.txt "))
+        reply = site.get("/files")
+        assert reply.status_code == 409
+        assert "changed after publishing" in reply.text
+
+    def test_a_run_that_has_published_nothing_says_so(self, site: Site) -> None:
+        reply = site.get()
+        assert reply.status_code == 200
+        assert "No dataset yet" in reply.text
+        assert site.get("/files").status_code == 404
+
+    def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
+        assert site.client.get("/run/learnosity_dataset/other").status_code == 404
+
+
+class TestHostileData:
+    def test_names_in_the_data_stay_text(self, site: Site) -> None:
+        hostile = {
+            "groups/group.json": group([], [EVIL, "javascript:alert(1)"]),
+            f"groups/{EVIL.replace('/', '%2F')}/group.json": group([EVIL], users=[EVIL]),
+            "</script>.json": msgspec.json.encode([{EVIL: EVIL}]),
+            "note.txt": EVIL.encode(),
+        }
+        site.publish(hostile)
+        replies = [
+            site.get(),
+            site.get(group=EVIL),
+            site.get("/report", group=EVIL),
+            site.get("/files", q=EVIL),
+            site.get("/view/note.txt"),
+            site.get("/view/%3C%2Fscript%3E.json"),
+            site.get("/view/" + EVIL),
+        ]
+        for reply in replies:
+            markup = Markup(reply.text)
+            assert markup.dangers == []
+            assert "img" not in markup.names
+            assert "alert(1)</script>" not in reply.text
+
+    def test_item_names_cannot_end_the_script_that_holds_the_points(self, site: Site) -> None:
+        name = "</script><script>alert(1)</script>"
+        site.publish(
+            {
+                "items.json": msgspec.json.encode(
+                    [{"item_reference": name, "p_value": 0.5, "discrimination_index": 0.1}]
+                )
+            },
+            "ibk-analysis-by-question",
+        )
+        reply = site.get()
+        assert Markup(reply.text).dangers == []
+        assert name not in reply.text
+
+    @pytest.mark.parametrize("route", ["", "/files", "/view/groups/group.json"])
+    def test_pages_run_only_their_own_scripts(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        first, second = site.get(route), site.get(route)
+        policy = first.headers["content-security-policy"]
+        nonce = re.search(r"script-src 'nonce-([^']+)'", policy)
+        assert nonce is not None
+        assert nonce[1] in first.text
+        assert nonce[1] not in second.text
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert first.headers["cache-control"] == "no-store"
+
+
+class TestLocalView:
+    def test_the_root_lists_its_groups_with_a_plot_each(self, site: Site) -> None:
+        site.publish(GROUPS)
+        page = site.get().text
+        assert "north" in page
+        assert "south" in page
+        assert "lower quartile 20%, median 30%, upper quartile 40%" in page
+        assert ">Region<" in page.replace("\n", "")
+
+    def test_a_group_leads_to_its_groups_and_they_to_their_users(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert "?group=north" in site.get().text
+        assert "group=north&amp;group=school%201" in site.get(group="north").text
+        page = site.get(group=["north", "school 1"]).text
+        assert "u1" in page
+        assert "u2" in page
+        assert 'aria-current="location">school 1<' in page
+
+    def test_a_group_that_is_not_there_is_not_found(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert site.get(group=["west"]).status_code == 404
+
+    def test_rows_are_sorted_on_the_server(self, site: Site) -> None:
+        site.publish(GROUPS)
+        page = site.get(sort="median_percent", direction="desc").text
+        assert page.index(">south<") < page.index(">north<")
+        assert 'aria-sort="descending"' in page
+
+    def test_poor_items_are_marked_in_words(self, site: Site) -> None:
+        site.publish(ITEMS, "ibk-analysis-by-question")
+        page = site.get().text
+        assert re.search(r"weak-item <span class=\"tag poor\">poor", page)
+        assert not re.search(r"good-item <span", page)
+        assert 'id="scatter"' in page
+
+    def test_what_is_not_recognised_is_shown_as_it_is(self, site: Site) -> None:
+        site.publish({"odd.json": b'{"a": [1, 2, {"b": null}]}', "plain.csv": b"x,y\n1,2\n"}, "something-new")
+        assert "&#34;b&#34;: null" in site.get("/view/odd.json").text
+        assert "<td" in site.get("/view/plain.csv").text
+
+    def test_a_dataset_of_ten_thousand_files_is_listed_in_pages(self, site: Site) -> None:
+        site.publish(
+            {f"items/{number:05}.json": b"{}" for number in range(10_000)}, "ibk-analysis-by-question", stored=False
+        )
+        page = site.get("/files").text
+        assert page.count("Download items/") == 100
+        assert "items/00100.json" in site.get("/files", page=2).text
+        found = site.get("/files", q="0999").text
+        assert "items/09990.json" in found
+        assert "items/00000.json" not in found
+        assert site.get("/files", page=10**6).status_code == 200
+
+
+class TestReport:
+    def test_the_signed_request_is_there_and_the_secret_is_not(self, site: Site) -> None:
+        site.publish(GROUPS)
+        page = site.get("/report").text
+        assert SECRET not in page
+        found = re.search(r'id="signed-request">(.*?)</script>', page, re.DOTALL)
+        assert found is not None
+        signed = msgspec.json.decode(found[1])
+        assert signed["security"]["signature"].startswith("$02$")
+        assert signed["security"]["expires"] > signed["security"]["timestamp"]
+        assert signed["request"]["reports"][0]["dataset_id"] == DATASET_ID
+
+    def test_only_this_page_may_load_from_the_reports_url(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert "https://reports.example.com" in site.get("/report").headers["content-security-policy"]
+        assert "https://reports.example.com" not in site.get().headers["content-security-policy"]
+
+    def test_the_local_view_stands_by(self, site: Site) -> None:
+        site.publish(GROUPS)
+        page = site.get("/report").text
+        assert re.search(r'id="local-view"[^>]*hidden', page)
+        assert "north" in page
+
+    def test_a_type_without_a_report_has_none(self, site: Site) -> None:
+        site.publish(ITEMS, "ibk-analysis-by-question")
+        assert site.get("/report").status_code == 404
+        assert "/report" not in site.get().text
