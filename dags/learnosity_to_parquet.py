@@ -7,6 +7,7 @@ manifest, and writes its groups, users or items as Parquet, for tools such as Du
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, AssetAny, Param, task
@@ -36,7 +37,7 @@ with DAG(
     tags=["learnosity", "sample"],
 ):
 
-    @task
+    @task(execution_timeout=timedelta(hours=6))
     async def convert(params: Any = None, triggering_asset_events: Any = None, ti: Any = None) -> list[dict[str, Any]]:
         """Convert each dataset whose publication started this run."""
         import asyncio

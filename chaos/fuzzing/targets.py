@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from chaos.fuzzing.mutation import hostile_bytes, hostile_name, hostile_reply
+from chaos.fuzzing.readings import check
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.jobs import parse_job
@@ -25,6 +26,7 @@ from learnosity.dataset.layout import DatasetLayout, check_names, safe_path
 from learnosity.errors import InputError, LearnosityError, UnsafeNameError
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile, plan_parts, spool_input
+from learnosity.landing import listing as listing_module
 from learnosity.landing.listing import ResultSet
 
 _SCHEMAS = [
@@ -87,6 +89,7 @@ def read_replies(seed: int, loop: asyncio.AbstractEventLoop) -> None:
     _refused_or_done(lambda: upload_urls(reply, 1), body)
     answers = [reply, *(_next_reply(chance) for _ in range(2))]
     client = cast(LearnosityClient, _Answers(answers))
+    listing_module.READY_SECONDS = 0.0  # no reply of these becomes ready
     results = ResultSet(client, _LAYOUT.dataset_type, _LAYOUT.dataset_id)
 
     def listed() -> None:
@@ -116,10 +119,17 @@ def read_names(seed: int, loop: asyncio.AbstractEventLoop) -> None:
     _refused_or_done(lambda: check_names(kept, local=chance.random() < 0.5), repr(names).encode())
 
 
+def read_shapes(seed: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Replies of any shape that list files, groups or rows: all of it is read, or nothing."""
+    del loop
+    check(seed)
+
+
 TARGETS: Mapping[str, Callable[[int, asyncio.AbstractEventLoop], None]] = {
     "NDJSON input": read_lines,
     "API replies": read_replies,
     "file names": read_names,
+    "reply shapes": read_shapes,
 }
 
 

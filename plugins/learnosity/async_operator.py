@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import uvloop
 from airflow.sdk import BaseAsyncOperator
@@ -22,7 +23,17 @@ LET_GO_SECONDS = 30.0
 
 
 class AsyncOperator(BaseAsyncOperator):
-    """An operator whose `aexecute` runs on uvloop. At `execution_timeout` it is cancelled and may clean up."""
+    """An operator whose `aexecute` runs on uvloop. At `execution_timeout` it is cancelled and may clean up.
+
+    :param execution_timeout: default: `longest`, so that no task runs for ever.
+    """
+
+    longest: ClassVar[timedelta] = timedelta(hours=6)
+
+    def __init__(self, **kwargs: Any) -> None:
+        if kwargs.get("execution_timeout") is None:
+            kwargs["execution_timeout"] = self.longest
+        super().__init__(**kwargs)
 
     def execute(self, context: Context) -> Any:
         """Run `aexecute` in an event loop of its own.

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from airflow.sdk import BaseHook, Connection
+from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from learnosity.api.client import CALL_ATTEMPTS, LearnosityClient
@@ -50,7 +50,7 @@ class LearnosityHook(BaseHook):
                 connection = await self.aget_connection(self.learnosity_conn_id)
             except AirflowNotFoundException:
                 raise _missing(self.learnosity_conn_id) from None
-            self._config = _config(self.learnosity_conn_id, connection, await connection.aextra_dejson())
+            self._config = checked_config(self.learnosity_conn_id, connection, await connection.aextra_dejson())
         return self._config
 
     @asynccontextmanager
@@ -69,7 +69,7 @@ class LearnosityHook(BaseHook):
                 connection = self.get_connection(self.learnosity_conn_id)
             except AirflowNotFoundException:
                 raise _missing(self.learnosity_conn_id) from None
-            self._config = _config(self.learnosity_conn_id, connection, connection.extra_dejson)
+            self._config = checked_config(self.learnosity_conn_id, connection, connection.extra_dejson)
         return self._config
 
     def test_connection(self) -> tuple[bool, str]:
@@ -87,7 +87,13 @@ class LearnosityHook(BaseHook):
         return True, f"{config.base_url} accepted key, secret and domain; it serves {served}."
 
 
-def _config(conn_id: str, connection: Connection, extra: dict[str, Any]) -> ApiConfig:
+def checked_config(conn_id: str, connection: Any, extra: dict[str, Any] | None = None) -> ApiConfig:
+    """A connection as a checked config.
+
+    :param connection: of any of Airflow's two kinds.
+    :param extra: its extra; default: read from it.
+    :raises ConnectionConfigError: it cannot be used.
+    """
     return build_config(
         conn_id,
         login=connection.login,
@@ -95,7 +101,7 @@ def _config(conn_id: str, connection: Connection, extra: dict[str, Any]) -> ApiC
         host=connection.host,
         schema=connection.schema,
         port=connection.port,
-        extra=extra,
+        extra=connection.extra_dejson if extra is None else extra,
     )
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -146,6 +147,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "shard")
+    longest = timedelta(hours=24)
 
     def __init__(self, *, shard: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

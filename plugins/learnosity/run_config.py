@@ -24,7 +24,7 @@ DESTINATION_VARIABLE = "learnosity_destination_uri"
 EXAMPLE_FIELDS = ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"]
 EXAMPLE_USER_FIELDS = ["score", "max_score"]
 
-_UUID = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _URI = r"^[A-Za-z][A-Za-z0-9+.-]*://\S.*$"
 _TEXT = {"type": "string", "minLength": 1}
 _OBJECT = {"type": "object"}
@@ -112,7 +112,7 @@ FIELDS = (
     Field(
         "dataset_id",
         None,
-        {"type": ["null", "string"], "format": "uuid", "pattern": _UUID},
+        {"type": ["null", "string"], "format": "uuid", "pattern": UUID_PATTERN},
         "Dataset id",
         "A UUID of your own. Empty = a new one, which is nearly always right.",
         DATASET,

@@ -137,8 +137,18 @@ async def test_a_stream_that_breaks_off_leaves_no_object(store: Store) -> None:
 @pytest.mark.parametrize(
     ("parts", "bucket", "doing"),
     [
-        pytest.param({"password": SECRET}, "landing", r"(no permission|secret is wrong)\. Check the connection", id="wrong-secret"),
-        pytest.param({"login": "UNKNOWNKEY123456"}, "landing", r"(no permission|secret is wrong)\. Check the connection", id="wrong-key"),
+        pytest.param(
+            {"password": SECRET},
+            "landing",
+            r"(no permission|secret is wrong)\. Check the connection",
+            id="wrong-secret",
+        ),
+        pytest.param(
+            {"login": "UNKNOWNKEY123456"},
+            "landing",
+            r"(no permission|secret is wrong)\. Check the connection",
+            id="wrong-key",
+        ),
         pytest.param({}, "of-somebody-else", "no permission. Check the connection", id="not-our-bucket"),
     ],
 )

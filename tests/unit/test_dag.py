@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
+from learnosity.operators import LearnosityListFilesOperator
 from learnosity.params import dataset_params
+from learnosity.sensors import LearnosityJobSensor
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-# design section 4.1
 PARAMS: dict[str, Any] = {
     "dataset_type": "activity-summary-by-group",
     "input_uri": None,
@@ -105,3 +108,28 @@ def test_the_form_refuses_what_cannot_be_meant(name: str, value: Any) -> None:
 def test_no_task_renders_a_secret(dag: Any) -> None:
     for task in dag.tasks:
         assert not {"password", "secret", "credentials", "url"} & set(task.template_fields)
+
+
+def bound_of(task: Any) -> timedelta | None:
+    """After how long a task ends at the latest."""
+    if isinstance(task, MappedOperator):
+        return task.partial_kwargs.get("execution_timeout") or getattr(task.operator_class, "longest", None)
+    if isinstance(task, LearnosityJobSensor):
+        # A template is checked when it is rendered: `job_timeout` has to be a number above 0.
+        return timedelta(minutes=float(dataset_params()["job_timeout"].value))
+    bound: timedelta | None = task.execution_timeout
+    return bound
+
+
+def test_no_task_of_any_dag_can_run_for_ever(dag_bag: DagBag) -> None:
+    unbounded = [task.task_id for dag in dag_bag.dags.values() for task in dag.tasks if not bound_of(task)]
+    assert not unbounded
+    assert len(dag_bag.dags) > 3
+
+
+@pytest.mark.parametrize("given", [None, timedelta(minutes=7)])
+def test_an_operator_has_a_bound_where_its_author_gives_none(given: timedelta | None) -> None:
+    operator = LearnosityListFilesOperator(
+        task_id="list", dataset={}, destination_uri="file:///tmp/x", execution_timeout=given
+    )
+    assert operator.execution_timeout == (given or LearnosityListFilesOperator.longest)

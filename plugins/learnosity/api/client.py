@@ -118,6 +118,10 @@ class LearnosityClient:
         reply = await self._call("get", JOBS, request)
         return [job for job in map(parse_job, reply.records()) if job is not None]
 
+    async def job_records(self) -> list[Any]:
+        """The jobs that are listed without a filter, as the API has them."""
+        return (await self._call("get", JOBS, {"status": list(STATUSES)})).records()
+
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
         """Retrieve a finished dataset: `get` on /reports/datasets.
 

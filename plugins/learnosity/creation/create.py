@@ -21,7 +21,7 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.creation.decide import Action, Decision, Seen, decide
+from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
 from learnosity.creation.failures import id_is_taken, job_is_doubtful, urls_ran_out
 from learnosity.creation.state import (
     CreatedDataset,
@@ -205,10 +205,10 @@ class _Creation:
             state.sealed_urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id
         )
         if len(urls) != state.file_count:
-            return _fresh_because("Its upload URLs are gone, and no job was started")
+            return fresh("Its upload URLs are gone, and no job was started")
         upload = await self._input()
         if upload is None or upload.sha256 != state.input_sha256 or len(upload.parts) != state.file_count:
-            return _fresh_because("The input has changed since, and no job was started")
+            return fresh("The input has changed since, and no job was started")
         log.info("Dataset %s: %d of %d parts are uploaded.", state.dataset_id, len(state.uploaded), state.file_count)
         return await self._upload(upload, urls)
 
@@ -220,7 +220,7 @@ class _Creation:
             await upload_parts(self.transfer, upload, urls, skip=self._noted.uploaded, uploaded=uploaded)
         except UrlExpiredError as error:
             self.failure = urls_ran_out(self._noted.dataset_id, bool(self.fixed_id), error)
-            return _fresh_because(f"Its upload URLs are no longer good. {error}")
+            return fresh(f"Its upload URLs are no longer good. {error}")
         return self._decide()
 
     async def _start(self) -> Decision:
@@ -248,7 +248,7 @@ class _Creation:
             self.seen = Seen(job_exists=True)
             return self._decide()
         except NotReadyError as error:
-            return _fresh_because(f"It lacks input that was uploaded, and no job was started. {error}")
+            return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
         else:
             return await self._started(state, reference)
         self.seen = Seen()
@@ -295,7 +295,3 @@ class _Creation:
         if self.notes.state is None:
             raise RuntimeError("no dataset was begun")
         return self.notes.state
-
-
-def _fresh_because(why: str) -> Decision:
-    return Decision(Action.FRESH, f"{why}: a fresh dataset is made.")

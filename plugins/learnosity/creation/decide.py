@@ -125,3 +125,8 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
     if fixed_id:
         return Decision(Action.GIVE_UP, f"{doubt}.", doubtful=True)
     return Decision(Action.FRESH, f"{doubt} and a fresh one is made.", doubtful=True)
+
+
+def fresh(why: str) -> Decision:
+    """The decision to make a fresh dataset, where no job can have been started for the noted one."""
+    return Decision(Action.FRESH, f"{why}: a fresh dataset is made.")

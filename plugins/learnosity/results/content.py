@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from learnosity.results.addresses import holds_only_plain_links
-from learnosity.results.words import GROUP_CONTEXT, plain_key
+from learnosity.results.words import GROUP_CONTEXT, GROUP_LISTS, plain_key
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
 # What is measured: only rows of results have these.
@@ -58,10 +58,15 @@ def groups_in(row: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
     path = (*above, name)
     yield path
     for key, value in row.items():
-        if plain_key(key) not in GROUP_CONTEXT and isinstance(value, list):
+        is_group_list = plain_key(key) in GROUP_LISTS and value is not None
+        if is_group_list and not isinstance(value, list):
+            yield None
+        elif isinstance(value, list) and plain_key(key) not in GROUP_CONTEXT:
             for child in value:
                 if isinstance(child, dict) and is_group_row(child):
                     yield from groups_in(child, path)
+                elif is_group_list:
+                    yield None
 
 
 def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -81,6 +86,14 @@ def plain_links_of_rows(value: Any) -> Iterator[str]:
     """The links that are values of rows at any depth of `value`. They are content, unless one is signed."""
     for row in rows_in(value):
         yield from (text for text in row.values() if isinstance(text, str) and holds_only_plain_links(text))
+
+
+def encoded(value: Any) -> bytes | None:
+    """`value` as it is stored: a text as it is, anything else as compact JSON; None when it cannot be written."""
+    try:
+        return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_content(name: str, value: Any) -> bool:

@@ -8,8 +8,9 @@ Two forms exist. Both are JMESPath expressions over the whole reply `{"meta": â€
 * `{"inline": "data"}`: this part of the reply lands as `dataset.json`.
 
 A declaration says where the files stand. It does not say that the reply is complete: an entry without an address, a
-status, a count or a further page is judged as always. Outside of the declared part an address may stand only if it is
-not signed, leads to the reply itself, or is the address of a declared file.
+dataset that is not ready, a count or a further page is judged as always. Two things may pass, because a person has
+looked at a reply: a status that is not known, and, outside of the declared part, an address that is not signed. There a
+signed one may stand only if it leads to the reply itself or is the address of a declared file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from jmespath.functions import Functions  # type: ignore[import-untyped]
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
+from learnosity.results.content import encoded
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.links import is_link, mark_self_links
@@ -86,6 +88,7 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
     :param found: takes the files in.
     """
     found.signals.ignores_cursors = declaration.next is not None
+    found.signals.any_status = True
     _note_signals(reply["data"], found)
     if declaration.inline is not None:
         _read_inline(declaration, reply, found)
@@ -159,8 +162,7 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
     if dropped:
         found.problems.append("the declared `files` leaves entries of the list out")
     if declaration.next is not None:
-        found.signals.ignores_cursors = False
-        found.signals.note("next", cursor)
+        found.signals.note_cursor("next", cursor)
     if not entries:
         found.add_empty_list()
     for entry in entries:
@@ -202,8 +204,9 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.add_empty_list()
     elif any(is_signed(text) for _, text in survey(part).addresses):
         found.problems.append("the declared `inline` holds an address that is signed")
+    elif (raw := encoded(part)) is None:
+        found.problems.append("its content cannot be written down")
     else:
-        raw = msgspec.json.encode(part)
         # Counts are about rows, and rows can be counted only in a list.
         found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from learnosity.results import links
 from learnosity.results.addresses import fetchable, holds_address, holds_only_plain_links, is_signed, name_in_address
-from learnosity.results.content import is_content, plain_links_of_rows
+from learnosity.results.content import encoded, is_content, plain_links_of_rows
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.place import Place
 from learnosity.results.words import (
@@ -53,22 +51,23 @@ def own_addresses(words: Words) -> list[str]:
     return urls
 
 
-def is_file(words: Words, urls: Sequence[str], place: Place) -> bool:
+def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) -> bool:
     """Whether an object with an address is the entry of a file, and no row of a table with a link in it.
 
-    A signed address is a file. A plain one is a file in a list of files, or if a name says so and nothing in the entry
-    could be data.
+    An address that is signed, or that leads into the dataset's folder, is a file's. Another one is, if it stands in a
+    list of files, or if a name says so and nothing else in the entry could be data.
     """
-    if place.key in FILE_LISTS or any(map(is_signed, urls)):
+    if place.key in FILE_LISTS or any(is_signed(url) or name_in_address(url.strip(), dataset_id)[1] for url in urls):
         return True
     if looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS))):
         return True
-    return looks_like_a_file(name_in_address(urls[0].strip(), "")[0]) and words.keys() <= _ENTRY_WORDS
+    return is_file_address(urls[0], dataset_id) and words.keys() <= _ENTRY_WORDS
 
 
-def is_file_address(text: str) -> bool:
-    """Whether an address that stands alone is a file's: it is signed, or ends like the name of a file."""
-    return is_signed(text) or looks_like_a_file(name_in_address(text.strip(), "")[0])
+def is_file_address(text: str, dataset_id: str) -> bool:
+    """Whether an address is a file's: it is signed, leads into the dataset's folder, or ends like a file's name."""
+    name, whole = name_in_address(text.strip(), dataset_id)
+    return is_signed(text) or whole or looks_like_a_file(name)
 
 
 def own_content(words: Words) -> Any:
@@ -132,10 +131,9 @@ def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
         found.known.update(plain_links_of_rows(value))
     elif holds_only_plain_links(value):
         found.known.add(value)
-    try:
-        raw = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
-    except (ValueError, OverflowError):
-        found.problems.append("content that came with the reply cannot be written down")
+    raw = encoded(value)
+    if raw is None:
+        found.problems.append("its content cannot be written down")
         return
     content_type = "text/csv" if name.lower().endswith(".csv") else "application/json"
     found.add_file(FoundFile(join(place.folder, name), place.all_keys, None, raw, None, content_type))

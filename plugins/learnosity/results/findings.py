@@ -42,7 +42,7 @@ class Findings:
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """The path that each group in the reply states for itself."""
     lone_files: int = 0
-    """Files that stand alone under a key that says nothing."""
+    """Files that stand in no list and under no name."""
     empty_lists: int = 0
     """Lists of files with nothing in them."""
     known: set[str] = field(default_factory=set, repr=False)
@@ -53,6 +53,8 @@ class Findings:
     """Why the reply is not understood."""
     leftovers: list[str] = field(default_factory=list)
     """What would be lost if only the files landed."""
+    asides: int = 0
+    """Objects in which nothing was found."""
     parts: int = 0
     """How many things were found; it grows with each."""
 

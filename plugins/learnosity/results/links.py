@@ -55,9 +55,12 @@ def note_link_object(key: str, value: Any, found: Findings) -> bool:
     if not isinstance(value, dict) or link_word(key) not in _NO_DATA | POSSIBLE_SELF_LINKS:
         return False
     address = _only_address(value)
-    if address is None or (not is_link_key(key) and len(value) > 1):
+    if not is_link_key(key) and (address is None or len(value) > 1):
         return False
-    note_link(key, address, found)
+    if address is not None:
+        note_link(key, address, found)
+    elif value:
+        found.leftovers.append("a link holds more than an address")
     return True
 
 
@@ -123,8 +126,8 @@ def _read_boxed(word: str, key: str, value: Any, found: Findings) -> bool:
 
 
 def _only_address(value: Any) -> str | None:
-    """The address that a link holds, written as a text or as an object with one."""
-    if isinstance(value, dict):
+    """The address that a link holds, written as a text or as an object with one and with nothing nested in it."""
+    if isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values()):
         under = [each for key, each in value.items() if plain_key(key) in URL_KEYS and isinstance(each, str)]
         value = under[0] if len(under) == 1 else None
     return value if isinstance(value, str) and fetchable(value) else None

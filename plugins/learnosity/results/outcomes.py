@@ -46,8 +46,8 @@ class Files:
 class Group:
     """One group of a dataset that is read one group at a time.
 
-    The caller asks for every group in `children`, below the path it asked for, until none is left. It compares `path`
-    with what it asked for. Where `path` is None, a reply that equals its parent's is not the child's.
+    The caller asks for every group in `children`, below the path that it asked for, until none is left. `expect_group`
+    checks each answer.
 
     :param path: the path that the reply states; None when it states none.
     :param children: path of each group that the reply names, relative to this group, deeper ones included.
@@ -148,3 +148,25 @@ def understood(reading: Reading) -> Understood:
     if isinstance(reading, NotReady | Failed | NotUnderstood):
         raise reading.error()
     return reading
+
+
+def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Group:
+    """`reading`, if it is the group that was asked for.
+
+    :param asked: the path that was asked for.
+    :param parent: the group that named it.
+    :raises DatasetNotReadyError: when the dataset is not ready.
+    :raises PermanentApiError: when the dataset has failed.
+    :raises UnexpectedReplyError: when it is not understood, or is no group, or another one.
+    """
+    group = understood(reading)
+    if not isinstance(group, Group):
+        raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
+    # A reply without a path is told from its parent's by its content.
+    if group.path != asked if group.path is not None else group.content == parent.content:
+        raise UnexpectedReplyError(
+            "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "
+            'holds the whole dataset, declare that in the extra `results` of the connection: {"inline": "data"} '
+            "(docs/learnosity-api.md)."
+        )
+    return group

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from learnosity.results.addresses import holds_address
 from learnosity.results.findings import join
-from learnosity.results.words import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, plain_key
+from learnosity.results.words import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, looks_like_a_file, plain_key
 
 
 class Place(NamedTuple):
@@ -36,6 +36,7 @@ def folder_of(words: Mapping[str, Any], place: Place) -> str:
     """The folder of what stands in an object: the one that it states, below those above it."""
     stated = [words.get(key) for key in FOLDER_KEYS]
     if place.listed or TREE_KEYS & words.keys():
-        stated += [words.get("path"), words.get("name")]
+        names = (words.get("path"), words.get("name"))
+        stated += [each for each in names if isinstance(each, str) and not looks_like_a_file(each)]
     own = next((each.strip("/") for each in stated if isinstance(each, str) and each and not holds_address(each)), "")
     return join(place.folder, own) if own else place.folder

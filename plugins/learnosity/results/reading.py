@@ -17,9 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from learnosity.results.addresses import is_signed, kind_of_address
+from learnosity.results.addresses import holds_address, is_signed, kind_of_address
+from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, named
@@ -35,6 +34,7 @@ from learnosity.results.outcomes import (
     Reading,
     ResultFile,
     Understood,
+    expect_group,
     understood,
 )
 from learnosity.results.shape import read_data
@@ -56,6 +56,7 @@ __all__ = [
     "ResultFile",
     "Understood",
     "classify",
+    "expect_group",
     "parse_declaration",
     "sketch",
     "understood",
@@ -115,7 +116,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             read_box(value, found)
         elif note_link_object(key, value, found):
             continue
-        elif isinstance(value, str):
+        elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
         elif not found.signals.note(key, value) and isinstance(value, dict):
             _read_meta(value, found)
@@ -174,11 +175,13 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
     if found.proven_rows:
         if cursor is not None:
             return "its rows go on after this page"
-        raw = _encoded(data)
+        raw = _storable(data)
         return raw if isinstance(raw, str) else Inline(((ResultFile(INLINE_NAME, "inline", len(raw), JSON_TYPE), raw),))
     if found.empty_lists and not found.rows:
         if found.signals.remarks:
             return "its list of files is empty, and a text in it may say why"
+        if found.asides:
+            return "its list of files is empty, and it holds something else that may be content"
         return _lost(found) or Empty(cursor, _total(found, first_page))
     return "it lists no result files and holds no content"
 
@@ -211,23 +214,22 @@ def _group(data: Any, found: Findings) -> Group | str:
         return "some of its rows may be groups without a name"
     if found.leftovers:
         return found.leftovers[0]
-    raw = _encoded(data)
+    raw = _storable(data)
     path = found.group_paths[0] if found.group_paths else None
     return raw if isinstance(raw, str) else Group(path, tuple(found.groups), raw)
 
 
-def _encoded(data: Any) -> bytes | str:
+def _storable(data: Any) -> bytes | str:
     """The reply as content, or why it must not be stored."""
-    try:
-        raw = msgspec.json.encode(data)
-    except (ValueError, OverflowError):
+    raw = encoded(data)
+    if raw is None:
         return "its content cannot be written down"
     return _SECRET if is_signed(raw.decode()) else raw
 
 
 def _lost(found: Findings) -> str | None:
     """What would be lost if only the files of the reply landed; None when it is nothing."""
-    found.names -= {name for file in found.files for name in (file.name, file.name.rpartition("/")[2]) if found.names}
-    if found.names:
+    landed = (name for file in found.files for name in (file.name, file.name.rpartition("/")[2]))
+    if found.names and found.names.difference(landed):
         return "it mentions the name of a file that it does not list"
     return found.leftovers[0] if found.leftovers else None

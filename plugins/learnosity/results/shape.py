@@ -22,8 +22,11 @@ from learnosity.results.entry import (
     own_content,
 )
 from learnosity.results.findings import Findings, join
+from learnosity.results.kinds import is_file_name, is_flat, is_level, is_map_of_addresses, is_wrapped, names_group
 from learnosity.results.place import Place, folder_of
+from learnosity.results.signals import SIGNAL_WORDS
 from learnosity.results.words import (
+    ABOUT_A_FILE,
     ABOUT_KEYS,
     ECHO_KEYS,
     FILE_LISTS,
@@ -33,8 +36,10 @@ from learnosity.results.words import (
     GROUP_LISTS,
     INPUT_KEYS,
     LINK_BOXES,
+    LINK_WORDS,
     LISTING_KEYS,
     STRUCTURE_KEYS,
+    URL_KEYS,
     looks_like_a_file,
     plain_key,
 )
@@ -42,6 +47,8 @@ from learnosity.results.words import (
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # An address below one of these stays unaccounted for.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
+# What need not have a value beside files that stand under their names.
+_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | SIGNAL_WORDS | STRUCTURE_KEYS | URL_KEYS
 _MAX_PLAIN_TEXT = 200
 
 
@@ -50,7 +57,7 @@ def read_data(data: Any, found: Findings) -> None:
 
     :param data: the reply's `data`; not nested too deep for recursion.
     """
-    while isinstance(data, list) and len(data) == 1 and _is_wrapped(data[0]):
+    while isinstance(data, list) and len(data) == 1 and is_wrapped(data[0]):
         data = data[0]
     reader, place = _Reader(found), Place("data")
     if isinstance(data, dict):
@@ -87,9 +94,9 @@ class _Reader:
             if plain_key(key) in _LISTS:
                 found.add_empty_list()
             return
-        if plain_key(key) == "groups" and all(_is_level(each) for each in values):
+        if plain_key(key) == "groups" and all(is_level(each) for each in values):
             return  # the hierarchy of groups that was asked for, given back
-        files, rows, idle = len(found.files), found.rows, 0
+        rows, groups, idle = found.rows, len(found.groups), 0
         inside = place._replace(key=plain_key(key), listed=True)
         for value in values:
             before = found.parts
@@ -100,43 +107,43 @@ class _Reader:
             elif isinstance(value, str) and fetchable(value):
                 self._read_address(value, inside)
             idle += found.parts == before
-        new_files, new_rows = len(found.files) - files, found.rows - rows
         if idle == len(values):
             found.leftovers.append("a list holds entries that are no files")
         elif idle:
             found.problems.append("a list holds an entry that is no file and no row beside others that are")
-        if new_files and new_rows:
-            found.problems.append("a list holds files as well as rows")
-        if new_rows:
+        if found.rows > rows:
             found.row_lists.add(len(values))
+        if plain_key(key) == "groups" and len(found.groups) > groups and not all(map(names_group, values)):
+            found.problems.append("a group has no name")
 
     def _read_entry(
         self, record: Mapping[str, Any], words: Mapping[str, Any], urls: Sequence[str], place: Place
     ) -> None:
         found = self._found
-        if not is_file(words, urls, place):
+        dataset_id = found.signals.dataset_id
+        if not is_file(words, urls, place, dataset_id):
             found.problems.append("it cannot be told whether some addresses are files or links in content")
         if not place.listed and place.key not in LISTING_KEYS:
-            if not _is_file_name(words.get("name")) and points_to_a_listing(urls[0], found.signals.dataset_id):
+            if not is_file_name(words.get("name")) and points_to_a_listing(urls[0], dataset_id):
                 found.problems.append("it holds an address that leads to a listing, and no list of files")
-            found.lone_files += place.key not in STRUCTURE_KEYS
+            found.lone_files += place.key not in FORMAT_KEYS
         add_entry(found, record, words, urls, place)
 
     def _read_address(self, text: str, place: Place) -> None:
         """Read an address that stands in a list or under a label."""
-        if place.key not in FILE_LISTS and not is_file_address(text):
+        if place.key not in FILE_LISTS and not is_file_address(text, self._found.signals.dataset_id):
             self._found.problems.append("it cannot be told whether some addresses are files")
         add_address(self._found, text, place)
 
     def _is_row(self, record: Mapping[str, Any], place: Place, urls: Sequence[str]) -> bool:
         """Whether an object is a row. One that may be the entry of a file as well is a problem."""
-        if not content.is_row(record) or not (place.listed or _is_flat(record)):
+        if not content.is_row(record) or not (place.listed or is_flat(record)):
             return False
         if place.listed and place.key in FILE_LISTS and (content.has_measure(record) or not urls):
             self._found.problems.append("the entries of a list of files have the fields of rows")
         if content.has_measure(record):
             return True
-        if any(not is_signed(url) for url in urls) or (not urls and any(map(_is_file_name, record.values()))):
+        if any(not is_signed(url) for url in urls) or (not urls and any(map(is_file_name, record.values()))):
             self._found.problems.append("it cannot be told whether some entries are files or rows")
         return not urls
 
@@ -171,17 +178,18 @@ class _Reader:
         found, counts = self._found, len(self._found.signals.open_counts)
         files, rows, lone = len(found.files), found.rows, found.lone_files
         self._note_group(words, place)
+        if content.is_group_row(record) and place.key not in GROUP_CONTEXT | STRUCTURE_KEYS:
+            found.problems.append("a group stands inside another one in a way that is not known")
         inside = place._replace(folder=folder_of(words, place), listed=False)
-        is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
-        has_names = any(map(looks_like_a_file, record))
-        idle, busy = 0, int(has_names)
+        is_map = place.key in LISTING_KEYS and is_map_of_addresses(record)
+        by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
         for key, value in record.items():
-            before = found.parts
-            if self._read_member(key, value, inside, is_map):
-                busy, idle = busy + (found.parts > before), idle + (found.parts == before)
-            elif value is None and has_names:
-                idle += 1
-        if idle and (busy or place.key in LISTING_KEYS):
+            before, word = found.parts, plain_key(key)
+            is_open = self._read_member(key, value, inside, is_map)
+            idle |= is_open and found.parts == before
+            nulls |= value is None and word not in _MAY_BE_NULL
+            by_name |= found.parts > before and word not in STRUCTURE_KEYS
+        if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
             found.problems.append("an object holds files beside something that is none")
         new_files, new_rows = len(found.files) - files, found.rows - rows
         if 0 < found.lone_files - lone < new_files:
@@ -230,7 +238,7 @@ class _Reader:
 
     def _read_text(self, word: str, text: str) -> None:
         """Note a text that may be the name of a file that is not listed, or content."""
-        if _is_file_name(text) and word not in FOLDER_KEYS:
+        if is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
         elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
             self._found.leftovers.append("it holds a long text, which may be content")
@@ -243,7 +251,9 @@ class _Reader:
             return False
         if word in GROUP_LISTS and self._found.group_paths:
             self._found.problems.append("the groups of a group are not a list")
+        before = self._found.parts
         self.read_object(value, place.below(key))
+        self._found.asides += self._found.parts == before and word not in ABOUT_KEYS
         return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)
 
     def _read_rest(self, key: str, rest: Any, place: Place) -> None:
@@ -278,28 +288,3 @@ class _Reader:
             add_entry(self._found, value, words, urls, place, key)
         else:
             add_content(self._found, name, value, place)
-
-
-def _is_wrapped(entry: Any) -> bool:
-    """Whether the only entry of a list is the reply itself. A row stays a row of a list."""
-    return isinstance(entry, list) or (isinstance(entry, dict) and ("group_path" in entry or not content.is_row(entry)))
-
-
-def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
-    """Whether an object names files by labels: `{"summary": "https://…", "details": "https://…"}`."""
-    return all(
-        isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
-    )
-
-
-def _is_level(value: Any) -> bool:
-    """Whether `value` is a level of the hierarchy of groups, as a request names it."""
-    return isinstance(value, dict) and value.keys() == {"key", "label"}
-
-
-def _is_file_name(value: Any) -> bool:
-    return isinstance(value, str) and looks_like_a_file(value)
-
-
-def _is_flat(record: Mapping[str, Any]) -> bool:
-    return not any(isinstance(value, dict | list) for value in record.values())

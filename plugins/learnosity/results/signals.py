@@ -7,6 +7,7 @@ unclear. It is never ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ from learnosity.results.addresses import holds_address
 from learnosity.results.words import plain_key, words
 
 _READY_WORDS = words(
-    "completed complete ready done success succeeded successful finished ok available published 200 true"
+    "completed complete ready done success succeeded successful finished ok available published compiled generated "
+    "processed exported stored 200 true"
 )
 _NOT_READY_WORDS = words(
     "queued running pending processing inprogress notready waiting preparing generating building started starting "
@@ -25,6 +27,12 @@ _NOT_READY_WORDS = words(
 _FAILED_WORDS = words(
     "failed failure halted error errored cancelled canceled aborted expired deleted rejected invalid timeout timedout "
     "stopped killed terminated notfound"
+)
+# How a text for people says that a dataset is not finished.
+_LATER = re.compile(
+    r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
+    r"|still (running|processing|generating)|try again|come back",
+    re.IGNORECASE,
 )
 
 
@@ -61,6 +69,8 @@ class Signals:
     """Whether the reply holds a text for people."""
     ignores_cursors: bool = False
     """Whether the connection declares where the cursor stands."""
+    any_status: bool = False
+    """Whether a status that is not known may pass, because the connection declares where the files stand."""
 
     def note(self, key: str, value: Any) -> bool:
         """Take in one key of the reply.
@@ -76,6 +86,15 @@ class Signals:
         """Take in a file's own entry, by plain keys. Counts and cursors in it are about the file."""
         for word in _ENTRY_WORDS & entry.keys():
             self.note(word, entry[word])
+
+    def note_cursor(self, key: str, value: Any) -> None:
+        """Take in what names the next page. An empty value names none."""
+        if all(each in (None, "") or each is False for each in _scalars(value)):
+            return
+        if isinstance(value, dict | list) or not _can_be_sent(value):
+            self.unclear.append(f"its `{key}` names a further page in a way that cannot be followed")
+        else:
+            self.cursors.add(str(value))
 
     def note_count(self, key: str, value: int) -> None:
         """Take in a number that says how many files there are."""
@@ -105,7 +124,7 @@ def _status(signals: Signals, key: str, value: Any) -> bool:
             signals.not_ready = word
         elif word in _FAILED_WORDS:
             signals.failed = word
-        elif word not in _READY_WORDS and each not in (None, ""):
+        elif word not in _READY_WORDS and each not in (None, "") and not signals.any_status:
             signals.unclear.append(f"its `{key}` is a word that is not known")
     return True
 
@@ -145,6 +164,8 @@ def _trouble(signals: Signals, key: str, value: Any) -> bool:
 
 def _remark(signals: Signals, key: str, value: Any) -> bool:
     signals.remarks |= bool(value)
+    if isinstance(value, str) and _LATER.search(value):
+        signals.not_ready = key
     return True
 
 
@@ -155,12 +176,8 @@ def _owner(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
-    stated = [each for each in _scalars(value) if each not in (None, "") and each is not False]
-    if stated and not signals.ignores_cursors:
-        if isinstance(value, dict | list) or not _can_be_sent(value):
-            signals.unclear.append(f"its `{key}` names a further page in a way that cannot be followed")
-        else:
-            signals.cursors.add(str(value))
+    if not signals.ignores_cursors:
+        signals.note_cursor(key, value)
     return True
 
 
@@ -269,6 +286,7 @@ _VOCABULARY: dict[_Reader, str] = {
     "recordcount records numfiles numberoffiles filestotal resultcount resultscount numresults itemcount itemscount "
     "numitems expectedfiles expectedcount returned found numberofelements",
 }
+SIGNAL_WORDS = frozenset(word for text in _VOCABULARY.values() for word in words(text))
 _READERS = {word: read for read, text in _VOCABULARY.items() for word in words(text)}
 # Those that are read also where an object or a list stands under the word.
 _OF_ANYTHING = {_status, _pending, _trouble, _cursor}

@@ -32,9 +32,9 @@ FOLDER_KEYS = ("folder", "foldername", "folderpath", "directory", "directoryname
 SIZE_KEYS = ("bytes", "size", "contentlength", "length", "filesize", "sizebytes", "sizeinbytes", "filebytes")
 TYPE_KEYS = ("contenttype", "mimetype", "mediatype", "mime", "type")
 ABOUT_A_FILE = words(
-    "id uuid etag md5 sha1 sha256 checksum hash crc32 created createdat updated updatedat modified modifiedat lastmodified "
-    "expires expiresat expiry expiresin version format extension encoding contentencoding compression title label "
-    "description rel method count rows records lines datasetid datasettype"
+    "id uuid etag md5 sha1 sha256 checksum hash crc32 created createdat updated updatedat modified modifiedat "
+    "lastmodified expires expiresat expiry expiresin version format extension encoding contentencoding "
+    "compression title label description rel method count rows records lines datasetid datasettype organisationid"
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
@@ -60,7 +60,7 @@ STRUCTURE_KEYS = (
     )
 )
 # A node of a tree of folders keeps what is in it under one of these.
-TREE_KEYS = words("children nodes contents folders subfolders directories")
+TREE_KEYS = words("children nodes folders subfolders directories")
 # What was asked for, given back. Nothing below these is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk"

@@ -115,7 +115,7 @@ def invalid_dag(file: str, problems: Sequence[ScheduleProblem]) -> DAG:
         tags=["learnosity", "invalid schedule"],
     )
     with dag:
-        InvalidScheduleOperator(task_id="correct_the_file", problems=texts)
+        InvalidScheduleOperator(task_id="correct_the_file", problems=texts, execution_timeout=timedelta(minutes=5))
     return dag
 
 

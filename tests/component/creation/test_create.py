@@ -423,11 +423,6 @@ class TestWhatMakesTwoAttemptsAttemptsAtTheSameDataset:
         assert again == dataclasses.replace(first, reattached=True)
         assert [str(error) in text for text in warnings(caplog)] == [True]
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=PermanentApiError,
-        reason="the look of this try stays the measure: three datasets, and then an error",
-    )
     async def test_input_that_is_replaced_between_the_look_and_the_reading_goes_into_one_dataset(
         self, simulator: Simulator
     ) -> None:
@@ -807,11 +802,6 @@ class TestAWorkerThatWasThoughtDead:
             await first
         assert not jobs_of(simulator)
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=pytest.fail.Exception,
-        reason="its next note replaces that of its successor, which it then takes for its own",
-    )
     @RECOMMENCE
     async def test_in_the_middle_of_its_upload_leaves_the_notes_of_its_successor_alone(
         self, simulator: Simulator, recommence: Any

@@ -15,7 +15,8 @@ import pytest
 from devstack.seaweedfs import SeaweedFS
 from learnosity.connections import open_input_store
 from learnosity.errors import ConnectionConfigError, InputError, StorageError
-from learnosity.inputs.find import find_input
+from learnosity.inputs.find import find_input, input_identity
+from learnosity.inputs.spool import InputFile
 
 Put = Callable[..., str]
 
@@ -111,6 +112,30 @@ async def test_what_was_found_reads_as_it_lies_there_packed_or_not(put: Put) -> 
     assert contents == [b"plain", packed, b"odd", b""]
     again = await asyncio.to_thread(lambda: b"".join(files[0].open()))
     assert again == b"plain", "a source can be read twice"
+
+
+async def test_input_keeps_its_identity_until_a_name_a_size_or_the_content_changes(put: Put) -> None:
+    base = put(**{"a.ndjson": b"one", "b.ndjson": b"two"})
+
+    async def identity() -> str:
+        return input_identity(await find_input(base, open_input_store))
+
+    first = await identity()
+    assert await identity() == first
+    seen = [first]
+    for change in ({"b.ndjson": b"2"}, {"b.ndjson": b"3"}, {"c.ndjson": b"three"}, {"_hidden.ndjson": b"x"}):
+        put(**change)
+        seen.append(await identity())
+    *changed, last = seen
+    assert len(set(changed)) == len(changed)
+    assert last == changed[-1], "a file that is passed over is no input"
+
+
+def test_there_is_one_identity_for_input_whose_names_are_not_valid_text() -> None:
+    files = [InputFile(f"file:///in/{name}", lambda: iter(()), "1 tag") for name in ("a\udcff", "b")]
+    assert input_identity(files) == input_identity(list(files))
+    assert input_identity(files) != input_identity(files[:1])
+    assert "udcff" not in input_identity(files)
 
 
 async def test_sources_are_named_without_the_connection(put: Put) -> None:

@@ -225,15 +225,20 @@ class TestKilledAtEveryChange:
 
     async def test_overwriting_shows_the_old_dataset_or_nothing_until_the_new_one_is_there(self) -> None:
         async with finished() as source:
+            seen = set()
             for at in range(1, 12):
                 inner = memory()
                 await source.land(inner)
-                try:
-                    await source.land(MortalStore(inner, at, after=True), work="again", overwrite=True)
-                except (Killed, BaseExceptionGroup):
-                    await source.is_whole(inner)  # either nothing, or all of it
+                store = MortalStore(inner, at, after=True)
+                with pytest.raises((Killed, BaseExceptionGroup)):
+                    await source.land(store, work="again", overwrite=True)
+                # Either nothing or all of it, and nothing once a file may have changed.
+                whole, changed = await source.is_whole(inner), any("/data/" in path for path in store.seen)
+                assert not (whole and changed), at
+                seen.add((whole, changed))
                 await source.land(inner, work="again", overwrite=True)
                 assert await source.is_whole(inner)
+            assert seen == {(True, False), (False, False), (False, True)}
 
 
 class TestStoreTrouble:

@@ -1,0 +1,59 @@
+"""`python -m learnosity.probe`: what a Learnosity account answers, before any job is started.
+
+It is read-only. Its output can be pasted into a report: it holds no value, no name of a file and no address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+
+from airflow.models.connection import Connection
+
+from learnosity.api.client import LearnosityClient
+from learnosity.api.dataset_request import KNOWN_TYPES, check_dataset_id
+from learnosity.errors import LearnosityError
+from learnosity.hooks import DEFAULT_CONN_ID, checked_config
+from learnosity.landing.probe import probe
+
+
+async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: str | None) -> AsyncIterator[str]:
+    """The lines of the report.
+
+    :param dataset_type: type of the dataset; None = each known one is tried.
+    :param dataset_id: a finished dataset; None = results are not tried.
+    """
+    async for line in probe(
+        client, [dataset_type] if dataset_type else list(KNOWN_TYPES), check_dataset_id(dataset_id)
+    ):
+        yield line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns 0 when every call was answered, 1 when the connection cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m learnosity.probe", description=__doc__)
+    parser.add_argument("--conn-id", default=DEFAULT_CONN_ID, help="Airflow connection; default: %(default)s")
+    parser.add_argument("--dataset-id", help="UUID of a finished dataset: how its results are listed is tried, too")
+    parser.add_argument("--dataset-type", help=f"its type; default: each of {', '.join(KNOWN_TYPES)} is tried")
+    options = parser.parse_args(arguments)
+
+    async def run() -> int:
+        connection = Connection.get_connection_from_secrets(options.conn_id)
+        stopped = 0
+        async with LearnosityClient(checked_config(options.conn_id, connection), attempts=2) as client:
+            async for line in lines(client, options.dataset_type, options.dataset_id):
+                sys.stdout.write(f"{line}\n")
+                stopped |= line.startswith("Stopped:")
+        return stopped
+
+    try:
+        return asyncio.run(run())
+    except LearnosityError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

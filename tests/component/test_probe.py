@@ -1,0 +1,92 @@
+"""The probe: what an account answers, without a value of it, and nothing is started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from learnosity.api.config import ApiConfig
+from learnosity.probe import lines
+from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET
+from tests.component.landing_scene import Scene, StartScene, scene
+
+__all__ = ["scene"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def report(dataset: Scene, **more: Any) -> str:
+    """The report about a finished dataset."""
+    asked = {"dataset_type": dataset.layout.dataset_type, "dataset_id": dataset.layout.dataset_id} | more
+    return "\n".join([line async for line in lines(dataset.client, asked["dataset_type"], asked["dataset_id"])])
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ("urls", "a list of 34 files"),
+        ("paged", "there are further pages"),
+        ("groups", "groups, one at a time"),
+        ("inline", "content in the reply itself"),
+    ],
+)
+async def test_says_how_results_are_listed(scene: StartScene, shape: str, says: str) -> None:
+    assert says in await report(await scene(results_shape=shape, page_size=5))
+
+
+async def test_holds_no_value_of_a_reply_and_no_address(scene: StartScene) -> None:
+    dataset = await scene()
+    said = await report(dataset)
+    for secret in ("://", "Signature", "groups/", "s1", dataset.layout.dataset_id, DEMO_CONSUMER_KEY):
+        assert secret not in said, secret
+
+
+async def test_starts_nothing(scene: StartScene) -> None:
+    dataset = await scene()
+    await report(dataset)
+    assert {call.split()[0] for call in dataset.sim.stats.calls} == {"get"}
+
+
+async def test_without_a_dataset_says_that_results_were_not_tried(scene: StartScene) -> None:
+    assert "was not tried" in await report(await scene(), dataset_id=None)
+
+
+@pytest.fixture
+async def url(scene: StartScene) -> AsyncIterator[str]:
+    config: ApiConfig = (await scene()).client.config
+    yield config.base_url
+
+
+def command(url: str, password: str) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    connection = (
+        f'{{"conn_type": "learnosity", "login": "{DEMO_CONSUMER_KEY}", "password": "{password}", "host": "{url}"}}'
+    )
+    environment = {**os.environ, "AIRFLOW_CONN_ACCOUNT": connection, "PYTHONPATH": str(ROOT / "plugins")}
+    return subprocess.run(
+        [sys.executable, "-m", "learnosity.probe", "--conn-id", "account"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+async def test_the_command_reports_and_ends_well(url: str) -> None:
+    ended = await asyncio.to_thread(command, url, DEMO_CONSUMER_SECRET)
+    assert ended.returncode == 0, ended.stderr
+    assert "Key, secret and domain are accepted" in ended.stdout
+
+
+async def test_the_command_says_what_is_wrong_with_the_key(url: str) -> None:
+    ended = await asyncio.to_thread(command, url, "x" * 40)
+    assert ended.returncode == 1
+    assert "Check the consumer secret" in ended.stdout

@@ -1,0 +1,190 @@
+"""Where the files stand may be declared in the connection's extra `results`. The proof stays the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+
+from learnosity.errors import (
+    ConnectionConfigError,
+)
+from learnosity.results.reading import (
+    Empty,
+    Failed,
+    Files,
+    Inline,
+    NotReady,
+    NotUnderstood,
+    parse_declaration,
+)
+from tests.unit.results.replies import (
+    OTHER,
+    at,
+    cases,
+    names,
+    read,
+    why,
+)
+
+
+class TestDeclaration:
+    RESULTS: ClassVar = {
+        "files": "data.dataset.outputs.items[]",
+        "url": "href",
+        "name": "key",
+        "bytes": "size",
+        "next": "meta.next",
+    }
+
+    @staticmethod
+    def reply(*items: Any, **more: Any) -> dict[str, Any]:
+        return {"dataset": {"outputs": {"items": list(items)}}, **more}
+
+    ITEM: ClassVar = {"href": at("q"), "key": "d/a.json", "size": 7}
+
+    def test_the_files_are_read_where_they_are_declared(self) -> None:
+        reading = read(self.reply(self.ITEM), self.RESULTS, next="c")
+        assert isinstance(reading, Files)
+        (file, url), *none = reading.files
+        assert (file.path, file.bytes, url, none) == ("d/a.json", 7, at("q"), [])
+        assert reading.next_cursor == "c"
+
+    def test_a_declaration_may_be_written_as_a_text(self) -> None:
+        assert names(read(self.reply(self.ITEM), json.dumps(self.RESULTS))) == ["d/a.json"]
+
+    def test_entries_may_be_addresses_and_names_come_from_them_then(self) -> None:
+        assert names(read({"x": [at("d/a.json")]}, {"files": "data.x", "url": "@"})) == ["d/a.json"]
+
+    def test_what_no_reader_would_guess_can_be_declared(self) -> None:
+        data = {
+            "x": [{"where": {"at": [at("q")]}, "c": "a.json"}],
+            "console": "https://console.example",
+            "bucket": "s3://b",
+        }
+        assert isinstance(read(data), NotUnderstood)
+        assert names(read(data, {"files": "data.x", "url": "where.at[0]", "name": "c"})) == ["a.json"]
+
+    @cases(
+        "data",
+        {
+            "no list": {"dataset": {}},
+            "no list but a text": {"dataset": {"outputs": {"items": "x"}}},
+            "a null": {"dataset": {"outputs": {"items": [ITEM, None]}}},
+            "a number": {"dataset": {"outputs": {"items": [ITEM, 7]}}},
+            "no address": {"dataset": {"outputs": {"items": [ITEM, {"key": "b.json"}]}}},
+            "no http address": {"dataset": {"outputs": {"items": [ITEM | {"href": "s3://b/x"}]}}},
+            "no name": {"dataset": {"outputs": {"items": [ITEM | {"key": None}]}}},
+            "no size": {"dataset": {"outputs": {"items": [ITEM | {"size": "12 KB"}]}}},
+            "a second signed address": {"dataset": {"outputs": {"items": [ITEM | {"other": at("c")}]}}},
+            "a signed address elsewhere": {"dataset": {"outputs": {"items": [ITEM]}}, "x": at("c")},
+            "more to come": {"dataset": {"outputs": {"items": [ITEM]}}, "has_more": True},
+            "a count": {"dataset": {"outputs": {"items": [ITEM]}}, "file_count": 2},
+            "another dataset": {"dataset": {"outputs": {"items": [ITEM]}}, "dataset_id": OTHER},
+        },
+    )
+    def test_a_declared_list_is_proven_as_any_other(self, data: Any) -> None:
+        assert isinstance(read(data, self.RESULTS), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "files", ["data.x[].href", "data.x[*].href", "data.[x][].href", "data.x[].[href][]", "data.y.*.href"]
+    )
+    def test_an_expression_that_passes_entries_over_is_noticed(self, files: str) -> None:
+        whole = {"x": [{"href": at("1")}, {"href": at("2")}], "y": {"a": {"href": at("1")}, "b": {"href": at("2")}}}
+        assert len(names(read(whole, {"files": files, "url": "@"}))) == 2
+        less = {"x": [{"href": at("1")}, {"name": "2"}], "y": {"a": {"href": at("1")}, "b": {"name": "2"}}}
+        assert "leaves entries" in why(read(less, {"files": files, "url": "@"}))
+
+    def test_a_filter_passes_entries_over_because_it_was_declared(self) -> None:
+        data = {"x": [{"href": at("1"), "t": "file"}, {"t": "folder"}]}
+        assert names(read(data, {"files": "data.x[?t=='file']", "url": "href"})) == ["1"]
+
+    def test_the_status_counts_with_a_declaration_too(self) -> None:
+        assert isinstance(read({"status": "running"}, self.RESULTS), NotReady)
+        assert isinstance(read({"status": "running"}, {"inline": "data"}), NotReady)
+        assert isinstance(read(self.reply(self.ITEM | {"status": "pending"}), self.RESULTS), NotReady)
+        assert isinstance(read(self.reply(self.ITEM, status="halted"), self.RESULTS), Failed)
+
+    def test_a_cursor_that_is_not_declared_is_followed_too(self) -> None:
+        results = {"files": "data.x", "url": "@"}
+        reading = read({"x": [at("a.json")]}, results, next="c")
+        assert isinstance(reading, Files)
+        assert reading.next_cursor == "c"
+
+    def test_a_declared_cursor_is_the_only_one(self) -> None:
+        results = {"files": "data.x", "url": "@", "next": "data.position"}
+        for position, cursor in ((None, None), ("p", "p"), (2, "2")):
+            reading = read({"x": [at("a.json")], "position": position}, results, next="noise")
+            assert isinstance(reading, Files)
+            assert reading.next_cursor == cursor
+        assert isinstance(read({"x": [at("a.json")], "position": "https://a/2"}, results), NotUnderstood)
+
+    def test_a_declared_list_may_be_empty(self) -> None:
+        assert read(self.reply(), self.RESULTS) == Empty()
+        assert read([], self.RESULTS, first_page=False) == Empty()
+
+    def test_a_link_to_the_reply_may_be_signed(self) -> None:
+        for link in ({"self": at("x.json")}, {"link": at("index.json")}, {"_links": {"self": {"href": at("x.json")}}}):
+            assert names(read(self.reply(self.ITEM, **link), self.RESULTS)) == ["d/a.json"]
+
+    def test_a_declared_part_lands_as_one_document(self) -> None:
+        data = {"table": {"x": [{"y": 1, "link": "https://a.example", "at": "s3://b/x"}]}}
+        assert isinstance(read(data), NotUnderstood)
+        reading = read(data, {"inline": "data.table"})
+        assert isinstance(reading, Inline)
+        assert [(file.path, json.loads(content)) for file, content in reading.files] == [
+            ("dataset.json", data["table"])
+        ]
+
+    @pytest.mark.parametrize(
+        ("data", "meta"),
+        [
+            ({"t": [{"link": at("x")}]}, {}),
+            ({"t": [1], "link": at("x")}, {}),
+            ({"t": None}, {}),
+            ({"t": "text"}, {}),
+            ({"t": [1, 2], "count": 3}, {}),
+            ({"t": [1]}, {"next": "c"}),
+            ({"t": ["h.example/x?Signature=x"]}, {}),
+        ],
+        ids=str,
+    )
+    def test_a_declared_part_is_never_a_secret_and_never_a_page(self, data: Any, meta: dict[str, Any]) -> None:
+        assert isinstance(read(data, {"inline": "data.t"}, **meta), NotUnderstood)
+
+    def test_an_expression_that_does_not_fit_the_reply_is_not_understood(self) -> None:
+        assert "cannot be applied" in why(read({"x": "text"}, {"files": "sort_by(data.x, &y)", "url": "@"}))
+        assert "cannot be applied" in why(read({"x": [1]}, {"files": "data.x", "url": "keys(@)"}))
+
+    @pytest.mark.parametrize("extra", [{}, {"results": None}, {"results": ""}])
+    def test_nothing_declared_is_no_declaration(self, extra: dict[str, Any]) -> None:
+        assert parse_declaration(extra) is None
+
+    @pytest.mark.parametrize(
+        ("results", "what"),
+        [
+            ({}, "does not say `files`"),
+            ({"files": "data"}, "does not say `url`"),
+            ({"url": "href"}, "does not say `files`"),
+            ({"files": "data", "url": "href", "size": "bytes"}, "the key 'size'"),
+            ({"inline": "data", "files": "data"}, "the key 'files'"),
+            ({"files": "data[", "url": "href"}, "under `files` that cannot be read"),
+            ({"files": "data", "url": ""}, "no expression under `url`"),
+            ({"files": "data", "url": 7}, "no expression under `url`"),
+            ({"files": "data", "url": "x" * 2000}, "no expression under `url`"),
+            ({"inline": "first(data)"}, "the function `first`"),
+            ({"files": "data", "url": "[" * 900}, "cannot be read"),
+            (["data"], "not an object"),
+            ("data", "not JSON"),
+            ("[1]", "not an object"),
+            (7, "not an object"),
+        ],
+    )
+    def test_a_declaration_that_cannot_be_used_is_refused_when_the_connection_is_checked(
+        self, results: Any, what: str
+    ) -> None:
+        with pytest.raises(ConnectionConfigError) as caught:
+            parse_declaration({"results": results})
+        assert what in str(caught.value)
+        assert "docs/learnosity-api.md" in str(caught.value)

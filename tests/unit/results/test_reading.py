@@ -1,0 +1,538 @@
+"""One reply of GET reports/datasets is read whole, or it is an error. Each case names its right value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from learnosity.errors import (
+    UnexpectedReplyError,
+    UnsafeNameError,
+)
+from learnosity.results.reading import (
+    Empty,
+    Files,
+    Group,
+    Inline,
+    NotUnderstood,
+    expect_group,
+    understood,
+)
+from tests.unit.results.replies import (
+    AB,
+    CDN,
+    FOLDER,
+    GROUP,
+    ID,
+    LINK,
+    OTHER,
+    ROW,
+    SIGNATURE,
+    A,
+    B,
+    at,
+    cases,
+    deep,
+    entry,
+    names,
+    read,
+    urls,
+    why,
+)
+
+
+class TestFiles:
+    @cases(
+        ("data", "expected"),
+        {
+            "a list of entries": ({"files": [A, B]}, AB),
+            "a bare list": ([A, B], AB),
+            "addresses alone": ([at("a.json"), at("b.csv")], AB),
+            "a map from names to addresses": ({"files": {"a.json": at("a"), "b.csv": at("b")}}, AB),
+            "a map from names to entries": ({"files": {"a.json": {"url": at("x"), "size": 1}}}, ["a.json"]),
+            "a map from ids to entries": ({"files": {"17": A, "18": B}}, AB),
+            "a map from labels to addresses": ({"files": {"sum": at("a.json"), "rest": at("b.csv")}}, AB),
+            "one file": ({"dataset_id": ID, "url": at("a.json")}, ["a.json"]),
+            "one address and nothing else": (at("a.json"), ["a.json"]),
+            "four levels down": ({"report": {"set": {"parts": {"entries": [A, B]}}}}, AB),
+            "forty levels down": (deep({"files": [A, B]}, 40), AB),
+            "lists of one around it": ([[[{"files": [A, B]}]]], AB),
+            "a list of lists": ([[A], [B]], AB),
+            "two lists by format": ({"json": [A], "csv": [B]}, AB),
+            "two lists with any names": ({"first_part": [A], "second_part": [B]}, AB),
+            "an address per format": ({"json": at("a.json"), "csv": at("b.csv")}, AB),
+            "a list in a list's neighbour": ({"files": [A], "more": {"files": [B]}}, AB),
+            "a nested link": ({"files": [{"name": "a.json", "download": {"href": at("q")}}]}, ["a.json"]),
+            "a wrapper around each entry": ({"files": [{"file": A}]}, ["a.json"]),
+            "one address twice": (
+                {"files": [entry("a.json"), entry("b.json", url=at("a.json"))]},
+                ["a.json", "b.json"],
+            ),
+            "a duplicate is reported as such": ({"files": [A, A]}, ["a.json", "a.json"]),
+            "the same address under two keys": ({"files": [entry("a.json", link=at("a.json"))]}, ["a.json"]),
+            "an empty list beside it": ({"files": [A, B], "json": [], "folders": {}}, AB),
+        },
+    )
+    def test_every_file_is_found_wherever_it_stands(self, data: Any, expected: list[str]) -> None:
+        assert names(read(data)) == expected
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"link": at("index.json")},
+            {"link": f"https://data.learnosity.com/v2026.2.LTS/reports/datasets/{ID}"},
+            {"href": at("self")},
+            {"self": at("part-1.json")},
+            {"self_url": at("x.json"), "prevPage": None, "previous": at("0.json")},
+            {"self": {"href": at("x.json")}, "canonical": at("x.json")},
+            {
+                "_links": {
+                    "self": {"href": at("x.json")},
+                    "next": None,
+                    "first": {"href": at("1")},
+                    "last": {"href": at("1")},
+                }
+            },
+            {"links": [{"rel": "self", "href": at("x.json")}, {"rel": "docs", "href": "https://help.example"}]},
+            {"documentation": "https://help.example/x", "help_url": "https://help.example"},
+            {"dataset_id": ID.upper(), "dataset_type": "t", "organisation_id": 6, "expires": 3600, "note": None},
+            {"status": "completed", "ready": True, "progress": 100, "message": "done"},
+            {"groups": [{"key": "district", "label": "District"}], "filters": {"activity_id": ["a1"]}},
+            {"request": {"file_count": 9, "limit": 1, "next": "x", "status": "queued"}},
+            {"file_count": 2, "total": "2", "has_more": False, "truncated": False, "next": None, "errors": []},
+            {"limit": 2, "total": 2},
+            {"input_files": []},
+        ],
+        ids=str,
+    )
+    def test_what_stands_beside_the_list_and_is_no_data_changes_nothing(self, beside: dict[str, Any]) -> None:
+        assert names(read({**beside, "files": [A, B]})) == AB
+        assert names(read({"files": [A, B], **beside})) == AB
+
+    @pytest.mark.parametrize(
+        "url", [at("a.json").replace("https", "HTTPS"), f"  {at('a.json')}\n", f"{FOLDER}/a.json", "http://h/q/a.json"]
+    )
+    def test_an_address_is_taken_as_it_is_without_the_blanks_around_it(self, url: str) -> None:
+        assert urls(read({"files": [{"url": url}]})) == [url.strip()]
+
+    def test_no_address_is_in_the_repr(self) -> None:
+        assert "http" not in repr(read({"files": [A, B]}, next="a-secret-cursor"))
+        assert "a-secret-cursor" not in repr(read({"files": [A, B]}, next="a-secret-cursor"))
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            ({"district_1": {"school_1": {"class.json": at("z")}}}, ["district_1/school_1/class.json"]),
+            ({"files": {"d": {"s": {"x.json": at("z")}}}}, ["d/s/x.json"]),
+            (
+                {"name": "d", "children": [entry("x.json"), {"name": "s", "children": [entry("y.json")]}]},
+                ["d/x.json", "d/s/y.json"],
+            ),
+            ({"folder": "a", "files": [entry("x.json")]}, ["a/x.json"]),
+            (
+                [{"name": "d1", "files": [entry("x.json")]}, {"name": "d2", "files": [entry("x.json")]}],
+                ["d1/x.json", "d2/x.json"],
+            ),
+            ({"folder": "a", "files": [entry("a/x.json")]}, ["a/x.json"]),
+            ({"files": [{"folder": "a", "name": "x.json", "url": at("z")}]}, ["a/x.json"]),
+            ({"files": [{"name": "x.json", "path": "d/s/x.json", "url": at("z")}]}, ["d/s/x.json"]),
+            ({"files": [{"name": "x.json", "path": "d/s", "url": at("z")}]}, ["d/s/x.json"]),
+            ({"files": [{"name": "A report", "path": "d/x.json", "url": at("z")}]}, ["d/x.json"]),
+            ({"files": [{"key": f"r/0099/t/{ID}/d/x.json", "url": at("z")}]}, ["d/x.json"]),
+            ({"files": [{"name": "x.json", "key": "00ff", "url": at("z")}]}, ["x.json"]),
+            ({"files": [{"file": "x.json", "name": "A report", "url": at("z")}]}, ["x.json"]),
+            ({"d1": [entry("x.json")], "d2": [entry("x.json")]}, ["d1/x.json", "d2/x.json"]),
+            ({"d1": {"files": {"x.json": at("1")}}, "d2": {"files": {"x.json": at("2")}}}, ["d1/x.json", "d2/x.json"]),
+            ({"d1": [at("x.json", CDN)]}, ["d1/x.json"]),
+            ({"d1": [at("s1/x.json")]}, ["s1/x.json"]),
+            ({"files": [at("d/x%20y.json")]}, ["d/x y.json"]),
+            ({"Name": "a-bucket", "Contents": [{"Key": "d/x.json", "Url": at("z")}]}, ["d/x.json"]),
+            ({"files": [{"name": "x.json", "_links": {"content": {"href": at("x.json")}}}]}, ["x.json"]),
+            ({"name": "The dataset of May", "files": [entry("x.json")]}, ["x.json"]),
+        ],
+        ids=str,
+    )
+    def test_a_file_is_called_what_the_reply_calls_it_with_its_folders(self, data: Any, expected: list[str]) -> None:
+        assert names(read(data)) == expected
+
+    @pytest.mark.parametrize("name", ["../x.json", "/etc/passwd", "a//b.json", "x\x00.json", "a\\b.json"])
+    def test_a_name_that_must_not_become_a_path_refuses_the_reply(self, name: str) -> None:
+        with pytest.raises(UnsafeNameError, match="Nothing was written"):
+            read({"files": [{"name": name, "url": at("x")}]})
+        with pytest.raises(UnsafeNameError, match="Nothing was written"):
+            read({"folder": name, "files": [A]}) if name != "/etc/passwd" else read(
+                {"files": {name + ".json": at("x")}}
+            )
+
+    @pytest.mark.parametrize("hidden", ["a/%2e%2e/%2e%2e/b", "%2Fetc/passwd", "", "a%00b"])
+    def test_a_name_in_an_address_is_as_untrusted_as_any(self, hidden: str) -> None:
+        with pytest.raises(UnsafeNameError):
+            read([at(hidden)])
+
+    def test_a_name_that_is_no_text_is_not_understood(self) -> None:
+        assert "not a text" in why(read({"files": [{"name": 7, "url": at("a.json")}]}))
+
+    @pytest.mark.parametrize(
+        ("stated", "size"),
+        [
+            ({"bytes": 7}, 7),
+            ({"size": "12"}, 12),
+            ({"content_length": 0}, 0),
+            ({"bytes": -1}, None),
+            ({"bytes": True}, None),
+            ({"bytes": 1.5}, None),
+            ({"size": "12 KB"}, None),
+            ({"size": "12 KB", "bytes": 12288}, 12288),
+            ({}, None),
+        ],
+    )
+    def test_a_size_is_taken_where_it_is_a_number_of_bytes_and_promises_nothing_otherwise(
+        self, stated: Any, size: int | None
+    ) -> None:
+        reading = read([entry("a.json", **stated, content_type="text/csv", type="summary")])
+        assert isinstance(reading, Files)
+        assert (reading.files[0][0].bytes, reading.files[0][0].content_type) == (size, "text/csv")
+
+
+class TestNotUnderstood:
+    @cases(
+        "data",
+        {
+            "a null among the entries": {"files": [A, None]},
+            "an entry without an address": {"files": [A, {"name": "c.json"}]},
+            "an entry with a null address": {"files": [A, {"name": "c", "url": None}]},
+            "a name among the entries": {"files": [A, "c.json"]},
+            "a number among the entries": {"files": [A, 7]},
+            "an empty entry": {"files": [A, {}]},
+            "an entry with a link to itself alone": {"files": [A, {"name": "c.json", "self": at("c.json")}]},
+            "a null in a map": {"files": {"a.json": at("a"), "b.json": None}},
+            "a null in a map of entries": {"0": A, "1": None},
+            "a null in a map of lists": {"north": [A], "south": None},
+            "a word in a map": {"files": {"a.json": at("a"), "b.json": "pending"}},
+            "an entry without an address in a map": {"files": {"17": A, "18": {"name": "b.csv"}}},
+            "a folder without files beside one with": {"north": {"files": [A]}, "south": {"note": 1}},
+            "names alone": {"files": ["a.json", "b.json"]},
+            "entries without addresses": {"files": [{"name": "a.json"}]},
+            "entries without addresses that have an owner": {"files": [{"name": "a.json", "user_id": 7}]},
+            "entries with a key and a label": {"files": [{"key": "a.json", "label": "A"}]},
+            "a list that is missing": {"files": [A], "results": None},
+            "a list of texts that is not known": {"files": [A], "others": ["c"]},
+            "a list of objects that is not known": {"files": [A], "others": [{"id": 7}]},
+            "a name that is not listed": {"files": [A], "index": "c.json"},
+            "content beside the list": {"files": [A], "csv": "group_name,population\nnorth,3\n"},
+            "rows beside the list": {"files": [A], "rows": [ROW]},
+            "a row beside the list": {"files": [A], "summary": {"population": 9}},
+            "a row in the list": {"files": [A, ROW]},
+            "groups beside the list": {"files": [A], **GROUP},
+            "the list of one group": {"files": [A], "group_path": []},
+            "an address as well as content": {"files": [entry("a.json", content={"p_value": 1})]},
+            "two addresses": {"files": [entry("a.json", download_url=at("c.json"))]},
+            "a second address further down": {"files": [entry("a.json", preview={"url": at("c.png")})]},
+            "a file in several parts": {"files": [{"name": "a.json", "urls": [at("1"), at("2")]}]},
+            "a key twice": {"files": [{"name": "a.json", "url": at("a"), "URL": at("b")}]},
+            "an address under a key that is not known": {"files": [A], "archive": at("all.zip")},
+            "a link under a key that is not known": {"files": [A], "template": {"href": at("c.json")}},
+            "the same, further down": {"files": [A], "x": {"y": {"href": at("c.json")}}},
+            "a plain link under such a key": {"files": [A], "homepage": "https://console.example"},
+            "a link that leads to data": {"files": [A], "link": at("summary.csv")},
+            "documentation that is signed": {"files": [A], "docs": at("docs.json")},
+            "addresses of the input": {"files": [A], "input_files": [at("0.ndjson")]},
+            "an address as a key": {"files": [A], at("c.json"): 1},
+            "an address inside a text": {"files": [A], "hint": f"fetch {at('c.json')} too"},
+            "an encoded address": {"files": [A], "hint": at("c").replace("://", "%3A%2F%2F")},
+            "an address in a JSON text": {"files": [A], "hint": '{"url":"https:\\/\\/h\\/c"}'},
+            "a signature without a scheme": {"files": [A], "hint": f"b.example/c{SIGNATURE}"},
+            "two addresses in one text": {"files": [f"{at('a.json')} {at('b.json')}"]},
+            "two addresses with a comma": {"files": [f"{at('a.json')},{at('b.json')}"]},
+            "a link to a listing and nothing else": {"url": at("index.json")},
+            "the address of a listing and nothing else": at("manifest.json"),
+            "rows of unknown fields with links": {"rows": [{"question": "q", "level": 0.4, "link": LINK}]},
+            "rows or files, it cannot be told": {"rows": [{"item_reference": "i", "link": LINK}]},
+            "addresses of pages": {"hosts": ["https://a.example", "https://b.example"]},
+            "an error and no files": {"error": "no such dataset", "files": []},
+            "an error and files": {"error": {"code": 7}, "files": [A]},
+            "files that are missing": {"missing": ["c.json"], "files": [A]},
+            "an entry with an error": {"files": [A, {"name": "b", "url": at("b"), "error": "x"}]},
+            "another dataset": {"dataset_id": OTHER, "files": [A]},
+            "two datasets": [{"dataset_id": ID, "files": [A]}, {"dataset_id": OTHER, "files": [B]}],
+            "an empty list with a remark": {"files": [], "message": "no students in this time"},
+            "no success": {"success": False, "files": []},
+            "a status that is not known": {"status": "sealed", "files": [A]},
+            "nothing": None,
+            "an empty list": [],
+            "an empty object": {},
+            "an empty object in a list": [{}],
+            "a text": "a text",
+            "a number": 7,
+            "numbers": {"rows": [1, 2]},
+            "objects that are not known": {"items": [{"label": "x"}]},
+            "one field alone": {"dataset_id": ID, "state": None, "max_score": 5},
+            "nested too deep": deep({"files": [A]}, 70),
+            "no JSON": {"files": [A], 7: 1},
+        },
+    )
+    def test_a_reply_of_which_something_would_be_lost_is_not_understood(self, data: Any) -> None:
+        assert why(read(data))
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "s3://results/a.json",
+            "gs://results/a.json",
+            "abfs://c@h/a.json",
+            "abfss://c@h/a.json",
+            "az://c/a.json",
+            "wasbs://c@h/a.json",
+            "ftp://h/a.json",
+            "file:///a.json",
+            "//h.example/a.json",
+            "  S3://results/a.json",
+            "https:/h.example/a.json",
+        ],
+    )
+    def test_an_address_of_another_kind_is_neither_a_file_nor_content(self, address: str) -> None:
+        for data in (
+            {"files": [{"name": "a.json", "url": address}]},
+            {"files": [A, {"name": "c.json", "url": address}]},
+            {"files": [A], "x": address},
+            {"files": [A], "x": {address: 1}},
+            {"files": {"a.json": address}},
+            {"rows": [ROW | {"file": address}]},
+            {"rows": [ROW], "x": [address]},
+            {**GROUP, "x": address},
+            [address],
+            address,
+        ):
+            assert isinstance(read(data), NotUnderstood), data
+
+    @pytest.mark.parametrize("address", ["\ufeffhttps://h/a.json", "https://h/a b.json", "https:\\\\h\\a.json"])
+    def test_an_address_that_is_not_clean_is_no_file(self, address: str) -> None:
+        assert isinstance(read({"files": [{"name": "a.json", "url": address}]}), NotUnderstood)
+        assert isinstance(read({"files": [A], "x": address}), NotUnderstood)
+
+    def test_an_address_in_meta_has_to_be_a_link(self) -> None:
+        assert why(read({"files": [A]}, download=at("c.json")))
+        assert names(read({"files": [A]}, self=at("x.json"), links={"self": at("x.json")})) == ["a.json"]
+
+
+class TestEmpty:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"files": []},
+            {"dataset_id": ID, "files": []},
+            {"status": "completed", "files": [], "file_count": 0},
+            {"data": {"outputs": {"items": []}}},
+            [{"files": []}],
+            {"files": {}},
+            {"json": [], "csv": []},
+        ],
+        ids=str,
+    )
+    def test_a_list_of_files_with_nothing_in_it_is_an_empty_dataset(self, data: Any) -> None:
+        assert read(data) == Empty()
+
+    def test_an_empty_first_page_may_have_a_next_one(self) -> None:
+        assert read({"files": []}, next="c") == Empty("c")
+
+    def test_an_empty_list_that_should_have_files_is_not_understood(self) -> None:
+        assert why(read({"files": [], "file_count": 3}))
+
+
+class TestGroups:
+    @cases(
+        ("data", "path", "children"),
+        {
+            "as an object": (GROUP, (), [("north",), ("south",)]),
+            "as a list of one": ([GROUP], (), [("north",), ("south",)]),
+            "as a list of a list of one": ([[GROUP]], (), [("north",), ("south",)]),
+            "further down": ({"data": {"dataset": GROUP}}, (), [("north",), ("south",)]),
+            "in dataset_group": ({"dataset_group": GROUP}, (), [("north",), ("south",)]),
+            "without its path": ({"dataset_group": {"groups": [{"group_name": "n"}]}}, None, [("n",)]),
+            "users alone": ({"dataset_group": {"users": [{"user_id": "u", "score": 1}]}}, None, []),
+            "groups alone": ({"groups": [{"group_name": "n", "population": 3}]}, None, [("n",)]),
+            "rows of groups": ([{"group_name": "n"}, {"group_name": "s"}], None, [("n",), ("s",)]),
+            "one row of a group": ([{"group_name": "n", "population": 3}], None, [("n",)]),
+            "rows of groups under a key": ({"rows": [{"group_name": "n", "population": 3}]}, None, [("n",)]),
+            "names alone": ({"group_path": [], "groups": ["n", "s"]}, (), [("n",), ("s",)]),
+            "under another key": ({"group_path": [], "children": [{"group_name": "n"}]}, (), [("n",)]),
+            "under any key": ({"group_path": [], "districts": [{"group_name": "n"}]}, (), [("n",)]),
+            "groups in groups": (
+                {"groups": [{"group_name": "n", "groups": [{"group_name": "s1"}, {"group_name": "s2"}]}]},
+                None,
+                [("n",), ("n", "s1"), ("n", "s2")],
+            ),
+            "a leaf with its ancestors": (
+                {
+                    "group_path": ["n"],
+                    "group": {"group_name": "n", "population": 3},
+                    "groups": [],
+                    "ancestors": [{"group_name": "all", "population": 9}],
+                    "users": [{"user_id": "u1", "score": 3}],
+                },
+                ("n",),
+                [],
+            ),
+        },
+    )
+    def test_every_group_that_is_named_is_handed_on(
+        self, data: Any, path: tuple[str, ...] | None, children: list[tuple[str, ...]]
+    ) -> None:
+        reading = read(data)
+        assert isinstance(reading, Group)
+        assert reading.path == path
+        assert list(reading.children) == children
+        assert json.loads(reading.content) == data
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"group_path": [], "groups": [{"group_name": None}]},
+            {"group_path": [], "groups": [{"group_name": ""}]},
+            {"group_path": [], "groups": [{"group_name": 7}]},
+            {"group_path": [], "groups": [{"population": 3}]},
+            {"group_path": [], "groups": [{"name": "north"}]},
+            {"group_path": [], "groups": ["north", None]},
+            {"group_path": [], "groups": [{"key": "district", "label": "District"}]},
+            {"group_path": [], "groups": {"north": {"population": 3}}},
+            {"group_path": [], "groups": 3},
+            {"group_path": [], "districts": [{"name": "north", "population": 3}]},
+            {"group_path": [], "districts": ["north"]},
+            {"group_path": "north", "groups": []},
+            {"group_path": [7], "groups": []},
+            [GROUP, {"group_path": ["north"], "groups": []}],
+            [{"group_path": ["north"], "population": 3}, {"group_path": ["south"], "population": 3}],
+            {"groups": [{"group_name": "n", "more": {"deep": [{"group_name": "s"}]}}]},
+            {**GROUP, "report": at("x.json")},
+            {"group_path": [], "groups": [{"group_name": "n", "url": at("n.json")}]},
+            {**GROUP, "has_more": True},
+            {**GROUP, "count": 3},
+            {"groups": {"north": {"group_name": "north", "url": at("x.json"), "population": 1}}},
+            {"dataset_group": None},
+            {"north": {"group_name": "north", "groups": [{"group_name": "s"}]}},
+            {"dataset_group": {"groups": [{"population": 3}]}},
+        ],
+        ids=str,
+    )
+    def test_a_group_that_may_name_others_is_not_understood(self, data: Any) -> None:
+        assert isinstance(read(data), NotUnderstood)
+
+    def test_a_group_that_was_asked_for_is_told_from_another_one(self) -> None:
+        root, north = read(GROUP), read({"group_path": ["north"], "groups": []})
+        assert isinstance(root, Group)
+        assert expect_group(north, ("north",), root) is north
+        with pytest.raises(UnexpectedReplyError, match="another group"):
+            expect_group(north, ("south",), root)
+        with pytest.raises(UnexpectedReplyError, match="another group"):
+            expect_group(root, ("north",), root)
+        with pytest.raises(UnexpectedReplyError, match="a group that it does not hold"):
+            expect_group(read({"files": [A]}), ("north",), root)
+        with pytest.raises(UnexpectedReplyError, match="not understood"):
+            expect_group(read({}), ("north",), root)
+
+    def test_an_answer_without_a_path_that_equals_its_parent_is_another_group(self) -> None:
+        root, leaf = read([{"group_name": "n"}]), read({"dataset_group": {"users": [{"user_id": "u"}]}})
+        assert isinstance(root, Group)
+        assert expect_group(leaf, ("n",), root) is leaf
+        with pytest.raises(UnexpectedReplyError, match="another group"):
+            expect_group(read([{"group_name": "n"}]), ("n",), root)
+
+    def test_a_listing_by_group_is_a_listing(self) -> None:
+        assert names(read([{"group_name": "n", "url": at("n.json")}])) == ["n.json"]
+
+
+class TestInline:
+    @cases(
+        "data",
+        {
+            "rows": {"rows": [ROW, ROW]},
+            "one row in a list": [ROW],
+            "one row": ROW,
+            "rows of which each has a web link": {"rows": [ROW | {"link": LINK}, ROW | {"link": LINK}]},
+            "rows of which one has a web link": {"rows": [ROW, ROW | {"link": LINK}]},
+            "users with pictures": [{"user_id": "u1", "score": 3, "avatar": "https://x.example/u1.png"}],
+            "a link in a text": [{"user_id": "u1", "score": 3, "note": f"see {LINK}"}],
+            "a link to the row itself": [{"user_id": "u1", "p05_score": 3, "links": {"self": LINK}}],
+            "a field that is not known": {"items": [{"question_reference": "q", "unknown": {"a": [1]}}]},
+            "what else is with the rows": {"count": 1, "rows": [ROW], "columns": [{"name": "p_value"}]},
+            "a link to the reply": {"self": "https://api.example/x", "rows": [ROW]},
+        },
+    )
+    def test_rows_of_documented_fields_land_as_one_document_with_everything_in_it(self, data: Any) -> None:
+        reading = read(data)
+        assert names(reading) == ["dataset.json"]
+        assert isinstance(reading, Inline)
+        assert json.loads(reading.files[0][1]) == data
+
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            ({"a.json": {"rows": [ROW]}, "d/b.csv": "item_reference,p_value\n"}, ["a.json", "d/b.csv"]),
+            ({"files": {"a.json": [ROW], "b.json": '[{"user_id":"u","score":1}]'}}, ["a.json", "b.json"]),
+            ({"files": [{"name": "a.json", "content": {"p_value": 1}}]}, ["a.json"]),
+            ([{"a.json": GROUP}], ["a.json"]),
+            ({"groups": {"s0": {"group.json": GROUP}}}, ["groups/s0/group.json"]),
+            ({"a.ndjson": '{"p_value":1}\n{"p_value":2}\n'}, ["a.ndjson"]),
+            ({"a.csv": f"item_reference;link\ni1;{LINK}\n"}, ["a.csv"]),
+        ],
+        ids=str,
+    )
+    def test_content_by_file_name_lands_under_these_names(self, data: Any, expected: list[str]) -> None:
+        assert names(read(data)) == expected
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"rows": [ROW | {"link": at("x.json")}]},
+            {"rows": [ROW | {"note": f"see {at('x.json')}"}]},
+            {"rows": [ROW | {"more": {"link": LINK}}]},
+            {"rows": [ROW], "link": at("index.json")},
+            {"rows": [ROW], "console": LINK},
+            {"files": [ROW | {"url": LINK}]},
+            {"rows": [ROW, {"x": 1}]},
+            {"rows": [ROW], "truncated": True},
+            {"rows": [ROW, ROW], "limit": 2},
+            {"a.json": {"x": 1}},
+            {"a.json": "pending", "b.json": "pending"},
+            {"a.json": "00ff", "b.csv": "r/0099/b.csv"},
+            {"a.json": {"size": 3, "status": "ready"}},
+            {"a.json": [ROW], "b": {"x": 1}},
+            {"a.json": [ROW], "b.json": at("b.json")},
+            {"a.json": {"rows": [ROW | {"link": at("x.json")}]}},
+            {"a.csv": f"item_reference,link\ni1,{at('x')}\n"},
+            {"a.csv": "item_reference,link\ni1,s3://b/x\n"},
+            {"a.json": [ROW | {"note": "\ud800"}]},
+        ],
+        ids=ascii,
+    )
+    def test_content_that_is_not_proven_or_holds_a_secret_is_not_understood(self, data: Any) -> None:
+        assert isinstance(read(data), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "Signature=x",
+            "X-Amz-Signature=x",
+            "X-Goog-Signature=x",
+            "sv=1&sig=x",
+            "se=2026",
+            "token=x",
+            "Expires=1",
+            "AWSAccessKeyId=A",
+            "k=" + "0f" * 20,
+            "a=1&amp;Signature=x",
+        ],
+    )
+    def test_a_link_with_such_a_query_is_a_secret(self, query: str) -> None:
+        for link in (f"https://h.example/x?{query}", f"https://u:p@h.example/x?{query}", f"h.example/x?{query}"):
+            assert isinstance(read({"rows": [ROW | {"link": link}]}), NotUnderstood)
+            assert isinstance(read([GROUP | {"note": link}]), NotUnderstood)
+
+
+def test_a_reading_that_is_understood_is_given_back() -> None:
+    reading = read({"files": [A]})
+    assert understood(reading) is reading

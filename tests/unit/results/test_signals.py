@@ -1,0 +1,177 @@
+"""What a reply says about itself is never passed over: its status, its counts, its further pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from learnosity.errors import (
+    PermanentApiError,
+    TransientApiError,
+)
+from learnosity.results.reading import (
+    Empty,
+    Failed,
+    Files,
+    NotReady,
+    NotUnderstood,
+    classify,
+    understood,
+)
+from tests.unit.results.replies import (
+    GROUP,
+    ID,
+    ROW,
+    A,
+    B,
+    at,
+    entry,
+    names,
+    read,
+    why,
+)
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        "word", ["queued", "running", "Pending", "PROCESSING", "in_progress", "not ready", "partial"]
+    )
+    def test_a_dataset_that_is_not_finished_is_asked_for_again_also_where_files_are_listed(self, word: str) -> None:
+        for data in (
+            {"status": word},
+            {"state": word, "files": []},
+            {"status": word, "files": [A]},
+            {"job": {"status": word}, "files": [A]},
+            [{"status": word}],
+            {"files": [A, entry("b.json", status=word)]},
+            {"status": {"code": word}, "files": [A]},
+            {"status": word, **GROUP},
+            {"status": word, "rows": [ROW]},
+        ):
+            reading = read(data)
+            assert isinstance(reading, NotReady), data
+            with pytest.raises(TransientApiError, match="not ready"):
+                understood(reading)
+
+    @pytest.mark.parametrize(
+        "flag",
+        [
+            {"ready": False},
+            {"completed": False},
+            {"is_complete": "false"},
+            {"done": 0},
+            {"dt_completed": None},
+            {"pending": 2},
+            {"progress": 40},
+            {"progress": "40%"},
+            {"message": "The dataset is not ready yet."},
+        ],
+        ids=str,
+    )
+    def test_a_flag_says_so_too(self, flag: dict[str, Any]) -> None:
+        assert isinstance(read(flag), NotReady)
+        assert isinstance(read({**flag, "files": [A]}), NotReady)
+        assert isinstance(read({"files": [A]}, **flag), NotReady)
+
+    @pytest.mark.parametrize("word", ["failed", "halted", "Error", "cancelled"])
+    def test_a_dataset_that_failed_is_a_permanent_error(self, word: str) -> None:
+        reading = read({"status": word, "files": [A]})
+        assert isinstance(reading, Failed)
+        with pytest.raises(PermanentApiError, match="no dataset to land"):
+            understood(reading)
+
+    @pytest.mark.parametrize(
+        "count",
+        [
+            {"file_count": 3},
+            {"total": 3},
+            {"count": 3},
+            {"total_files": "3"},
+            {"files_count": 3.0},
+            {"total": 1},
+            {"count": "many"},
+            {"paging": {"total": 3}},
+            {"results": 3},
+        ],
+        ids=str,
+    )
+    def test_a_count_that_differs_from_what_was_found_is_not_understood(self, count: dict[str, Any]) -> None:
+        assert isinstance(read({**count, "files": [A, B]}), NotUnderstood)
+        assert isinstance(read({**count, "rows": [ROW, ROW]}), NotUnderstood)
+
+    def test_a_count_is_about_the_object_that_it_stands_in(self) -> None:
+        data = {"json": {"count": 2, "files": [A, entry("c.json")]}, "csv": {"count": 1, "files": [B]}, "total": 3}
+        assert len(names(read(data))) == 3
+        data["csv"]["count"] = 2  # type: ignore[index]
+        assert "`count` is 2" in why(read(data))
+
+    @pytest.mark.parametrize(
+        ("records", "right"), [(2, True), (1, True), ("2", True), (3, False), (0, False), ("x", False)]
+    )
+    def test_meta_counts_the_records_of_the_page_or_one_object(self, records: Any, right: bool) -> None:
+        assert isinstance(read({"files": [A, B]}, records=records), Files if right else NotUnderstood)
+
+    def test_a_cursor_is_handed_on_wherever_it_stands(self) -> None:
+        for data, meta in (
+            ({"files": [A]}, {"next": "1729854752.211087"}),
+            ({"files": [A], "next": "1729854752.211087"}, {}),
+            ({"files": [A], "next_cursor": "1729854752.211087", "has_more": True}, {}),
+            ({"files": [A], "paging": {"continuation_token": "1729854752.211087"}}, {}),
+            ({"files": [A], "next": "1729854752.211087"}, {"next": "1729854752.211087"}),
+        ):
+            reading = classify({"status": True, **meta}, data, dataset_id=ID)
+            assert isinstance(reading, Files)
+            assert reading.next_cursor == "1729854752.211087"
+
+    def test_a_page_number_is_sent_as_a_text(self) -> None:
+        reading = read({"files": [A], "next_page": 2})
+        assert isinstance(reading, Files)
+        assert reading.next_cursor == "2"
+
+    @pytest.mark.parametrize(
+        "signal",
+        [
+            {"has_more": True},
+            {"hasNext": 1},
+            {"truncated": True},
+            {"is_truncated": "true"},
+            {"remaining": 5},
+            {"pages": 3},
+            {"page": 1, "total_pages": 2},
+            {"last": False},
+            {"page": 2},
+            {"offset": 100},
+            {"limit": 1},
+            {"next": "https://api.example/2"},
+            {"next": {"href": "https://api.example/2"}},
+            {"next": "/v1/x?page=2"},
+            {"next": True},
+            {"next": 0},
+            {"links": {"next": at("2")}},
+            {"_links": {"next": {"href": at("2")}}},
+            {"links": [{"rel": "next", "href": at("2")}]},
+            {"links": {"first": at("1"), "last": at("3")}},
+        ],
+        ids=str,
+    )
+    def test_a_page_that_is_not_the_last_and_names_no_cursor_is_not_understood(self, signal: dict[str, Any]) -> None:
+        assert isinstance(read({**signal, "files": [A]}), NotUnderstood)
+
+    def test_two_cursors_are_one_too_many(self) -> None:
+        assert "two different" in why(read({"files": [A], "next": "2"}, next="3"))
+
+    def test_a_total_of_all_pages_is_handed_on_for_the_caller_to_compare(self) -> None:
+        first = read({"files": [A], "total": 2, "count": 1}, next="c")
+        last = read({"files": [B], "total": 2, "count": 1}, first_page=False)
+        assert isinstance(first, Files)
+        assert isinstance(last, Files)
+        assert first.total == last.total == 2
+
+    @pytest.mark.parametrize("data", [[], {}, None, {"files": []}])
+    def test_after_the_first_page_an_empty_one_is_the_end(self, data: Any) -> None:
+        assert isinstance(read(data, first_page=False), Empty)
+
+    @pytest.mark.parametrize("data", [{"rows": [ROW]}, GROUP, {"a.json": ROW}])
+    def test_content_in_several_pages_is_not_understood(self, data: Any) -> None:
+        assert "goes on" in why(read(data, next="c")) or "go on" in why(read(data, next="c"))
