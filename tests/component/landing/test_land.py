@@ -491,6 +491,7 @@ class TestLargeFiles:
         await large.land()
         await large.publish()
         await large.check_whole()
+        assert large.sim.stats.bytes_served < 1.6 * self.SIZE, "it went on where it was cut off"
 
 
 async def test_notes_are_kept_of_what_landed_before_a_failure(scene: StartScene) -> None:

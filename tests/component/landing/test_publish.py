@@ -14,7 +14,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import decode_files, decode_manifest, encode_manifest
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import ObjectInfo, Store
-from tests.component.landing_scene import Chunks, Passing, StartScene, scene
+from tests.component.landing_scene import Chunks, Passing, Scene, StartScene, scene
 
 __all__ = ["scene"]
 
@@ -164,6 +164,34 @@ async def test_a_latest_that_nobody_can_read_is_replaced(scene: StartScene) -> N
     await dataset.store.put(dataset.layout.latest, b"not a manifest")
     await dataset.landed()
     assert await dataset.store.get(dataset.layout.latest) == await dataset.store.get(dataset.layout.manifest)
+
+
+async def test_a_file_that_is_not_listed_any_more_is_removed_once_the_dataset_has_landed_again(
+    scene: StartScene,
+) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    dataset.remove_file("groups/group.csv")
+    await dataset.plan(overwrite=True)
+    await dataset.land()
+    assert await dataset.data("groups/group.csv") is not None, "not before all the others are there"
+    await dataset.publish()
+    assert await dataset.data("groups/group.csv") is None
+    await dataset.check_whole()
+
+
+async def test_no_file_is_removed_while_another_run_lands_the_dataset_too(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    dataset.remove_file("groups/group.csv")
+    await dataset.plan(overwrite=True)
+    other = Scene(dataset.sim, dataset.client, dataset.transfer, dataset.layout, dataset.store)
+    other.work = dataset.layout.work_prefix("run-2", "plan-1")
+    await other.plan()
+    await dataset.land()
+    await dataset.publish()
+    assert await dataset.data("groups/group.csv") is not None, "the other run may just have written it"
+    await dataset.check_whole()
 
 
 async def test_the_notes_of_the_run_are_gone_after_publishing(scene: StartScene) -> None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import obstore
 import pytest
 from obstore.store import LocalStore
 
@@ -96,6 +97,37 @@ async def test_a_stream_that_breaks_leaves_what_was_there_before(store: ObstoreS
     with pytest.raises(Exception, match="the source broke"):
         await store.put_stream("new", breaking(), None)
     assert await names(store) == ["object"]
+
+
+async def test_an_object_is_replaced_only_where_nobody_has_changed_it_since(store: ObstoreStore) -> None:
+    assert await store.replace("object", b"first", None)
+    assert not await store.replace("object", b"of somebody who saw nothing", None)
+    assert await store.get("object") == b"first"
+    seen = await store.head("object")
+    assert await store.replace("object", b"second", seen)
+    assert await store.get("object") == b"second"
+    if not store.is_local:  # a file system cannot tell: it writes in any case
+        assert not await store.replace("object", b"of somebody who saw the first", seen)
+        assert await store.get("object") == b"second"
+
+
+@pytest.mark.promise("bounded memory")
+async def test_an_object_that_is_larger_than_expected_is_not_read(store: ObstoreStore) -> None:
+    await store.put("object", b"x" * 1000)
+    assert await store.get("object", limit=1000) == b"x" * 1000
+    with pytest.raises(StorageError, match="object"):
+        await store.get("object", limit=999)
+    assert await store.get("nothing", limit=1) is None
+
+
+async def test_how_content_is_packed_is_kept_with_it(s3_server: SeaweedFS) -> None:
+    store = s3_store(s3_server)
+    await store.put("whole", b"packed", "text/csv", "gzip")
+    await store.put_stream("streamed", chunks_of(b"packed"), None, "text/csv", "gzip")
+    for path in ("whole", "streamed"):
+        attributes = (await obstore.get_async(store._store, path)).attributes
+        assert (attributes["Content-Type"], attributes["Content-Encoding"]) == ("text/csv", "gzip")
+        assert await store.get(path) == b"packed"
 
 
 async def test_a_bucket_that_is_not_there_is_named(s3_server: SeaweedFS) -> None:
