@@ -49,7 +49,7 @@ def dag_overhead(folder: Path, runs: int = RUNS) -> list[Row]:
 
 
 def _seconds(api: AirflowApi, dag_id: str, conf: dict[str, object]) -> float:
-    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).run_id, timeout=180)
+    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).dag_run_id, timeout=180)
     if run.state != "success" or run.start_date is None or run.end_date is None:
-        raise DevstackError(f"The run of {dag_id} ended as {run.state}.")
+        raise DevstackError(f"The run of {dag_id} ended as {run.state.value}.")
     return (run.end_date - run.start_date).total_seconds()

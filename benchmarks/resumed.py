@@ -41,7 +41,7 @@ def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> 
     with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)
-        started = [api.trigger(DAG_ID, conf).run_id for _ in range(runs)]
+        started = [api.trigger(DAG_ID, conf).dag_run_id for _ in range(runs)]
         ends = _ends(api, started)
         reply = http.call("GET", f"{stack.simulator.url}/_control/datasets")
         datasets = msgspec.json.decode(reply.body, type=dict[str, _Dataset])

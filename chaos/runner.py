@@ -18,15 +18,16 @@ from typing import Any
 
 import msgspec
 import obstore
+from airflow_client.client import TaskInstanceResponse
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
 from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan
 from chaos.stack import GatedStack, connection, gated_stack
 from devstack.airflow import SCHEDULER
-from devstack.errors import ApiError
-from devstack.rest import TaskInstance
+from devstack.errors import ApiError, Unreachable
 from devstack.seaweedfs import REGION
 from devstack.servers import dump
+from devstack.tasks import label
 from simulator import Simulator, SimulatorConfig, running
 from simulator.population import records
 
@@ -58,7 +59,7 @@ class _Run:
     started: float
     struck: bool = False
     asked: float = 0.0
-    tasks: list[TaskInstance] = field(default_factory=list)
+    tasks: list[TaskInstanceResponse] = field(default_factory=list)
     tries: dict[str, int] = field(default_factory=dict)
     began: float | None = None
 
@@ -174,12 +175,12 @@ class Chaos:
         run.asked = now
         try:
             run.evidence.read_as_consumer()
-            state = self._api.dag_run(DAG_ID, run.run_id).state
+            state = self._api.dag_run(DAG_ID, run.run_id).state.value
             run.tasks = self._api.task_instances(DAG_ID, run.run_id)
-        except (OSError, ApiError, obstore.exceptions.BaseError):
+        except (OSError, ApiError, Unreachable, obstore.exceptions.BaseError):
             state = "unknown"  # what was to be asked is down just now
         for task in run.tasks:
-            run.tries[task.label] = max(task.try_number, run.tries.get(task.label, 0))
+            run.tries[label(task)] = max(task.try_number, run.tries.get(label(task), 0))
         finished = state in ("success", "failed") and (run.struck or not self._still_to_strike(run))
         if not finished and now - run.started < STUCK_SECONDS:
             return None
@@ -207,14 +208,14 @@ class Chaos:
             task = plan.clear.task
             try:
                 self._api.clear(DAG_ID, run.run_id, [task])
-            except (OSError, ApiError):
+            except (ApiError, Unreachable):
                 return  # the API server is down just now
             run.struck = True
 
     def _kill_task(self, run: _Run) -> bool:
         try:
             tasks = self._api.task_instances(DAG_ID, run.run_id)
-        except (OSError, ApiError):
+        except (ApiError, Unreachable):
             return False
         ours = {process.pid for process in self._stack.airflow.processes[SCHEDULER].leader.family()}
         for task in tasks:
@@ -243,7 +244,7 @@ class Chaos:
         for when, action in due:
             try:
                 action()
-            except (OSError, ApiError) as error:
+            except (OSError, ApiError, Unreachable) as error:
                 if isinstance(error, ApiError) and error.status == 409:
                     continue  # the first call got through, its answer did not
                 self._later.append((max(when, now) + 1.0, action))

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from airflow_client.client import TaskInstanceResponse
 
 from compose.engine import EngineError, engine, run
 from compose.env import write
 from devstack.errors import DevstackError
 from devstack.ports import free_ports
-from devstack.rest import AirflowApi
+from devstack.rest import ENDED, AirflowApi
+from devstack.tasks import label, state
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".devstack" / "compose"
@@ -115,7 +117,7 @@ class Proof:
             try:
                 if done():
                     return
-            except (DevstackError, OSError) as error:  # the API server itself is among what is stopped
+            except DevstackError as error:  # the API server itself is among what is stopped
                 last = str(error)
             else:
                 last = ""
@@ -150,30 +152,26 @@ class Proof:
             "landing_shards": shards,
             "poll_interval": 2,
         }
-        return self.api.trigger(DAG_ID, conf, run_id=name).run_id
+        return self.api.trigger(DAG_ID, conf, run_id=name).dag_run_id
 
     def finish(self, run_id: str, *, timeout: float) -> None:
         """Wait for a run's good end."""
-        self.wait(f"run {run_id}", lambda: self.api.dag_run(DAG_ID, run_id).finished, timeout=timeout)
-        state = self.api.dag_run(DAG_ID, run_id).state
-        if state != "success":
-            raise ProofError(f"run {run_id} ended as {state}: {self.states(run_id)}")
+        self.wait(f"run {run_id}", lambda: self.api.dag_run(DAG_ID, run_id).state in ENDED, timeout=timeout)
+        ended = self.api.dag_run(DAG_ID, run_id).state
+        if ended != "success":
+            raise ProofError(f"run {run_id} ended as {ended.value}: {self.states(run_id)}")
 
-    def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Its task instances, as the REST API gives them."""
-        reply = self.api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?limit=1000")
-        found: list[dict[str, Any]] = json.loads(reply.body)["task_instances"]
-        return found
+    def tasks(self, run_id: str) -> list[TaskInstanceResponse]:
+        """The tasks of a run."""
+        return self.api.task_instances(DAG_ID, run_id)
 
     def states(self, run_id: str) -> dict[str, str]:
         """State and try of each task."""
-        return {
-            f"{t['task_id']}[{t['map_index']}]": f"{t['state']} (try {t['try_number']})" for t in self.tasks(run_id)
-        }
+        return {label(task): f"{state(task)} (try {task.try_number})" for task in self.tasks(run_id)}
 
-    def shards(self, run_id: str, *states: str) -> list[dict[str, Any]]:
+    def shards(self, run_id: str, *states: str) -> list[TaskInstanceResponse]:
         """Its landing tasks in these states."""
-        return [t for t in self.tasks(run_id) if t["task_id"] == "land.land_files" and t["state"] in states]
+        return [task for task in self.tasks(run_id) if task.task_id == "land.land_files" and state(task) in states]
 
     def verify(self, run_id: str) -> str:
         """Read the dataset of a run through its manifest, every byte of it; and that it was one job."""
@@ -214,25 +212,25 @@ def prove(proof: Proof, stop_seconds: float) -> None:
     with proof.phase("undisturbed run, landing in 4 shards"):
         first = proof.start_run("undisturbed")
         proof.finish(first, timeout=240)
-        workers = {shard["hostname"] for shard in proof.shards(first, "success")}
+        workers = {shard.hostname for shard in proof.shards(first, "success")}
         if len(workers) < 2:
             raise ProofError(f"the shards ran on {workers} only")
-        for task in proof.api.task_instances(DAG_ID, first):
+        for task in proof.tasks(first):
             if task.task_id == "land.land_files" and "files" not in proof.api.log(DAG_ID, first, task):
-                raise ProofError(f"the log of {task.label} cannot be read")
+                raise ProofError(f"the log of {label(task)} cannot be read")
     say(f"           verified: {proof.verify(first)}; landed by {len(workers)} workers; logs read back")
     with proof.phase("run with one worker killed while landing, and the triggerer restarted"):
         slow_files(proof, 1.5)
         second = proof.start_run("disturbed")
         proof.wait("landing", lambda: bool(proof.shards(second, "running")), timeout=180)
-        host = proof.shards(second, "running")[0]["hostname"]
+        host = proof.shards(second, "running")[0].hostname or ""
         victims = [each for each in proof.containers("worker") if each.startswith(host)]
         run("docker", "kill", "--signal=KILL", *(victims or proof.containers("worker")[:1]), env=proof.env)
         proof.compose("restart", "triggerer")
         proof.compose("up", "--detach", "--no-recreate", "--no-deps", "worker")
         proof.finish(second, timeout=500)
         proof.control("DELETE", "faults")
-    tries = max(shard["try_number"] for shard in proof.shards(second, "success"))
+    tries = max(shard.try_number for shard in proof.shards(second, "success"))
     say(f"           verified: {proof.verify(second)}; tries of the shards: up to {tries}")
     for service in STOPPED if stop_seconds else ():
         with proof.phase(f"run while {service} is stopped for {stop_seconds:.0f} s"):

@@ -13,18 +13,22 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 
-from devstack.answers import DagRun, TaskInstance
 from devstack.environment import REPOSITORY, inherited_environment
 from devstack.errors import DevstackError
 from devstack.landed import LandedDataset
 from devstack.processes import ManagedProcess
 from devstack.progress import Progress
-from devstack.rest import AirflowApi
 from devstack.stack import Stack, StackOptions
+from devstack.tasks import in_order, label
+
+if TYPE_CHECKING:
+    from airflow_client.client import DAGRunResponse
+
+    from devstack.rest import AirflowApi
 
 DAG_ID = "learnosity_dataset"
 DATASET_TYPE = "activity-summary-by-group"
@@ -137,30 +141,30 @@ def _conf(stack: Stack, options: DemoOptions) -> dict[str, Any]:
     }
 
 
-def _run(api: AirflowApi, conf: dict[str, Any], timeout: float) -> DagRun:
+def _run(api: AirflowApi, conf: dict[str, Any], timeout: float) -> DAGRunResponse:
     api.wait_for_dag(DAG_ID)
     run = api.trigger(DAG_ID, conf)
-    say(f"\nRun {run.run_id} of the DAG {DAG_ID}")
-    with closing(Progress(lambda task: api.why_failed(DAG_ID, run.run_id, task))) as progress:
-        run = api.wait_for_run(DAG_ID, run.run_id, timeout=timeout, on_poll=progress)
+    say(f"\nRun {run.dag_run_id} of the DAG {DAG_ID}")
+    with closing(Progress(lambda task: api.why_failed(DAG_ID, run.dag_run_id, task))) as progress:
+        run = api.wait_for_run(DAG_ID, run.dag_run_id, timeout=timeout, on_poll=progress)
     if run.state != "success":
-        for task in api.task_instances(DAG_ID, run.run_id):
+        for task in api.task_instances(DAG_ID, run.dag_run_id):
             if task.state == "failed":
-                lines = api.log(DAG_ID, run.run_id, task).splitlines()[-30:]
-                say("\n".join([f"\nThe end of the log of {task.label}:", *(f"  {line}" for line in lines)]))
-        raise DevstackError(f"the run ended as {run.state}")
+                lines = api.log(DAG_ID, run.dag_run_id, task).splitlines()[-30:]
+                say("\n".join([f"\nThe end of the log of {label(task)}:", *(f"  {line}" for line in lines)]))
+        raise DevstackError(f"the run ended as {run.state.value}")
     return run
 
 
-def _results(stack: Stack, run: DagRun) -> None:
-    tasks = stack.airflow.api.task_instances(DAG_ID, run.run_id)
+def _results(stack: Stack, run: DAGRunResponse) -> None:
+    tasks = stack.airflow.api.task_instances(DAG_ID, run.dag_run_id)
     store = stack.seaweedfs.store(prefix=stack.options.prefix)
     dataset = LandedDataset.latest(store, DATASET_TYPE)
     manifest = dataset.manifest
     say(f"\nLanded\n  {stack.destination_uri}/{dataset.folder}/manifest.json")
     say(f"  {manifest.file_count:,} files, {size(manifest.total_bytes)}, published {manifest.published_at}")
     say("\nSeconds by task")
-    say(table([(task.label, f"{task.duration or 0:.1f}") for task in in_order(tasks)]))
+    say(table([(label(task), f"{task.duration or 0:.1f}") for task in in_order(tasks)]))
     root = dataset.json("groups/group.json")
     rows = [root["group"] | {"group_name": "(all)"}, *root["groups"]]
     say("\nResults, read through the manifest")
@@ -181,11 +185,6 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['mean_percent']:.2f}",
         f"{row['median_percent']:.2f}",
     )
-
-
-def in_order(tasks: Sequence[TaskInstance]) -> list[TaskInstance]:
-    """Tasks in the order in which they began."""
-    return sorted(tasks, key=lambda task: (task.start_date is None, task.start_date, task.map_index))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

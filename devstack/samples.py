@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import obstore
 
 from devstack.errors import DevstackError
-from devstack.rest import DagRun
 from devstack.stack import Stack
 from simulator.population import records
+
+if TYPE_CHECKING:
+    from airflow_client.client import DAGRunResponse
 
 DAG_ID = "learnosity_dataset"
 LEVELS = ("district", "school", "class")
@@ -55,7 +57,7 @@ def analysis_conf() -> dict[str, Any]:
     }
 
 
-def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout: float = 180.0) -> DagRun:
+def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout: float = 180.0) -> DAGRunResponse:
     """Run the DAG to its good end.
 
     :param timeout: seconds
@@ -63,7 +65,7 @@ def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout
     """
     api = stack.airflow.api
     api.wait_for_dag(dag_id)
-    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).run_id, timeout=timeout)
+    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).dag_run_id, timeout=timeout)
     if run.state != "success":
-        raise DevstackError(f"the run {run.run_id} of {dag_id} ended as {run.state}; {stack.logs} says why")
+        raise DevstackError(f"the run {run.dag_run_id} of {dag_id} ended as {run.state.value}; {stack.logs} says why")
     return run

@@ -38,12 +38,12 @@ def take(folder: Path) -> None:
             run, analysis = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
-            page(ui, run.run_id, "Results", folder / "page.png")
-            page(ui, run.run_id, "Report", folder / "report.png")
-            items(ui, analysis.run_id, folder / "items.png")
+            page(ui, run.dag_run_id, "Results", folder / "page.png")
+            page(ui, run.dag_run_id, "Report", folder / "report.png")
+            items(ui, analysis.dag_run_id, folder / "items.png")
             form(ui, folder / "form.png")
             # Airflow remembers that the graph was shown, and would show it beside every other page.
-            graph(ui, run.run_id, folder / "graph.png")
+            graph(ui, run.dag_run_id, folder / "graph.png")
             if ui.problems:
                 raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))
     finally:

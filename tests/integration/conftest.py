@@ -14,11 +14,21 @@ from pathlib import Path
 import msgspec
 import obstore
 import pytest
+from airflow_client.client import ConnectionApi
 
 from devstack.environment import REPOSITORY
 from devstack.stack import Stack, StackOptions
 from simulator.population import records
-from tests.integration.scenarios import ANALYSIS_OPTIONS, DAG_ID, LEVELS, USERS, Control, Runs, group_conf
+from tests.integration.scenarios import (
+    ANALYSIS_OPTIONS,
+    DAG_ID,
+    LEVELS,
+    USERS,
+    Control,
+    Runs,
+    group_conf,
+    simulator_connection,
+)
 from tests.integration.statsd import Statsd
 from tests.integration.webhook import CONN_ID, Webhook
 
@@ -69,20 +79,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: We
     options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
-        host, _, port = stack.simulator.url.removeprefix("http://").partition(":")
-        stack.airflow.api.request(
-            "POST",
-            "/connections",
-            body={
-                "connection_id": "learnosity_wrong_secret",
-                "conn_type": "http",
-                "schema": "http",
-                "host": host,
-                "port": int(port),
-                "login": stack.simulator.consumer.access_key,
-                "password": "not-the-secret-of-this-consumer",
-            },
+        wrong = simulator_connection(
+            stack, "learnosity_wrong_secret", conn_type="http", password="not-the-secret-of-this-consumer"
         )
+        ConnectionApi(stack.airflow.api.client).post_connection(wrong)
         stack.seaweedfs.make_bucket("elsewhere")
         _write_input(stack)
         yield stack

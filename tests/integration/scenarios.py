@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from airflow_client.client import ConnectionBody, DAGRunResponse, TaskInstanceResponse
 
 from devstack import http
+from devstack.errors import ApiError
 from devstack.landed import LandedDataset
-from devstack.rest import AirflowApi, ApiError, DagRun, TaskInstance
+from devstack.rest import AirflowApi
 from devstack.stack import Stack
+from devstack.tasks import label, state
 
 DAG_ID = "learnosity_dataset"
 LEVELS = ("district", "school", "class")
@@ -41,27 +44,27 @@ class Runs:
         """Trigger a run; a refusal by the form's schema is kept under its name."""
         try:
             run = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}", note=note)
-            self.started[name] = run.run_id
+            self.started[name] = run.dag_run_id
         except ApiError as error:
             self.refused[name] = error
 
-    def finish(self, name: str) -> DagRun:
+    def finish(self, name: str) -> DAGRunResponse:
         """Wait for a run's end."""
         return self.api.wait_for_run(DAG_ID, self.started[name], timeout=420)
 
-    def tasks(self, name: str) -> dict[str, TaskInstance]:
+    def tasks(self, name: str) -> dict[str, TaskInstanceResponse]:
         """Its task instances by label."""
-        return {task.label: task for task in self.api.task_instances(DAG_ID, self.started[name])}
+        return {label(task): task for task in self.api.task_instances(DAG_ID, self.started[name])}
 
-    def log(self, name: str, task: TaskInstance) -> str:
+    def log(self, name: str, task: TaskInstanceResponse) -> str:
         """A task's log."""
         return self.api.log(DAG_ID, self.started[name], task)
 
     def explain(self, name: str) -> str:
         """States of a run's tasks, and the end of the log of each one that failed."""
         text = []
-        for label, task in self.tasks(name).items():
-            text.append(f"{label}: {task.state} (try {task.try_number})")
+        for task in self.tasks(name).values():
+            text.append(f"{label(task)}: {state(task)} (try {task.try_number})")
             if task.state in ("failed", "up_for_retry"):
                 text.append(self.log(name, task)[-2000:])
         return "\n".join(text)
@@ -82,6 +85,24 @@ def group_conf(stack: Stack, dataset_type: str = "activity-summary-by-group", **
         "options": GROUP_OPTIONS,
         **more,
     }
+
+
+def simulator_connection(stack: Stack, conn_id: str, **changes: Any) -> ConnectionBody:
+    """A connection to the stack's simulator.
+
+    :param changes: other values of its fields
+    """
+    host, _, port = stack.simulator.url.removeprefix("http://").partition(":")
+    fields: dict[str, Any] = {
+        "connection_id": conn_id,
+        "conn_type": "learnosity",
+        "schema": "http",
+        "host": host,
+        "port": int(port),
+        "login": stack.simulator.consumer.access_key,
+        "password": stack.simulator.consumer.secret_key,
+    }
+    return ConnectionBody.model_validate(fields | changes)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import obstore
 import pytest
+from airflow_client.client import AssetApi, TaskStateStoreApi
 
 from devstack.stack import Stack
 from tests.integration.scenarios import DAG_ID, USERS, Control, Runs, landed, published
@@ -72,12 +73,10 @@ def test_nothing_but_the_dataset_is_left_in_the_store(runs: Runs, stack: Stack) 
 
 def test_an_asset_event_tells_of_every_published_dataset(runs: Runs) -> None:
     result = published(runs, "activity-summary")
-    reply = runs.api.request("GET", "/assets/events?limit=100")
-    events = msgspec.json.decode(reply.body)["asset_events"]
-    mine = [event for event in events if event["extra"].get("dataset_id") == result["dataset_id"]]
-    assert len(mine) == 1
-    assert mine[0]["name"] == "learnosity_activity-summary-by-group"
-    extra = mine[0]["extra"]
+    events = AssetApi(runs.api.client).get_asset_events(limit=100).asset_events
+    (mine,) = (event for event in events if (event.extra or {}).get("dataset_id") == result["dataset_id"])
+    assert mine.name == "learnosity_activity-summary-by-group"
+    extra = mine.extra or {}
     assert set(extra) == {"dataset_id", "dataset_type", "manifest_uri", "file_count", "total_bytes"}
     assert extra == {key: result[key] for key in extra}
 
@@ -98,9 +97,11 @@ def test_clearing_a_finished_run_starts_no_second_job_and_moves_no_file(
 
 def test_starting_over_is_a_deliberate_act(runs: Runs, simulator_control: Control) -> None:
     result = published(runs, "activity-analysis")
-    path = f"/dags/{DAG_ID}/dagRuns/{runs.started['activity-analysis']}/taskInstances/create_dataset/state-store"
-    runs.api.request("DELETE", f"{path}/learnosity_dataset")
-    runs.api.clear(DAG_ID, runs.started["activity-analysis"], ["create_dataset"])
+    run_id = runs.started["activity-analysis"]
+    TaskStateStoreApi(runs.api.client).delete_task_state_store(
+        dag_id=DAG_ID, dag_run_id=run_id, task_id="create_dataset", key="learnosity_dataset"
+    )
+    runs.api.clear(DAG_ID, run_id, ["create_dataset"])
     again = published(runs, "activity-analysis")
     assert again["dataset_id"] != result["dataset_id"]
     assert simulator_control.get("stats")["jobs_started"][again["dataset_id"]] == 1
