@@ -3,6 +3,8 @@
 Each process leads a session of its own, because Airflow puts its tasks in process groups of their own: the session is
 what still holds them all together. Only processes started here are ever signalled; a process id that the system has
 given to somebody else in the meantime is recognised by its creation time and left alone.
+
+mirakuru does not replace it: it kills all that it has started when its own process ends, and `make up` has to stay.
 """
 
 from __future__ import annotations
