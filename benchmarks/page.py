@@ -20,7 +20,7 @@ from airflow_client.client import DAGRunResponse
 from playwright.sync_api import expect
 
 from devstack.browser import Ui, browser
-from devstack.samples import DAG_ID, group_conf, land
+from devstack.samples import DAG_ID, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -41,7 +41,7 @@ def main() -> int:
         Stack(Path(folder), StackOptions()) as stack,
         browser() as running,
     ):
-        run = land(stack, group_conf(stack, options.users), timeout=900)
+        run = land(stack, group_conf(upload_users(stack, options.users)), timeout=900)
         files = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "land.publish")["file_count"]
         print(f"{files:,} files; seconds until the table is visible")
         ui = Ui.open(running, stack.airflow.url)

@@ -18,9 +18,9 @@ import msgspec
 from devstack import http
 from devstack.errors import DevstackError
 from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID, analysis_conf
 from devstack.stack import Stack, StackOptions
 
-DAG_ID = "learnosity_dataset"
 TASK = "wait_for_job"
 SECONDS = 600.0
 
@@ -32,12 +32,7 @@ class _Dataset(msgspec.Struct, frozen=True):
 
 def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> list[float]:
     """Seconds from done to gone on, of each run."""
-    conf = {
-        "dataset_type": "ibk-analysis-by-question",
-        "options": {"fields": ["item_reference", "p_value"]},
-        "include": ["items.json"],
-        "poll_interval": poll_interval,
-    }
+    conf = analysis_conf(include=["items.json"], poll_interval=poll_interval)
     with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)

@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from chaos import report
 from chaos.evidence import Outcome
 from chaos.plans import Plan, plan
 from chaos.runner import Chaos
 from devstack.environment import REPOSITORY
+from devstack.output import say
 
 FOLDER = REPOSITORY / ".devstack" / "chaos"
 PAGE = REPOSITORY / "docs" / "reliability.md"
@@ -56,13 +56,13 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
     shutil.rmtree(root, ignore_errors=True)
     keep = True
     try:
-        with Chaos(root, lanes=lanes, say=_say).open() as chaos:
-            _say(f"{len(seeds)} runs to do, {lanes} at a time")
+        with Chaos(root, lanes=lanes, say=say).open() as chaos:
+            say(f"{len(seeds)} runs to do, {lanes} at a time")
             keep = False
             for outcome in chaos.run(_plans(seeds), until=until):
                 report.append(record, outcome)
                 keep |= bool(outcome.problems)
-                _say(_line(outcome))
+                say(_line(outcome))
             bad = chaos.leaks()
             if unfinished := chaos.unfinished_uploads():
                 bad.append(f"{unfinished} multipart uploads were begun and never ended")
@@ -72,7 +72,7 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
         if not keep:
             shutil.rmtree(root, ignore_errors=True)
         else:
-            _say(f"everything is kept in {root}")
+            say(f"everything is kept in {root}")
 
 
 def _plans(seeds: list[int]) -> Iterator[Plan]:
@@ -85,14 +85,6 @@ def _line(outcome: Outcome) -> str:
         f"{outcome.seed:4d}  {outcome.fault:<28} {outcome.step:<11} {outcome.state:<8} {outcome.seconds:6.1f} s  "
         f"{outcome.tries} more tries, {outcome.jobs} job(s)  {verdict}"
     )
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import obstore
 from airflow_client.client import TaskInstanceResponse
 
@@ -25,14 +24,12 @@ from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan
 from chaos.stack import GatedStack, connection, gated_stack
 from devstack.airflow import SCHEDULER
 from devstack.errors import ApiError, Unreachable
+from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records, upload_users
 from devstack.seaweedfs import REGION
 from devstack.servers import dump
 from devstack.tasks import label
 from simulator import Simulator, SimulatorConfig, running
-from simulator.population import records
 
-DAG_ID = "learnosity_dataset"
-LEVELS = ("district", "school", "class")
 JOB_SECONDS = 3.0
 STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
@@ -96,8 +93,8 @@ class Chaos:
             self._api = self._stack.airflow.api
             self._api.wait_for_dag(DAG_ID)
             for users in range(40, 151):
-                self._upload(f"{users}.ndjson", users)
-            self._upload(LARGE_INPUT, 60, padding=300_000)
+                upload_users(self._stack, users)
+            upload_records(self._stack, f"input/{LARGE_INPUT}", 60, more={"note": "x" * 300_000})
             yield self
 
     def run(self, plans: Iterator[Plan], *, until: float) -> Iterator[Outcome]:
@@ -281,11 +278,6 @@ class Chaos:
             orphans=run.evidence.orphans(state == "success"),
         )
 
-    def _upload(self, name: str, users: int, padding: int = 0) -> None:
-        more = {"note": "x" * padding} if padding else {}
-        lines = b"".join(msgspec.json.encode(line | more) + b"\n" for line in records(users, levels=LEVELS))
-        obstore.put(self._stack.seaweedfs.store(), f"input/{name}", lines)
-
 
 def _conf(plan: Plan, stack: GatedStack, conn_id: str, prefix: str) -> dict[str, Any]:
     common = {
@@ -296,11 +288,5 @@ def _conf(plan: Plan, stack: GatedStack, conn_id: str, prefix: str) -> dict[str,
         "landing_shards": 1,
     }
     if not plan.with_input:
-        return common | {"dataset_type": "ibk-analysis-by-question", "options": {"fields": ["p_value"]}}
-    return common | {
-        "dataset_type": "activity-summary-by-group",
-        "input_uri": stack.uri(f"input/{LARGE_INPUT if plan.large else f'{plan.users}.ndjson'}"),
-        "filters": {"activity_id": ["reading-2026"]},
-        "options": {"fields": ["population", "mean_percent"], "user_fields": ["score"]},
-        "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],
-    }
+        return analysis_conf(**common)
+    return group_conf(stack.uri(f"input/{LARGE_INPUT if plan.large else f'{plan.users}.ndjson'}"), **common)

@@ -23,14 +23,15 @@ from airflow_client.client import TaskInstanceResponse
 from compose.engine import EngineError, engine, run
 from compose.env import write
 from devstack.errors import DevstackError
+from devstack.output import say
 from devstack.ports import free_ports
 from devstack.rest import ENDED, AirflowApi
+from devstack.samples import DAG_ID, group_conf
 from devstack.tasks import label, state
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".devstack" / "compose"
 PROJECT = "learnosity-compose-test"
-DAG_ID = "learnosity_dataset"
 IMAGES = {
     "AIRFLOW_IMAGE": "apache/airflow:3.3.2-python3.13",
     "POSTGRES_IMAGE": "postgres:17-trixie",
@@ -67,12 +68,6 @@ print(f"{len(files)} files, {sum(file['bytes'] for file in files)} bytes")
 
 class ProofError(Exception):
     """Something that must hold does not."""
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 @dataclass
@@ -142,16 +137,7 @@ class Proof:
 
     def start_run(self, name: str, *, shards: int = 4) -> str:
         """Trigger a run over the seeded input; returns its id."""
-        levels = ("district", "school", "class")
-        conf = {
-            "dataset_type": "activity-summary-by-group",
-            "input_uri": "s3://aws_landing@learnosity/input/users.ndjson",
-            "groups": [{"key": level, "label": level.title()} for level in levels],
-            "filters": {"activity_id": ["maths_2026"]},
-            "options": {"fields": ["population", "mean_percent"], "user_fields": ["score", "max_score"]},
-            "landing_shards": shards,
-            "poll_interval": 2,
-        }
+        conf = group_conf("s3://aws_landing@learnosity/input/users.ndjson", landing_shards=shards, poll_interval=2)
         return self.api.trigger(DAG_ID, conf, run_id=name).dag_run_id
 
     def finish(self, run_id: str, *, timeout: float) -> None:

@@ -12,7 +12,6 @@ from obstore.store import S3Store
 from simulator.population import records
 
 KEY = "input/users.ndjson"
-LEVELS = ("district", "school", "class")
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
         client_options={"allow_http": True},
     )
     encoder = msgspec.json.Encoder()
-    content = b"".join(encoder.encode(line) + b"\n" for line in records(users, levels=LEVELS))
+    content = b"".join(encoder.encode(line) + b"\n" for line in records(users))
     obstore.put(store, KEY, content)
     sys.stdout.write(f"{KEY}: {users:,} users, {len(content):,} bytes\n")
 

@@ -15,10 +15,10 @@ from types import FrameType
 from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui, browser
-from devstack.demo import say
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
-from devstack.samples import DAG_ID, analysis_conf, group_conf, land
+from devstack.output import say
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -35,7 +35,7 @@ def take(folder: Path) -> None:
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         with Stack(root, StackOptions()) as stack, browser() as running:
-            run, analysis = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+            run, analysis = land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
             page(ui, run.dag_run_id, "Results", folder / "page.png")

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 
 from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
 from devstack.rest import AirflowApi
-from devstack.samples import DAG_ID, analysis_conf, group_conf, land
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -70,7 +70,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
     with Stack(root, StackOptions(airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
-        yield stack, land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+        yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
 
 
 @pytest.fixture(scope="module")

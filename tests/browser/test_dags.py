@@ -84,7 +84,7 @@ def test_a_published_dataset_is_turned_into_parquet_wherever_it_landed(site: Sit
     api, dag_id = site.stack.airflow.api, "learnosity_to_parquet"
     api.wait_for_dag(dag_id)
     known = {run.dag_run_id for run in api.dag_runs(dag_id)}
-    land(site.stack, analysis_conf() | {"destination_uri": elsewhere})
+    land(site.stack, analysis_conf(destination_uri=elsewhere))
     run = next_run(api, dag_id, known)
     assert api.wait_for_run(dag_id, run.dag_run_id, timeout=120).state == "success"
     written = api.xcom(dag_id, run.dag_run_id, "convert")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from devstack import http
 from devstack.browser import SECONDS, Ui
-from devstack.samples import DAG_ID, group_conf
+from devstack.samples import DAG_ID, group_conf, upload_users
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
@@ -41,7 +41,7 @@ def open_form(ui: Ui) -> Locator:
 
 class TestForm:
     def test_a_run_is_triggered_with_the_form_and_followed_to_its_dataset(self, site: Site, ui: Ui) -> None:
-        conf = group_conf(site.stack, 200)
+        conf = group_conf(upload_users(site.stack, 200))
         dialog = open_form(ui)
         section(dialog, "Dataset")
         dialog.locator("#element_input_uri").fill(conf["input_uri"])

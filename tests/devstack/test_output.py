@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow_client.client import TaskInstanceResponse, TaskInstanceState
 
-from devstack.demo import size, table
+from devstack.output import size, table
 from devstack.progress import Progress
 from devstack.secrets import Secrets, load_or_create
 

@@ -13,17 +13,10 @@ from devstack import http
 from devstack.errors import ApiError
 from devstack.landed import LandedDataset
 from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID
 from devstack.stack import Stack
 from devstack.tasks import label, state
 
-DAG_ID = "learnosity_dataset"
-LEVELS = ("district", "school", "class")
-GROUPS = [{"key": level, "label": level.title()} for level in LEVELS]
-GROUP_OPTIONS = {
-    "fields": ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"],
-    "user_fields": ["score", "max_score"],
-}
-ANALYSIS_OPTIONS = {"fields": ["item_reference", "count_sessions", "p_value", "discrimination_index"]}
 USERS = 200
 
 
@@ -43,7 +36,7 @@ class Runs:
     def start(self, name: str, conf: Mapping[str, Any], *, note: str | None = None) -> None:
         """Trigger a run; a refusal by the form's schema is kept under its name."""
         try:
-            run = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}", note=note)
+            run = self.api.trigger(DAG_ID, conf, run_id=f"test-{name}", note=note)
             self.started[name] = run.dag_run_id
         except ApiError as error:
             self.refused[name] = error
@@ -72,19 +65,6 @@ class Runs:
     def xcom(self, name: str, task_id: str) -> Any:
         """What a task returned."""
         return self.api.xcom(DAG_ID, self.started[name], task_id)
-
-
-def group_conf(stack: Stack, dataset_type: str = "activity-summary-by-group", **more: Any) -> dict[str, Any]:
-    """A run config for one of the group types."""
-    filters = {"activity_id": ["maths_2026"]} if dataset_type == "activity-summary-by-group" else {}
-    return {
-        "dataset_type": dataset_type,
-        "input_uri": stack.uri("input/users.ndjson"),
-        "groups": GROUPS,
-        "filters": filters,
-        "options": GROUP_OPTIONS,
-        **more,
-    }
 
 
 def simulator_connection(stack: Stack, conn_id: str, **changes: Any) -> ConnectionBody:

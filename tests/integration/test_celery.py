@@ -16,7 +16,7 @@ from airflow_client.client import DAGRunResponse, TaskInstanceResponse
 
 from devstack import http
 from devstack.celery import CeleryStack
-from devstack.samples import DAG_ID, group_conf
+from devstack.samples import DAG_ID, group_conf, upload_users
 from devstack.stack import StackOptions
 from devstack.waiting import wait_until
 from learnosity.client import LearnosityClient
@@ -58,9 +58,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryStack]:
         yield stack
 
 
-def start(stack: CeleryStack, conf: dict[str, Any]) -> DAGRunResponse:
-    """Trigger a run that looks at its job often."""
-    return stack.airflow.api.trigger(DAG_ID, {**conf, "poll_interval": 1})
+def conf(stack: CeleryStack, users: int, *, shards: int) -> dict[str, Any]:
+    """Run config over so many users; such a run looks at its job often."""
+    return group_conf(upload_users(stack, users), landing_shards=shards, poll_interval=1)
+
+
+def start(stack: CeleryStack, config: dict[str, Any]) -> DAGRunResponse:
+    """Trigger a run."""
+    return stack.airflow.api.trigger(DAG_ID, config)
 
 
 def finish(stack: CeleryStack, run: DAGRunResponse, *, timeout: float = 240.0) -> DAGRunResponse:
@@ -102,7 +107,7 @@ async def land_in_one_process(stack: CeleryStack, layout: DatasetLayout, destina
 def test_a_landing_shared_by_two_workers_is_byte_for_byte_that_of_one_process(
     stack: CeleryStack, tmp_path: Path
 ) -> None:
-    run = start(stack, {**group_conf(stack, 1500), "landing_shards": 4})
+    run = start(stack, conf(stack, 1500, shards=4))
     assert finish(stack, run).state == "success"
     assert {shard.hostname for shard in shards(stack, run)} == {"worker-1", "worker-2"}
     created = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "create_dataset")
@@ -123,7 +128,7 @@ def test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second
     slow = {"match": "file", "kind": "latency", "seconds": 2.0, "times": 1500}
     url = f"{stack.simulator.url}/_control/faults"
     assert http.call("POST", url, body=msgspec.json.encode(slow)).status == 200
-    run = start(stack, {**group_conf(stack, 3000), "landing_shards": 4})
+    run = start(stack, conf(stack, 3000, shards=4))
     victim = wait_for_victim(stack, run)
     stack.workers[victim].kill()
     stack.start_worker(victim)
@@ -151,8 +156,8 @@ def wait_for_victim(stack: CeleryStack, run: DAGRunResponse) -> str:
 def test_many_runs_at_once_stay_within_the_quota_of_their_key(stack: CeleryStack) -> None:
     before = stats(stack)["jobs_started"]
     size = stack.database_bytes()
-    conf = {**group_conf(stack, 30), "landing_shards": 1}
-    runs = [start(stack, conf) for _ in range(MANY)]
+    small = conf(stack, 30, shards=1)
+    runs = [start(stack, small) for _ in range(MANY)]
     ended = [finish(stack, run, timeout=600).state for run in runs]
     assert ended == ["success"] * MANY
     jobs = {dataset: count for dataset, count in stats(stack)["jobs_started"].items() if dataset not in before}

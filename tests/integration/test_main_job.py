@@ -9,8 +9,9 @@ import obstore
 import pytest
 from airflow_client.client import AssetApi, TaskStateStoreApi
 
+from devstack.samples import DAG_ID
 from devstack.stack import Stack
-from tests.integration.scenarios import DAG_ID, USERS, Control, Runs, landed, published
+from tests.integration.scenarios import USERS, Control, Runs, landed, published
 
 TYPES = {
     "activity-summary": "activity-summary-by-group",
@@ -46,7 +47,7 @@ def test_the_manifest_says_what_was_asked_for_and_by_which_run(runs: Runs, stack
     created = runs.xcom("activity-summary", "create_dataset")
     assert manifest["job_reference"] == created["job_reference"]
     assert manifest["request"]["file_count"] == 1
-    assert manifest["request"]["filters"] == {"activity_id": ["maths_2026"]}
+    assert manifest["request"]["filters"] == {"activity_id": ["reading-2026", "mathematics-2026"]}
     assert [group["key"] for group in manifest["request"]["groups"]] == ["district", "school", "class"]
     assert manifest["run"] == {"dag_id": DAG_ID, "run_id": "test-activity-summary", "logical_date": None}
     assert created["records"] == USERS

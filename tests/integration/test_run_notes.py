@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from airflow_client.client import DagRunApi, DAGRunPatchBody
 
-from tests.integration.scenarios import DAG_ID, Runs, published
+from devstack.samples import DAG_ID
+from tests.integration.scenarios import Runs, published
 
 
 def test_a_run_says_what_it_published(runs: Runs) -> None:
