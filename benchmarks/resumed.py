@@ -9,25 +9,18 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from devstack import http
 from devstack.errors import DevstackError
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf
+from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
+from devstack.waiting import wait_until
 
 TASK = "wait_for_job"
 SECONDS = 600.0
-
-
-class _Dataset(msgspec.Struct, frozen=True):
-    job_reference: str | None = None
-    completed: float | None = None
 
 
 def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> list[float]:
@@ -37,26 +30,20 @@ def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> 
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)
         started = [api.trigger(DAG_ID, conf).dag_run_id for _ in range(runs)]
-        ends = _ends(api, started)
-        reply = http.call("GET", f"{stack.simulator.url}/_control/datasets")
-        datasets = msgspec.json.decode(reply.body, type=dict[str, _Dataset])
-        done = {dataset.job_reference: dataset.completed for dataset in datasets.values()}
+        ends = {run: _end(api, run) for run in started}
+        datasets = control(stack.simulator.url, "datasets").values()
+        done = {dataset.get("job_reference"): dataset.get("completed") for dataset in datasets}
         return [ends[run] - _moment(done, _created(api, run)) for run in started]
 
 
-def _ends(api: AirflowApi, runs: list[str]) -> dict[str, float]:
-    """When the waiting task of each run ended, in Unix seconds."""
-    ends: dict[str, float] = {}
-    deadline = time.monotonic() + SECONDS
-    while len(ends) < len(runs):
-        if time.monotonic() > deadline:
-            raise DevstackError(f"{len(runs) - len(ends)} of {len(runs)} waits had no end within {SECONDS:.0f} s.")
-        for run in (each for each in runs if each not in ends):
-            for task in api.task_instances(DAG_ID, run):
-                if task.task_id == TASK and task.state == "success" and task.end_date is not None:
-                    ends[run] = task.end_date.timestamp()
-        time.sleep(1.0)
-    return ends
+def _end(api: AirflowApi, run: str) -> float:
+    """When the waiting task of a run ended, in Unix seconds."""
+
+    def look() -> float | None:
+        ended = (task for task in api.task_instances(DAG_ID, run) if task.task_id == TASK and task.state == "success")
+        return next((task.end_date.timestamp() for task in ended if task.end_date), None)
+
+    return wait_until(look, timeout=SECONDS, late=lambda: f"{run} waits longer than {SECONDS:.0f} s", every=1.0)
 
 
 def _created(api: AirflowApi, run: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import obstore
 from airflow_client.client import TaskInstanceResponse
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
@@ -174,7 +173,7 @@ class Chaos:
             run.evidence.read_as_consumer()
             state = self._api.dag_run(DAG_ID, run.run_id).state.value
             run.tasks = self._api.task_instances(DAG_ID, run.run_id)
-        except (OSError, ApiError, Unreachable, obstore.exceptions.BaseError):
+        except (OSError, ApiError, Unreachable):
             state = "unknown"  # what was to be asked is down just now
         for task in run.tasks:
             run.tries[label(task)] = max(task.try_number, run.tries.get(label(task), 0))

@@ -11,11 +11,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 60
+# Makes images of the same names from the distribution's packages.
+STANDINS = Path(__file__).resolve().parent / "standins" / "build.sh"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Its Compose is version 2; older releases of the distribution have version 1, which cannot read our file.
 COMPOSE_SUITE = "trixie"
@@ -88,6 +90,39 @@ def engine(folder: Path, say: Callable[[str], None]) -> Iterator[dict[str, str]]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def base_images(images: Collection[str], env: dict[str, str], say: Callable[[str], None]) -> None:
+    """Pull the base images, or make stand-ins of their names from the distribution's packages.
+
+    :raises EngineError: when neither can be done
+    """
+    missing = [image for image in images if not _present(image, env)]
+    if not missing:
+        say("Base images: those that are here")
+        return
+    for image in missing:
+        if not _pulled(image, env):
+            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
+            run("sh", STANDINS, *images, env=env)
+            return
+    say(f"Base images: pulled {', '.join(missing)}")
+
+
+def _present(image: str, env: dict[str, str]) -> bool:
+    try:
+        run("docker", "image", "inspect", image, env=env)
+    except EngineError:
+        return False
+    return True
+
+
+def _pulled(image: str, env: dict[str, str]) -> bool:
+    try:
+        run("docker", "pull", "--quiet", image, env=env)
+    except EngineError:
+        return False
+    return True
 
 
 def _works(*command: str, env: dict[str, str] | None = None) -> bool:

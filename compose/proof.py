@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from airflow_client.client import TaskInstanceResponse
 
-from compose.engine import EngineError, engine, run
+from compose.engine import EngineError, base_images, engine, run
 from compose.env import write
 from devstack.errors import DevstackError
 from devstack.output import say
@@ -28,6 +29,7 @@ from devstack.ports import free_ports
 from devstack.rest import ENDED, AirflowApi
 from devstack.samples import DAG_ID, group_conf
 from devstack.tasks import label, state
+from devstack.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".devstack" / "compose"
@@ -40,30 +42,8 @@ IMAGES = {
 }
 # Stopped one after the other while datasets are landed; all but database and object store.
 STOPPED = ("valkey", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
-VERIFY = """
-import hashlib, json, os, sys, obstore
-from obstore.store import S3Store
-e = os.environ
-store = S3Store(e["S3_LANDING_BUCKET"], prefix="datasets", endpoint=e["S3_ENDPOINT"], region="us-east-1",
-    access_key_id=e["S3_LANDING_ACCESS_KEY"], secret_access_key=e["S3_LANDING_SECRET_KEY"],
-    client_options={"allow_http": True})
-read = lambda path: bytes(obstore.get(store, path).bytes())
-names = (entry["path"] for batch in obstore.list(store) for entry in batch)
-manifests = {name: json.loads(read(name)) for name in names if name.count("/") == 2 and name.endswith("/manifest.json")}
-((name, manifest),) = [each for each in manifests.items() if each[1]["run"]["run_id"] == sys.argv[1]]
-folder = name.rpartition("/")[0]
-lines = read(f"{folder}/files.ndjson")
-assert hashlib.sha256(lines).hexdigest() == manifest["files_sha256"]
-files = [json.loads(line) for line in lines.splitlines()]
-assert len(files) == manifest["file_count"], (len(files), manifest["file_count"])
-for file in files:
-    content = read(f"{folder}/data/{file['path']}")
-    assert len(content) == file["bytes"] and hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
-stored = sum(len(batch) for batch in obstore.list(store, f"{folder}/data/"))
-assert stored == len(files), (stored, len(files))
-print(manifest["dataset_id"])
-print(f"{len(files)} files, {sum(file['bytes'] for file in files)} bytes")
-"""
+# What the check of a dataset imports, and where the container of the service `demo-input` looks for it.
+MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))
 
 
 class ProofError(Exception):
@@ -106,19 +86,18 @@ class Proof:
         say(f"  {self.phases[-1][1]:6.1f} s  {name}")
 
     def wait(self, what: str, done: Callable[[], bool], *, timeout: float) -> None:
-        """Wait for something. :raises ProofError: when it takes longer than `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
+        """Wait for something. :raises NotReady: when it takes longer than `timeout` seconds."""
+        last = ""
+
+        def look() -> bool:
+            nonlocal last
             try:
-                if done():
-                    return
+                return done()
             except DevstackError as error:  # the API server itself is among what is stopped
                 last = str(error)
-            else:
-                last = ""
-            if time.monotonic() > deadline:
-                raise ProofError(f"{what}: not within {timeout:.0f} s. {last}")
-            time.sleep(1)
+                return False
+
+        wait_until(look, timeout=timeout, late=lambda: f"{what}: not within {timeout:.0f} s. {last}", every=1.0)
 
     # -- what is asked of it
 
@@ -151,6 +130,10 @@ class Proof:
         """The tasks of a run."""
         return self.api.task_instances(DAG_ID, run_id)
 
+    def has_tasks(self, run_id: str) -> bool:
+        """Whether the scheduler has begun with a run."""
+        return len(self.tasks(run_id)) > 1
+
     def states(self, run_id: str) -> dict[str, str]:
         """State and try of each task."""
         return {label(task): f"{state(task)} (try {task.try_number})" for task in self.tasks(run_id)}
@@ -161,7 +144,8 @@ class Proof:
 
     def verify(self, run_id: str) -> str:
         """Read the dataset of a run through its manifest, every byte of it; and that it was one job."""
-        found = self.compose("run", "--rm", "--no-deps", "--quiet-pull", "demo-input", "-c", VERIFY, run_id)
+        once = ("run", "--rm", "--no-deps", "--quiet-pull", *MOUNTS, "demo-input")
+        found = self.compose(*once, "-m", "compose.verify", run_id)
         dataset_id, text = found.strip().splitlines()[-2:]
         stats = json.loads(self.control("GET", "stats"))
         if stats["jobs_started"].get(dataset_id, 1) != 1:
@@ -222,7 +206,7 @@ def prove(proof: Proof, stop_seconds: float) -> None:
         with proof.phase(f"run while {service} is stopped for {stop_seconds:.0f} s"):
             proof.control("POST", "faults", {"match": "file", "kind": "latency", "seconds": 0.5})
             each = proof.start_run(f"without-{service}")
-            proof.wait("start", lambda each=each: len(proof.tasks(each)) > 1, timeout=120)  # type: ignore[misc]
+            proof.wait("start", partial(proof.has_tasks, each), timeout=120)
             proof.compose("stop", "--timeout", "5", service)
             time.sleep(stop_seconds)
             proof.compose("start", service)
@@ -243,39 +227,6 @@ def prove(proof: Proof, stop_seconds: float) -> None:
         if "manifest.json" not in proof.page(last):
             raise ProofError("the page does not find what was published")
     say(f"           verified: {proof.verify(last)}; its page is there")
-
-
-def base_images(env: dict[str, str]) -> None:
-    """Pull the base images, or make stand-ins of their names from the distribution's packages.
-
-    :raises EngineError: when neither can be done
-    """
-    missing = [image for image in IMAGES.values() if not _present(image, env)]
-    if not missing:
-        say("Base images: those that are here")
-        return
-    for image in missing:
-        if not _pulled(image, env):
-            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
-            run("sh", REPOSITORY / "compose" / "standins" / "build.sh", *IMAGES.values(), env=env)
-            return
-    say(f"Base images: pulled {', '.join(missing)}")
-
-
-def _present(image: str, env: dict[str, str]) -> bool:
-    try:
-        run("docker", "image", "inspect", image, env=env)
-    except EngineError:
-        return False
-    return True
-
-
-def _pulled(image: str, env: dict[str, str]) -> bool:
-    try:
-        run("docker", "pull", "--quiet", image, env=env)
-    except EngineError:
-        return False
-    return True
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -303,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _prove(proof: Proof, options: argparse.Namespace) -> int:
     try:
-        base_images(proof.env)
+        base_images(IMAGES.values(), proof.env, say)
         proof.compose("down", "--volumes", "--timeout", "5")
         with proof.phase("images built"):
             proof.compose("build")

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from airflow_client.client import ConnectionBody, DAGRunResponse, TaskInstanceResponse
 
-from devstack import http
 from devstack.errors import ApiError
 from devstack.landed import LandedDataset
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID
+from devstack.simulator import control, made_files
 from devstack.stack import Stack
 from devstack.tasks import label, state
 
@@ -93,15 +92,11 @@ class Control:
 
     def get(self, path: str) -> Any:
         """A GET below `/_control`."""
-        reply = http.call("GET", f"{self.url}/_control/{path}", timeout=30)
-        assert reply.status == 200, reply.body
-        return msgspec.json.decode(reply.body)
+        return control(self.url, path)
 
-    def truth(self, dataset_id: str) -> dict[str, Any]:
-        """Every result file of a dataset with its size and digest."""
-        files = self.get(f"datasets/{dataset_id}/files")
-        assert isinstance(files, dict)
-        return files
+    def made_files(self, dataset_id: str) -> dict[str, str]:
+        """The SHA-256 of every result file of a dataset, by path."""
+        return made_files(self.url, dataset_id)
 
 
 def landed(stack: Stack, dataset_type: str, dataset_id: str) -> LandedDataset:
