@@ -59,7 +59,7 @@ def _moment(done: dict[str | None, float | None], created: dict[str, Any]) -> fl
 
 
 def main() -> None:
-    """Measure, and print one figure a line."""
+    """Measure, and print one figure per line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resumed", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs that wait at the same time, default 20")
     parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")

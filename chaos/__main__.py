@@ -24,7 +24,7 @@ PAGE = REPOSITORY / "docs" / "reliability.md"
 def main() -> int:
     """Returns 1 when anything is wrong with any run."""
     arguments = _parser().parse_args()
-    # Told to stop, it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
+    # On SIGTERM it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     record: Path = arguments.record
     if arguments.fresh:
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--seed", type=int, action="append", help="this seed alone; may be repeated")
     parser.add_argument("--lanes", type=int, default=6, help="runs at the same time (default 6)")
-    parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after so long (default 120)")
+    parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after this time (default 120)")
     parser.add_argument("--record", type=Path, default=FOLDER / "runs.ndjson", help="where runs are recorded")
     parser.add_argument("--fresh", action="store_true", help="forget what is recorded")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")

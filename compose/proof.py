@@ -247,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
             extra |= {"AIRFLOW_QUEUED_TIMEOUT": "60"}
             proof = Proof(IMAGES | environment | extra, env_file, port, options.users)
             return _prove(proof, options)
-    except EngineError as error:
+    except (EngineError, DevstackError) as error:
         say(f"\n{error}")
         return 1
 

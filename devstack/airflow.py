@@ -1,6 +1,6 @@
 """A whole Airflow of one stack: API server, scheduler, DAG processor and triggerer, each a process of its own.
 
-Everything that it keeps is in one AIRFLOW_HOME; everything that it is told comes from its environment. It runs on
+Everything that it keeps is in one AIRFLOW_HOME; all of its settings come from its environment. It runs on
 SQLite and one machine, which is right for trying things out and for tests, and wrong for anything else.
 """
 

@@ -24,6 +24,7 @@ import msgspec
 import psutil
 
 from devstack.errors import NotReady, ProcessFailed
+from devstack.waiting import wait_until
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 10.0
@@ -241,12 +242,17 @@ class ManagedProcess:
         :raises ProcessFailed: when the process ends first
         :raises NotReady: when the time is over
         """
-        deadline = time.monotonic() + timeout
-        while not probe():
-            self.check()
-            if time.monotonic() > deadline:
-                raise NotReady(f"{self.name} is not ready after {timeout:.0f} s.\n{log_tail(self.log)}")
-            time.sleep(POLL_SECONDS)
+
+        def look() -> bool:
+            ready = probe()
+            if not ready:
+                self.check()
+            return ready
+
+        def late() -> str:
+            return f"{self.name} is not ready after {timeout:.0f} s.\n{log_tail(self.log)}"
+
+        wait_until(look, timeout=timeout, late=late, every=POLL_SECONDS)
 
     def wait_until_done(self, *, timeout: float) -> None:
         """Wait for a command that ends by itself.

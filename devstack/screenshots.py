@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from playwright.sync_api import expect
 
@@ -94,13 +93,9 @@ def form(ui: Ui, file: Path) -> None:
     dialog.screenshot(path=file)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main() -> int:
     """Take the pictures; 1 when it does not work."""
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the stack, as Ctrl-C does
     try:
         take(IMAGES)
     except (DevstackError, RuntimeError) as error:

@@ -24,7 +24,7 @@ USERS = 400
 ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,viewer:viewer,{NOBODY}:"}
 
 
-# What the OpenLineage provider was told, one event a line.
+# What the OpenLineage provider sent, one event per line.
 LINEAGE = "lineage.ndjson"
 
 

@@ -34,7 +34,7 @@ def next_run(api: AirflowApi, dag_id: str, known: set[str], *, timeout: float = 
 
 
 def lineage(site: Site, job: str, run_id: str, *, timeout: float = 60.0) -> tuple[list[Any], list[Any]]:
-    """Inputs and outputs of a task's end, as the OpenLineage provider told them."""
+    """Inputs and outputs of a task's end, as the OpenLineage provider sent them."""
 
     def look() -> tuple[list[Any], list[Any]] | None:
         for line in (site.stack.root / LINEAGE).read_bytes().splitlines():

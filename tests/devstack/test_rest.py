@@ -192,7 +192,9 @@ class TestWaiting:
         with pytest.raises(NotReady, match=r"(?s)no DAG d .*d\.py:\nNameError: x"):
             api.wait_for_dag("d", timeout=0)
 
-    def test_every_look_at_a_run_is_told_and_the_last_one_too(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+    def test_every_look_at_a_run_is_passed_on_and_the_last_one_too(
+        self, airflow: ScriptedAirflow, api: AirflowApi
+    ) -> None:
         base = "GET /dags/d/dagRuns/r%3A1%2B0"
         airflow.on(base, (200, run("running")), (200, run("success")))
         first, last = tasks(task("t", "running")), tasks(task("t", "success"), task("m", "success", 3))
