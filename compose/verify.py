@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from compose.seed import landing_store
+from devstack.errors import DevstackError
 from devstack.landed import LandedDataset
 
 PREFIX = "datasets"
@@ -15,8 +16,13 @@ PREFIX = "datasets"
 
 def main() -> int:
     """1 when something is wrong; what it is goes to standard error."""
-    dataset = LandedDataset.of_run(landing_store(PREFIX), sys.argv[1])
-    if problems := dataset.problems():
+    try:
+        dataset = LandedDataset.of_run(landing_store(PREFIX), sys.argv[1])
+        problems = dataset.problems()
+    except DevstackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if problems:
         sys.stderr.write("\n".join([*problems[:20], ""]))
         return 1
     sys.stdout.write(f"{dataset.manifest.dataset_id}\n")
