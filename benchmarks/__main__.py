@@ -40,7 +40,7 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
 
 def main() -> int:
     """The command."""
-    # Told to stop, it stops its servers too, as after Ctrl-C.
+    # On SIGTERM it stops its servers too, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")

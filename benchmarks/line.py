@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from devstack.loops import loop_in_thread
 from devstack.ports import LOOPBACK
 
 _PIECE = 32 * 1024
@@ -22,18 +22,13 @@ def line(port: int, megabits: float) -> Iterator[int]:
     Gives the port to connect to. What a connection buffers does not shorten an upload: its answer comes only after
     the last byte has passed.
     """
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="line", daemon=True)
-    thread.start()
     relay = _Relay(port, megabits * 1e6 / 8)
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(relay.serve, LOOPBACK, 0), loop).result()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with loop_in_thread("line") as loop:
+        server = asyncio.run_coroutine_threadsafe(asyncio.start_server(relay.serve, LOOPBACK, 0), loop).result()
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            loop.call_soon_threadsafe(server.close)
 
 
 class _Relay:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from airflow_client.client import DAGRunResponse
 from playwright.sync_api import expect
 
 from devstack.browser import Ui, browser
-from devstack.rest import DagRun
-from devstack.samples import DAG_ID, group_conf, land
+from devstack.samples import DAG_ID, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -41,8 +41,8 @@ def main() -> int:
         Stack(Path(folder), StackOptions()) as stack,
         browser() as running,
     ):
-        run = land(stack, group_conf(stack, options.users), timeout=900)
-        files = stack.airflow.api.xcom(DAG_ID, run.run_id, "land.publish")["file_count"]
+        run = land(stack, group_conf(upload_users(stack, options.users)), timeout=900)
+        files = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "land.publish")["file_count"]
         print(f"{files:,} files; seconds until the table is visible")
         ui = Ui.open(running, stack.airflow.url)
         ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
@@ -65,9 +65,9 @@ class Opening:
     ours: bool = True
 
 
-def _openings(ui: Ui, run: DagRun) -> list[Opening]:
-    page = f"/learnosity/run/{DAG_ID}/{run.run_id.replace('+', '%2B')}"
-    in_airflow = f"/dags/{DAG_ID}/runs/{run.run_id}"
+def _openings(ui: Ui, run: DAGRunResponse) -> list[Opening]:
+    page = f"/learnosity/run/{DAG_ID}/{run.dag_run_id.replace('+', '%2B')}"
+    in_airflow = f"/dags/{DAG_ID}/runs/{run.dag_run_id}"
     tab = ui.page.locator("a[href$='/plugin/dataset']").first
     framed = ui.page.frame_locator("iframe[title=Dataset]").get_by_role("link", name="district_1", exact=True)
 

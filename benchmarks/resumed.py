@@ -9,59 +9,41 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from devstack import http
 from devstack.errors import DevstackError
 from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID, analysis_conf
+from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
+from devstack.waiting import wait_until
 
-DAG_ID = "learnosity_dataset"
 TASK = "wait_for_job"
 SECONDS = 600.0
 
 
-class _Dataset(msgspec.Struct, frozen=True):
-    job_reference: str | None = None
-    completed: float | None = None
-
-
 def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> list[float]:
     """Seconds from done to gone on, of each run."""
-    conf = {
-        "dataset_type": "ibk-analysis-by-question",
-        "options": {"fields": ["item_reference", "p_value"]},
-        "include": ["items.json"],
-        "poll_interval": poll_interval,
-    }
+    conf = analysis_conf(include=["items.json"], poll_interval=poll_interval)
     with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)
-        started = [api.trigger(DAG_ID, conf).run_id for _ in range(runs)]
-        ends = _ends(api, started)
-        reply = http.call("GET", f"{stack.simulator.url}/_control/datasets")
-        datasets = msgspec.json.decode(reply.body, type=dict[str, _Dataset])
-        done = {dataset.job_reference: dataset.completed for dataset in datasets.values()}
+        started = [api.trigger(DAG_ID, conf).dag_run_id for _ in range(runs)]
+        ends = {run: _end(api, run) for run in started}
+        datasets = control(stack.simulator.url, "datasets").values()
+        done = {dataset.get("job_reference"): dataset.get("completed") for dataset in datasets}
         return [ends[run] - _moment(done, _created(api, run)) for run in started]
 
 
-def _ends(api: AirflowApi, runs: list[str]) -> dict[str, float]:
-    """When the waiting task of each run ended, in Unix seconds."""
-    ends: dict[str, float] = {}
-    deadline = time.monotonic() + SECONDS
-    while len(ends) < len(runs):
-        if time.monotonic() > deadline:
-            raise DevstackError(f"{len(runs) - len(ends)} of {len(runs)} waits had no end within {SECONDS:.0f} s.")
-        for run in (each for each in runs if each not in ends):
-            for task in api.task_instances(DAG_ID, run):
-                if task.task_id == TASK and task.state == "success" and task.end_date is not None:
-                    ends[run] = task.end_date.timestamp()
-        time.sleep(1.0)
-    return ends
+def _end(api: AirflowApi, run: str) -> float:
+    """When the waiting task of a run ended, in Unix seconds."""
+
+    def look() -> float | None:
+        ended = (task for task in api.task_instances(DAG_ID, run) if task.task_id == TASK and task.state == "success")
+        return next((task.end_date.timestamp() for task in ended if task.end_date), None)
+
+    return wait_until(look, timeout=SECONDS, late=lambda: f"{run} waits longer than {SECONDS:.0f} s", every=1.0)
 
 
 def _created(api: AirflowApi, run: str) -> dict[str, Any]:
@@ -77,7 +59,7 @@ def _moment(done: dict[str | None, float | None], created: dict[str, Any]) -> fl
 
 
 def main() -> None:
-    """Measure, and print one figure a line."""
+    """Measure, and print one figure per line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.resumed", description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs that wait at the same time, default 20")
     parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")

@@ -53,7 +53,7 @@ http {{
     listen {host}:{tls_port} ssl backlog=4096;
     ssl_certificate {root}/certificate.pem;
     ssl_certificate_key {root}/key.pem;
-    # What S3 takes, whoever asks: clients differ in what they would like best.
+    # What S3 takes, the same for every client: they differ in what they would like best.
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     ssl_prefer_server_ciphers on;
     root {root}/www;

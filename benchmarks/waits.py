@@ -23,11 +23,13 @@ from aiohttp import web
 
 from devstack import http
 from devstack.ports import LOOPBACK, free_ports
+from devstack.waiting import wait_until
 from learnosity.triggers import LearnosityJobTrigger
 
 CONN_ID = "learnosity_bench"
 LAG_SECONDS = 0.01
 ANSWER_SECONDS = 0.05
+READY_SECONDS = 60.0
 
 
 def serve(port: int) -> None:
@@ -139,7 +141,7 @@ def _logs_to(path: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Measure, and print one figure a line."""
+    """Measure, and print one figure per line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
     parser.add_argument("--waits", type=int, default=1000, help="default 1,000")
     parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")
@@ -155,9 +157,13 @@ def main() -> None:
         "password": "s" * 40,
     }
     os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"] = json.dumps(connection)
-    while not http.answers_ok(f"http://{LOOPBACK}:{port}/count"):
-        time.sleep(0.1)
     try:
+        wait_until(
+            lambda: http.answers_ok(f"http://{LOOPBACK}:{port}/count"),
+            timeout=READY_SECONDS,
+            late=lambda: f"what answers the calls did not start within {READY_SECONDS:.0f} s",
+            every=0.1,
+        )
         with _logs_to(os.devnull):
             found = asyncio.run(measure(port, arguments.waits, arguments.poll_interval, arguments.rounds))
     finally:

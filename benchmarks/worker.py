@@ -34,8 +34,8 @@ from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import make_plan
 from learnosity.landing.publish import publish
-from learnosity.storage.single_put import SinglePut
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.single_put import SinglePut
 from simulator.population import DEFAULT_LEVELS
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from chaos import report
 from chaos.evidence import Outcome
 from chaos.plans import Plan, plan
 from chaos.runner import Chaos
 from devstack.environment import REPOSITORY
+from devstack.output import say
 
 FOLDER = REPOSITORY / ".devstack" / "chaos"
 PAGE = REPOSITORY / "docs" / "reliability.md"
@@ -24,7 +24,7 @@ PAGE = REPOSITORY / "docs" / "reliability.md"
 def main() -> int:
     """Returns 1 when anything is wrong with any run."""
     arguments = _parser().parse_args()
-    # Told to stop, it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
+    # On SIGTERM it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     record: Path = arguments.record
     if arguments.fresh:
@@ -56,13 +56,13 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
     shutil.rmtree(root, ignore_errors=True)
     keep = True
     try:
-        with Chaos(root, lanes=lanes, say=_say).open() as chaos:
-            _say(f"{len(seeds)} runs to do, {lanes} at a time")
+        with Chaos(root, lanes=lanes, say=say).open() as chaos:
+            say(f"{len(seeds)} runs to do, {lanes} at a time")
             keep = False
             for outcome in chaos.run(_plans(seeds), until=until):
                 report.append(record, outcome)
                 keep |= bool(outcome.problems)
-                _say(_line(outcome))
+                say(_line(outcome))
             bad = chaos.leaks()
             if unfinished := chaos.unfinished_uploads():
                 bad.append(f"{unfinished} multipart uploads were begun and never ended")
@@ -72,7 +72,7 @@ def _run(seeds: list[int], lanes: int, minutes: float, record: Path) -> list[str
         if not keep:
             shutil.rmtree(root, ignore_errors=True)
         else:
-            _say(f"everything is kept in {root}")
+            say(f"everything is kept in {root}")
 
 
 def _plans(seeds: list[int]) -> Iterator[Plan]:
@@ -87,21 +87,13 @@ def _line(outcome: Outcome) -> str:
     )
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything on purpose, and look.")
     parser.add_argument("--runs", type=int, default=200, help="how many seeds (default 200)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--seed", type=int, action="append", help="this seed alone; may be repeated")
     parser.add_argument("--lanes", type=int, default=6, help="runs at the same time (default 6)")
-    parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after so long (default 120)")
+    parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after this time (default 120)")
     parser.add_argument("--record", type=Path, default=FOLDER / "runs.ndjson", help="where runs are recorded")
     parser.add_argument("--fresh", action="store_true", help="forget what is recorded")
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
-import obstore
 from obstore.store import ObjectStore
 
 from chaos.plans import Plan
-from devstack import http
+from devstack.errors import DevstackError, Unreachable
+from devstack.landed import LandedDataset, paths, published
+from devstack.simulator import control, made_files
 from simulator import Simulator
 
 # What a signed request or URL looks like: never in a log.
@@ -43,17 +43,6 @@ class Outcome(msgspec.Struct, frozen=True):
         return [*self.lost, *self.duplicated, *self.incomplete, *self.leaked, *self.stuck, *self.orphans]
 
 
-class _File(msgspec.Struct, frozen=True):
-    path: str
-    bytes: int
-    sha256: str
-
-
-class _Truth(msgspec.Struct, frozen=True):
-    bytes: int
-    sha256: str
-
-
 class Evidence:
     """Looks at one run's destination and simulator.
 
@@ -74,17 +63,17 @@ class Evidence:
         return {each: count for each, count in jobs_by_dataset(self._simulator).items() if each not in self._before}
 
     def read_as_consumer(self) -> list[str]:
-        """Read every dataset whose manifest is visible now: it must be whole now. Returns the dataset ids."""
+        """Read every dataset whose manifest is visible now: it must be whole now. Returns the dataset ids.
+
+        :raises Unreachable: when the store cannot be asked; the next call reads again
+        """
         found = []
-        for path in self._paths():
-            folder, _, name = path.rpartition("/")
-            if name != "manifest.json":
-                continue
-            dataset_id = folder.rpartition("/")[2]
+        for folder in published(self._store):
+            dataset_type, _, dataset_id = folder.partition("/")
             found.append(dataset_id)
             if dataset_id not in self._checked:
+                self.incomplete += self._incomplete(dataset_type, dataset_id)
                 self._checked.add(dataset_id)
-                self.incomplete += self._incomplete(folder, dataset_id)
         return found
 
     def duplicated(self) -> list[str]:
@@ -98,43 +87,26 @@ class Evidence:
 
     def orphans(self, succeeded: bool) -> list[str]:
         """Objects that nothing will ever remove."""
-        left = []
-        for path in self._paths():
-            temporary = "/_landing/" in path or "learnosity-probe" in path
-            if temporary and succeeded:
-                left.append(f"{path} was left behind")
-        return left
+        if not succeeded:
+            return []
+        temporary = (path for path in paths(self._store) if "/_landing/" in path or "learnosity-probe" in path)
+        return [f"{path} was left behind" for path in temporary]
 
-    def _paths(self) -> list[str]:
-        return [entry["path"] for batch in obstore.list(self._store) for entry in batch]
-
-    def _incomplete(self, folder: str, dataset_id: str) -> list[str]:
-        manifest = msgspec.json.decode(bytes(obstore.get(self._store, f"{folder}/manifest.json").bytes()))
-        listing = bytes(obstore.get(self._store, f"{folder}/files.ndjson").bytes())
-        files = msgspec.json.Decoder(_File).decode_lines(listing)
-        reply = http.call("GET", f"{self._simulator.url}/_control/datasets/{dataset_id}/files")
-        truth = msgspec.json.decode(reply.body, type=dict[str, _Truth])
-        wrong = []
-        if hashlib.sha256(listing).hexdigest() != manifest["files_sha256"]:
-            wrong.append("files.ndjson is not the manifest's")
-        if {file.path for file in files} != set(truth):
-            wrong.append(f"{len(files)} files are listed, {len(truth)} were made")
-        for path, real in truth.items():
-            try:
-                content = bytes(obstore.get(self._store, f"{folder}/data/{path}").bytes())
-            except FileNotFoundError:
-                wrong.append(f"{path} is missing")
-                continue
-            if hashlib.sha256(content).hexdigest() != real.sha256:
-                wrong.append(f"{path} has other bytes")
+    def _incomplete(self, dataset_type: str, dataset_id: str) -> list[str]:
+        made = made_files(self._simulator.url, dataset_id)
+        try:
+            wrong = LandedDataset.of(self._store, dataset_type, dataset_id).problems(made)
+        except Unreachable:
+            raise
+        except DevstackError as error:
+            wrong = [str(error)]
         return [f"dataset {dataset_id}: {each}" for each in wrong]
 
 
 def jobs_by_dataset(simulator: Simulator) -> dict[str, int]:
     """Jobs started by dataset, of datasets without a job too."""
-    known = msgspec.json.decode(http.call("GET", f"{simulator.url}/_control/datasets").body, type=dict[str, object])
     started = dict(simulator.stats.jobs_started)
-    return {each: started.get(each, 0) for each in known}
+    return {each: started.get(each, 0) for each in control(simulator.url, "datasets")}
 
 
 def leaks(folder: Path, secrets: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""A gate in front of the object store: lets everything through byte for byte, until it is told to misbehave.
+"""A gate in front of the object store: lets everything through byte for byte, until it is switched to a fault.
 
 It has a second door, at which it speaks TLS; behind it both lead to the same.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chaos.plans import GateFault
 from devstack.certificate import Tls
+from devstack.loops import loop_in_thread
 from devstack.ports import LOOPBACK, free_ports
 
 _BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -46,25 +46,21 @@ class Gate:
     @contextmanager
     def open(self) -> Iterator[Gate]:
         """Serve in a thread of its own while the block runs."""
-        loop = self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="gate", daemon=True)
-        thread.start()
-        servers = [
-            asyncio.run_coroutine_threadsafe(start, loop).result()
-            for start in (
-                asyncio.start_server(self._serve, LOOPBACK, self.port),
-                asyncio.start_server(self._serve, LOOPBACK, self.tls_port, ssl=self._context),
-            )
-        ]
-        try:
-            yield self
-        finally:
-            for server in servers:
-                loop.call_soon_threadsafe(server.close)
-            self._on_loop(self._abort)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+        with loop_in_thread("gate") as loop:
+            self._loop = loop
+            servers = [
+                asyncio.run_coroutine_threadsafe(start, loop).result()
+                for start in (
+                    asyncio.start_server(self._serve, LOOPBACK, self.port),
+                    asyncio.start_server(self._serve, LOOPBACK, self.tls_port, ssl=self._context),
+                )
+            ]
+            try:
+                yield self
+            finally:
+                for server in servers:
+                    loop.call_soon_threadsafe(server.close)
+                self._on_loop(self._abort)
 
     def misbehave(self, fault: GateFault | None) -> None:
         """From now on misbehave, and cut what is under way; None = behave again."""

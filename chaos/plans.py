@@ -36,7 +36,7 @@ IN_ONE_REQUEST: Final = " in one request"
 Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
 GateFault = Literal["slowdown", "refuse", "cut"]
 
-# A call under attack is held up for so long that it can be hit while it is in flight.
+# A call under attack is held up for this time, so that it can be hit while it is in flight.
 IN_FLIGHT_SECONDS = 3.0
 
 # The one large file of a dataset that has one: written to the store in parts, or over TLS in one request, for some six

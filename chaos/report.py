@@ -1,4 +1,4 @@
-"""The record of runs, one line a run, and the table that is made of it."""
+"""The record of runs, one line per run, and the table that is made of it."""
 
 from __future__ import annotations
 

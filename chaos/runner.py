@@ -16,22 +16,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import obstore
+from airflow_client.client import TaskInstanceResponse
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
 from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan
 from chaos.stack import GatedStack, connection, gated_stack
 from devstack.airflow import SCHEDULER
-from devstack.errors import ApiError
-from devstack.rest import TaskInstance
+from devstack.errors import ApiError, Unreachable
+from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records, upload_users
 from devstack.seaweedfs import REGION
 from devstack.servers import dump
+from devstack.tasks import label
 from simulator import Simulator, SimulatorConfig, running
-from simulator.population import records
 
-DAG_ID = "learnosity_dataset"
-LEVELS = ("district", "school", "class")
 JOB_SECONDS = 3.0
 STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
@@ -58,7 +55,7 @@ class _Run:
     started: float
     struck: bool = False
     asked: float = 0.0
-    tasks: list[TaskInstance] = field(default_factory=list)
+    tasks: list[TaskInstanceResponse] = field(default_factory=list)
     tries: dict[str, int] = field(default_factory=dict)
     began: float | None = None
 
@@ -95,8 +92,8 @@ class Chaos:
             self._api = self._stack.airflow.api
             self._api.wait_for_dag(DAG_ID)
             for users in range(40, 151):
-                self._upload(f"{users}.ndjson", users)
-            self._upload(LARGE_INPUT, 60, padding=300_000)
+                upload_users(self._stack, users)
+            upload_records(self._stack, f"input/{LARGE_INPUT}", 60, more={"note": "x" * 300_000})
             yield self
 
     def run(self, plans: Iterator[Plan], *, until: float) -> Iterator[Outcome]:
@@ -174,12 +171,12 @@ class Chaos:
         run.asked = now
         try:
             run.evidence.read_as_consumer()
-            state = self._api.dag_run(DAG_ID, run.run_id).state
+            state = self._api.dag_run(DAG_ID, run.run_id).state.value
             run.tasks = self._api.task_instances(DAG_ID, run.run_id)
-        except (OSError, ApiError, obstore.exceptions.BaseError):
+        except (OSError, ApiError, Unreachable):
             state = "unknown"  # what was to be asked is down just now
         for task in run.tasks:
-            run.tries[task.label] = max(task.try_number, run.tries.get(task.label, 0))
+            run.tries[label(task)] = max(task.try_number, run.tries.get(label(task), 0))
         finished = state in ("success", "failed") and (run.struck or not self._still_to_strike(run))
         if not finished and now - run.started < STUCK_SECONDS:
             return None
@@ -207,14 +204,14 @@ class Chaos:
             task = plan.clear.task
             try:
                 self._api.clear(DAG_ID, run.run_id, [task])
-            except (OSError, ApiError):
+            except (ApiError, Unreachable):
                 return  # the API server is down just now
             run.struck = True
 
     def _kill_task(self, run: _Run) -> bool:
         try:
             tasks = self._api.task_instances(DAG_ID, run.run_id)
-        except (OSError, ApiError):
+        except (ApiError, Unreachable):
             return False
         ours = {process.pid for process in self._stack.airflow.processes[SCHEDULER].leader.family()}
         for task in tasks:
@@ -243,7 +240,7 @@ class Chaos:
         for when, action in due:
             try:
                 action()
-            except (OSError, ApiError) as error:
+            except (OSError, ApiError, Unreachable) as error:
                 if isinstance(error, ApiError) and error.status == 409:
                     continue  # the first call got through, its answer did not
                 self._later.append((max(when, now) + 1.0, action))
@@ -280,11 +277,6 @@ class Chaos:
             orphans=run.evidence.orphans(state == "success"),
         )
 
-    def _upload(self, name: str, users: int, padding: int = 0) -> None:
-        more = {"note": "x" * padding} if padding else {}
-        lines = b"".join(msgspec.json.encode(line | more) + b"\n" for line in records(users, levels=LEVELS))
-        obstore.put(self._stack.seaweedfs.store(), f"input/{name}", lines)
-
 
 def _conf(plan: Plan, stack: GatedStack, conn_id: str, prefix: str) -> dict[str, Any]:
     common = {
@@ -295,11 +287,5 @@ def _conf(plan: Plan, stack: GatedStack, conn_id: str, prefix: str) -> dict[str,
         "landing_shards": 1,
     }
     if not plan.with_input:
-        return common | {"dataset_type": "ibk-analysis-by-question", "options": {"fields": ["p_value"]}}
-    return common | {
-        "dataset_type": "activity-summary-by-group",
-        "input_uri": stack.uri(f"input/{LARGE_INPUT if plan.large else f'{plan.users}.ndjson'}"),
-        "filters": {"activity_id": ["reading-2026"]},
-        "options": {"fields": ["population", "mean_percent"], "user_fields": ["score"]},
-        "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],
-    }
+        return analysis_conf(**common)
+    return group_conf(stack.uri(f"input/{LARGE_INPUT if plan.large else f'{plan.users}.ndjson'}"), **common)

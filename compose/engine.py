@@ -10,12 +10,15 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devstack.waiting import wait_until
+
 START_SECONDS = 60
+# Makes images of the same names from the distribution's packages.
+STANDINS = Path(__file__).resolve().parent / "standins" / "build.sh"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Its Compose is version 2; older releases of the distribution have version 1, which cannot read our file.
 COMPOSE_SUITE = "trixie"
@@ -51,8 +54,9 @@ def engine(folder: Path, say: Callable[[str], None]) -> Iterator[dict[str, str]]
     """The environment with which `docker` and `docker compose` work, for the time of the block.
 
     :param folder: where an engine of our own keeps its images; kept, so that the next test is faster
-    :param say: told what is done
+    :param say: prints what is done
     :raises EngineError: when there is no engine and this is not a Debian machine with root rights
+    :raises NotReady: when an engine of our own does not answer in time
     """
     env: dict[str, str] = {}
     if not _works("docker", "compose", "version"):
@@ -78,16 +82,36 @@ def engine(folder: Path, say: Callable[[str], None]) -> Iterator[dict[str, str]]
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _works("docker", "info", env=env):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise EngineError(f"dockerd does not start; {folder / 'dockerd.log'} says why")
-            time.sleep(0.5)
+        failed = f"dockerd does not start; {folder / 'dockerd.log'} says why"
+
+        def look() -> bool:
+            if process.poll() is not None:
+                raise EngineError(failed)
+            return _works("docker", "info", env=env)
+
+        wait_until(look, timeout=START_SECONDS, late=lambda: failed)
         say("Docker engine: one of our own, started for this test")
         yield env
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def base_images(images: Collection[str], env: dict[str, str], say: Callable[[str], None]) -> None:
+    """Pull the base images, or make stand-ins of their names from the distribution's packages.
+
+    :raises EngineError: when neither can be done
+    """
+    missing = [image for image in images if not _works("docker", "image", "inspect", image, env=env)]
+    if not missing:
+        say("Base images: those that are here")
+        return
+    for image in missing:
+        if not _works("docker", "pull", "--quiet", image, env=env):
+            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
+            run("sh", STANDINS, *images, env=env)
+            return
+    say(f"Base images: pulled {', '.join(missing)}")
 
 
 def _works(*command: str, env: dict[str, str] | None = None) -> bool:

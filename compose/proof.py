@@ -16,19 +16,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from compose.engine import EngineError, engine, run
+from airflow_client.client import TaskInstanceResponse
+
+from compose.engine import EngineError, base_images, engine, run
 from compose.env import write
 from devstack.errors import DevstackError
+from devstack.output import say
 from devstack.ports import free_ports
-from devstack.rest import AirflowApi
+from devstack.rest import ENDED, AirflowApi
+from devstack.samples import DAG_ID, group_conf
+from devstack.tasks import label, state
+from devstack.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".devstack" / "compose"
 PROJECT = "learnosity-compose-test"
-DAG_ID = "learnosity_dataset"
 IMAGES = {
     "AIRFLOW_IMAGE": "apache/airflow:3.3.2-python3.13",
     "POSTGRES_IMAGE": "postgres:17-trixie",
@@ -37,40 +42,12 @@ IMAGES = {
 }
 # Stopped one after the other while datasets are landed; all but database and object store.
 STOPPED = ("valkey", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
-VERIFY = """
-import hashlib, json, os, sys, obstore
-from obstore.store import S3Store
-e = os.environ
-store = S3Store(e["S3_LANDING_BUCKET"], prefix="datasets", endpoint=e["S3_ENDPOINT"], region="us-east-1",
-    access_key_id=e["S3_LANDING_ACCESS_KEY"], secret_access_key=e["S3_LANDING_SECRET_KEY"],
-    client_options={"allow_http": True})
-read = lambda path: bytes(obstore.get(store, path).bytes())
-names = (entry["path"] for batch in obstore.list(store) for entry in batch)
-manifests = {name: json.loads(read(name)) for name in names if name.count("/") == 2 and name.endswith("/manifest.json")}
-((name, manifest),) = [each for each in manifests.items() if each[1]["run"]["run_id"] == sys.argv[1]]
-folder = name.rpartition("/")[0]
-lines = read(f"{folder}/files.ndjson")
-assert hashlib.sha256(lines).hexdigest() == manifest["files_sha256"]
-files = [json.loads(line) for line in lines.splitlines()]
-assert len(files) == manifest["file_count"], (len(files), manifest["file_count"])
-for file in files:
-    content = read(f"{folder}/data/{file['path']}")
-    assert len(content) == file["bytes"] and hashlib.sha256(content).hexdigest() == file["sha256"], file["path"]
-stored = sum(len(batch) for batch in obstore.list(store, f"{folder}/data/"))
-assert stored == len(files), (stored, len(files))
-print(manifest["dataset_id"])
-print(f"{len(files)} files, {sum(file['bytes'] for file in files)} bytes")
-"""
+# What the check of a dataset imports, and where the container of the service `demo-input` looks for it.
+MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))
 
 
 class ProofError(Exception):
     """Something that must hold does not."""
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 @dataclass
@@ -109,19 +86,18 @@ class Proof:
         say(f"  {self.phases[-1][1]:6.1f} s  {name}")
 
     def wait(self, what: str, done: Callable[[], bool], *, timeout: float) -> None:
-        """Wait for something. :raises ProofError: when it takes longer than `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while True:
+        """Wait for something. :raises NotReady: when it takes longer than `timeout` seconds."""
+        last = ""
+
+        def look() -> bool:
+            nonlocal last
             try:
-                if done():
-                    return
-            except (DevstackError, OSError) as error:  # the API server itself is among what is stopped
+                return done()
+            except DevstackError as error:  # the API server itself is among what is stopped
                 last = str(error)
-            else:
-                last = ""
-            if time.monotonic() > deadline:
-                raise ProofError(f"{what}: not within {timeout:.0f} s. {last}")
-            time.sleep(1)
+                return False
+
+        wait_until(look, timeout=timeout, late=lambda: f"{what}: not within {timeout:.0f} s. {last}", every=1.0)
 
     # -- what is asked of it
 
@@ -140,44 +116,36 @@ class Proof:
 
     def start_run(self, name: str, *, shards: int = 4) -> str:
         """Trigger a run over the seeded input; returns its id."""
-        levels = ("district", "school", "class")
-        conf = {
-            "dataset_type": "activity-summary-by-group",
-            "input_uri": "s3://aws_landing@learnosity/input/users.ndjson",
-            "groups": [{"key": level, "label": level.title()} for level in levels],
-            "filters": {"activity_id": ["maths_2026"]},
-            "options": {"fields": ["population", "mean_percent"], "user_fields": ["score", "max_score"]},
-            "landing_shards": shards,
-            "poll_interval": 2,
-        }
-        return self.api.trigger(DAG_ID, conf, run_id=name).run_id
+        conf = group_conf("s3://aws_landing@learnosity/input/users.ndjson", landing_shards=shards, poll_interval=2)
+        return self.api.trigger(DAG_ID, conf, run_id=name).dag_run_id
 
     def finish(self, run_id: str, *, timeout: float) -> None:
         """Wait for a run's good end."""
-        self.wait(f"run {run_id}", lambda: self.api.dag_run(DAG_ID, run_id).finished, timeout=timeout)
-        state = self.api.dag_run(DAG_ID, run_id).state
-        if state != "success":
-            raise ProofError(f"run {run_id} ended as {state}: {self.states(run_id)}")
+        self.wait(f"run {run_id}", lambda: self.api.dag_run(DAG_ID, run_id).state in ENDED, timeout=timeout)
+        ended = self.api.dag_run(DAG_ID, run_id).state
+        if ended != "success":
+            raise ProofError(f"run {run_id} ended as {ended.value}: {self.states(run_id)}")
 
-    def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Its task instances, as the REST API gives them."""
-        reply = self.api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?limit=1000")
-        found: list[dict[str, Any]] = json.loads(reply.body)["task_instances"]
-        return found
+    def tasks(self, run_id: str) -> list[TaskInstanceResponse]:
+        """The tasks of a run."""
+        return self.api.task_instances(DAG_ID, run_id)
+
+    def has_tasks(self, run_id: str) -> bool:
+        """Whether the scheduler has begun with a run."""
+        return len(self.tasks(run_id)) > 1
 
     def states(self, run_id: str) -> dict[str, str]:
         """State and try of each task."""
-        return {
-            f"{t['task_id']}[{t['map_index']}]": f"{t['state']} (try {t['try_number']})" for t in self.tasks(run_id)
-        }
+        return {label(task): f"{state(task)} (try {task.try_number})" for task in self.tasks(run_id)}
 
-    def shards(self, run_id: str, *states: str) -> list[dict[str, Any]]:
+    def shards(self, run_id: str, *states: str) -> list[TaskInstanceResponse]:
         """Its landing tasks in these states."""
-        return [t for t in self.tasks(run_id) if t["task_id"] == "land.land_files" and t["state"] in states]
+        return [task for task in self.tasks(run_id) if task.task_id == "land.land_files" and state(task) in states]
 
     def verify(self, run_id: str) -> str:
         """Read the dataset of a run through its manifest, every byte of it; and that it was one job."""
-        found = self.compose("run", "--rm", "--no-deps", "--quiet-pull", "demo-input", "-c", VERIFY, run_id)
+        once = ("run", "--rm", "--no-deps", "--quiet-pull", *MOUNTS, "demo-input")
+        found = self.compose(*once, "-m", "compose.verify", run_id)
         dataset_id, text = found.strip().splitlines()[-2:]
         stats = json.loads(self.control("GET", "stats"))
         if stats["jobs_started"].get(dataset_id, 1) != 1:
@@ -214,31 +182,31 @@ def prove(proof: Proof, stop_seconds: float) -> None:
     with proof.phase("undisturbed run, landing in 4 shards"):
         first = proof.start_run("undisturbed")
         proof.finish(first, timeout=240)
-        workers = {shard["hostname"] for shard in proof.shards(first, "success")}
+        workers = {shard.hostname for shard in proof.shards(first, "success")}
         if len(workers) < 2:
             raise ProofError(f"the shards ran on {workers} only")
-        for task in proof.api.task_instances(DAG_ID, first):
+        for task in proof.tasks(first):
             if task.task_id == "land.land_files" and "files" not in proof.api.log(DAG_ID, first, task):
-                raise ProofError(f"the log of {task.label} cannot be read")
+                raise ProofError(f"the log of {label(task)} cannot be read")
     say(f"           verified: {proof.verify(first)}; landed by {len(workers)} workers; logs read back")
     with proof.phase("run with one worker killed while landing, and the triggerer restarted"):
         slow_files(proof, 1.5)
         second = proof.start_run("disturbed")
         proof.wait("landing", lambda: bool(proof.shards(second, "running")), timeout=180)
-        host = proof.shards(second, "running")[0]["hostname"]
+        host = proof.shards(second, "running")[0].hostname or ""
         victims = [each for each in proof.containers("worker") if each.startswith(host)]
         run("docker", "kill", "--signal=KILL", *(victims or proof.containers("worker")[:1]), env=proof.env)
         proof.compose("restart", "triggerer")
         proof.compose("up", "--detach", "--no-recreate", "--no-deps", "worker")
         proof.finish(second, timeout=500)
         proof.control("DELETE", "faults")
-    tries = max(shard["try_number"] for shard in proof.shards(second, "success"))
+    tries = max(shard.try_number for shard in proof.shards(second, "success"))
     say(f"           verified: {proof.verify(second)}; tries of the shards: up to {tries}")
     for service in STOPPED if stop_seconds else ():
         with proof.phase(f"run while {service} is stopped for {stop_seconds:.0f} s"):
             proof.control("POST", "faults", {"match": "file", "kind": "latency", "seconds": 0.5})
             each = proof.start_run(f"without-{service}")
-            proof.wait("start", lambda each=each: len(proof.tasks(each)) > 1, timeout=120)  # type: ignore[misc]
+            proof.wait("start", partial(proof.has_tasks, each), timeout=120)
             proof.compose("stop", "--timeout", "5", service)
             time.sleep(stop_seconds)
             proof.compose("start", service)
@@ -261,39 +229,6 @@ def prove(proof: Proof, stop_seconds: float) -> None:
     say(f"           verified: {proof.verify(last)}; its page is there")
 
 
-def base_images(env: dict[str, str]) -> None:
-    """Pull the base images, or make stand-ins of their names from the distribution's packages.
-
-    :raises EngineError: when neither can be done
-    """
-    missing = [image for image in IMAGES.values() if not _present(image, env)]
-    if not missing:
-        say("Base images: those that are here")
-        return
-    for image in missing:
-        if not _pulled(image, env):
-            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
-            run("sh", REPOSITORY / "compose" / "standins" / "build.sh", *IMAGES.values(), env=env)
-            return
-    say(f"Base images: pulled {', '.join(missing)}")
-
-
-def _present(image: str, env: dict[str, str]) -> bool:
-    try:
-        run("docker", "image", "inspect", image, env=env)
-    except EngineError:
-        return False
-    return True
-
-
-def _pulled(image: str, env: dict[str, str]) -> bool:
-    try:
-        run("docker", "pull", "--quiet", image, env=env)
-    except EngineError:
-        return False
-    return True
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 when everything held."""
     parser = argparse.ArgumentParser(prog="python -m compose.proof", description="Prove docker-compose.yaml.")
@@ -312,14 +247,14 @@ def main(arguments: list[str] | None = None) -> int:
             extra |= {"AIRFLOW_QUEUED_TIMEOUT": "60"}
             proof = Proof(IMAGES | environment | extra, env_file, port, options.users)
             return _prove(proof, options)
-    except EngineError as error:
+    except (EngineError, DevstackError) as error:
         say(f"\n{error}")
         return 1
 
 
 def _prove(proof: Proof, options: argparse.Namespace) -> int:
     try:
-        base_images(proof.env)
+        base_images(IMAGES.values(), proof.env, say)
         proof.compose("down", "--volumes", "--timeout", "5")
         with proof.phase("images built"):
             proof.compose("build")

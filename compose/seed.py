@@ -12,23 +12,30 @@ from obstore.store import S3Store
 from simulator.population import records
 
 KEY = "input/users.ndjson"
-LEVELS = ("district", "school", "class")
 
 
-def main() -> None:
-    """Make the records and upload them; the same number of users gives the same file."""
-    users = int(sys.argv[1])
-    store = S3Store(
+def landing_store(prefix: str | None = None) -> S3Store:
+    """The landing bucket, reached as the environment of the container says.
+
+    :param prefix: everything happens below this
+    """
+    return S3Store(
         os.environ["S3_LANDING_BUCKET"],
+        prefix=prefix,
         endpoint=os.environ["S3_ENDPOINT"],
         region="us-east-1",
         access_key_id=os.environ["S3_LANDING_ACCESS_KEY"],
         secret_access_key=os.environ["S3_LANDING_SECRET_KEY"],
         client_options={"allow_http": True},
     )
+
+
+def main() -> None:
+    """Make the records and upload them; the same number of users gives the same file."""
+    users = int(sys.argv[1])
     encoder = msgspec.json.Encoder()
-    content = b"".join(encoder.encode(line) + b"\n" for line in records(users, levels=LEVELS))
-    obstore.put(store, KEY, content)
+    content = b"".join(encoder.encode(line) + b"\n" for line in records(users))
+    obstore.put(landing_store(), KEY, content)
     sys.stdout.write(f"{KEY}: {users:,} users, {len(content):,} bytes\n")
 
 

@@ -6,7 +6,7 @@ data through object storage, and it never imports anything from ``plugins/``.
 
 from __future__ import annotations
 
-from devstack.errors import ApiError, DevstackError, NotReady, ProcessFailed
+from devstack.errors import ApiError, DevstackError, NotReady, ProcessFailed, Unreachable
 from devstack.stack import Stack, StackOptions
 
-__all__ = ["ApiError", "DevstackError", "NotReady", "ProcessFailed", "Stack", "StackOptions"]
+__all__ = ["ApiError", "DevstackError", "NotReady", "ProcessFailed", "Stack", "StackOptions", "Unreachable"]

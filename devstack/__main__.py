@@ -15,9 +15,10 @@ from pathlib import Path
 from types import FrameType
 
 from devstack import background
-from devstack.demo import DemoOptions, run_demo, say, table
+from devstack.demo import DemoOptions, run_demo
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
+from devstack.output import say, table
 from devstack.stack import Stack, StackOptions
 
 ROOT = REPOSITORY / ".devstack"

@@ -1,6 +1,6 @@
 """A whole Airflow of one stack: API server, scheduler, DAG processor and triggerer, each a process of its own.
 
-Everything that it keeps is in one AIRFLOW_HOME; everything that it is told comes from its environment. It runs on
+Everything that it keeps is in one AIRFLOW_HOME; all of its settings come from its environment. It runs on
 SQLite and one machine, which is right for trying things out and for tests, and wrong for anything else.
 """
 
@@ -10,15 +10,19 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from devstack.environment import REPOSITORY, inherited_environment, tool
 from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess, stop_all
-from devstack.rest import AirflowApi
 from devstack.secrets import ADMIN, OPERATOR, VIEWER, Secrets, write_private
+
+if TYPE_CHECKING:
+    from devstack.rest import AirflowApi
 
 MIGRATE_SECONDS = 180.0
 READY_SECONDS = 180.0
@@ -35,14 +39,13 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 HEALTH_NAMES = {SCHEDULER: "scheduler", DAG_PROCESSOR: "dag_processor", TRIGGERER: "triggerer"}
 
 
-@dataclass(slots=True)
+@dataclass
 class Airflow:
     """An Airflow, running or about to.
 
     :param home: its AIRFLOW_HOME
     :param url: address of its UI and API
     :param env: the environment of all its processes
-    :param api: REST client that is logged in as administrator
     :param processes: the running ones by name
     """
 
@@ -50,7 +53,6 @@ class Airflow:
     url: str
     env: dict[str, str]
     logs: Path
-    api: AirflowApi
     passwords: dict[str, str] = field(repr=False)
     processes: dict[str, ManagedProcess] = field(default_factory=dict)
     _started: dict[str, datetime] = field(default_factory=dict)
@@ -76,8 +78,15 @@ class Airflow:
             **_settings(home, url, port, secrets, dags, plugins, passwords, logs),
             **env,
         }
-        api = AirflowApi(url, ADMIN, secrets.passwords[ADMIN])
-        return cls(home, url, environment, logs, api, secrets.passwords)
+        return cls(home, url, environment, logs, secrets.passwords)
+
+    @cached_property
+    def api(self) -> AirflowApi:
+        """REST client that is logged in as administrator."""
+        # Importing the client takes a second. Here it is done while other processes start.
+        from devstack.rest import AirflowApi
+
+        return AirflowApi(self.url, ADMIN, self.passwords[ADMIN])
 
     def migrate(self) -> ManagedProcess:
         """Start making the database's tables; wait for it with :meth:`ManagedProcess.wait_until_done`."""
@@ -109,7 +118,7 @@ class Airflow:
         :raises NotReady: after three minutes
         """
         for name, process in self.processes.items():
-            process.wait_until_ready(lambda name=name: self.is_ready(name), timeout=READY_SECONDS)  # type: ignore[misc]
+            process.wait_until_ready(partial(self.is_ready, name), timeout=READY_SECONDS)
             on_ready(name)
 
     def is_ready(self, name: str) -> bool:

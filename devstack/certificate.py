@@ -25,7 +25,7 @@ class Tls:
 
 
 def make_certificate(folder: Path) -> Tls:
-    """A self-signed certificate for loopback and its key; whoever trusts the certificate trusts the server."""
+    """A self-signed certificate for loopback and its key; clients that trust the certificate trust the server."""
     key = ec.generate_private_key(ec.SECP256R1())
     # An authority is looked up by its name: two of the same name would hide each other.
     serial = x509.random_serial_number()

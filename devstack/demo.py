@@ -7,32 +7,29 @@ do. It succeeds only if every landed byte is the one that the manifest promises,
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 
-from devstack.answers import DagRun, TaskInstance
-from devstack.environment import REPOSITORY, inherited_environment
 from devstack.errors import DevstackError
 from devstack.landed import LandedDataset
-from devstack.processes import ManagedProcess
+from devstack.output import say, size, table
 from devstack.progress import Progress
-from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID, GROUP_TYPE, group_conf, upload_records
 from devstack.stack import Stack, StackOptions
+from devstack.tasks import in_order, label
 
-DAG_ID = "learnosity_dataset"
-DATASET_TYPE = "activity-summary-by-group"
-LEVELS = ("district", "school", "class")
+if TYPE_CHECKING:
+    from airflow_client.client import DAGRunResponse
+
+    from devstack.rest import AirflowApi
+
 INPUT_KEY = "input/users.ndjson"
 JOB_SECONDS = 8.0  # long enough to see the task wait in the triggerer
-FIELDS = ("group_count", "population", "mean_score", "median_score", "mean_percent", "median_percent", "stddev_percent")
-USER_FIELDS = ("score", "max_score", "seen_activities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +61,8 @@ def run_demo(root: Path, options: DemoOptions) -> None:
         with Stack(
             root, StackOptions(job_seconds=JOB_SECONDS), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}")
         ) as stack:
-            _input(stack, options)
-            run = _run(stack.airflow.api, _conf(stack, options), options.timeout)
+            conf = group_conf(_input(stack, options), landing_shards=options.shards)
+            run = _run(stack.airflow.api, conf, options.timeout)
             _results(stack, run)
         keep_logs = False
     except (KeyboardInterrupt, SystemExit):  # stopped on purpose: nobody asks why
@@ -74,11 +71,6 @@ def run_demo(root: Path, options: DemoOptions) -> None:
     finally:
         _tidy(root, keep_logs)
     say("\nAll services are stopped and their data is removed. `make up` starts a stack that stays, with Airflow's UI.")
-
-
-def say(text: str) -> None:
-    """Print at once, also into a pipe."""
-    print(text, flush=True)
 
 
 def _tidy(root: Path, keep_logs: bool) -> None:
@@ -94,73 +86,39 @@ def _tidy(root: Path, keep_logs: bool) -> None:
             each.unlink()
 
 
-def _input(stack: Stack, options: DemoOptions) -> None:
+def _input(stack: Stack, options: DemoOptions) -> str:
     started = time.monotonic()
-    file = stack.root / "users.ndjson"
-    with ManagedProcess.start(
-        "population",
-        [
-            sys.executable,
-            "-m",
-            "simulator.population",
-            f"--users={options.users}",
-            f"--dataset-type={DATASET_TYPE}",
-            f"--levels={','.join(LEVELS)}",
-            f"--seed={options.seed}",
-            file,
-        ],
-        log=stack.logs / "population.log",
-        env=inherited_environment(),
-        cwd=REPOSITORY,
-    ) as population:
-        population.wait_until_done(timeout=120)
-    obstore.put(stack.seaweedfs.store(), INPUT_KEY, file)
-    say(f"\nInput\n  {stack.uri(INPUT_KEY)}")
-    say(f"  {options.users:,} users, {size(file.stat().st_size)}, {time.monotonic() - started:.1f} s")
+    uri = upload_records(stack, INPUT_KEY, options.users, seed=options.seed)
+    length = obstore.head(stack.seaweedfs.store(), INPUT_KEY)["size"]
+    say(f"\nInput\n  {uri}")
+    say(f"  {options.users:,} users, {size(length)}, {time.monotonic() - started:.1f} s")
+    return uri
 
 
-def _conf(stack: Stack, options: DemoOptions) -> dict[str, Any]:
-    return {
-        "dataset_type": DATASET_TYPE,
-        "input_uri": stack.uri(INPUT_KEY),
-        "filters": {"activity_id": ["reading-2026", "mathematics-2026"]},
-        "options": {
-            "fields": list(FIELDS),
-            "default_sort_field": "mean_percent",
-            "default_sort_order": "desc",
-            "user_fields": list(USER_FIELDS),
-            "default_users_sort_field": "score",
-        },
-        "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],
-        "landing_shards": options.shards,
-        "poll_interval": 5,
-    }
-
-
-def _run(api: AirflowApi, conf: dict[str, Any], timeout: float) -> DagRun:
+def _run(api: AirflowApi, conf: dict[str, Any], timeout: float) -> DAGRunResponse:
     api.wait_for_dag(DAG_ID)
     run = api.trigger(DAG_ID, conf)
-    say(f"\nRun {run.run_id} of the DAG {DAG_ID}")
-    with closing(Progress(lambda task: api.why_failed(DAG_ID, run.run_id, task))) as progress:
-        run = api.wait_for_run(DAG_ID, run.run_id, timeout=timeout, on_poll=progress)
+    say(f"\nRun {run.dag_run_id} of the DAG {DAG_ID}")
+    with closing(Progress(lambda task: api.why_failed(DAG_ID, run.dag_run_id, task))) as progress:
+        run = api.wait_for_run(DAG_ID, run.dag_run_id, timeout=timeout, on_poll=progress)
     if run.state != "success":
-        for task in api.task_instances(DAG_ID, run.run_id):
+        for task in api.task_instances(DAG_ID, run.dag_run_id):
             if task.state == "failed":
-                lines = api.log(DAG_ID, run.run_id, task).splitlines()[-30:]
-                say("\n".join([f"\nThe end of the log of {task.label}:", *(f"  {line}" for line in lines)]))
-        raise DevstackError(f"the run ended as {run.state}")
+                lines = api.log(DAG_ID, run.dag_run_id, task).splitlines()[-30:]
+                say("\n".join([f"\nThe end of the log of {label(task)}:", *(f"  {line}" for line in lines)]))
+        raise DevstackError(f"the run ended as {run.state.value}")
     return run
 
 
-def _results(stack: Stack, run: DagRun) -> None:
-    tasks = stack.airflow.api.task_instances(DAG_ID, run.run_id)
+def _results(stack: Stack, run: DAGRunResponse) -> None:
+    tasks = stack.airflow.api.task_instances(DAG_ID, run.dag_run_id)
     store = stack.seaweedfs.store(prefix=stack.options.prefix)
-    dataset = LandedDataset.latest(store, DATASET_TYPE)
+    dataset = LandedDataset.latest(store, GROUP_TYPE)
     manifest = dataset.manifest
     say(f"\nLanded\n  {stack.destination_uri}/{dataset.folder}/manifest.json")
     say(f"  {manifest.file_count:,} files, {size(manifest.total_bytes)}, published {manifest.published_at}")
     say("\nSeconds by task")
-    say(table([(task.label, f"{task.duration or 0:.1f}") for task in in_order(tasks)]))
+    say(table([(label(task), f"{task.duration or 0:.1f}") for task in in_order(tasks)]))
     root = dataset.json("groups/group.json")
     rows = [root["group"] | {"group_name": "(all)"}, *root["groups"]]
     say("\nResults, read through the manifest")
@@ -181,23 +139,3 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['mean_percent']:.2f}",
         f"{row['median_percent']:.2f}",
     )
-
-
-def in_order(tasks: Sequence[TaskInstance]) -> list[TaskInstance]:
-    """Tasks in the order in which they began."""
-    return sorted(tasks, key=lambda task: (task.start_date is None, task.start_date, task.map_index))
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Text columns: the first one to the left, all others, which hold numbers, to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        numbers = "".join(f"  {cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True))
-        lines.append(f"  {first:<{widths[0]}}{numbers}".rstrip())
-    return "\n".join(lines)
-
-
-def size(number: int) -> str:
-    """Bytes for people."""
-    return f"{number / 1_000_000:.1f} MB" if number >= 100_000 else f"{number:,} bytes"

@@ -1,7 +1,7 @@
 """Where things are and which environment the processes of the stack get.
 
-A stack must behave the same on every machine: settings of another Airflow, credentials and proxies of whoever starts
-it are kept away from it.
+A stack must behave the same on every machine: settings of another Airflow, credentials and proxies of the user who
+starts it are kept away from it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,10 @@ class NotReady(DevstackError):
     """Something did not become ready within its time."""
 
 
+class Unreachable(DevstackError):
+    """A server gave no answer: it is down, just starting, or too slow."""
+
+
 class ApiError(DevstackError):
     """Airflow's REST API answered with an error.
 

@@ -6,7 +6,9 @@ Nothing here knows how the dataset came about; what it reads is described in the
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
-from devstack.errors import DevstackError
+from devstack.errors import DevstackError, Unreachable
 
 PARALLEL_READS = 16
 
@@ -40,6 +42,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: str
     files_sha256: str
     published_at: str
+    run: dict[str, Any]
 
 
 class LandedDataset:
@@ -74,16 +77,27 @@ class LandedDataset:
 
         :raises DevstackError: when it is not published, or when its list of files is not the one that was published
         """
-        folder = f"{dataset_type}/{dataset_id}"
-        manifest = msgspec.json.decode(_read(store, f"{folder}/manifest.json"), type=Manifest)
-        files = _read(store, f"{folder}/{manifest.files}")
-        if hashlib.sha256(files).hexdigest() != manifest.files_sha256:
-            raise DevstackError(f"{folder}/{manifest.files} is not the list that its manifest names (SHA-256)")
-        listed = msgspec.json.Decoder(LandedFile).decode_lines(files)
-        return cls(store, manifest, listed)
+        return cls._in(store, f"{dataset_type}/{dataset_id}")
 
-    def problems(self) -> list[str]:
-        """What does not agree with the manifest: sizes and hashes of all files, their number, files too many."""
+    @classmethod
+    def of_run(cls, store: ObjectStore, run_id: str) -> LandedDataset:
+        """The one dataset that a run published.
+
+        :raises DevstackError: when it published none or several, or as :meth:`of` does
+        """
+        found = [folder for folder in published(store) if _manifest(store, folder).run.get("run_id") == run_id]
+        if len(found) != 1:
+            raise DevstackError(f"the run {run_id} has published {len(found)} datasets")
+        return cls._in(store, found[0])
+
+    def problems(self, made: Mapping[str, str] | None = None) -> list[str]:
+        """All that is wrong with the dataset; nothing when it is whole.
+
+        Sizes and hashes of all files are held against the manifest, and so are their number and the stored files.
+
+        :param made: the SHA-256 of every file that has to be there, by path; not compared by default
+        :raises Unreachable: when the store cannot be asked
+        """
         manifest = self.manifest
         found = []
         if len(self.listed) != manifest.file_count:
@@ -93,19 +107,29 @@ class LandedDataset:
         with ThreadPoolExecutor(PARALLEL_READS) as pool:
             found += [problem for problem in pool.map(self._problem, self.listed) if problem]
         expected = {f"{self.folder}/data/{file.path}" for file in self.listed}
-        stored = {entry["path"] for batch in obstore.list(self.store, f"{self.folder}/data/") for entry in batch}
+        stored = set(paths(self.store, f"{self.folder}/data/"))
         found += [f"{path} is stored and not listed" for path in sorted(stored - expected)]
+        if made is not None:
+            found += _differences({file.path: file.sha256 for file in self.listed}, made)
         return found
 
     def json(self, path: str) -> Any:
         """The content of a JSON file of the dataset."""
         return msgspec.json.decode(_read(self.store, f"{self.folder}/data/{path}"))
 
+    @classmethod
+    def _in(cls, store: ObjectStore, folder: str) -> LandedDataset:
+        manifest = _manifest(store, folder)
+        files = _read(store, f"{folder}/{manifest.files}")
+        if hashlib.sha256(files).hexdigest() != manifest.files_sha256:
+            raise DevstackError(f"{folder}/{manifest.files} is not the list that its manifest names (SHA-256)")
+        return cls(store, manifest, msgspec.json.Decoder(LandedFile).decode_lines(files))
+
     def _problem(self, file: LandedFile) -> str | None:
-        try:
-            content = _read(self.store, f"{self.folder}/data/{file.path}")
-        except DevstackError as error:
-            return str(error)
+        path = f"{self.folder}/data/{file.path}"
+        content = _find(self.store, path)
+        if content is None:
+            return _missing(path)
         if len(content) != file.bytes:
             return f"{file.path} has {len(content)} bytes instead of {file.bytes}"
         if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -113,10 +137,57 @@ class LandedDataset:
         return None
 
 
+def published(store: ObjectStore) -> list[str]:
+    """The folder ``{dataset_type}/{dataset_id}`` of every dataset whose manifest is there.
+
+    :raises Unreachable: when the store cannot be asked
+    """
+    folders = (path.removesuffix("/manifest.json") for path in paths(store) if path.endswith("/manifest.json"))
+    return [folder for folder in folders if folder.count("/") == 1]
+
+
+def paths(store: ObjectStore, prefix: str = "") -> list[str]:
+    """The paths of all stored objects below a prefix; of all of them by default.
+
+    :raises Unreachable: when the store cannot be asked
+    """
+    with _asking(prefix or "the destination"):
+        return [entry["path"] for batch in obstore.list(store, prefix or None) for entry in batch]
+
+
+def _differences(listed: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
+    found = [f"{path} was made and is not listed" for path in sorted(made.keys() - listed.keys())]
+    found += [f"{path} is listed and was not made" for path in sorted(listed.keys() - made.keys())]
+    both = sorted(made.keys() & listed.keys())
+    return found + [f"{path} has other bytes than were made" for path in both if made[path] != listed[path]]
+
+
+def _manifest(store: ObjectStore, folder: str) -> Manifest:
+    return msgspec.json.decode(_read(store, f"{folder}/manifest.json"), type=Manifest)
+
+
 def _read(store: ObjectStore, path: str) -> bytes:
+    content = _find(store, path)
+    if content is None:
+        raise DevstackError(_missing(path))
+    return content
+
+
+def _missing(path: str) -> str:
+    return f"there is no {path} at the destination"
+
+
+def _find(store: ObjectStore, path: str) -> bytes | None:
+    with _asking(path):
+        try:
+            return bytes(obstore.get(store, path).bytes())
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def _asking(what: str) -> Iterator[None]:
     try:
-        return bytes(obstore.get(store, path).bytes())
-    except FileNotFoundError:
-        raise DevstackError(f"there is no {path} at the destination") from None
+        yield
     except BaseError as error:
-        raise DevstackError(f"{path} cannot be read: {error}") from error
+        raise Unreachable(f"{what} cannot be read: {error}") from error

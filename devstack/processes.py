@@ -3,6 +3,8 @@
 Each process leads a session of its own, because Airflow puts its tasks in process groups of their own: the session is
 what still holds them all together. Only processes started here are ever signalled; a process id that the system has
 given to somebody else in the meantime is recognised by its creation time and left alone.
+
+mirakuru does not replace it: it kills all that it has started when its own process ends, and `make up` has to stay.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import msgspec
 import psutil
 
 from devstack.errors import NotReady, ProcessFailed
+from devstack.waiting import wait_until
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 10.0
@@ -239,12 +242,17 @@ class ManagedProcess:
         :raises ProcessFailed: when the process ends first
         :raises NotReady: when the time is over
         """
-        deadline = time.monotonic() + timeout
-        while not probe():
-            self.check()
-            if time.monotonic() > deadline:
-                raise NotReady(f"{self.name} is not ready after {timeout:.0f} s.\n{log_tail(self.log)}")
-            time.sleep(POLL_SECONDS)
+
+        def look() -> bool:
+            ready = probe()
+            if not ready:
+                self.check()
+            return ready
+
+        def late() -> str:
+            return f"{self.name} is not ready after {timeout:.0f} s.\n{log_tail(self.log)}"
+
+        wait_until(look, timeout=timeout, late=late, every=POLL_SECONDS)
 
     def wait_until_done(self, *, timeout: float) -> None:
         """Wait for a command that ends by itself.

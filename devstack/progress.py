@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from devstack.answers import TaskInstance
+from devstack.tasks import in_order, label, state
 
-WAITING = (None, "scheduled", "none")
+if TYPE_CHECKING:
+    from airflow_client.client import TaskInstanceResponse
+
+WAITING = ("none", "scheduled")
 
 
 class Progress:
@@ -19,27 +22,28 @@ class Progress:
     :param output: where to; default: standard output
     """
 
-    def __init__(self, why: Callable[[TaskInstance], str | None], output: TextIO | None = None) -> None:
+    def __init__(self, why: Callable[[TaskInstanceResponse], str | None], output: TextIO | None = None) -> None:
         self._why = why
         self._output = output or sys.stdout
         self._live = self._output.isatty()
-        self._states: dict[str, str | None] = {}
+        self._states: dict[str, str] = {}
         self._started = time.monotonic()
 
-    def __call__(self, tasks: Sequence[TaskInstance]) -> None:
+    def __call__(self, tasks: Sequence[TaskInstanceResponse]) -> None:
         """Show what changed since the last call."""
         self._wipe()
-        for task in sorted(tasks, key=lambda task: (task.start_date is None, task.start_date, task.map_index)):
+        for task in in_order(tasks):
+            name, now = label(task), state(task)
             # An unmapped placeholder gives way to the mapped instances; it has nothing to tell.
-            if task.state in WAITING or self._states.get(task.label) == task.state:
+            if now in WAITING or self._states.get(name) == now:
                 continue
-            self._states[task.label] = task.state
-            took = f"  ({task.duration:.1f} s)" if task.state in ("success", "failed") and task.duration else ""
-            self._line(f"  {self._elapsed():6.1f} s  {task.label:<24} {task.state}{took}")
-            if task.state in ("failed", "up_for_retry") and (reason := self._why(task)):
+            self._states[name] = now
+            took = f"  ({task.duration:.1f} s)" if now in ("success", "failed") and task.duration else ""
+            self._line(f"  {self._elapsed():6.1f} s  {name:<24} {now}{took}")
+            if now in ("failed", "up_for_retry") and (reason := self._why(task)):
                 self._line(f"{'':12}{reason}")
         if self._live:
-            busy = [f"{label} {state}" for label, state in self._states.items() if state not in ("success", "failed")]
+            busy = [f"{name} {now}" for name, now in self._states.items() if now not in ("success", "failed")]
             self._output.write(f"  {self._elapsed():6.1f} s  {', '.join(busy)[:80]}")
             self._output.flush()
 

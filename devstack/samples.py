@@ -1,21 +1,27 @@
-"""Small datasets in a running stack, landed through the DAG as a user would: for pictures and for browser tests."""
+"""The run configs and input files of demo, tests and measurements, and landing one through the DAG as a user would."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import obstore
 
 from devstack.errors import DevstackError
-from devstack.rest import DagRun
-from devstack.stack import Stack
+from simulator.population import DEFAULT_LEVELS as LEVELS
 from simulator.population import records
 
+if TYPE_CHECKING:
+    from airflow_client.client import DAGRunResponse
+
+    from devstack.stack import Stack
+
 DAG_ID = "learnosity_dataset"
-LEVELS = ("district", "school", "class")
+GROUP_TYPE = "activity-summary-by-group"
+ANALYSIS_TYPE = "ibk-analysis-by-question"
 FIELDS = (
+    "group_count",
     "population",
     "lowest_percent",
     "p25_percent",
@@ -25,37 +31,76 @@ FIELDS = (
     "mean_percent",
 )
 USER_FIELDS = ("score", "max_score", "seen_activities")
-ANALYSIS_FIELDS = ("count_sessions", "count_attempted", "p_value", "stddev_p_value", "discrimination_index")
+ANALYSIS_FIELDS = (
+    "item_reference",
+    "question_reference",
+    "count_sessions",
+    "count_attempted",
+    "p_value",
+    "stddev_p_value",
+    "discrimination_index",
+)
 
 
-def upload(stack: Stack, key: str, lines: Iterable[Mapping[str, Any]]) -> str:
-    """Put an NDJSON file into the landing bucket; returns its URI for ``input_uri``."""
-    obstore.put(stack.seaweedfs.store(), key, b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+def upload_records(
+    stack: Stack,
+    key: str,
+    users: int,
+    dataset_type: str = GROUP_TYPE,
+    *,
+    seed: int = 1,
+    more: Mapping[str, Any] | None = None,
+) -> str:
+    """Put a seeded input file into the landing bucket; returns its URI for ``input_uri``.
+
+    :param more: what every record holds beside its own values
+    """
+    lines = (msgspec.json.encode(record | dict(more or {})) for record in records(users, dataset_type, seed=seed))
+    obstore.put(stack.seaweedfs.store(), key, b"".join(line + b"\n" for line in lines))
     return stack.uri(key)
 
 
-def group_conf(stack: Stack, users: int) -> dict[str, Any]:
-    """Run config of a large group report over `users` users; uploads its input."""
+def upload_users(stack: Stack, users: int) -> str:
+    """Put the input file of a group report over so many users into the landing bucket; returns its URI."""
+    return upload_records(stack, f"input/{users}.ndjson", users)
+
+
+def group_conf(input_uri: str | None, **more: Any) -> dict[str, Any]:
+    """Run config of a large group report.
+
+    :param more: other params, or other values
+    """
     return {
-        "dataset_type": "activity-summary-by-group",
-        "input_uri": upload(stack, f"input/{users}.ndjson", records(users, levels=LEVELS)),
+        "dataset_type": GROUP_TYPE,
+        "input_uri": input_uri,
         "filters": {"activity_id": ["reading-2026", "mathematics-2026"]},
-        "options": {"fields": list(FIELDS), "user_fields": list(USER_FIELDS)},
+        "options": {
+            "fields": list(FIELDS),
+            "default_sort_field": "mean_percent",
+            "default_sort_order": "desc",
+            "user_fields": list(USER_FIELDS),
+            "default_users_sort_field": "score",
+        },
         "groups": [{"key": level, "label": level.capitalize()} for level in LEVELS],
         "poll_interval": 5,
+        **more,
     }
 
 
-def analysis_conf() -> dict[str, Any]:
-    """Run config of an item analysis over the whole item bank."""
+def analysis_conf(**more: Any) -> dict[str, Any]:
+    """Run config of an item analysis over the whole item bank.
+
+    :param more: other params, or other values
+    """
     return {
-        "dataset_type": "ibk-analysis-by-question",
-        "options": {"fields": ["item_reference", "question_reference", *ANALYSIS_FIELDS]},
+        "dataset_type": ANALYSIS_TYPE,
+        "options": {"fields": list(ANALYSIS_FIELDS)},
         "poll_interval": 5,
+        **more,
     }
 
 
-def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout: float = 180.0) -> DagRun:
+def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout: float = 180.0) -> DAGRunResponse:
     """Run the DAG to its good end.
 
     :param timeout: seconds
@@ -63,7 +108,7 @@ def land(stack: Stack, conf: Mapping[str, Any], *, dag_id: str = DAG_ID, timeout
     """
     api = stack.airflow.api
     api.wait_for_dag(dag_id)
-    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).run_id, timeout=timeout)
+    run = api.wait_for_run(dag_id, api.trigger(dag_id, conf).dag_run_id, timeout=timeout)
     if run.state != "success":
-        raise DevstackError(f"the run {run.run_id} of {dag_id} ended as {run.state}; {stack.logs} says why")
+        raise DevstackError(f"the run {run.dag_run_id} of {dag_id} ended as {run.state.value}; {stack.logs} says why")
     return run

@@ -10,15 +10,14 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui, browser
-from devstack.demo import say
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
-from devstack.samples import DAG_ID, analysis_conf, group_conf, land
+from devstack.output import say
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -35,15 +34,15 @@ def take(folder: Path) -> None:
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         with Stack(root, StackOptions()) as stack, browser() as running:
-            run, analysis = land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+            run, analysis = land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
-            page(ui, run.run_id, "Results", folder / "page.png")
-            page(ui, run.run_id, "Report", folder / "report.png")
-            items(ui, analysis.run_id, folder / "items.png")
+            page(ui, run.dag_run_id, "Results", folder / "page.png")
+            page(ui, run.dag_run_id, "Report", folder / "report.png")
+            items(ui, analysis.dag_run_id, folder / "items.png")
             form(ui, folder / "form.png")
             # Airflow remembers that the graph was shown, and would show it beside every other page.
-            graph(ui, run.run_id, folder / "graph.png")
+            graph(ui, run.dag_run_id, folder / "graph.png")
             if ui.problems:
                 raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))
     finally:
@@ -94,13 +93,9 @@ def form(ui: Ui, file: Path) -> None:
     dialog.screenshot(path=file)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main() -> int:
     """Take the pictures; 1 when it does not work."""
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the stack, as Ctrl-C does
     try:
         take(IMAGES)
     except (DevstackError, RuntimeError) as error:

@@ -52,7 +52,7 @@ class Passwords(msgspec.Struct, frozen=True):
 class Server:
     """One running server.
 
-    :param address: ``user:password@host:port``, for the URLs that Airflow is told
+    :param address: ``user:password@host:port``, for the URLs in Airflow's settings
     """
 
     name: str

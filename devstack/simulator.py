@@ -6,9 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from devstack import http
 from devstack.environment import REPOSITORY, inherited_environment
+from devstack.errors import DevstackError
 from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess
 from devstack.secrets import KeyPair
@@ -71,3 +75,23 @@ class Simulator:
     def stop(self) -> None:
         """Stop it; it forgets its datasets."""
         self.process.stop()
+
+
+def control(url: str, path: str, *, method: str = "GET", body: object = None) -> Any:
+    """Call the simulator's own endpoints (faults, counts, truth), which are no part of the Learnosity API.
+
+    :param url: the simulator's base URL
+    :param path: what follows ``/_control/``
+    :param body: sent as JSON
+    :raises DevstackError: when the simulator refuses
+    """
+    content = None if body is None else msgspec.json.encode(body)
+    reply = http.call(method, f"{url}/_control/{path}", body=content)
+    if reply.status != 200:
+        raise DevstackError(f"The simulator answered {reply.status} to {method} {path}: {reply.body!r}")
+    return msgspec.json.decode(reply.body)
+
+
+def made_files(url: str, dataset_id: str) -> dict[str, str]:
+    """The SHA-256 of every result file that the simulator made for a dataset, by path."""
+    return {path: file["sha256"] for path, file in control(url, f"datasets/{dataset_id}/files").items()}

@@ -23,7 +23,7 @@ class Hang(BaseException):
 def fuzz(name: str, first: int, count: int, seconds: float) -> tuple[int, list[str]]:
     """Try seeds in order; returns how many were tried, and what was found.
 
-    :param seconds: stop after so long.
+    :param seconds: stop after this time.
     """
     loop, found, tried = asyncio.new_event_loop(), [], 0
     until = time.monotonic() + seconds

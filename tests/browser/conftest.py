@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from airflow_client.client import DAGRunResponse
 from playwright.sync_api import Browser
 
 from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
-from devstack.rest import AirflowApi, DagRun
-from devstack.samples import DAG_ID, analysis_conf, group_conf, land
+from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
 
@@ -23,7 +24,7 @@ USERS = 400
 ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,viewer:viewer,{NOBODY}:"}
 
 
-# What the OpenLineage provider was told, one event a line.
+# What the OpenLineage provider sent, one event per line.
 LINEAGE = "lineage.ndjson"
 
 
@@ -39,8 +40,8 @@ class Site:
 
     stack: Stack
     browser: Browser
-    groups: DagRun
-    items: DagRun
+    groups: DAGRunResponse
+    items: DAGRunResponse
 
     @property
     def url(self) -> str:
@@ -52,9 +53,9 @@ class Site:
         ui.log_in(ADMIN, self.stack.airflow.passwords[ADMIN])
         return ui
 
-    def page(self, run: DagRun) -> str:
+    def page(self, run: DAGRunResponse) -> str:
         """Path of the dataset's page, outside of Airflow's UI."""
-        return f"/learnosity/run/{DAG_ID}/{run.run_id.replace('+', '%2B')}"
+        return f"/learnosity/run/{DAG_ID}/{run.dag_run_id.replace('+', '%2B')}"
 
     def user(self, name: str) -> AirflowApi:
         """The API as another user."""
@@ -63,17 +64,17 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DagRun, DagRun]]:
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DAGRunResponse, DAGRunResponse]]:
     """A stack, and two runs that have published a dataset each."""
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
     with Stack(root, StackOptions(airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
-        yield stack, land(stack, group_conf(stack, USERS)), land(stack, analysis_conf())
+        yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
 
 
 @pytest.fixture(scope="module")
-def site(landed: tuple[Stack, DagRun, DagRun]) -> Iterator[Site]:
+def site(landed: tuple[Stack, DAGRunResponse, DAGRunResponse]) -> Iterator[Site]:
     """The browser's driver runs an event loop of its own: it must be gone before other tests want one."""
     with browser() as running:
         yield Site(landed[0], running, landed[1], landed[2])

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, expect
 
 from devstack import http
 from devstack.browser import SECONDS, Ui
-from devstack.samples import DAG_ID, group_conf
+from devstack.samples import DAG_ID, group_conf, upload_users
 
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
@@ -41,7 +41,7 @@ def open_form(ui: Ui) -> Locator:
 
 class TestForm:
     def test_a_run_is_triggered_with_the_form_and_followed_to_its_dataset(self, site: Site, ui: Ui) -> None:
-        conf = group_conf(site.stack, 200)
+        conf = group_conf(upload_users(site.stack, 200))
         dialog = open_form(ui)
         section(dialog, "Dataset")
         dialog.locator("#element_input_uri").fill(conf["input_uri"])
@@ -53,10 +53,10 @@ class TestForm:
         expect(dialog.locator("#element_destination_uri")).to_have_value(site.stack.destination_uri)
         section(dialog, "Waiting and connection")
         expect(dialog.locator("#element_learnosity_conn_id")).to_have_value("learnosity_default")
-        before = {run.run_id for run in site.stack.airflow.api.dag_runs(DAG_ID)}
+        before = {run.dag_run_id for run in site.stack.airflow.api.dag_runs(DAG_ID)}
         dialog.get_by_test_id("trigger-dag-submit").click()
         expect(dialog).to_be_hidden()
-        (run_id,) = {run.run_id for run in site.stack.airflow.api.dag_runs(DAG_ID)} - before
+        (run_id,) = {run.dag_run_id for run in site.stack.airflow.api.dag_runs(DAG_ID)} - before
         assert site.stack.airflow.api.wait_for_run(DAG_ID, run_id, timeout=120).state == "success"
         dataset = ui.dataset(DAG_ID, run_id)
         expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
@@ -76,7 +76,7 @@ class TestForm:
 
 class TestDatasetPage:
     def test_groups_are_drilled_into_down_to_the_users(self, site: Site, ui: Ui) -> None:
-        dataset = ui.dataset(DAG_ID, site.groups.run_id)
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         for name in ("district_1", "school_1", "class_1"):
             dataset.get_by_role("link", name=name, exact=True).click()
             expect(dataset.get_by_label("Group path").get_by_text(name, exact=True)).to_have_attribute(
@@ -87,7 +87,7 @@ class TestDatasetPage:
         expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
 
     def test_a_file_is_found_shown_and_downloaded(self, site: Site, ui: Ui) -> None:
-        dataset = ui.dataset(DAG_ID, site.groups.run_id)
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         dataset.get_by_role("link", name="Files").click()
         dataset.get_by_label("Find files").fill("school_1/group.json")
         dataset.get_by_role("button", name="Find").click()
@@ -101,7 +101,7 @@ class TestDatasetPage:
         expect(dataset.get_by_role("table").first).to_be_visible()
 
     def test_items_are_plotted_and_sorted(self, site: Site, ui: Ui) -> None:
-        dataset = ui.dataset(DAG_ID, site.items.run_id)
+        dataset = ui.dataset(DAG_ID, site.items.dag_run_id)
         expect(dataset.locator("#scatter")).to_be_visible()
         dataset.get_by_role("link", name="Discrimination index").click()
         dataset.get_by_role("link", name="Discrimination index").click()
@@ -118,7 +118,7 @@ class TestDatasetPage:
 
     def test_dark_mode_is_that_of_airflow(self, site: Site) -> None:
         ui = site.window(dark=True)
-        dataset = ui.dataset(DAG_ID, site.groups.run_id)
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         expect(dataset.locator("html")).to_have_attribute("data-theme", "dark")
         ui.close()
         assert ui.problems == []
@@ -143,7 +143,7 @@ class TestDatasetPage:
 
 class TestReport:
     def test_the_report_is_rendered_by_the_reports_api_and_drilled_into(self, site: Site, ui: Ui) -> None:
-        dataset = ui.dataset(DAG_ID, site.groups.run_id)
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         dataset.get_by_role("link", name="Report", exact=True).click()
         report = dataset.locator("#learnosity-report")
         report.get_by_role("button", name="district_1").click()
@@ -159,7 +159,7 @@ class TestReport:
     def test_without_the_reports_api_the_local_view_takes_its_place(self, site: Site) -> None:
         ui = site.window()
         ui.page.route(f"{site.stack.simulator.url}/**", lambda route: route.abort())
-        dataset = ui.dataset(DAG_ID, site.groups.run_id)
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
         dataset.get_by_role("link", name="Report", exact=True).click()
         expect(dataset.get_by_role("status")).to_contain_text("cannot be reached", timeout=30 * SECONDS)
         expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()

@@ -7,10 +7,10 @@ import hashlib
 import msgspec
 import obstore
 import pytest
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, S3Store
 
-from devstack.errors import DevstackError
-from devstack.landed import LandedDataset
+from devstack.errors import DevstackError, Unreachable
+from devstack.landed import LandedDataset, published
 
 TYPE = "activity-summary-by-group"
 FOLDER = f"{TYPE}/d1"
@@ -43,7 +43,7 @@ def store() -> MemoryStore:
             "files": "files.ndjson",
             "files_sha256": sha256(lines),
             "published_at": "2026-01-01T00:00:00+00:00",
-            "run": {},
+            "run": {"run_id": "r1"},
         }
     )
     for place in (f"{FOLDER}/manifest.json", f"{TYPE}/latest.json"):
@@ -106,6 +106,40 @@ def test_latest_must_be_the_very_manifest(store: MemoryStore) -> None:
     obstore.put(store, f"{TYPE}/latest.json", content.replace(b'"j1"', b'"j2"'))
     with pytest.raises(DevstackError, match="not the manifest"):
         problems(store)
+
+
+def test_a_file_that_was_not_made_so_is_a_problem(store: MemoryStore) -> None:
+    made = {path: sha256(content) for path, content in FILES.items()}
+    dataset = LandedDataset.latest(store, TYPE)
+    assert dataset.problems(made) == []
+    assert dataset.problems({**made, "more.json": "0"}) == ["more.json was made and is not listed"]
+    assert dataset.problems({"groups/group.json": made["groups/group.json"]}) == [
+        "groups/a b/group.csv is listed and was not made"
+    ]
+    (found,) = dataset.problems({**made, "groups/group.json": "0"})
+    assert found == "groups/group.json has other bytes than were made"
+
+
+def test_a_dataset_is_found_by_the_run_that_published_it(store: MemoryStore) -> None:
+    assert published(store) == [FOLDER]
+    assert LandedDataset.of_run(store, "r1").manifest.dataset_id == "d1"
+    with pytest.raises(DevstackError, match="r2 has published 0 datasets"):
+        LandedDataset.of_run(store, "r2")
+
+
+def test_a_store_that_is_down_is_no_verdict_on_the_dataset(store: MemoryStore, closed_port: int) -> None:
+    dataset = LandedDataset.latest(store, TYPE)
+    dataset.store = S3Store(
+        "b",
+        endpoint=f"http://127.0.0.1:{closed_port}",
+        region="r",
+        access_key_id="k",
+        secret_access_key="s",
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    with pytest.raises(Unreachable, match="cannot be read"):
+        dataset.problems()
 
 
 def test_a_type_that_was_never_landed_is_named(store: MemoryStore) -> None:

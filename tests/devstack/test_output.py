@@ -6,8 +6,9 @@ import io
 import stat
 from pathlib import Path
 
-from devstack.answers import TaskInstance
-from devstack.demo import size, table
+from airflow_client.client import TaskInstanceResponse, TaskInstanceState
+
+from devstack.output import size, table
 from devstack.progress import Progress
 from devstack.secrets import Secrets, load_or_create
 
@@ -19,11 +20,14 @@ class Terminal(io.StringIO):
         return True
 
 
-def task(name: str, state: str | None, *, map_index: int = -1, duration: float | None = None) -> TaskInstance:
-    return TaskInstance(task_id=name, map_index=map_index, try_number=1, state=state, duration=duration)
+def task(name: str, state: str | None, *, map_index: int = -1, duration: float | None = None) -> TaskInstanceResponse:
+    """A task with just what progress is made of."""
+    return TaskInstanceResponse.model_construct(
+        task_id=name, map_index=map_index, state=TaskInstanceState(state) if state else None, duration=duration
+    )
 
 
-def no_reason(task: TaskInstance) -> str | None:
+def no_reason(task: TaskInstanceResponse) -> str | None:
     return None
 
 

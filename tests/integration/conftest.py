@@ -10,15 +10,16 @@ import gzip
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import msgspec
 import obstore
 import pytest
+from airflow_client.client import ConnectionApi
 
 from devstack.environment import REPOSITORY
+from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records
 from devstack.stack import Stack, StackOptions
-from simulator.population import records
-from tests.integration.scenarios import ANALYSIS_OPTIONS, DAG_ID, LEVELS, USERS, Control, Runs, group_conf
+from tests.integration.scenarios import USERS, Control, Runs, simulator_connection
 from tests.integration.statsd import Statsd
 from tests.integration.webhook import CONN_ID, Webhook
 
@@ -69,20 +70,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: We
     options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
-        host, _, port = stack.simulator.url.removeprefix("http://").partition(":")
-        stack.airflow.api.request(
-            "POST",
-            "/connections",
-            body={
-                "connection_id": "learnosity_wrong_secret",
-                "conn_type": "http",
-                "schema": "http",
-                "host": host,
-                "port": int(port),
-                "login": stack.simulator.consumer.access_key,
-                "password": "not-the-secret-of-this-consumer",
-            },
+        wrong = simulator_connection(
+            stack, "learnosity_wrong_secret", conn_type="http", password="not-the-secret-of-this-consumer"
         )
+        ConnectionApi(stack.airflow.api.client).post_connection(wrong)
         stack.seaweedfs.make_bucket("elsewhere")
         _write_input(stack)
         yield stack
@@ -91,66 +82,70 @@ def stack(tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: We
 def _write_input(stack: Stack) -> None:
     store = stack.seaweedfs.store("learnosity")
 
-    def lines(dataset_type: str, seed: int = 1) -> bytes:
-        encoder = msgspec.json.Encoder()
-        return b"".join(encoder.encode(line) + b"\n" for line in records(USERS, dataset_type, LEVELS, seed))
+    def packed(key: str, content: bytes) -> None:
+        obstore.put(store, key, gzip.compress(content))
 
-    group_lines = lines("activity-summary-by-group")
-    obstore.put(store, "input/users.ndjson", group_lines)
-    obstore.put(store, "input/sessions.ndjson.gz", gzip.compress(lines("sessions-summary-by-group")))
-    half = group_lines.index(b"\n", len(group_lines) // 2) + 1
-    obstore.put(store, "input/folder/a.ndjson", group_lines[:half])
-    obstore.put(store, "input/folder/b.ndjson.gz", gzip.compress(group_lines[half:]))
-    obstore.put(store, "input/analysis.ndjson", lines("ibk-analysis-by-question"))
-    obstore.put(store, "input/malformed.ndjson", group_lines + b'{"user_id": "u1", "groups"\n{"user_id": 7}\n')
+    def stored(key: str) -> bytes:
+        return bytes(obstore.get(store, key).bytes())
+
+    upload_records(stack, "input/users.ndjson", USERS)
+    upload_records(stack, "input/sessions.ndjson", USERS, "sessions-summary-by-group")
+    upload_records(stack, "input/analysis.ndjson", USERS, "ibk-analysis-by-question")
+    lines = stored("input/users.ndjson")
+    packed("input/sessions.ndjson.gz", stored("input/sessions.ndjson"))
+    half = lines.index(b"\n", len(lines) // 2) + 1
+    obstore.put(store, "input/folder/a.ndjson", lines[:half])
+    packed("input/folder/b.ndjson.gz", lines[half:])
+    obstore.put(store, "input/malformed.ndjson", lines + b'{"user_id": "u1", "groups"\n{"user_id": 7}\n')
     for number in range(101):
-        obstore.put(store, f"input/many/{number:03d}.ndjson", group_lines[: group_lines.index(b"\n") + 1])
+        obstore.put(store, f"input/many/{number:03d}.ndjson", lines[: lines.index(b"\n") + 1])
 
 
 @pytest.fixture(scope="session")
 def runs(stack: Stack) -> Runs:
     """Every run that a test of this folder looks at, already triggered."""
     runs = Runs(stack)
-    analysis = {"options": ANALYSIS_OPTIONS}
-    sessions = stack.uri("input/analysis.ndjson")
+    users, sessions = stack.uri("input/users.ndjson"), stack.uri("input/analysis.ndjson")
+
+    def groups(input_uri: str | None = users, **more: Any) -> dict[str, Any]:
+        return group_conf(input_uri, **{"poll_interval": 1} | more)
+
+    def analysis(dataset_type: str, **more: Any) -> dict[str, Any]:
+        return analysis_conf(dataset_type=dataset_type, poll_interval=1, **more)
+
     good = {
-        "activity-summary": group_conf(stack),
-        "sessions-summary": group_conf(
-            stack, "sessions-summary-by-group", input_uri=stack.uri("input/sessions.ndjson.gz"), landing_shards=3
+        "activity-summary": groups(),
+        "sessions-summary": groups(
+            stack.uri("input/sessions.ndjson.gz"),
+            dataset_type="sessions-summary-by-group",
+            filters={},
+            landing_shards=3,
         ),
-        "item-bank": {"dataset_type": "ibk-analysis-by-question", **analysis},
-        "item-bank-files": {"dataset_type": "ibk-analysis-by-question", "input_uri": sessions, **analysis},
-        "activity-analysis": {
-            "dataset_type": "activity-analysis-by-question",
-            "filters": {"activity_id": ["maths_2026"]},
-            **analysis,
-        },
-        "activity-analysis-files": {
-            "dataset_type": "activity-analysis-by-question",
-            "input_uri": sessions,
-            **analysis,
-        },
-        "folder-csv": group_conf(stack, input_uri=stack.uri("input/folder"), include=["*.csv"]),
+        "item-bank": analysis("ibk-analysis-by-question"),
+        "item-bank-files": analysis("ibk-analysis-by-question", input_uri=sessions),
+        "activity-analysis": analysis("activity-analysis-by-question", filters={"activity_id": ["reading-2026"]}),
+        "activity-analysis-files": analysis("activity-analysis-by-question", input_uri=sessions),
+        "folder-csv": groups(stack.uri("input/folder"), include=["*.csv"]),
     }
     bad = {
-        "malformed": group_conf(stack, input_uri=stack.uri("input/malformed.ndjson")),
-        "missing-input": group_conf(stack, input_uri=stack.uri("input/nothing-here.ndjson")),
-        "many-files": group_conf(stack, input_uri=stack.uri("input/many/")),
-        "no-input": group_conf(stack, input_uri=None),
-        "unknown-type": group_conf(stack, "no-such-type"),
-        "unknown-connection": group_conf(stack, learnosity_conn_id="learnosity_nowhere"),
-        "unknown-storage-connection": group_conf(stack, input_uri="s3://nowhere@learnosity/input/users.ndjson"),
-        "wrong-secret": group_conf(stack, learnosity_conn_id="learnosity_wrong_secret"),
-        "no-permission": group_conf(stack, destination_uri="s3://aws_landing@elsewhere/datasets"),
+        "malformed": groups(stack.uri("input/malformed.ndjson")),
+        "missing-input": groups(stack.uri("input/nothing-here.ndjson")),
+        "many-files": groups(stack.uri("input/many/")),
+        "no-input": groups(None),
+        "unknown-type": groups(dataset_type="no-such-type", filters={}),
+        "unknown-connection": groups(learnosity_conn_id="learnosity_nowhere"),
+        "unknown-storage-connection": groups("s3://nowhere@learnosity/input/users.ndjson"),
+        "wrong-secret": groups(learnosity_conn_id="learnosity_wrong_secret"),
+        "no-permission": groups(destination_uri="s3://aws_landing@elsewhere/datasets"),
     }
     refused = {
-        "refused-uuid": group_conf(stack, dataset_id="not-a-uuid"),
-        "refused-type": {**group_conf(stack), "dataset_type": 5},
-        "refused-groups": group_conf(stack, groups=[{"label": "no key"}]),
-        "refused-shards": group_conf(stack, landing_shards=0),
-        "refused-map-limit": group_conf(stack, landing_shards=1025),
-        "refused-poll": group_conf(stack, poll_interval=3600),
-        "refused-uri": group_conf(stack, input_uri="no scheme"),
+        "refused-uuid": groups(dataset_id="not-a-uuid"),
+        "refused-type": groups(dataset_type=5),
+        "refused-groups": groups(groups=[{"label": "no key"}]),
+        "refused-shards": groups(landing_shards=0),
+        "refused-map-limit": groups(landing_shards=1025),
+        "refused-poll": groups(poll_interval=3600),
+        "refused-uri": groups("no scheme"),
     }
     notes = {"folder-csv": "for the board meeting"}
     # Tasks that start while others are triggered can hold SQLite for as long as the API server waits for it.

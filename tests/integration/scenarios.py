@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
+from airflow_client.client import ConnectionBody, DAGRunResponse, TaskInstanceResponse
 
-from devstack import http
+from devstack.errors import ApiError
 from devstack.landed import LandedDataset
-from devstack.rest import AirflowApi, ApiError, DagRun, TaskInstance
+from devstack.rest import AirflowApi
+from devstack.samples import DAG_ID
+from devstack.simulator import control, made_files
 from devstack.stack import Stack
+from devstack.tasks import label, state
 
-DAG_ID = "learnosity_dataset"
-LEVELS = ("district", "school", "class")
-GROUPS = [{"key": level, "label": level.title()} for level in LEVELS]
-GROUP_OPTIONS = {
-    "fields": ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"],
-    "user_fields": ["score", "max_score"],
-}
-ANALYSIS_OPTIONS = {"fields": ["item_reference", "count_sessions", "p_value", "discrimination_index"]}
 USERS = 200
 
 
@@ -40,28 +35,28 @@ class Runs:
     def start(self, name: str, conf: Mapping[str, Any], *, note: str | None = None) -> None:
         """Trigger a run; a refusal by the form's schema is kept under its name."""
         try:
-            run = self.api.trigger(DAG_ID, {"poll_interval": 1, **conf}, run_id=f"test-{name}", note=note)
-            self.started[name] = run.run_id
+            run = self.api.trigger(DAG_ID, conf, run_id=f"test-{name}", note=note)
+            self.started[name] = run.dag_run_id
         except ApiError as error:
             self.refused[name] = error
 
-    def finish(self, name: str) -> DagRun:
+    def finish(self, name: str) -> DAGRunResponse:
         """Wait for a run's end."""
         return self.api.wait_for_run(DAG_ID, self.started[name], timeout=420)
 
-    def tasks(self, name: str) -> dict[str, TaskInstance]:
+    def tasks(self, name: str) -> dict[str, TaskInstanceResponse]:
         """Its task instances by label."""
-        return {task.label: task for task in self.api.task_instances(DAG_ID, self.started[name])}
+        return {label(task): task for task in self.api.task_instances(DAG_ID, self.started[name])}
 
-    def log(self, name: str, task: TaskInstance) -> str:
+    def log(self, name: str, task: TaskInstanceResponse) -> str:
         """A task's log."""
         return self.api.log(DAG_ID, self.started[name], task)
 
     def explain(self, name: str) -> str:
         """States of a run's tasks, and the end of the log of each one that failed."""
         text = []
-        for label, task in self.tasks(name).items():
-            text.append(f"{label}: {task.state} (try {task.try_number})")
+        for task in self.tasks(name).values():
+            text.append(f"{label(task)}: {state(task)} (try {task.try_number})")
             if task.state in ("failed", "up_for_retry"):
                 text.append(self.log(name, task)[-2000:])
         return "\n".join(text)
@@ -71,17 +66,22 @@ class Runs:
         return self.api.xcom(DAG_ID, self.started[name], task_id)
 
 
-def group_conf(stack: Stack, dataset_type: str = "activity-summary-by-group", **more: Any) -> dict[str, Any]:
-    """A run config for one of the group types."""
-    filters = {"activity_id": ["maths_2026"]} if dataset_type == "activity-summary-by-group" else {}
-    return {
-        "dataset_type": dataset_type,
-        "input_uri": stack.uri("input/users.ndjson"),
-        "groups": GROUPS,
-        "filters": filters,
-        "options": GROUP_OPTIONS,
-        **more,
+def simulator_connection(stack: Stack, conn_id: str, **changes: Any) -> ConnectionBody:
+    """A connection to the stack's simulator.
+
+    :param changes: other values of its fields
+    """
+    host, _, port = stack.simulator.url.removeprefix("http://").partition(":")
+    fields: dict[str, Any] = {
+        "connection_id": conn_id,
+        "conn_type": "learnosity",
+        "schema": "http",
+        "host": host,
+        "port": int(port),
+        "login": stack.simulator.consumer.access_key,
+        "password": stack.simulator.consumer.secret_key,
     }
+    return ConnectionBody.model_validate(fields | changes)
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,11 @@ class Control:
 
     def get(self, path: str) -> Any:
         """A GET below `/_control`."""
-        reply = http.call("GET", f"{self.url}/_control/{path}", timeout=30)
-        assert reply.status == 200, reply.body
-        return msgspec.json.decode(reply.body)
+        return control(self.url, path)
 
-    def truth(self, dataset_id: str) -> dict[str, Any]:
-        """Every result file of a dataset with its size and digest."""
-        files = self.get(f"datasets/{dataset_id}/files")
-        assert isinstance(files, dict)
-        return files
+    def made_files(self, dataset_id: str) -> dict[str, str]:
+        """The SHA-256 of every result file of a dataset, by path."""
+        return made_files(self.url, dataset_id)
 
 
 def landed(stack: Stack, dataset_type: str, dataset_id: str) -> LandedDataset:

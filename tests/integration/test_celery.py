@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import obstore
 import pytest
+from airflow_client.client import DAGRunResponse, TaskInstanceResponse
 
-from devstack import http
-from devstack.answers import DagRun
 from devstack.celery import CeleryStack
-from devstack.errors import NotReady
-from devstack.samples import DAG_ID, group_conf
+from devstack.samples import DAG_ID, group_conf, upload_users
+from devstack.simulator import control
 from devstack.stack import StackOptions
+from devstack.waiting import wait_until
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import build_config
 from learnosity.api.signed_urls import SignedTransfer
@@ -59,31 +57,30 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryStack]:
         yield stack
 
 
-def start(stack: CeleryStack, conf: dict[str, Any]) -> DagRun:
-    """Trigger a run that looks at its job often."""
-    return stack.airflow.api.trigger(DAG_ID, {**conf, "poll_interval": 1})
+def conf(stack: CeleryStack, users: int, *, shards: int) -> dict[str, Any]:
+    """Run config over so many users; such a run looks at its job often."""
+    return group_conf(upload_users(stack, users), landing_shards=shards, poll_interval=1)
 
 
-def finish(stack: CeleryStack, run: DagRun, *, timeout: float = 240.0) -> DagRun:
+def start(stack: CeleryStack, config: dict[str, Any]) -> DAGRunResponse:
+    """Trigger a run."""
+    return stack.airflow.api.trigger(DAG_ID, config)
+
+
+def finish(stack: CeleryStack, run: DAGRunResponse, *, timeout: float = 240.0) -> DAGRunResponse:
     """Wait for a run's end."""
-    return stack.airflow.api.wait_for_run(DAG_ID, run.run_id, timeout=timeout)
+    return stack.airflow.api.wait_for_run(DAG_ID, run.dag_run_id, timeout=timeout)
 
 
-def tasks(stack: CeleryStack, run: DagRun) -> list[dict[str, Any]]:
-    """The task instances of a run as the REST API gives them, with the worker that ran each."""
-    reply = stack.airflow.api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run.run_id}/taskInstances?limit=1000")
-    found: list[dict[str, Any]] = msgspec.json.decode(reply.body)["task_instances"]
-    return found
-
-
-def shards(stack: CeleryStack, run: DagRun) -> list[dict[str, Any]]:
-    """The landing tasks of a run."""
-    return [task for task in tasks(stack, run) if task["task_id"] == "land.land_files"]
+def shards(stack: CeleryStack, run: DAGRunResponse) -> list[TaskInstanceResponse]:
+    """The landing tasks of a run, each with the worker that ran it."""
+    tasks = stack.airflow.api.task_instances(DAG_ID, run.dag_run_id)
+    return [task for task in tasks if task.task_id == "land.land_files"]
 
 
 def stats(stack: CeleryStack) -> dict[str, Any]:
     """What the simulator has counted."""
-    counted: dict[str, Any] = msgspec.json.decode(http.call("GET", f"{stack.simulator.url}/_control/stats").body)
+    counted: dict[str, Any] = control(stack.simulator.url, "stats")
     return counted
 
 
@@ -109,10 +106,10 @@ async def land_in_one_process(stack: CeleryStack, layout: DatasetLayout, destina
 def test_a_landing_shared_by_two_workers_is_byte_for_byte_that_of_one_process(
     stack: CeleryStack, tmp_path: Path
 ) -> None:
-    run = start(stack, {**group_conf(stack, 1500), "landing_shards": 4})
+    run = start(stack, conf(stack, 1500, shards=4))
     assert finish(stack, run).state == "success"
-    assert {shard["hostname"] for shard in shards(stack, run)} == {"worker-1", "worker-2"}
-    created = stack.airflow.api.xcom(DAG_ID, run.run_id, "create_dataset")
+    assert {shard.hostname for shard in shards(stack, run)} == {"worker-1", "worker-2"}
+    created = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "create_dataset")
     dataset = landed(stack, created["dataset_type"], created["dataset_id"])
     assert dataset.problems() == []
     layout = DatasetLayout(created["dataset_type"], created["dataset_id"])
@@ -128,39 +125,37 @@ def test_a_landing_shared_by_two_workers_is_byte_for_byte_that_of_one_process(
 
 def test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second_job(stack: CeleryStack) -> None:
     slow = {"match": "file", "kind": "latency", "seconds": 2.0, "times": 1500}
-    url = f"{stack.simulator.url}/_control/faults"
-    assert http.call("POST", url, body=msgspec.json.encode(slow)).status == 200
-    run = start(stack, {**group_conf(stack, 3000), "landing_shards": 4})
+    control(stack.simulator.url, "faults", method="POST", body=slow)
+    run = start(stack, conf(stack, 3000, shards=4))
     victim = wait_for_victim(stack, run)
     stack.workers[victim].kill()
     stack.start_worker(victim)
     try:
         assert finish(stack, run, timeout=280).state == "success"
     finally:
-        http.call("DELETE", url)
+        control(stack.simulator.url, "faults", method="DELETE")
         stack.wait_for_worker(victim)
-    assert max(shard["try_number"] for shard in shards(stack, run)) > 1
-    created = stack.airflow.api.xcom(DAG_ID, run.run_id, "create_dataset")
+    assert max(shard.try_number for shard in shards(stack, run)) > 1
+    created = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "create_dataset")
     assert landed(stack, created["dataset_type"], created["dataset_id"]).problems() == []
     assert stats(stack)["jobs_started"][created["dataset_id"]] == 1
 
 
-def wait_for_victim(stack: CeleryStack, run: DagRun) -> str:
+def wait_for_victim(stack: CeleryStack, run: DAGRunResponse) -> str:
     """The name of a worker that is landing files of this run."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for shard in shards(stack, run):
-            if shard["state"] == "running" and shard["hostname"] in stack.workers:
-                return str(shard["hostname"])
-        time.sleep(0.2)
-    raise NotReady("no worker began to land files")
+
+    def look() -> str | None:
+        names = (shard.hostname for shard in shards(stack, run) if shard.state == "running")
+        return next((name for name in names if name in stack.workers), None)
+
+    return wait_until(look, timeout=120, late=lambda: "no worker began to land files", every=0.2)
 
 
 def test_many_runs_at_once_stay_within_the_quota_of_their_key(stack: CeleryStack) -> None:
     before = stats(stack)["jobs_started"]
     size = stack.database_bytes()
-    conf = {**group_conf(stack, 30), "landing_shards": 1}
-    runs = [start(stack, conf) for _ in range(MANY)]
+    small = conf(stack, 30, shards=1)
+    runs = [start(stack, small) for _ in range(MANY)]
     ended = [finish(stack, run, timeout=600).state for run in runs]
     assert ended == ["success"] * MANY
     jobs = {dataset: count for dataset, count in stats(stack)["jobs_started"].items() if dataset not in before}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.integration.scenarios import DAG_ID, Runs, published
+from airflow_client.client import DagRunApi, DAGRunPatchBody
+
+from devstack.samples import DAG_ID
+from tests.integration.scenarios import Runs, published
 
 
 def test_a_run_says_what_it_published(runs: Runs) -> None:
@@ -14,10 +17,10 @@ def test_a_run_says_what_it_published(runs: Runs) -> None:
 
 
 def test_a_note_of_a_user_is_left_alone(runs: Runs) -> None:
-    path = f"/dags/{DAG_ID}/dagRuns/{runs.started['folder-csv']}"
     published(runs, "folder-csv")
     assert runs.finish("folder-csv").note == "for the board meeting"
-    runs.api.request("PATCH", path, body={"note": "seen by the board"})
+    note = DAGRunPatchBody(note="seen by the board")
+    DagRunApi(runs.api.client).patch_dag_run(DAG_ID, runs.started["folder-csv"], note)
     runs.api.clear(DAG_ID, runs.started["folder-csv"], ["land.publish"])
     published(runs, "folder-csv")
     assert runs.finish("folder-csv").note == "seen by the board"

@@ -11,8 +11,9 @@ from contextlib import closing
 import obstore
 import pytest
 
+from devstack.samples import DAG_ID
 from devstack.stack import Stack
-from tests.integration.scenarios import DAG_ID, Control, Runs
+from tests.integration.scenarios import Control, Runs
 
 SIGNATURE = re.compile(rb"\$02\$[0-9a-f]{16}|[?&](Signature|AWSAccessKeyId|X-Amz-Signature)=", re.IGNORECASE)
 

@@ -1,0 +1,95 @@
+"""The official client of Airflow's REST API, logged in as one user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+from airflow_client.client import ApiClient, Configuration
+from airflow_client.client.rest import RESTResponse
+
+from devstack.errors import ApiError, Unreachable
+
+
+class LoggedInClient(ApiClient):
+    """The official client. It logs in by itself, also again when its token has expired, and raises our errors.
+
+    It repeats only what was refused with 401: all other requests are made at most once.
+    """
+
+    def __init__(self, url: str, user: str, password: str, timeout: float) -> None:
+        # Without retries the connection library raises at once. A proxy of the environment must not be asked.
+        super().__init__(Configuration(host=url, no_proxy="*", retries=False))
+        # A kept connection that the server closes at the wrong moment would fail a request that is made only once.
+        self.default_headers["Connection"] = "close"
+        self._login = {"username": user, "password": password}
+        self._timeout = timeout
+        self._token: str | None = None
+
+    def token(self) -> str:
+        """The token of the logged-in user (a secret).
+
+        :raises ApiError: when the login is refused
+        """
+        if self._token is None:
+            url = f"{self.configuration.host}/auth/token"
+            reply = _checked("POST", url, self._send("POST", url, {}, self._login, None, None))
+            self._token = str(msgspec.json.decode(content(reply))["access_token"])
+        return self._token
+
+    def call_api(
+        self,
+        method: str,
+        url: str,
+        header_params: Mapping[str, str] | None = None,
+        body: Any = None,
+        post_params: Any = None,
+        _request_timeout: Any = None,
+    ) -> RESTResponse:
+        """Make one request; everything that the client does comes through here.
+
+        :raises ApiError: on any status that is not 2xx
+        :raises Unreachable: when no answer comes
+        """
+        headers = dict(header_params or {})
+        reply = self._send(method, url, headers | self._bearer(), body, post_params, _request_timeout)
+        if reply.status == 401:  # the token has expired
+            self._token = None
+            reply = self._send(method, url, headers | self._bearer(), body, post_params, _request_timeout)
+        return _checked(method, url, reply)
+
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token()}"}
+
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: Any, post_params: Any, timeout: Any
+    ) -> RESTResponse:
+        try:
+            reply = super().call_api(method, url, headers, body, post_params, timeout or self._timeout)
+            content(reply)
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(f"{method} {url} got no answer: {error}") from error
+        return reply
+
+
+def content(reply: RESTResponse) -> bytes:
+    """The body of an answer; it is read once and kept."""
+    body: bytes = reply.response.data
+    return body
+
+
+def _checked(method: str, url: str, reply: RESTResponse) -> RESTResponse:
+    if not 200 <= reply.status < 300:
+        raise ApiError(reply.status, method, urlsplit(url).path, _detail(content(reply)))
+    return reply
+
+
+def _detail(body: bytes) -> str:
+    try:
+        detail = msgspec.json.decode(body)["detail"]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return body[:500].decode(errors="replace")
+    return detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()
