@@ -1,9 +1,8 @@
 """Object-storage URIs to stores, with the credentials of the Airflow connection that the URI names.
 
-URIs are those of Airflow's ObjectStoragePath: `scheme://conn_id@bucket/key`; without `conn_id@` the
-environment's own credentials serve. Blocking: connections are looked up, so call it outside an event loop
-(airflow-notes: credentials are lost in silence there). Stores own threads: build them in the task, never at
-import or parse time.
+URIs are those of Airflow's ObjectStoragePath: `scheme://conn_id@bucket/key`. Without `conn_id@` the environment's own
+credentials are used. Connections are looked up in blocking calls, so call this outside an event loop: inside one,
+Airflow loses the credentials without an error. Stores own threads, so make them in the task, never at import time.
 """
 
 from __future__ import annotations

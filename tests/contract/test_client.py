@@ -1,4 +1,4 @@
-"""One call at a time: what is retried, what is not, and what an error says (contract sections 1 to 3)."""
+"""One call at a time: what is retried, what is not, and what an error says."""
 
 from __future__ import annotations
 

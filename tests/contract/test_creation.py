@@ -1,4 +1,4 @@
-"""Creating a dataset against every shape the API may answer in (contract sections 4 to 7 and 12)."""
+"""Creating a dataset against every shape the API may answer in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One listing, in whatever shape the API hands a finished dataset out (contract sections 8 and 12, U2)."""
+"""One listing, in whatever shape the API hands a finished dataset out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads and downloads by signed URL (contract sections 5 and 8)."""
+"""Uploads and downloads by signed URL."""
 
 from __future__ import annotations
 

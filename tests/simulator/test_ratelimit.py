@@ -1,4 +1,4 @@
-"""Quotas in a window (contract section 3)."""
+"""Quotas in a window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures and security objects (contract sections 1.3 to 1.5)."""
+"""Signatures and security objects."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_percentiles_of_four_values_by_hand(percent: float, type7: float, type6:
 
 
 def test_the_published_sample_has_a_fraction_that_only_type_7_gives() -> None:
-    # 92 scores in steps of 5 (contract section 4.3): p25 lies 0.75 of the way between the 23rd and the 24th.
+    # 92 scores in steps of 5: p25 lies 0.75 of the way between the 23rd and the 24th.
     scores = sorted([40.0] * 23 + [45.0] * 69)
     assert percentile(scores, 25) == 43.75
 

@@ -1,4 +1,4 @@
-"""What SET reports/datasets accepts (contract sections 4.2 to 4.5)."""
+"""What SET reports/datasets accepts."""
 
 from __future__ import annotations
 

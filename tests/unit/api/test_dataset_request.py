@@ -1,4 +1,4 @@
-"""What may be asked for, told before anything is sent (contract sections 4.2 and 10)."""
+"""What may be asked for, told before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs as the API tells of them, and the rhythm of looking (contract section 7)."""
+"""Jobs as the API tells of them, and the rhythm of looking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Below the documented quotas (contract section 3), on a clock that only moves when somebody waits."""
+"""Below the documented quotas, on a clock that only moves when somebody waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the API's answers: lenient in shape, strict in verdict (contract section 2)."""
+"""Reading the API's answers: lenient in shape, strict in verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from learnosity.errors import (
     UnexpectedReplyError,
 )
 
-# The whole table of contract section 2.3: code, HTTP status, what it is here.
+# The whole table of documented codes: code, HTTP status, what it is here.
 TABLE: list[tuple[int, int, type[ApiError]]] = [
     (10000, 500, TransientApiError),
     (20000, 400, PermanentApiError),

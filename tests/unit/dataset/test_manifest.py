@@ -1,4 +1,4 @@
-"""The manifest and the list of files, as design section 4.3 fixes them."""
+"""The manifest and the list of files, as consumers rely on them."""
 
 from __future__ import annotations
 
