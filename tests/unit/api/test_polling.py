@@ -57,6 +57,20 @@ class FakeApi:
             self.open_now -= 1
 
 
+@dataclass
+class HangingApi(FakeApi):
+    """Does not answer its first call until it is let."""
+
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def jobs(self, references: Sequence[str]) -> list[Job]:
+        hangs = not self.calls
+        found = await super().jobs(references)
+        if hangs:
+            await self.answers.wait()
+        return found
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "poll_delay", lambda rounds, interval: 0.02)
@@ -87,6 +101,23 @@ class TestSharing:
         assert len(api.calls) <= 25
         assert max(map(len, api.calls)) == 50
         assert api.opened == 1
+
+    async def test_a_call_that_hangs_delays_only_the_jobs_that_it_asks_for(self) -> None:
+        api = HangingApi({f"job-{n}": "completed" for n in range(200)})
+        waits = [asyncio.create_task(wait_for(api, f"job-{n}")) for n in range(200)]
+        await until(lambda: sum(wait.done() for wait in waits) == 150)
+        assert {len(call) for call in api.calls} == {50}
+        api.answers.set()
+        await asyncio.gather(*waits)
+
+    async def test_while_a_call_hangs_new_waits_are_served(self) -> None:
+        api = HangingApi({f"job-{n}": "completed" for n in range(51)})
+        hanging = [asyncio.create_task(wait_for(api, f"job-{n}")) for n in range(50)]
+        await until(lambda: api.calls != [])
+        await wait_for(api, "job-50")
+        assert not any(wait.done() for wait in hanging)
+        api.answers.set()
+        await asyncio.gather(*hanging)
 
     async def test_two_waits_for_one_job_ask_for_it_once(self) -> None:
         api = FakeApi({"job": "completed"})
