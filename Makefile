@@ -97,7 +97,7 @@ lint: venv ## style, formatting and types
 chaos: venv ## 200 runs against faults and killed processes; ARGS="--seed 17" repeats one (half an hour on two cores)
 	$(PYTHON) -m chaos $(ARGS)
 
-fuzz: venv ## a million hostile inputs for the three parsers (three minutes)
+fuzz: venv ## a million hostile inputs for everything that reads what others wrote (four minutes)
 	$(PYTHON) -m chaos.fuzzing $(ARGS)
 
 audit: venv ## known vulnerabilities of the pinned packages; fails, too, when the database cannot be asked

@@ -172,7 +172,7 @@ def _large(
 
 
 def one_huge_file(stack: Stack) -> list[Row]:
-    """One file of 2 GB: memory only; resuming is a test (`test_landing`)."""
+    """One file of 2 GB: memory only; resuming is a test (`tests/component/landing`)."""
     files = Files("huge", 1, 2048 * MB)
     stack.source.serve(files)
     stack.fresh_bucket()

@@ -18,7 +18,7 @@ from devstack.environment import REPOSITORY
 from devstack.output import say
 
 FOLDER = REPOSITORY / ".devstack" / "chaos"
-PAGE = REPOSITORY / "docs" / "reliability.md"
+PAGE = REPOSITORY / "chaos" / "results.md"
 
 
 def main() -> int:
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=120.0, help="begin no run after this time (default 120)")
     parser.add_argument("--record", type=Path, default=FOLDER / "runs.ndjson", help="where runs are recorded")
     parser.add_argument("--fresh", action="store_true", help="forget what is recorded")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="write the table into chaos/results.md")
     return parser
 
 

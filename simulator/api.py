@@ -6,7 +6,6 @@ No HTTP here: `gateway` reads the request and wraps the reply. Where the real re
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -86,7 +85,7 @@ async def set_jobs(state: State, call: Call) -> Reply:
 
 async def get_jobs(state: State, call: Call) -> Reply:
     """GET jobs (docs/learnosity-api.md, "Jobs")."""
-    jobs = select(state.jobs.values(), call.request, state.config, time.time())
+    jobs = select(state.jobs.values(), call.request, state.config, state.now)
     return Reply([render(job, state.config) for job in jobs], records=len(jobs))
 
 
@@ -102,6 +101,9 @@ async def get_results(state: State, call: Call) -> Reply:
         organisation_of(call.request, state.config)
     if dataset.results is None or dataset.job is None or dataset.job.status != "completed":
         raise ApiError(20004, "the dataset is not completed")
+    dataset.retrievals += 1
+    if dataset.retrievals <= state.config.not_ready_calls:
+        return Reply({"dataset_id": dataset.spec.dataset_id, "status": "running"})
     data, records, following = get_datasets(state, dataset, dataset.results, call.request, call.urls_expired)
     return Reply(data, records, following)
 

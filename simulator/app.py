@@ -7,7 +7,7 @@ where it is counted and where faults on demand are applied.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,15 +16,17 @@ from aiohttp import web
 
 from . import control, gateway, objects, reports
 from .config import SimulatorConfig
-from .delivery import Cut, after, before, cut, s3_refusal
+from .delivery import Cut, after, before, continued, cut, s3_refusal, stalled
 from .errors import ApiError
-from .faults import FaultBook
+from .faults import FaultBook, FaultRule
 from .retrieval import group_view
 from .state import State
 from .stats import Stats
 from .storage import PREFIX, S3Error, parse_key
 
-_Produce = Callable[[bool], Awaitable[web.Response]]
+_Rules = Sequence[FaultRule]
+_Produce = Callable[[_Rules], Awaitable[web.Response]]
+_DRAWN = web.RequestKey("drawn", Sequence[FaultRule])
 
 
 class Simulator:
@@ -79,9 +81,14 @@ class Simulator:
     async def __aenter__(self) -> Simulator:
         self._folder = tempfile.TemporaryDirectory(prefix="learnosity-simulator-")
         state = self._state = State(self._initial, Path(self._folder.name))
+        entry = _Entry(state)
         app = web.Application(client_max_size=16 << 20)
         app.add_routes(
-            [*control.routes(state), *reports.routes(state), web.route("*", "/{path:.*}", _Entry(state).serve)]
+            [
+                *control.routes(state),
+                *reports.routes(state),
+                web.route("*", "/{path:.*}", entry.serve, expect_handler=entry.expect),
+            ]
         )
         # Bodies must arrive as they were sent: a gzip upload is not unpacked by an object store.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, auto_decompress=False)
@@ -115,8 +122,13 @@ class _Entry:
     def __init__(self, state: State) -> None:
         self._state = state
 
+    async def expect(self, request: web.Request) -> None:
+        """Answer `Expect: 100-continue`, before a request is served."""
+        await continued(request, self._drawn(request, *_addressed(request)) if _is_object(request) else ())
+
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        if request.raw_path.startswith(PREFIX):
+        """Answer a request."""
+        if _is_object(request):
             return await self._object(request)
         state = self._state
         diverted = gateway.plain_http(request, state.config, state.base_url)
@@ -127,24 +139,30 @@ class _Entry:
             return incoming
         call, redirected = incoming, request.path.startswith(gateway.REDIRECTED)
         return await self._guarded(
-            request, call.target, "", lambda expired: gateway.answer(state, call, redirected, expired)
+            request, call.target, "", lambda rules: gateway.answer(state, call, redirected, _expired(rules))
         )
 
     async def _object(self, request: web.Request) -> web.StreamResponse:
-        target = "put" if request.method == "PUT" else "file"
+        target, name = _addressed(request)
 
-        async def produce(_: bool) -> web.Response:
+        async def produce(rules: _Rules) -> web.Response:
             try:
-                return await objects.serve(self._state, request, target)
+                return await objects.serve(self._state, request, target, rules)
             except S3Error as error:
                 return s3_refusal(error)
 
-        return await self._guarded(request, target, _name(request, target), produce)
+        return await self._guarded(request, target, name, produce)
+
+    def _drawn(self, request: web.Request, target: str, name: str) -> _Rules:
+        """The rules that fire on a request; they are drawn once for each."""
+        if _DRAWN not in request:
+            request[_DRAWN] = self._state.faults.draw(target, name)
+        return request[_DRAWN]
 
     async def _guarded(self, request: web.Request, target: str, name: str, produce: _Produce) -> web.StreamResponse:
         stats = self._state.stats
         with stats.track(target):
-            rules = self._state.faults.draw(target, name)
+            rules = self._drawn(request, target, name)
             for rule in rules:
                 stats.faults[f"{rule.kind} {target}"] += 1
             try:
@@ -156,7 +174,8 @@ class _Entry:
                         continue
                     response = refusal
                 else:
-                    served = await produce(any(rule.kind == "expired_url" for rule in rules))
+                    await stalled(request, rules)
+                    served = await produce(rules)
                     response = await after(request, served, rules)
             except (Cut, ConnectionResetError):  # a fault cuts it, or the client closed it while it was sending
                 return cut(request)
@@ -164,10 +183,19 @@ class _Entry:
             return response
 
 
-def _name(request: web.Request, target: str) -> str:
-    """What an object request addresses, as fault rules name it."""
+def _is_object(request: web.Request) -> bool:
+    return request.raw_path.startswith(PREFIX)
+
+
+def _expired(rules: _Rules) -> bool:
+    return any(rule.kind == "expired_url" for rule in rules)
+
+
+def _addressed(request: web.Request) -> tuple[str, str]:
+    """Target and name of an object request, as fault rules have them."""
+    target = "put" if request.method == "PUT" else "file"
     try:
         dataset_id, _, key = parse_key(request.raw_path.partition("?")[0])
     except S3Error:
-        return ""
-    return f"{dataset_id}/{key.removesuffix('.ndjson')}" if target == "put" else key
+        return target, ""
+    return target, f"{dataset_id}/{key.removesuffix('.ndjson')}" if target == "put" else key

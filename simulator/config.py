@@ -7,7 +7,8 @@ are those of docs/learnosity-api.md, "What is not known":
 U     field(s)
 ====  ==========================================================================================
 U1    `strict_records`
-U2    `results_shape`, `page_size`, `inline_content`, `list_bytes`, `list_content_type`
+U2    `results_shape`, `page_size`, `inline_content`, `list_bytes`, `list_content_type`, `not_ready_calls`,
+      `content_encoding`
 U3    `set_reply_shape`, `input_files_shape`
 U4    `require_dataset_id`
 U5    `duplicate_code`
@@ -15,7 +16,7 @@ U6    `commence_reply_shape`
 U7    `jobs_status_default`
 U8    `job_error_shape`, `job_results_key`, `job_names_dataset`
 U9    `job_type`
-U10   `timestamp_past_seconds`, `timestamp_future_seconds`
+U10   `timestamp_past_seconds`, `timestamp_future_seconds`, `clock_offset_seconds`
 U11   `unknown_dataset_code`
 U12   `recommence`
 U13   `missing_files`
@@ -44,7 +45,9 @@ import msgspec
 DEMO_CONSUMER_KEY: Final = "AAAABBBBCCCCDDDD"
 DEMO_CONSUMER_SECRET: Final = "0123456789abcdef0123456789abcdef01234567"
 
-ResultsShape = Literal["files", "urls", "paged", "inline", "groups"]
+ResultsShape = Literal[
+    "files", "urls", "paged", "inline", "groups", "groups_in_lists", "deep", "self_link", "empty", "s3", "rows"
+]
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,9 +66,23 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     :param quota_get: calls of one `get` endpoint per window and consumer.
     :param quota_set: calls of one `set` or `update` endpoint per window and consumer.
     :param rate_window_seconds: length of the window in which calls are counted.
+    :param clock_offset_seconds: how far the API's clock is ahead of this machine's; negative: behind. The API dates
+        replies and jobs by its clock, compares `mintime` and `maxtime` with it, and checks signatures by it. Signed
+        URLs are checked by the clock of the bucket, which is this machine's.
     :param upload_url_seconds: life of a signed upload URL; default 60 minutes.
     :param result_url_seconds: life of a signed result URL; default 60 minutes.
-    :param large_file_bytes: size of one more file in every dataset, `exports/rows.csv`; 0: no such file.
+    :param results_shape: how a finished dataset is listed: objects with name and URL (`files`), bare URLs (`urls`),
+        pages of objects (`paged`), content in the reply (`inline`), one group per call (`groups`), the same with
+        each group as the only entry of a list (`groups_in_lists`), objects four levels down (`deep`), objects beside
+        a signed link to the listing itself (`self_link`), a list without files (`empty`), objects with `s3:`
+        addresses (`s3`), the rows of an analysis, each with a link to its item (`rows`).
+    :param not_ready_calls: this many retrievals of each completed dataset say first that it is still `running`.
+    :param content_encoding: how the files of datasets are packed in the bucket. The bucket serves them packed, with
+        this `Content-Encoding`; size, tag and ranges are those of the packed bytes. Default: not packed.
+    :param honour_if_range: whether a range is served only of the version that `If-Range` names, as RFC 9110 wants it.
+        SeaweedFS serves the range in any case: false.
+    :param large_file_bytes: size of one more file in every dataset, `exports/rows.csv`, before it is packed; 0: no
+        such file.
     :param hostile_names: raw names added to the listing of every dataset, each a small text file.
     :param strict_request: unknown keys in a SET request are refused (20004) instead of ignored.
     :param public_url: base of issued URLs, where clients do not reach the simulator at the address that it binds.
@@ -95,6 +112,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     accept_legacy_signatures: bool = True
     timestamp_past_seconds: float = 168 * 3600.0
     timestamp_future_seconds: float = 15 * 60.0
+    clock_offset_seconds: float = 0.0
 
     require_dataset_id: bool = False
     duplicate_code: Literal[20011, 30000] = 20011
@@ -121,11 +139,14 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     retention_seconds: float | None = None
 
     results_shape: ResultsShape = "files"
+    not_ready_calls: int = 0
     page_size: int = 500
     inline_content: Literal["text", "json"] = "text"
     list_bytes: bool = True
     list_content_type: bool = True
     result_url_seconds: float = 3600.0
+    content_encoding: Literal["gzip", "deflate"] | None = None
+    honour_if_range: bool = True
     hostile_names: tuple[str, ...] = ()
     large_file_bytes: int = 0
 

@@ -17,10 +17,12 @@ from aiohttp import web
 
 from .errors import ERRORS
 from .faults import FaultRule
+from .lies import told
 from .storage import S3Error
 
 OBJECT_TARGETS: Final = ("put", "file")
 _HTML: Final = "<html><body><h1>Scheduled maintenance</h1></body></html>"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BEFORE: Final = frozenset({"status", "rate_limited", "reset", "non_json"})
 
 
@@ -43,6 +45,27 @@ def failure(code: int, message: str, status: int, retry_after: int | None = None
         content_type="application/json",
         headers=headers,
     )
+
+
+async def continued(request: web.Request, rules: Sequence[FaultRule]) -> None:
+    """Send the `100 Continue` that a client waits for, unless a rule says that none is sent."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and all(r.kind != "no_continue" for r in rules):
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0
+
+
+async def stalled(request: web.Request, rules: Sequence[FaultRule]) -> None:
+    """Where a rule says so, take the beginning of the body of an upload and nothing more.
+
+    :raises Cut: when nothing was taken for as long as the rule says.
+    """
+    for rule in rules:
+        if rule.kind == "stalled_body":
+            left = int((request.content_length or 0) * rule.fraction)
+            while left and (piece := await request.content.read(left)):
+                left -= len(piece)
+            await asyncio.sleep(rule.seconds)
+            raise Cut
 
 
 async def before(rules: Sequence[FaultRule], target: str) -> web.Response | None:
@@ -72,6 +95,8 @@ async def after(request: web.Request, response: web.Response, rules: Sequence[Fa
         elif rule.kind == "wrong_length":
             response.body = _body(response)[:-1]
     for rule in rules:
+        if rule.lie is not None:
+            return await told(request, response, rule.lie)
         if rule.kind == "truncate":
             body = _body(response)
             return await _send(request, response, body[: int(len(body) * rule.fraction)], None)
@@ -106,7 +131,7 @@ def _refusal(rule: FaultRule, target: str) -> web.Response:
         return web.Response(status=rule.status, text=rule.body)
     if target in OBJECT_TARGETS:
         code = "InternalError" if rule.status >= 500 else "InvalidArgument"
-        return s3_refusal(S3Error(rule.status, code, rule.message))
+        return s3_refusal(S3Error(rule.status, rule.s3_code or code, rule.message))
     return failure(rule.code, rule.message, rule.status, rule.retry_after)
 
 

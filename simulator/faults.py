@@ -26,9 +26,30 @@ FaultKind = Literal[
     "non_json",
     "wrong_length",
     "corrupt",
+    "lie",
+    "replaced",
+    "no_continue",
+    "stalled_body",
     "job_halt",
     "job_hang",
     "job_vanish",
+]
+Lie = Literal[
+    "range_start",
+    "range_end",
+    "range_total",
+    "range_unknown",
+    "no_range",
+    "multipart",
+    "whole",
+    "part",
+    "no_content",
+    "longer",
+    "endless",
+    "no_length",
+    "other_tag",
+    "weak_tag",
+    "no_tag",
 ]
 JOB_KINDS: Final = frozenset({"job_halt", "job_hang", "job_vanish"})
 
@@ -45,8 +66,18 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         `truncate` sends `fraction` of the body with the full Content-Length and closes; `slow_body` sends
         `bytes_per_second`; `expired_url` refuses the URL of a `put` or `file` as expired, and makes an API call
         issue URLs that have expired already; `non_json` answers 200 with a page of HTML; `wrong_length` sends
-        a body that lacks its last byte, with a Content-Length that fits it; `corrupt` changes a byte;
-        `job_halt` ends the job as `halted` with `message`; `job_hang` never ends it; `job_vanish` removes it.
+        a body that lacks its last byte, with a Content-Length that fits it; `corrupt` changes a byte; `lie` makes the
+        reply to a `file` another one than was asked for, as `lie` says; `replaced` puts a new version of a `file` in
+        its place, for good, and serves it; `no_continue` never sends the `100 Continue` that a `put` waits for;
+        `stalled_body` takes `fraction` of the body of a `put` and nothing more, and cuts the connection `seconds`
+        later; `job_halt` ends the job as `halted` with `message`; `job_hang` never ends it; `job_vanish` removes it.
+    :param lie: a reply to a range request begins one byte later and says so (`range_start`), ends one byte earlier
+        and says so (`range_end`), names another total (`range_total`), `*` (`range_unknown`) or no range at all
+        (`no_range`), is `multipart/byteranges` (`multipart`), or is the whole file (`whole`). A reply to any request is
+        the second half of the file as a 206 (`part`), 204 without a body (`no_content`), has eight bytes more and a
+        Content-Length that fits (`longer`), has no end (`endless`), has no Content-Length (`no_length`), or has the tag
+        of another version (`other_tag`), a weak one (`weak_tag`) or none (`no_tag`).
+    :param s3_code: error code in the XML of a `status` on uploads and downloads, such as `RequestTimeout`.
     :param nth: only this call, counted from 1 over the calls that match.
     :param every: each call whose number is a multiple of this.
     :param probability: 0 to 1, drawn from the seed of the simulator.
@@ -63,11 +94,13 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     seconds: float = 1.0
     status: int = 500
     code: int = 10000
+    s3_code: str | None = None
     message: str = "An error on demand"
     body: str | None = None
     retry_after: int | None = None
     fraction: float = 0.5
     bytes_per_second: int = 65_536
+    lie: Lie | None = None
 
     def __post_init__(self) -> None:
         if self.kind in JOB_KINDS and self.match != "job":
@@ -76,6 +109,8 @@ class FaultRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError("bytes_per_second must be at least 10 and fraction at least 0 and below 1")
         if self.every is not None and self.every < 1:
             raise ValueError("every must be at least 1")
+        if (self.kind == "lie") != (self.lie is not None):
+            raise ValueError("the kind 'lie' needs a lie, and no other kind has one")
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ order of the checks is not documented. `app` adds faults and counting.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -87,7 +86,7 @@ async def answer(state: State, incoming: Incoming, redirected: bool, urls_expire
         # The documented 429 has no Retry-After (U20).
         retry_after = max(1, round(error.seconds)) if state.config.retry_after_header else None
         return failure(42000, "Too many requests", 429, retry_after)
-    return _envelope(reply, incoming.version)
+    return _envelope(reply, incoming.version, state.now)
 
 
 async def _serve(state: State, incoming: Incoming, redirected: bool, urls_expired: bool) -> Reply:
@@ -103,7 +102,7 @@ async def _serve(state: State, incoming: Incoming, redirected: bool, urls_expire
     if incoming.method != "POST" and not redirected:
         raise ApiError(40001, f"{incoming.method}: every call is a POST")
     raw = incoming.form.get("request")
-    security = authenticate(incoming.form.get("security"), raw, action, config)
+    security = authenticate(incoming.form.get("security"), raw, action, config, state.now)
     if not action:
         raise ApiError(20000, "action")
     if action not in actions:
@@ -138,10 +137,10 @@ def _request_object(raw: str | None) -> dict[str, Any]:
         raise ApiError(20009, "request is not a JSON object") from error
 
 
-def _envelope(reply: Reply, version: str) -> web.Response:
+def _envelope(reply: Reply, version: str, now: float) -> web.Response:
     meta: dict[str, Any] = {
         "status": True,
-        "timestamp": int(time.time()),
+        "timestamp": int(now),
         "records": reply.records,
         "versions": {"requested": version, "mapped": "v1.85", "concrete": "v1.85.0"},
     }

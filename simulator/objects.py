@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
 
+from .faults import FaultRule
 from .state import Dataset, State
 from .storage import S3Error, parse_key
 
@@ -19,9 +21,10 @@ _LEAKS: Final = ("Authorization", "Cookie")
 _RANGE: Final = re.compile(r"^bytes=(\d*)-(\d*)$")
 
 
-async def serve(state: State, request: web.Request, target: str) -> web.Response:
+async def serve(state: State, request: web.Request, target: str, rules: Sequence[FaultRule] = ()) -> web.Response:
     """Answer one request to the bucket.
 
+    :param rules: faults that strike it. Those that concern what the bucket holds are applied here.
     :raises S3Error: every refusal.
     """
     path, _, query = request.raw_path.partition("?")
@@ -34,7 +37,7 @@ async def serve(state: State, request: web.Request, target: str) -> web.Response
     if target == "put" and folder == "infiles":
         return await _put(state, request, dataset, int(key.removesuffix(".ndjson")))
     if request.method == "GET" and folder == "outfiles":
-        return _get(state, request, dataset, key)
+        return _get(state, request, dataset, key, rules)
     raise S3Error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 
 
@@ -60,18 +63,23 @@ async def _put(state: State, request: web.Request, dataset: Dataset, part: int) 
     return web.Response(headers={"ETag": f'"{digest.hexdigest()}"'})
 
 
-def _get(state: State, request: web.Request, dataset: Dataset, name: str) -> web.Response:
+def _get(state: State, request: web.Request, dataset: Dataset, name: str, rules: Sequence[FaultRule]) -> web.Response:
     results = dataset.results
     if results is None or name not in results.files:
         raise S3Error(404, "NoSuchKey", "The specified key does not exist.")
+    if any(rule.kind == "replaced" for rule in rules):
+        results.replace(name)
     file = results.files[name]
     etag = f'"{file.md5}"'
     if request.headers.get("If-Match", etag) not in (etag, "*"):
         raise S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
     headers = {"ETag": etag, "Content-Type": file.content_type, "Accept-Ranges": "bytes"}
+    if file.encoding is not None:
+        headers["Content-Encoding"] = file.encoding
     start, stop, status = 0, file.size, 200
     match = _RANGE.match(request.headers.get("Range", ""))
-    if match and any(match.groups()) and request.headers.get("If-Range", etag) == etag:
+    same = not state.config.honour_if_range or request.headers.get("If-Range", etag) == etag
+    if match and any(match.groups()) and same and all(rule.lie != "whole" for rule in rules):
         start, stop = _span(match[1], match[2], file.size)
         status = 206
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"

@@ -7,9 +7,11 @@ one read, and no file stays in memory. The same seed and input give the same byt
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,7 +34,12 @@ _ROW_BYTES = 139  # nine digits, a comma, 128 hexadecimal digits, a line end
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """One file of a dataset; `size` in bytes, `offset` is its place in the spool."""
+    """One file of a dataset as the bucket holds it.
+
+    :param size: bytes, packed if it is packed.
+    :param encoding: its `Content-Encoding`; None: not packed.
+    :param offset: its place in the spool.
+    """
 
     name: str
     content_type: str
@@ -40,18 +47,24 @@ class ResultFile:
     sha256: str
     md5: str
     offset: int
+    encoding: str | None = None
 
 
 class ResultSet:
-    """All files of one dataset. Close it to free the spool."""
+    """All files of one dataset. Close it to free the spool.
 
-    def __init__(self, spool: Path, rollup: Rollup | None) -> None:
+    :param encoding: how each file is packed; None: not at all.
+    """
+
+    def __init__(self, spool: Path, rollup: Rollup | None, encoding: str | None = None) -> None:
         self._spool = spool.open("w+b")
         self._rollup = rollup
+        self._encoding = encoding
         self.files: dict[str, ResultFile] = {}
 
     def add(self, name: str, content_type: str, body: bytes) -> None:
-        """Write one more file."""
+        """Write one more file, or a new version of one that is there."""
+        body = _packed(body, self._encoding)
         self.files[name] = ResultFile(
             name,
             content_type,
@@ -59,15 +72,24 @@ class ResultSet:
             hashlib.sha256(body).hexdigest(),
             hashlib.md5(body, usedforsecurity=False).hexdigest(),
             self._spool.tell(),
+            self._encoding,
         )
         self._spool.write(body)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Bytes of a file, from `start` up to `stop`, which is not included (default: its end)."""
+        """Bytes of a file as served, from `start` up to `stop`, which is not included (default: its end)."""
         self._spool.flush()
         file = self.files[name]
         stop = file.size if stop is None else stop
         return os.pread(self._spool.fileno(), stop - start, file.offset + start)
+
+    def content(self, name: str) -> bytes:
+        """A whole file, not packed."""
+        return _unpacked(self.read(name), self.files[name].encoding)
+
+    def replace(self, name: str) -> None:
+        """Write a new version of a file: its letters in the other case, which has the same length unless packed."""
+        self.add(name, self.files[name].content_type, self.content(name).swapcase())
 
     def group_view(self, path: Sequence[str]) -> dict[str, Any] | None:
         """One group as its JSON file holds it; None when there is no such group or the type has none."""
@@ -109,12 +131,12 @@ def build(
     strict, skip = config.strict_records, config.malformed_input == "skip"
     if spec.summary:
         rollup = Rollup(spec, config, read_users(inputs, spec, strict=strict, skip_malformed=skip), check)
-        results = ResultSet(spool, rollup)
+        results = ResultSet(spool, rollup, config.content_encoding)
         rendered = _group_files(rollup, [], [rollup.root])
     else:
         sessions = read_sessions(inputs, strict=strict, skip_malformed=skip) if inputs else None
         rows = analyse(spec, config, sessions, check)
-        results = ResultSet(spool, None)
+        results = ResultSet(spool, None, config.content_encoding)
         rendered = _item_files(rows, spec)
     with ExitStack() as on_failure:
         on_failure.callback(results.close)
@@ -171,3 +193,13 @@ def _rows(seed: str, size: int) -> bytes:
         b"%09d,%s\n" % (number, hashlib.blake2b(f"{seed}/{number}".encode()).hexdigest().encode())
         for number in range(size // _ROW_BYTES + 1)
     )[:size]
+
+
+def _packed(body: bytes, encoding: str | None) -> bytes:
+    if encoding == "gzip":
+        return gzip.compress(body, compresslevel=1, mtime=0)
+    return zlib.compress(body, level=1) if encoding == "deflate" else body
+
+
+def _unpacked(body: bytes, encoding: str | None) -> bytes:
+    return body if encoding is None else zlib.decompress(body, wbits=zlib.MAX_WBITS | 32)

@@ -1,6 +1,6 @@
 """The shapes in which GET reports/datasets may return a finished dataset (docs/learnosity-api.md, "Retrieve results").
 
-The real shape is not known (U2). `SimulatorConfig.results_shape` says which one is served.
+The real shape is not known (U2). `SimulatorConfig.results_shape` says which one is served, and what each one is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import msgspec
 from .errors import ApiError
 from .results import JSON_TYPE, ResultFile, ResultSet
 from .state import Dataset, State
-from .storage import result_path
+from .storage import BUCKET, result_path
+
+_AUTHORING = "https://authoring.example.com/items"
 
 
 def get_datasets(
@@ -21,27 +23,30 @@ def get_datasets(
 ) -> tuple[Any, int, str | None]:
     """The `data`, the number of records and the cursor of the reply.
 
-    The shape `groups` is for summary datasets only; with it, an analysis is listed as `files`.
+    The shapes of groups are for summary datasets only, and `rows` is for analyses only. The other kind of dataset is
+    then listed as `files`.
 
     :raises ApiError: 20003 or 20004 for a group path or a cursor that is wrong.
     """
     shape = state.config.results_shape
-    head = {"dataset_id": dataset.spec.dataset_id, "dataset_type": dataset.spec.dataset_type}
     files = list(results.files.values())
-    if shape == "groups" and dataset.spec.summary:
-        return group_view(results, request.get("group_path", [])), 1, None
+    if shape in ("groups", "groups_in_lists") and dataset.spec.summary:
+        group = group_view(results, request.get("group_path", []))
+        return [group] if shape == "groups_in_lists" else group, 1, None
+    if shape == "rows" and not dataset.spec.summary:
+        found = msgspec.json.decode(results.content("items.json"), type=list[dict[str, Any]])
+        return {"rows": [{**row, "link": f"{_AUTHORING}/{row['item_reference']}"} for row in found]}, len(found), None
     if shape == "inline":
         return {file.name: _content(state, results, file) for file in files}, len(files), None
-    if shape == "urls":
-        return [_url(state, dataset, file, urls_expired) for file in files], len(files), None
     following = None
+    if shape == "empty":
+        files = []
     if shape == "paged":
         start = _cursor(request.get("next"))
         stop = start + state.config.page_size
         following = str(stop) if stop < len(files) else None
         files = files[start:stop]
-    rows = [_row(state, dataset, file, urls_expired) for file in files]
-    return {**head, "files": rows}, len(rows), following
+    return _listed(state, dataset, files, urls_expired), len(files), following
 
 
 def group_view(results: ResultSet, group_path: Any) -> dict[str, Any]:
@@ -60,8 +65,22 @@ def group_view(results: ResultSet, group_path: Any) -> dict[str, Any]:
     return view
 
 
+def _listed(state: State, dataset: Dataset, files: Sequence[ResultFile], urls_expired: bool) -> Any:
+    shape = state.config.results_shape
+    if shape == "urls":
+        return [_url(state, dataset, file.name, urls_expired) for file in files]
+    rows = [_row(state, dataset, file, urls_expired) for file in files]
+    if shape == "deep":
+        return {"report": {"set": {"parts": {"entries": rows}}}}
+    if shape == "self_link":
+        return {"link": _url(state, dataset, "index.json", urls_expired), "files": rows}
+    return {"dataset_id": dataset.spec.dataset_id, "dataset_type": dataset.spec.dataset_type, "files": rows}
+
+
 def _row(state: State, dataset: Dataset, file: ResultFile, urls_expired: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": file.name, "url": _url(state, dataset, file, urls_expired)}
+    s3 = state.config.results_shape == "s3"
+    url = f"s3://{BUCKET}/{file.name}" if s3 else _url(state, dataset, file.name, urls_expired)
+    row: dict[str, Any] = {"name": file.name, "url": url}
     if state.config.list_bytes:
         row["bytes"] = file.size
     if state.config.list_content_type:
@@ -69,15 +88,15 @@ def _row(state: State, dataset: Dataset, file: ResultFile, urls_expired: bool) -
     return row
 
 
-def _url(state: State, dataset: Dataset, file: ResultFile, urls_expired: bool) -> str:
+def _url(state: State, dataset: Dataset, name: str, urls_expired: bool) -> str:
     spec = dataset.spec
-    path = result_path(spec.organisation_id, spec.dataset_type, spec.dataset_id, file.name)
+    path = result_path(spec.organisation_id, spec.dataset_type, spec.dataset_id, name)
     seconds = -60.0 if urls_expired else state.config.result_url_seconds
     return state.signer.sign(state.base_url, "GET", path, "", seconds)
 
 
 def _content(state: State, results: ResultSet, file: ResultFile) -> Any:
-    body = results.read(file.name)
+    body = results.content(file.name)
     if state.config.inline_content == "json" and file.content_type == JSON_TYPE:
         return msgspec.Raw(body)
     return body.decode()

@@ -32,13 +32,17 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class Dataset:
-    """A dataset from its initialisation on; `uploads` maps part number -> stored file."""
+    """A dataset from its initialisation on; `uploads` maps part number -> stored file.
+
+    :param retrievals: how often its results were asked for since its job completed.
+    """
 
     spec: DatasetSpec
     created: float
     uploads: dict[int, Path] = field(default_factory=dict)
     job: Job | None = None
     results: ResultSet | None = None
+    retrievals: int = 0
 
     @property
     def missing_parts(self) -> list[int]:
@@ -66,6 +70,11 @@ class State:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-job")
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def now(self) -> float:
+        """Unix seconds by the API's clock."""
+        return time.time() + self.config.clock_offset_seconds
+
     def initialise(self, spec: DatasetSpec) -> Dataset:
         """Register a dataset.
 
@@ -73,7 +82,7 @@ class State:
         """
         if spec.dataset_id in self.datasets:
             raise ApiError(self.config.duplicate_code, "dataset_id is already in use")
-        dataset = self.datasets[spec.dataset_id] = Dataset(spec, time.time())
+        dataset = self.datasets[spec.dataset_id] = Dataset(spec, self.now)
         return dataset
 
     def upload_target(self, part: int, dataset_id: str) -> Path:
@@ -89,7 +98,7 @@ class State:
     def commence(self, dataset: Dataset) -> Job:
         """Queue the job of a dataset, and run it in the background for `job_seconds`."""
         spec = dataset.spec
-        job = Job(str(uuid.uuid4()), self.config.job_type, spec.organisation_id, time.time(), spec.dataset_id)
+        job = Job(str(uuid.uuid4()), self.config.job_type, spec.organisation_id, self.now, spec.dataset_id)
         dataset.job = self.jobs[job.reference] = job
         self.stats.jobs_started[dataset.spec.dataset_id] += 1
         task = asyncio.get_running_loop().create_task(self._run(dataset, job))
@@ -127,7 +136,7 @@ class State:
         if halt_with is None:
             halt_with = await self._compute(dataset)
         await asyncio.sleep(max(0.0, finish_at - time.monotonic()))
-        job.finish(time.time(), halt_with)
+        job.finish(self.now, halt_with)
 
     async def _compute(self, dataset: Dataset) -> str | None:
         """Build the results; returns the error that halts the job, if there is one."""

@@ -1,1 +1,1 @@
-"""Fuzzing of the three parsers that read what others wrote: input lines, API replies, file names."""
+"""Fuzzing of what reads what others wrote: input lines, API replies, file names, replies of any shape."""

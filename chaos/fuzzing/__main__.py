@@ -1,4 +1,4 @@
-"""`python -m chaos.fuzzing`: a million inputs over the three parsers, and a table of what came of it."""
+"""`python -m chaos.fuzzing`: a million inputs over all readers, and a table of what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three parsers under fuzzing, each as a function of one seed that raises when a promise is broken.
+"""The readers under fuzzing, each as a function of one seed that raises when a promise is broken.
 
 A refusal by one of the package's own errors is a good answer; any other exception, a text that gives a traceback
 away, a result that is not what was promised, and a path that leaves its folder are not.

@@ -39,6 +39,10 @@ def get_provider_info() -> dict[str, Any]:
                     "reports_url": _field(
                         "Reports API", f"Where the browser loads reports from; empty = {DEFAULT_REPORTS_URL}."
                     ),
+                    "results": _field(
+                        "Place of the results",
+                        'Only where results are not understood: JSON such as {"files": "data.files[]", "url": "url"}.',
+                    ),
                     "allow_http": _field(
                         "Allow plain http", "Only for a test server that is not on this machine.", "boolean"
                     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -333,3 +335,98 @@ async def test_group_names_cannot_climb_out_of_their_folder(client: Client) -> N
     files = (await client.call("reports/datasets", "get", await client.finished(body))).data["files"]
     assert "groups/..%2F%C3%A9/%2E%2E/group.json" in [file["name"] for file in files]
     assert [(await client.get(file["url"]))[0] for file in files] == [200] * 6
+
+
+async def test_results_come_as_each_group_in_a_list_of_its_own(start: Start) -> None:
+    client = await start(results_shape="groups_in_lists")
+    named = await client.finished()
+    (root,) = (await client.call("reports/datasets", "get", named)).data
+    (school,) = (await client.call("reports/datasets", "get", named | {"group_path": ["s0"]})).data
+    assert (root["group_path"], school["group_path"]) == ([], ["s0"])
+    assert {group["group_name"] for group in root["groups"]} == {"s0", "s1"}
+
+
+async def test_results_come_four_levels_down(start: Start) -> None:
+    client = await start(results_shape="deep")
+    answer = await client.call("reports/datasets", "get", await client.finished())
+    entries = answer.data["report"]["set"]["parts"]["entries"]
+    assert len(entries) == answer.body["meta"]["records"] == 14
+    assert [(await client.get(entry["url"]))[0] for entry in entries] == [200] * 14
+
+
+async def test_results_come_beside_a_link_to_the_listing_itself(start: Start) -> None:
+    client = await start(results_shape="self_link")
+    data = (await client.call("reports/datasets", "get", await client.finished())).data
+    assert data["link"].partition("?")[0].endswith("/index.json")
+    assert "Signature=" in data["link"]
+    assert len(data["files"]) == 14
+    assert (await client.get(data["link"]))[0] == 404, "it is no file"
+
+
+async def test_results_come_as_an_empty_list(start: Start) -> None:
+    client = await start(results_shape="empty")
+    answer = await client.call("reports/datasets", "get", await client.finished())
+    assert (answer.data["files"], answer.body["meta"]["records"]) == ([], 0)
+
+
+async def test_results_come_with_addresses_of_s3(start: Start) -> None:
+    client = await start(results_shape="s3")
+    files = (await client.call("reports/datasets", "get", await client.finished())).data["files"]
+    assert len(files) == 14
+    assert all(file["url"] == f"s3://learnosity-reportdatasets-sim/{file['name']}" for file in files)
+
+
+async def test_results_of_an_analysis_come_as_rows_with_links(start: Start) -> None:
+    client = await start(results_shape="rows")
+    request = {"dataset_type": "ibk-analysis-by-question", "file_count": 0}
+    data = (await client.call("reports/datasets", "set", request)).data
+    await client.job(data["job_reference"])
+    named = {"dataset_id": data["dataset_id"], "dataset_type": data["dataset_type"]}
+    rows = (await client.call("reports/datasets", "get", named)).data["rows"]
+    assert len(rows) > 5
+    assert all(row["link"] == f"https://authoring.example.com/items/{row['item_reference']}" for row in rows)
+    assert "files" in (await client.call("reports/datasets", "get", await client.finished())).data
+
+
+async def test_results_may_not_be_ready_for_some_calls(start: Start) -> None:
+    client = await start(not_ready_calls=2)
+    named = await client.finished()
+    for _ in range(2):
+        early = await client.call("reports/datasets", "get", named)
+        assert early.data == {"dataset_id": named["dataset_id"], "status": "running"}
+    for _ in range(2):
+        assert len((await client.call("reports/datasets", "get", named)).data["files"]) == 14
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_the_clock_of_the_api_may_differ(start: Start, minutes: int) -> None:
+    client = await start(clock_offset_seconds=60.0 * minutes)
+    before = int(time.time())
+    _, reference = await client.commenced()
+    job = await client.job(reference)
+    answer = await client.call("jobs", "get", {})
+    after = int(time.time()) + 1
+    for moment in (answer.body["meta"]["timestamp"], _unix(job["dt_created"]), _unix(job["dt_completed"])):
+        assert before + 60 * minutes <= moment <= after + 60 * minutes
+
+    async def listed(since: int) -> int:
+        return len((await client.call("jobs", "get", {"mintime": since})).data)
+
+    assert await listed(before + 60 * minutes) == 1
+    assert await listed(after + 60 * minutes) == 0
+    # What somebody asks who goes by this machine's clock.
+    assert await listed(before) == (0 if minutes < 0 else 1)
+    assert await listed(after) == (0 if minutes < 0 else 1)
+
+
+async def test_a_clock_far_behind_refuses_what_is_signed_now(start: Start) -> None:
+    client = await start(clock_offset_seconds=-20 * 60.0)
+    assert (await client.call("jobs", "get", {})).code == 41004
+    client.sim.configure(clock_offset_seconds=20 * 60.0)
+    assert (await client.call("jobs", "get", {})).data == []
+    _, (url,) = await client.initialised()
+    assert (await client.put(url, USERS))[0] == 200, "the bucket has a clock of its own"
+
+
+def _unix(moment: str) -> float:
+    return datetime.strptime(moment, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()

@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 
 # Datasets that one attempt may begin. When none of them could be finished, the task fails.
 MAX_DATASETS = 3
-# Longest wait before the next dataset is begun: after the first failure, and after any failure.
 # Seconds before another dataset is begun: the longest wait after the first one, and after any.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
 # New jobs are listed from this long before now, because the clocks of Learnosity's servers may differ.

@@ -35,7 +35,7 @@ class ObstoreStore:
     :param store: the store, with the prefix applied.
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
-    :param discard: removes what killed writes left (see `unfinished`); None where the store drops it by itself.
+    :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     """
 
