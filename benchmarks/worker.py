@@ -35,7 +35,7 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import make_plan
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.single_put import SinglePut
+from learnosity.storage.streamed_put import StreamedPut
 from simulator.population import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
     uri = f"s3://{bucket.name}/{bucket.prefix}"
     if bucket.certificate is None:
         return ObstoreStore(store, uri)
-    single_put = SinglePut(store, uri, certificates=Path(bucket.certificate).read_bytes())
+    single_put = StreamedPut(store, uri, certificates=Path(bucket.certificate).read_bytes())
     return ObstoreStore(store, uri, single_put=single_put)
 
 

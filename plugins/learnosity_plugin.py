@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from learnosity import listeners as run_notes
+from learnosity import run_note_listener
 from learnosity.web.app import app
 
 PREFIX = "/learnosity"
@@ -19,7 +19,7 @@ class LearnosityPlugin(AirflowPlugin):
     """A page for the dataset of each run, a page that lists all published datasets, and notes on the runs."""
 
     name = "learnosity"
-    listeners = [run_notes]  # noqa: RUF012
+    listeners = [run_note_listener]  # noqa: RUF012
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Learnosity datasets"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

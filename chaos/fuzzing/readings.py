@@ -33,6 +33,8 @@ _NO_LISTS = (
     "failed",
     "status",
     "state",
+    "job_status",
+    "fields",
 )
 _NOT_YET = ("running", "queued")
 
@@ -220,7 +222,8 @@ def _check_groups(data: Any, group: Group) -> None:
             todo.extend(each)
         elif isinstance(each, dict):
             for key, child in each.items():
-                todo.append(child)
+                if key != "ancestors":  # Their other groups are named where they are asked for.
+                    todo.append(child)
                 if key == "groups" and isinstance(child, list):
                     for entry in [] if all(map(_is_level, child)) else child:
                         if isinstance(entry, dict) and "user_id" not in entry and "item_reference" not in entry:

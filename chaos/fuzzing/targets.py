@@ -22,7 +22,8 @@ from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.jobs import parse_job
 from learnosity.api.replies import Reply, parse_reply
 from learnosity.creation.upload import upload_urls
-from learnosity.dataset.layout import DatasetLayout, check_names, safe_path
+from learnosity.dataset.file_names import check_names, safe_path
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import InputError, LearnosityError, UnsafeNameError
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile, plan_parts, spool_input

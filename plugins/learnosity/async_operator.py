@@ -43,7 +43,7 @@ class AsyncOperator(BaseAsyncOperator):
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # Airflow's alarm raised its error in the loop's own code. There the loop would only log it.
+            # Airflow's time-out can be raised inside asyncio's own code, which would only log it and go on.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()

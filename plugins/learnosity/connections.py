@@ -21,8 +21,8 @@ from learnosity.errors import ConnectionConfigError, FolderNotFoundError, Storag
 from learnosity.storage.abandoned import local_files, s3_uploads
 from learnosity.storage.errors import first_line
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.single_put import SinglePut
 from learnosity.storage.store import Store
+from learnosity.storage.streamed_put import StreamedPut
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _s3(where: StorageUri, connection: Connection | None) -> Store:
         client_options=client,
         retry_config=RETRY,
     )
-    single_put = SinglePut(
+    single_put = StreamedPut(
         store, where.text, proxy=client.get("proxy_url"), certificates=client.get("root_certificate")
     )
     return ObstoreStore(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
 from learnosity.api.signed_urls import SignedTransfer
@@ -100,7 +99,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Check everything that can be checked without a call, then create the dataset or take over its job."""
         request = DatasetRequest.from_mapping(self.request)
-        input_uri = str(self.input_uri).strip() if self.input_uri else None
+        input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
         if not flag("create", self.create, True):
             self.created = await self._existing(request, dataset_id)
@@ -140,7 +139,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     transfer,
                     request,
                     TaskCreationStates(context["task_state_store"], start_over),
-                    identity=RequestIdentity(config.account, self._written(context)),
+                    identity=self._identity(context, config.account, request, input_uri, dataset_id),
                     prepare=prepare,
                     identify_input=identify_input,
                     dataset_id=dataset_id,
@@ -176,11 +175,31 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             "request": request.body(dataset_id, 0, config.organisation_id),
         }
 
-    def _written(self, context: Context) -> str:
-        """Digest of the request as its author wrote it, and of the run config that its templates refer to."""
-        written = [self._as_written, dict(context.get("params") or {})]
-        return sha256_hex(msgspec.json.encode(written, enc_hook=str, order="deterministic"))[:32]
+    def _identity(self, context: Context, account: str, request: DatasetRequest, *more: str | None) -> RequestIdentity:
+        """What this attempt asks for, as its author wrote it and as it is rendered.
+
+        :param more: what counts beside the request.
+        """
+        written = json.dumps(self._as_written, sort_keys=True, default=_stable_text)
+        # Only params that a template names: another poll interval is no other dataset.
+        params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
+        rendered = [request.body("", 0), *more]
+        return RequestIdentity(
+            account,
+            _digest([written, params]),
+            rendered=_digest(rendered),
+        )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The input and the new dataset, for the OpenLineage provider."""
         return lineage_of_creation(self.input_uri, self.created)
+
+
+def _digest(value: Any) -> str:
+    return sha256_hex(json.dumps(value, sort_keys=True, default=_stable_text).encode())[:32]
+
+
+def _stable_text(value: Any) -> str:
+    """A text of a value that is no JSON, the same in every process: the address of an object would differ."""
+    text = str(value)
+    return type(value).__qualname__ if " at 0x" in text else text

@@ -63,7 +63,7 @@ class FsspecStore:
         return await self.put_stream(path, whole(), len(content), content_type)
 
     def memory_for(self, size: int | None) -> int:
-        return CHUNK
+        return 2 * CHUNK  # a piece, and its copy as bytes
 
     async def put_stream(
         self,

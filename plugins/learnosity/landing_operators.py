@@ -30,9 +30,9 @@ from learnosity.landing.publish import publish
 from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.metrics import METRICS
+from learnosity.progress import size
 from learnosity.run_config import flag
 from learnosity.storage.store import Store
-from learnosity.telemetry import size
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage

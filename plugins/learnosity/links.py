@@ -13,7 +13,7 @@ from airflow.sdk import BaseHook, BaseOperatorLink, conf
 from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.execution_time.xcom import XCom
 
-from learnosity.api.reports import has_report
+from learnosity.api.report_definition import has_report
 from learnosity.errors import StorageError
 from learnosity.storage.uris import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 

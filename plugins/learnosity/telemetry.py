@@ -6,8 +6,6 @@ A metric has a name, a number, and tags from small fixed sets. It never holds an
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import Protocol
 
 
@@ -38,70 +36,3 @@ class NullMetrics:
 
 
 NULL_METRICS: Metrics = NullMetrics()
-
-
-log = logging.getLogger(__name__)
-
-EVERY_SECONDS = 5.0  # often enough to see that a task moves, and still a short log
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-class Progress:
-    """Counts files and bytes, and logs a progress line every few seconds.
-
-    :param verb: what is done with the files, in the past tense ("landed").
-    :param files: number of files in all; 0 = unknown.
-    :param every: seconds between two lines; default 5.
-    """
-
-    def __init__(self, verb: str, files: int = 0, *, every: float = EVERY_SECONDS) -> None:
-        self._verb = verb
-        self._total = files
-        self._every = every
-        self.files = 0
-        self.bytes = 0
-        self._started = self._said = time.monotonic()
-
-    def add(self, size: int, files: int = 1) -> None:
-        """Count `files` more files, of `size` bytes together."""
-        self.files += files
-        self.bytes += size
-        now = time.monotonic()
-        if now - self._said >= self._every:
-            self._said = now
-            log.info("%s", self.text(now))
-
-    def finish(self) -> None:
-        """Log the final figures."""
-        log.info("%s", self.text(time.monotonic()))
-
-    def text(self, now: float) -> str:
-        """The progress line: files, bytes, rate, and the time left if it can be estimated."""
-        elapsed = max(now - self._started, 1e-6)
-        rate = self.files / elapsed
-        of = f" of {self._total:,}" if self._total else ""
-        left = ""
-        if self._total and rate and self.files < self._total:
-            left = f", about {duration((self._total - self.files) / rate)} left"
-        return (
-            f"{self._verb} {self.files:,}{of} files, {size(self.bytes)} in {duration(elapsed)} "
-            f"({rate:,.0f} files/s, {size(self.bytes / elapsed)}/s){left}"
-        )
-
-
-def size(count: float) -> str:
-    """A number of bytes for people: `12.3 MB`."""
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
-
-
-def duration(seconds: float) -> str:
-    """A number of seconds for people: `2 h 05 min`, `3 min 20 s`, `4.2 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{seconds:.1f} s"

@@ -21,7 +21,7 @@ from learnosity.api.polling import PollResult, shared_poller
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.metrics import METRICS, count_job
-from learnosity.telemetry import duration
+from learnosity.progress import duration
 
 LOG_EVERY_SECONDS = 60.0  # an unchanged status is logged this often: a wait of hours keeps a short log
 

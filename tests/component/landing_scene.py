@@ -29,8 +29,8 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import Shard
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.single_put import SinglePut
 from learnosity.storage.store import ObjectInfo, Store
+from learnosity.storage.streamed_put import StreamedPut
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from simulator.faults import FaultKind
 from tests.waiting import no_waiting
@@ -221,12 +221,12 @@ def tls_store(server: SeaweedFS, *, keys: KeyPair | None = None, single_puts_to:
     prefix = uuid.uuid4().hex
     store, uri = server.store(prefix=prefix, keys=keys, tls=True), f"s3://landing/{prefix}"
     assert server.certificate is not None
-    single_put = SinglePut(store, uri, certificates=server.certificate.read_bytes())
+    single_put = StreamedPut(store, uri, certificates=server.certificate.read_bytes())
     if single_puts_to is not None:
         elsewhere = S3Store(
             "landing", endpoint=single_puts_to, region=REGION, access_key_id="key", secret_access_key="secret"
         )
-        single_put = SinglePut(elsewhere, uri)
+        single_put = StreamedPut(elsewhere, uri)
     return ObstoreStore(store, uri, single_put=single_put)
 
 

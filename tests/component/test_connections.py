@@ -28,8 +28,8 @@ from learnosity.errors import (
     TransientError,
 )
 from learnosity.storage.parts import MIB, parts_memory
-from learnosity.storage.single_put import BUFFERED_BYTES
 from learnosity.storage.store import Store
+from learnosity.storage.streamed_put import BUFFERED_BYTES
 from learnosity.storage.uris import parse_uri, split_glob
 
 SECRET = "a-secret-that-nobody-may-see"

@@ -498,11 +498,6 @@ class TestCreate:
         assert second["dataset_id"] != first["dataset_id"]
         assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1, second["dataset_id"]: 1}
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=RecursionError,
-        reason="msgspec takes an XComArg for a record and goes through the operator and the DAG behind it",
-    )
     @pytest.mark.parametrize("from_a_task", ["input_uri", "request"])
     @pytest.mark.promise("re-attach")
     def test_takes_what_another_task_returned_and_takes_over_its_job(

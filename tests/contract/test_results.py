@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.dataset.layout import check_names
+from learnosity.dataset.file_names import check_names
 from learnosity.errors import PermanentApiError, UnsafeNameError, UrlExpiredError
 from learnosity.landing.listing import Listing, ResultSet
 from learnosity.redaction import redact

@@ -34,9 +34,9 @@ EARLY_SHARE = 0.3
 GATHER_SECONDS = 0.5
 # Calls that may be under way at once: an answer that is slow must not hold up the others.
 CALLS_AT_ONCE = 4
-# A change in Learnosity's Console takes up to 30 minutes to act. For this long a refusal may pass by itself.
+# For this long a refused key is tried again. A change in Learnosity's Console needs up to 30 minutes to take effect.
 REFUSAL_SECONDS = 35 * 60.0
-# A connection that cannot be used is mended in Airflow, and not by waiting.
+# For this long a wait goes on although the Airflow connection is wrong: somebody may be editing it.
 MISCONFIGURED_SECONDS = 5 * 60.0
 # Seconds between two polls of a job. Each round makes them longer, up to what the sensor asks for.
 MIN_POLL_SECONDS = 5.0

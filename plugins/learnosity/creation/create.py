@@ -260,7 +260,7 @@ class _Creation:
 
     async def _finished(self, reference: str) -> CreatedDataset:
         state = self._noted
-        if state.request and state.request != self._body(state.dataset_id, state.file_count):
+        if state.request and not state.asks_for(self._body(state.dataset_id, state.file_count)):
             log.warning("The templates render differently now. Dataset %s keeps the request as sent.", state.dataset_id)
         if state.step != "started":
             await self.notes.save(state.of_started(reference))

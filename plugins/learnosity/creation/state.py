@@ -35,12 +35,15 @@ class RequestIdentity(msgspec.Struct, frozen=True):
     :param account: the account at Learnosity: the API's address and the consumer key.
     :param request: digest of the request as its author wrote it, before templates are rendered. A template such as
         `now()` gives another text at each attempt, but it still means the same dataset.
+    :param rendered: digest of the request as rendered now. A request that renders as before has not changed, even if
+        its author has written it in another way.
     :param input: digest of names, sizes and entity tags of the input files. "" = no files, or they cannot be listed.
     """
 
     account: str
     request: str
     input: str = ""
+    rendered: str = ""
 
     def difference(self, noted: RequestIdentity) -> str:
         """What has changed since `noted`, as the beginning of a sentence. "" = nothing has changed.
@@ -51,7 +54,7 @@ class RequestIdentity(msgspec.Struct, frozen=True):
             return ""
         if self.account != noted.account:
             return "The connection leads to another Learnosity account"
-        if self.request != noted.request:
+        if self.request != noted.request and not (self.rendered and self.rendered == noted.rendered):
             return "The run config or the DAG has changed"
         if self.input and noted.input and self.input != noted.input:
             return "The input files have changed"
@@ -92,6 +95,11 @@ class CreationState(msgspec.Struct, frozen=True):
     def is_uploaded(self) -> bool:
         """Whether every part of the input is uploaded."""
         return 0 < self.file_count == len(set(self.uploaded))
+
+    def asks_for(self, request: dict[str, Any]) -> bool:
+        """Whether the request that was sent is the same as JSON, where a tuple is a list."""
+        encoder = msgspec.json.Encoder(order="deterministic")
+        return encoder.encode(self.request) == encoder.encode(request)
 
     def of_started(self, job_reference: str) -> CreationState:
         """This state after the job was started, without what is no longer needed."""

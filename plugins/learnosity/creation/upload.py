@@ -20,7 +20,7 @@ from learnosity.inputs.find import input_identity
 from learnosity.inputs.records import RecordSchema
 from learnosity.inputs.spool import InputFile, Part, plan_parts, spool_input
 from learnosity.network import backoff
-from learnosity.telemetry import Progress, size
+from learnosity.progress import Progress, size
 
 log = logging.getLogger(__name__)
 

@@ -7,28 +7,16 @@ or clashes with one is refused before anything is written. Names are never chang
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from learnosity.errors import RequestError, UnsafeNameError
+from learnosity.errors import RequestError
 
 MANIFEST = "manifest.json"
 FILES = "files.ndjson"
 LATEST = "latest.json"
 
-# Longest path of a result file, and longest part of it between two slashes. An S3 key may have 1,024 bytes, of which
-# the destination prefix needs some. Most file systems allow 255 bytes per part.
-MAX_PATH_BYTES = 700
-MAX_SEGMENT_BYTES = 240
-_SHOWN = 10  # names in one message
 
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Characters that change the direction of text make a name look like another one. Line separators split a line.
-_DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-# Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
-_LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,71 +75,3 @@ class DatasetLayout:
     def landing_prefix(self) -> str:
         """Folder of all notes."""
         return f"{self.prefix}/_landing"
-
-
-def safe_path(name: object) -> str:
-    """Return `name` unchanged if it may become a relative path.
-
-    :raises UnsafeNameError: it may not; the message says why.
-    """
-    if not isinstance(name, str) or not name:
-        raise UnsafeNameError("A result file has no name.")
-    # Nearly every name passes this fast check. The slow rules are for the others.
-    plain = _PLAIN.fullmatch(name) is not None and len(name) <= MAX_SEGMENT_BYTES
-    reason = None if plain and " /" not in name and not name.endswith(" ") else _refusal(name)
-    if reason:
-        raise UnsafeNameError(f"The result file {name[:80]!a} cannot be landed: {reason}. Nothing was written.")
-    return name
-
-
-def check_names(names: Iterable[str], *, local: bool = False) -> None:
-    """Refuse a listing with names that repeat, are equal after Unicode normalisation, or are both file and folder.
-
-    :param names: names that `safe_path` has accepted.
-    :param local: whether the destination is a file system, which has stricter rules.
-    :raises UnsafeNameError: there are such names. The message has the first ten and their number.
-    """
-    seen: dict[str, str] = {}
-    folders: set[str] = set()
-    clashes: list[str] = []
-    for name in names:
-        key = name if name.isascii() else unicodedata.normalize("NFC", name)
-        if key in seen:
-            same = seen[key] == name
-            clashes.append(f"{name[:80]!a} {'is listed twice' if same else 'collides with another name'}")
-        seen[key] = name
-        parent = key
-        while (cut := parent.rfind("/")) > 0:
-            parent = parent[:cut]
-            if parent in folders:
-                break
-            folders.add(parent)
-        if local and any(_LOCAL_RESERVED.search(segment) for segment in name.split("/")):
-            clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
-    clashes += [f"{seen[key][:80]!a} is both a file and a folder" for key in folders & seen.keys()]
-    if clashes:
-        shown = "\n  ".join(clashes[:_SHOWN])
-        raise UnsafeNameError(
-            f"{len(clashes)} result file names cannot be landed side by side; nothing was written:\n  {shown}"
-        )
-
-
-def _refusal(name: str) -> str | None:
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        return "its name is not valid Unicode"
-    if size > MAX_PATH_BYTES:
-        return f"its name is longer than {MAX_PATH_BYTES} bytes"
-    if name.startswith("/") or "\\" in name or re.match(r"[A-Za-z]:", name):
-        return "its name is an absolute path or holds a backslash"
-    if any(unicodedata.category(char) in ("Cc", "Cs") or char in _DECEPTIVE for char in name):
-        return "its name holds control characters"
-    for segment in name.split("/"):
-        if segment in ("", ".", ".."):
-            return "its name holds an empty, '.' or '..' part"
-        if len(segment.encode()) > MAX_SEGMENT_BYTES:
-            return f"a part of its name is longer than {MAX_SEGMENT_BYTES} bytes"
-        if segment != segment.strip():
-            return "a part of its name begins or ends with a blank"
-    return None

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from learnosity.dataset.layout import DatasetLayout, safe_path
+from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, decode_files, decode_manifest, read_files, sha256_hex
 from learnosity.dataset.tables import Document, group_files, read_document
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError

@@ -22,13 +22,13 @@ from learnosity.dataset.published import stored_files
 from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
 from learnosity.landing.concurrency import MEMORY_BYTES, AdaptiveLimit, Budget, LargeFileSlots
 from learnosity.landing.file_urls import FileUrls
-from learnosity.landing.large_files import LargeFile
+from learnosity.landing.large_files import WHOLE_BYTES, LargeFile
 from learnosity.landing.ledger import Landed, Ledger, is_same, read_ledger
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import read_plan
+from learnosity.progress import Progress
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
-from learnosity.telemetry import Progress
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
 # After this many failed files, the source or the store is probably down. The other files wait for the next try.
 MAX_FAILED_FILES = 10
-# A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
-WHOLE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

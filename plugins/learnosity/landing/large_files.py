@@ -14,6 +14,8 @@ from learnosity.errors import ChangedFileError, TransferError, UrlExpiredError
 
 log = logging.getLogger(__name__)
 
+# A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
+WHOLE_BYTES = 8 * 1024 * 1024
 # After this many attempts in a row without a new byte, the file fails.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt

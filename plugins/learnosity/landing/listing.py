@@ -18,10 +18,20 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
 
 from learnosity.api.client import LearnosityClient
-from learnosity.dataset.layout import safe_path
+from learnosity.dataset.file_names import safe_path
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
 from learnosity.network import backoff
-from learnosity.results.outcomes import Empty, Files, Group, Inline, ResultFile, Understood, understood
+from learnosity.results.outcomes import (
+    Empty,
+    Files,
+    Group,
+    Inline,
+    Reading,
+    ResultFile,
+    Understood,
+    expect_group,
+    understood,
+)
 from learnosity.results.reading import classify
 
 # A job may be completed some moments before its dataset can be read.
@@ -101,7 +111,11 @@ class ResultSet:
 
     async def group_content(self, group_path: Sequence[str]) -> bytes:
         """Content of one group's file, asked for on its own."""
-        return (await self._group(tuple(group_path))).content
+        path = tuple(group_path)
+        group = understood(await self._ask_group(path))
+        if not isinstance(group, Group) or group.path not in (None, path):
+            raise UnexpectedReplyError("A group of the dataset can no longer be read: it changed while it was landed.")
+        return group.content
 
     async def _list(self) -> Listing:
         page = await self._read()
@@ -142,7 +156,7 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Every group from the root down, some calls at a time."""
         seen: set[tuple[str, ...]] = {()}
-        waiting: list[tuple[tuple[str, ...], bytes]] = []
+        waiting: list[tuple[tuple[str, ...], Group]] = []
 
         def take(path: tuple[str, ...], group: Group) -> None:
             name = group_file_name(path)
@@ -152,36 +166,33 @@ class ResultSet:
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)
-            waiting.extend((child, group.content) for child in dict.fromkeys(children) if child in fresh)
+            waiting.extend((child, group) for child in dict.fromkeys(children) if child in fresh)
 
         take((), root)
         while waiting:
             batch = waiting[:WALK_CONCURRENCY]
             del waiting[:WALK_CONCURRENCY]
-            groups = await asyncio.gather(*(self._group(path) for path, _ in batch))
-            for (path, parent), group in zip(batch, groups, strict=True):
-                if group.path is None and group.content == parent:
-                    raise UnexpectedReplyError("Learnosity answers with the parent where a group was asked for.")
-                take(path, group)
+            replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))
+            for (path, parent), reading in zip(batch, replies, strict=True):
+                take(path, expect_group(reading, path, parent))
             if len(seen) > MAX_GROUPS:
                 raise UnexpectedReplyError(f"The dataset has more than {MAX_GROUPS} groups; nothing was landed.")
 
-    async def _group(self, path: tuple[str, ...]) -> Group:
-        group = await self._read({"group_path": list(path)})
-        if not isinstance(group, Group) or group.path not in (None, path):
-            raise UnexpectedReplyError("Learnosity names a group that it does not hold; nothing was landed.")
-        return group
+    async def _ask_group(self, path: tuple[str, ...]) -> Reading:
+        return await self._ask({"group_path": list(path)})
 
     async def _read(self, extra: Mapping[str, Any] | None = None, *, first_page: bool = True) -> Understood:
+        return understood(await self._ask(extra, first_page=first_page))
+
+    async def _ask(self, extra: Mapping[str, Any] | None = None, *, first_page: bool = True) -> Reading:
         reply = await self._client.dataset(self._type, self._id, {**self._extra, **(extra or {})})
-        reading = classify(
+        return classify(
             reply.meta,
             reply.data,
             dataset_id=self._id,
             declaration=self._client.config.results,
             first_page=first_page,
         )
-        return understood(reading)
 
 
 def group_file_name(group_path: Sequence[str]) -> str:
@@ -197,7 +208,7 @@ def group_file_name(group_path: Sequence[str]) -> str:
 
 
 def _group_segment(name: str) -> str:
-    # `~` is what sets our own additions apart: a quoted name never holds one.
+    # A `~` marks what is added to a name here. So each `~` of the name itself is replaced.
     quoted = quote(name.encode(errors="surrogatepass"), safe="").replace(".", "%2E").replace("~", "%7E")
     if len(quoted) <= MAX_GROUP_SEGMENT:
         return quoted

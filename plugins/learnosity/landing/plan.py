@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from learnosity.dataset.layout import DatasetLayout, check_names
+from learnosity.dataset.file_names import check_names
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import IncompleteDatasetError, RequestError
 from learnosity.landing.listing import ResultSet
 from learnosity.results.outcomes import ResultFile

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from learnosity.results.addresses import holds_only_plain_links
-from learnosity.results.words import GROUP_CONTEXT, GROUP_LISTS, plain_key
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
 # What is measured: only rows of results have these.
@@ -47,26 +46,6 @@ def has_subject(record: Mapping[str, Any]) -> bool:
 def is_group_row(record: Mapping[str, Any]) -> bool:
     """Whether `record` is about a group, and so names one that can be asked for."""
     return "group_name" in record and not has_subject(record)
-
-
-def groups_in(row: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...] | None]:
-    """The path of the group that `row` names, and of every group that stands inside it; None for one without a name."""
-    name = row.get("group_name")
-    if not isinstance(name, str) or not name:
-        yield None
-        return
-    path = (*above, name)
-    yield path
-    for key, value in row.items():
-        is_group_list = plain_key(key) in GROUP_LISTS and value is not None
-        if is_group_list and not isinstance(value, list):
-            yield None
-        elif isinstance(value, list) and plain_key(key) not in GROUP_CONTEXT:
-            for child in value:
-                if isinstance(child, dict) and is_group_row(child):
-                    yield from groups_in(child, path)
-                elif is_group_list:
-                    yield None
 
 
 def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:

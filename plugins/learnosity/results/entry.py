@@ -42,7 +42,7 @@ def own_addresses(words: Words) -> list[str]:
     :returns: each as it stands in the reply, blanks around it included.
     """
     urls = []
-    for word in URL_KEYS & words.keys():
+    for word in URL_KEYS.intersection(words):
         value = words[word]
         if isinstance(value, dict) and len(value) == 1:
             value = next((each for key, each in value.items() if plain_key(key) in URL_KEYS), None)
@@ -74,7 +74,7 @@ def own_content(words: Words) -> Any:
     """The content that an entry with the name of a file holds; None when it holds none."""
     if not looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS))):
         return None
-    return next((words[key] for key in sorted(CONTENT_KEYS & words.keys()) if words[key] is not None), None)
+    return next((words[key] for key in sorted(CONTENT_KEYS.intersection(words)) if words[key] is not None), None)
 
 
 def add_entry(
@@ -90,7 +90,7 @@ def add_entry(
         found.problems.append("an entry of a file has several addresses")
     if len(words) != len(record):
         found.problems.append("an entry of a file has two keys that mean the same")
-    if any(words[each] for each in CONTENT_KEYS & words.keys()):
+    if any(words[each] for each in CONTENT_KEYS.intersection(words)):
         found.problems.append("an entry of a file has an address as well as content")
     found.signals.note_entry(words)
     if not LINK_WORDS.isdisjoint(words):
@@ -146,9 +146,10 @@ def name_of(words: Words, dataset_id: str) -> str | None:
 
     :raises ValueError: when a name is not a text.
     """
-    if _PATH_WORDS.isdisjoint(words) and _text(words, ("name",)):
-        return _file_name(words)
-    name, path = _file_name(words), _text(words, PATH_KEYS)
+    name = _file_name(words)
+    if _PATH_WORDS.isdisjoint(words):
+        return name or None
+    path = _text(words, PATH_KEYS)
     # A key of an object store names the dataset's folder too. Another kind of key says nothing about the path.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
@@ -183,9 +184,12 @@ def _name_by_address(url: str, place: Place, dataset_id: str) -> str:
 
 
 def _file_name(words: Words) -> str:
-    if not isinstance(words.get("name", ""), str | None):
+    stated = words.get("name")
+    if not isinstance(stated, str | None):
         raise ValueError("the name of a file is not a text")
-    names = [name for key in NAME_KEYS if key in words and (name := _text(words, (key,)))]
+    if stated and looks_like_a_file(stated) and not holds_address(stated):
+        return stated
+    names = [name for key in NAME_KEYS if (name := _text(words, (key,)))]
     return next((name for name in names if looks_like_a_file(name)), names[0] if names else "")
 
 

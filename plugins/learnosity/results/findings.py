@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from learnosity.dataset.layout import safe_path
+from learnosity.dataset.file_names import safe_path
 from learnosity.results.outcomes import ResultFile
 from learnosity.results.signals import Signals
 

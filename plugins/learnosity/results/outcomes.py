@@ -162,7 +162,7 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Gro
     group = understood(reading)
     if not isinstance(group, Group):
         raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
-    # A reply without a path is told from its parent's by its content.
+    # A group that states no path is compared with its parent by content: the same content is the parent again.
     if group.path != asked if group.path is not None else group.content == parent.content:
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "

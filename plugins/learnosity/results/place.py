@@ -35,7 +35,7 @@ class Place(NamedTuple):
 def folder_of(words: Mapping[str, Any], place: Place) -> str:
     """The folder of what stands in an object: the one that it states, below those above it."""
     stated = [words.get(key) for key in FOLDER_KEYS]
-    if place.listed or TREE_KEYS & words.keys():
+    if place.listed or not TREE_KEYS.isdisjoint(words):
         names = (words.get("path"), words.get("name"))
         stated += [each for each in names if isinstance(each, str) and not looks_like_a_file(each)]
     own = next((each.strip("/") for each in stated if isinstance(each, str) and each and not holds_address(each)), "")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learnosity.results import content, links
-from learnosity.results.addresses import fetchable, holds_address, is_signed, points_to_a_listing
+from learnosity.results import content, groups, links
+from learnosity.results.addresses import fetchable, holds_address, points_to_a_listing
 from learnosity.results.entry import (
     add_address,
     add_content,
@@ -22,7 +22,6 @@ from learnosity.results.entry import (
     own_content,
 )
 from learnosity.results.findings import Findings, join
-from learnosity.results.kinds import is_file_name, is_flat, is_level, is_map_of_addresses, is_wrapped, names_group
 from learnosity.results.place import Place, folder_of
 from learnosity.results.signals import SIGNAL_WORDS
 from learnosity.results.words import (
@@ -33,7 +32,6 @@ from learnosity.results.words import (
     FOLDER_KEYS,
     FORMAT_KEYS,
     GROUP_CONTEXT,
-    GROUP_LISTS,
     INPUT_KEYS,
     LINK_BOXES,
     LINK_WORDS,
@@ -57,7 +55,7 @@ def read_data(data: Any, found: Findings) -> None:
 
     :param data: the reply's `data`; not nested too deep for recursion.
     """
-    while isinstance(data, list) and len(data) == 1 and is_wrapped(data[0]):
+    while isinstance(data, list) and len(data) == 1 and _is_wrapped(data[0]):
         data = data[0]
     reader, place = _Reader(found), Place("data")
     if isinstance(data, dict):
@@ -94,9 +92,9 @@ class _Reader:
             if plain_key(key) in _LISTS:
                 found.add_empty_list()
             return
-        if plain_key(key) == "groups" and all(is_level(each) for each in values):
-            return  # the hierarchy of groups that was asked for, given back
-        rows, groups, idle = found.rows, len(found.groups), 0
+        if groups.is_hierarchy(key, values, found) or groups.are_names(key, values, found):
+            return
+        rows, idle, named = found.rows, 0, len(found.groups)
         inside = place._replace(key=plain_key(key), listed=True)
         for value in values:
             before = found.parts
@@ -113,8 +111,7 @@ class _Reader:
             found.problems.append("a list holds an entry that is no file and no row beside others that are")
         if found.rows > rows:
             found.row_lists.add(len(values))
-        if plain_key(key) == "groups" and len(found.groups) > groups and not all(map(names_group, values)):
-            found.problems.append("a group has no name")
+        groups.check_list(key, values, found, named)
 
     def _read_entry(
         self, record: Mapping[str, Any], words: Mapping[str, Any], urls: Sequence[str], place: Place
@@ -124,7 +121,7 @@ class _Reader:
         if not is_file(words, urls, place, dataset_id):
             found.problems.append("it cannot be told whether some addresses are files or links in content")
         if not place.listed and place.key not in LISTING_KEYS:
-            if not is_file_name(words.get("name")) and points_to_a_listing(urls[0], dataset_id):
+            if not _is_file_name(words.get("name")) and points_to_a_listing(urls[0], dataset_id):
                 found.problems.append("it holds an address that leads to a listing, and no list of files")
             found.lone_files += place.key not in FORMAT_KEYS
         add_entry(found, record, words, urls, place)
@@ -137,18 +134,18 @@ class _Reader:
 
     def _is_row(self, record: Mapping[str, Any], place: Place, urls: Sequence[str]) -> bool:
         """Whether an object is a row. One that may be the entry of a file as well is a problem."""
-        if not content.is_row(record) or not (place.listed or is_flat(record)):
+        if not content.is_row(record) or not (place.listed or _is_flat(record)):
             return False
         if place.listed and place.key in FILE_LISTS and (content.has_measure(record) or not urls):
             self._found.problems.append("the entries of a list of files have the fields of rows")
         if content.has_measure(record):
             return True
-        if any(not is_signed(url) for url in urls) or (not urls and any(map(is_file_name, record.values()))):
+        if not urls and any(map(_is_file_name, record.values())):
             self._found.problems.append("it cannot be told whether some entries are files or rows")
         return not urls
 
     def _read_row(self, row: Mapping[str, Any], place: Place) -> None:
-        found, of_group = self._found, content.is_group_row(row)
+        found = self._found
         found.add_row(proven=place.listed or (content.has_measure(row) and content.has_subject(row)))
         found.known.update(content.plain_links_of_rows(row))
         for each in content.rows_in(row):
@@ -158,30 +155,15 @@ class _Reader:
                 found.signals.note(key, value)
         if place.key in GROUP_CONTEXT or content.has_subject(row):
             return
-        if "group_path" in row:
-            found.problems.append("its rows state the paths of groups")
-        if of_group and (place.listed or place.key not in STRUCTURE_KEYS):
-            self._name_groups(row)
-        elif not of_group:
-            found.nameless_rows += 1
-
-    def _name_groups(self, row: Mapping[str, Any]) -> None:
-        paths = list(content.groups_in(row))
-        if len(paths) != sum(map(content.is_group_row, content.rows_in(row))):
-            self._found.problems.append("a group stands inside another one in a way that is not known")
-        if None in paths:
-            self._found.problems.append("a group has no name")
-        self._found.groups.extend(path for path in paths if path is not None)
+        groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
 
     def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
         """Read an object that holds others; what it counts is compared with what is found in it."""
         found, counts = self._found, len(self._found.signals.open_counts)
         files, rows, lone = len(found.files), found.rows, found.lone_files
-        self._note_group(words, place)
-        if content.is_group_row(record) and place.key not in GROUP_CONTEXT | STRUCTURE_KEYS:
-            found.problems.append("a group stands inside another one in a way that is not known")
+        groups.note_object(record, words, place, found)
         inside = place._replace(folder=folder_of(words, place), listed=False)
-        is_map = place.key in LISTING_KEYS and is_map_of_addresses(record)
+        is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
         for key, value in record.items():
             before, word = found.parts, plain_key(key)
@@ -196,15 +178,6 @@ class _Reader:
             found.problems.append("an address stands alone beside a list of files")
         if new_files or new_rows:
             found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
-
-    def _note_group(self, words: Mapping[str, Any], place: Place) -> None:
-        path = words.get("grouppath")
-        if isinstance(path, list) and all(isinstance(name, str) for name in path):
-            self._found.group_paths.append(tuple(path))
-        elif path is not None:
-            self._found.problems.append("the path of a group is not a list of names")
-        elif place.key == "datasetgroup":
-            self._found.group_paths.append(None)
 
     def _read_member(self, key: str, value: Any, place: Place, is_map: bool) -> bool:
         """Read what stands under one key of an object.
@@ -225,20 +198,20 @@ class _Reader:
         elif word in LINK_BOXES and isinstance(value, dict | list):
             self._read_rest(key, links.read_box(value, found), place)
         elif isinstance(value, list):
-            self._read_values(key, value, place)
+            self.read_list(key, value, place.below(key))
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
         elif word in _LISTS:
             self._read_instead_of_list(key, value)
-        elif word in GROUP_LISTS and found.group_paths and value is not None:
-            found.problems.append("the groups of a group are not a list")
+        elif value is not None and groups.is_group_list(key, found):
+            found.problems.append(groups.NO_LIST)
         elif isinstance(value, str):
             self._read_text(word, value)
         return False
 
     def _read_text(self, word: str, text: str) -> None:
         """Note a text that may be the name of a file that is not listed, or content."""
-        if is_file_name(text) and word not in FOLDER_KEYS:
+        if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
         elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
             self._found.leftovers.append("it holds a long text, which may be content")
@@ -249,8 +222,8 @@ class _Reader:
             if word in _LISTS:
                 self._found.add_empty_list()
             return False
-        if word in GROUP_LISTS and self._found.group_paths:
-            self._found.problems.append("the groups of a group are not a list")
+        if groups.is_group_list(key, self._found):
+            self._found.problems.append(groups.NO_LIST)
         before = self._found.parts
         self.read_object(value, place.below(key))
         self._found.asides += self._found.parts == before and word not in ABOUT_KEYS
@@ -261,15 +234,6 @@ class _Reader:
             self.read_object(rest, place.below(key))
         elif isinstance(rest, list) and rest:
             self.read_list(key, rest, place.below(key))
-
-    def _read_values(self, key: str, values: Sequence[Any], place: Place) -> None:
-        if plain_key(key) in GROUP_LISTS and self._found.group_paths and values:
-            if all(isinstance(each, str) and each and not holds_address(each) for each in values):
-                self._found.groups.extend((name,) for name in values)
-                return
-            if not all(isinstance(each, dict) and "group_name" in each for each in values):
-                self._found.problems.append("a group has no name")
-        self.read_list(key, values, place.below(key))
 
     def _read_instead_of_list(self, key: str, value: Any) -> None:
         """A number where a list could stand says how long it is. Anything else is a list that is missing."""
@@ -288,3 +252,23 @@ class _Reader:
             add_entry(self._found, value, words, urls, place, key)
         else:
             add_content(self._found, name, value, place)
+
+
+def _is_wrapped(entry: Any) -> bool:
+    """Whether the only entry of a list is the reply itself. A row stays a row of a list."""
+    return isinstance(entry, list) or (isinstance(entry, dict) and ("group_path" in entry or not content.is_row(entry)))
+
+
+def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
+    """Whether an object names files by labels: `{"summary": "https://…", "details": "https://…"}`."""
+    return all(
+        isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
+    )
+
+
+def _is_file_name(value: Any) -> bool:
+    return isinstance(value, str) and looks_like_a_file(value)
+
+
+def _is_flat(record: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, dict | list) for value in record.values())

@@ -13,21 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnosity.results.addresses import holds_address
-from learnosity.results.words import plain_key, words
+from learnosity.results.words import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 
-_READY_WORDS = words(
-    "completed complete ready done success succeeded successful finished ok available published compiled generated "
-    "processed exported stored 200 true"
-)
-_NOT_READY_WORDS = words(
-    "queued running pending processing inprogress notready waiting preparing generating building started starting "
-    "scheduled submitted accepted created initialising initializing initialised initialized compiling working new "
-    "exporting uploading retrying delayed incomplete partial unfinished notstarted ongoing executing computing"
-)
-_FAILED_WORDS = words(
-    "failed failure halted error errored cancelled canceled aborted expired deleted rejected invalid timeout timedout "
-    "stopped killed terminated notfound"
-)
 # How a text for people says that a dataset is not finished.
 _LATER = re.compile(
     r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
@@ -84,7 +71,7 @@ class Signals:
 
     def note_entry(self, entry: Mapping[str, Any]) -> None:
         """Take in a file's own entry, by plain keys. Counts and cursors in it are about the file."""
-        for word in _ENTRY_WORDS & entry.keys():
+        for word in _ENTRY_WORDS.intersection(entry):
             self.note(word, entry[word])
 
     def note_cursor(self, key: str, value: Any) -> None:
@@ -120,11 +107,11 @@ def is_true(value: Any) -> bool:
 def _status(signals: Signals, key: str, value: Any) -> bool:
     for each in _scalars(value):
         word = plain_key(str(each)) if each is not None else ""
-        if word in _NOT_READY_WORDS:
+        if word in NOT_READY_WORDS:
             signals.not_ready = word
-        elif word in _FAILED_WORDS:
+        elif word in FAILED_WORDS:
             signals.failed = word
-        elif word not in _READY_WORDS and each not in (None, "") and not signals.any_status:
+        elif word not in READY_WORDS and each not in (None, "") and not signals.any_status:
             signals.unclear.append(f"its `{key}` is a word that is not known")
     return True
 

@@ -110,3 +110,19 @@ def looks_like_a_file(name: str) -> bool:
     """Whether `name` ends like the name of a data file."""
     stem, dot, suffix = name.rpartition(".")
     return bool(stem and dot) and suffix.lower() in _FILE_SUFFIXES
+
+
+# What `status` and the like may say of a dataset.
+READY_WORDS = words(
+    "completed complete ready done success succeeded successful finished ok available published compiled generated "
+    "processed exported stored 200 true"
+)
+NOT_READY_WORDS = words(
+    "queued running pending processing inprogress notready waiting preparing generating building started starting "
+    "scheduled submitted accepted created initialising initializing initialised initialized compiling working new "
+    "exporting uploading retrying delayed incomplete partial unfinished notstarted ongoing executing computing"
+)
+FAILED_WORDS = words(
+    "failed failure halted error errored cancelled canceled aborted expired deleted rejected invalid timeout timedout "
+    "stopped killed terminated notfound"
+)

@@ -15,8 +15,8 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.abandoned import Discard
 from learnosity.storage.errors import code_of, storage_error
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
-from learnosity.storage.single_put import BUFFERED_BYTES, SinglePut
 from learnosity.storage.store import ObjectInfo, check_size
+from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
 
 DELETE_BATCH = 1000
 
@@ -46,7 +46,7 @@ class ObstoreStore:
         *,
         is_local: bool = False,
         discard: Discard | None = None,
-        single_put: SinglePut | None = None,
+        single_put: StreamedPut | None = None,
     ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")

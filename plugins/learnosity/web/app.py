@@ -20,7 +20,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
-from learnosity.api.reports import has_report, report_definition
+from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from learnosity.connections import open_store
 from learnosity.dataset.manifest import FileEntry

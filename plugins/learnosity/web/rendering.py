@@ -18,7 +18,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from learnosity.telemetry import duration, size
+from learnosity.progress import duration, size
 
 HERE = Path(__file__).parent
 SAFE_HEADERS = {

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from learnosity.api.reports import field_label, group_label, has_report
+from learnosity.api.report_definition import field_label, group_label, has_report
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table

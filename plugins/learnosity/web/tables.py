@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from learnosity.api.reports import field_label
+from learnosity.api.report_definition import field_label
 from learnosity.dataset.tables import Kind, Table, is_number, is_poor, sorted_rows
 from learnosity.web.plots import Box, box_unit, boxes
 

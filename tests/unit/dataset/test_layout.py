@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import LocalStore
 
-from learnosity.dataset.layout import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, DatasetLayout, check_names, safe_path
+from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, check_names, safe_path
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import RequestError, UnsafeNameError
 
 # Pieces from which hostile names are made, beside arbitrary text.

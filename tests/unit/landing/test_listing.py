@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
-from learnosity.dataset.layout import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
+from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
 from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
 from learnosity.landing import listing as listing_module
 from learnosity.landing.listing import Listing, ResultSet, group_file_name

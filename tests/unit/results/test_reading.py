@@ -17,6 +17,7 @@ from learnosity.results.reading import (
     Group,
     Inline,
     NotUnderstood,
+    classify,
     expect_group,
     understood,
 )
@@ -72,6 +73,15 @@ class TestFiles:
             ),
             "a duplicate is reported as such": ({"files": [A, A]}, ["a.json", "a.json"]),
             "the same address under two keys": ({"files": [entry("a.json", link=at("a.json"))]}, ["a.json"]),
+            "an entry with a link to itself": ({"files": [A | {"links": {"self": at("x.json")}}]}, ["a.json"]),
+            "links with a relation": (
+                {"links": [{"rel": "file", "href": at("a.json")}, {"rel": "self", "href": at("x.json")}]},
+                ["a.json"],
+            ),
+            "a name that says so where the address does not": (
+                {"items": [{"name": "a.json", "url": "https://h/17", "level": 3}]},
+                ["a.json"],
+            ),
             "an empty list beside it": ({"files": [A, B], "json": [], "folders": {}}, AB),
         },
     )
@@ -228,11 +238,18 @@ class TestNotUnderstood:
             "a row beside the list": {"files": [A], "summary": {"population": 9}},
             "a row in the list": {"files": [A, ROW]},
             "groups beside the list": {"files": [A], **GROUP},
+            "plain addresses beside groups": {"files": [{"name": "a.json", "url": "https://h/a.json"}], **GROUP},
+            "two groups without groups below": [{"group_path": ["n"], "users": []}, {"group_path": ["s"], "users": []}],
             "the list of one group": {"files": [A], "group_path": []},
             "an address as well as content": {"files": [entry("a.json", content={"p_value": 1})]},
             "two addresses": {"files": [entry("a.json", download_url=at("c.json"))]},
             "a second address further down": {"files": [entry("a.json", preview={"url": at("c.png")})]},
             "a file in several parts": {"files": [{"name": "a.json", "urls": [at("1"), at("2")]}]},
+            "a size twice": {"files": [A | {"size": 1, "Size": 2}]},
+            "a link to itself that holds more": {"files": [A], "self": {"href": at("x.json"), "more": [7]}},
+            "a link to itself that holds something else": {"files": [A], "self": {"x": 1}},
+            "a link with a name that leads to a listing": {"files": [A], "link": {"href": at("index.json"), "x": 1}},
+            "an empty list with an object": {"files": [], "table": {"x": 1}},
             "a key twice": {"files": [{"name": "a.json", "url": at("a"), "URL": at("b")}]},
             "an address under a key that is not known": {"files": [A], "archive": at("all.zip")},
             "a link under a key that is not known": {"files": [A], "template": {"href": at("c.json")}},
@@ -250,6 +267,10 @@ class TestNotUnderstood:
             "two addresses with a comma": {"files": [f"{at('a.json')},{at('b.json')}"]},
             "a link to a listing and nothing else": {"url": at("index.json")},
             "the address of a listing and nothing else": at("manifest.json"),
+            "a text of several lines": {"files": [A], "text": "i1,0.4\ni2,0.5"},
+            "a long text": {"files": [A], "text": "x" * 300},
+            "named entries without addresses that have an owner": {"items": [{"name": "a.json", "user_id": 7}]},
+            "users with addresses of pages": [{"user_id": "u", "url": "https://h/q/u.json"}],
             "rows of unknown fields with links": {"rows": [{"question": "q", "level": 0.4, "link": LINK}]},
             "rows or files, it cannot be told": {"rows": [{"item_reference": "i", "link": LINK}]},
             "addresses of pages": {"hosts": ["https://a.example", "https://b.example"]},
@@ -316,7 +337,14 @@ class TestNotUnderstood:
 
     def test_an_address_in_meta_has_to_be_a_link(self) -> None:
         assert why(read({"files": [A]}, download=at("c.json")))
-        assert names(read({"files": [A]}, self=at("x.json"), links={"self": at("x.json")})) == ["a.json"]
+        for meta in (
+            {"self": at("x.json")},
+            {"self": {"href": at("x.json")}},
+            {"links": {"first": at("x.json"), "last": at("x.json")}},
+            {"docs": "https://help.example"},
+            {"request": {"status": "queued", "file_count": 9}, "versions": {"requested": "v1"}},
+        ):
+            assert names(classify({"status": True, **meta}, {"files": [A]}, dataset_id=ID)) == ["a.json"]
 
 
 class TestEmpty:
@@ -413,6 +441,12 @@ class TestGroups:
             {**GROUP, "count": 3},
             {"groups": {"north": {"group_name": "north", "url": at("x.json"), "population": 1}}},
             {"dataset_group": None},
+            {"group_path": [], "groups": {"north": {"x": 1}}},
+            {"group_path": "north", "groups": [{"group_name": "n"}]},
+            {"groups": [{"preview": {"group_name": "n"}}]},
+            {"groups": [{"group_name": "n", "groups": [{"key": "s"}]}]},
+            {"groups": [{"group_name": "n", "groups": {"s": 1}}]},
+            {"groups": [{"group_name": "n", "groups": [{"group_name": "s", "groups": ["t"]}]}]},
             {"north": {"group_name": "north", "groups": [{"group_name": "s"}]}},
             {"dataset_group": {"groups": [{"population": 3}]}},
         ],
@@ -420,6 +454,12 @@ class TestGroups:
     )
     def test_a_group_that_may_name_others_is_not_understood(self, data: Any) -> None:
         assert isinstance(read(data), NotUnderstood)
+
+    def test_a_count_may_be_that_of_the_groups_or_that_of_the_users(self) -> None:
+        users = [{"user_id": f"u{number}", "score": 1} for number in range(3)]
+        assert isinstance(read({**GROUP, "users": users, "count": 2}), Group)
+        assert isinstance(read({**GROUP, "users": users, "count": 3}), Group)
+        assert isinstance(read({**GROUP, "users": users, "count": 4}), NotUnderstood)
 
     def test_a_group_that_was_asked_for_is_told_from_another_one(self) -> None:
         root, north = read(GROUP), read({"group_path": ["north"], "groups": []})
@@ -496,6 +536,8 @@ class TestInline:
             {"rows": [ROW, {"x": 1}]},
             {"rows": [ROW], "truncated": True},
             {"rows": [ROW, ROW], "limit": 2},
+            ROW | {"next": "c"},
+            ROW | {"has_more": True},
             {"a.json": {"x": 1}},
             {"a.json": "pending", "b.json": "pending"},
             {"a.json": "00ff", "b.csv": "r/0099/b.csv"},

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from learnosity.api.downloads import BUFFERED_BYTES
 from learnosity.landing.concurrency import MAX_LARGE_FILES, MEMORY_BYTES
-from learnosity.storage import single_put
+from learnosity.storage import streamed_put
 from learnosity.storage.parts import MAX_PARTS, MIN_PART_BYTES, part_bytes, parts_memory
 
 GIB = 1024**3
@@ -29,4 +29,4 @@ def test_eight_files_in_parts_stay_within_the_memory(size: int | None) -> None:
 
 
 def test_eight_files_in_one_request_each_stay_within_the_memory() -> None:
-    assert MAX_LARGE_FILES * (single_put.BUFFERED_BYTES + BUFFERED_BYTES) <= MEMORY_BYTES
+    assert MAX_LARGE_FILES * (streamed_put.BUFFERED_BYTES + BUFFERED_BYTES) <= MEMORY_BYTES

@@ -18,10 +18,10 @@ from obstore.store import S3Store
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.errors import BrokenWriteError, TransferError
-from learnosity.storage import single_put as single_put_module
+from learnosity.storage import streamed_put as single_put_module
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIB, parts_memory
-from learnosity.storage.single_put import BUFFERED_BYTES, MAX_BYTES, SinglePut
+from learnosity.storage.streamed_put import BUFFERED_BYTES, MAX_BYTES, StreamedPut
 from tests.component.landing_scene import tls_store
 
 SIZE = 9 * MIB + 5
@@ -168,7 +168,7 @@ async def test_a_refusal_is_told_and_no_more_is_taken(s3_server: SeaweedFS, s3_r
 async def test_a_certificate_that_nobody_vouches_for_is_refused(s3_server: SeaweedFS) -> None:
     signer = s3_server.store(prefix="x", tls=True)
     with pytest.raises(BrokenWriteError, match="ConnectError"):
-        await SinglePut(signer, "s3://landing/x").put("large", Source().chunks(), SIZE, None)
+        await StreamedPut(signer, "s3://landing/x").put("large", Source().chunks(), SIZE, None)
 
 
 def test_what_is_too_large_to_begin_again_is_not_taken(store: ObstoreStore) -> None:
@@ -189,7 +189,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def behind(serve: Serve) -> AsyncIterator[SinglePut]:
+async def behind(serve: Serve) -> AsyncIterator[StreamedPut]:
     """Writes to a server that does to each connection what `serve` says."""
     under_way: set[asyncio.Task[None]] = set()
 
@@ -213,7 +213,7 @@ async def behind(serve: Serve) -> AsyncIterator[SinglePut]:
         client_options={"allow_http": True},
     )
     try:
-        yield SinglePut(signer, "s3://bucket")
+        yield StreamedPut(signer, "s3://bucket")
     finally:
         server.close()
         for task in under_way:

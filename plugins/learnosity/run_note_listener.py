@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.telemetry import size
+from learnosity.progress import size
 
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent

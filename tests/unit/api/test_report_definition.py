@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.api.config import Credentials
-from learnosity.api.reports import has_report, report_definition
+from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from simulator.config import SimulatorConfig
 from simulator.errors import ApiError

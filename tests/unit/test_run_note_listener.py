@@ -16,7 +16,7 @@ from airflow.utils.types import DagRunType
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from learnosity.listeners import MAX_NOTE_CHARS, note_text, on_asset_event_emitted
+from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted
 
 PUBLISHED = {
     "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",

@@ -33,7 +33,7 @@ BUFFERED_BYTES = 5 * MIB
 URL_VALID = timedelta(minutes=15)
 
 
-class SinglePut:
+class StreamedPut:
     """Writes objects of known size below a store's prefix.
 
     :param store: signs the requests; its endpoint has to use TLS.

@@ -1,0 +1,113 @@
+"""Groups of a dataset that is read one group at a time: which ones a reply names.
+
+Every group that is named has to be asked for. One without a name, or in a place where it may be overlooked, is a
+problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from learnosity.results.addresses import holds_address
+from learnosity.results.content import is_group_row, rows_in
+from learnosity.results.findings import Findings
+from learnosity.results.place import Place
+from learnosity.results.words import GROUP_CONTEXT, GROUP_LISTS, STRUCTURE_KEYS, plain_key
+
+NO_LIST = "the groups of a group are not a list"
+_NO_NAME = "a group has no name"
+_NESTED = "a group stands inside another one in a way that is not known"
+
+
+def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:
+    """Note that an object is a group: it states its path, or stands under `dataset_group`."""
+    path = words.get("grouppath")
+    if isinstance(path, list) and all(isinstance(name, str) for name in path):
+        found.group_paths.append(tuple(path))
+    elif path is not None:
+        found.problems.append("the path of a group is not a list of names")
+    elif place.key == "datasetgroup":
+        found.group_paths.append(None)
+    if is_group_row(record) and place.key not in GROUP_CONTEXT | STRUCTURE_KEYS:
+        found.problems.append(_NESTED)
+
+
+def note_row(row: Mapping[str, Any], found: Findings, *, is_child: bool) -> None:
+    """Note the groups that a row names.
+
+    :param row: a row that is not about a user or a question.
+    :param is_child: whether it stands where the groups of a group stand.
+    """
+    if "group_path" in row:
+        found.problems.append("its rows state the paths of groups")
+    if not is_group_row(row):
+        found.nameless_rows += 1
+    elif is_child:
+        paths = list(_paths(row, ()))
+        if len(paths) != sum(map(is_group_row, rows_in(row))):
+            found.problems.append(_NESTED)
+        if None in paths:
+            found.problems.append(_NO_NAME)
+        found.groups.extend(path for path in paths if path is not None)
+
+
+def is_group_list(key: str, found: Findings) -> bool:
+    """Whether the groups of a group stand under `key`."""
+    return plain_key(key) in GROUP_LISTS and bool(found.group_paths)
+
+
+def are_names(key: str, values: Sequence[Any], found: Findings) -> bool:
+    """Note groups of which a group gives the names alone.
+
+    :returns: whether `values` are such names.
+    """
+    if not is_group_list(key, found) or not all(isinstance(each, str) and each for each in values):
+        return False
+    if any(map(holds_address, values)):
+        return False
+    found.groups.extend((name,) for name in values)
+    return True
+
+
+def check_list(key: str, values: Sequence[Any], found: Findings, named_before: int) -> None:
+    """Check that each entry of a list of groups names one.
+
+    :param named_before: how many groups were named before the list was read.
+    """
+    names_some = plain_key(key) == "groups" and len(found.groups) > named_before
+    if (names_some or is_group_list(key, found)) and not all(map(_names_one, values)):
+        found.problems.append(_NO_NAME)
+
+
+def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
+    """Whether `values` are the levels of the hierarchy that was asked for, given back."""
+    return plain_key(key) == "groups" and not found.group_paths and all(map(_is_level, values))
+
+
+def _is_level(value: Any) -> bool:
+    is_level = isinstance(value, dict) and value.keys() == {"key", "label"}
+    return is_level and all(isinstance(each, str) for each in value.values())
+
+
+def _names_one(value: Any) -> bool:
+    return isinstance(value, dict) and is_group_row(value)
+
+
+def _paths(row: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...] | None]:
+    """The path of the group that `row` names, and of every group that stands inside it; None for one without a name."""
+    name = row.get("group_name")
+    if not isinstance(name, str) or not name:
+        yield None
+        return
+    path = (*above, name)
+    yield path
+    for key, value in row.items():
+        if isinstance(value, list) and plain_key(key) not in GROUP_CONTEXT:
+            for child in value:
+                if _names_one(child):
+                    yield from _paths(child, path)
+                elif plain_key(key) in GROUP_LISTS:
+                    yield None
+        elif value is not None and plain_key(key) in GROUP_LISTS:
+            yield None
