@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
+from learnosity.redaction import redact_text
 from learnosity.storage.abandoned import local_files, s3_uploads
 from learnosity.storage.errors import first_line
 from learnosity.storage.obstore_store import ObstoreStore
@@ -76,7 +77,13 @@ def _connection(conn_id: str) -> Connection:
 
 def _client(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) -> ClientConfig:
     client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
-    if endpoint and endpoint.startswith("http://"):
+    scheme, separator, _ = (endpoint or "https://").lower().partition("://")
+    if not separator or scheme not in ("http", "https"):
+        raise ConnectionConfigError(
+            f"The endpoint of the storage connection is no URL: {redact_text(str(endpoint))!r}. It begins with "
+            "https:// or http://."
+        )
+    if scheme == "http":
         client["allow_http"] = True
     if verify is False:
         client["allow_invalid_certificates"] = True

@@ -222,6 +222,20 @@ def test_s3_takes_endpoint_region_and_addressing_from_the_connection(connect: Co
     assert SECRET not in repr(store)
 
 
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+@pytest.mark.parametrize("endpoint", ["minio:9000", "minio.example", "127.0.0.1:9000/store", "ftp://minio.example"])
+def test_an_endpoint_that_is_no_url_is_told_before_any_request(connect: Connect, scheme: str, endpoint: str) -> None:
+    conn = connect(
+        "nourl",
+        conn_type="aws" if scheme == "s3" else "generic",
+        login="A",
+        password="a2V5",
+        extra={"endpoint_url": endpoint},
+    )
+    with pytest.raises(ConnectionConfigError, match="https:// or http://"):
+        open_store(f"{scheme}://{conn}@bucket")
+
+
 @pytest.mark.parametrize(
     ("extra", "unsigned"),
     [

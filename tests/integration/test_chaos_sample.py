@@ -12,14 +12,15 @@ from chaos.runner import Chaos
 
 # One seed of each kind; the whole matrix is `make chaos`.
 SEEDS = {
-    3: "lost reply",
-    24: "scheduler and workers killed",
-    36: "S3 killed",
-    53: "task killed",
-    66: "triggerer killed",
-    108: "S3 killed",
-    126: "API server killed",
-    150: "task killed",
+    5: "triggerer killed",
+    26: "task killed",
+    42: "API server killed",
+    47: "scheduler and workers killed",
+    90: "task killed",
+    95: "file replaced midway",
+    162: "lost reply",
+    171: "S3 killed",
+    192: "S3 killed",
 }
 
 

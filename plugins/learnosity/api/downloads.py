@@ -7,19 +7,22 @@ versions of a file. So start, total and entity tag of every reply are compared w
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import aiohttp
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
-from learnosity.errors import ChangedFileError, TransferError
+from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
 # Size of the read-ahead buffers of a download, of which there are three. Smaller ones wake the event loop too often.
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# A longer number than this is no size of a file.
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +126,21 @@ def opened(what: str, response: Response, rest: Rest | None) -> Download:
     )
 
 
-def connection_failed(what: str, error: BaseException) -> TransferError:
+def connection_failed(what: str, error: BaseException) -> TransferError | PermanentApiError:
     """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes."""
+    details = f"{error} {getattr(error, 'details', '')}"
+    if isinstance(error, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError) or re.search(
+        r"certificate|UnknownIssuer", details
+    ):
+        return PermanentApiError(
+            f"{what}: the server's TLS certificate could not be verified. Check this machine's certificate store, and "
+            "any proxy in between."
+        )
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
 
 
 def _number(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+    return int(value) if value is not None and re.fullmatch(r"[0-9]{1,18}", value) else None
 
 
 def _strong(tag: str | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -25,7 +25,7 @@ from yarl import URL
 from learnosity.api.config import ApiConfig
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
 from learnosity.api.url_policy import HostGuard, uses_proxy
-from learnosity.errors import PermanentApiError, TransferError, UrlExpiredError
+from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, proxy_for, signed_url_client
 from learnosity.redaction import redact
 from learnosity.storage.errors import MAX_ANSWER_BYTES, Verdict, code_of, judge
@@ -88,8 +88,10 @@ class SignedTransfer:
         try:
             async with request.build_streamed() as response:
                 if response.status >= 300:
-                    answer = await response.body_reader.read(MAX_ANSWER_BYTES)
-                    raise refusal(what, response.status, bytes(answer or b""), response.get_header("Retry-After"))
+                    answer = await _beginning(response.body_reader.read)
+                    if response.status == 416 and rest is not None:
+                        raise ChangedFileError(f"{what}: the file now ends before byte {rest.start}.")
+                    raise refusal(what, response.status, answer, response.get_header("Retry-After"))
                 yield opened(what, response, rest)
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise connection_failed(what, error) from None
@@ -110,20 +112,23 @@ class SignedTransfer:
         await self._guard.check(self._policy.check(url))
         # Covers what the client's own limits do not: a body that the server does not take.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
+        body = _Body(file, offset, length, deadline)
         try:
             async with (
                 deadline,
                 self._uploads().put(
                     URL(url, encoded=True),
                     headers=headers,
-                    data=_slices(file, offset, length, deadline),
+                    data=body.pieces(),
                     allow_redirects=False,
                     proxy=self._config.proxy or (proxy_for(url) if self._config.trust_env else None),
                 ) as response,
             ):
-                answer = await response.content.read(MAX_ANSWER_BYTES)
+                answer = await _beginning(response.content.read)
                 if response.status != 200:
                     raise refusal(what, response.status, answer, response.headers.get("Retry-After"))
+                if body.left:
+                    raise TransferError(f"{what}: the server answered before it had the whole file.")
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             raise connection_failed(what, error) from None
 
@@ -192,15 +197,32 @@ def _go_on(waiting: asyncio.Future[bool]) -> None:
         waiting.set_result(True)
 
 
-async def _slices(file: BinaryIO, offset: int, length: int, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """The bytes to upload. Each piece that the server takes moves the deadline on."""
-    descriptor, end = file.fileno(), offset + length
-    while offset < end:
-        chunk = await asyncio.to_thread(os.pread, descriptor, min(UPLOAD_PIECE_BYTES, end - offset), offset)
-        if not chunk:
-            raise TransferError("The spooled input file is shorter than planned.")
-        offset += len(chunk)
-        if deadline.expired():
-            return
-        deadline.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
-        yield chunk
+class _Body:
+    """The bytes of one upload. Each piece that the server takes moves the deadline on."""
+
+    def __init__(self, file: BinaryIO, offset: int, length: int, deadline: asyncio.Timeout) -> None:
+        self._descriptor = file.fileno()
+        self._offset = offset
+        self._deadline = deadline
+        self.left = length
+        """Bytes that the server has not asked for yet."""
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All bytes, from the first one on."""
+        while self.left and not self._deadline.expired():
+            size = min(UPLOAD_PIECE_BYTES, self.left)
+            piece = await asyncio.to_thread(os.pread, self._descriptor, size, self._offset)
+            if not piece:
+                raise TransferError("The local copy of the input is shorter than planned.")
+            self._offset += len(piece)
+            self.left -= len(piece)
+            self._deadline.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
+            yield piece
+
+
+async def _beginning(read: Callable[[int], Awaitable[Any]]) -> bytes:
+    """The first bytes of an answer, which may come in several pieces."""
+    answer = b""
+    while len(answer) < MAX_ANSWER_BYTES and (piece := await read(MAX_ANSWER_BYTES - len(answer))):
+        answer += bytes(piece)
+    return answer

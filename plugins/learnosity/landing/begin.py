@@ -1,4 +1,4 @@
-"""Begins a landing: what happens to a dataset that is published already, and the plan for one that is not."""
+"""Begins a landing: makes the plan, unless the dataset is already published."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def begin_landing(
     :param work: folder of the notes of this landing.
     :param include: globs over the files' paths; `*` also matches `/`.
     :param shards: how many tasks share the work.
-    :param overwrite: land again what is published. It is withdrawn once it is known that it can be landed.
-    :returns: one entry per shard; none where a published dataset stays as it is.
+    :param overwrite: land a published dataset again. Its manifest is removed only after the new plan is made.
+    :returns: one entry per shard; no entry if a published dataset is not landed again.
     """
     published = None if overwrite else await read_manifest(store, layout)
     if published is not None:

@@ -1,7 +1,7 @@
-"""Limits what happens at the same time: files, large files, and bytes in memory.
+"""Limits how much happens at the same time: files, large files, and bytes in memory.
 
 `AdaptiveLimit` measures how many files to land at the same time. `LargeFileSlots` limits how many of them may be large.
-`Budget` limits the memory: work that does not fit waits, and starts in the order of asking.
+`Budget` limits the memory: work that does not fit waits, and starts in the order in which it came.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # first limit of files at the same time
 MAX_FILES_AT_ONCE = 256  # highest limit of files at the same time
-# A higher limit is kept if the rate of files grows by this factor. A smaller gain may be chance.
+# A higher limit is kept only if the rate of files grows by this factor. A smaller growth may be chance.
 GAIN = 1.1
-# Shortest time over which a rate is measured.
+# Shortest time over which a rate is measured. In a shorter time, chance would change the rate too much.
 WINDOW_SECONDS = 0.1
-# Files in one measurement while a limit is kept, as a multiple of the limit. While the limit climbs, the multiple is
-# one: with a slow source, all files could have landed before the best limit is found.
+# While a limit is kept, a measurement takes this many files times the limit. While the limit still grows, it takes only
+# one times the limit. Otherwise all files could have landed before the best limit is found.
 HOLD_ROUNDS = 2
-# A limit is kept for this many measurements. Then a higher one is tried, because the network may have changed.
+# A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
 HOLD_WINDOWS = 20
-GROWTH_WHILE_CLIMBING = 2.0  # factor of each step at the beginning
-GROWTH_WHEN_TRYING_AGAIN = 1.5  # factor of a later step
-# Replies that ask for less within this time belong together, so the limit is halved only once.
+GROWTH_WHILE_CLIMBING = 2.0  # the limit is multiplied by this at each step at the beginning
+GROWTH_WHEN_TRYING_AGAIN = 1.5  # the limit is multiplied by this when a higher limit is tried later
+# Overload replies (429, 503) within this time have one cause. So the limit is halved only once for all of them.
 CUT_SECONDS = 1.0
-# In a rate, a file counts as one, plus one per this many bytes. Else a large file would look like no progress.
+# A rate counts units: one per file, and one per this many bytes. Otherwise large files would look like slow work.
 UNIT_BYTES = 64 * 1024
 
-# Large files at the same time. With a fast source, each keeps one processor busy, so more of them than processors do
-# not help: on two processors, eight files at once took 6 % longer than two.
+# Limits for large files at the same time. If the source is fast, each file keeps one processor busy. Then more files
+# than processors do not help: on two processors, eight files at once took 6 % longer than two.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
-# A file that brings fewer bytes per second waits for the network, not for a processor. Then eight slots are faster.
+# If each file gets fewer bytes per second than this, the network is slow, not the processor. Eight files are faster.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
-SLOW_AFTER_SECONDS = 0.25  # time over which this is measured
+SLOW_AFTER_SECONDS = 0.25  # shortest time over which these bytes per second are measured
 
 
 class AdaptiveLimit:
-    """How many files may be landed at the same time. The limit grows while that makes the rate of files grow.
+    """How many files may be landed at the same time. The limit grows as long as the rate of files grows too.
 
-    A source that is far away gets a high limit, a busy machine a low one. When a server asks for less, the limit is
-    halved at once, and then grows again in small steps. This class only computes the limit: it waits for nothing.
+    A distant source gets a high limit, a busy machine a low limit. When a server replies that it is overloaded, the
+    limit is halved at once. Then it grows again in small steps. This class only computes the limit. It never waits.
 
     :param start: first limit.
     :param most: highest limit.
@@ -62,12 +62,12 @@ class AdaptiveLimit:
         self._most = most
         self._limit = min(start, most)
         self._kept = self._limit
-        """The limit to go back to when a higher one brings nothing."""
+        """The limit to return to if a higher limit is not faster."""
         self._rate = 0.0
         self._hold = 0
         """Measurements until a higher limit is tried; 0 while the limit climbs."""
         self._ceiling: int | None = None
-        """The limit at which a server asked for less; None once it is reached again."""
+        """The limit at the last overload reply; None when it is reached again."""
         self._cut_at = float("-inf")
         self._open_window()
 
@@ -91,7 +91,7 @@ class AdaptiveLimit:
             self._open_window()
 
     def overloaded(self) -> None:
-        """Halve the limit, because a server asked for less (429, 503)."""
+        """Halve the limit, because a server is overloaded (429, 503)."""
         now = self._clock()
         if now - self._cut_at < CUT_SECONDS:
             return
@@ -132,9 +132,10 @@ class AdaptiveLimit:
 
 
 class Budget:
-    """Lets work start, in the order of asking, while the total size of started work stays within a limit.
+    """Limits the total size of the work that runs at the same time. Work that waits starts in the order in which it
+    came.
 
-    :param limit: total size, in any unit. Work that is larger counts as this much, so it runs alone.
+    :param limit: largest total size, in any unit. Larger work counts as `limit`, so it runs alone.
     """
 
     def __init__(self, limit: int) -> None:
@@ -186,7 +187,7 @@ class Budget:
 class LargeFileSlots:
     """How many large files may be landed at the same time: one per processor (2 to 8), or 8 if the source is slow.
 
-    :param processors: how many processors this process may use. None = they are counted.
+    :param processors: how many processors this process may use. None = count them.
     :param clock: monotonic seconds.
     """
 
@@ -201,7 +202,7 @@ class LargeFileSlots:
 
     @property
     def is_free(self) -> bool:
-        """Whether `slot` would not wait."""
+        """Whether a slot is free, so that `slot` would not wait."""
         return self._slots.fits(1)
 
     @asynccontextmanager

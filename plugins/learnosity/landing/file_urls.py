@@ -1,7 +1,7 @@
-"""Where the content of each result file is to be had right now.
+"""The current signed URL, or the content, of each result file.
 
-Signed URLs live in memory only, and run out: whoever finds one that did not work asks here again, and the listing is
-fetched once for all who need it.
+Signed URLs are only in memory, and they expire. A download whose URL has expired asks for a new URL here. The listing
+is then fetched once for all downloads that need a new URL.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from learnosity.results.outcomes import ResultFile
 
 
 class FileUrls:
-    """Where each file's content is to be had now; asks again when a URL has run out, once for all who need it.
+    """The current signed URLs and contents of the files in `wanted`.
 
-    :param wanted: paths of interest; nothing is kept of the others.
+    :param wanted: paths of the files to land. Other files of the listing are not kept.
     """
 
     def __init__(self, results: ResultSet, wanted: set[str]) -> None:
@@ -26,9 +26,9 @@ class FileUrls:
         self._lock = asyncio.Lock()
 
     async def refresh(self, stale: str | None = None) -> None:
-        """Ask for the listing again, unless somebody has since `stale` was current.
+        """Fetch the listing again, unless another download has already done so.
 
-        :param stale: path whose URL did not work, together with the URL in `url_of` at that time.
+        :param stale: path whose URL is needed. If it already has a URL again, nothing is fetched. None = always fetch.
         """
         async with self._lock:
             if stale is not None and stale in self._listing.urls:
@@ -41,14 +41,14 @@ class FileUrls:
             self._listing = listing
 
     def expire(self, path: str, url: str) -> None:
-        """Forget every URL when `path` still has the one that did not work: its neighbours are as old."""
+        """Forget all URLs, if `url` is still the URL of `path`. All URLs are equally old, so they expire together."""
         if self._listing.urls.get(path) == url:
             self._listing.urls.clear()
 
     async def url(self, path: str) -> str:
         """A signed URL for `path`.
 
-        :raises IncompleteDatasetError: when the dataset does not hold it any more.
+        :raises IncompleteDatasetError: when the dataset does not contain the file any more.
         """
         if path not in self._listing.urls:
             await self.refresh(path)
@@ -58,7 +58,7 @@ class FileUrls:
             raise _vanished(path) from None
 
     async def content(self, file: ResultFile) -> bytes:
-        """Content of a file that comes with an API reply."""
+        """The content of a file that is inside an API reply."""
         if file.kind == "group":
             return await self._results.group_content(file.group_path)
         try:

@@ -1,8 +1,8 @@
-"""Lands one shard: copies many files at once from Learnosity to the object store, each whole or not at all.
+"""Lands one shard: copies many files at the same time from Learnosity to the object store.
 
 Each file is hashed while it is copied, its size is checked, and it is written in one atomic step. When a signed URL has
-expired, a new one is asked for. `concurrency` limits how many files are copied at once, and how many bytes are in
-memory, whatever the size of the files.
+expired, a new URL is requested. `concurrency` limits how many files are copied at the same time, and how many bytes are
+in memory, for files of any size.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # attempts to land each file
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
-# After this many failed files, the source or the store is probably down. The other files wait for the next try.
+# After this many failed files, the source or the store probably does not work. The next try lands the other files.
 MAX_FAILED_FILES = 10
 
 
@@ -67,7 +67,7 @@ async def land_shard(
     """Land every file of a shard's plan that has not landed yet.
 
     :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
-    :param limit: how many files may be copied at once. None = the limit is found by measuring.
+    :param limit: how many files may be copied at the same time. None = the limit is measured.
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
     :raises PermanentError: a retry cannot help.
     """
@@ -96,22 +96,22 @@ async def land_shard(
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A download whose reply has begun."""
+    """A download that has begun: the headers of its reply have arrived."""
 
     url: str
     download: Download
     size: int | None
-    """Bytes that have to arrive. None = neither the listing nor the server says."""
+    """Bytes that must arrive. None = neither the listing nor the server gives the size."""
     content_type: str
 
     @property
     def encoding(self) -> str | None:
-        """How the bytes are packed, such as `gzip`; None = not packed."""
+        """How the bytes are compressed, such as `gzip`; None = not compressed."""
         return self.download.content_encoding
 
 
 class _Lander:
-    """Lands single files. It has what all files of a shard share."""
+    """Lands single files. It has the objects that all files of a shard use."""
 
     def __init__(
         self,
@@ -166,7 +166,8 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # A large file may have to wait for room. An open download must not wait: it is closed and opened again.
+            # The file must wait for a slot or for memory. An open download must not wait, so it is closed and opened
+            # again.
         elif size <= WHOLE_BYTES:
             async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
                 return await self._whole(file, opened)
@@ -229,7 +230,7 @@ class _Lander:
 async def _land_all(
     files: Sequence[ResultFile], land: Callable[[ResultFile], Awaitable[None]], limit: AdaptiveLimit
 ) -> None:
-    """Run `land` for all files, as many at once as `limit` allows at that time.
+    """Run `land` for all files. `limit` says how many files run at the same time, and can change meanwhile.
 
     A permanent error stops all files at once. Transient errors are collected, up to `MAX_FAILED_FILES`: the other files
     still land, so that the next try has less to do.

@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# After this many attempts in a row without a new byte, the file fails.
+# So many attempts may end at the same byte. Then the file fails. Each new byte starts the count again.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
-# Bytes that are given to the store at a time.
+# The store gets at most this many bytes at a time.
 PIECE_BYTES = 1024 * 1024
 
 
@@ -29,9 +29,9 @@ class LargeFile:
 
     :param name: name of the file, for messages.
     :param url: its signed URL.
-    :param first: its download, which is open already.
-    :param size: bytes that have to arrive. None = unknown.
-    :param renew: returns a new signed URL for one that has expired.
+    :param first: its download, which is already open.
+    :param size: bytes that must arrive. None = unknown.
+    :param renew: returns a new signed URL for an expired URL.
     :param flowed: called with the number of bytes of each piece that the store has taken.
     """
 
@@ -70,6 +70,8 @@ class LargeFile:
         try:
             async for piece in self._take(self._first, PIECE_BYTES):
                 yield piece
+        except ChangedFileError:
+            raise
         except TransferError:
             if self._rest is None:
                 raise
@@ -82,7 +84,7 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # Small pieces: when a connection breaks, the piece that it was sending is lost.
+                    # Small pieces: when the network connection breaks, the incomplete piece is lost.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece
@@ -98,7 +100,7 @@ class LargeFile:
 
     @property
     def _rest(self) -> Rest | None:
-        """The missing bytes, if there are any. To ask for them, size and entity tag of the file have to be known."""
+        """The bytes that are missing; None if no byte is, or if the file's size or entity tag is unknown."""
         if self._size is None or self._first.tag is None or self.received >= self._size:
             return None
         return Rest(self.received, self._size, self._first.tag)
@@ -107,7 +109,7 @@ class LargeFile:
         async for piece in download.pieces(piece_bytes):
             if self._size is not None and self.received + len(piece) > self._size:
                 raise ChangedFileError(f"{self._name}: more than the {self._size} bytes that were listed.")
-            # Not hashed in a thread, because waking a thread takes more time than the event loop would gain.
+            # The hash is computed here and not in a thread: switching to a thread takes more time than it saves.
             self._digest.update(piece)
             self.received += len(piece)
             yield piece

@@ -1,7 +1,7 @@
-"""Notes which files have landed, so that a landing that was cut short can continue.
+"""Notes which files have landed, so that an interrupted landing can continue.
 
-Notes are written in batches, each to a new object, because an object store cannot append. A file that landed after
-the last batch is fetched again. That does no harm, because every write is whole or not at all.
+Notes are written in batches. Each batch is a new object, because nothing can be added to an object in a store. After an
+interruption, files without a written note are landed again. This is safe, because every write is atomic.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import msgspec
 from learnosity.storage.store import ObjectInfo, Store
 
 FLUSH_FILES = 2000  # most notes in one batch
-FLUSH_SECONDS = 5.0  # after this time the next note writes the batch, even if it is small
+FLUSH_SECONDS = 5.0  # after this time, the next note writes the batch, even if the batch is small
 
 
 class Landed(msgspec.Struct, frozen=True):
-    """The note of one file that is whole in the store."""
+    """The note of one file that has landed completely."""
 
     path: str
     bytes: int
     sha256: str
     content_type: str
     content_encoding: str | None = None
-    """How the file is packed, such as `gzip`. It is stored as Learnosity served it; None = not packed."""
+    """How the file is compressed, such as `gzip`; None = not compressed. It is stored as Learnosity sent it."""
     etag: str | None = None
-    """Entity tag after the write. With it, a later change of the object is found without reading the object."""
+    """Entity tag after the write. It shows a later change of the object without reading the object."""
 
 
 class Ledger:
@@ -45,7 +45,7 @@ class Ledger:
         self._flushed = time.monotonic()
 
     async def add(self, landed: Landed) -> None:
-        """Note one file. When the batch is full or old enough, it is written."""
+        """Note one file. When the batch is full or old enough, the batch is written."""
         self._waiting.append(landed)
         due = time.monotonic() - self._flushed >= FLUSH_SECONDS
         if due or len(self._waiting) >= FLUSH_FILES:
@@ -57,7 +57,7 @@ class Ledger:
         if not self._waiting:
             return
         batch, self._waiting = self._waiting, []
-        # The name has to be new, because an earlier attempt that Airflow has lost may still write notes.
+        # The name must be unique: an earlier attempt that Airflow treats as dead may still write notes.
         name = f"{self._prefix}{time.time_ns():020d}-{uuid4().hex[:8]}.ndjson"
         try:
             await self._store.put(name, msgspec.json.Encoder().encode_lines(batch), "application/x-ndjson")
@@ -67,7 +67,8 @@ class Ledger:
 
 
 async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
-    """The notes of earlier attempts at this shard, by path of the file. Of several notes the latest one counts."""
+    """The notes of earlier attempts at this shard, by path of the file. If a file has several notes, the latest note is
+    used."""
     names: list[str] = []
     async for batch in store.list(work):
         names += [info.path for info in batch if info.path.startswith(ledger_prefix(work, shard))]

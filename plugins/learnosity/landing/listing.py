@@ -1,7 +1,7 @@
-"""The listing of a finished dataset: all of its files, whichever way the API hands them out.
+"""The listing of a finished dataset: all of its files, in every form in which the API may list them.
 
-`learnosity.results` says what one reply holds. This module asks until the listing is whole: page after page, or group
-after group. A listing is complete or an error. Signed URLs stay in memory, and are in no `repr`.
+`learnosity.results` says what one reply contains. This module sends requests until the listing is complete: page after
+page, or group after group. An incomplete listing is an error. Signed URLs are only in memory. No `repr` shows them.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from learnosity.results.outcomes import (
 )
 from learnosity.results.reading import classify
 
-# A job may be completed some moments before its dataset can be read.
+# How long a dataset that is not ready is requested again. Its job may be complete some seconds earlier.
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
 MAX_PAGES = 100_000
 MAX_GROUPS = 1_000_000
-# Calls at the same time while groups are read.
+# How many groups are requested at the same time.
 WALK_CONCURRENCY = 16
-# A longer name of a group is cut and told apart by its digest, so that it stays within what a file system holds.
+# A group name with more characters is cut, and a digest is added: the limits of a file system for names are not passed.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
 
 
 @dataclass(slots=True)
 class Listing:
-    """All result files, and where their content is to be had right now.
+    """All result files, with their signed URLs or their content.
 
     :param files: by path.
     :param urls: signed URL by path, for files of kind `url`.
@@ -62,7 +62,7 @@ class Listing:
     duplicates: list[str] = field(default_factory=list)
 
     def add(self, file: ResultFile, *, url: str | None = None, content: bytes | None = None) -> None:
-        """Take one more file in; a second one of the same path is noted as a duplicate."""
+        """Add a file. A second file with the same path is noted as a duplicate."""
         if file.path in self.files:
             self.duplicates.append(file.path)
         self.files[file.path] = file
@@ -75,7 +75,7 @@ class Listing:
         return len(self.files) + len(self.duplicates)
 
     def names(self) -> list[str]:
-        """Every listed path, repeated ones as often as they were listed."""
+        """Every listed path. A path that was listed twice is in it twice."""
         return [*self.files, *self.duplicates]
 
 
@@ -83,7 +83,7 @@ class ResultSet:
     """The files of one finished dataset.
 
     :param client: open client.
-    :param extra: request fields that go with every call, such as `organisation_id`.
+    :param extra: fields to send with every request, such as `organisation_id`.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class ResultSet:
         self._extra = dict(extra or {})
 
     async def list(self) -> Listing:
-        """Ask for the listing until it is whole. A dataset that is not ready is asked for again, for two minutes.
+        """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
 
-        :raises UnsafeNameError: a name must not become a path.
-        :raises UnexpectedReplyError: it is not proven that the listing is whole.
-        :raises DatasetNotReadyError: the dataset is still not ready.
+        :raises UnsafeNameError: a file name cannot be used as a path.
+        :raises UnexpectedReplyError: it is not proven that the listing is complete.
+        :raises DatasetNotReadyError: the dataset is still not ready after two minutes.
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(DatasetNotReadyError),
@@ -110,7 +110,7 @@ class ResultSet:
         return await retrying(self._list)
 
     async def group_content(self, group_path: Sequence[str]) -> bytes:
-        """Content of one group's file, asked for on its own."""
+        """The content of one group's file. Only this group is requested."""
         path = tuple(group_path)
         group = understood(await self._ask_group(path))
         if not isinstance(group, Group) or group.path not in (None, path):
@@ -130,14 +130,14 @@ class ResultSet:
         return listing
 
     async def _follow(self, page: Files | Empty, listing: Listing) -> None:
-        """Every page from the first one on."""
+        """Add the files of `page` and of all pages after it to the listing."""
         policy, seen, total = self._client.config.url_policy, set[str](), page.total
         while True:
             for file, url in page.files if isinstance(page, Files) else ():
                 policy.check(url)
                 listing.add(file, url=url)
             cursor = page.next_cursor
-            # Both ways of ending are in use: no cursor, or an empty page.
+            # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
             if cursor is None or (isinstance(page, Empty) and seen):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:
@@ -154,7 +154,7 @@ class ResultSet:
             )
 
     async def _walk(self, root: Group, listing: Listing) -> None:
-        """Every group from the root down, some calls at a time."""
+        """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
         waiting: list[tuple[tuple[str, ...], Group]] = []
 
@@ -162,7 +162,8 @@ class ResultSet:
             name = group_file_name(path)
             listing.add(ResultFile(name, "group", len(group.content), "application/json", path))
             children = [(*path, *below) for below in group.children]
-            # A group may be named by its parent and by a group further up, but not twice in one reply.
+            # Replies of two groups above may both name a group. But if one reply names a group twice, it is a
+            # duplicate.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)
@@ -196,10 +197,10 @@ class ResultSet:
 
 
 def group_file_name(group_path: Sequence[str]) -> str:
-    """File name of one group's content: its names, each made safe, as folders.
+    """File name for the content of one group. Each group name in the path becomes a folder with a safe name.
 
-    Different paths give different names. Where a tree is so deep that they would become too long, the folders are
-    replaced by one digest; the content names the path in any case.
+    Different paths give different file names. If the folders together are too long, one digest of the path replaces
+    them.
     """
     folders = "/".join(_group_segment(name) for name in group_path)
     if len(folders) > MAX_GROUP_FOLDERS:
@@ -208,7 +209,7 @@ def group_file_name(group_path: Sequence[str]) -> str:
 
 
 def _group_segment(name: str) -> str:
-    # A `~` marks what is added to a name here. So each `~` of the name itself is replaced.
+    # Below, a `~` separates a cut name from its digest. So each `~` in the name itself is replaced.
     quoted = quote(name.encode(errors="surrogatepass"), safe="").replace(".", "%2E").replace("~", "%7E")
     if len(quoted) <= MAX_GROUP_SEGMENT:
         return quoted

@@ -1,7 +1,7 @@
 """The landing plan: which files belong to which shard. It is stored at the destination, for all workers.
 
-A plan has names and sizes, but no signed URLs: each shard asks for fresh URLs itself. Because the plan is stored, only
-one small value per shard is passed from task to task.
+A plan has names and sizes, but no signed URLs: each shard requests new URLs itself. Because the plan is stored, the
+tasks pass only one small value per shard to each other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# Airflow's default for the most mapped instances of one task ([core] max_map_length).
+# Most shards. Each shard is one mapped task, and by default Airflow allows so many ([core] max_map_length).
 MAX_SHARDS = 1024
 
 
@@ -57,7 +57,7 @@ async def make_plan(
     :param include: globs for the paths of the files to land; `*` also matches `/`.
     :param shards: how many shards to make; there are never more shards than files.
     :returns: one entry per shard.
-    :raises UnsafeNameError: a name must not become a path. Nothing is written.
+    :raises UnsafeNameError: a file name cannot be used as a path. Nothing is written.
     :raises RequestError: `include` matches nothing.
     """
     listing = await results.list()
@@ -98,7 +98,7 @@ def split_into_shards(files: Sequence[ResultFile], shards: int) -> list[list[Res
 async def read_plan(store: Store, work: str, shard: int) -> list[ResultFile]:
     """The files of one shard.
 
-    :raises IncompleteDatasetError: the plan is gone. Clear the task `list_files` to make it again.
+    :raises IncompleteDatasetError: the plan does not exist any more. To make it again, clear the task `list_files`.
     """
     content = await store.get(plan_path(work, shard))
     if content is None:

@@ -1,6 +1,6 @@
-"""The first contact with an account: read-only calls, and how each reply is understood, as a text to pass on.
+"""Tests an account with read-only calls, and describes how each reply is understood, as a text that can be shared.
 
-No job is started, and nothing is written. The text holds no value of a reply, no name of a file and no address.
+No job is started, and nothing is written. The text contains no value of a reply, no file name and no address.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from learnosity.results.sketch import sketch
 
 
 async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_id: str | None) -> AsyncIterator[str]:
-    """What an account answers, one line after the other.
+    """Describe the replies for an account, line by line.
 
-    :param dataset_types: types to ask for; the type of a dataset cannot be found out otherwise.
-    :param dataset_id: a finished dataset; None = only the connection and the list of jobs are tried.
+    :param dataset_types: types to try, because the API does not tell the type of a dataset.
+    :param dataset_id: a finished dataset; None = only the access and the list of jobs are tested.
     """
     config = client.config
     host = urlsplit(config.base_url).hostname or ""

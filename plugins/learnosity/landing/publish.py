@@ -36,10 +36,10 @@ LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it t
 
 
 async def withdraw(store: Store, layout: DatasetLayout) -> None:
-    """Take a published dataset back before it is landed again.
+    """Remove latest.json and the manifest of a published dataset, before the dataset is landed again.
 
-    latest.json goes first where it names this dataset, and then the manifest. So no reader takes a mixture of old and
-    new files for a complete dataset.
+    latest.json is removed first, and only if it names this dataset. Then the manifest is removed. So no reader treats a
+    mixture of old and new files as a complete dataset.
     """
     if (latest := await _latest(store, layout)) is not None and latest.dataset_id == layout.dataset_id:
         await store.delete([layout.latest])
@@ -60,7 +60,7 @@ async def publish(
 ) -> Manifest:
     """Compare every planned file with its note and with the store, then publish.
 
-    The call is safe to repeat: a dataset that is published already is checked and left as it is.
+    This call can be repeated safely: a dataset that is already published is checked and not changed.
 
     :param work: folder of the notes of this landing; removed at the end.
     :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
@@ -113,7 +113,8 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
     try:
         found = await store.discard_unfinished(layout.prefix)
     except StorageError as error:
-        # The dataset is complete. What is left only uses space, and a lifecycle rule of the bucket can remove it.
+        # The task does not fail, because the dataset is complete. A lifecycle rule of the bucket can remove the
+        # remains.
         log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
     else:
         if found:
@@ -167,7 +168,7 @@ async def _check_stored(
         info = there.get(entry.path)
         if info is None or info.size != entry.bytes:
             return True
-        # Another run may have written the same bytes again. On a file system this changes the tag.
+        # The tag differs. Another run may have written the same bytes again: on a file system, this changes the tag.
         async with gate:
             return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 
@@ -181,9 +182,9 @@ async def _check_stored(
 
 
 async def _write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
-    """Copy the manifest to latest.json, unless a newer dataset of the type is there.
+    """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
 
-    The time of writing by the store's clock decides, because the clocks of workers may be wrong.
+    The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong.
     """
     for _ in range(LATEST_ATTEMPTS):
         there = await store.head(layout.latest)
@@ -197,7 +198,7 @@ async def _write_latest(store: Store, layout: DatasetLayout, manifest: Manifest)
 
 
 async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
-    """The manifest in latest.json; None when there is none that can be read."""
+    """The manifest in latest.json; None when latest.json does not exist or cannot be read."""
     content = await store.get(layout.latest)
     if content is None:
         return None

@@ -1,1 +1,1 @@
-"""What a reply of the retrieval call holds: read in full, or not understood. Pure functions; no I/O."""
+"""What a reply of the retrieval call (GET reports/datasets) contains. Pure functions; no I/O."""

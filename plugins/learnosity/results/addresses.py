@@ -1,7 +1,7 @@
-"""What an address is, wherever it stands in a reply, and which addresses are secrets.
+"""Addresses (URLs) in the texts of a reply, and which of them are secrets.
 
-Three questions are asked of a text. Does it hold an address of any kind? Is it one address that can be fetched? Does
-it hold a signature, so that it must never be stored?
+This module answers three questions about a text. Does the text contain an address of any kind? Is the whole text one
+address that can be fetched? Does the text contain a signature? A text with a signature must never be stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Any scheme, also percent-encoded or escaped as inside a JSON text. It starts at the colon, so that it is linear.
+# Finds `://` after any scheme, also percent-encoded or JSON-escaped. It begins at the colon, to be fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -22,50 +22,50 @@ _SIGNED = re.compile(
     r"(?:(?:x-(?:amz|goog|ms|oss|cos|obs)-[a-z-]{1,40}|(?:x-)?signature|sig|se|sv|st|sp|sr|token|expires|"
     r"awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id|policy|hmac|hash|auth|authorization|jwt|secret|"
     r"password|(?:access|id|security|session|sas)[_-]?token|api[_-]?key)(?:=|%(?:25)*3d|\\u003d)"
-    # A value so long names nothing that a person would.
+    # A value of 40 such characters may be a secret, whatever the name of its parameter is.
     r"|[\w.~-]{1,60}=[A-Za-z0-9_+/%-]{40})",
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"://[^\s/?#@]{1,300}@")
-# The last part of an address that points to a listing and not to data.
+# An address that ends with one of these names leads to a list of files, not to data.
 _LISTING_NAMES = frozenset(
     ("index", "self", "list", "listing", "manifest", "files", "datasets", "reports", "catalog", "directory", "contents")
 )
-# Kinds of addresses that may be named in an error.
+# An error message may show these schemes. Any other scheme is shown as `other`.
 _KNOWN_SCHEMES = ("http", "https", "s3", "gs", "abfs", "abfss", "az", "wasb", "wasbs", "file")
 
 
 def holds_address(text: str) -> bool:
-    """Whether an address of any scheme stands anywhere in `text`, or `text` is one without a scheme (`//host/…`)."""
-    # Nearly every text is plain. The patterns are for the rest.
+    """Whether `text` contains an address of any scheme, or is an address without a scheme (`//host/…`)."""
+    # The patterns are slow. Most texts have no colon (encoded: `3a`) and no slashes: such a text skips the patterns.
     if (":" in text or "3a" in text or "3A" in text) and _ANYWHERE.search(text):
         return True
     return ("//" in text or "\\" in text) and _HOST_ONLY.match(text) is not None
 
 
 def fetchable(text: str) -> str | None:
-    """The one http(s) address that `text` is, without the blanks around it; None when it is anything else."""
+    """`text` without the blanks around it, if it is exactly one http(s) address. Otherwise None."""
     address = text.strip(" \t\r\n")
-    # Two addresses in one text are two files at least.
+    # A text with two addresses is refused: it names two files, and only one address can be returned.
     return address if _FETCHABLE.fullmatch(address) and address.count("://") == 1 else None
 
 
 def is_signed(text: str) -> bool:
-    """Whether `text` holds what makes an address a secret: a signature, a token, an expiry, a password."""
-    # `%3d` is an encoded `=`, and so is `\u003d` in a JSON text.
+    """Whether `text` contains a part that makes an address secret: a signature, a token, an expiry, a password."""
+    # Every secret part needs an `=` or an `@`. `%3d` and `\u003d` are encoded forms of `=`.
     if "=" not in text and "@" not in text and "3d" not in text and "3D" not in text:
         return False
     return _SIGNED.search(text) is not None or _USER_INFO.search(text) is not None
 
 
 def holds_only_plain_links(text: str) -> bool:
-    """Whether every address in `text` is http(s) and none is a secret: a link that may stand in content."""
+    """Whether `text` has addresses, all are http(s), and none is secret. Content may contain such links."""
     schemes = {scheme.lower() for scheme in _SCHEMES.findall(text)}
     return bool(schemes) and schemes <= {"http", "https"} and not _HOST_ONLY.match(text) and not is_signed(text)
 
 
 def kind_of_address(text: str) -> str:
-    """A few words about an address that are safe to show: its kind, never the address."""
+    """A description of an address for error messages: its scheme and whether it is signed, never the address itself."""
     found = _SCHEMES.search(text)
     scheme = found[1].lower() if found else ""
     kind = scheme if scheme in _KNOWN_SCHEMES else "other"
@@ -73,10 +73,10 @@ def kind_of_address(text: str) -> str:
 
 
 def name_in_address(address: str, dataset_id: str) -> tuple[str, bool]:
-    """The name that an address gives to its file.
+    """The file name in an address.
 
-    :returns: the name, and whether it is the whole path in the dataset: what follows the dataset's id in the address.
-        Otherwise it is the last part of the path.
+    :returns: the name, and whether the name is the whole path in the dataset. An address with the dataset's id gives
+        the whole path: all that follows the id. Any other address gives only the last part of its path.
     """
     path = _path_of(address)
     _, found, rest = path.partition(f"/{dataset_id}/")
@@ -84,7 +84,7 @@ def name_in_address(address: str, dataset_id: str) -> tuple[str, bool]:
 
 
 def points_to_a_listing(address: str, dataset_id: str) -> bool:
-    """Whether the address says of itself that it leads to a listing: `…/index.json`, `…/<dataset_id>`."""
+    """Whether the end of the address shows that it leads to a list of files: `…/index.json`, `…/<dataset_id>`."""
     last = _path_of(address.strip()).rstrip("/").rpartition("/")[2]
     return last == dataset_id or last.partition(".")[0].lower() in _LISTING_NAMES
 

@@ -1,7 +1,7 @@
-"""Content that comes inside a reply: what proves that a value is rows of a dataset and not a message about one.
+"""Content inside a reply: how to prove that a value is rows of a dataset, and not a message about the dataset.
 
-The proof is a documented field name (docs/learnosity-api.md): an aggregate of a group or a user, or a statistic of a
-question. Without one, a value is never taken for content.
+The proof is a documented field name (docs/learnosity-api.md): a measure of a group or a user, or a statistic of a
+question. A value without such a field name is never treated as content.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from learnosity.results.addresses import holds_only_plain_links
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
-# What is measured: only rows of results have these.
+# Measures. Only rows of results have these fields.
 MEASURES = _PERCENTILES | {
     *("group_count", "population", "mean_seen_activities", "mean_attempted_percent"),
     *(f"{what}_{of}" for what in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")),
@@ -23,7 +23,7 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
-# What a row is about. An entry of a list of files may carry one of these as well.
+# These fields say what a row is about. An entry of a list of files may have them too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 _ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 
@@ -44,7 +44,7 @@ def has_subject(record: Mapping[str, Any]) -> bool:
 
 
 def is_group_row(record: Mapping[str, Any]) -> bool:
-    """Whether `record` is about a group, and so names one that can be asked for."""
+    """Whether `record` is about a group. Its `group_name` can then be requested."""
     return "group_name" in record and not has_subject(record)
 
 
@@ -62,13 +62,13 @@ def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def plain_links_of_rows(value: Any) -> Iterator[str]:
-    """The links that are values of rows at any depth of `value`. They are content, unless one is signed."""
+    """The links among the values of rows, at any depth of `value`. Only links that are not signed are content."""
     for row in rows_in(value):
         yield from (text for text in row.values() if isinstance(text, str) and holds_only_plain_links(text))
 
 
 def encoded(value: Any) -> bytes | None:
-    """`value` as it is stored: a text as it is, anything else as compact JSON; None when it cannot be written."""
+    """The bytes to store for `value`: a text unchanged, other values as JSON; None when it cannot be encoded."""
     try:
         return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
     except (ValueError, OverflowError):
@@ -76,9 +76,9 @@ def encoded(value: Any) -> bytes | None:
 
 
 def is_content(name: str, value: Any) -> bool:
-    """Whether `value` is proven to be the content of the file `name`.
+    """Whether it is proven that `value` is the content of the file `name`.
 
-    JSON has to hold a row. A text has to be a table whose heading names a documented field, or JSON that holds a row.
+    JSON must contain a row. A text must be JSON with a row, or a table with a documented field in its first line.
     """
     if isinstance(value, str):
         return _is_table(value) if name.lower().endswith((".csv", ".tsv", ".txt")) else _is_json_of_rows(value)
@@ -97,7 +97,7 @@ def _is_table(text: str) -> bool:
 
 
 def _is_json_of_rows(text: str) -> bool:
-    """Whether `text` is one JSON value with a row in it, or a JSON value per line, each with one."""
+    """Whether `text` is one JSON value that contains a row, or has one JSON value per line that each contain a row."""
     try:
         return next(rows_in(msgspec.json.decode(text)), None) is not None
     except (msgspec.MsgspecError, ValueError, RecursionError):

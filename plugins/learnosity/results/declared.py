@@ -1,16 +1,16 @@
-"""Where the files stand, as the connection's extra `results` declares it.
+"""Where the files are in a reply, as the extra `results` of the Airflow connection declares it.
 
-Two forms exist. Both are JMESPath expressions over the whole reply `{"meta": …, "data": …}`:
+The extra has one of two forms. Both are JMESPath expressions on the whole reply `{"meta": …, "data": …}`:
 
 * `{"files": "data.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}`. `files` gives
-  the list. `url`, `name` and `bytes` are relative to an entry. `next` gives the cursor of the following page. Only
-  `files` and `url` are needed.
+  the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page.
+    Only `files` and `url` are required.
 * `{"inline": "data"}`: this part of the reply lands as `dataset.json`.
 
-A declaration says where the files stand. It does not say that the reply is complete: an entry without an address, a
-dataset that is not ready, a count or a further page is judged as always. Two things may pass, because a person has
-looked at a reply: a status that is not known, and, outside of the declared part, an address that is not signed. There a
-signed one may stand only if it leads to the reply itself or is the address of a declared file.
+A declaration does not prove that the reply is complete. So these are still checked: entries without an address, whether
+the dataset is ready, counts, further pages. A person has looked at a reply before writing a declaration. So two things
+are allowed: an unknown status, and an address outside the declared part if it is not signed. A signed address outside
+the declared part is allowed only if it leads to the reply itself or is the address of a declared file.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from learnosity.results.words import ECHO_KEYS, plain_key
 INLINE_NAME = "dataset.json"
 _OF_FILES = ("files", "url", "name", "bytes", "next")
 _MAX_EXPRESSION = 1_000
-# What an expression raises that does not fit the reply.
+# A JMESPath expression that does not fit the reply raises one of these.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """Compiled expressions of the extra `results`: either `inline`, or `files` and `url` with what else is declared."""
+    """Compiled expressions of the extra `results`: either `inline`, or `files` and `url` with the optional ones."""
 
     inline: Any = None
     files: Any = None
@@ -54,11 +54,11 @@ class Declaration:
 
 
 def parse_declaration(extra: Mapping[str, Any]) -> Declaration | None:
-    """Check the extra `results` of a connection.
+    """Check the extra `results` of an Airflow connection.
 
-    :param extra: the connection's extra. `results` is an object, or a text that holds one as JSON.
-    :returns: the declaration; None when there is none.
-    :raises ConnectionConfigError: when it cannot be used as it is.
+    :param extra: the connection's extra. `results` is an object, or a text that is a JSON object.
+    :returns: the declaration; None when the extra has no `results`.
+    :raises ConnectionConfigError: when `results` cannot be used.
     """
     declared = extra.get("results")
     if declared is None or declared == "":
@@ -82,10 +82,10 @@ def parse_declaration(extra: Mapping[str, Any]) -> Declaration | None:
 def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: Survey, found: Findings) -> None:
     """Read the declared part of a reply into `found`.
 
-    :param declaration: where it stands.
+    :param declaration: says where the files are in the reply.
     :param reply: the whole reply.
     :param surveyed: every address of the reply.
-    :param found: takes the files in.
+    :param found: receives the files.
     """
     found.signals.ignores_cursors = declaration.next is not None
     found.signals.any_status = True
@@ -134,7 +134,7 @@ def _unknown_function(node: Mapping[str, Any]) -> str | None:
 
 
 def _note_signals(data: Any, found: Findings) -> None:
-    """Note what the reply says about itself, in its objects and not in its lists: those hold entries and rows."""
+    """Note what the reply says about itself. Only objects are read: lists contain entries and rows."""
     todo = [data]
     while todo:
         each = todo.pop()
@@ -207,15 +207,15 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     elif (raw := encoded(part)) is None:
         found.problems.append("its content cannot be written down")
     else:
-        # Counts are about rows, and rows can be counted only in a list.
+        # A count in the reply is a number of rows. Only the rows of a list can be counted.
         found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 
 
 def _drops(node: Mapping[str, Any], value: Any) -> bool:
-    """Whether a projection of an expression leaves entries out because they are null or lack what it asks for.
+    """Whether a projection leaves out entries that are null or do not have the requested field: a file would be lost.
 
-    A filter (`[?…]`) leaves entries out too, but because the declaration says so.
+    A filter (`[?…]`) leaves out entries too. That is allowed, because the declaration asks for it.
     """
     kind, children = node["type"], node.get("children", ())
     if kind in ("subexpression", "index_expression", "pipe"):

@@ -1,6 +1,6 @@
 """One file of a reply: its address or its content, its name and its length.
 
-`words` is always the entry with plain keys, as the word lists have them.
+In all functions, `words` is the entry with plain keys (`plain_key`), as the lists in `words.py` have them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _PATH_WORDS = frozenset((*PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS))
 
 
 def own_addresses(words: Words) -> list[str]:
-    """The addresses under the keys of an object that name one, and of `{"link": {"href": …}}`.
+    """The addresses of an object under the keys in `URL_KEYS`, also when written as `{"link": {"href": …}}`.
 
-    :returns: each as it stands in the reply, blanks around it included.
+    :returns: each address unchanged, with any blanks around it.
     """
     urls = []
     for word in URL_KEYS.intersection(words):
@@ -52,10 +52,10 @@ def own_addresses(words: Words) -> list[str]:
 
 
 def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) -> bool:
-    """Whether an object with an address is the entry of a file, and no row of a table with a link in it.
+    """Whether an object with an address is the entry of a file. It could also be a table row with a link in it.
 
-    An address that is signed, or that leads into the dataset's folder, is a file's. Another one is, if it stands in a
-    list of files, or if a name says so and nothing else in the entry could be data.
+    An object is a file if its address is signed or leads into the dataset's folder, or if it is in a list of files. It
+    is also a file if it has a file name, or if its address has one and all its keys are known keys of an entry.
     """
     if place.key in FILE_LISTS or any(is_signed(url) or name_in_address(url.strip(), dataset_id)[1] for url in urls):
         return True
@@ -65,13 +65,13 @@ def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) ->
 
 
 def is_file_address(text: str, dataset_id: str) -> bool:
-    """Whether an address is a file's: it is signed, leads into the dataset's folder, or ends like a file's name."""
+    """Whether an address leads to a file: it is signed, leads into the dataset's folder, or ends like a file name."""
     name, whole = name_in_address(text.strip(), dataset_id)
     return is_signed(text) or whole or looks_like_a_file(name)
 
 
 def own_content(words: Words) -> Any:
-    """The content that an entry with the name of a file holds; None when it holds none."""
+    """The content inside an entry that has a file name; None when the entry has no content or no file name."""
     if not looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS))):
         return None
     return next((words[key] for key in sorted(CONTENT_KEYS.intersection(words)) if words[key] is not None), None)
@@ -80,11 +80,11 @@ def own_content(words: Words) -> Any:
 def add_entry(
     found: Findings, record: Mapping[str, Any], words: Words, urls: Sequence[str], place: Place, key: str = ""
 ) -> None:
-    """Take in the file that an entry with an address is about.
+    """Add the file of an entry that has an address to `found`.
 
-    :param record: the entry as it stands in the reply.
-    :param urls: its own addresses.
-    :param key: the key above it where that is the name of the file.
+    :param record: the entry, unchanged.
+    :param urls: the addresses of the entry (`own_addresses`).
+    :param key: the key above the entry, if this key is the file name.
     """
     if len(urls) > 1 and len(set(map(fetchable, urls))) > 1:
         found.problems.append("an entry of a file has several addresses")
@@ -112,9 +112,9 @@ def add_address(
     size: int | None = None,
     content_type: str | None = None,
 ) -> None:
-    """Take in the file of an address. Without a name it is called what the address says.
+    """Add the file of an address to `found`. Without `name`, the file gets the name in the address.
 
-    :param text: the address as it stands in the reply, blanks around it included.
+    :param text: the address unchanged, with any blanks around it.
     """
     url = fetchable(text) or ""
     path = join(place.folder, name) if name else _name_by_address(url, place, found.signals.dataset_id)
@@ -123,7 +123,7 @@ def add_address(
 
 
 def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
-    """Take in a file that came with the reply."""
+    """Add a file whose content is in the reply to `found`."""
     if not is_content(name, value):
         found.problems.append("what stands under the name of a file is neither its address nor rows")
         return
@@ -140,9 +140,9 @@ def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
 
 
 def name_of(words: Words, dataset_id: str) -> str | None:
-    """The name that an entry states for its file; None when it states none.
+    """The file name in an entry; None when the entry has no name.
 
-    A path wins over a name that is its last part. A folder is put in front.
+    If the name is only the last part of the path, the path is used. The folder of the entry is added before it.
 
     :raises ValueError: when a name is not a text.
     """
@@ -150,7 +150,7 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # A key of an object store names the dataset's folder too. Another kind of key says nothing about the path.
+    # The key of an object store contains the dataset's folder. A key without this folder is not used as a path.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key
@@ -159,26 +159,26 @@ def name_of(words: Words, dataset_id: str) -> str | None:
 
 
 def size_of(words: Words) -> int | None:
-    """The length that an entry promises. What is not a whole number of bytes is no promise."""
+    """The length in bytes that an entry gives. A value that is not a whole number is ignored."""
     stated = (whole_number(words[key]) for key in SIZE_KEYS if key in words)
     return next((size for size in stated if size is not None), None)
 
 
 def type_of(words: Words) -> str | None:
-    """The content type that an entry states."""
+    """The content type in an entry; None when the entry has no usable type."""
     stated = (words[key] for key in TYPE_KEYS if key in words)
     return next((each for each in stated if isinstance(each, str) and "/" in each and not holds_address(each)), None)
 
 
 def whole_number(value: Any) -> int | None:
-    """`value` as a number of bytes or things: an integer or digits; None for anything else."""
+    """`value` as a number, if it is an integer of at least 0 or a text of digits; None for anything else."""
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _name_by_address(url: str, place: Place, dataset_id: str) -> str:
-    """The name that the address gives. A path in the dataset needs no folders of keys in front."""
+    """The file name in the address. The keys above are added as folders, if the name is not yet the whole path."""
     name, whole = name_in_address(url, dataset_id)
     return join(place.folder, name if whole else join("/".join(place.keys), name))
 

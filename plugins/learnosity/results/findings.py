@@ -1,4 +1,4 @@
-"""What was found in one reply, and the names that its files get."""
+"""What was found in one reply, and the names of its files at the destination."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from learnosity.results.signals import Signals
 
 
 class FoundFile(NamedTuple):
-    """A file with its address or its content, not yet named for good."""
+    """A file with its address or its content. `named` gives it its final name."""
 
     name: str
     keys: tuple[str, ...]
-    """Keys above it that could be folders. They are used where two lists give the same name."""
+    """Keys above the file. They become folders if files of two lists have the same name."""
     url: str | None
     content: bytes | None
     bytes: int | None
@@ -24,7 +24,7 @@ class FoundFile(NamedTuple):
 
 @dataclass(slots=True)
 class Findings:
-    """Everything that was found in a reply; it is judged when the reply has been read whole.
+    """Everything that was found in a reply. `reading` judges it after the whole reply has been read.
 
     :param signals: what the reply says about itself.
     """
@@ -33,54 +33,54 @@ class Findings:
     files: list[FoundFile] = field(default_factory=list, repr=False)
     rows: int = 0
     row_lists: set[int] = field(default_factory=set)
-    """How long the lists of rows are."""
+    """The lengths of all lists of rows."""
     proven_rows: int = 0
-    """Rows that cannot be anything else: entries of a list, or objects with a subject and a measure."""
+    """How many rows are surely rows: entries of a list, or objects with a subject and a measure."""
     nameless_rows: int = 0
-    """Rows that do not say what they are about."""
+    """How many rows do not name a group, a user or a question."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
-    """The path that each group in the reply states for itself."""
+    """For each group in the reply: its own path, or None when it gives no path."""
     lone_files: int = 0
-    """Files that stand in no list and under no name."""
+    """How many files are in no list and have no file name as their key."""
     empty_lists: int = 0
-    """Lists of files with nothing in them."""
+    """How many lists of files are empty."""
     known: set[str] = field(default_factory=set, repr=False)
-    """Texts whose addresses are accounted for."""
+    """Texts with an address that belongs to a file, or to a link that is not a file."""
     names: set[str] = field(default_factory=set, repr=False)
-    """Names of files that the reply mentions outside of an entry."""
+    """File names that the reply contains outside of the entries of files."""
     problems: list[str] = field(default_factory=list)
     """Why the reply is not understood."""
     leftovers: list[str] = field(default_factory=list)
-    """What would be lost if only the files landed."""
+    """Messages about data that would be lost if only the files landed."""
     asides: int = 0
-    """Objects in which nothing was found."""
+    """How many objects contain no file, no row and no empty list of files."""
     parts: int = 0
-    """How many things were found; it grows with each."""
+    """How many files, rows and empty lists were found. A reader compares it to see if a value contained any."""
 
     def add_file(self, file: FoundFile) -> None:
-        """Take in a file."""
+        """Add a file."""
         self.files.append(file)
         self.parts += 1
 
     def add_row(self, *, proven: bool) -> None:
-        """Take in a row of content."""
+        """Add a row of content."""
         self.rows += 1
         self.proven_rows += proven
         self.parts += 1
 
     def add_empty_list(self) -> None:
-        """Take in an empty list of files."""
+        """Add an empty list of files."""
         self.empty_lists += 1
         self.parts += 1
 
 
 def named(files: list[FoundFile]) -> list[tuple[ResultFile, FoundFile]]:
-    """Each file under the name that it lands with.
+    """Each file with its name at the destination.
 
-    A name that stands in two lists gets the keys above the lists as its folders.
+    If two lists contain the same name, the keys above become folders in the names of all files.
 
-    :raises UnsafeNameError: when a name must not become a path.
+    :raises UnsafeNameError: when a name cannot be used as a path, for example because it leaves the dataset's folder.
     """
     places: dict[str, tuple[str, ...]] = {}
     prefixed = any(places.setdefault(file.name, file.keys) != file.keys for file in files)
@@ -95,5 +95,5 @@ def _result_file(file: FoundFile, prefixed: bool) -> ResultFile:
 
 
 def join(folder: str, name: str) -> str:
-    """`name` below `folder`. A name that begins with its folder already is whole."""
+    """`name` below `folder`. A name that already begins with `folder` is returned unchanged."""
     return name if not folder or name.startswith(f"{folder}/") else f"{folder}/{name}"

@@ -1,7 +1,7 @@
-"""Groups of a dataset that is read one group at a time: which ones a reply names.
+"""The groups that a reply names. The dataset is then read one group at a time.
 
-Every group that is named has to be asked for. One without a name, or in a place where it may be overlooked, is a
-problem.
+Every group that a reply names must be requested. A group without a name cannot be requested. A group in an unknown
+place may be missed. Both are problems, and make the reply `NotUnderstood`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NESTED = "a group stands inside another one in a way that is not known"
 
 
 def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:
-    """Note that an object is a group: it states its path, or stands under `dataset_group`."""
+    """Note that an object is a group: it has a `group_path`, or its key is `dataset_group`."""
     path = words.get("grouppath")
     if isinstance(path, list) and all(isinstance(name, str) for name in path):
         found.group_paths.append(tuple(path))
@@ -34,10 +34,10 @@ def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Plac
 
 
 def note_row(row: Mapping[str, Any], found: Findings, *, is_child: bool) -> None:
-    """Note the groups that a row names.
+    """Note the group that a row names, and the groups nested in the row.
 
     :param row: a row that is not about a user or a question.
-    :param is_child: whether it stands where the groups of a group stand.
+    :param is_child: whether the row is in a place for the child groups of a group.
     """
     if "group_path" in row:
         found.problems.append("its rows state the paths of groups")
@@ -53,14 +53,14 @@ def note_row(row: Mapping[str, Any], found: Findings, *, is_child: bool) -> None
 
 
 def is_group_list(key: str, found: Findings) -> bool:
-    """Whether the groups of a group stand under `key`."""
+    """Whether the value under `key` is the list of child groups of a group."""
     return plain_key(key) in GROUP_LISTS and bool(found.group_paths)
 
 
 def are_names(key: str, values: Sequence[Any], found: Findings) -> bool:
-    """Note groups of which a group gives the names alone.
+    """Note the child groups of a group that are given as a list of names only.
 
-    :returns: whether `values` are such names.
+    :returns: whether `values` is such a list.
     """
     if not is_group_list(key, found) or not all(isinstance(each, str) and each for each in values):
         return False
@@ -71,9 +71,9 @@ def are_names(key: str, values: Sequence[Any], found: Findings) -> bool:
 
 
 def check_list(key: str, values: Sequence[Any], found: Findings, named_before: int) -> None:
-    """Check that each entry of a list of groups names one.
+    """Check that each entry of a list of groups has a group name.
 
-    :param named_before: how many groups were named before the list was read.
+    :param named_before: how many groups were known before the list was read.
     """
     names_some = plain_key(key) == "groups" and len(found.groups) > named_before
     if (names_some or is_group_list(key, found)) and not all(map(_names_one, values)):
@@ -81,7 +81,7 @@ def check_list(key: str, values: Sequence[Any], found: Findings, named_before: i
 
 
 def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
-    """Whether `values` are the levels of the hierarchy that was asked for, given back."""
+    """Whether `values` are the levels of the requested hierarchy, which the reply repeats."""
     return plain_key(key) == "groups" and not found.group_paths and all(map(_is_level, values))
 
 
@@ -95,7 +95,7 @@ def _names_one(value: Any) -> bool:
 
 
 def _paths(row: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, ...] | None]:
-    """The path of the group that `row` names, and of every group that stands inside it; None for one without a name."""
+    """The paths of the group that `row` names and of all groups nested in it; None for a group without a name."""
     name = row.get("group_name")
     if not isinstance(name, str) or not name:
         yield None

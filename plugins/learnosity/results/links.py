@@ -1,8 +1,8 @@
-"""Links of a reply that are no files: to the reply itself, to other pages of it, to documentation.
+"""Links in a reply that are not files: links to the reply itself, to its other pages, or to documentation.
 
-A link counts as such by its key alone where the key leaves no doubt (`self`, `prev`, `docs`). A key that could name a
-file too (`link`, `url`, `first`) counts only where the address says that it leads to a listing. A link to a further
-page is never passed over: it is a signal.
+Some keys are always links (`self`, `prev`, `docs`). Other keys can also name a file (`link`, `url`, `first`): an
+address under such a key is a link only if the address leads to a list of files. A link to the next page is never
+ignored: it becomes a signal.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 
 
 def is_link_key(key: str) -> bool:
-    """Whether what stands under `key` never is a file."""
+    """Whether a value under `key` is never a file."""
     return link_word(key) in _NO_DATA
 
 
 def is_link(key: str, text: str, dataset_id: str) -> bool:
-    """Whether the address `text` under `key` is a link that is no file."""
+    """Whether the address `text` under `key` is a link and not a file."""
     word = link_word(key)
     if word in POSSIBLE_SELF_LINKS:
         return points_to_a_listing(text, dataset_id)
@@ -40,7 +40,7 @@ def is_link(key: str, text: str, dataset_id: str) -> bool:
 
 
 def note_link(key: str, text: str, found: Findings) -> None:
-    """Account for the address in `text`, if `key` makes it a link that is no file."""
+    """Mark the address in `text` as known, if it is a link and not a file."""
     if is_link(key, text, found.signals.dataset_id):
         found.known.add(text)
     elif link_word(key) not in POSSIBLE_SELF_LINKS:
@@ -48,7 +48,7 @@ def note_link(key: str, text: str, found: Findings) -> None:
 
 
 def note_link_object(key: str, value: Any, found: Findings) -> bool:
-    """Account for a link that is written as `{"href": …}`.
+    """Mark the address of a link like `{"href": …}` as known.
 
     :returns: whether `key` and `value` are such a link.
     """
@@ -65,9 +65,9 @@ def note_link_object(key: str, value: Any, found: Findings) -> bool:
 
 
 def read_box(box: Any, found: Findings) -> Any:
-    """Account for what stands in a `links` object or list.
+    """Mark the links of the reply in a `links` object or list as known.
 
-    :returns: what is in it besides links of the reply: it has to be read like anything else.
+    :returns: the other values of the object or list. They may be files, and must be read as data.
     """
     if isinstance(box, list):
         return [each for each in box if not _read_relation(each, found)]
@@ -79,7 +79,7 @@ def read_box(box: Any, found: Findings) -> Any:
 
 
 def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:
-    """Account for the links of an entry or a row that are no data."""
+    """Mark the links of an entry or a row that are not data as known."""
     for key, value in record.items():
         if is_link_key(key) and (address := _only_address(value)) is not None:
             note_link(key, address, found)
@@ -88,7 +88,7 @@ def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:
 
 
 def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
-    """Whether an address that could be a file's stands deeper in an object, besides its own."""
+    """Whether an object contains, inside nested values, an address that could be a file, other than those in `own`."""
     todo: list[tuple[str, Any]] = [(key, value) for key, value in record.items() if isinstance(value, dict | list)]
     while todo:
         name, each = todo.pop()
@@ -104,9 +104,9 @@ def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
 
 
 def _read_relation(entry: Any, found: Findings) -> bool:
-    """Account for `{"rel": "self", "href": …}`.
+    """Mark the address of a link like `{"rel": "self", "href": …}` as known.
 
-    :returns: whether it is a link of the reply.
+    :returns: whether `entry` is a link of the reply.
     """
     relation = entry.get("rel") if isinstance(entry, dict) else None
     return isinstance(relation, str) and _read_boxed(link_word(relation), relation, _only_address(entry), found)
@@ -126,7 +126,7 @@ def _read_boxed(word: str, key: str, value: Any, found: Findings) -> bool:
 
 
 def _only_address(value: Any) -> str | None:
-    """The address that a link holds, written as a text or as an object with one and with nothing nested in it."""
+    """The address of a link. The link may be a text, or an object with one address and no nested values."""
     if isinstance(value, dict) and not any(isinstance(each, dict | list) for each in value.values()):
         under = [each for key, each in value.items() if plain_key(key) in URL_KEYS and isinstance(each, str)]
         value = under[0] if len(under) == 1 else None

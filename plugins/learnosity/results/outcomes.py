@@ -1,6 +1,6 @@
-"""What one reply of GET reports/datasets can turn out to be.
+"""The possible outcomes of reading one reply of GET reports/datasets.
 
-Signed addresses and content stay in memory. They are in no `repr`.
+Signed addresses and content are only in memory. No `repr` shows them, so that they get into no log.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ EXAMPLE = '{"files": "data.files[]", "url": "url", "name": "name"}'
 
 
 class ResultFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One result file as listed. It holds nothing secret, so that it can be written down."""
+    """One result file in a listing. It contains nothing secret: it may be stored."""
 
     path: str
     kind: SourceKind = "url"
     bytes: int | None = None
-    """Length that the listing promises; None when it does not say."""
+    """The length that the listing gives; None when the listing gives no length."""
     content_type: str | None = None
     group_path: tuple[str, ...] = ()
-    """For `group`: which group to ask for."""
+    """For the kind `group`: the path of the group to request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A page of a list of files, every one of them with its address.
+    """One page of a list of files. Every file has its address.
 
-    :param files: each file with the address it is fetched from. Names may repeat: the caller refuses that.
-    :param next_cursor: what to send as `next` for the following page; None when this page is the last.
-    :param total: how many files all pages together have to hold; None when the reply does not say.
+    :param files: each file with the address to fetch it from. The caller refuses two files with the same name.
+    :param next_cursor: what to send as `next` to get the next page; None when this page is the last.
+    :param total: how many files all pages together must have; None when the reply does not say.
     """
 
     files: tuple[tuple[ResultFile, str], ...] = field(repr=False)
@@ -46,11 +46,11 @@ class Files:
 class Group:
     """One group of a dataset that is read one group at a time.
 
-    The caller asks for every group in `children`, below the path that it asked for, until none is left. `expect_group`
-    checks each answer.
+    The caller requests every group in `children`, and the children of those groups, until no group is left.
+    `expect_group` checks each reply.
 
-    :param path: the path that the reply states; None when it states none.
-    :param children: path of each group that the reply names, relative to this group, deeper ones included.
+    :param path: the group's path in the reply; None when the reply gives no path.
+    :param children: the path of each group that the reply names at any depth, relative to this group.
     :param content: the whole reply as JSON.
     """
 
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """Content that came with the reply.
+    """Content that is inside the reply.
 
     :param files: each file with its content.
     """
@@ -71,10 +71,10 @@ class Inline:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """A list of files with nothing in it.
+    """An empty list of files.
 
-    :param next_cursor: what to send as `next`. On the first page there may be more. Later an empty page is the end.
-    :param total: how many files all pages together have to hold; None when the reply does not say.
+    :param next_cursor: what to send as `next`. Pages may follow an empty first page, but no other empty page.
+    :param total: how many files all pages together must have; None when the reply does not say.
     """
 
     next_cursor: str | None = field(default=None, repr=False)
@@ -83,7 +83,7 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """The dataset is not finished. Asking again later can help.
+    """The dataset is not finished. The caller can request it again later.
 
     :param status: the word of the reply that says so.
     """
@@ -91,7 +91,7 @@ class NotReady:
     status: str
 
     def error(self) -> DatasetNotReadyError:
-        """What to raise when asking again did not help for long enough."""
+        """The error to raise when the dataset is still not ready after the last attempt."""
         return DatasetNotReadyError(
             f"The dataset is not ready: Learnosity's reply says `{self.status}`. Nothing was landed. Try again later."
         )
@@ -107,7 +107,7 @@ class Failed:
     status: str
 
     def error(self) -> PermanentApiError:
-        """What to raise."""
+        """The error to raise."""
         return PermanentApiError(
             f"There is no dataset to land: Learnosity's reply says `{self.status}`. Look at its job, and create the "
             "dataset again."
@@ -126,7 +126,7 @@ class NotUnderstood:
     sketch: str
 
     def error(self) -> UnexpectedReplyError:
-        """What to raise: it says how to declare where the files stand."""
+        """The error to raise. Its message explains how to declare where the files are."""
         return UnexpectedReplyError(
             f"Learnosity's reply to GET reports/datasets is not understood: {self.why}. Nothing was landed. The reply "
             f"looks like this: {self.sketch}. If you know where the files stand in it, declare that in the extra "
@@ -139,7 +139,7 @@ Reading: TypeAlias = Understood | NotReady | Failed | NotUnderstood
 
 
 def understood(reading: Reading) -> Understood:
-    """`reading`, if it is one that can be landed.
+    """`reading` unchanged, if it can be landed.
 
     :raises DatasetNotReadyError: when the dataset is not ready.
     :raises PermanentApiError: when the dataset has failed.
@@ -151,18 +151,18 @@ def understood(reading: Reading) -> Understood:
 
 
 def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Group:
-    """`reading`, if it is the group that was asked for.
+    """`reading` unchanged, if it is the group that was requested.
 
-    :param asked: the path that was asked for.
-    :param parent: the group that named it.
+    :param asked: the path that was requested.
+    :param parent: the group whose reply named the requested group.
     :raises DatasetNotReadyError: when the dataset is not ready.
     :raises PermanentApiError: when the dataset has failed.
-    :raises UnexpectedReplyError: when it is not understood, or is no group, or another one.
+    :raises UnexpectedReplyError: when the reply is not understood, is not a group, or is another group.
     """
     group = understood(reading)
     if not isinstance(group, Group):
         raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
-    # A group that states no path is compared with its parent by content: the same content is the parent again.
+    # A reply may give no path. If its content is the same as the parent's, Learnosity sent the parent again.
     if group.path != asked if group.path is not None else group.content == parent.content:
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "

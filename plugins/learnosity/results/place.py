@@ -1,4 +1,4 @@
-"""Where in a reply a value stands, and which folder that is."""
+"""The place of a value in a reply, and the folder that follows from the place."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from learnosity.results.words import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, loo
 
 
 class Place(NamedTuple):
-    """Where in the reply a value stands."""
+    """The place of a value in the reply."""
 
     key: str = ""
-    """The plain key above it."""
+    """The plain key above the value."""
     folder: str = ""
-    """The folder that objects above it state."""
+    """The folder that objects above the value give."""
     keys: tuple[str, ...] = ()
-    """Keys above it that are folders of a tree: those since the last one that only wraps."""
+    """Keys above the value that are names of folders. Each key in `STRUCTURE_KEYS` empties this list."""
     all_keys: tuple[str, ...] = ()
-    """All keys above it that do not only wrap."""
+    """All keys above the value that are not in `STRUCTURE_KEYS`."""
     listed: bool = False
-    """Whether it is an entry of a list."""
+    """Whether the value is an entry of a list."""
 
     def below(self, key: str) -> Place:
-        """The place of what stands under `key` here."""
+        """The place of the value under `key`."""
         word = plain_key(key)
         if word in STRUCTURE_KEYS:
             return Place(word, self.folder, (), self.all_keys)
@@ -33,7 +33,7 @@ class Place(NamedTuple):
 
 
 def folder_of(words: Mapping[str, Any], place: Place) -> str:
-    """The folder of what stands in an object: the one that it states, below those above it."""
+    """The folder for the files in an object: the folder that the object names, below the folder of `place`."""
     stated = [words.get(key) for key in FOLDER_KEYS]
     if place.listed or not TREE_KEYS.isdisjoint(words):
         names = (words.get("path"), words.get("name"))

@@ -1,15 +1,15 @@
-"""What one reply of GET reports/datasets holds: the decision, and the proof that nothing of it is lost.
+"""What one reply of GET reports/datasets contains: the decision, and the proof that nothing of the reply is lost.
 
-The vendor documents no shape for this reply (docs/learnosity-api.md). `classify` is a pure function. It calls a reply
-understood only when all of these hold:
+Learnosity does not document the structure of this reply (docs/learnosity-api.md). `classify` is a pure function. It
+accepts a reply only if all of these are true:
 
-* Every address in it belongs to a file that will land, or is a link to the reply itself or to documentation.
+* Every address in the reply belongs to a file that will land, or is a link to the reply itself or to documentation.
 * Every entry of a list of files has become a file.
-* Every group that it names is handed on, so that the caller asks for it.
-* Content holds documented fields, and no address that is signed.
-* What the reply says about itself agrees: it is ready, its counts are right, and further pages can be asked for.
+* Every group that the reply names is returned, so that the caller requests it.
+* Content contains documented fields, and no signed address.
+* What the reply says about itself agrees: it is ready, its counts are right, and its next page can be requested.
 
-Anything else is `NotUnderstood`. A dataset that is landed by half is worse than an error.
+Any other reply is `NotUnderstood`. A dataset that is landed only in part is worse than an error.
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ def classify(
     declaration: Declaration | None = None,
     first_page: bool = True,
 ) -> Reading:
-    """Say what a reply holds.
+    """Decide what a reply contains.
 
     :param meta: the reply's `meta`, of which `status` is true.
     :param data: the reply's `data`, any JSON value.
-    :param dataset_id: the dataset that was asked for. Names in addresses begin after it.
-    :param declaration: where the connection says that the files stand.
-    :param first_page: whether the reply answers a call without a cursor. After the first page an empty one is the end.
-    :returns: what it holds, or why it is not understood.
-    :raises UnsafeNameError: when the name of a file must not become a path.
+    :param dataset_id: the dataset that was requested. In an address, a file's name begins after this id.
+    :param declaration: where the files are in the reply, if the Airflow connection declares it.
+    :param first_page: whether the call had no cursor. After the first page, an empty reply is the end of the list.
+    :returns: what the reply contains, or why it is not understood.
+    :raises UnsafeNameError: when a file name cannot be used as a path.
     """
     reply = {"meta": dict(meta), "data": data}
     surveyed = survey(reply)
@@ -107,7 +107,7 @@ def classify(
 
 
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
-    """Note what `meta` says. It holds no files: an address in it has to be a link."""
+    """Note what `meta` says. `meta` contains no files: each address in it must be a link."""
     for key, value in meta.items():
         word = plain_key(key)
         if word in ECHO_KEYS or (key == "status" and value is True):
@@ -123,17 +123,17 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 
 
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
-    """Compare the counts that are left with everything that was found, and `meta.records` with this page."""
+    """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
     found.signals.compare_counts(0, numbers)
-    # An object is one record. A list has as many as it has entries.
+    # `meta.records` may also count the entries of `data`. An object counts as one.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")
 
 
 def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
-    """Why it is not proven that all of the reply was read; None when it is."""
+    """Why it is not proven that the whole reply was read; None when it is proven."""
     signals = found.signals
     if found.problems or signals.unclear:
         return (found.problems or signals.unclear)[0]
@@ -157,14 +157,14 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
 
 
 def _total(found: Findings, first_page: bool) -> int | None:
-    """How many files all pages together have, where the reply is one of several pages and says so."""
+    """How many files all pages together must have; None when the reply is the only page or does not say."""
     stated = {number for _, number in found.signals.wrong_counts}
     paged = bool(found.signals.cursors) or not first_page
     return stated.pop() if paged and len(stated) == 1 and min(stated) > len(found.files) else None
 
 
 def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
-    """What the reply holds, or why that is not clear."""
+    """What the reply contains, or why this is not clear."""
     cursor = next(iter(found.signals.cursors), None)
     if found.group_paths or found.groups:
         return _group(data, found)
@@ -187,7 +187,7 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
 
 
 def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inline | str:
-    """The files of the reply: all with their addresses, or all with their content."""
+    """The files of the reply: all with an address, or all with content."""
     files = named(found.files)
     listed = tuple((file, each.url) for file, each in files if each.url is not None)
     if len(listed) == len(files):
@@ -203,7 +203,7 @@ def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inl
 
 
 def _group(data: Any, found: Findings) -> Group | str:
-    """The group that the reply is."""
+    """The reply as a group, or why it is not clear that the reply is one group."""
     if found.files:
         return "it lists files and names groups as well"
     if len(found.group_paths) > 1:
@@ -220,7 +220,7 @@ def _group(data: Any, found: Findings) -> Group | str:
 
 
 def _storable(data: Any) -> bytes | str:
-    """The reply as content, or why it must not be stored."""
+    """The `data` of the reply as JSON, or why it must not be stored."""
     raw = encoded(data)
     if raw is None:
         return "its content cannot be written down"
@@ -228,7 +228,7 @@ def _storable(data: Any) -> bytes | str:
 
 
 def _lost(found: Findings) -> str | None:
-    """What would be lost if only the files of the reply landed; None when it is nothing."""
+    """What would be lost if only the files of the reply landed; None when nothing would be lost."""
     landed = (name for file in found.files for name in (file.name, file.name.rpartition("/")[2]))
     if found.names and found.names.difference(landed):
         return "it mentions the name of a file that it does not list"

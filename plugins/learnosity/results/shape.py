@@ -1,7 +1,7 @@
-"""Reading a reply of unknown shape: which files, rows and groups it holds, and where.
+"""Reading a reply of unknown structure: which files, rows and groups the reply contains.
 
-The reader goes through the whole reply once. Each value becomes something that lands, or is a word that is known to
-mean nothing for the data, or is noted as a problem or a leftover. It judges nothing: `reading` does, when all is read.
+The reader goes through the whole reply once. Each value is one of three things: data that lands, a key that is known to
+be no data, or a problem or leftover. The reader only collects. `reading` judges when the whole reply has been read.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from learnosity.results.words import (
 )
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
-# An address below one of these stays unaccounted for.
+# Values under these keys are not read. So an address below one of them makes the reply `NotUnderstood`.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# What need not have a value beside files that stand under their names.
+# Where file names are keys, only these other keys may be null. Any other null may be a lost file.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | SIGNAL_WORDS | STRUCTURE_KEYS | URL_KEYS
 _MAX_PLAIN_TEXT = 200
 
@@ -53,7 +53,7 @@ _MAX_PLAIN_TEXT = 200
 def read_data(data: Any, found: Findings) -> None:
     """Read the `data` of a reply into `found`.
 
-    :param data: the reply's `data`; not nested too deep for recursion.
+    :param data: the reply's `data`, nested at most `survey.MAX_DEPTH` levels: reading is recursive.
     """
     while isinstance(data, list) and len(data) == 1 and _is_wrapped(data[0]):
         data = data[0]
@@ -67,13 +67,13 @@ def read_data(data: Any, found: Findings) -> None:
 
 
 class _Reader:
-    """Goes through a reply; what it finds is in `found`."""
+    """Goes through a reply and adds what it finds to `found`."""
 
     def __init__(self, found: Findings) -> None:
         self._found = found
 
     def read_object(self, record: Mapping[str, Any], place: Place) -> None:
-        """Read an object: a row, the entry of a file, or something that holds others."""
+        """Read an object: a row, the entry of a file, or an object that contains more objects."""
         words = {plain_key(key): value for key, value in record.items()}
         urls = own_addresses(words)
         if self._is_row(record, place, urls):
@@ -86,7 +86,7 @@ class _Reader:
             self._read_container(record, words, place)
 
     def read_list(self, key: str, values: Sequence[Any], place: Place) -> None:
-        """Read a list. Where one entry is a file or a row, every entry has to be one."""
+        """Read a list. If one entry is a file or a row, all entries must be. Otherwise a file may be lost."""
         found = self._found
         if not values:
             if plain_key(key) in _LISTS:
@@ -127,13 +127,13 @@ class _Reader:
         add_entry(found, record, words, urls, place)
 
     def _read_address(self, text: str, place: Place) -> None:
-        """Read an address that stands in a list or under a label."""
+        """Read an address that is an entry of a list, or the value of a label or a format such as `csv`."""
         if place.key not in FILE_LISTS and not is_file_address(text, self._found.signals.dataset_id):
             self._found.problems.append("it cannot be told whether some addresses are files")
         add_address(self._found, text, place)
 
     def _is_row(self, record: Mapping[str, Any], place: Place, urls: Sequence[str]) -> bool:
-        """Whether an object is a row. One that may be the entry of a file as well is a problem."""
+        """Whether an object is a row. If the object could also be the entry of a file, a problem is noted."""
         if not content.is_row(record) or not (place.listed or _is_flat(record)):
             return False
         if place.listed and place.key in FILE_LISTS and (content.has_measure(record) or not urls):
@@ -158,7 +158,7 @@ class _Reader:
         groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
 
     def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
-        """Read an object that holds others; what it counts is compared with what is found in it."""
+        """Read an object that contains other values. Its counts are compared with the files and rows found in it."""
         found, counts = self._found, len(self._found.signals.open_counts)
         files, rows, lone = len(found.files), found.rows, found.lone_files
         groups.note_object(record, words, place, found)
@@ -180,10 +180,10 @@ class _Reader:
             found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
 
     def _read_member(self, key: str, value: Any, place: Place, is_map: bool) -> bool:
-        """Read what stands under one key of an object.
+        """Read the value under one key of an object.
 
-        :param is_map: whether the object names files by labels.
-        :returns: whether it is an object of which only its content tells whether it is about files.
+        :param is_map: whether the object is a map from labels to file addresses.
+        :returns: whether the value is an object and its key does not show if it is about files.
         """
         word, found = plain_key(key), self._found
         if looks_like_a_file(key):
@@ -210,7 +210,7 @@ class _Reader:
         return False
 
     def _read_text(self, word: str, text: str) -> None:
-        """Note a text that may be the name of a file that is not listed, or content."""
+        """Note a text that may be content, or the name of a file that the reply does not list."""
         if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
         elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
@@ -236,14 +236,14 @@ class _Reader:
             self.read_list(key, rest, place.below(key))
 
     def _read_instead_of_list(self, key: str, value: Any) -> None:
-        """A number where a list could stand says how long it is. Anything else is a list that is missing."""
+        """Read a value that is not a list under a key for lists. A number is a count. Otherwise the list is missing."""
         if isinstance(value, int) and not isinstance(value, bool):
             self._found.signals.note_count(key, value)
         else:
             self._found.leftovers.append("where a list of files could stand there is none")
 
     def _read_named(self, key: str, value: Any, place: Place) -> None:
-        """Read what stands under a key that is the name of a file: its address, its entry or its content."""
+        """Read the value under a key that is a file name: the address, the entry or the content of this file."""
         name = join("/".join(place.keys), key)
         words = {plain_key(each): child for each, child in value.items()} if isinstance(value, dict) else {}
         if isinstance(value, str) and fetchable(value):
@@ -255,12 +255,12 @@ class _Reader:
 
 
 def _is_wrapped(entry: Any) -> bool:
-    """Whether the only entry of a list is the reply itself. A row stays a row of a list."""
+    """Whether the only entry of a list is the reply itself, and not a row."""
     return isinstance(entry, list) or (isinstance(entry, dict) and ("group_path" in entry or not content.is_row(entry)))
 
 
 def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
-    """Whether an object names files by labels: `{"summary": "https://…", "details": "https://…"}`."""
+    """Whether an object is a map from labels to file addresses: `{"summary": "https://…", "details": "https://…"}`."""
     return all(
         isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
     )

@@ -1,8 +1,8 @@
-"""What a reply says about itself: is it ready, is there more, how many files are there, whose dataset is it.
+"""What a reply says about itself: is it ready, are there more pages, how many files are there, which dataset is it.
 
-A reply may list files and say at the same time that they are not all. Each such word is noted here while the reply is
-read, and judged when it has been read whole. A word that is known to matter and that cannot be read makes the reply
-unclear. It is never ignored.
+A reply may list files, and at the same time say that more files exist. Such keys are noted here while the reply is
+read. `reading` judges them when the whole reply has been read. If a known key has a value that cannot be understood,
+the reply is unclear. Such a key is never ignored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from learnosity.results.addresses import holds_address
 from learnosity.results.words import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 
-# How a text for people says that a dataset is not finished.
+# Phrases in a message for people that mean that the dataset is not finished.
 _LATER = re.compile(
     r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
     r"|still (running|processing|generating)|try again|come back",
@@ -25,20 +25,20 @@ _LATER = re.compile(
 
 @dataclass(slots=True)
 class Signals:
-    """The words of one reply about itself.
+    """What one reply says about itself.
 
-    :param dataset_id: the dataset that was asked for.
+    :param dataset_id: the dataset that was requested.
     """
 
     dataset_id: str
     failed: str | None = None
-    """The word that says that there will be no dataset."""
+    """The word in the reply that means that the dataset will never be ready."""
     not_ready: str | None = None
-    """The word that says that there is no dataset yet."""
+    """The word in the reply that means that the dataset is not ready yet."""
     unclear: list[str] = field(default_factory=list)
     """Why it is not clear what the reply says about itself."""
     cursors: set[str] = field(default_factory=set, repr=False)
-    """What can be sent as `next`."""
+    """Values that can be sent as `next` to get the next page."""
     more: list[str] = field(default_factory=list)
     """Keys that say that this is not the last page."""
     later: list[str] = field(default_factory=list)
@@ -47,22 +47,22 @@ class Signals:
     """Whether the reply says that this is the last page."""
     limits: list[int] = field(default_factory=list)
     open_counts: list[tuple[str, int]] = field(default_factory=list)
-    """Counts that were not compared yet."""
+    """Counts that are not yet compared with what was found."""
     wrong_counts: list[tuple[str, int]] = field(default_factory=list)
     """Counts that differ from what was found."""
     counted: bool = False
-    """Whether a count of all files was compared."""
+    """Whether a count of all files was compared with what was found."""
     remarks: bool = False
-    """Whether the reply holds a text for people."""
+    """Whether the reply contains a message for people."""
     ignores_cursors: bool = False
-    """Whether the connection declares where the cursor stands."""
+    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
     any_status: bool = False
-    """Whether a status that is not known may pass, because the connection declares where the files stand."""
+    """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
 
     def note(self, key: str, value: Any) -> bool:
-        """Take in one key of the reply.
+        """Note one key of the reply.
 
-        :returns: whether the key is such a word. If not, what stands below it is read like anything else.
+        :returns: whether the key says something about the reply. If not, its value is read as possible data.
         """
         read = _READERS.get(plain_key(key))
         if read is None or (isinstance(value, dict | list) and read not in _OF_ANYTHING):
@@ -70,12 +70,12 @@ class Signals:
         return read(self, key, value)
 
     def note_entry(self, entry: Mapping[str, Any]) -> None:
-        """Take in a file's own entry, by plain keys. Counts and cursors in it are about the file."""
+        """Note the entry of a file, with plain keys. Its counts and cursors are not noted: they are about the file."""
         for word in _ENTRY_WORDS.intersection(entry):
             self.note(word, entry[word])
 
     def note_cursor(self, key: str, value: Any) -> None:
-        """Take in what names the next page. An empty value names none."""
+        """Note the cursor of the next page. An empty value means that no page follows."""
         if all(each in (None, "") or each is False for each in _scalars(value)):
             return
         if isinstance(value, dict | list) or not _can_be_sent(value):
@@ -84,11 +84,12 @@ class Signals:
             self.cursors.add(str(value))
 
     def note_count(self, key: str, value: int) -> None:
-        """Take in a number that says how many files there are."""
+        """Note a number of files that the reply gives."""
         self.open_counts.append((key, value))
 
     def compare_counts(self, start: int, found: set[int]) -> None:
-        """Compare the counts noted since `start` with the numbers that were found where they stand."""
+        """Compare the counts from index `start` on with `found`, the numbers of files or rows found in the same
+        object."""
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             self.counted |= "total" in word or "file" in word
@@ -98,7 +99,7 @@ class Signals:
 
 
 def is_true(value: Any) -> bool:
-    """Whether a flag is set, as a boolean, a number or a word."""
+    """Whether a flag is true. The flag may be a boolean, a number or a word."""
     if isinstance(value, str):
         return value.strip().lower() not in ("", "0", "false", "no", "none", "null")
     return bool(value)
@@ -131,7 +132,7 @@ def _pending(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _progress(signals: Signals, key: str, value: Any) -> bool:
-    # The number 1 may be the whole or one percent. It counts as the whole.
+    # The number 1 can mean 100 % or 1 %. It is read as 100 %, so as finished.
     if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
         signals.not_ready = key
     return True
@@ -225,7 +226,7 @@ def _end(signals: Signals, key: str, is_last: bool) -> None:
 
 
 def _can_be_sent(value: Any) -> bool:
-    """Whether `value` can be sent as the field `next`: an opaque text or a number, not an address and not a path."""
+    """Whether `value` can be sent as the field `next`: a text or a number, but not an address or a path."""
     if isinstance(value, str):
         return not holds_address(value) and not value.startswith(("/", "?", "."))
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
@@ -240,7 +241,7 @@ def _scalars(value: Any) -> Iterator[Any]:
 
 
 def _integer(value: Any) -> int | None:
-    """A count as a number: an integer, a whole float, or digits."""
+    """`value` as an integer, if it is an integer, a float such as 3.0, or a text of digits; None for anything else."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     if isinstance(value, str):
@@ -275,6 +276,6 @@ _VOCABULARY: dict[_Reader, str] = {
 }
 SIGNAL_WORDS = frozenset(word for text in _VOCABULARY.values() for word in words(text))
 _READERS = {word: read for read, text in _VOCABULARY.items() for word in words(text)}
-# Those that are read also where an object or a list stands under the word.
+# These readers also accept an object or a list as the value.
 _OF_ANYTHING = {_status, _pending, _trouble, _cursor}
 _ENTRY_WORDS = {word for word, read in _READERS.items() if read in (_status, _ready_flag, _pending, _trouble, _owner)}

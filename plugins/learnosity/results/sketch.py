@@ -1,7 +1,7 @@
-"""A sketch of a reply for an error message: its keys, types and lengths, and none of its values.
+"""A sketch of a reply for an error message: it shows keys, types and lengths, but no values.
 
-A reply holds signed addresses, names of groups and ids of users. A sketch shows enough to declare where the files
-stand, and nothing that is secret or personal. Keys can be data too: one that does not look like a word is masked.
+A reply contains signed addresses, names of groups and ids of users. The sketch helps to declare where the files are,
+and shows nothing secret or personal. Keys can be data too: a key that does not look like a word is hidden.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from learnosity.results.addresses import holds_address, kind_of_address
 MAX_LENGTH = 1_500
 _MAX_DEPTH = 8
 _MAX_KEYS = 15
-# An object with more keys than this is a map of data: its keys are not words.
+# An object with more keys than this is a map: its keys are data, for example ids. Its keys are hidden.
 _MAX_WORDS = 40
-# So many entries of a list are looked at to tell its shapes, and so many shapes are drawn.
+# Of a list, the first `_MAX_ENTRIES` entries are read, and at most `_MAX_SHAPES` different shapes are shown.
 _MAX_ENTRIES = 50
 _MAX_SHAPES = 3
-# So many values are looked at in all.
+# At most this many values of one reply are read: a huge reply costs no more time.
 _MAX_VALUES = 3_000
-# A word of a schema: letters in lower case or camel case, and at most two digits in a row.
+# A key that looks like a word: letters, `_` and `-`, and never three digits together. Ids do not match.
 _WORD = re.compile(r"[$_@]?[A-Za-z](?:[A-Za-z_-]|[0-9]{1,2}(?![0-9])){0,31}")
 _LENGTHS = re.compile(r"\(\d+\)")
 _HEX = re.compile(r"(?=[A-Fa-f-]*[0-9])[0-9A-Fa-f-]{6,}")
 
 
 def sketch(value: Any) -> str:
-    """Draw `value` by its keys and types, bounded in depth, width and length.
+    """Describe `value` by its keys and types, with limits for depth, number of keys, and length.
 
     :param value: any JSON value.
     :returns: one line such as `{"files": [2 x {"name": text, "url": https address, signed}]}`.
@@ -39,14 +39,14 @@ def sketch(value: Any) -> str:
 
 
 def masked_key(key: str) -> str:
-    """`key` itself if it looks like a word of a schema, or else only how long it is."""
+    """`key` itself if it looks like a word. For any other key, only its length is shown."""
     if _WORD.fullmatch(key) and not _HEX.search(key):
         return f'"{key}"'
     return f"<key of {len(key)}>"
 
 
 class _Drawing:
-    """One sketch in the making: it stops to look closer when it has looked at enough values."""
+    """Builds one sketch. After `_MAX_VALUES` values, it shows only the sizes of objects and lists."""
 
     def __init__(self) -> None:
         self._left = _MAX_VALUES
@@ -81,7 +81,7 @@ class _Drawing:
             return "[]"
         if self._is_enough(depth):
             return f"[{len(value)} entries]"
-        # Texts of all lengths are one shape.
+        # Without the lengths of texts, entries that differ only in these lengths have the same shape.
         shapes = list({_LENGTHS.sub("", self.draw(each, depth + 1)): None for each in value[:_MAX_ENTRIES]})
         more = f" or {len(shapes) - _MAX_SHAPES} other shapes" if len(shapes) > _MAX_SHAPES else ""
         return f"[{len(value)} x {' or '.join(shapes[:_MAX_SHAPES])}{more}]"

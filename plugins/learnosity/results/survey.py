@@ -1,7 +1,7 @@
-"""A first look at a whole reply: how deep it is, whether it is JSON, and every address that stands in it.
+"""A first look at a whole reply: how deep it is, whether it is JSON, and which addresses it contains.
 
-It knows nothing of files and rows. What the reader accounts for is compared with it afterwards: an address that the
-reader did not account for is found here, wherever it stands.
+The survey does not know about files and rows. After the reader has read the reply, the reader's addresses are compared
+with the survey. So an address that the reader missed is found, at any place in the reply.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _SCALARS = (str, int, float, bool, type(None))
 
 @dataclass(slots=True)
 class Survey:
-    """What stands in a reply.
+    """What a reply contains.
 
-    :param addresses: each text that holds an address, with the key above it. A key that holds one stands for itself.
+    :param addresses: each text with an address or a signature, and the key above the text. Keys are such texts too.
     """
 
     addresses: list[tuple[str, str]] = field(default_factory=list, repr=False)
@@ -30,7 +30,7 @@ class Survey:
 def survey(reply: Any) -> Survey:
     """Look at every key and value of `reply`, level by level.
 
-    :param reply: any value. It is looked into `MAX_DEPTH` levels deep.
+    :param reply: any value. At most `MAX_DEPTH` levels are read.
     """
     result = Survey()
     level, seen_keys = [("", reply)], set[str]()
@@ -43,7 +43,7 @@ def survey(reply: Any) -> Survey:
 
 
 def _look(level: list[tuple[str, Any]], result: Survey, seen_keys: set[str]) -> list[tuple[str, Any]]:
-    """Look at the values of one level. :returns: the values of the next one."""
+    """Look at the values of one level. :returns: the values of the next level."""
     below: list[tuple[str, Any]] = []
     for above, value in level:
         if isinstance(value, dict):
@@ -71,5 +71,5 @@ def _look(level: list[tuple[str, Any]], result: Survey, seen_keys: set[str]) -> 
 
 
 def _needs_account(text: str) -> bool:
-    """Whether an address or a signature without one stands in `text`."""
+    """Whether `text` contains an address, or a signature without an address."""
     return holds_address(text) or is_signed(text)

@@ -1,8 +1,8 @@
-"""The words that a reply may use as keys, grouped by what they mean.
+"""The words that a reply may use as keys, grouped by meaning.
 
-The vendor documents no shape for the reply that lists result files (docs/learnosity-api.md). These lists are what the
-reader goes by. They are compared without case, dashes and underscores: `signedUrl`, `signed_url` and `Signed-URL` are
-one word. A key that stands in no list means nothing, and what stands below it has to be proven otherwise.
+Learnosity does not document the reply that lists result files (docs/learnosity-api.md). So the reader uses these lists.
+Case, dashes and underscores are ignored: `signedUrl`, `signed_url` and `Signed-URL` are the same word. A key that is in
+no list means nothing. Values below such a key need another proof that they are data.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ _LINK_SUFFIXES = ("url", "uri", "link", "href", "page")
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of `text`, as `plain_key` gives them."""
+    """The words of `text`, which are already in the form of `plain_key`."""
     return frozenset(text.split())
 
 
-# The keys of one file's entry.
+# Keys for the address in the entry of a file.
 URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
 )
-# In order of preference.
+# The order matters here: of several keys with a usable value, the first one is used.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -38,18 +38,18 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# Keys that say "here are the files" and nothing more. An empty list below one of them is an empty dataset.
+# Keys of a list of files. If the list under such a key is empty, the dataset is empty.
 LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
 )
-# Below these, everything is a file by the word itself.
+# Every address in a list under one of these keys is a file, without more proof.
 FILE_LISTS = words("files downloads filelist fileslist outputfiles resultfiles")
 FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
     "jsonurl csvurl tsvurl ndjsonurl jsonlurl parqueturl xlsxurl xmlurl zipurl gzurl"
 )
-# Keys that wrap what they hold: they are never folders.
+# These keys only group other values. They never become a folder in the name of a file.
 STRUCTURE_KEYS = (
     LISTING_KEYS
     | FORMAT_KEYS
@@ -59,25 +59,25 @@ STRUCTURE_KEYS = (
         "resource nodes value values"
     )
 )
-# A node of a tree of folders keeps what is in it under one of these.
+# In a tree of folders, a folder lists its content under one of these keys.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# What was asked for, given back. Nothing below these is part of the dataset.
+# Under these keys, the reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk"
 )
-# Where the input went. These are files, but not of the result.
+# Files under these keys are input files of the dataset, not result files.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
 
-# Links to the reply itself, or away from the data.
+# Keys of links to the reply itself (`SELF_LINKS`) and to documentation: these links are never files.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
-# Links to the reply only where the address says so too.
+# An address under these keys is a link to the reply only if the address also leads to a list of files.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
-# `self_url`, `prevPage` and the like.
+# For example, `self_url` and `selfLink` map to `self`, and `prevPage` maps to `prev`.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}
@@ -85,7 +85,7 @@ _LINK_WORDS = {
 }
 LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 
-# Groups of a dataset that is read one group at a time.
+# Keys of the groups below a group (`GROUP_LISTS`), and of the groups above a group (`GROUP_CONTEXT`).
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root")
 
@@ -96,23 +96,23 @@ _FILE_SUFFIXES = words(
 
 @lru_cache(maxsize=4096)
 def plain_key(key: str) -> str:
-    """`key` without case and punctuation, as the word lists have it."""
+    """`key` in lower case and without punctuation, as in the word lists."""
     return _NOT_PLAIN.sub("", key.lower()) if len(key) <= 80 else ""
 
 
 def link_word(key: str) -> str:
-    """The word that says what a link is: `self` for `self_url`, `prev` for `prevPage`."""
+    """The word that names the kind of a link: `self` for `self_url`, `prev` for `prevPage`."""
     word = plain_key(key)
     return _LINK_WORDS.get(word, word)
 
 
 def looks_like_a_file(name: str) -> bool:
-    """Whether `name` ends like the name of a data file."""
+    """Whether `name` ends with the suffix of a data file."""
     stem, dot, suffix = name.rpartition(".")
     return bool(stem and dot) and suffix.lower() in _FILE_SUFFIXES
 
 
-# What `status` and the like may say of a dataset.
+# Values of `status` and similar keys.
 READY_WORDS = words(
     "completed complete ready done success succeeded successful finished ok available published compiled generated "
     "processed exported stored 200 true"

@@ -1,1 +1,1 @@
-"""Object stores behind one small interface."""
+"""One small interface for all object stores."""

@@ -1,7 +1,8 @@
-"""Removes what killed writes leave in a store: parts of multipart uploads, and temporary files.
+"""Removes the remains of killed writes from a store: parts of multipart uploads, and temporary files.
 
-Readers do not see them, but they use space and cost money. Each function returns a blocking call. That call removes
-all of them below a folder, returns their number, and raises `StorageError` when that is not allowed.
+Readers do not see these remains, but the remains use space and cost money. Each function here returns a blocking
+function. That function removes all remains below a folder and returns their number. It raises `StorageError` when this
+is not allowed.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from learnosity.network import backoff
 
 Discard = Callable[[str], int]
 
-# Ends of the names of obstore's temporary files. No result file at a local destination may have such a name.
+# obstore's temporary files have such names. At a local destination, `check_names` refuses them for result files.
 _STAGED = re.compile(r"#\d+$")
-# How long failed calls are repeated: long enough for a server to restart. No later task removes these parts.
+# How long a failed call is repeated: a server can restart in this time. No later task would remove the parts.
 PATIENCE_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 5.0  # longest wait after any attempt
 
 
 class S3Client(Protocol):
-    """The calls of boto3's client that are used here. obstore has no call that lists multipart uploads."""
+    """The methods of boto3's client that this module uses. obstore itself cannot list multipart uploads."""
 
     def get_paginator(self, operation_name: str) -> Any:
         """An object whose `paginate` gives the replies page by page."""
@@ -37,10 +38,10 @@ class S3Client(Protocol):
 
 
 def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Discard:
-    """A call that removes multipart uploads that were begun and not finished.
+    """Return a function that removes unfinished multipart uploads.
 
-    :param client: makes the client; called when it is first needed.
-    :param prefix: prefix of the store, without slashes at its ends.
+    :param client: creates the client. It is called only when the client is needed.
+    :param prefix: prefix of the store, without slashes at both ends.
     """
 
     def discard(folder: str) -> int:
@@ -87,7 +88,7 @@ def _uploads(s3: S3Client, bucket: str, below: str) -> Iterator[Mapping[str, str
 
 
 def local_files(root: str) -> Discard:
-    """A call that removes temporary files of obstore's local store."""
+    """Return a function that removes the temporary files of obstore's local store."""
 
     def discard(folder: str) -> int:
         found = 0

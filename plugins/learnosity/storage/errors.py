@@ -140,6 +140,7 @@ _BY_CODE = {
 
 # Why there is no reply at all. The clients report this only in the text of their errors.
 _CAUSES = (
+    (r"redirect without LOCATION|301 Moved", _REGION),
     (
         r"UnknownIssuer|invalid peer cert|certificate verify failed|self.signed|NotValidForName",
         _refused(
@@ -153,7 +154,8 @@ _CAUSES = (
         _refused("there is no such host", "Check the endpoint of the connection, and the bucket's name."),
     ),
     (
-        r"relative URL without a base|RelativeUrlWithoutBase|builder error|invalid uri",
+        # obstore panics over an endpoint that it cannot read.
+        r"relative URL without a base|RelativeUrlWithoutBase|builder error|invalid uri|rust future panicked",
         _refused("the endpoint of the connection is not a URL", "It begins with https:// or http://."),
     ),
     (
@@ -173,6 +175,9 @@ def storage_error(verb: str, where: str, error: BaseException) -> StorageError |
     code, status = code_of(text), status_of(text)
     if code or status:
         meaning = judge(status, code)
+        if verb == "look at" and status in (400, 409) and not code:
+            # The reply to a HEAD has no body, and so no code. Both statuses have codes that pass.
+            meaning = _PASSES
         said = [f"HTTP {status}" if status else "", code]
         if message := _MESSAGE.search(text):
             said.append(redact_text(message[1] or message[2])[:200].rstrip("."))

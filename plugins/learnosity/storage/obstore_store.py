@@ -21,14 +21,6 @@ from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
 DELETE_BATCH = 1000
 
 
-class _Changed(Exception):
-    """A conditional write found another version."""
-
-
-class _Unconditional(Exception):
-    """The store has no conditional writes."""
-
-
 class ObstoreStore:
     """A prefix in a store that obstore knows.
 
@@ -125,20 +117,16 @@ class ObstoreStore:
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create" if expected is None else {"e_tag": expected.etag or ""}
-        try:
-            with self._errors("write", path):
+        attributes = self._attributes("application/json", None)
+        with self._errors("write", path):
+            try:
                 await obstore.put_async(
-                    self._store,
-                    path,
-                    content,
-                    attributes=self._attributes("application/json", None),
-                    mode=mode,
-                    use_multipart=False,
+                    self._store, path, content, attributes=attributes, mode=mode, use_multipart=False
                 )
-        except _Unconditional:
-            await self.put(path, content, "application/json")
-        except _Changed:
-            return False
+            except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
+                return False
+            except (obstore_errors.NotSupportedError, NotImplementedError):
+                await self.put(path, content, "application/json")  # a file system has no conditional writes
         return True
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
@@ -198,11 +186,12 @@ class ObstoreStore:
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
-        except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
-            raise _Changed from None
-        except (obstore_errors.NotSupportedError, NotImplementedError):
-            raise _Unconditional from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
+            raise storage_error(verb, where, error) from None
+        except BaseException as error:
+            # A fault of the Rust library, such as an endpoint that it cannot read, is no Exception.
+            if type(error).__name__ not in ("PanicException", "RustPanic"):
+                raise
             raise storage_error(verb, where, error) from None
 
 

@@ -1,21 +1,21 @@
-"""The size of the parts in which a large object is written to a store, and the memory that they need."""
+"""The size of the parts when a large object is written in parts, and the memory for these parts."""
 
 from __future__ import annotations
 
 from math import ceil
 
 MIB = 1024 * 1024
-# Limits of S3: most parts of one object, and fewest bytes of each part except the last.
+# Limits of S3: one object has at most so many parts, and each part except the last has at least so many bytes.
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * MIB
-# Parts of one object that are sent at the same time. Meanwhile one more part is filled.
+# How many parts of one object are sent at the same time. Meanwhile, one more part is filled.
 PARTS_IN_FLIGHT = 2
 
 
 def part_bytes(size: int | None) -> int:
     """Bytes of each part except the last.
 
-    :param size: bytes of the object. None = unknown; such an object can have 52 GB at most.
+    :param size: bytes of the object. None = unknown; then it can have at most 52 GB (10,000 parts of 5 MiB).
     """
     return max(MIN_PART_BYTES, 0 if size is None else ceil(size / MAX_PARTS / MIB) * MIB)
 

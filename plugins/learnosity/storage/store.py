@@ -1,8 +1,8 @@
-"""Object stores behind one small interface: what landing writes to and input is read from.
+"""One small interface for all object stores: landing writes to them, and input is read from them.
 
-`ObstoreStore` serves S3, GCS, Azure and local files through the same code. Every write is atomic: a reader sees
-the whole object or none. Errors come out as `StorageError` (change something) or `TransientStorageError` (wait),
-never with an address's query or a credential in them.
+`ObstoreStore` serves S3, GCS, Azure and local files. Every write is atomic: a reader sees the whole object or no
+object. Errors are `StorageError` (a person must change something) or `TransientStorageError` (try again later). They
+never contain a credential or the query of a URL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ObjectInfo:
 
     :param path: relative to the store's prefix.
     :param size: bytes.
-    :param modified: Unix seconds by the store's clock; None where the store does not say.
+    :param modified: time of the last write, in Unix seconds of the store's clock; None = unknown.
     """
 
     path: str
@@ -34,11 +34,11 @@ class Store(Protocol):
 
     @property
     def uri(self) -> str:
-        """The prefix as a URI without credentials, for people to read."""
+        """The prefix as a URI without credentials, for messages."""
 
     @property
     def is_local(self) -> bool:
-        """Whether names have to suit a file system."""
+        """Whether the store may be a file system. Then stricter rules for file names apply."""
 
     async def put(
         self,
@@ -47,7 +47,7 @@ class Store(Protocol):
         content_type: str | None = None,
         content_encoding: str | None = None,
     ) -> str | None:
-        """Write one whole object; returns its entity tag where the store has them."""
+        """Write one whole object. Return its entity tag; None if the store has no tags."""
 
     def memory_for(self, size: int | None) -> int:
         """Bytes in memory while `put_stream` writes an object.
@@ -63,52 +63,52 @@ class Store(Protocol):
         content_type: str | None = None,
         content_encoding: str | None = None,
     ) -> str | None:
-        """Write one object from a stream, in bounded memory; the store decides how. An error in `chunks` leaves none.
+        """Write one object from a stream, in limited memory. If `chunks` raises an error, no object is written.
 
         :param size: bytes that `chunks` will give. None = unknown.
-        :returns: the entity tag, where the store has them.
-        :raises BrokenWriteError: the write broke, and only a second one from the start can succeed.
+        :returns: the entity tag; None if the store has no tags.
+        :raises BrokenWriteError: the write failed. Only a new write from the first byte can succeed.
         """
 
     async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
-        """One whole object, None when it is not there.
+        """The content of one object; None when the object does not exist.
 
-        :param limit: the most bytes that are expected; None = any number.
-        :raises StorageError: it has more, and is not read.
+        :param limit: largest allowed size in bytes; None = no limit.
+        :raises StorageError: the object is larger. It is not read.
         """
 
     async def head(self, path: str) -> ObjectInfo | None:
-        """What the store says of an object, None when it is not there."""
+        """Size, entity tag and time of an object; None when the object does not exist."""
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
-        """Write one object, if nobody has changed it since.
+        """Write one object, if nobody has changed it since `head` was called.
 
-        :param expected: what `head` said of it; None = it was not there.
-        :returns: False when it has been changed, and was not written. A store without conditional writes writes it
-            in any case.
+        :param expected: the result of `head`; None = the object did not exist.
+        :returns: False when the object has changed: then nothing is written. A store without conditional writes
+            always writes, and returns True.
         """
 
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Objects below the folder `prefix` ("" = all), in batches, in no order."""
+        """Objects below the folder `prefix` ("" = all), in batches and in any order."""
 
     async def delete(self, paths: Sequence[str]) -> None:
-        """Remove objects; one that is not there is no error."""
+        """Remove objects. A path without an object is no error."""
 
     def read(self, path: str) -> Iterator[bytes]:
-        """One object as a stream of chunks, for code outside an event loop."""
+        """The content of one object in chunks, for code outside an event loop."""
 
     async def discard_unfinished(self, prefix: str) -> int:
-        """Remove what killed writes left below the folder `prefix`, where the store lets that be found.
+        """Remove the remains of killed writes below the folder `prefix`, if the store can list them.
 
-        :returns: how many there were. A write that is under way there fails, as `TransientStorageError`.
-        :raises StorageError: it is not allowed.
+        :returns: how many were removed. A write that still runs there fails with `TransientStorageError`.
+        :raises StorageError: the credentials do not allow it.
         """
 
 
 def check_size(where: str, size: int, limit: int | None) -> None:
-    """Let an object pass that is not larger than expected.
+    """Check that an object is not larger than `limit`.
 
-    :raises StorageError: it is larger.
+    :raises StorageError: the object is larger.
     """
     if limit is not None and size > limit:
         raise StorageError(f"{where} has {size:,} bytes, and at most {limit:,} are expected: it is not read.")

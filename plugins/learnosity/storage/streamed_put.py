@@ -1,9 +1,9 @@
-"""Writes a large object to S3 in one streamed PUT: half the memory of a write in parts, and fewer requests.
+"""Writes a large object to S3 in one streamed PUT. This needs half the memory of a write in parts, and fewer requests.
 
-With obstore alone, one request needs the whole object in memory. So obstore signs a URL with the store's credentials,
-and pyreqwest sends the body piece by piece. The signature does not cover the body, so this is only used over verified
-TLS. A broken PUT cannot be repeated here, because its source has been read. After the first failure `takes` returns
-False, and the store writes in parts: obstore repeats each part by itself and reports what is wrong.
+For one request, obstore needs the whole object in memory. So obstore only signs a URL, and pyreqwest sends the body
+piece by piece. The signature does not protect the body: a streamed PUT is only used over verified TLS. A failed PUT
+cannot be sent again, because its source has already been read. After the first failure, `takes` returns False, and the
+store writes in parts. obstore can repeat each part, and reports what is wrong.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from learnosity.storage.parts import MIB
 
 log = logging.getLogger(__name__)
 
-# Largest object for one PUT. S3 accepts 5 GB, but after a broken PUT the whole file has to be fetched again.
+# Largest object for one PUT. S3 accepts 5 GB. But after a failed PUT, the whole file must be downloaded again.
 MAX_BYTES = 256 * MIB
-# Memory of one PUT: the pieces of the body that wait between its source and the connection to the store.
+# Memory of one PUT: the pieces of the body that were read from the source and are not yet sent to the store.
 BUFFERED_BYTES = 5 * MIB
-# The URL is used at once, and S3 checks its age only when the request begins.
+# How long the signed URL is valid. It is used at once, and S3 checks it only at the beginning of the request.
 URL_VALID = timedelta(minutes=15)
 
 
 class StreamedPut:
     """Writes objects of known size below a store's prefix.
 
-    :param store: signs the requests; its endpoint has to use TLS.
+    :param store: signs the requests; its endpoint must use TLS.
     :param uri: the prefix, for messages.
     :param proxy: URL of an outgoing proxy. None = the proxy of the environment.
-    :param certificates: PEM of certificate authorities that are trusted in addition to the usual ones.
+    :param certificates: PEM of certificate authorities to trust in addition to the usual authorities.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class StreamedPut:
     ) -> str | None:
         """Write one object. An error in `chunks` is raised unchanged and leaves no object.
 
-        :param chunks: the content; it is always closed at the end.
+        :param chunks: the content; this iterator is always closed at the end.
         :param size: bytes of the content.
         :returns: the entity tag.
         :raises TransferError: `chunks` gave another number of bytes than `size`.
@@ -107,7 +107,8 @@ class StreamedPut:
 class _Body:
     """The body of a request: gives the client one piece after the other, and checks their total size.
 
-    :param deadline: ends the request. It is moved on with each piece, and it is off while the source is read.
+    :param deadline: ends a request that is stuck. Each piece moves it to a later time. While the source is read, it is
+        off.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes | memoryview], size: int, deadline: asyncio.Timeout) -> None:
@@ -123,13 +124,13 @@ class _Body:
 
     @property
     def is_given(self) -> bool:
-        """Whether the client has got all bytes."""
+        """Whether the client has received all bytes."""
         return not self._left
 
     async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
-        # The client reads the body in a task of its own. `end` stops that task.
+        # The client reads the body in another task. `end` needs this task to stop it.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
         piece = await self._next()
@@ -140,15 +141,15 @@ class _Body:
         return memoryview(piece)
 
     async def finish(self) -> None:
-        """Read the source to its end. The client stops reading after the last byte, before the source has ended."""
+        """Read the source to its end, so that its last checks run. The client itself stops at the last byte."""
         while await self._next() is not None:
             continue
 
     async def end(self) -> None:
-        """Give the client nothing more. A request with fewer bytes than announced fails and leaves no object."""
+        """End the body. If bytes are missing, the request fails and the store writes no object."""
         self._ended = True
         if self._reader is not None and not self._reader.done():
-            # The client continues to read the body after it was cancelled, or after an early reply.
+            # After a cancel or an early reply, the client still reads the body. Stop it before the source is closed.
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         if isinstance(self._chunks, AsyncGenerator):

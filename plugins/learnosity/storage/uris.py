@@ -29,7 +29,7 @@ class StorageUri:
 
     @property
     def text(self) -> str:
-        """The URI without the connection."""
+        """The URI without the Airflow connection."""
         if self.scheme == "file":
             return Path(self.key).as_uri() if self.key.startswith("/") else f"file://{self.key}"
         return f"{self.scheme}://{self.bucket}{'/' + self.key if self.key else ''}"
@@ -38,7 +38,7 @@ class StorageUri:
 def parse_uri(uri: str) -> StorageUri:
     """Parse a URI.
 
-    :raises StorageError: it is not an object-storage URI; the message says how one looks.
+    :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
     parts = urlsplit(uri.strip())
     if not parts.scheme or "://" not in uri:
@@ -47,7 +47,7 @@ def parse_uri(uri: str) -> StorageUri:
             "file:///absolute/folder."
         )
     scheme = parts.scheme.lower()
-    # `?` and `#` belong to the key here; they do not begin the query or fragment of a URL.
+    # The key may contain `?` and `#`. `urlsplit` would end the key at such a character, so the text is split here.
     rest = uri.strip().split("://", 1)[1]
     netloc, _, key = rest.partition("/")
     conn_id, has_conn, bucket = netloc.rpartition("@")
@@ -63,7 +63,7 @@ def parse_uri(uri: str) -> StorageUri:
 
 
 def split_glob(uri: str) -> tuple[str, str]:
-    """Split a URI with a glob in its key into the URI before the first wildcard and the pattern below it."""
+    """Split a URI with wildcards in its key: the folder's URI before the first wildcard, and the pattern after it."""
     where = parse_uri(uri)
     segments = where.key.split("/")
     plain = next((i for i, segment in enumerate(segments) if glob.has_magic(segment)), len(segments))
