@@ -1,8 +1,8 @@
-"""The dataset calls of the Data API over one HTTP session: signed, paced, with a time-out, and with safe retries.
+"""Sends the dataset calls of the Data API over one HTTP session: signed, limited in rate, and with safe retries.
 
 A `get` is retried after transient failures. A `set` is retried only when it certainly had no effect (rate limit, no
-connection). After any other failure of a `set`, the caller has to find out whether it had an effect before it sends
-the call again (docs/learnosity-api.md, "Start the job"). A redirect is never followed.
+network connection). After any other failure of a `set`, the caller must find out whether the `set` had an effect,
+before it sends the `set` again (docs/learnosity-api.md, "Start the job"). A redirect is never followed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DATASETS = "reports/datasets"
 COMMENCE = "jobs/reports/datasets"
 JOBS = "jobs"
 
-CALL_ATTEMPTS = 6  # with the waits below, a call gives up after about 30 s: longer failures are for the task to retry
+CALL_ATTEMPTS = 6  # of one call, over about 30 s with the waits below. After a longer failure, Airflow retries the task
 
 BeforeSend = Callable[[], Awaitable[None]]
 FIRST_WAIT_SECONDS = 1.0
@@ -42,9 +42,9 @@ MOST_WAIT_SECONDS = 30.0
 class LearnosityClient:
     """The calls that make and retrieve a dataset. Use it as an async context manager.
 
-    :param config: a checked connection.
-    :param attempts: attempts of one call in all; default 6, with about 30 s of backoff.
-    :param pacer: to be shared by all clients of a process that use the same key; default: a new one.
+    :param config: a checked Airflow connection.
+    :param attempts: largest number of attempts of one call; default 6, over about 30 s.
+    :param pacer: limits the rate of calls. Clients of one process with the same key share it; default: a new one.
     :param metrics: gets `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action; default: none.
     """
 
@@ -69,8 +69,8 @@ class LearnosityClient:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=self.config.verify),
-            # `trust_env` stays off: it would also send the password that ~/.netrc holds for the host.
-            # The API uses no cookies. A cookie that a reply sets must not be sent again.
+            # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
+            # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -119,7 +119,7 @@ class LearnosityClient:
         return [job for job in map(parse_job, reply.records()) if job is not None]
 
     async def job_records(self) -> list[Any]:
-        """The jobs that are listed without a filter, as the API has them."""
+        """The jobs of all states, as the API lists them."""
         return (await self._call("get", JOBS, {"status": list(STATUSES)})).records()
 
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
@@ -140,7 +140,7 @@ class LearnosityClient:
     async def server_time(self) -> float | None:
         """The time of Learnosity's clock now, in Unix seconds; None when its replies hold no time.
 
-        This machine's clock may be minutes off. The API filters by its own clock, so a filter by time has to use that.
+        This machine's clock may be wrong. The API filters by its own clock, so a filter by time must use that clock.
         """
         if not self._has_replied:
             await self.check()
@@ -149,7 +149,7 @@ class LearnosityClient:
     async def _call(
         self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None = None
     ) -> Reply:
-        # On other endpoints, `organisation_id` is a filter or is not documented.
+        # Only this endpoint gets `organisation_id`: on other endpoints, it is a filter or is not documented.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
         retryable = _is_retryable_get if action == "get" else _is_retryable_set
@@ -192,13 +192,13 @@ class LearnosityClient:
                 body = await response.read()
                 status, headers = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
-            # `from None`: the message of an aiohttp error may quote what was sent.
+            # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}") from None
         try:
             reply = parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
         except TransientApiError as error:
             if _is_rate_limit(error):
-                # The reply may name no time to wait. Then the window of the rate limit has to pass.
+                # If the reply gives no time to wait, wait until the window of the rate limit is over.
                 error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)
@@ -219,7 +219,8 @@ class LearnosityClient:
 
 
 def transport_error(error: Exception, what: str) -> LearnosityError:
-    """Turn a connection failure into an error of this package. The message holds nothing that was sent.
+    """Turn a failure of the network connection into an error of this package. Its message contains nothing that was
+    sent.
 
     :param what: the name of the call, for the message.
     :returns: `ConnectionConfigError` when the certificate of the server is not trusted, else `TransientApiError`.

@@ -1,6 +1,6 @@
-"""The settings of a connection to Learnosity, checked once, wherever they are stored.
+"""The checked settings of an Airflow connection to Learnosity.
 
-Only `Credentials` holds the secret, and no `repr` shows it.
+Only `Credentials` contains the secret, and no `repr` shows the secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_BASE_URL = "https://data.learnosity.com"
 DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
 DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
-DEFAULT_TIMEOUT = 60.0  # seconds for one call in all: far more than a healthy API needs
+DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working API needs
 
 # Suffixes of the host names (docs/learnosity-api.md, "Versions and regions"). Europe is `ie`; there is no `eu`.
 REGIONS = ("va", "ie", "au", "ca", "or")
@@ -42,18 +42,18 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """A checked connection.
+    """The checked settings of an Airflow connection.
 
     :param credentials: key set and domain.
     :param base_url: scheme, host and port of the Data API, no path.
     :param version: pinned API version, the first path segment of every call.
-    :param organisation_id: item bank that calls act on; None = the primary one of the consumer.
+    :param organisation_id: item bank to use; None = the primary item bank of the consumer.
     :param reports_url: address from which the browser loads the Reports API.
-    :param timeout: seconds that one call may take in all; default 60.
+    :param timeout: most seconds for one whole call; default 60.
     :param proxy: URL of an outgoing proxy; default none.
     :param verify: whether TLS certificates are checked; default True.
     :param trust_env: whether the proxy settings of the environment apply; default True.
-    :param results: where the reply of the retrieval call has its files; None = it is found out.
+    :param results: where the reply with the results has its files; None = the reader finds this out from each reply.
     """
 
     credentials: Credentials
@@ -69,7 +69,7 @@ class ApiConfig:
 
     @property
     def account(self) -> str:
-        """Digest that identifies the Learnosity account. A dataset of one account does not exist in another one."""
+        """Digest that identifies the Learnosity account. A dataset of one account does not exist in another account."""
         return hashlib.sha256(f"{self.base_url} {self.credentials.consumer_key}".encode()).hexdigest()[:16]
 
     @property
@@ -184,7 +184,7 @@ def _is_script_origin(url: str) -> bool:
 
 
 def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:
-    """The value of the first of `names` that is set; True when none is. Other words than true and false are refused."""
+    """The boolean of the first name in `names` that is set; True when no name is set. Any other value is refused."""
     for name in names:
         value = extra.get(name)
         if value in (None, ""):

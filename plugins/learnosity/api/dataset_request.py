@@ -1,7 +1,7 @@
 """The dataset types, and the request for a dataset, which is checked before anything is sent.
 
 Only rules that Learnosity documents are checked (docs/learnosity-api.md, "Initialise a dataset"). A type that is not
-known here passes unchanged, so that a new type of Learnosity needs no new release of this package.
+known here is sent unchanged. So a new type of Learnosity needs no new release of this package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
 MAX_ACTIVITIES = 10  # the documented maximum of `filters.activity_id`
-# The URI of an asset is this prefix with the dataset type after it.
+# The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
 
 
@@ -32,7 +32,7 @@ class DatasetType:
     :param input: whether input files are required or optional.
     :param by_group: the result is a tree of groups, and the Reports API can show it; default False.
     :param filters_with_input: filters and input files may be given together; default True.
-    :param needs_input_or_filters: input files or filters have to be given; default False.
+    :param needs_input_or_filters: input files or filters must be given; default False.
     """
 
     name: str
@@ -61,7 +61,7 @@ KNOWN_TYPES: Mapping[str, DatasetType] = {
 
 
 def dataset_type(name: str) -> DatasetType:
-    """The type of that name. For a name that is not known, a type that allows everything."""
+    """The type with this name. For an unknown name: a type that allows everything."""
     return KNOWN_TYPES.get(name, DatasetType(name, name, "optional"))
 
 
@@ -70,10 +70,10 @@ class DatasetRequest:
     """What a user asks for. `body` makes the `set` request of it.
 
     :param dataset_type: one of the four known types, or another name.
-    :param filters: which sessions count; sent unchanged.
+    :param filters: which sessions to include; sent unchanged.
     :param options: fields and order of the result; sent unchanged.
     :param groups: levels of the hierarchy, top level first, each with `key` and `label`.
-    :param organisation_id: item bank; None = that of the connection.
+    :param organisation_id: item bank; None = the item bank of the Airflow connection.
     """
 
     dataset_type: str
@@ -84,7 +84,7 @@ class DatasetRequest:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> DatasetRequest:
-        """Make a request of a run config, in which an empty form field is None.
+        """Make a request from a run config. An empty form field is None in it.
 
         :raises RequestError: `organisation_id` is not a whole number.
         """
@@ -115,7 +115,7 @@ class DatasetRequest:
         """The `set` request that initialises the dataset.
 
         :param file_count: number of input files that will be uploaded.
-        :param organisation_id: the item bank of the connection, used when the request names none.
+        :param organisation_id: the item bank of the Airflow connection. Used when the request names no item bank.
         """
         body: dict[str, Any] = {"dataset_id": dataset_id, "dataset_type": self.dataset_type, "file_count": file_count}
         if self.filters:
@@ -130,7 +130,7 @@ class DatasetRequest:
         return body
 
     def check(self, *, has_input: bool) -> None:
-        """Refuse what Learnosity would refuse by its documented rules.
+        """Check the request against Learnosity's documented rules.
 
         :param has_input: whether input files will be uploaded.
         :raises RequestError: something is wrong. The message lists all problems and what to do.

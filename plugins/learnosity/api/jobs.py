@@ -17,7 +17,7 @@ COMPLETED = "completed"
 HALTED = "halted"
 # Every call names all four states: without any, the API does not always list jobs in all states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
-# A reply holds at most 50 jobs, and has no further pages.
+# A reply lists at most this many jobs, and has no more pages. So one call asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
 ERROR_LIMIT = 2000  # characters: enough to see the cause, and short enough for a log line
 
@@ -58,7 +58,7 @@ class Job(msgspec.Struct, frozen=True):
         return max(taken.total_seconds(), 0.0)
 
     def mentions(self, dataset_id: str) -> bool:
-        """Whether the record of the job holds the id of that dataset anywhere."""
+        """Whether the record of the job contains the id of this dataset anywhere."""
         return dataset_id.lower() in self.details.lower()
 
 
@@ -82,7 +82,7 @@ def parse_job(record: Any) -> Job | None:
 
 
 def _error_text(error: Any) -> str:
-    # The text becomes part of an exception, and may quote the signed URL of an input file.
+    # The text may contain the signed URL of an input file. It is redacted, because Airflow logs it with an exception.
     return redact_text((error if isinstance(error, str) else to_text(error))[:ERROR_LIMIT])
 
 

@@ -1,8 +1,8 @@
-"""Keeps the calls of one process below the documented rate limits, so that a 429 is rare.
+"""Keeps the calls of one process below the documented rate limits, so that a 429 (too many calls) is rare.
 
-A quota is per consumer key, endpoint and action, in a window of 5 seconds (docs/learnosity-api.md, "Rate limits").
-Other processes and machines may use the same key. So a process leaves a part of the quota unused, and takes less after
-a refusal, until all processes together stay below the quota.
+Each consumer key has a quota per endpoint and action, in a window of 5 seconds (docs/learnosity-api.md, "Rate limits").
+Other processes and machines may use the same key. So a process does not use the whole quota. After each 429, it uses
+less, until all processes together stay below the quota.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections import deque
 WINDOW_SECONDS = 5.0
 # Calls per window that Learnosity allows, by action.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
-HEAD_ROOM = 0.8  # share of a quota that one process uses at most: the rest is for other users of the key
-# A refusal halves the share. Each window after it adds a twentieth of `HEAD_ROOM`, until the share is whole again.
+HEAD_ROOM = 0.8  # largest share of a quota that one process uses: the rest is for other users of the key
+# A 429 multiplies the share by `CUT`. Each window after it adds 5 % of `HEAD_ROOM`, until the share is full again.
 CUT = 0.5
 RECOVERY = 0.05
 
@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 
 class Pacer:
-    """Lets at most a share of each quota through per window. Further calls wait for their turn, in order.
+    """Limits the calls per window to a share of each quota. Other calls wait, and are sent in the order they came.
 
     :param head_room: largest share of each quota to use, 0 to 1; default 0.8.
     """
@@ -52,12 +52,12 @@ class Pacer:
         return max(1, int(QUOTAS.get(action, 50) * self._share((endpoint, action))))
 
     def refused(self, endpoint: str, action: str) -> None:
-        """Halve the share after a 429. The server has refused a call, so other processes use the key as well."""
+        """Halve the share after a 429: it shows that other processes use the key too."""
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
         if now - since < WINDOW_SECONDS:
-            return  # the share was already halved for this burst of refusals
+            return  # the share was already halved in this window
         self._shares[key] = (self._share(key) * CUT, now)
 
     def _share(self, key: Key) -> float:

@@ -1,8 +1,7 @@
-"""One poller for all waits of an event loop on one connection: one call asks for up to 50 jobs.
+"""One poller for all waits of an event loop that use the same Airflow connection. One call asks for up to 50 jobs.
 
-A thousand waits cost twenty calls per round. What goes wrong with one job concerns that job alone. A short failure of
-the network ends no wait, and a call that hangs delays only the jobs that it asks for. The poller ends with the last
-wait.
+So a thousand waits need twenty calls per round. An error about one job affects only this job. A short network failure
+ends no wait. A slow call delays only the jobs that it asks for. The poller ends with its last wait.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from learnosity.errors import (
 )
 from learnosity.telemetry import NULL_METRICS, Metrics
 
-# A poll may come early by this share of its delay, to fill a call with jobs that are not yet due.
+# A call with free places also polls jobs that are due soon: a poll may be early by this share of its delay.
 EARLY_SHARE = 0.3
-# After a new wait has come, others are waited for this long: they tend to come together.
+# After a new wait has begun, the next call is sent this much later. Waits often begin together and share a call then.
 GATHER_SECONDS = 0.5
-# Calls that may be under way at once: an answer that is slow must not hold up the others.
+# Most calls at the same time. There are several, so that one slow reply does not delay the other calls.
 CALLS_AT_ONCE = 4
-# For this long a refused key is tried again. A change in Learnosity's Console needs up to 30 minutes to take effect.
+# How long a refused key is tried again: the 30 minutes that Learnosity may need to apply a change, and 5 for safety.
 REFUSAL_SECONDS = 35 * 60.0
-# For this long a wait goes on although the Airflow connection is wrong: somebody may be editing it.
+# How long a wait continues with a wrong Airflow connection: a person may be editing this connection.
 MISCONFIGURED_SECONDS = 5 * 60.0
-# Seconds between two polls of a job. Each round makes them longer, up to what the sensor asks for.
+# Limits for the time between two polls of a job. This time grows with each poll, up to the sensor's `poll_interval`.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
 
@@ -47,11 +46,11 @@ Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one poll of a job brought.
+    """The result of one poll of a job.
 
-    :param job: as listed; None when it was not, or when the call failed.
+    :param job: the job; None when it was not listed, or when the call failed.
     :param error: why the call failed.
-    :param final: no other result follows: the job has ended, the deadline has passed, or the error is permanent.
+    :param final: no more results follow: the job has ended, the deadline has passed, or the error is permanent.
     """
 
     job: Job | None = None
@@ -70,12 +69,12 @@ class _Wait:
     delay: float = 0.0
     rounds: int = 0
     asked: bool = False
-    """A call that asks for the job is under way."""
+    """Whether a call that asks for this job waits for its reply."""
     refused_since: float | None = None
     results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
 
     def plan(self, now: float) -> None:
-        """Set when to poll next; at the deadline at the latest."""
+        """Set the time of the next poll: at the latest one second after the deadline."""
         self.asked = False
         self.delay = poll_delay(self.rounds, self.poll_interval)
         self.rounds += 1
@@ -83,9 +82,9 @@ class _Wait:
 
 
 class JobPoller:
-    """Polls jobs for all waits on one connection. Use `shared_poller`, which starts and ends it.
+    """Polls jobs for all waits on one Airflow connection. Use `shared_poller`, which starts and ends it.
 
-    :param connect: opens a client; called again after a refusal, so that a rotated key is read.
+    :param connect: opens a client. It is called again after a refusal, because the key may have been changed.
     :param metrics: gets `waits_open`, the number of waits of all pollers of this event loop.
     """
 
@@ -99,17 +98,17 @@ class JobPoller:
 
     @contextmanager
     def watch(self, reference: str, *, poll_interval: float, deadline: float) -> Iterator[asyncio.Queue[PollResult]]:
-        """The results of polling a job, as a queue that gets one after each poll; the first after about 5 s.
+        """Poll a job, and give a queue that gets the result of each poll. The first poll is after about 5 s.
 
         :param poll_interval: longest time between two polls, in seconds, at most 60.
-        :param deadline: Unix seconds; the job is polled a last time then.
+        :param deadline: Unix seconds. At this time, the job is polled for the last time.
         """
         wait = _Wait(reference, poll_interval, deadline)
         wait.plan(time.monotonic())
         self._waits.add(wait)
         self._report_open()
         if self._task is None:
-            # In a context of its own: else the poller's log lines would go to the log of the first wait.
+            # The poller gets an empty context: otherwise its log lines would go to the log of the first wait.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
             self._task.add_done_callback(self._ended)
         self._more.set()
@@ -127,7 +126,7 @@ class JobPoller:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can take another wait."""
+        """Whether the poller can accept another wait."""
         return self._task is None or not self._task.done()
 
     async def _run(self) -> None:
@@ -142,11 +141,11 @@ class JobPoller:
                         call.add_done_callback(lambda _: slots.release())
                         batch = await self._next_batch()
             except* LearnosityError as refused:
-                # The connection cannot be opened or is refused: it is read again for the next poll.
+                # The Airflow connection is wrong, or its key was refused. The loop then reads this connection again.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
     async def _next_batch(self) -> list[_Wait]:
-        """Wait until a poll is due; then that one, and as many that are due soon as fit into a call."""
+        """Wait until a poll is due. Return it, and as many polls that are due soon as fit into one call."""
         while True:
             self._more.clear()
             now = time.monotonic()
@@ -170,7 +169,7 @@ class JobPoller:
     async def _poll(self, client: LearnosityClient, batch: Sequence[_Wait]) -> None:
         """Ask for the jobs of a batch in one call.
 
-        :raises AuthenticationError: key, secret or rights are wrong. Every other error goes to the waits.
+        :raises AuthenticationError: key, secret or rights are wrong. Every other error is reported to the waits.
         """
         references = list(dict.fromkeys(wait.reference for wait in batch))
         try:
@@ -181,7 +180,7 @@ class JobPoller:
             if len(references) == 1:
                 self._failed(batch, error)
                 return
-            # One of them may be what the API does not take: the others must not pay for it.
+            # The API may refuse only one of these jobs. So each half is polled alone, and no other job fails.
             half = set(references[: len(references) // 2])
             await self._poll(client, [wait for wait in batch if wait.reference in half])
             await self._poll(client, [wait for wait in batch if wait.reference not in half])
@@ -218,7 +217,7 @@ class JobPoller:
         self._metrics.gauge("waits_open", sum(len(poller._waits) for poller in pollers))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Fail every wait when the task ends by an error of ours: a wait that hangs is worse than one that fails."""
+        """Fail every wait if the task has ended with an unexpected error: otherwise the waits would never end."""
         if task.cancelled() or (error := task.exception()) is None:
             return
         failure = TransientError(f"Polling the jobs came to an unforeseen end ({type(error).__name__}).")
@@ -232,10 +231,10 @@ _POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, JobPoller]] = W
 
 @asynccontextmanager
 async def shared_poller(key: str, connect: Connect, metrics: Metrics = NULL_METRICS) -> AsyncIterator[JobPoller]:
-    """The poller of this event loop for `key`. The first user starts it, and it ends with the last one.
+    """The poller of this event loop for `key`. The first user starts it. The last user ends it.
 
-    :param key: the connection's id.
-    :param connect: opens a client on that connection.
+    :param key: id of the Airflow connection.
+    :param connect: opens a client with that connection.
     :param metrics: see `JobPoller`.
     """
     pollers = _POLLERS.setdefault(asyncio.get_running_loop(), {})
@@ -262,12 +261,12 @@ def _ignore_timeout() -> Iterator[None]:
 
 
 def poll_delay(round_number: int, poll_interval: float) -> float:
-    """Seconds until the next poll: from 5 s, times 1.5 per round, up to `poll_interval`; ±10 % of jitter.
+    """Seconds until the next poll: 5 at first, 1.5 times longer each round, at most `poll_interval`; ±10 % at random.
 
     :param round_number: 0 for the first wait.
-    :param poll_interval: upper bound in seconds; values above 60 count as 60.
+    :param poll_interval: longest delay in seconds; values above 60 are treated as 60.
     """
     ceiling = min(max(poll_interval, 1.0), MAX_POLL_SECONDS)
-    # The exponent is bounded because 1.5 to the power of a day's rounds is no longer a float.
+    # The exponent is limited: after a day of rounds, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # jitter, not security
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # random, but not for security

@@ -1,7 +1,7 @@
-"""Reads replies of the Data API. It accepts several shapes of the data, but a failure is never taken for a success.
+"""Reads replies of the Data API. Several forms of the data are accepted, but a failure is never read as a success.
 
-`meta.status` says whether a call succeeded. HTTP comes second, see docs/learnosity-api.md, "Replies and errors".
-`data` may be an object or an array. Keys may be deeper than expected. Unknown keys are ignored.
+`meta.status` says whether a call succeeded. The HTTP status is less important (docs/learnosity-api.md, "Replies and
+errors"). `data` may be an object or an array. Keys may be deeper than expected. Unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Reply:
 
     @property
     def next_page(self) -> str | None:
-        """Cursor of the next page; None when there is none."""
+        """Cursor of the next page; None when there is no next page."""
         cursor = self.meta.get("next")
         return str(cursor) if cursor not in (None, "", False) else None
 
@@ -142,7 +142,7 @@ def _error_without_json(http_status: int, retry_after: float | None) -> ApiError
             f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
             http_status=http_status,
         )
-    # A 2xx without a readable `meta.status` was cut short, or comes from a proxy instead of the API.
+    # A 2xx reply without a readable `meta.status` is incomplete, or is from a proxy. Another attempt may succeed.
     return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status)
 
 

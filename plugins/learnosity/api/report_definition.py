@@ -10,7 +10,7 @@ from typing import Any
 
 from learnosity.api.dataset_request import dataset_type
 
-# Fields of the ends and the middle of a box plot. The first set that the dataset has is used.
+# Fields for the left end, the middle and the right end of a box plot. The first set that the dataset has is used.
 _BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))
 
 
@@ -20,9 +20,9 @@ def has_report(name: str) -> bool:
 
 
 def report_definition(request: Mapping[str, Any], *, element_id: str, group_path: Sequence[str] = ()) -> dict[str, Any]:
-    """The report of a dataset. Its columns are the fields that the request asked for.
+    """The report of a dataset. Its columns show the fields in the request.
 
-    :param request: the `set` request that made the dataset, as its manifest holds it.
+    :param request: the `set` request that made the dataset, from the dataset's manifest.
     :param element_id: id of the HTML element that will show the report.
     :param group_path: the group to show first, as names from the top down; default: the root.
     """
@@ -35,7 +35,7 @@ def report_definition(request: Mapping[str, Any], *, element_id: str, group_path
         "group_path": list(group_path),
         "always_show_group_ancestors": True,
     }
-    # Without columns the report shows all fields of the dataset.
+    # If the request names no fields, `columns` is not set. The report then shows all fields of the dataset.
     if fields:
         report["columns"] = [
             {"type": "group_name", "label": group_label(request, len(group_path))},

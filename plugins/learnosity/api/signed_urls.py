@@ -28,7 +28,7 @@ from learnosity.api.url_policy import HostGuard, uses_proxy
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, proxy_for, signed_url_client
 from learnosity.redaction import redact
-from learnosity.storage.errors import MAX_ANSWER_BYTES, Verdict, code_of, judge
+from learnosity.storage.errors import MAX_ANSWER_BYTES, Verdict, code_of, judge, url_is_refused
 from learnosity.telemetry import NULL_METRICS, Metrics
 
 # The header is part of what S3 signature v2 signs (docs/learnosity-api.md, "Upload URLs and uploads").
@@ -172,7 +172,7 @@ def refusal(what: str, status: int, answer: bytes, retry_after: str | None = Non
     said = f"HTTP {status}{f', {code}' if code else ''}"
     meaning = judge(status, code)
     # Who signed the URL is Learnosity. So a signature that is refused is a reason to ask for another URL.
-    if meaning.verdict in (Verdict.EXPIRED, Verdict.DENIED, Verdict.MISSING) or status in (401, 403, 404, 410):
+    if url_is_refused(status, code):
         return UrlExpiredError(f"{what}: the signed URL is no longer good ({said}).")
     if meaning.transient:
         return TransferError(
@@ -180,7 +180,8 @@ def refusal(what: str, status: int, answer: bytes, retry_after: str | None = Non
             retry_after=parse_retry_after(retry_after),
             overload=meaning.verdict is Verdict.OVERLOADED,
         )
-    return PermanentApiError(f"{what}: the storage server refused ({said}).")
+    why = f": {meaning.what}" if meaning.what else ""
+    return PermanentApiError(f"{what}: the storage server refused{why} ({said}).")
 
 
 class _ContinuingRequest(aiohttp.ClientRequest):

@@ -15,7 +15,7 @@ from learnosity_sdk.request import Init
 
 from learnosity.api.config import Credentials
 
-REPORT_MINUTES = 15  # enough to open a report; a copied signature soon stops working
+REPORT_MINUTES = 15  # valid time of a signature: enough to open a report, and a copied signature soon expires
 
 
 def sign_data_request(
@@ -30,7 +30,7 @@ def sign_data_request(
     security = {"consumer_key": credentials.consumer_key, "domain": credentials.domain}
     if timestamp is not None:
         security["timestamp"] = timestamp
-    # The SDK writes telemetry into the object that it gets. The copy keeps the request of the caller unchanged.
+    # The SDK adds telemetry to the object that it gets. So it gets a copy, and the caller's request stays unchanged.
     form = Init("data", security, credentials.consumer_secret, copy.deepcopy(dict(request)), action).generate()
     if not isinstance(form, dict):
         raise TypeError("the SDK did not return form fields")
@@ -54,7 +54,7 @@ def sign_report(
     now: datetime | None = None,
     minutes: int = REPORT_MINUTES,
 ) -> dict[str, Any]:
-    """The signed request for `LearnosityReports.init` in the browser. It does not hold the secret.
+    """The signed request for `LearnosityReports.init` in the browser. It does not contain the secret.
 
     :param domain: host name of the page that shows the report.
     :param now: time of signing; default: the current time.
@@ -67,7 +67,7 @@ def sign_report(
         "timestamp": now.strftime("%Y%m%d-%H%M"),
         "expires": (now + timedelta(minutes=minutes)).strftime("%Y%m%d-%H%M"),
     }
-    # The SDK writes telemetry into the object that it gets. The copy keeps the report of the caller unchanged.
+    # The SDK adds telemetry to the object that it gets. So it gets a copy, and the caller's report stays unchanged.
     request = {"reports": [copy.deepcopy(dict(report))]}
     signed = Init("reports", security, credentials.consumer_secret, request).generate(encode=False)
     if not isinstance(signed, dict):

@@ -19,13 +19,13 @@ from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
-# Characters of a host name or a literal address. URL parsers read other characters in different ways.
+# Characters of a host name or an IP address. Others are refused, because URL parsers read them in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 _LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
-# IPv6 addresses that a translator maps to IPv4 addresses, in networks without IPv4 (RFC 6052).
+# These IPv6 addresses contain an IPv4 address. A gateway calls that IPv4 address (RFC 6052), so it is checked.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
-# After this long, the addresses of a host name are checked again, because they may have changed.
+# How long a host name counts as checked. After that, it is checked again, because its addresses may have changed.
 GOOD_FOR_SECONDS = 60.0
 
 
@@ -52,11 +52,11 @@ def is_forbidden_address(host: str) -> bool:
 class UrlPolicy:
     """Which signed URLs of the API may be followed.
 
-    https is allowed to every host except this machine and metadata services. Plain http is allowed only to the host of
-    the connection, and only if the connection itself is plain http (a test server).
+    https is allowed to every host except this machine and metadata services. Plain http is allowed only to the API's
+    own host, and only if the Airflow connection uses plain http (a test server).
 
-    :param api_host: host name of the connection.
-    :param plain_http: whether the connection itself is plain http.
+    :param api_host: host name of the API, from the Airflow connection.
+    :param plain_http: whether the Airflow connection uses plain http.
     """
 
     api_host: str
@@ -74,7 +74,7 @@ class UrlPolicy:
         return url
 
 
-@lru_cache(maxsize=256)  # thousands of URLs have the same few hosts
+@lru_cache(maxsize=256)  # thousands of URLs have the same few hosts: each host is checked once
 def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
     """Why the host in `netloc` may not be called; None = it may. :raises ValueError: it cannot be read."""
     parts = urlsplit(f"//{netloc}")
@@ -97,7 +97,7 @@ def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that `host` spells, in any form that resolvers accept; None = `host` is a name."""
+    """The IP address in `host`, in any form that resolvers accept; None = `host` is a name."""
     text = host.strip("[]").partition("%")[0].rstrip(".")
     try:
         address = ipaddress.ip_address(text)
@@ -112,7 +112,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
-    """The address of an old spelling: `127.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1."""
+    """The address in an old form of IPv4: `127.1`, `0x7f000001` and `2130706433` all mean 127.0.0.1."""
     if not _LEGACY_IPV4.fullmatch(text):
         return None
     try:
@@ -124,7 +124,7 @@ def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
 class HostGuard:
     """Refuses URLs whose host name resolves to a link-local or metadata address, or to this machine.
 
-    :param own_host: host of the connection. If it is this machine, other names may also resolve to this machine.
+    :param own_host: host of the API. If it is this machine, other names may also resolve to this machine.
     :param proxied: a proxy resolves the names, so nothing is checked here; default False.
     """
 
@@ -139,7 +139,7 @@ class HostGuard:
         host = (urlsplit(url).hostname or "").lower()
         if self._proxied or self._is_good(host):
             return
-        async with self._lock:  # one DNS query serves hundreds of files of the same host
+        async with self._lock:  # hundreds of files of one host need only one DNS query
             if self._is_good(host):
                 return
             for address in await _addresses(host):
@@ -154,12 +154,12 @@ class HostGuard:
 
 
 def uses_proxy(proxy: str | None, trust_env: bool) -> bool:
-    """Whether requests go through a proxy: that of the connection, or one of the environment if `trust_env` is on."""
+    """Whether requests use a proxy: of the Airflow connection, or of the environment if `trust_env` is on."""
     return bool(proxy) or (trust_env and bool(getproxies().keys() & {"http", "https", "all"}))
 
 
 async def _addresses(host: str) -> set[str]:
-    """All addresses of a name. Empty when it does not resolve: the connection attempt will report that."""
+    """All IP addresses of a host name. Empty when the name does not resolve: the request itself will report that."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

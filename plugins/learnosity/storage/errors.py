@@ -134,8 +134,12 @@ _BY_CODE = {
     "ContainerBeingDeleted": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "LeaseIdMissing": _refused("the blob or container is leased to somebody else", ""),
-    "BlobImmutableDueToPolicy": Meaning(Verdict.REFUSED, "An immutability policy does not allow this change."),
+    "BlobImmutableDueToPolicy": _refused("an immutability policy does not allow this change", ""),
 }
+
+
+# What no other URL can change.
+_OF_THE_STORE = (_OVERLOADED, _QUOTA, _KMS, _REQUEST)
 
 
 # Why there is no reply at all. The clients report this only in the text of their errors.
@@ -222,6 +226,14 @@ def judge(status: int, code: str = "") -> Meaning:
     if status in (404, 410):
         return Meaning(Verdict.MISSING)
     return Meaning(Verdict.REFUSED)
+
+
+def url_is_refused(status: int, code: str = "") -> bool:
+    """Whether a signed URL was refused: another one, signed later, can succeed."""
+    meaning = judge(status, code)
+    if meaning in _OF_THE_STORE:
+        return False
+    return meaning.verdict in (Verdict.EXPIRED, Verdict.DENIED, Verdict.MISSING) or status in (401, 403, 404, 410)
 
 
 def code_of(answer: str) -> str:

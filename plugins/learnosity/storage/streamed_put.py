@@ -107,8 +107,7 @@ class StreamedPut:
 class _Body:
     """The body of a request: gives the client one piece after the other, and checks their total size.
 
-    :param deadline: ends a request that is stuck. Each piece moves it to a later time. While the source is read, it is
-        off.
+    :param deadline: ends a request that is stuck. Each piece moves it. It is off while the source is read.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes | memoryview], size: int, deadline: asyncio.Timeout) -> None:

@@ -63,9 +63,7 @@ def test_a_code_for_a_person_to_mend_says_what_is_wrong(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in KNOWN if case.store != "missing"], ids=str)
 @pytest.mark.promise("advice")
 @pytest.mark.promise("no secret")
-def test_an_error_of_a_store_is_one_clear_text(case: Case, request: pytest.FixtureRequest) -> None:
-    if case.code == "BlobImmutableDueToPolicy":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="its sentence ends in two full stops"))
+def test_an_error_of_a_store_is_one_clear_text(case: Case) -> None:
     body = in_xml(case.code, "See https://help.example/?token=hidden")
     error = storage_error("write", WHERE, from_obstore(case, body))
     assert type(error) is (TransientStorageError if case.store == "passes" else StorageError)
@@ -78,11 +76,7 @@ def test_an_error_of_a_store_is_one_clear_text(case: Case, request: pytest.Fixtu
 
 
 @pytest.mark.parametrize("case", KNOWN + UNKNOWN, ids=str)
-def test_a_signed_url_is_judged_by_code_and_status(case: Case, request: pytest.FixtureRequest) -> None:
-    if case.code in ("QuotaExceeded", "quotaExceeded"):
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="the status 403 counts more than the code: a new URL is asked for")
-        )
+def test_a_signed_url_is_judged_by_code_and_status(case: Case) -> None:
     error = refusal("PUT https://host/file?…", case.status, in_xml(case.code).encode() if case.code else b"")
     assert type(error) is SIGNED[case.signed]
     assert isinstance(error, LearnosityError)
@@ -94,7 +88,6 @@ def test_a_signed_url_is_judged_by_code_and_status(case: Case, request: pytest.F
         assert (f"HTTP {case.status}, {case.code}" if case.code else f"HTTP {case.status}") in str(error)
 
 
-@pytest.mark.xfail(strict=True, reason="only the code is told: nothing says what it means")
 @pytest.mark.parametrize("code", ["KMS.DisabledException", "InvalidRequest", "EntityTooLarge", "XMinioStorageFull"])
 @pytest.mark.promise("advice")
 def test_a_refusal_of_a_signed_url_says_what_is_wrong(code: str) -> None:
@@ -102,7 +95,6 @@ def test_a_refusal_of_a_signed_url_says_what_is_wrong(code: str) -> None:
     assert judge(400, code).what in str(error)
 
 
-@pytest.mark.xfail(strict=True, reason="the status counts more than the code")
 @pytest.mark.parametrize("code", ["rateLimitExceeded", "userRateLimitExceeded"])
 def test_a_limit_of_google_that_comes_as_403_asks_for_less(code: str) -> None:
     error = refusal("PUT https://host/file?…", 403, in_json(code).encode())
