@@ -16,12 +16,21 @@ from devstack.certificate import Tls
 from devstack.loops import loop_in_thread
 from devstack.ports import LOOPBACK, free_ports
 
-_BODY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-_SLOW_DOWN = (
-    b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
-)
 _CUT_AFTER = 700
+
+
+def _refusal(status: str, code: str, message: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n{body}".encode()
+
+
+# What the gate answers itself, in the store's place.
+_REFUSALS: dict[GateFault, bytes] = {
+    "slowdown": _refusal("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    "RequestTimeout": _refusal("400 Bad Request", "RequestTimeout", "Your socket connection was idle for too long."),
+    "ExpiredToken": _refusal("400 Bad Request", "ExpiredToken", "The provided token has expired."),
+}
 
 
 class Gate:
@@ -93,9 +102,9 @@ class Gate:
     ) -> None:
         if fault == "refuse":
             return
-        if fault == "slowdown":
+        if fault in _REFUSALS:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(_SLOW_DOWN)
+            writer.write(_REFUSALS[fault])
             await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from simulator import FaultRule
+from simulator.config import DEFAULTS
 
 INITIALISE: Final = "set reports/datasets"
 UPLOAD: Final = "put"
@@ -34,7 +35,8 @@ IN_PARTS: Final = " in parts"
 IN_ONE_REQUEST: Final = " in one request"
 
 Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
-GateFault = Literal["slowdown", "refuse", "cut"]
+GateFault = Literal["slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken"]
+GATE_FAULTS: Final[tuple[GateFault, ...]] = ("slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken")
 
 # A call under attack is held up for this time, so that it can be hit while it is in flight.
 IN_FLIGHT_SECONDS = 3.0
@@ -44,6 +46,10 @@ IN_FLIGHT_SECONDS = 3.0
 LARGE_FILE = "exports/*"
 LARGE_FILE_BYTES = 24 * 1024 * 1024
 LARGE_FILE_RATE = 4 * 1024 * 1024
+
+# The client gives up an upload that is not taken long before.
+STALLED_SECONDS = 300.0
+CLOCK_SECONDS = 600.0
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -83,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True):
     :param tls: whether the store is reached over TLS, where that file goes in one request.
     :param named: whether job records name their dataset, so that a lost reply can be settled.
     :param succeeds: whether the run has to end well; None: it may, or fail with nothing published.
+    :param switches: of the simulator, beside its usual ones.
     """
 
     seed: int
@@ -95,6 +102,7 @@ class Plan(msgspec.Struct, frozen=True):
     named: bool
     succeeds: bool | None
     rules: tuple[FaultRule, ...] = ()
+    switches: dict[str, Any] = {}
     kill: Kill | None = None
     store_fault: StoreFault | None = None
     clear: Clear | None = None
@@ -107,13 +115,15 @@ class Plan(msgspec.Struct, frozen=True):
             return f"{self.kill.after:.1f} s after the call"
         if self.store_fault:
             return f"{self.store_fault.after:.1f} s after the call, for {self.store_fault.seconds:.0f} s"
-        return ", ".join(_moment(rule) for rule in self.rules if rule.kind != "latency" or self.fault == "latency")
+        rules = [_moment(rule) for rule in self.rules if rule.kind != "latency" or self.fault == "latency"]
+        return ", ".join(rules or ["all the time"])
 
 
 class _Cell(msgspec.Struct, frozen=True):
     fault: str
     step: str
     rules: tuple[FaultRule, ...] = ()
+    switches: dict[str, Any] = {}
     kill: Kill | None = None
     store_fault: StoreFault | None = None
     clear: Clear | None = None
@@ -149,11 +159,17 @@ def plan(seed: int) -> Plan:
         named=named,
         succeeds=None if hopeless else cell.succeeds,
         rules=cell.rules,
+        switches=cell.switches,
         kill=cell.kill,
         store_fault=cell.store_fault,
         clear=cell.clear,
         job_timeout=cell.job_timeout,
     )
+
+
+def switches() -> dict[str, Any]:
+    """The usual value of every switch of the simulator that a plan changes."""
+    return {name: getattr(DEFAULTS, name) for cell in _MATRIX for name in cell.switches}
 
 
 def cells() -> int:
@@ -196,20 +212,54 @@ def _cells() -> Iterator[_Cell]:
         held = (_rule(step, "latency", seconds=IN_FLIGHT_SECONDS, nth=1),)
         for after in (0.3, IN_FLIGHT_SECONDS - 0.3, IN_FLIGHT_SECONDS + 0.3):
             victim: Victim = "triggerer" if step == POLL else "task"
-            yield _Cell(f"{victim} killed", step, held, Kill(victim, step, after))
-        yield _Cell("scheduler and workers killed", step, held, Kill("scheduler", step, 1.0))
-        yield _Cell("API server killed", step, held, Kill("api-server", step, 1.0))
+            yield _Cell(f"{victim} killed", step, held, kill=Kill(victim, step, after))
+        yield _Cell("scheduler and workers killed", step, held, kill=Kill("scheduler", step, 1.0))
+        yield _Cell("API server killed", step, held, kill=Kill("api-server", step, 1.0))
     for step in (INITIALISE, LIST, FETCH):
         held = (_rule(step, "latency", seconds=IN_FLIGHT_SECONDS, nth=1),)
-        yield _Cell("S3 killed", step, held, Kill("s3", step, IN_FLIGHT_SECONDS - 0.3))
-    kinds: tuple[GateFault, ...] = ("slowdown", "refuse", "cut")
-    for kind in kinds:
+        yield _Cell("S3 killed", step, held, kill=Kill("s3", step, IN_FLIGHT_SECONDS - 0.3))
+    for kind in GATE_FAULTS:
         for step in (LIST, FETCH):
             yield _Cell(f"S3 {kind}", step, store_fault=StoreFault(kind, step, 4.0))
     yield _Cell("create_dataset cleared", POLL, clear=Clear("create_dataset", POLL))
+    yield from _cells_of_clocks_and_listings()
+    yield from _cells_of_bytes()
     yield from _large_cells()
     yield _Cell("create_dataset cleared", FETCH, clear=Clear("create_dataset", FETCH))
     yield _Cell("list_files cleared", FETCH, clear=Clear("land.list_files", FETCH))
+
+
+def _cells_of_clocks_and_listings() -> Iterator[_Cell]:
+    """The API's clock differs by minutes; the listing of results has another shape, or is not ready."""
+    for offset, where in ((CLOCK_SECONDS, "ahead"), (-CLOCK_SECONDS, "behind")):
+        for step in (INITIALISE, COMMENCE):
+            rules = (_rule(step, "lost_reply", nth=1),)
+            yield _Cell(f"lost reply, clock {where}", step, rules, {"clock_offset_seconds": offset})
+    yield _Cell("not ready at first", LIST, switches={"not_ready_calls": 2})
+    yield _Cell("deep listing", LIST, switches={"results_shape": "deep"})
+    yield _Cell("link to the listing itself", LIST, switches={"results_shape": "self_link"})
+    yield _Cell("addresses of S3", LIST, switches={"results_shape": "s3"}, succeeds=False)
+
+
+def _cells_of_bytes() -> Iterator[_Cell]:
+    """Uploads that are not taken, replies that are not what was asked for, packed files, refusals that pass."""
+    yield _Cell("no 100 Continue", UPLOAD, (_rule(UPLOAD, "no_continue"),))
+    yield _Cell("body not taken", UPLOAD, (_rule(UPLOAD, "stalled_body", seconds=STALLED_SECONDS, nth=1),))
+    for code in ("RequestTimeout", "ExpiredToken"):
+        refusals: tuple[dict[str, float], ...] = ({"nth": 1}, {"times": 3})
+        for moment in refusals if code == "RequestTimeout" else refusals[:1]:
+            yield _Cell(f"HTTP 400 {code}", UPLOAD, (_rule(UPLOAD, "status", status=400, s3_code=code, **moment),))
+        for often in ({"nth": 1}, {"every": 3, "times": 8}):
+            yield _Cell(f"HTTP 400 {code}", FETCH, (_rule(FETCH, "status", status=400, s3_code=code, **often),))
+    lies = {
+        "part": "206 for the whole file",
+        "no_content": "HTTP 204",
+        "longer": "longer file",
+        "endless": "endless file",
+    }
+    for lie, fault in lies.items():
+        yield _Cell(fault, FETCH, (_rule(FETCH, "lie", lie=lie, every=3, times=8),))
+    yield _Cell("packed files", FETCH, switches={"content_encoding": "gzip"})
 
 
 def _large_cells() -> Iterator[_Cell]:
@@ -217,10 +267,13 @@ def _large_cells() -> Iterator[_Cell]:
     yield _Cell("reset", UPLOAD, (_rule(UPLOAD, "reset", every=2, times=3),), large=True)
     yield _Cell("lost reply", UPLOAD, (_rule(UPLOAD, "lost_reply", nth=2),), large=True)
     yield _Cell("URL expired", UPLOAD, (_rule(UPLOAD, "expired_url", nth=2),), large=True)
+    stalled = _rule(UPLOAD, "stalled_body", seconds=STALLED_SECONDS, nth=2)
+    yield _Cell("body not taken", UPLOAD, (stalled,), large=True)
+    yield _Cell("no 100 Continue", UPLOAD, (_rule(UPLOAD, "no_continue"),), large=True)
     held = (_rule(UPLOAD, "latency", seconds=IN_FLIGHT_SECONDS, nth=2),)
     for after in (1.0, IN_FLIGHT_SECONDS - 0.3, IN_FLIGHT_SECONDS + 0.3):
-        yield _Cell("task killed", UPLOAD, held, Kill("task", UPLOAD, after), large=True)
-    yield _Cell("scheduler and workers killed", UPLOAD, held, Kill("scheduler", UPLOAD, 1.0), large=True)
+        yield _Cell("task killed", UPLOAD, held, kill=Kill("task", UPLOAD, after), large=True)
+    yield _Cell("scheduler and workers killed", UPLOAD, held, kill=Kill("scheduler", UPLOAD, 1.0), large=True)
     for tls in (False, True):
         for cell in _large_file_cells():
             yield msgspec.structs.replace(cell, large=True, tls=tls)
@@ -231,12 +284,19 @@ def _large_file_cells() -> Iterator[_Cell]:
     yield _Cell("wrong length", FETCH, (_rule(FETCH, "wrong_length", name=LARGE_FILE, times=2),))
     slow = (_rule(FETCH, "slow_body", name=LARGE_FILE, bytes_per_second=LARGE_FILE_RATE),)
     for after in (2.5, 4.0, 5.5):
-        yield _Cell("task killed", FETCH, slow, Kill("task", FETCH, after))
-    yield _Cell("scheduler and workers killed", FETCH, slow, Kill("scheduler", FETCH, 4.0))
-    yield _Cell("S3 killed", FETCH, slow, Kill("s3", FETCH, 4.0))
-    kinds: tuple[GateFault, ...] = ("slowdown", "refuse", "cut")
-    for kind in kinds:
+        yield _Cell("task killed", FETCH, slow, kill=Kill("task", FETCH, after))
+    yield _Cell("scheduler and workers killed", FETCH, slow, kill=Kill("scheduler", FETCH, 4.0))
+    yield _Cell("S3 killed", FETCH, slow, kill=Kill("s3", FETCH, 4.0))
+    for kind in GATE_FAULTS:
         yield _Cell(f"S3 {kind}", FETCH, slow, store_fault=StoreFault(kind, FETCH, 4.0, after=2.5))
+    cut = _rule(FETCH, "truncate", name=LARGE_FILE, nth=1)
+    lies = {"range_start": "rest from elsewhere", "range_total": "rest of another length", "whole": "no rest, but all"}
+    for lie, fault in lies.items():
+        yield _Cell(fault, FETCH, (cut, _rule(FETCH, "lie", lie=lie, name=LARGE_FILE, nth=2)))
+    replaced = _rule(FETCH, "replaced", name=LARGE_FILE, nth=2)
+    yield _Cell("file replaced midway", FETCH, (cut, replaced), {"honour_if_range": False})
+    yield _Cell("URL expired midway", FETCH, (cut, _rule(FETCH, "expired_url", name=LARGE_FILE, nth=2)))
+    yield _Cell("packed files", FETCH, (cut,), {"content_encoding": "gzip"})
 
 
 def _rule(match: str, kind: str, **values: float | str) -> FaultRule:

@@ -19,7 +19,7 @@ from typing import Any
 from airflow_client.client import TaskInstanceResponse
 
 from chaos.evidence import Evidence, Outcome, jobs_by_dataset, leaks, leaks_in
-from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan
+from chaos.plans import LARGE_FILE_BYTES, STEP_NAMES, Plan, switches
 from chaos.stack import GatedStack, connection, gated_stack
 from devstack.airflow import SCHEDULER
 from devstack.errors import ApiError, Unreachable
@@ -148,7 +148,9 @@ class Chaos:
         simulator = lane.simulator
         simulator.faults.clear()
         simulator.stats.reset()
-        simulator.configure(job_names_dataset=plan.named, large_file_bytes=LARGE_FILE_BYTES if plan.large else 0)
+        large_file_bytes = LARGE_FILE_BYTES if plan.large else 0
+        own = switches() | {"job_names_dataset": plan.named, "large_file_bytes": large_file_bytes} | plan.switches
+        simulator.configure(**own)
         simulator.faults.add(*plan.rules)
         prefix = f"chaos/{plan.seed}-{secrets.token_hex(3)}"
         # Who looks must not wait for a server that it has to start again itself.

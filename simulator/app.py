@@ -102,6 +102,8 @@ class Simulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._state is not None:
+            self._state.ending.set()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._state is not None:
@@ -174,10 +176,10 @@ class _Entry:
                         continue
                     response = refusal
                 else:
-                    await stalled(request, rules)
+                    await stalled(request, rules, self._state.ending)
                     served = await produce(rules)
                     response = await after(request, served, rules)
-            except (Cut, ConnectionResetError):  # a fault cuts it, or the client closed it while it was sending
+            except (Cut, ConnectionError):  # a fault cuts it, or the client closed it while it was sending
                 return cut(request)
             stats.answered(target, response.status)
             return response

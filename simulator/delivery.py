@@ -6,6 +6,7 @@ The module `faults` decides which faults happen; nothing is decided or counted h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import uuid
@@ -54,9 +55,10 @@ async def continued(request: web.Request, rules: Sequence[FaultRule]) -> None:
         request.writer.output_size = 0
 
 
-async def stalled(request: web.Request, rules: Sequence[FaultRule]) -> None:
+async def stalled(request: web.Request, rules: Sequence[FaultRule], ending: asyncio.Event) -> None:
     """Where a rule says so, take the beginning of the body of an upload and nothing more.
 
+    :param ending: ends the wait early.
     :raises Cut: when nothing was taken for as long as the rule says.
     """
     for rule in rules:
@@ -64,7 +66,8 @@ async def stalled(request: web.Request, rules: Sequence[FaultRule]) -> None:
             left = int((request.content_length or 0) * rule.fraction)
             while left and (piece := await request.content.read(left)):
                 left -= len(piece)
-            await asyncio.sleep(rule.seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), rule.seconds)
             raise Cut
 
 
@@ -149,7 +152,7 @@ async def _send(
             await stream.write(body[start : start + max(step, 1)])
             if bytes_per_second is not None:
                 await asyncio.sleep(0.1)
-    except ConnectionResetError:
+    except ConnectionError:
         return stream  # the client has closed the connection
     if len(body) < length and request.transport is not None:
         stream.force_close()

@@ -87,6 +87,6 @@ async def _in_chunks(request: web.Request, response: web.Response, *, endless: b
             await stream.write_eof()
         elif request.transport is not None:
             request.transport.close()
-    except ConnectionResetError:
+    except ConnectionError:
         pass  # the client has closed the connection
     return stream

@@ -54,6 +54,8 @@ class State:
     """The state of one simulator, and what changes it.
 
     :param folder: an empty directory for uploads and rendered results.
+
+    `ending` is set when the simulator stops: a request that is held up on purpose ends then.
     """
 
     def __init__(self, config: SimulatorConfig, folder: Path) -> None:
@@ -66,6 +68,7 @@ class State:
         self.stats = Stats()
         self.limiter = RateLimiter()
         self.signer = UrlSigner()
+        self.ending = asyncio.Event()
         self._stopping = threading.Event()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulator-job")
         self._running: set[asyncio.Task[None]] = set()

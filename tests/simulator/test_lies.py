@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from yarl import URL
 
-from simulator import FaultRule
+from simulator import FaultRule, Simulator
 from simulator.faults import Lie
 
 from .conftest import FORM, USERS, Client, Start
@@ -265,3 +265,19 @@ async def test_the_body_of_an_upload_can_be_left_in_the_middle(client: Client) -
     client.sim.faults.clear()
     assert (await client.put(url, USERS))[0] == 200
     assert client.sim.stats.puts == {f"{named['dataset_id']}/0": 1}
+
+
+async def test_a_body_that_is_left_in_the_middle_does_not_keep_the_simulator_from_ending() -> None:
+    async with asyncio.timeout(20), Simulator() as sim, aiohttp.ClientSession() as http:
+        client = Client(sim, http)
+        _, (url,) = await client.initialised()
+        sim.faults.add(FaultRule(match="put", kind="stalled_body", fraction=0.0, seconds=3600.0))
+        upload = asyncio.create_task(client.put(url, USERS))
+
+        async def asked() -> bool:
+            return sim.stats.calls["put"] == 1
+
+        await client.until(asked)
+        upload.cancel()
+    await asyncio.wait([upload])
+    assert sim.stats.in_flight == 0
