@@ -1,4 +1,4 @@
-"""Learnosity datasets on Apache Airflow: generate a dataset, wait for it without a worker, land it whole.
+"""Learnosity datasets on Apache Airflow: generate a dataset, wait for it without a worker, land all of its files.
 
 Only the top-level modules, `web/` and `schedules/dags.py` may import Airflow. The folders:
 `api/` calls the Data API, reads its replies and signs requests and reports.

@@ -1,6 +1,6 @@
 """For DAGs that run after a publication: opens the datasets that asset events announce.
 
-An event names the manifest but no connection. The XCom of the publishing task names the destination and connection.
+An event has the manifest's URI, but no Airflow connection. The XCom of the publishing task has the destination with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 class Announcement(Protocol):
-    """The parts of a triggering asset event that are used here."""
+    """The attributes of a triggering asset event that this module uses."""
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ class Announcement(Protocol):
 
 
 def announced(events: Mapping[Any, Sequence[Announcement]]) -> list[Announcement]:
-    """The last event of each dataset: an event is listed under asset and alias, and a dataset can be landed again.
+    """The last event of each dataset. A dataset may have several: for its asset, its alias and each landing.
 
     :param events: `triggering_asset_events` of the task's context.
     :returns: one event per dataset.
@@ -50,8 +50,8 @@ async def open_announced(event: Announcement, elsewhere: str) -> PublishedDatase
     """Open the dataset that an event announces.
 
     :param elsewhere: destination to use for an event that was created by hand.
-    :raises IncompleteDatasetError: the dataset is no longer there.
-    :raises LearnosityError: the destination's connection cannot be used, or the store refuses.
+    :raises IncompleteDatasetError: the dataset does not exist any more.
+    :raises LearnosityError: the destination's Airflow connection cannot be used, or the store refuses.
     """
     layout = DatasetLayout(str(event.extra["dataset_type"]), str(event.extra["dataset_id"]))
     destination = await asyncio.to_thread(_destination, event)

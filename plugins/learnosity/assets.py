@@ -1,4 +1,4 @@
-"""The assets that stand for published datasets. Schedule a DAG on one of them to run after each landing."""
+"""The assets that represent published datasets. Schedule a DAG on one of them to run after each landing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from airflow.sdk import Asset, AssetAlias
 
 from learnosity.api.dataset_request import ASSET_PREFIX
 
-# Gets an event for each published dataset, of any type. Each type also has an asset of its own.
+# This alias gets an event for each published dataset of any type. Each type also has its own asset.
 DATASETS_ALIAS = AssetAlias("learnosity_datasets")
 
 
 def dataset_asset(dataset_type: str) -> Asset:
-    """The asset that stands for the datasets of one type. Schedule a DAG on it to run after each landing."""
+    """The asset that represents the datasets of one type. Schedule a DAG on it to run after each landing."""
     return Asset(name=f"learnosity_{dataset_type}", uri=f"{ASSET_PREFIX}{dataset_type}")

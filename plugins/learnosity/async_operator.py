@@ -1,6 +1,6 @@
-"""The base of the operators: Airflow's async operator, on uvloop, an event loop that is written in C.
+"""The base of the operators: Airflow's async operator on uvloop, a faster event loop.
 
-The work of the event loop itself limits how fast small files land. docs/performance.md has figures for uvloop.
+The speed of the event loop limits how fast small files land. docs/performance.md has measurements of uvloop.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Seconds that a task may still use after its time-out to clean up: long enough to abort the uploads under way.
+# Seconds that a task has for cleaning up after its time-out: enough to cancel the uploads that still run.
 LET_GO_SECONDS = 30.0
 
 
 class AsyncOperator(BaseAsyncOperator):
-    """An operator whose `aexecute` runs on uvloop. At `execution_timeout` it is cancelled and may clean up.
+    """An operator whose `aexecute` runs on uvloop. At `execution_timeout`, `aexecute` is cancelled and cleans up.
 
     :param execution_timeout: default: `longest`, so that no task runs for ever.
     """
@@ -36,14 +36,14 @@ class AsyncOperator(BaseAsyncOperator):
         super().__init__(**kwargs)
 
     def execute(self, context: Context) -> Any:
-        """Run `aexecute` in an event loop of its own.
+        """Run `aexecute` in a new event loop.
 
-        :raises AirflowTaskTimeout: `execution_timeout` passed. The next try continues where this one ended.
+        :raises AirflowTaskTimeout: `execution_timeout` has passed. The next try continues where this try ended.
         """
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # Airflow's time-out can be raised inside asyncio's own code, which would only log it and go on.
+            # Airflow's time-out may be raised inside asyncio, which would only log it. So the loop is stopped here.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()
@@ -60,8 +60,8 @@ class AsyncOperator(BaseAsyncOperator):
                 raise alarms[0] from None
             raise
         finally:
-            # Do not wait for threads: one that hangs must not keep a timed-out task alive. A loop that the alarm has
-            # interrupted in its own code still counts as running. Closing it would raise an error.
+            # Threads are not waited for: a blocked thread must not keep the task alive. If the alarm has interrupted
+            # the loop's own code, the loop counts as running. Closing it would then raise an error.
             if not loop.is_running():
                 loop.close()
 
@@ -75,7 +75,7 @@ class AsyncOperator(BaseAsyncOperator):
             async with limit:
                 return await self.aexecute(context)
         except Exception as error:
-            # Every exception counts, not only TimeoutError: a clean-up that fails raises its own error instead.
+            # After a time-out, any error may come, not only TimeoutError: a clean-up that fails raises its own error.
             if not limit.expired():
                 raise
             raise AirflowTaskTimeout(
@@ -85,9 +85,9 @@ class AsyncOperator(BaseAsyncOperator):
 
 
 def _put_off_alarm() -> None:
-    """Move the alarm that Airflow has set to the end of the time for cleaning up.
+    """Delay Airflow's alarm by the time for cleaning up.
 
-    The alarm interrupts whatever the process does. At `execution_timeout` itself it would interrupt the clean-up.
+    The alarm interrupts the process at any point. At `execution_timeout`, it would interrupt the clean-up.
     """
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     if left:

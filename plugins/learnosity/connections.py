@@ -1,8 +1,8 @@
-"""Object-storage URIs to stores, with the credentials of the Airflow connection that the URI names.
+"""Opens the store of an object-storage URI, with the credentials of the Airflow connection in the URI.
 
-URIs are those of Airflow's ObjectStoragePath: `scheme://conn_id@bucket/key`. Without `conn_id@` the environment's own
-credentials are used. Connections are looked up in blocking calls, so call this outside an event loop: inside one,
-Airflow loses the credentials without an error. Stores own threads, so make them in the task, never at import time.
+URIs have the form of Airflow's ObjectStoragePath: `scheme://conn_id@bucket/key`. Without `conn_id@`, the credentials of
+the environment are used. Call this outside an event loop, because reading an Airflow connection blocks: inside an event
+loop, Airflow loses the credentials without an error. Stores have threads: open them in tasks, not at import.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
 def open_store(uri: str, *, must_exist: bool = False) -> Store:
     """The store at the prefix `uri`. Nothing is read or written yet, but a local folder is made.
 
-    :param must_exist: do not make a local folder that is not there: raise `FolderNotFoundError`.
-    :raises StorageError: when the URI is not one, or its scheme has no driver here.
-    :raises ConnectionConfigError: when its connection is missing or lacks something.
+    :param must_exist: if a local folder does not exist, do not make it, but raise `FolderNotFoundError`.
+    :raises StorageError: when the URI is not valid, or no driver for its scheme is installed.
+    :raises ConnectionConfigError: when its Airflow connection is missing or incomplete.
     """
     where = parse_uri(uri)
     if where.scheme == "file":
@@ -58,9 +58,9 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
 
 
 def open_input_store(uri: str) -> Store:
-    """The store at `uri` for reading: a local folder that is not there is not made.
+    """The store at `uri` for reading. A missing local folder is not made.
 
-    :raises FolderNotFoundError: there is no such local folder.
+    :raises FolderNotFoundError: the local folder does not exist.
     """
     return open_store(uri, must_exist=True)
 
@@ -95,7 +95,7 @@ def _client(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) 
 
 
 def _certificates(path: str) -> bytes:
-    """Authorities of its own that a store's certificate is checked with, as the AWS tools take them in `verify`."""
+    """The PEM file that `verify` names, as in the AWS tools. The store's TLS certificate is checked with it."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -107,7 +107,7 @@ def _certificates(path: str) -> bytes:
 
 def _local(where: StorageUri, must_exist: bool) -> Store:
     try:
-        # Empty folders go with their last file, but never from what is only read.
+        # An empty folder is removed with its last file, but not if the store is only for reading.
         store = LocalStore(where.key, automatic_cleanup=not must_exist, mkdir=not must_exist)
     except (OSError, ObstoreError) as error:
         if must_exist and not Path(where.key).is_dir():
@@ -119,7 +119,7 @@ def _local(where: StorageUri, must_exist: bool) -> Store:
 
 
 def _s3(where: StorageUri, connection: Connection | None) -> Store:
-    # Imported late: boto3 costs a second, and a deployment without S3 need not pay it.
+    # Imported only here: importing boto3 takes a second, and a deployment without S3 does not need it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -133,10 +133,10 @@ def _s3(where: StorageUri, connection: Connection | None) -> Store:
         raise ConnectionConfigError(f"No AWS credentials from {named}: {type(error).__name__}.") from None
     extra = hook.conn_config.extra_config
     addressing = (extra.get("config_kwargs") or {}).get("s3", {}).get("addressing_style")
-    # Without an endpoint of its own it is AWS itself; obstore takes no None for "none".
+    # Without an endpoint, obstore calls AWS. obstore does not accept None, so the argument is left out.
     own: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    # Over verified TLS nobody can change what is sent. To hash it for the signature too costs a quarter of our time for
-    # a large file (docs/performance.md); the AWS tools do not either.
+    # Verified TLS protects the body, so the signature does not cover it, as in the AWS tools. To hash the body as well
+    # would take a quarter of the time for a large file (docs/performance.md).
     guarded = hook.conn_config.verify is not False and (endpoint or "https://").lower().startswith("https://")
     client = _client(extra, endpoint, verify=hook.conn_config.verify)
     store = S3Store(
@@ -184,7 +184,7 @@ def _gcs(where: StorageUri, connection: Connection | None) -> Store:
 
 
 def azure_account(where: StorageUri) -> str:
-    """The storage account that the URI's connection leads to; empty when it does not say."""
+    """The storage account in the URI's Airflow connection; empty when the connection names no account."""
     return _azure_settings(_connection(where.conn_id) if where.conn_id else None).get("account_name", "")
 
 
@@ -203,7 +203,7 @@ def _azure(where: StorageUri, connection: Connection | None) -> Store:
 def _azure_settings(connection: Connection | None) -> dict[str, str]:
     extra = _extra(connection)
     login, password, host = (connection.login, connection.password, connection.host) if connection else (None,) * 3
-    # As the `wasb` connection type has it: the host is the account, as a URL or by name.
+    # As in Airflow connections of type `wasb`: the host is the storage account, as a URL or a name.
     endpoint = extra.get("endpoint_url") or extra.get("account_url") or (host if host and "://" in host else None)
     named = extra.get("account_name") or (host if host and "." not in host and not endpoint else None)
     options: dict[str, Any] = {"account_name": named or _account_of(endpoint) or login}
@@ -231,7 +231,7 @@ def _account_of(endpoint: str | None) -> str | None:
 
 
 def _extra(connection: Connection | None) -> dict[str, Any]:
-    """Extra of a connection, under the names without the form's `extra__type__` prefix."""
+    """The extra of an Airflow connection. Its keys are without the form's prefix `extra__type__`."""
     if connection is None:
         return {}
     extra: dict[str, Any] = connection.extra_dejson

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class LearnosityCreateDatasetOperator(AsyncOperator):
     """Initialise a dataset, upload its input and start its job. Ends when the job is started.
 
-    The attempt after a retry, a clear or a killed worker takes over the job that was started. A template that renders
+    After a retry, a clear or a killed worker, the next attempt uses the job that was started. A template that renders
     differently at each attempt, such as `now()`, does not start another job. A changed DAG or run config does. To get
     a new dataset from an unchanged task, delete the task's state first (`task_state.how_to_start_over`).
 
@@ -51,13 +51,13 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     :param dataset_id: UUID to use. None = a new one for each attempt that creates a dataset. Templated.
     :param create: False = the dataset of `dataset_id` exists already, so none is created; default True. Templated.
     :param job_reference: the job to wait for, if `create` is False. None = the dataset is finished. Templated.
-    :param destination_uri: object-storage prefix below which the dataset will land. A test write there comes before
+    :param destination_uri: object-storage prefix below which the dataset will land. A test write is made there before
         the first call of the API. None = no test write. Templated.
-    :param learnosity_conn_id: connection. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
     :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, and `request`,
         the request that was sent.
-    :raises PermanentError: the run config, the input or a connection has to change.
-    :raises TransientError: a later try may succeed. It continues where this one ended.
+    :raises PermanentError: the run config, the input or an Airflow connection must change.
+    :raises TransientError: a later try may succeed. The later try continues where this try ended.
     """
 
     template_fields: Sequence[str] = (
@@ -97,7 +97,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         """The arguments before templates are rendered. They show whether a person has changed the request."""
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
-        """Check everything that can be checked without a call, then create the dataset or take over its job."""
+        """Check everything that can be checked without a call, then create the dataset or use its existing job."""
         request = DatasetRequest.from_mapping(self.request)
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
@@ -157,7 +157,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         return self.created
 
     async def _existing(self, request: DatasetRequest, dataset_id: str | None) -> dict[str, Any]:
-        """The XCom for a dataset that exists already, in the same form as for one that this task creates."""
+        """The XCom for a dataset that already exists, in the same form as for a new dataset."""
         if dataset_id is None:
             raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
         DatasetLayout(request.dataset_type, dataset_id)
@@ -176,12 +176,12 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         }
 
     def _identity(self, context: Context, account: str, request: DatasetRequest, *more: str | None) -> RequestIdentity:
-        """What this attempt asks for, as its author wrote it and as it is rendered.
+        """The identity of the request: as its author wrote it, and as it is rendered.
 
-        :param more: what counts beside the request.
+        :param more: other values that make a different dataset.
         """
         written = json.dumps(self._as_written, sort_keys=True, default=_stable_text)
-        # Only params that a template names: another poll interval is no other dataset.
+        # Only params that a template names. For example, another poll interval makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         rendered = [request.body("", 0), *more]
         return RequestIdentity(
@@ -200,6 +200,6 @@ def _digest(value: Any) -> str:
 
 
 def _stable_text(value: Any) -> str:
-    """A text of a value that is no JSON, the same in every process: the address of an object would differ."""
+    """The text of a value that is not JSON. It is the same in every process, so it has no memory address."""
     text = str(value)
     return type(value).__qualname__ if " at 0x" in text else text

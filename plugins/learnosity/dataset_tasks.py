@@ -21,7 +21,7 @@ from learnosity.sensors import LearnosityJobSensor
 
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 
-# Errors in code or in a template. Every other error may come from Airflow itself, so the task is retried.
+# Errors in code or in a template: a retry cannot help. Any other error may come from Airflow, so the task is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(
@@ -45,8 +45,8 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
     ]
 )
 
-# Waits of about 30 s, 1, 2, 4, 8, 15 and 15 minutes, so that a failure of up to an hour does not end the run. Short
-# failures were already retried inside the task.
+# The waits are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes: a failure of 45 minutes does not end the run. Airflow makes
+# the first five waits up to twice as long, at random. Short failures were already retried inside the task.
 RETRY_ARGS: dict[str, Any] = {
     "retries": 7,
     "retry_delay": timedelta(seconds=30),
@@ -60,7 +60,7 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
     """Add the tasks to the DAG in whose `with` block this is called.
 
     :param values: the fields of the run config by name (`run_config.FIELDS`), as values or as templates. A missing
-        field has the default of its operator. The connection comes from the DAG's `default_args`.
+        field has the default of its operator. The Airflow connection comes from the DAG's `default_args`.
     """
     request = {key: values.get(key) for key in REQUEST_KEYS}
     destination = values.get("destination_uri") or default_destination()
@@ -72,7 +72,7 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
     )
     wait_for_job = LearnosityJobSensor(
         task_id="wait_for_job",
-        # The full task id: inside a task group, the short one would find nothing.
+        # This is the full task id: inside a task group, the short task id would find no XCom.
         job_reference=f"{{{{ ti.xcom_pull(task_ids='{create_dataset.task_id}', map_indexes=-1)['job_reference'] }}}}",
         deferrable=True,
         **_given(values, "poll_interval", "job_timeout"),
@@ -94,10 +94,10 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
             **landing,
             request=request,
             shards=list_files.output,
-            # A dataset that is published already has no shards: `land_files` is skipped, and this task only checks.
+            # If the dataset is already published, `land_files` is skipped. This task must run even then, to check it.
             trigger_rule="none_failed",
-            # Airflow creates the asset of a dataset type with its first event. Two tasks that end at the same moment
-            # would both create it. Airflow would fail one of them, although its dataset is published.
+            # Airflow creates the asset of a dataset type with its first event. If two tasks ended at the same moment,
+            # both would create the asset. Airflow would then fail one task, although its dataset is published.
             max_active_tis_per_dag=1,
         )
         list_files >> land_files >> publish

@@ -1,6 +1,6 @@
 """The errors of this package. The type of an error says whether another try can help.
 
-No message may hold a secret, a signature or the query of a signed URL. Airflow logs every exception, shows it in its
+No message may contain a secret, a signature or the query of a signed URL. Airflow logs every exception, shows it in its
 UI and stores it in its database.
 """
 
@@ -20,7 +20,7 @@ class LearnosityError(Exception):
 
 
 class PermanentError(LearnosityError):
-    """Another try cannot help: the task fails at once. The message says what to change."""
+    """Another try cannot help, so the task fails at once. The message says what to change."""
 
 
 class TransientError(LearnosityError):
@@ -30,7 +30,7 @@ class TransientError(LearnosityError):
 
 
 class ConnectionConfigError(PermanentError):
-    """The Airflow connection cannot be used as it is (missing key, refused host, bad extra)."""
+    """The Airflow connection cannot be used (missing key, refused host, bad extra)."""
 
 
 class RequestError(PermanentError):
@@ -42,15 +42,15 @@ class StorageError(PermanentError):
 
 
 class FolderNotFoundError(StorageError):
-    """A local folder that is to be read does not exist."""
+    """A local folder that must be read does not exist."""
 
 
 class TransientStorageError(TransientError):
-    """An object store failed for now (503 SlowDown, reset, time-out)."""
+    """An object store failed temporarily (503 SlowDown, reset, time-out)."""
 
 
 class BrokenWriteError(TransientStorageError):
-    """A write from a stream broke off. A stream cannot be read twice, so the file has to be fetched again.
+    """A write from a stream failed. A stream cannot be read twice, so the file must be downloaded again.
 
     :param overload: the store asked for fewer requests (429, 503); default False.
     """
@@ -62,7 +62,7 @@ class BrokenWriteError(TransientStorageError):
 
 @dataclass(frozen=True, slots=True)
 class InputProblem:
-    """One problem of the input: file, line and reason. It never holds the content of the line."""
+    """One problem of the input: file, line and reason. It never contains the content of the line."""
 
     file: str
     line: int
@@ -74,7 +74,7 @@ class InputProblem:
 
 
 class InputError(PermanentError):
-    """The input cannot be sent as it is.
+    """The input has problems, so it cannot be sent.
 
     :param headline: what is wrong in one sentence, and what to do.
     :param problems: the first problems that were found. At most ten are kept.
@@ -129,9 +129,9 @@ class NotReadyError(PermanentApiError):
 
 
 class TransientApiError(ApiError, TransientError):
-    """The API or the network failed for now (429, 5xx, time-out, reset, truncated or unreadable reply).
+    """The API or the network failed temporarily (429, 5xx, time-out, reset, truncated or unreadable reply).
 
-    :param retry_after: seconds that the server asks to wait; None = it does not say.
+    :param retry_after: seconds that the server asks to wait; None = the server gives no time.
     :param sent: False only when it is certain that the server never got the request; default True.
     """
 
@@ -159,11 +159,11 @@ class DatasetNotReadyError(TransientApiError):
 
 
 class UnexpectedReplyError(PermanentApiError):
-    """The API answered in a shape that this package does not understand."""
+    """The API sent a reply that this package does not understand."""
 
 
 class JobHaltedError(PermanentError):
-    """The job ended without a dataset. The message holds the job's `error`."""
+    """The job ended without a dataset. The message contains the job's `error`."""
 
 
 class UrlExpiredError(TransientError):
@@ -171,13 +171,13 @@ class UrlExpiredError(TransientError):
 
 
 class UnsafeNameError(PermanentError):
-    """A result file has a name that must not become a path. See `dataset.layout.safe_path` for the rules."""
+    """A file name cannot be used as a path. See `dataset.file_names.safe_path` for the rules."""
 
 
 class TransferError(TransientError):
-    """A file did not arrive whole: reset, time-out, wrong length or wrong hash.
+    """A file did not arrive completely: reset, time-out, wrong length or wrong hash.
 
-    :param retry_after: seconds that the server asks to wait; None = it does not say.
+    :param retry_after: seconds that the server asks to wait; None = the server gives no time.
     :param overload: the server asked for fewer requests (429, 503); default False.
     """
 
@@ -188,11 +188,11 @@ class TransferError(TransientError):
 
 
 class ChangedFileError(TransferError):
-    """The server does not send the rest of the same file. The file has to be fetched again from its start."""
+    """The file on the server has changed during the download. It must be downloaded again from its first byte."""
 
 
 class IncompleteDatasetError(PermanentError):
-    """Files of a dataset are missing, or differ from what was listed. A person has to act; nothing is published."""
+    """Files of a dataset are missing or changed. Nothing is published. A person must correct this."""
 
 
 def first_error(several: BaseExceptionGroup[E]) -> E:

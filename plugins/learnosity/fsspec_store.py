@@ -1,6 +1,6 @@
-"""The fallback for URI schemes that obstore does not support: any file system that ObjectStoragePath of Airflow opens.
+"""Stores for URI schemes that obstore does not support: any file system that Airflow's ObjectStoragePath can open.
 
-It is much slower than obstore. Every call runs in a thread, because fsspec cannot be called in a running event loop.
+They are much slower than obstore. Every call runs in a thread, because fsspec cannot run inside an event loop.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
-CHUNK = 1024 * 1024  # bytes per read: a read costs a thread switch, and memory holds one chunk at a time
-# The temporary name of a file that is being written. A killed writer leaves such a file behind.
+CHUNK = 1024 * 1024  # bytes per read: fewer would switch threads more often, more would need more memory
+# End of the temporary name of a file that is being written. If its writer is killed, the file remains.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
 def open_fsspec_store(uri: str, text: str) -> Store:
     """The store at `uri` through fsspec.
 
-    :param text: the URI without the connection, for messages.
+    :param text: the URI without the Airflow connection, for messages.
     :raises StorageError: no driver for the scheme is installed.
     """
     try:
@@ -42,7 +42,7 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 class FsspecStore:
     """A prefix in an fsspec file system. `storage.store.Store` says what each method does."""
 
-    is_local = True  # they may be file systems, so the stricter rules for file names apply
+    is_local = True  # the store may be a file system: stricter rules for file names apply
 
     def __init__(self, fs: Any, root: str, uri: str) -> None:
         self._fs = fs
@@ -63,7 +63,7 @@ class FsspecStore:
         return await self.put_stream(path, whole(), len(content), content_type)
 
     def memory_for(self, size: int | None) -> int:
-        return 2 * CHUNK  # a piece, and its copy as bytes
+        return 2 * CHUNK  # one chunk, and its copy as bytes
 
     async def put_stream(
         self,
@@ -73,14 +73,14 @@ class FsspecStore:
         content_type: str | None = None,
         content_encoding: str | None = None,
     ) -> str | None:
-        """See `Store`. The file is written under a temporary name, and renamed when it is whole."""
+        """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
         target, staged = self._full(path), f"{self._full(path)}.{uuid4().hex}.part"
         try:
             await self._run(self._fs.makedirs, target.rpartition("/")[0], exist_ok=True)
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
-                    await self._run(handle.write, bytes(chunk))  # not every driver takes a memoryview
+                    await self._run(handle.write, bytes(chunk))  # some drivers refuse a memoryview
             finally:
                 await self._run(handle.close)
             await self._run(self._fs.mv, staged, target)

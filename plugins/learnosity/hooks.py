@@ -1,7 +1,7 @@
 """The hook: makes a client of the Data API from an Airflow connection.
 
-It reads the transport options of the http provider (`proxy`, `verify`, `timeout`, `trust_env`). It does not use that
-provider's request code, which sends basic authentication, turns other extras into headers and follows redirects.
+The options `proxy`, `verify`, `timeout` and `trust_env` are those of Airflow's http provider. The code of that provider
+is not used: it sends basic authentication, turns other extras into headers and follows redirects.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ DEFAULT_CONN_ID = "learnosity_default"
 class LearnosityHook(BaseHook):
     """Access to the Data API with the key set of one Airflow connection.
 
-    :param learnosity_conn_id: connection of type `learnosity` or `http`: login = consumer key, password =
+    :param learnosity_conn_id: Airflow connection of type `learnosity` or `http`: login = consumer key, password =
         consumer secret, host (+ schema, port) = Data API, extra = `version`, `domain`, `organisation_id`, `region`,
-        `reports_url`, `allow_http`, `timeout`, `proxy`, `verify`.
+        `reports_url`, `allow_http`, `timeout`, `proxy`, `verify`, `trust_env`, `results`.
     """
 
     conn_name_attr = "learnosity_conn_id"
@@ -41,9 +41,9 @@ class LearnosityHook(BaseHook):
         self._config: ApiConfig | None = None
 
     async def aget_config(self) -> ApiConfig:
-        """The checked connection. It is read once. Call this only inside an event loop.
+        """The checked Airflow connection. It is read once. Call this only inside an event loop.
 
-        :raises ConnectionConfigError: the connection is missing or cannot be used.
+        :raises ConnectionConfigError: the Airflow connection is missing or cannot be used.
         """
         if self._config is None:
             try:
@@ -57,13 +57,13 @@ class LearnosityHook(BaseHook):
     async def client(self, *, attempts: int = CALL_ATTEMPTS) -> AsyncIterator[LearnosityClient]:
         """An open client. One HTTP session serves all calls inside the `async with` block.
 
-        :param attempts: attempts of one call in all; default 6.
+        :param attempts: largest number of attempts of one call; default 6.
         """
         async with LearnosityClient(await self.aget_config(), attempts=attempts, metrics=METRICS) as client:
             yield client
 
     def get_config(self) -> ApiConfig:
-        """The checked connection, for code outside an event loop. Raises the errors of `aget_config`."""
+        """The checked Airflow connection, for code outside an event loop. Raises the errors of `aget_config`."""
         if self._config is None:
             try:
                 connection = self.get_connection(self.learnosity_conn_id)
@@ -88,11 +88,11 @@ class LearnosityHook(BaseHook):
 
 
 def checked_config(conn_id: str, connection: Any, extra: dict[str, Any] | None = None) -> ApiConfig:
-    """A connection as a checked config.
+    """Check an Airflow connection and make a config of it.
 
-    :param connection: of any of Airflow's two kinds.
-    :param extra: its extra; default: read from it.
-    :raises ConnectionConfigError: it cannot be used.
+    :param connection: of the Task SDK, or of Airflow's database model.
+    :param extra: the extra of the connection; default: read from `connection`.
+    :raises ConnectionConfigError: the Airflow connection cannot be used.
     """
     return build_config(
         conn_id,

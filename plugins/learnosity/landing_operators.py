@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The name of a plan that release 1.0 wrote: it had one plan per run, without a name.
+# The name for a plan of release 1.0, which had one plan per run, without a name.
 FIRST_RELEASE = "plan"
 
 
@@ -49,8 +49,8 @@ class _LandingOperator(AsyncOperator):
 
     :param dataset: XCom of the create task. Templated.
     :param destination_uri: object-storage prefix below which datasets land. Templated.
-    :param organisation_id: item bank; None = that of the connection. Templated.
-    :param learnosity_conn_id: connection. Templated.
+    :param organisation_id: item bank; None = the item bank of the Airflow connection. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
     """
 
     template_fields: Sequence[str] = ("dataset", "destination_uri", "organisation_id", "learnosity_conn_id")
@@ -78,7 +78,7 @@ class _LandingOperator(AsyncOperator):
         return DatasetLayout(str(self.dataset["dataset_type"]), str(self.dataset["dataset_id"]))
 
     async def store(self) -> Store:
-        """The destination. Its connection is read in a thread, because that call must not run in an event loop."""
+        """The destination. Its Airflow connection is read in a thread: that call must not run in an event loop."""
         return await asyncio.to_thread(open_store, str(self.destination_uri))
 
     def work(self, context: Context, plan: str) -> str:
@@ -143,7 +143,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
     """Land the files of one shard. A DAG maps this task over all shards.
 
     :param shard: one entry of what `list_files` returned. Templated.
-    :returns: XCom with `shard`, `files`, `total_bytes` and `skipped`, the files that had landed before.
+    :returns: XCom with `shard`, `files`, `total_bytes` and `skipped`: how many files had landed before.
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "shard")
@@ -166,7 +166,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
 class LearnosityPublishOperator(_LandingOperator):
     """Check that everything has landed, write the manifest last, and emit the asset event.
 
-    :param request: as given to the create task. Used only when `dataset` does not hold the request. Templated.
+    :param request: the request of the create task. Used only when `dataset` has no request. Templated.
     :param shards: what `list_files` returned. Templated.
     :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `destination_uri` and
         `learnosity_conn_id`.
@@ -208,7 +208,7 @@ class LearnosityPublishOperator(_LandingOperator):
         log.info(
             "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
         )
-        # The pages of the UI read the dataset through these two. They are not part of the asset event.
+        # The dataset pages in the UI need these two values. The values are not part of the asset event.
         return {
             **result,
             "destination_uri": str(self.destination_uri),
@@ -216,7 +216,7 @@ class LearnosityPublishOperator(_LandingOperator):
         }
 
     def _sent_request(self) -> dict[str, Any]:
-        """The request that `create_dataset` sent. The template of this task may render differently by now."""
+        """The request that `create_dataset` sent. The template of this task may now render differently."""
         if sent := self.dataset.get("request"):
             return dict(sent)
         request = DatasetRequest.from_mapping(self.request)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of the tasks, for OpenLineage. Only the OpenLineage provider calls this, where it is installed.
+"""Inputs and outputs of the tasks, for OpenLineage. Only the OpenLineage provider calls this, if it is installed.
 
 Names follow OpenLineage's naming of object stores. A dataset has the same name in every run, like a table: its folder
 without the id. The id is its version. So a year of nightly runs is one node of the lineage graph.
@@ -52,10 +52,10 @@ def lineage_of_publication(destination_uri: str, published: Mapping[str, Any] | 
 
 
 def object_name(uri: str) -> tuple[str, str]:
-    """Namespace and name of a place on object storage, in the form that OpenLineage uses.
+    """Namespace and name of a folder on object storage, in the form that OpenLineage uses.
 
     :raises StorageError: `uri` is not an object-storage URI.
-    :raises ConnectionConfigError: the connection of an Azure URI is missing.
+    :raises ConnectionConfigError: the Airflow connection of an Azure URI is missing.
     """
     where = parse_uri(uri)
     if where.scheme == "file":

@@ -1,7 +1,7 @@
 """Links from a task to what it made: pages in this Airflow, and the folder in the console of its cloud.
 
-A link is made from the XCom that the task returned. No link holds a secret: a page asks for the login of Airflow, and
-a console asks for the login of the cloud.
+A link is made from the XCom that the task returned. No link contains a secret: a page asks for the login of Airflow,
+and a console asks for the login of the cloud.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DatasetLink(BaseOperatorLink):
     name = "Dataset"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address of the page. The page exists before the dataset, and then says that there is none yet."""
+        """Address of the page. Before the dataset exists, the page says so."""
         run = f"{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}"
         return f"{_airflow()}/dags/{run}/plugin/dataset"
 
@@ -55,7 +55,7 @@ class ManifestLink(BaseOperatorLink):
 
 
 class StorageConsoleLink(BaseOperatorLink):
-    """The dataset's folder in the console of the cloud that holds it."""
+    """The dataset's folder in the web console of its cloud."""
 
     name = "Storage console"
 
@@ -81,7 +81,7 @@ def console_url(folder: StorageUri) -> str:
 
 
 def _is_elsewhere(store: StorageUri) -> bool:
-    """Whether the bucket is not in the cloud of its URI scheme, such as `s3://` on a server that is not AWS."""
+    """Whether the bucket is not in the cloud of its URI scheme: for example, `s3://` may be a server outside AWS."""
     if store.conn_id is None:
         return False
     try:

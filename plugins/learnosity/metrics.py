@@ -1,6 +1,6 @@
-"""Sends the figures of this package to Airflow's own metrics (StatsD or OpenTelemetry, see Airflow's `[metrics]`).
+"""Sends the metrics of this package to Airflow's own metrics (StatsD or OpenTelemetry, see Airflow's `[metrics]`).
 
-docs/operations.md lists them. Airflow itself reports the duration of each task.
+docs/operations.md lists the metrics. Airflow itself reports the duration of each task.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PREFIX = "learnosity."
 
 
 class AirflowMetrics:
-    """Sends figures to Airflow's metrics, under names that begin with `learnosity.`."""
+    """Sends metrics to Airflow's metrics, with names that begin with `learnosity.`."""
 
     def count(self, name: str, number: int = 1, **tags: str) -> None:
         """Add `number` to a counter. 0 is not sent."""

@@ -1,6 +1,6 @@
 """The HTTP client for signed URLs, the proxy settings, and the wait before a retry.
 
-`backoff_seconds` gives every wait before a retry. So all waits grow, have jitter and respect `Retry-After`.
+`backoff_seconds` gives every wait before a retry. So all waits grow, are partly random and respect `Retry-After`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.proxy import ProxyBuilder
 from tenacity import RetryCallState
 
-CONNECT_SECONDS = 15.0  # for opening a connection: a server that can be reached needs far less
-# A connection without any data for this long counts as broken.
+CONNECT_SECONDS = 15.0  # for opening a network connection: a server that can be reached needs much less
+# A network connection that transfers no data for this time is treated as broken.
 IDLE_SECONDS = 60.0
 MAX_RETRY_AFTER_SECONDS = 120.0  # a longer `Retry-After` is cut, so that no reply can stop a task for hours
 
 
 def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, most: float) -> float:
-    """Seconds to wait after a failed attempt: what the server asked for, plus a time that doubles and has jitter.
+    """Seconds to wait after a failed attempt: the server's `retry_after`, plus a partly random time that doubles.
 
     :param attempt: number of the attempt that failed, from 1.
     :param error: the error of that attempt. Its `retry_after` (seconds) is added to the wait if it has one.
@@ -31,7 +31,7 @@ def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, 
     """
     asked = getattr(error, "retry_after", None) or 0.0
     grown = min(most, first * 2.0 ** min(attempt - 1, 30))
-    return float(asked) + grown * random.uniform(0.5, 1.0)  # jitter, not security
+    return float(asked) + grown * random.uniform(0.5, 1.0)  # needs no secure random numbers
 
 
 def backoff(first: float, most: float) -> Callable[[RetryCallState], float]:
@@ -47,8 +47,8 @@ def backoff(first: float, most: float) -> Callable[[RetryCallState], float]:
 def proxy_for(url: str) -> str | None:
     """The proxy that the environment sets for a URL; None = no proxy.
 
-    Clients get this value and do not read the environment themselves: aiohttp would then also send the password that
-    `~/.netrc` holds for the host.
+    The HTTP clients get this value instead of reading the environment: aiohttp would then also send the password for
+    the host from `~/.netrc`.
     """
     parts = urlsplit(url)
     if not parts.hostname or proxy_bypass(parts.hostname):
@@ -58,7 +58,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Seconds in a `Retry-After` header, at most 120. None when there is no header or it holds no number."""
+    """Seconds in a `Retry-After` header, at most 120. None when the header is missing or is not a number."""
     try:
         seconds = float(value) if value is not None else None
     except ValueError:
@@ -78,10 +78,10 @@ def signed_url_client(
 ) -> Client:
     """An HTTP client that sends a signed URL unchanged, follows no redirect, and does not decompress bodies.
 
-    :param proxy: URL of an outgoing proxy; None = that of the environment, if `use_environment` is true.
+    :param proxy: URL of an outgoing proxy; None = the proxy of the environment, if `use_environment` is true.
     :param use_environment: whether the proxy settings of the environment apply; default True.
     :param verify: whether TLS certificates are checked; default True.
-    :param certificates: PEM of certificate authorities to trust besides the usual ones; default none.
+    :param certificates: PEM of certificate authorities to trust in addition to the usual ones; default none.
     :param read_timeout: longest time that a read may wait, in seconds; None = no limit.
     """
     builder = (
@@ -93,7 +93,7 @@ def signed_url_client(
         .default_headers({"Accept-Encoding": "identity"})
         .follow_redirects(False)
         .referer(False)
-        # HTTP/1 uses one connection per file. On a shared connection, one lost packet would delay all files.
+        # HTTP/1 uses one network connection per file. If files shared one, a lost packet would delay them all.
         .http1_only()
         .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
         .danger_accept_invalid_certs(not verify)

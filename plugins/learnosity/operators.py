@@ -1,7 +1,7 @@
 """The operators of this package. DAG authors import them from here.
 
-An operator checks its parameters, opens the connection and the store, and returns ids and counts. No template field,
-no XCom and no log line holds a secret.
+An operator checks its parameters, opens the Airflow connection and the store, and returns ids and counts. No template
+field, no XCom and no log line contains a secret.
 """
 
 from __future__ import annotations

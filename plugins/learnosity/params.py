@@ -14,7 +14,7 @@ from learnosity.run_config import DESTINATION_VARIABLE, FIELDS, Field
 def default_destination() -> str:
     """The default destination: the Airflow Variable `learnosity_destination_uri`, else a folder in AIRFLOW_HOME.
 
-    It is read when the DAG is parsed, so that the form shows the real place.
+    It is read when Airflow parses the DAG, so that the form shows the real destination.
     """
     home = Path(os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow")
     return str(Variable.get(DESTINATION_VARIABLE, default=f"file://{home.absolute()}/datasets"))

@@ -1,6 +1,6 @@
-"""`python -m learnosity.probe`: what a Learnosity account answers, before any job is started.
+"""`python -m learnosity.probe`: tests a Learnosity account before any job is started.
 
-It is read-only. Its output can be pasted into a report: it holds no value, no name of a file and no address.
+It is read-only. Its output can be shared: it contains no value of a reply, no file name and no address.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from learnosity.landing.probe import probe
 async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: str | None) -> AsyncIterator[str]:
     """The lines of the report.
 
-    :param dataset_type: type of the dataset; None = each known one is tried.
+    :param dataset_type: type of the dataset; None = each known type is tried.
     :param dataset_id: a finished dataset; None = results are not tried.
     """
     async for line in probe(
@@ -32,7 +32,7 @@ async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 0 when every call was answered, 1 when the connection cannot be used."""
+    """The command. Returns 1 when the Airflow connection cannot be used or the test stopped early, otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m learnosity.probe", description=__doc__)
     parser.add_argument("--conn-id", default=DEFAULT_CONN_ID, help="Airflow connection; default: %(default)s")
     parser.add_argument("--dataset-id", help="UUID of a finished dataset: how its results are listed is tried, too")

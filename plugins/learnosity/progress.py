@@ -7,7 +7,7 @@ import time
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0  # often enough to see that a task moves, and still a short log
+EVERY_SECONDS = 5.0  # time between progress lines: short enough to see progress, and the log stays short
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 

@@ -1,4 +1,4 @@
-"""The run config: one table of its fields. The trigger form, the schedule files and their schema are made from it.
+"""The run config: one table of its fields. The trigger form and the schema of schedule files are made from this table.
 
 To add a field, add it here and pass it to its operator in `dataset_tasks`. `params` makes the form of the fields, and
 `schedules.files` reads the files.
@@ -35,11 +35,10 @@ class Field:
     """One field of the run config.
 
     :param name: its key in run configs and in schedule files.
-    :param default: a value that the schema allows, because Airflow demands one from a DAG with a schedule.
+    :param default: a value that the schema allows, because Airflow requires one for a DAG with a schedule.
     :param schema: JSON schema of its value.
     :param title: label in the form.
-    :param description: its meaning, for the form and the schema. Without backticks: where a line wraps, the form
-        draws code over the text beside it.
+    :param description: its meaning, for the form and the schema. Do not use backticks: the form draws long code badly.
     :param section: part of the form.
     :param scheduled: whether schedule files may set it; default True.
     :param examples: values that the form proposes; default none.
@@ -58,7 +57,7 @@ class Field:
 
 
 def flag(name: str, value: Any, default: bool) -> bool:
-    """The value of a field that is true or false. A template may have turned it into a text.
+    """The value of a field that is true or false. A template may have made it a text.
 
     :param value: a boolean or its text; None and "" mean `default`.
     :raises RequestError: the value is neither true nor false.

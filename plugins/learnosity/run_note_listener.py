@@ -1,7 +1,7 @@
 """Writes a note on the run that published a dataset: its id, what landed and where. The list of runs shows notes.
 
-The Task SDK gives a task no means to write a note. So this listener writes it, in the API server, when the asset event
-of the publishing task is registered. A note that a user wrote is not changed.
+A task cannot write a note through the Task SDK. So this listener writes the note, in the API server, when the asset
+event of the publishing task is registered. A note that a user wrote is not changed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from learnosity.progress import size
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
 
-# Stands where a note has the id of its user. Only notes with this author are replaced when a run publishes again.
+# Saved as the user id of a note. When a run publishes again, only a note with this author is replaced.
 AUTHOR = "learnosity-plugin"
-MAX_NOTE_CHARS = 1000  # the length of the column in Airflow's database
+MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
 
 
 @hookimpl
@@ -27,7 +27,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     """Write the note if the event is about a dataset that a run has published."""
     if not asset_event.asset.uri.startswith(ASSET_PREFIX) or asset_event.source_run_id is None:
         return
-    # Imported only here: workers load this plugin too, and must not use the database.
+    # Imported only here: workers load this module too, and must not use the database.
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class LearnosityJobSensor(BaseSensorOperator):
     """Waits until a job is completed.
 
-    A job that has already ended needs no deferral. A halted job fails the task at once, with the error of the job and
-    without retries. Transient errors of the API do not end the wait. It ends at the deadline.
+    If the job has already ended, the task is not deferred. A halted job fails the task at once, without retries, and
+    with the error of the job. Transient errors of the API do not end the wait. The wait ends at the deadline.
 
-    :param job_reference: the job, as `create_dataset` returned it; "" = there is none to wait for. Templated.
-    :param learnosity_conn_id: connection. Templated.
+    :param job_reference: the job, as `create_dataset` returned it; "" = there is no job to wait for. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
     :param poll_interval: longest time between two polls, in seconds, at most 60; default 15. Templated.
     :param job_timeout: minutes after which the wait fails; default 360. Templated.
     :param deferrable: True = wait in the triggerer, False = reschedule the task between polls; default: the setting
@@ -80,7 +80,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         trigger = LearnosityJobTrigger(
             self.job_reference, self.learnosity_conn_id, poll_interval=interval, deadline=now + timeout, started=now
         )
-        # The trigger watches the deadline. Airflow's own time-out comes later, in case the trigger fails to end.
+        # The trigger ends at the deadline. Airflow's own time-out is ten minutes later, if the trigger does not end.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 
@@ -99,7 +99,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         return job is not None and job.is_completed
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
-        """End the task as the event of the trigger says. An event that is not understood fails the task."""
+        """End the task according to the event of the trigger. An unknown event fails the task."""
         status = (event or {}).get("status")
         reference = str((event or {}).get("job_reference") or self.job_reference)
         if status == WaitStatus.COMPLETED:

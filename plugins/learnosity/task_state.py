@@ -1,7 +1,7 @@
 """Keeps the state of `create_dataset` between attempts, in Airflow's task state store.
 
-The store survives retries and clears of the same run. A person who wants a new dataset from the same run has to delete
-the state first (`how_to_start_over`).
+The store keeps the state when a task of the same run is retried or cleared. To get a new dataset from the same run, a
+person must delete the state first (`how_to_start_over`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# One call of the store is tried this often, over about 10 s. Without the state, nobody would know of a job that runs.
+# Attempts of one call of the store, over about 10 s. Without a saved state, nobody would know about a running job.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0
@@ -37,7 +37,7 @@ def how_to_start_over(dag_id: str, run_id: str, task_id: str, map_index: int = -
 
 
 class StateStore(Protocol):
-    """The part of `context["task_state_store"]` that is used here."""
+    """The methods of `context["task_state_store"]` that this module uses."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """The stored value, or `default`."""
@@ -60,7 +60,7 @@ class TaskCreationStates:
     async def load(self) -> CreationState | None:
         """The state that an earlier attempt saved.
 
-        :raises PermanentError: the state cannot be read. A job may run, so it does not count as missing.
+        :raises PermanentError: the state cannot be read. It is not treated as missing, because a job may run.
         """
         value = await self._patiently(self._store.get, KEY)
         if value is None:
@@ -78,7 +78,7 @@ class TaskCreationStates:
 
         :raises TransientError: Airflow's API server did not store it, in several attempts.
         """
-        # The store takes plain JSON values only, so no tuples.
+        # The store accepts only plain JSON values. This turns tuples into lists.
         value = msgspec.json.decode(msgspec.json.encode(state))
         await self._patiently(self._store.set, KEY, value)
 
@@ -92,7 +92,7 @@ class TaskCreationStates:
             reraise=True,
         )
         try:
-            # The store waits for a socket of Airflow's supervisor process, which would block the event loop.
+            # In a thread: the store waits for Airflow's supervisor process, and would block the event loop.
             return await retrying(asyncio.to_thread, call, *args)
         except AirflowRuntimeError as error:
             raise TransientError(f"Airflow did not read or save the state of the task: {error}") from None

@@ -1,6 +1,6 @@
-"""The interface for metrics, and the progress lines in logs.
+"""The interface for metrics.
 
-A metric has a name, a number, and tags from small fixed sets. It never holds an id, an address or a file name. The
+A metric has a name, a number, and tags from small fixed sets. It never contains an id, an address or a file name. The
 `metrics` module has the implementation that sends to Airflow.
 """
 

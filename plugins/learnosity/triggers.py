@@ -1,7 +1,7 @@
-"""The trigger that waits for a job in the triggerer. A wait there needs a few kilobytes and no worker.
+"""The trigger that waits for a job in the triggerer. Such a wait needs a few kilobytes and no worker.
 
-Triggers of one triggerer that use the same connection share one poller (`api.polling`). A short failure of the network
-or the API does not end a wait. Airflow logs the whole event, so the event holds no address.
+Triggers of one triggerer that use the same Airflow connection share one poller (`api.polling`). A short failure of the
+network or the API does not end a wait. Airflow logs the whole event, so the event contains no address.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from learnosity.hooks import LearnosityHook
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress import duration
 
-LOG_EVERY_SECONDS = 60.0  # an unchanged status is logged this often: a wait of hours keeps a short log
+LOG_EVERY_SECONDS = 60.0  # time between two log lines if the status does not change: the log of a long wait stays short
 
 
 class WaitStatus(StrEnum):
@@ -33,7 +33,7 @@ class WaitStatus(StrEnum):
     HALTED = "halted"
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
-    """The wait failed for now. The next try of the task continues it."""
+    """The wait failed temporarily. The next try of the task continues the wait."""
     ERROR = "error"
 
 
@@ -41,7 +41,7 @@ class LearnosityJobTrigger(BaseTrigger):
     """Waits until a job is completed or halted, or its deadline has passed.
 
     :param job_reference: the job.
-    :param learnosity_conn_id: connection to poll with.
+    :param learnosity_conn_id: Airflow connection to poll with.
     :param poll_interval: longest time between two polls, in seconds. The first polls are 5 s apart, or less.
     :param deadline: Unix seconds. A restart of the triggerer does not move it.
     :param started: Unix seconds when the wait began, for the log.
@@ -94,7 +94,7 @@ class LearnosityJobTrigger(BaseTrigger):
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server failed for now. That must not end a wait that may have taken hours.
+            # Airflow's API server failed. A transient error is raised, so that a wait of hours does not end.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         async with hook.client(attempts=1) as client:
             yield client

@@ -32,7 +32,7 @@ DATASETS = "reports/datasets"
 COMMENCE = "jobs/reports/datasets"
 JOBS = "jobs"
 
-CALL_ATTEMPTS = 6  # of one call, over about 30 s with the waits below. After a longer failure, Airflow retries the task
+CALL_ATTEMPTS = 6  # most attempts of one call, within about 30 s. After a longer failure, Airflow retries the task
 
 BeforeSend = Callable[[], Awaitable[None]]
 FIRST_WAIT_SECONDS = 1.0
@@ -104,7 +104,7 @@ class LearnosityClient:
     ) -> list[Job]:
         """List jobs in all states: `get` on /jobs.
 
-        :param references: only these jobs; at most 50, because a reply holds at most 50.
+        :param references: only these jobs; at most 50, because a reply lists at most 50 jobs.
         :param since: Unix seconds; only jobs that were created at this time or later.
         :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
         """
@@ -138,7 +138,7 @@ class LearnosityClient:
         return str(served or self.config.version)
 
     async def server_time(self) -> float | None:
-        """The time of Learnosity's clock now, in Unix seconds; None when its replies hold no time.
+        """The time of Learnosity's clock now, in Unix seconds; None when its replies contain no time.
 
         This machine's clock may be wrong. The API filters by its own clock, so a filter by time must use that clock.
         """
@@ -149,7 +149,7 @@ class LearnosityClient:
     async def _call(
         self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None = None
     ) -> Reply:
-        # Only this endpoint gets `organisation_id`: on other endpoints, it is a filter or is not documented.
+        # Only `DATASETS` gets `organisation_id`: on other endpoints, this field is a filter or is not documented.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
         retryable = _is_retryable_get if action == "get" else _is_retryable_set
@@ -219,8 +219,7 @@ class LearnosityClient:
 
 
 def transport_error(error: Exception, what: str) -> LearnosityError:
-    """Turn a failure of the network connection into an error of this package. Its message contains nothing that was
-    sent.
+    """Turn a failure of the network connection into an error of this package. Its message has nothing that was sent.
 
     :param what: the name of the call, for the message.
     :returns: `ConnectionConfigError` when the certificate of the server is not trusted, else `TransientApiError`.

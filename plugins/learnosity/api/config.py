@@ -23,11 +23,11 @@ DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
 DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working API needs
 
-# Suffixes of the host names (docs/learnosity-api.md, "Versions and regions"). Europe is `ie`; there is no `eu`.
+# Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
 REGIONS = ("va", "ie", "au", "ca", "or")
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# The names of API versions, with the aliases (docs/learnosity-api.md, "Versions and regions").
+# Names of API versions, and aliases such as `latest` (docs/learnosity-api.md, "Versions and regions").
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
 

@@ -18,7 +18,7 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-MAX_ACTIVITIES = 10  # the documented maximum of `filters.activity_id`
+MAX_ACTIVITIES = 10  # most ids in `filters.activity_id`: a limit of Learnosity
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
 

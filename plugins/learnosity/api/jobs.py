@@ -15,11 +15,11 @@ from learnosity.redaction import redact_text
 
 COMPLETED = "completed"
 HALTED = "halted"
-# Every call names all four states: without any, the API does not always list jobs in all states.
+# Every call names all four states: without `status`, the API does not always list jobs in all states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # A reply lists at most this many jobs, and has no more pages. So one call asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
-ERROR_LIMIT = 2000  # characters: enough to see the cause, and short enough for a log line
+ERROR_LIMIT = 2000  # most characters of a job's error: enough to see the cause, short enough for a log line
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from learnosity.telemetry import NULL_METRICS, Metrics
 
 # A call with free places also polls jobs that are due soon: a poll may be early by this share of its delay.
 EARLY_SHARE = 0.3
-# After a new wait has begun, the next call is sent this much later. Waits often begin together and share a call then.
+# Seconds from the begin of a wait to the next call. Often more waits begin in this time, and share this call.
 GATHER_SECONDS = 0.5
 # Most calls at the same time. There are several, so that one slow reply does not delay the other calls.
 CALLS_AT_ONCE = 4
@@ -141,7 +141,7 @@ class JobPoller:
                         call.add_done_callback(lambda _: slots.release())
                         batch = await self._next_batch()
             except* LearnosityError as refused:
-                # The Airflow connection is wrong, or its key was refused. The loop then reads this connection again.
+                # The Airflow connection is wrong, or its key was refused. Tell the waits. Then open it again.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
     async def _next_batch(self) -> list[_Wait]:
@@ -269,4 +269,4 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     ceiling = min(max(poll_interval, 1.0), MAX_POLL_SECONDS)
     # The exponent is limited: after a day of rounds, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # random, but not for security
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # needs no secure random numbers

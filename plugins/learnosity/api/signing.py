@@ -15,7 +15,7 @@ from learnosity_sdk.request import Init
 
 from learnosity.api.config import Credentials
 
-REPORT_MINUTES = 15  # valid time of a signature: enough to open a report, and a copied signature soon expires
+REPORT_MINUTES = 15  # how long a signature is valid: enough to open a report, and a copied signature soon expires
 
 
 def sign_data_request(

@@ -15,7 +15,8 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from learnosity.errors import PermanentApiError
+from learnosity.errors import PermanentApiError, TransferError
+from learnosity.network import CONNECT_SECONDS
 from learnosity.redaction import redact
 
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data"})
@@ -139,15 +140,17 @@ class HostGuard:
         host = (urlsplit(url).hostname or "").lower()
         if self._proxied or self._is_good(host):
             return
-        async with self._lock:  # hundreds of files of one host need only one DNS query
+        async with self._lock:  # with the lock, hundreds of files of one host need only one DNS query
             if self._is_good(host):
                 return
-            for address in await _addresses(host):
+            addresses = await _addresses(url, host)
+            for address in addresses:
                 if is_forbidden_address(address):
                     raise _refused(url, "a link-local or metadata address")
                 if is_loopback(address) and not self._local:
                     raise _refused(url, "this machine")
-            self._good[host] = time.monotonic() + GOOD_FOR_SECONDS
+            if addresses:
+                self._good[host] = time.monotonic() + GOOD_FOR_SECONDS
 
     def _is_good(self, host: str) -> bool:
         return self._good.get(host, 0.0) > time.monotonic()
@@ -158,10 +161,15 @@ def uses_proxy(proxy: str | None, trust_env: bool) -> bool:
     return bool(proxy) or (trust_env and bool(getproxies().keys() & {"http", "https", "all"}))
 
 
-async def _addresses(host: str) -> set[str]:
+async def _addresses(url: str, host: str) -> set[str]:
     """All IP addresses of a host name. Empty when the name does not resolve: the request itself will report that."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise TransferError(
+            f"{redact(url)}: the host name was not resolved within {CONNECT_SECONDS:g} s. Check this machine's DNS."
+        ) from None
     except (OSError, UnicodeError):
         return set()
     return {str(address[0]) for *_, address in found}

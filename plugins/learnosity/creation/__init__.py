@@ -1,1 +1,1 @@
-"""Making a dataset at Learnosity: initialise, upload, start the job, re-attach."""
+"""Makes a dataset at Learnosity: initialise, upload, start the job, or use the job of an earlier attempt."""

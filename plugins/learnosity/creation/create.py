@@ -1,8 +1,8 @@
 """Makes a dataset: initialise, upload, start the job. The state is saved before and after each step.
 
-A job is never started twice on purpose. If an earlier attempt started a job, that job is used. If an upload was cut
-short, only the missing parts are uploaded. If a reply was lost, the list of jobs is read before anything is sent again.
-If it is still unclear whether a job runs, a new dataset is made and the log says so. `decide` chooses each step.
+A job is never started twice on purpose. If an earlier attempt started a job, that job is used. If an upload was
+interrupted, only the missing parts are uploaded. If a reply was lost, the list of jobs is read before anything is sent
+again. If it is still unclear whether a job runs, a new dataset is made and logged. `decide` chooses each step.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from learnosity.errors import (
 
 log = logging.getLogger(__name__)
 
-# Datasets that one attempt may begin. When none of them could be finished, the task fails.
+# Most datasets that one attempt begins. If it cannot finish any of them, the task fails.
 MAX_DATASETS = 3
-# Seconds before another dataset is begun: the longest wait after the first one, and after any.
+# Longest wait in seconds before another dataset is begun: after the first dataset, and after any dataset.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# New jobs are listed from this long before now, because the clocks of Learnosity's servers may differ.
+# The list of new jobs begins this many seconds before now, because the clocks of Learnosity's servers may differ.
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -72,22 +72,22 @@ async def create_dataset(
         initialised or uploaded. Returns None when there is no input.
     :param identify_input: returns the digest of the input files as they are now (see `RequestIdentity.input`).
     :param dataset_id: UUID to use. None = a new one for every dataset.
-    :raises PermanentError: the run config, the input or the connection has to change.
-    :raises TransientError: a later try may succeed. It continues where this one ended.
+    :raises PermanentError: the run config, the input or the Airflow connection must change.
+    :raises TransientError: a later try may succeed. The later try continues where this try ended.
     """
     noted = await states.load()
     if noted is not None and noted.identity.input:
         try:
             identity = replace(identity, input=await identify_input())
         except LearnosityError as error:
-            # An earlier attempt has checked the input. When it cannot be listed now, it counts as unchanged.
+            # An earlier attempt has checked the input. Files that cannot be listed now are treated as unchanged.
             log.warning("It is not known whether the input has changed. %s", error)
     return await _Creation(client, transfer, request, Notes(states), identity, prepare, dataset_id).run(noted)
 
 
 @dataclass(eq=False)
 class _Creation:
-    """One call of `create_dataset`. It carries out one decision after the other; each step returns the next one."""
+    """One call of `create_dataset`. It executes one decision after the other. Each step returns the next decision."""
 
     client: LearnosityClient
     transfer: SignedTransfer
@@ -105,9 +105,9 @@ class _Creation:
     """Why the last dataset could not be finished. It is raised when no other dataset may be made."""
 
     async def run(self, noted: CreationState | None) -> CreatedDataset:
-        """Carry out decisions until a job runs."""
+        """Execute decisions until a job runs."""
         if noted is not None:
-            # The saved state is now of this attempt. An earlier attempt that still runs sees this and sends nothing.
+            # Save the state with the id of this attempt. An earlier attempt that still runs sees this and stops.
             await self.notes.save(noted)
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
@@ -144,7 +144,7 @@ class _Creation:
         return self._decide()
 
     async def _fresh(self, earlier: str) -> Decision:
-        """Initialise a new dataset. `earlier` is the id that an earlier attempt used, for the message of a conflict."""
+        """Initialise a new dataset. `earlier`: the dataset id of an earlier attempt, for the message of a conflict."""
         if self.datasets >= (1 if self.fixed_id else MAX_DATASETS):
             return Decision(Action.GIVE_UP, f"{self.datasets} dataset(s) were begun, and none could be finished.")
         if self.datasets:
@@ -226,7 +226,7 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # After a lost reply the new job may be listed, so the list from before the first call is kept.
+            # Only before the first call: later, the new job may be listed, and would be saved as a known job.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1
@@ -283,7 +283,7 @@ class _Creation:
         return self.prepared[0]
 
     async def _with_known_jobs(self, state: CreationState) -> CreationState:
-        """Add the time and the listed jobs to the state, before a job is started. None of them can be that job."""
+        """Add the time and the listed jobs to the state, before a job is started. The new job is none of these jobs."""
         now = await self.client.server_time()
         since = 0 if now is None else int(now) - CLOCK_SLACK_SECONDS
         jobs = await self.client.jobs(since=since or None)

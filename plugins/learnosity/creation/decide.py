@@ -1,7 +1,7 @@
-"""Decides what to do next about a dataset that an earlier attempt may have begun: a pure function of two things.
+"""Decides what to do next about a dataset that an earlier attempt may have begun.
 
-The first is the state that was saved. The second is Learnosity's list of jobs. Nothing here sends a request; `create`
-does, and carries out the decision. A job that is not listed may exist: it may be too new, or the list may be full.
+`decide` is a pure function of the saved state and of Learnosity's list of jobs. `create` sends the requests and
+executes the decision. A job that is not listed may still exist: it may be too new, or the list may be full.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from enum import StrEnum
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
-# Seconds to wait before each poll of the list. A new job may not be listed yet, so only after the last poll does "not
-# listed" mean that there is no job.
+# Seconds to wait before each poll of the list of jobs. A new job may not be listed at once. So a job counts as missing
+# only after the last poll.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# Polls when the list has new jobs that do not name their dataset: more polls would not show whose jobs they are.
+# How often the list of jobs is read if it has new jobs without a dataset id: reading it more often would not help.
 POLLS_FOR_DOUBT = 2
 
 
@@ -80,7 +80,7 @@ def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, 
             return Decision(Action.START, f"Dataset {noted.dataset_id} has all its input.")
         return Decision(Action.UPLOAD, f"The upload of dataset {noted.dataset_id} was cut short.")
     if noted.step == "initialising" and noted.file_count:
-        # Initialising a dataset that needs input starts no job.
+        # A dataset with input files needs a second call to start its job. That call was not sent, so no job can run.
         return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")
     return _of_doubtful(noted, seen, fixed_id)
 
@@ -97,7 +97,7 @@ def _of_started(noted: CreationState, seen: Seen) -> Decision:
 
 
 def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
-    """A call was sent that may have started the job, and its reply was lost."""
+    """The decision after a lost reply to a call that may have started the job."""
     if not seen.polls:
         return Decision(Action.ASK, f"Whether the job of dataset {noted.dataset_id} was started is not known.")
     mine = next((job for job in seen.jobs if job.mentions(noted.dataset_id)), None)
@@ -106,7 +106,7 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )
     new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
-    # A full list may leave out a new job, so every job on it counts as one that may be of this dataset.
+    # A full list may not show a new job. Then every listed job is treated as a possible job of this dataset.
     suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
     if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
         return Decision(
@@ -128,5 +128,5 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
 
 
 def fresh(why: str) -> Decision:
-    """The decision to make a fresh dataset, where no job can have been started for the noted one."""
+    """The decision to make a new dataset. It is certain that no job was started for the noted dataset."""
     return Decision(Action.FRESH, f"{why}: a fresh dataset is made.")

@@ -1,8 +1,8 @@
 """The state of the dataset that a task makes, kept from one attempt to the next.
 
-It is saved before and after each step, so the next attempt knows what may have happened. It holds ids and counts. It
-also holds the upload URLs until the job is started, because they cannot be issued again. They give access without a
-password, so they are encrypted with a key that is made from the consumer secret.
+The state is saved before and after each step, so the next attempt knows what may have happened. It contains ids and
+counts. Until the job is started, it also contains the upload URLs, because Learnosity does not issue them again. The
+URLs give access without a password. So they are encrypted with a key that is made from the consumer secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from learnosity.errors import PermanentError
 
-# Saved upload URLs that are older than this are not used: they expire after 60 minutes, and an upload takes some time.
+# Longest age of saved upload URLs. The URLs expire after 60 minutes, and the upload itself also takes some time.
 URLS_VALID_SECONDS = 50 * 60
 _KEY_PURPOSE = b"learnosity upload urls of dataset "
 
@@ -48,7 +48,7 @@ class RequestIdentity(msgspec.Struct, frozen=True):
     def difference(self, noted: RequestIdentity) -> str:
         """What has changed since `noted`, as the beginning of a sentence. "" = nothing has changed.
 
-        An identity without an account was saved by release 1.0, which saved less: it counts as the same.
+        Release 1.0 saved identities without an account. Such an identity is treated as the same.
         """
         if not noted.account:
             return ""
@@ -97,7 +97,7 @@ class CreationState(msgspec.Struct, frozen=True):
         return 0 < self.file_count == len(set(self.uploaded))
 
     def asks_for(self, request: dict[str, Any]) -> bool:
-        """Whether the request that was sent is the same as JSON, where a tuple is a list."""
+        """Whether `request` is the request that was sent. Both are compared as JSON: a tuple equals a list."""
         encoder = msgspec.json.Encoder(order="deterministic")
         return encoder.encode(self.request) == encoder.encode(request)
 
@@ -149,7 +149,7 @@ class Notes:
     async def save(self, state: CreationState) -> None:
         """Save a state under the id of this attempt.
 
-        :raises PermanentError: another attempt has taken over since this one saved its first state.
+        :raises PermanentError: another attempt has saved a state after the first state of this attempt.
         """
         if self.state is not None:
             await self.check_still_ours()
@@ -157,9 +157,9 @@ class Notes:
         await self._states.save(self.state)
 
     async def check_still_ours(self) -> None:
-        """Check that no other attempt has saved a state since. Two attempts can run at once if Airflow lost a worker.
+        """Check that no other attempt has saved a state since then. Airflow can run two attempts if it lost a worker.
 
-        :raises PermanentError: another attempt has taken over.
+        :raises PermanentError: another attempt has saved a state.
         """
         saved = await self._states.load()
         if saved is None or saved.attempt != self._attempt:
@@ -172,7 +172,7 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     """Encrypt upload URLs. The result also holds the time of encryption.
 
     :param secret: the consumer secret, from which the key is made.
-    :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another one.
+    :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another dataset.
     """
     # The URLs of one dataset are nearly equal, so compression makes them six times smaller.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)

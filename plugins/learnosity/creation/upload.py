@@ -1,4 +1,4 @@
-"""Uploads the parts of the input to their signed URLs: several at once, each with retries.
+"""Uploads the parts of the input to their signed URLs: several parts at the same time, each with retries.
 
 Each part is reported as soon as it is uploaded, so that a later attempt does not upload it again.
 """
@@ -129,5 +129,5 @@ async def _put(transfer: SignedTransfer, url: str, file: BinaryIO, part: Part) -
         before_sleep=note,
         reraise=True,
     )
-    # A second PUT replaces the first one, so it is safe to repeat it.
+    # A second PUT replaces the first PUT. So a PUT can be repeated safely.
     await retrying(transfer.put, url, file, part.offset, part.length)

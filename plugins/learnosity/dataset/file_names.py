@@ -1,7 +1,7 @@
-"""Names of result files: which of them may become paths. They come from a server, so they are not trusted.
+"""Checks which names of result files may become paths. The names come from a server, so they are not trusted.
 
-A name that could leave its folder, or clash with another one, is refused before anything is written. None is repaired:
-a repaired name is a file that nobody finds.
+A name is refused if it could leave its folder, or if it clashes with another name. Then nothing is written. Names are
+never changed: nobody would find a file under another name.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterable
 
 from learnosity.errors import UnsafeNameError
 
-# Longest path of a result file, and longest part of it between two slashes. An S3 key may have 1,024 bytes, of which
-# the destination prefix needs some. Most file systems allow 255 bytes per part.
+# Longest path of a result file, and longest part of a path between two slashes. An S3 key may have 1,024 bytes, and
+# the destination prefix needs some of them. Most file systems allow 255 bytes per part.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
-_SHOWN = 10  # names in one message
+_SHOWN = 10  # most names in one message
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Characters that change the direction of text make a name look like another one. Line separators split a line.
+# These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 # Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
 _LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
@@ -27,11 +27,11 @@ _LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 def safe_path(name: object) -> str:
     """Return `name` unchanged if it may become a relative path.
 
-    :raises UnsafeNameError: it may not; the message says why.
+    :raises UnsafeNameError: `name` may not become a path; the message says why.
     """
     if not isinstance(name, str) or not name:
         raise UnsafeNameError("A result file has no name.")
-    # Nearly every name passes this fast check. The slow rules are for the others.
+    # Most names pass this fast check. Only the other names need the slow rules.
     plain = _PLAIN.fullmatch(name) is not None and len(name) <= MAX_SEGMENT_BYTES
     reason = None if plain and " /" not in name and not name.endswith(" ") else _refusal(name)
     if reason:
@@ -44,7 +44,7 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
 
     :param names: names that `safe_path` has accepted.
     :param local: whether the destination is a file system, which has stricter rules.
-    :raises UnsafeNameError: there are such names. The message has the first ten and their number.
+    :raises UnsafeNameError: at least one such name exists. The message has the first ten and their number.
     """
     seen: dict[str, str] = {}
     folders: set[str] = set()

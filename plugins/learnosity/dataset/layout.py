@@ -1,8 +1,4 @@
-"""The paths of a dataset in the object store, and which file names may become paths there.
-
-File names come from a server, so they are not trusted. A name that leads out of the prefix, looks like another name
-or clashes with one is refused before anything is written. Names are never changed: nobody would find such a file.
-"""
+"""The paths of a dataset in the object store. `file_names` checks the names of result files."""
 
 from __future__ import annotations
 
@@ -50,7 +46,7 @@ class DatasetLayout:
 
     @property
     def manifest(self) -> str:
-        """Path of the manifest. It is written last: when it is there, the dataset is complete."""
+        """Path of the manifest. It is written last: when it exists, the dataset is complete."""
         return f"{self.prefix}/{MANIFEST}"
 
     @property

@@ -1,7 +1,7 @@
 """The manifest and the list of files, with which a consumer finds and checks the files of a dataset.
 
-`manifest.json` is written last and has the digest of `files.ndjson`. That has the size and digest of every file.
-Neither of them contains a signed URL, a signature or another secret.
+`manifest.json` is written last and has the digest of `files.ndjson`. `files.ndjson` has the size and digest of every
+file. These two files never contain a signed URL, a signature or another secret.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     content_type: str
     content_encoding: str | None = None
-    """How the file is packed, such as `gzip`. It is stored as Learnosity served it; None = not packed."""
+    """How the file is compressed, such as `gzip`; None = not compressed. It is stored as Learnosity sent it."""
 
 
 class RunInfo(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
     """A manifest from its bytes.
 
     :param where: its URI, for messages.
-    :raises IncompleteDatasetError: it is not a manifest, or its version is not known here.
+    :raises IncompleteDatasetError: `content` is not a manifest, or its version is unknown.
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
@@ -78,7 +78,7 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
 
 
 def encode_files(entries: Iterable[FileEntry]) -> Iterator[bytes]:
-    """Lines of files.ndjson, in the order of `entries`, which has to be sorted by path."""
+    """Lines of files.ndjson, in the order of `entries`, which must be sorted by path."""
     encoder = msgspec.json.Encoder()
     for entry in entries:
         yield encoder.encode(entry) + b"\n"
@@ -95,9 +95,9 @@ def sha256_hex(content: bytes) -> str:
 
 
 async def read_manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
-    """The manifest of a published dataset; None when there is none.
+    """The manifest of a dataset; None when the dataset is not published.
 
-    :raises IncompleteDatasetError: there is a manifest, but it cannot be read.
+    :raises IncompleteDatasetError: the manifest exists, but cannot be read.
     """
     content = await store.get(layout.manifest)
     return None if content is None else decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
@@ -106,7 +106,7 @@ async def read_manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
 async def read_files(store: Store, layout: DatasetLayout, manifest: Manifest) -> bytes:
     """The bytes of files.ndjson, compared with the digest in the manifest.
 
-    :raises IncompleteDatasetError: it is missing, or it is not what was published.
+    :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
     """
     content = await store.get(layout.files)
     if content is None or sha256_hex(content) != manifest.files_sha256:

@@ -1,7 +1,7 @@
 """A sample consumer: the rows of a published dataset as Parquet, one file for groups, one for users, one for items.
 
-It reads through the manifest alone, so that it can never see half a dataset. Rows go through files on disk, not
-through memory.
+It reads only the files that the manifest leads to. So it never reads an incomplete dataset. The rows are kept in files
+on disk, not in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 
-# A group's own row stands in its parent's list, too.
+# Tables that are skipped, because their rows are also in the table of the parent group.
 REPEATED = frozenset({"ancestors", "group"})
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -39,9 +39,9 @@ class ParquetFile:
 async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFile]:
     """Write the rows of a dataset.
 
-    :param target: where to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`.
-    :returns: what was written; nothing for a dataset in which no rows are recognised.
-    :raises IncompleteDatasetError: when a listed file is gone, or is not what was listed.
+    :param target: the store to write to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`.
+    :returns: the written files; no file if no rows are recognised in the dataset.
+    :raises IncompleteDatasetError: when a listed file is missing or was changed.
     """
     with TemporaryDirectory(prefix="learnosity-parquet-") as folder:
         found = await _collect(dataset, Path(folder))
@@ -56,7 +56,7 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
 
 
 class _Rows:
-    """Rows of one kind, as NDJSON on disk, and which JSON types each column has had."""
+    """Rows of one kind, as NDJSON on disk, and the JSON types of the values in each column."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class _Rows:
         self._encoder = msgspec.json.Encoder()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write one row. What is no plain value, and every id, is written as text."""
+        """Write one row. Ids, lists, objects and numbers beyond 64 bits are written as text."""
         line: dict[str, Any] = {}
         for key, value in row.items():
             name = self._name(key)
@@ -82,7 +82,7 @@ class _Rows:
         self._file.write(self._encoder.encode(line) + b"\n")
 
     def _name(self, key: str) -> str:
-        """The column of a key: names that differ in case alone are one name to SQL, so the second gets a number."""
+        """The column name of a key. SQL ignores case: if two names differ only in case, the second gets a number."""
         if key not in self._names:
             taken = {name.casefold() for name in self._names.values()}
             name, number = key or "column", 1
@@ -93,15 +93,15 @@ class _Rows:
         return self._names[key]
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         self._file.close()
 
     def columns(self) -> dict[str, str]:
-        """The DuckDB type of each column: the narrowest that changes no value of it."""
+        """The DuckDB type of each column: the narrowest type that changes no value in the column."""
         return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
 
 
-# A whole number that a double cannot hold makes its column text, and so does any mixture that is not listed here.
+# A column with any other mixture of types becomes text. For example, a DOUBLE cannot store every `long` number.
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",
@@ -127,7 +127,10 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
         for entry in _without_twins(dataset.files):
             document = await dataset.document(entry)
             if document is None:
-                raise IncompleteDatasetError(f"{entry.path} is too big for this sample; read it with DuckDB directly.")
+                raise IncompleteDatasetError(
+                    f"{entry.path} is too big for this sample, or its compression ({entry.content_encoding}) is "
+                    "unknown or damaged. Read it with DuckDB directly."
+                )
             for kind, row in _rows(document, entry.path.rpartition("/")[0]):
                 if kind not in found:
                     found[kind] = _Rows(folder / f"{kind}.ndjson")
@@ -137,7 +140,7 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
 
 
 def _without_twins(files: Mapping[str, FileEntry]) -> Iterator[FileEntry]:
-    """All files, but no CSV file beside a JSON file of the same name: both hold the same rows."""
+    """All files, except a CSV file if a JSON file has the same name: both have the same rows."""
     for path, entry in files.items():
         if not (path.endswith(".csv") and path.removesuffix(".csv") + ".json" in files):
             yield entry
@@ -148,14 +151,14 @@ def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, 
         if table.kind is Kind.PLAIN or table.name in REPEATED:
             continue
         for row in table.rows:
-            # Groups of the same name in different places are told apart by where they stand.
+            # Groups in different folders may have the same name. So each row also gets its folder.
             yield table.kind, row if table.kind is Kind.ITEMS else {"folder": folder, **row}
 
 
 def _convert(rows: _Rows, file: Path) -> int:
     columns = rows.columns()
     with duckdb.connect() as database:
-        # Types are given: guessed ones would change values that come after the first thousands of rows.
+        # Types are set here: DuckDB would guess them from the first thousands of rows, and change later values.
         database.execute(
             "CREATE TABLE found AS SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = "
             + _struct(columns)
@@ -168,7 +171,7 @@ def _convert(rows: _Rows, file: Path) -> int:
 
 
 def _struct(columns: Mapping[str, str]) -> str:
-    """A DuckDB struct of names and types; names are quoted as texts."""
+    """A DuckDB struct of column names and types, each in quotes."""
     return "{" + ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items()) + "}"
 
 

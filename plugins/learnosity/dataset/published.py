@@ -1,6 +1,6 @@
-"""A published dataset as consumers read it: its manifest and the files that the manifest leads to, nothing else.
+"""A published dataset as consumers read it: only its manifest, and the files that the manifest leads to.
 
-A file that `files.ndjson` does not list cannot be read here, whatever path is asked for. Nothing is written.
+A file that is not in `files.ndjson` cannot be read here, for any path. Nothing is written.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from learnosity.storage.store import ObjectInfo, Store
 
 # Largest file that a page reads into memory to show it. A larger file can only be downloaded.
 MAX_SHOWN_BYTES = 32 * 1024 * 1024
-_KEPT_LISTINGS = 8  # decoded lists of files that stay in memory
-_SHOWN = 5  # paths in one message
+_KEPT_LISTINGS = 8  # most decoded file lists in memory
+_SHOWN = 5  # most paths in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PublishedDataset:
         """Read the manifest and the list of files, and compare the list with the manifest.
 
         :param store: the destination where the run landed the dataset.
-        :param manifest_uri: URI at which the run published the manifest. It has to be the one that `layout` gives.
+        :param manifest_uri: URI at which the run published the manifest. It must be the URI that `layout` gives.
         :raises IncompleteDatasetError: there is no complete dataset at that URI.
         :raises LearnosityError: the store refuses or fails.
         """
@@ -75,9 +75,9 @@ class PublishedDataset:
             return None
 
     async def document(self, entry: FileEntry) -> Document | None:
-        """The content of a file as tables or text; None when it is too large to be shown, or cannot be unpacked.
+        """The content of a file as tables or text; None when it is too large to show, or cannot be decompressed.
 
-        :raises IncompleteDatasetError: the file is gone.
+        :raises IncompleteDatasetError: the file is missing or was changed.
         """
         if entry.bytes > MAX_SHOWN_BYTES:
             return None
@@ -94,7 +94,7 @@ class PublishedDataset:
         return self.store.read(self.layout.data(entry.path))
 
     def group_file(self, group_path: Sequence[str]) -> FileEntry | None:
-        """The file that describes a group; None when no file is named like the group."""
+        """The file that describes a group; None when no file has the name of the group."""
         path = self.groups.get(tuple(group_path))
         return self.files[path] if path else None
 
@@ -135,11 +135,11 @@ def _read(entry: FileEntry, content: bytes) -> Document | None:
 
 
 def unpack(content: bytes, encoding: str | None, limit: int) -> bytes | None:
-    """The unpacked content of a file that was served packed.
+    """The decompressed content of a file.
 
-    :param encoding: its `content_encoding`; None = it is not packed.
-    :param limit: most bytes to unpack.
-    :returns: None when it would be more, when the encoding is not known, or when the content is damaged.
+    :param encoding: its `content_encoding`; None = the file is not compressed.
+    :param limit: most bytes of decompressed content.
+    :returns: None when the content would be larger, has an unknown encoding, or is damaged.
     """
     if encoding is None:
         return content

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 import msgspec
 
-MAX_DEPTH = 4  # levels of nested objects in which tables are looked for
-MAX_COLUMNS = 60  # columns of one table
-POOR_DISCRIMINATION = 0.2  # an item below it is poor ("Initialise a dataset" in docs/learnosity-api.md)
+MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
+MAX_COLUMNS = 60  # most columns of one table
+POOR_DISCRIMINATION = 0.2  # an item with a lower index is poor ("Initialise a dataset" in docs/learnosity-api.md)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TEXT_AND_NUMBER = re.compile(r"([^0-9]*)([0-9]{0,18})")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -55,14 +55,14 @@ class Document:
     text: str = ""
 
     def first(self, kind: Kind) -> Table | None:
-        """The longest table of a kind; None when there is none. `ancestors`, the groups above, does not count."""
+        """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
         # `group` and `user` describe only the group or user of the page, so any other table is preferred to them.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
 def read_document(path: str, content: bytes) -> Document:
-    """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Content that cannot be read is text."""
+    """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Other content is text."""
     name = path.lower()
     try:
         if name.endswith((".ndjson", ".jsonl")):
@@ -110,13 +110,13 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def is_poor(row: Mapping[str, Any]) -> bool:
-    """Whether an item hardly separates strong users from weak ones: its discrimination index is below 0.2."""
+    """Whether an item does not separate strong and weak users well: its discrimination index is below 0.2."""
     value = row.get("discrimination_index")
     return is_number(value) and float(value) < POOR_DISCRIMINATION
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:
-    """Rows sorted by a column. Numbers in texts count: `school_2` comes before `school_10`. Empty cells come last."""
+    """Rows sorted by a column. Numbers in texts are compared too: `a_2` comes before `a_10`. Empty cells come last."""
 
     def key(row: Mapping[str, Any]) -> tuple[int, float, list[tuple[str, int, int]]]:
         value = row.get(column)

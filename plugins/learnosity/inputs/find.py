@@ -51,7 +51,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     found: list[ObjectInfo] = []
     async for batch in store.list(""):
         for info in batch:
-            # The web console of a store makes an empty object with a slash at its end for an empty "folder".
+            # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
             if info.path and not (info.size == 0 and info.path.endswith("/")) and _is_wanted(info.path, pattern):
                 found.append(info)
     where = f"{store.uri}/{pattern}".rstrip("/")

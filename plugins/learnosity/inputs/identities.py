@@ -1,4 +1,4 @@
-"""Finds user and session ids that are in one input twice, in bounded memory."""
+"""Finds user and session ids that are in one input twice, in limited memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from learnosity.inputs.records import MAX_USERS
 
 
 class Identities:
-    """All ids that were added: a set, which becomes a temporary database when it is large.
+    """All ids that were added. They are in a set, or in a temporary database if there are many ids.
 
-    :param in_memory: how many ids are kept in memory. More than that go to a temporary file, removed by `close`.
+    :param in_memory: most ids in memory. With more ids, all ids go to a temporary file, which `close` removes.
     """
 
     def __init__(self, in_memory: int = MAX_USERS + 50_000) -> None:
         self._in_memory = in_memory
         self._seen: set[str] = set()
         self._added: list[Sequence[str]] | None = []
-        """The lists that `_seen` was made from, until one of them had an id twice; None from then on."""
+        """The lists of ids that `_seen` was made from; None after the first duplicate."""
         self._database: sqlite3.Connection | None = None
 
     def add(self, identities: Sequence[str]) -> bool:
-        """Add all ids. Add none of them if one was added before or is in the list twice.
+        """Add all ids. If one id was added before or is in the list twice, add no id.
 
         :returns: whether they were added.
         """
@@ -35,7 +35,7 @@ class Identities:
         return added
 
     def _add_quickly(self, earlier: list[Sequence[str]], identities: Sequence[str]) -> bool:
-        """Add before checking, which needs no second set. At the first duplicate, `_seen` is built again without it."""
+        """Add ids, then compare numbers: this needs no second set. After a duplicate, `_seen` is built again."""
         expected = len(self._seen) + len(identities)
         self._seen.update(identities)
         if len(self._seen) == expected:
@@ -65,8 +65,8 @@ class Identities:
 
     def _spill(self) -> None:
         self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
-        self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of it in memory
-        self._database.execute("PRAGMA journal_mode = MEMORY")  # the journal only holds the changes of one call
+        self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of the database in memory
+        self._database.execute("PRAGMA journal_mode = MEMORY")  # the journal is small: it has the changes of one call
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._insert(self._database, self._seen)
         self._seen, self._added = set(), None

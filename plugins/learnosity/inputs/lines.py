@@ -1,6 +1,6 @@
-"""Turns the bytes of a file into lines: unpacks gzip, drops a byte order mark, cuts at line ends. Memory is bounded.
+"""Turns the bytes of a file into lines: unpacks gzip, removes a byte order mark, splits at line ends.
 
-The result depends on the content only, not on the chunks in which the network delivers it.
+The result depends only on the content of the file, and not on the size of the chunks from the network.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from itertools import chain
 from typing import Final
 
 MAX_LINE_BYTES: Final = 1024 * 1024
-"""Longest line in bytes, without its line end. Our own limit, which keeps memory bounded."""
+"""Longest line in bytes, without its line end. With this limit, a file without line ends cannot fill the memory."""
 
-_BLOCK: Final = 256 * 1024  # bytes of unpacked content that are handled at a time
-_PACKED_BLOCK: Final = 64 * 1024  # bytes of gzip data that are unpacked at a time
+_BLOCK: Final = 256 * 1024  # bytes of unpacked content in one piece
+_PACKED_BLOCK: Final = 64 * 1024  # bytes of gzip data that are unpacked in one step
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -25,10 +25,10 @@ class UnreadableError(ValueError):
 
 
 def text_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The unpacked content of a file, in pieces that depend on the content only.
+    """The unpacked content of a file, in pieces that depend only on the content.
 
     :param chunks: the bytes of the file, in chunks of any size. Gzip is recognised by its first two bytes.
-    :raises UnreadableError: the file is UTF-16, or its gzip data is damaged. What could be read is given first.
+    :raises UnreadableError: the file is UTF-16, or its gzip data is damaged. The content before that is given first.
     """
     source = iter(chunks)
     head = b""
@@ -66,7 +66,7 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack gzip of one or more members, in pieces of at most `_BLOCK` bytes, however well it was packed."""
+    """Unpack gzip data of one or more members. Each piece has at most `_BLOCK` bytes, to limit the memory."""
     member = None
     for piece in pieces:
         data = piece
@@ -91,7 +91,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
-    """Blocks of whole lines. In place of each line that is longer than `MAX_LINE_BYTES` there is a None."""
+    """Blocks of whole lines. Each line that is longer than `MAX_LINE_BYTES` is replaced by None."""
     rest, too_long = b"", False
     for piece in pieces:
         first = piece.find(b"\n")

@@ -1,8 +1,8 @@
 """What one line of an input file must look like: one class per dataset type.
 
-The format of the lines is inferred, because its description was not available ("Input records" in
-docs/learnosity-api.md). To correct a format, change its class or replace it in `SCHEMAS`. Lines are checked, never
-rewritten. No message quotes the content of a line, because ids can be personal data.
+The format of the lines is an assumption, because its description was not available ("Input records" in
+docs/learnosity-api.md). To correct a format, change its class or replace it in `SCHEMAS`. Lines are checked, but never
+changed. No message contains the content of a line, because ids can be personal data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RecordError(ValueError):
 
 
 class RecordSchema:
-    """Checks lines of a dataset type that is not in `SCHEMAS`: any JSON object passes.
+    """Checks lines of a dataset type that is not in `SCHEMAS`: any JSON object is accepted.
 
     :param group_keys: the `key` of each entry of the request's `groups`.
     :raises RequestError: a group key is empty or repeated, or has a quote, backslash or control character.
@@ -43,7 +43,7 @@ class RecordSchema:
     noun: ClassVar[str] = "record"
     """What one line describes, for messages."""
     identity_key: ClassVar[str | None] = None
-    """The key whose value must be different in every line; None = no such key."""
+    """The key whose value must be different in every line; None = this type has no such key."""
     max_records: ClassVar[int | None] = None
     """Most lines in one dataset; None = no documented limit."""
 
@@ -64,20 +64,20 @@ class RecordSchema:
         :param lines: the lines, without line ends and without blanks around them.
         :param text: all lines in one text, if the caller has that.
         :returns: the value of `identity_key` of each line, in order; an empty list for types without that key.
-        :raises RecordError: at least one line is bad. Check the lines one at a time to find it.
+        :raises RecordError: at least one line is bad. Check the lines one at a time to find the bad line.
         """
         try:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                str(text, "utf-8")  # the decoder does not check the values of keys that it skips
+                str(text, "utf-8")  # this checks all text: the decoder does not check values of unknown keys
             records = map(self._decode, lines)
             if self._identity is not None:
                 return list(map(self._identity, records))
             deque(records, maxlen=0)
             return []
         except UnicodeDecodeError as error:
-            # `from None`: the original error holds the bytes of the lines, which must not get into a log.
+            # `from None`: the original error contains the bytes of the lines, which must not get into a log.
             raise RecordError(f"not valid UTF-8: {error.reason}") from None
         except msgspec.ValidationError as error:
             raise RecordError(f"not a {self.noun} record: {error}") from None
@@ -147,7 +147,7 @@ SCHEMAS: Final[dict[str, type[RecordSchema]]] = {
 def schema_for(dataset_type: str, group_keys: Sequence[str] = ()) -> RecordSchema:
     """The schema of the input lines of a dataset type.
 
-    :param dataset_type: any type. For a type that is not in `SCHEMAS`, any JSON object passes.
+    :param dataset_type: any type. For a type that is not in `SCHEMAS`, any JSON object is accepted.
     :param group_keys: the `key` of each entry of the request's `groups`; every user must have each of them.
     :raises RequestError: the group keys cannot be keys of a record.
     """

@@ -1,7 +1,7 @@
 """Reads NDJSON input of any size, checks every line, and copies the lines to one local file, the spool.
 
-All checks end before anything is sent. Memory does not grow with the input. Lines are copied byte for byte, without
-the blanks around them. A problem is reported by file and line, never by content.
+All checks end before anything is sent. Memory does not grow with the input. Lines are copied unchanged, but without the
+blanks around them. A message about a problem has the file and line, but never the content.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from learnosity.inputs.records import RecordError, RecordSchema
 MAX_FILES: Final = 100
 """Most input files of one dataset: a limit of Learnosity."""
 MAX_INPUT_BYTES: Final = 4 * 1024**3
-"""Most bytes of all input files, unpacked. Our own limit: a small gzip file can unpack to more than the disk holds."""
+"""Most bytes of all input files, unpacked. This limit protects the disk: a small gzip file may unpack to a huge one."""
 MAX_PROBLEMS: Final = 1_000
 """Reading stops after this many problems."""
 TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one upload
@@ -37,7 +37,7 @@ class InputFile:
 
     :param name: its name in messages; never a signed URL.
     :param open: starts reading and gives the content in chunks of any size. Its errors are raised unchanged.
-    :param version: size and entity tag. It changes when the file changes, as far as the store reports that.
+    :param version: size and entity tag. It changes when the file changes, if the store reports this.
     """
 
     name: str
@@ -110,7 +110,7 @@ def plan_parts(
     :param spool: what `spool_input` wrote, from byte 0: a path, or an open file (whose position moves).
     :param total_bytes: `InputSummary.bytes`.
     :param records: `InputSummary.records`; there are never more parts than records.
-    :param target_part_bytes: bytes of a part, default 8 MiB. Parts are larger when this would need too many of them.
+    :param target_part_bytes: bytes of a part, default 8 MiB. With too many parts of this size, the parts are larger.
     :param max_parts: most parts; default 100, the limit of the API.
     :returns: the parts, in order. Together they are the whole spool.
     :raises InputError: the spool does not have `total_bytes` bytes.
@@ -129,7 +129,7 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
             "Check that nothing cleans or fills the temporary folder, and run again."
         )
     wanted = min(most, -(-total // target))
-    cuts = {0, total}  # a set, because all cuts that fall into one long line move to the end of that line
+    cuts = {0, total}  # a set, because several cuts in one long line all move to the end of this line
     for number in range(1, wanted):
         file.seek(total * number // wanted - 1)  # one byte back, so that a cut right after a line end stays there
         file.readline()
@@ -147,7 +147,7 @@ class _Problems:
     def add(self, file: str, line: int, what: str) -> None:
         """Note a problem.
 
-        :raises InputError: there are `MAX_PROBLEMS` of them, so reading stops.
+        :raises InputError: there are `MAX_PROBLEMS` problems, so reading stops.
         """
         self.count += 1
         if len(self._kept) < InputError.KEPT:
@@ -220,13 +220,13 @@ class _Spool:
             yield piece
 
     def _take(self, name: str, first: int, block: bytes) -> int:
-        """Check a block of whole lines at once. Only if that finds a problem, check it line by line.
+        """Check all lines of a block together. Only if this finds a problem, check the block line by line.
 
         :returns: the number of line ends in the block.
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            self._check(name, first, block, raw_lines, block)  # no blanks, no empty lines: as most programs write it
+            self._check(name, first, block, raw_lines, block)  # the usual case: nothing to remove
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
         return len(raw_lines)
@@ -253,7 +253,7 @@ class _Spool:
 
     def _write(self, clean: bytes) -> None:
         if self._problems.count:
-            return  # the input is refused in any case, so the spool is not needed
+            return  # the input will be refused, so the spool is not needed
         self._target.write(clean)
         self._hash.update(clean)
         self._bytes += len(clean)
@@ -276,7 +276,7 @@ class _Spool:
 
 @contextmanager
 def _opened(source: InputFile) -> Iterator[Iterator[bytes]]:
-    """The chunks of a file. A generator that was not read to its end is closed, and its connection with it."""
+    """The chunks of a file. A generator that is not read to its end is closed, and so is its network connection."""
     chunks = source.open()
     try:
         yield chunks

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Most bytes of files in memory, small and large files together.
+# Most bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` files must fit.
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # first limit of files at the same time
@@ -23,13 +23,13 @@ MAX_FILES_AT_ONCE = 256  # highest limit of files at the same time
 GAIN = 1.1
 # Shortest time over which a rate is measured. In a shorter time, chance would change the rate too much.
 WINDOW_SECONDS = 0.1
-# While a limit is kept, a measurement takes this many files times the limit. While the limit still grows, it takes only
-# one times the limit. Otherwise all files could have landed before the best limit is found.
+# While a limit is kept, one measurement counts this many times `limit` files. While the limit still grows, it counts
+# only `limit` files: otherwise all files could have landed before the best limit is found.
 HOLD_ROUNDS = 2
 # A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
 HOLD_WINDOWS = 20
-GROWTH_WHILE_CLIMBING = 2.0  # the limit is multiplied by this at each step at the beginning
-GROWTH_WHEN_TRYING_AGAIN = 1.5  # the limit is multiplied by this when a higher limit is tried later
+GROWTH_WHILE_CLIMBING = 2.0  # at the beginning, each step multiplies the limit by this
+GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
 # Overload replies (429, 503) within this time have one cause. So the limit is halved only once for all of them.
 CUT_SECONDS = 1.0
 # A rate counts units: one per file, and one per this many bytes. Otherwise large files would look like slow work.
@@ -39,7 +39,7 @@ UNIT_BYTES = 64 * 1024
 # than processors do not help: on two processors, eight files at once took 6 % longer than two.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
-# If each file gets fewer bytes per second than this, the network is slow, not the processor. Eight files are faster.
+# If each file gets fewer bytes per second than this, the network is the limit. Then eight files are faster.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
 SLOW_AFTER_SECONDS = 0.25  # shortest time over which these bytes per second are measured
 
@@ -132,8 +132,7 @@ class AdaptiveLimit:
 
 
 class Budget:
-    """Limits the total size of the work that runs at the same time. Work that waits starts in the order in which it
-    came.
+    """Limits the total size of the work that runs at the same time. Waiting work starts in the order in which it came.
 
     :param limit: largest total size, in any unit. Larger work counts as `limit`, so it runs alone.
     """

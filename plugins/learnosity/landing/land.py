@@ -166,8 +166,7 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # The file must wait for a slot or for memory. An open download must not wait, so it is closed and opened
-            # again.
+            # The file must wait for a slot or memory. An open download must not wait: it is closed and opened again.
         elif size <= WHOLE_BYTES:
             async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
                 return await self._whole(file, opened)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# So many attempts may end at the same byte. Then the file fails. Each new byte starts the count again.
+# A file fails after this many attempts that end at the same byte. Each new byte starts the count again.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
@@ -84,7 +84,7 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # Small pieces: when the network connection breaks, the incomplete piece is lost.
+                    # Small pieces: when the network connection breaks, only the last, incomplete piece is lost.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece

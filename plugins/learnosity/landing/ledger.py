@@ -67,8 +67,7 @@ class Ledger:
 
 
 async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
-    """The notes of earlier attempts at this shard, by path of the file. If a file has several notes, the latest note is
-    used."""
+    """The notes of earlier attempts at this shard, by path of the file. The latest note of a file is used."""
     names: list[str] = []
     async for batch in store.list(work):
         names += [info.path for info in batch if info.path.startswith(ledger_prefix(work, shard))]

@@ -34,7 +34,7 @@ from learnosity.results.outcomes import (
 )
 from learnosity.results.reading import classify
 
-# How long a dataset that is not ready is requested again. Its job may be complete some seconds earlier.
+# How long a dataset that is not ready is requested again. A job may end some seconds before its dataset is ready.
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
@@ -42,7 +42,7 @@ MAX_PAGES = 100_000
 MAX_GROUPS = 1_000_000
 # How many groups are requested at the same time.
 WALK_CONCURRENCY = 16
-# A group name with more characters is cut, and a digest is added: the limits of a file system for names are not passed.
+# Most characters in a group's folder name, because file systems limit names. A longer name is cut and gets a digest.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
 
@@ -141,7 +141,7 @@ class ResultSet:
             if cursor is None or (isinstance(page, Empty) and seen):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:
-                raise UnexpectedReplyError("The listing of result files goes round in circles; nothing was landed.")
+                raise UnexpectedReplyError("The listing repeats a cursor (goes round in circles); nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
             if not isinstance(following, Files | Empty):
@@ -162,8 +162,7 @@ class ResultSet:
             name = group_file_name(path)
             listing.add(ResultFile(name, "group", len(group.content), "application/json", path))
             children = [(*path, *below) for below in group.children]
-            # Replies of two groups above may both name a group. But if one reply names a group twice, it is a
-            # duplicate.
+            # Two replies may name the same group. If one reply names a group twice, the group is a duplicate.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)

@@ -21,7 +21,7 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# Most shards. Each shard is one mapped task, and by default Airflow allows so many ([core] max_map_length).
+# Most shards. Each shard is one mapped task. By default, Airflow allows this many ([core] max_map_length).
 MAX_SHARDS = 1024
 
 

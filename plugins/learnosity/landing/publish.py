@@ -31,7 +31,7 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-VERIFY_CONCURRENCY = 16  # files that are read and hashed at the same time
+VERIFY_CONCURRENCY = 16  # most files that are read and hashed at the same time
 LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
 
 
@@ -113,8 +113,7 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
     try:
         found = await store.discard_unfinished(layout.prefix)
     except StorageError as error:
-        # The task does not fail, because the dataset is complete. A lifecycle rule of the bucket can remove the
-        # remains.
+        # The task does not fail: the dataset is complete. A lifecycle rule of the bucket can remove the remains.
         log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
     else:
         if found:
@@ -142,7 +141,7 @@ async def _collect(store: Store, work: str, shards: int) -> list[Landed]:
 
 
 async def _remove_others(store: Store, layout: DatasetLayout, work: str, paths: Set[str]) -> None:
-    """Remove files below `data/` that are from an earlier landing of this dataset and are not part of this one.
+    """Remove files below `data/` that are from an earlier landing of this dataset and are not part of this landing.
 
     Nothing is removed while another run lands the same dataset, because that run may have written these files.
     """
@@ -168,7 +167,7 @@ async def _check_stored(
         info = there.get(entry.path)
         if info is None or info.size != entry.bytes:
             return True
-        # The tag differs. Another run may have written the same bytes again: on a file system, this changes the tag.
+        # Only the entity tag differs. On a file system, writing the same bytes again changes it, so compare the bytes.
         async with gate:
             return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 

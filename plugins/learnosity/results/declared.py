@@ -43,7 +43,7 @@ _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, Re
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """Compiled expressions of the extra `results`: either `inline`, or `files` and `url` with the optional ones."""
+    """Compiled expressions of the extra `results`: either `inline`, or `files` and `url` with the optional keys."""
 
     inline: Any = None
     files: Any = None

@@ -55,7 +55,7 @@ def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) ->
     """Whether an object with an address is the entry of a file. It could also be a table row with a link in it.
 
     An object is a file if its address is signed or leads into the dataset's folder, or if it is in a list of files. It
-    is also a file if it has a file name, or if its address has one and all its keys are known keys of an entry.
+    is also a file if it has a file name, or if its address has a file name and all its keys are known in entries.
     """
     if place.key in FILE_LISTS or any(is_signed(url) or name_in_address(url.strip(), dataset_id)[1] for url in urls):
         return True

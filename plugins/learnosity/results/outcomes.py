@@ -73,7 +73,7 @@ class Inline:
 class Empty:
     """An empty list of files.
 
-    :param next_cursor: what to send as `next`. Pages may follow an empty first page, but no other empty page.
+    :param next_cursor: what to send as `next`. Only after an empty first page, more pages may follow.
     :param total: how many files all pages together must have; None when the reply does not say.
     """
 
@@ -162,7 +162,7 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Gro
     group = understood(reading)
     if not isinstance(group, Group):
         raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
-    # A reply may give no path. If its content is the same as the parent's, Learnosity sent the parent again.
+    # A reply may give no path. If its content is that of the parent group, Learnosity sent the parent group again.
     if group.path != asked if group.path is not None else group.content == parent.content:
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "

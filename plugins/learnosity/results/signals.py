@@ -88,8 +88,7 @@ class Signals:
         self.open_counts.append((key, value))
 
     def compare_counts(self, start: int, found: set[int]) -> None:
-        """Compare the counts from index `start` on with `found`, the numbers of files or rows found in the same
-        object."""
+        """Compare the counts from index `start` on with `found`, the numbers of files or rows in the same object."""
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             self.counted |= "total" in word or "file" in word

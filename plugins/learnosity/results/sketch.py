@@ -20,7 +20,7 @@ _MAX_WORDS = 40
 # Of a list, the first `_MAX_ENTRIES` entries are read, and at most `_MAX_SHAPES` different shapes are shown.
 _MAX_ENTRIES = 50
 _MAX_SHAPES = 3
-# At most this many values of one reply are read: a huge reply costs no more time.
+# At most this many values of one reply are read, so that a huge reply does not take long.
 _MAX_VALUES = 3_000
 # A key that looks like a word: letters, `_` and `-`, and never three digits together. Ids do not match.
 _WORD = re.compile(r"[$_@]?[A-Za-z](?:[A-Za-z_-]|[0-9]{1,2}(?![0-9])){0,31}")

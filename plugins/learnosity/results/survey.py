@@ -19,7 +19,7 @@ _SCALARS = (str, int, float, bool, type(None))
 class Survey:
     """What a reply contains.
 
-    :param addresses: each text with an address or a signature, and the key above the text. Keys are such texts too.
+    :param addresses: each text with an address or a signature, and the key above the text. A key may be such a text.
     """
 
     addresses: list[tuple[str, str]] = field(default_factory=list, repr=False)

@@ -1,6 +1,6 @@
-"""Makes a DAG from each schedule. It has the tasks of the DAG `learnosity_dataset`, with the values of a file.
+"""Makes a DAG from each schedule file. It has the tasks of the DAG `learnosity_dataset`, with the values of the file.
 
-Templates in a schedule can use Airflow's template variables and filters that know the schedule's time zone.
+Templates in a schedule can use Airflow's template variables, and filters for the schedule's time zone.
 """
 
 from __future__ import annotations

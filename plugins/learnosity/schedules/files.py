@@ -156,7 +156,7 @@ def parse(file: str, text: str) -> Schedule | Sequence[ScheduleProblem]:
         mark = getattr(error, "problem_mark", None)
         what = str(getattr(error, "problem", None) or "it is not YAML")
         return [ScheduleProblem(file, mark.line + 1 if mark else 1, "", f"{what}. This is not YAML.")]
-    except ValueError as error:  # such as 2026-13-45, which looks like a date
+    except ValueError as error:  # for example, 2026-13-45 looks like a date but is not valid
         return [ScheduleProblem(file, 1, "", f"{error}. Quote values that look like dates.")]
     problems = [*doubled, *_shape(file, values, lines)]
     if not problems:
@@ -199,7 +199,7 @@ def _sense(file: str, values: Mapping[str, Any], lines: Mapping[tuple[Any, ...],
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield problem(("timezone",), f"{values['timezone']!r} is not a time zone; write one such as Europe/Dublin.")
     params = values["params"]
-    templates = Environment(autoescape=True)  # only parsed here, never rendered
+    templates = Environment(autoescape=True)  # templates are only checked here, never rendered
     for path, text in _texts(params, ("params",)):
         try:
             templates.parse(text)
@@ -237,7 +237,7 @@ def _lines(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], 
 
 
 def _doubled(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """Keys that are there twice. Without a check, YAML would use the last one."""
+    """Keys that a mapping has twice. Without this check, YAML would use the last value."""
     if isinstance(node, yaml.SequenceNode):
         for place, value in enumerate(node.value):
             yield from _doubled(value, (*path, place))

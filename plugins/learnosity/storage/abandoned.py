@@ -1,8 +1,7 @@
 """Removes the remains of killed writes from a store: parts of multipart uploads, and temporary files.
 
-Readers do not see these remains, but the remains use space and cost money. Each function here returns a blocking
-function. That function removes all remains below a folder and returns their number. It raises `StorageError` when this
-is not allowed.
+Readers do not see the remains, but they use space and cost money. Each function here returns a blocking function. That
+function removes all remains below a folder and returns their number, or raises `StorageError`.
 """
 
 from __future__ import annotations

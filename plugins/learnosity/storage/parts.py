@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 MIB = 1024 * 1024
-# Limits of S3: one object has at most so many parts, and each part except the last has at least so many bytes.
+# Limits of S3: the largest number of parts of one object, and the smallest size of a part (except the last part).
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * MIB
 # How many parts of one object are sent at the same time. Meanwhile, one more part is filled.

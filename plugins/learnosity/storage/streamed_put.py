@@ -129,7 +129,7 @@ class _Body:
     async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
-        # The client reads the body in another task. `end` needs this task to stop it.
+        # The client reads the body in another task. This task is kept, so that `end` can stop it.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
         piece = await self._next()
@@ -148,7 +148,7 @@ class _Body:
         """End the body. If bytes are missing, the request fails and the store writes no object."""
         self._ended = True
         if self._reader is not None and not self._reader.done():
-            # After a cancel or an early reply, the client still reads the body. Stop it before the source is closed.
+            # After a cancel or an early reply, the client's task still reads. Stop it before closing the source.
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         if isinstance(self._chunks, AsyncGenerator):

@@ -53,7 +53,7 @@ def _may_read(entity: DagAccessEntity | None = None) -> Any:
 # Result files are the output of a task, so a user who reads them needs the right to read XComs.
 READ_RUN = [_may_read(), _may_read(DagAccessEntity.RUN), _may_read(DagAccessEntity.XCOM)]
 
-# No pages about the API's schema: they load scripts from other sites, and no program has to call these routes.
+# FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
 app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None)
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
@@ -75,7 +75,7 @@ async def run_page(
     dag_id: str,
     run_id: str,
     wanted: Annotated[Sorting, Depends(sorting)],
-    group: GroupPath = [],  # noqa: B006 - FastAPI reads it as the default of the query, and copies it
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
     run = await _run(dag_id, run_id)
@@ -135,6 +135,8 @@ async def download(dag_id: str, run_id: str, path: str) -> Response:
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Length": str(entry.bytes),
     }
+    if entry.content_encoding:
+        headers["Content-Encoding"] = entry.content_encoding  # the browser decompresses the file
     return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
 
 
@@ -151,9 +153,9 @@ async def report_page(
     dag_id: str,
     run_id: str,
     wanted: Annotated[Sorting, Depends(sorting)],
-    group: GroupPath = [],  # noqa: B006 - FastAPI reads it as the default of the query, and copies it
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
-    """The report of the Reports API, signed for this view. The page also has the local view, in case it fails."""
+    """The report of the Reports API, signed for this view. The page has the local view too, if the report fails."""
     run = await _run(dag_id, run_id)
     dataset = await _dataset(run)
     if not has_report(dataset.manifest.dataset_type):
@@ -214,7 +216,7 @@ async def _dataset(run: runs.Run) -> PublishedDataset:
         raise HTTPException(404, "This run has published no dataset yet.")
     store = await asyncio.to_thread(open_store, found.destination_uri)
     dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout)
-    # A user can edit an XCom. That must not open a dataset that another DAG has landed.
+    # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
     if dataset.manifest.run.dag_id != run.dag_id:
         raise HTTPException(403, "Another DAG has landed this dataset.")
     return dataset

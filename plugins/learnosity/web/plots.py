@@ -10,7 +10,7 @@ from typing import Any
 from learnosity.dataset.tables import Table, is_number, is_poor
 
 PLOT_WIDTH = 160.0
-MAX_POINTS = 5_000  # of one scatter plot, so that a browser draws it quickly
+MAX_POINTS = 5_000  # most points of one scatter plot: a browser draws this number quickly
 _MARGIN = 4.0
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
@@ -44,7 +44,7 @@ def box_unit(columns: Sequence[str]) -> str | None:
 
 
 def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
-    """One box plot per row, all on the scale of the whole table. None for a row without the numbers."""
+    """One box plot per row, all with the scale of the whole table. None for a row without these numbers."""
     unit = box_unit(table.columns)
     if unit is None:
         return [None] * len(rows)
@@ -56,7 +56,7 @@ def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
 
 
 def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Items that have both numbers, at most `MAX_POINTS`. Poor items are first, because people look for those."""
+    """Items that have both numbers, at most `MAX_POINTS`. Poor items come first, because people look for them."""
     usable = [row for row in rows if _finite(row.get("p_value")) and _finite(row.get("discrimination_index"))]
     usable.sort(key=lambda row: not is_poor(row))
     return [

@@ -27,7 +27,7 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# With this policy a downloaded file, whatever its content, cannot run as a page of Airflow.
+# With this policy, a browser never runs a downloaded file as a page of Airflow.
 DOWNLOAD_HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
@@ -36,7 +36,7 @@ def render(
 ) -> HTMLResponse:
     """Render a page.
 
-    :param reports_url: where the page loads the Reports API from. None = it loads nothing from other sites.
+    :param reports_url: where the page loads the Reports API from. None = the page loads nothing from other sites.
     """
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
@@ -55,8 +55,8 @@ def page_policy(nonce: str) -> str:
 def report_policy(nonce: str, reports_url: str) -> str:
     """Content security policy of the report page: the script of the Reports API may load more from Learnosity.
 
-    It is not documented from which hosts it loads, and it styles what it draws. So this page allows Learnosity's whole
-    domain and inline styles; no other page does.
+    The hosts that it loads from are not documented, and it uses inline styles. So this page allows Learnosity's whole
+    domain and inline styles. No other page does this.
     """
     parts = urlsplit(reports_url)
     hosts = f"{parts.scheme}://{parts.netloc} https://*.learnosity.com"

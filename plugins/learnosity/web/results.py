@@ -36,7 +36,7 @@ class Results:
 
     :param table: the rows; None when no table was recognised.
     :param path: group path of what is shown.
-    :param crumbs: name and address of each group from the root to the one that is shown.
+    :param crumbs: name and address of each group from the root to the shown group.
     :param scatter: points of the item scatter plot, as JSON; None when there is no plot.
     """
 
@@ -52,7 +52,7 @@ class Results:
 async def results(dataset: PublishedDataset, path: Sequence[str], wanted: Sorting, here: str) -> Results:
     """The local view of a group.
 
-    :param path: names of the groups from the top to this one; empty = the whole dataset.
+    :param path: names of the groups from the top to this group; empty = the whole dataset.
     :param here: address of the page, to which `?group=` is added.
     :raises NoSuchGroupError: no file describes this group.
     """

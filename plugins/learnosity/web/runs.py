@@ -106,7 +106,7 @@ def published_datasets(
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
-        # A run that was cleared publishes again: only its last event counts.
+        # A run that was cleared publishes again. Only its last event is used.
         .group_by(AssetEvent.asset_id, AssetEvent.source_dag_id, AssetEvent.source_run_id)
     )
     count = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0

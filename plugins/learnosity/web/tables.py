@@ -1,4 +1,4 @@
-"""Tables as pages show them: sorted and paged on the server, so that a long table opens quickly."""
+"""Tables for the pages: sorted and split into pages on the server, so that a long table opens quickly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Pager:
 
     @classmethod
     def of(cls, total: int, page: int, size: int = PAGE_ROWS) -> Pager:
-        """The pager of a list. A page beyond the last one becomes the last one."""
+        """The pager of a list. A page number that is too high becomes the last page."""
         last = max(1, ceil(total / size))
         return cls(min(max(page, 1), last), size, total)
 
@@ -99,8 +99,8 @@ def view(
 
     :param sort: column to sort by; default: the order of the file.
     :param direction: `asc` or `desc`.
-    :param page: from 1. A page beyond the last one shows the last one.
-    :param link: gives the address of the group below a row; None = there is none.
+    :param page: from 1. A page number that is too high shows the last page.
+    :param link: gives the address of the group below a row; None = no group is below it.
     """
     descending = direction == "desc"
     rows: Sequence[Mapping[str, Any]] = table.rows

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import uvloop
 
+from learnosity.api import url_policy
 from learnosity.api.config import build_config
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.api.url_policy import HostGuard
-from learnosity.errors import PermanentApiError
+from learnosity.errors import PermanentApiError, TransferError
 
 URL = "https://bucket.example/data.json?Signature=abc"
 
@@ -61,6 +62,26 @@ async def test_other_names_pass_and_are_asked_for_once(names: dict[str, Any]) ->
 
 async def test_a_name_that_is_not_known_is_left_to_whoever_connects(names: dict[str, Any]) -> None:
     await HostGuard("data.learnosity.com").check("https://nowhere.example/x")
+
+
+async def test_a_name_that_becomes_known_later_is_checked_then(names: dict[str, Any]) -> None:
+    guard = HostGuard("data.learnosity.com")
+    await guard.check(URL)
+    names["bucket.example"] = ["169.254.169.254"]
+    with pytest.raises(PermanentApiError, match="leads to a link-local or metadata address"):
+        await guard.check(URL)
+
+
+async def test_a_name_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(self: asyncio.AbstractEventLoop, *args: Any, **kwargs: Any) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(url_policy, "CONNECT_SECONDS", 0.01)
+    with pytest.raises(TransferError, match="not resolved within") as caught:
+        await HostGuard("data.learnosity.com").check(URL)
+    assert "Signature" not in str(caught.value)
 
 
 async def test_behind_a_proxy_nothing_is_looked_up(names: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,12 @@ class Site:
     rights: dict[str, set[str]]
 
     def publish(
-        self, files: Mapping[str, bytes], dataset_type: str = "activity-summary-by-group", *, stored: bool = True
+        self,
+        files: Mapping[str, bytes],
+        dataset_type: str = "activity-summary-by-group",
+        *,
+        stored: bool = True,
+        content_encoding: str | None = None,
     ) -> None:
         layout = DatasetLayout(dataset_type, DATASET_ID)
         base = self.folder / layout.prefix
@@ -91,7 +97,13 @@ class Site:
                 obstore.put(store, layout.data(path), content)
         listing = b"".join(
             encode_files(
-                FileEntry(path, len(content), hashlib.sha256(content).hexdigest(), "application/json")
+                FileEntry(
+                    path,
+                    len(content),
+                    hashlib.sha256(content).hexdigest(),
+                    "application/json",
+                    content_encoding=content_encoding,
+                )
                 for path, content in sorted(files.items())
             )
         )
@@ -270,6 +282,13 @@ class TestWhatIsRead:
         assert reply.content == GROUPS["groups/north/group.json"]
         assert reply.headers["content-disposition"].startswith("attachment")
         assert "sandbox" in reply.headers["content-security-policy"]
+
+    def test_a_compressed_file_is_unpacked_by_whoever_downloads_it(self, site: Site) -> None:
+        content = GROUPS["groups/north/group.json"]
+        site.publish({"groups/north/group.json": gzip.compress(content)}, content_encoding="gzip")
+        reply = site.get("/file/groups/north/group.json")
+        assert reply.headers["content-encoding"] == "gzip"
+        assert reply.content == content
 
     def test_a_manifest_elsewhere_than_at_the_destination_is_refused(self, site: Site, tmp_path: Path) -> None:
         site.publish(GROUPS)
