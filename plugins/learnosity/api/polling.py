@@ -220,7 +220,7 @@ class JobPoller:
         """Fail every wait if the task has ended with an unexpected error: otherwise the waits would never end."""
         if task.cancelled() or (error := task.exception()) is None:
             return
-        failure = TransientError(f"Polling the jobs came to an unforeseen end ({type(error).__name__}).")
+        failure = TransientError(f"Polling the jobs ended with an unexpected error ({type(error).__name__}).")
         for wait in list(self._waits):
             self._waits.discard(wait)
             wait.results.put_nowait(PollResult(error=failure, final=True))

@@ -145,7 +145,7 @@ class ResultSet:
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
             if not isinstance(following, Files | Empty):
-                raise UnexpectedReplyError("A further page of the listing holds no files; nothing was landed.")
+                raise UnexpectedReplyError("A later page of the listing is not a list of files; nothing was landed.")
             page = following
             total = page.total if page.total is not None else total
         if total is not None and total != len(listing):

@@ -89,7 +89,7 @@ def add_entry(
     if len(urls) > 1 and len(set(map(fetchable, urls))) > 1:
         found.problems.append("an entry of a file has several addresses")
     if len(words) != len(record):
-        found.problems.append("an entry of a file has two keys that mean the same")
+        found.problems.append("an entry of a file has two keys with the same meaning")
     if any(words[each] for each in CONTENT_KEYS.intersection(words)):
         found.problems.append("an entry of a file has an address as well as content")
     found.signals.note_entry(words)
@@ -125,7 +125,7 @@ def add_address(
 def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
     """Add a file whose content is in the reply to `found`."""
     if not is_content(name, value):
-        found.problems.append("what stands under the name of a file is neither its address nor rows")
+        found.problems.append("the value under the name of a file is neither its address nor rows")
         return
     if not isinstance(value, str):
         found.known.update(plain_links_of_rows(value))

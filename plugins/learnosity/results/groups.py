@@ -17,7 +17,7 @@ from learnosity.results.words import GROUP_CONTEXT, GROUP_LISTS, STRUCTURE_KEYS,
 
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
-_NESTED = "a group stands inside another one in a way that is not known"
+_NESTED = "a group is inside another group in an unknown way"
 
 
 def note_object(record: Mapping[str, Any], words: Mapping[str, Any], place: Place, found: Findings) -> None:

@@ -144,9 +144,9 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
     if signals.more and not signals.cursors:
         return f"it says by `{signals.more[0]}` that there is more, and not how to ask for it"
     if len(signals.cursors) > 1:
-        return "it names two different further pages"
+        return "it names two different next pages"
     if signals.later and first_page:
-        return f"it says by `{signals.later[0]}` that it is not the first page"
+        return f"its `{signals.later[0]}` says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
         word, stated = signals.wrong_counts[0]
         return f"its `{word}` is {stated}, and {len(found.files) or found.rows} were found"

@@ -106,9 +106,9 @@ class _Reader:
                 self._read_address(value, inside)
             idle += found.parts == before
         if idle == len(values):
-            found.leftovers.append("a list holds entries that are no files")
+            found.leftovers.append("a list contains entries that are not files")
         elif idle:
-            found.problems.append("a list holds an entry that is no file and no row beside others that are")
+            found.problems.append("a list contains files or rows, and an entry that is neither")
         if found.rows > rows:
             found.row_lists.add(len(values))
         groups.check_list(key, values, found, named)
@@ -172,10 +172,10 @@ class _Reader:
             nulls |= value is None and word not in _MAY_BE_NULL
             by_name |= found.parts > before and word not in STRUCTURE_KEYS
         if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
-            found.problems.append("an object holds files beside something that is none")
+            found.problems.append("an object contains files and something that is not a file")
         new_files, new_rows = len(found.files) - files, found.rows - rows
         if 0 < found.lone_files - lone < new_files:
-            found.problems.append("an address stands alone beside a list of files")
+            found.problems.append("it has a list of files, and an address outside of this list")
         if new_files or new_rows:
             found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
 
@@ -214,7 +214,7 @@ class _Reader:
         if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
         elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
-            self._found.leftovers.append("it holds a long text, which may be content")
+            self._found.leftovers.append("it contains a long text, which may be content")
 
     def _read_inner_object(self, key: str, value: Mapping[str, Any], place: Place) -> bool:
         word = plain_key(key)
@@ -240,7 +240,7 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool):
             self._found.signals.note_count(key, value)
         else:
-            self._found.leftovers.append("where a list of files could stand there is none")
+            self._found.leftovers.append("a list of files is missing under a key for such lists")
 
     def _read_named(self, key: str, value: Any, place: Place) -> None:
         """Read the value under a key that is a file name: the address, the entry or the content of this file."""

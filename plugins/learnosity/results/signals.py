@@ -79,7 +79,7 @@ class Signals:
         if all(each in (None, "") or each is False for each in _scalars(value)):
             return
         if isinstance(value, dict | list) or not _can_be_sent(value):
-            self.unclear.append(f"its `{key}` names a further page in a way that cannot be followed")
+            self.unclear.append(f"its `{key}` names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
 
