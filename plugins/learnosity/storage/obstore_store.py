@@ -170,6 +170,8 @@ class ObstoreStore:
             attributes["Content-Type"] = content_type
         if content_encoding:
             attributes["Content-Encoding"] = content_encoding
+            # Without it, GCS decompresses the object for readers that do not accept gzip.
+            attributes["Cache-Control"] = "no-transform"
         return attributes or None
 
     @contextmanager
