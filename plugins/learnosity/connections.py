@@ -107,7 +107,7 @@ def _certificates(path: str) -> bytes:
 
 def _local(where: StorageUri, must_exist: bool) -> Store:
     try:
-        # An empty folder is removed with its last file, but not if the store is only for reading.
+        # `must_exist` stands for a store that is only read. Other stores remove a folder with the last file in it.
         store = LocalStore(where.key, automatic_cleanup=not must_exist, mkdir=not must_exist)
     except (OSError, ObstoreError) as error:
         if must_exist and not Path(where.key).is_dir():

@@ -29,7 +29,7 @@ from learnosity.lineage import lineage_of_creation
 from learnosity.links import DatasetLink
 from learnosity.metrics import METRICS
 from learnosity.run_config import flag
-from learnosity.storage.probe import check_writable
+from learnosity.storage.write_check import check_writable
 from learnosity.task_state import TaskCreationStates, how_to_start_over
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# Attempts of one call of the store, over about 10 s. Without a saved state, nobody would know about a running job.
+# Attempts to call Airflow's State Store; they take about 10 s. Without a saved state, a running job would be forgotten.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0

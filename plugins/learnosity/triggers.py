@@ -94,7 +94,7 @@ class LearnosityJobTrigger(BaseTrigger):
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server failed. A transient error is raised, so that a wait of hours does not end.
+            # Airflow's API server failed. A transient error is tried again, so a wait of hours goes on.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         async with hook.client(attempts=1) as client:
             yield client

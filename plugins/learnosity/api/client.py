@@ -32,7 +32,7 @@ DATASETS = "reports/datasets"
 COMMENCE = "jobs/reports/datasets"
 JOBS = "jobs"
 
-CALL_ATTEMPTS = 6  # most attempts of one call, within about 30 s. After a longer failure, Airflow retries the task
+CALL_ATTEMPTS = 6  # of one call, over about 30 s. After a longer failure, Airflow retries the task
 
 BeforeSend = Callable[[], Awaitable[None]]
 FIRST_WAIT_SECONDS = 1.0

@@ -49,7 +49,7 @@ class ApiConfig:
     :param version: pinned API version, the first path segment of every call.
     :param organisation_id: item bank to use; None = the primary item bank of the consumer.
     :param reports_url: address from which the browser loads the Reports API.
-    :param timeout: most seconds for one whole call; default 60.
+    :param timeout: time limit of one whole call, in seconds; default 60.
     :param proxy: URL of an outgoing proxy; default none.
     :param verify: whether TLS certificates are checked; default True.
     :param trust_env: whether the proxy settings of the environment apply; default True.

@@ -19,7 +19,7 @@ HALTED = "halted"
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # A reply lists at most this many jobs, and has no more pages. So one call asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
-ERROR_LIMIT = 2000  # most characters of a job's error: enough to see the cause, short enough for a log line
+ERROR_LIMIT = 2000  # a longer error of a job is cut to this many characters, to fit a log line
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -180,7 +180,7 @@ class JobPoller:
             if len(references) == 1:
                 self._failed(batch, error)
                 return
-            # The API may refuse only one of these jobs. So each half is polled alone, and no other job fails.
+            # Perhaps one job made the API refuse the whole call. So each half is polled alone: the other jobs go on.
             half = set(references[: len(references) // 2])
             await self._poll(client, [wait for wait in batch if wait.reference in half])
             await self._poll(client, [wait for wait in batch if wait.reference not in half])

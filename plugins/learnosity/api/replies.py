@@ -46,7 +46,7 @@ _HINTS = {
     44000: "Check `dataset_type` in the run config.",
     50000: "Not all input files were there when the job was started.",
 }
-_MESSAGE_LIMIT = 500  # most characters of a message from the API
+_MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-d
 # Characters of a host name or an IP address. Others are refused, because URL parsers read them in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 _LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
-# These IPv6 addresses contain an IPv4 address. A gateway calls that IPv4 address (RFC 6052), so it is checked.
+# These IPv6 addresses contain an IPv4 address. A gateway connects to that IPv4 address (RFC 6052), so it is checked.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 # How long a host name counts as checked. After that, it is checked again, because its addresses may have changed.

@@ -16,7 +16,7 @@ from learnosity.errors import UnsafeNameError
 # the destination prefix needs some of them. Most file systems allow 255 bytes per part.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
-_SHOWN = 10  # most names in one message
+_SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
 # These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")

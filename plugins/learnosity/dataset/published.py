@@ -20,8 +20,8 @@ from learnosity.storage.store import ObjectInfo, Store
 
 # Largest file that a page reads into memory to show it. A larger file can only be downloaded.
 MAX_SHOWN_BYTES = 32 * 1024 * 1024
-_KEPT_LISTINGS = 8  # most decoded file lists in memory
-_SHOWN = 5  # most paths in one message
+_KEPT_LISTINGS = 8  # decoded file lists that stay in memory
+_SHOWN = 5  # a message quotes this many paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def unpack(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     """The decompressed content of a file.
 
     :param encoding: its `content_encoding`; None = the file is not compressed.
-    :param limit: most bytes of decompressed content.
+    :param limit: limit for the decompressed content, in bytes.
     :returns: None when the content would be larger, has an unknown encoding, or is damaged.
     """
     if encoding is None:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import msgspec
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
-MAX_COLUMNS = 60  # most columns of one table
+MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
 POOR_DISCRIMINATION = 0.2  # an item with a lower index is poor ("Initialise a dataset" in docs/learnosity-api.md)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TEXT_AND_NUMBER = re.compile(r"([^0-9]*)([0-9]{0,18})")

@@ -60,7 +60,7 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
                 start += size
             rest = bytearray(chunk[start:])
     except UnreadableError:
-        yield bytes(rest)  # the bytes before the damage are needed to count lines
+        yield bytes(rest)  # what comes before the unreadable gzip data: needed for the line number in the error
         raise
     yield bytes(rest)
 

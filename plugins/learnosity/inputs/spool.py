@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from learnosity.errors import InputError, InputProblem
-from learnosity.inputs.identities import Identities
+from learnosity.inputs.duplicates import Identities
 from learnosity.inputs.lines import MAX_LINE_BYTES, UnreadableError, text_pieces, whole_lines
 from learnosity.inputs.records import RecordError, RecordSchema
 
@@ -81,7 +81,7 @@ def spool_input(
     :param schema: what a line must look like (see `records.schema_for`).
     :param target: a binary file, written from its present position and flushed. Not usable after an error.
     :param progress: called after each block of lines, with the number of records and of spooled bytes so far.
-    :param max_bytes: most bytes of all files, unpacked; default 4 GiB.
+    :param max_bytes: limit for all files together, in bytes after unpacking; default 4 GiB.
     :raises InputError: the input has problems. The message names the first ten and counts the others.
     """
     sources = list(islice(files, MAX_FILES + 1))
@@ -111,7 +111,7 @@ def plan_parts(
     :param total_bytes: `InputSummary.bytes`.
     :param records: `InputSummary.records`; there are never more parts than records.
     :param target_part_bytes: bytes of a part, default 8 MiB. With too many parts of this size, the parts are larger.
-    :param max_parts: most parts; default 100, the limit of the API.
+    :param max_parts: limit for the number of parts; default 100, the limit of the API.
     :returns: the parts, in order. Together they are the whole spool.
     :raises InputError: the spool does not have `total_bytes` bytes.
     """

@@ -30,7 +30,7 @@ HOLD_ROUNDS = 2
 HOLD_WINDOWS = 20
 GROWTH_WHILE_CLIMBING = 2.0  # at the beginning, each step multiplies the limit by this
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
-# Overload replies (429, 503) within this time have one cause. So the limit is halved only once for all of them.
+# Overload replies (429, 503) within this time count as one: they halve the limit once.
 CUT_SECONDS = 1.0
 # A rate counts units: one per file, and one per this many bytes. Otherwise large files would look like slow work.
 UNIT_BYTES = 64 * 1024

@@ -13,7 +13,7 @@ import msgspec
 
 from learnosity.storage.store import ObjectInfo, Store
 
-FLUSH_FILES = 2000  # most notes in one batch
+FLUSH_FILES = 2000  # notes in one batch, at most
 FLUSH_SECONDS = 5.0  # after this time, the next note writes the batch, even if the batch is small
 
 

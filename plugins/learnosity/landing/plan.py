@@ -103,7 +103,7 @@ async def read_plan(store: Store, work: str, shard: int) -> list[ResultFile]:
     content = await store.get(plan_path(work, shard))
     if content is None:
         raise IncompleteDatasetError(
-            f"The plan of shard {shard} is not there any more. Clear list_files with its downstream tasks: the job is "
+            f"The plan of shard {shard} does not exist. Clear list_files with its downstream tasks: the job is "
             "not started again."
         )
     return msgspec.json.Decoder(ResultFile).decode_lines(content)

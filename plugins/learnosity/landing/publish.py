@@ -31,7 +31,7 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-VERIFY_CONCURRENCY = 16  # most files that are read and hashed at the same time
+VERIFY_CONCURRENCY = 16  # files that are read and hashed at the same time, at most
 LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from learnosity.dataset.tables import Table, is_number, is_poor
 
 PLOT_WIDTH = 160.0
-MAX_POINTS = 5_000  # most points of one scatter plot: a browser draws this number quickly
+MAX_POINTS = 5_000  # in one scatter plot; a browser draws this number quickly
 _MARGIN = 4.0
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from learnosity.errors import RequestError
-from learnosity.inputs.identities import Identities
+from learnosity.inputs.duplicates import Identities
 from learnosity.inputs.records import (
     MAX_SESSIONS_PER_USER,
     MAX_USER_ID,

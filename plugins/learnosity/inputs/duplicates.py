@@ -11,7 +11,7 @@ from learnosity.inputs.records import MAX_USERS
 class Identities:
     """All ids that were added. They are in a set, or in a temporary database if there are many ids.
 
-    :param in_memory: most ids in memory. With more ids, all ids go to a temporary file, which `close` removes.
+    :param in_memory: how many ids stay in memory. With more ids, all ids go to a temporary file, which `close` removes.
     """
 
     def __init__(self, in_memory: int = MAX_USERS + 50_000) -> None:
