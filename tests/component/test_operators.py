@@ -466,6 +466,17 @@ class TestCreate:
         assert again["request"]["filters"]["maxtime"] == "2026-11-28T10:00:00Z"
         assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
 
+    @pytest.mark.promise("re-attach")
+    def test_takes_over_the_job_though_a_param_changed_that_it_does_not_use(
+        self, simulator: Simulator, users: Path
+    ) -> None:
+        arguments = dict[str, Any](request=request(), input_uri=users.as_uri())
+        run = Run(params={"day": 1})
+        first = run.execute(create(**arguments))
+        run.params = {"day": 2}
+        assert run.execute(create(**arguments)) == first
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
+
     @pytest.mark.parametrize("change", ["request", "input_uri", "dataset_id", "params", "account", "input"])
     def test_makes_another_dataset_once_a_person_has_changed_something(
         self,
@@ -477,7 +488,9 @@ class TestCreate:
     ) -> None:
         copy = users.with_name("copy.ndjson")
         copy.write_bytes(users.read_bytes())
-        run, arguments = Run(params={"day": 1}), dict[str, Any](request=request(), input_uri=users.as_uri())
+        filters = {"activity_id": ["{{ params.subject }}"]}
+        arguments = dict[str, Any](request=request(filters=filters), input_uri=users.as_uri())
+        run = Run(params={"subject": "maths", "day": 1})
         first = run.execute(create(**arguments))
         if change == "request":
             arguments["request"] = request(filters={"activity_id": ["reading"]})
@@ -486,7 +499,7 @@ class TestCreate:
         elif change == "dataset_id":
             arguments["dataset_id"] = WANTED
         elif change == "params":
-            run.params = {"day": 2}
+            run.params = {"subject": "reading", "day": 1}
         elif change == "account":
             key, secret = "EEEEFFFFGGGGHHHH", "f" * 40
             simulator.configure(consumers={DEMO_CONSUMER_KEY: DEMO_CONSUMER_SECRET, key: secret})

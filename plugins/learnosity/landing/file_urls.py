@@ -69,6 +69,6 @@ class FileUrls:
 
 def _vanished(path: str) -> IncompleteDatasetError:
     return IncompleteDatasetError(
-        f"{path!a} was listed, but is not in the dataset any more: the dataset has changed. Clear "
+        f"{path!a} was listed, but is not in the dataset any more: it changed while it was landed. Clear "
         "list_files with its downstream tasks to land it as it is now."
     )

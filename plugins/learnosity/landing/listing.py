@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
+from tenacity import AsyncRetrying, retry_if_exception_type
 
 from learnosity.api.client import LearnosityClient
 from learnosity.dataset.file_names import safe_path
@@ -34,7 +34,7 @@ from learnosity.results.outcomes import (
 )
 from learnosity.results.reading import classify
 
-# How long a dataset that is not ready is requested again. A job may end some seconds before its dataset is ready.
+# How long is waited, in all, for a dataset that is not ready. A job may end some seconds before its dataset is ready.
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
@@ -103,7 +103,7 @@ class ResultSet:
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(DatasetNotReadyError),
-            stop=stop_after_delay(READY_SECONDS),
+            stop=lambda state: state.idle_for >= READY_SECONDS,
             wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
             reraise=True,
         )
