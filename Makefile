@@ -94,7 +94,7 @@ lint: venv ## style, formatting and types
 	$(PYTHON) -m ruff format --quiet --check .
 	$(PYTHON) -m mypy --no-error-summary $(CODE)
 
-chaos: venv ## 200 runs against faults and killed processes; ARGS="--seed 17" repeats one (half an hour on two cores)
+chaos: venv ## 250 runs against faults and killed processes; ARGS="--seed 17" repeats one (half an hour on two cores)
 	$(PYTHON) -m chaos $(ARGS)
 
 fuzz: venv ## a million hostile inputs for everything that reads what others wrote (four minutes)

@@ -89,7 +89,7 @@ def _line(outcome: Outcome) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything on purpose, and look.")
-    parser.add_argument("--runs", type=int, default=200, help="how many seeds (default 200)")
+    parser.add_argument("--runs", type=int, default=250, help="how many seeds (default 250)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default 1)")
     parser.add_argument("--seed", type=int, action="append", help="this seed alone; may be repeated")
     parser.add_argument("--lanes", type=int, default=6, help="runs at the same time (default 6)")

@@ -10,6 +10,7 @@ import ipaddress
 import re
 import socket
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -133,14 +134,14 @@ class HostGuard:
         self._local = is_loopback(own_host)
         self._proxied = proxied
         self._good: dict[str, float] = {}
-        self._lock = asyncio.Lock()
+        self._looking_up = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     async def check(self, url: str) -> None:
         """Do nothing if the URL may be called, else raise `PermanentApiError`, which says where it leads."""
         host = (urlsplit(url).hostname or "").lower()
         if self._proxied or self._is_good(host):
             return
-        async with self._lock:  # with the lock, hundreds of files of one host need only one DNS query
+        async with self._looking_up[host]:  # with the lock, hundreds of files of one host need only one DNS query
             if self._is_good(host):
                 return
             addresses = await _addresses(url, host)
