@@ -27,7 +27,6 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import InputError, LearnosityError, UnsafeNameError
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile, plan_parts, spool_input
-from learnosity.landing import listing as listing_module
 from learnosity.landing.listing import ResultSet
 
 _SCHEMAS = [
@@ -90,8 +89,8 @@ def read_replies(seed: int, loop: asyncio.AbstractEventLoop) -> None:
     _refused_or_done(lambda: upload_urls(reply, 1), body)
     answers = [reply, *(_next_reply(chance) for _ in range(2))]
     client = cast(LearnosityClient, _Answers(answers))
-    listing_module.READY_SECONDS = 0.0  # no reply of these becomes ready
-    results = ResultSet(client, _LAYOUT.dataset_type, _LAYOUT.dataset_id)
+    # None of these replies becomes ready.
+    results = ResultSet(client, _LAYOUT.dataset_type, _LAYOUT.dataset_id, ready_seconds=0.0)
 
     def listed() -> None:
         listing = loop.run_until_complete(results.list())

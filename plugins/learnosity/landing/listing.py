@@ -34,7 +34,6 @@ from learnosity.results.outcomes import (
 )
 from learnosity.results.reading import classify
 
-# How long is waited, in all, for a dataset that is not ready. A job may end some seconds before its dataset is ready.
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
@@ -84,15 +83,24 @@ class ResultSet:
 
     :param client: open client.
     :param extra: fields to send with every request, such as `organisation_id`.
+    :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default 120. A job may end some
+        seconds before its dataset is ready.
     """
 
     def __init__(
-        self, client: LearnosityClient, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None
+        self,
+        client: LearnosityClient,
+        dataset_type: str,
+        dataset_id: str,
+        extra: Mapping[str, Any] | None = None,
+        *,
+        ready_seconds: float = READY_SECONDS,
     ) -> None:
         self._client = client
         self._type = dataset_type
         self._id = dataset_id
         self._extra = dict(extra or {})
+        self._ready_seconds = ready_seconds
 
     async def list(self) -> Listing:
         """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
@@ -103,7 +111,7 @@ class ResultSet:
         """
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(DatasetNotReadyError),
-            stop=lambda state: state.idle_for >= READY_SECONDS,
+            stop=lambda state: state.idle_for >= self._ready_seconds,
             wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
             reraise=True,
         )

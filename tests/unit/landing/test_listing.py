@@ -15,7 +15,6 @@ from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
 from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
 from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
-from learnosity.landing import listing as listing_module
 from learnosity.landing.listing import Listing, ResultSet, group_file_name
 from tests.waiting import no_waiting
 
@@ -36,8 +35,8 @@ class Pages:
         self.asked.append(dict(extra))
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
-    async def list(self) -> Listing:
-        return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}).list()
+    async def list(self, **options: float) -> Listing:
+        return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}, **options).list()
 
 
 def rows(*names: str) -> dict[str, Any]:
@@ -83,10 +82,9 @@ async def test_a_dataset_that_is_not_ready_is_asked_for_again(waits: list[float]
     assert len(waits) == 2
 
 
-async def test_a_dataset_that_stays_not_ready_is_left_to_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing_module, "READY_SECONDS", 0.0)
+async def test_a_dataset_that_stays_not_ready_is_left_to_the_next_try() -> None:
     with pytest.raises(DatasetNotReadyError, match="is not ready") as caught:
-        await Pages(NOT_READY).list()
+        await Pages(NOT_READY).list(ready_seconds=0.0)
     assert caught.value.transient
 
 
