@@ -1,6 +1,6 @@
 """Replies of the bucket that are not what was asked for: another range, version, status or length (RFC 9110).
 
-What each lie does is told where the rules of faults are defined (`faults.FaultRule`). Nothing is decided here.
+`faults.FaultRule` explains each lie. Nothing is decided here.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.abandoned import Discard
-from learnosity.storage.errors import code_of, storage_error
+from learnosity.storage.errors import code_of, status_of, storage_error
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.store import ObjectInfo, check_size
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
+
+log = logging.getLogger(__name__)
 
 DELETE_BATCH = 1000
 
@@ -116,7 +119,9 @@ class ObstoreStore:
         return _info(meta)
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
-        mode: obstore.PutMode = "create" if expected is None else {"e_tag": expected.etag or ""}
+        if expected is not None and not expected.etag:
+            return await self._replace_at_once(path, content)
+        mode: obstore.PutMode = "create" if expected is None else {"e_tag": expected.etag}
         attributes = self._attributes("application/json", None)
         with self._errors("write", path):
             try:
@@ -126,7 +131,23 @@ class ObstoreStore:
             except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
                 return False
             except (obstore_errors.NotSupportedError, NotImplementedError):
-                await self.put(path, content, "application/json")  # a file system has no conditional writes
+                return await self._replace_at_once(path, content)
+            except obstore_errors.BaseError as error:
+                # Some S3 servers reply 501 to the headers of a conditional write.
+                if status_of(str(error)) != 501 and code_of(str(error)) != "NotImplemented":
+                    raise
+                return await self._replace_at_once(path, content)
+        return True
+
+    async def _replace_at_once(self, path: str, content: bytes) -> bool:
+        """Write without a condition, because the store has none."""
+        if not self._is_local:
+            log.warning(
+                "%s has no conditional writes. Of two writes of %s in the same instant, the older one can stay.",
+                self._uri,
+                path,
+            )
+        await self.put(path, content, "application/json")
         return True
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:

@@ -109,7 +109,7 @@ async def test_compressed_content_lands_as_it_was_served(bucket: Bucket, transfe
     packed = gzip.compress(BODY)
     bucket.answer = {"body": packed, "headers": {"Content-Encoding": "gzip"}}
     async with transfer.get(bucket.signed()) as download:
-        assert download.content_encoding == "gzip", "whoever reads it has to know"
+        assert download.content_encoding == "gzip", "the reader has to know the compression"
         assert await download.read(LIMIT) == packed
     assert bucket.asked[0].headers["Accept-Encoding"] == "identity"
 

@@ -1,4 +1,4 @@
-"""Who is told of a failed run or a missed deadline of a schedule: a webhook, or else the log."""
+"""A failed run or a missed deadline of a schedule is reported to a webhook, or else to the log."""
 
 from __future__ import annotations
 

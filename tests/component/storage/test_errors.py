@@ -19,6 +19,7 @@ from learnosity.connections import RETRY
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.store import ObjectInfo
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply, xml
 from tests.storage_answers import KNOWN, UNKNOWN, Case
 
@@ -249,6 +250,29 @@ async def test_one_object_of_many_that_cannot_be_deleted_is_an_error(
     assert type(found) is kind, found
     check_text(found)
     assert says in str(found)
+
+
+@pytest.mark.parametrize("body", [xml("NotImplemented"), b""], ids=["with a code", "without a code"])
+@pytest.mark.parametrize(
+    "expected", [None, ObjectInfo("file.json", 1, '"old"', None), ObjectInfo("file.json", 1, None, None)], ids=repr
+)
+async def test_a_store_without_conditional_writes_is_written_to_all_the_same(
+    body: bytes, expected: ObjectInfo | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[bytes] = []
+
+    async def without_conditions(asked: Exchange) -> None:
+        content = await asked.take()
+        if asked.headers.keys() & {"if-match", "if-none-match"}:
+            await asked.give(reply(501, body, {"Content-Type": "application/xml"}))
+        else:
+            written.append(content)
+            await asked.give(reply(200, headers={"ETag": '"new"'}))
+
+    async with hand_made(without_conditions) as served:
+        assert await s3(served.url).replace("file.json", b"content", expected)
+    assert written == [b"content"]
+    assert "has no conditional writes" in caplog.text
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
