@@ -73,7 +73,8 @@ KNOWN: Final = [
     *_person(400, "KMS", "KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"),
     *_person(400, "KMS", "ServerSideEncryptionConfigurationNotFoundError"),
     *_person(400, "larger", "EntityTooLarge"),
-    *_person(405, "S3 server", "MethodNotAllowed"),
+    *_person(405, "does not know this request", "MethodNotAllowed"),
+    *_person(501, "does not know this request", "NotImplemented"),
     # Google, in JSON.
     *_passes(500, "backendError", "internalError"),
     *_passes(429, "rateLimitExceeded", "userRateLimitExceeded", overload=True),
@@ -106,6 +107,7 @@ UNKNOWN: Final = [
         *[Case(status, code, "person", "person") for status in (400, 405, 409, 411, 412)],
         *[Case(status, code, "person", "new URL", "no permission") for status in (401, 403)],
         Case(404, code, "missing", "new URL"),
+        Case(501, code, "person", "person", "does not know this request"),
         *[Case(status, code, "passes", "passes") for status in (408, 500, 502, 504)],
         *[Case(status, code, "passes", "passes", overload=True) for status in (429, 503)],
     )

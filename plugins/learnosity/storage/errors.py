@@ -73,6 +73,9 @@ _REQUEST = _refused(
     "the store does not take the request as it is",
     "A bucket with Object Lock wants a checksum, one with default encryption other headers.",
 )
+_UNKNOWN_REQUEST = _refused(
+    "the store does not know this request", "Check that the endpoint of the connection is a store of this kind."
+)
 _PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
 
 _BY_CODE = {
@@ -115,7 +118,8 @@ _BY_CODE = {
     "MissingContentMD5": _REQUEST,
     "ServerSideEncryptionConfigurationNotFoundError": _KMS,
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
-    "MethodNotAllowed": _refused("the store does not know this request: is it an S3 server", ""),
+    "MethodNotAllowed": _UNKNOWN_REQUEST,
+    "NotImplemented": _UNKNOWN_REQUEST,
     # JSON replies of GCS.
     "backendError": _PASSES,
     "internalError": _PASSES,
@@ -219,6 +223,8 @@ def judge(status: int, code: str = "") -> Meaning:
         return _BY_CODE[code]
     if status in (429, 503):
         return _OVERLOADED
+    if status == 501:
+        return _UNKNOWN_REQUEST
     if status in (408, 425) or status >= 500:
         return _PASSES
     if status in (401, 403):

@@ -114,7 +114,7 @@ async def test_every_answer_to_every_operation_is_the_right_error(name: str, cas
         found = await outcome(OPERATIONS[name], s3(served.url))
     # A HEAD has no body, and so no code: the status alone decides. Nor does the client tell the code of a redirect.
     transient = (case.store == "passes" and case.status != 307) or (name == "head" and case.status in (400, 409))
-    transient = transient or (name == "head" and case.status >= 500)
+    transient = transient or (name == "head" and case.status >= 500 and case.status != 501)
     if case.status == 404:
         _check_missing(name, case, found)
     elif name == "replace" and case.status in (409, 412):
@@ -128,7 +128,9 @@ async def test_every_answer_to_every_operation_is_the_right_error(name: str, cas
         elif name != "head":
             assert case.says in str(found)
             assert case.code in str(found)
-    assert 1 <= len(served.asked) <= MAX_REQUESTS
+    # A conditional write that the server does not know is followed by a plain one.
+    attempts = 2 if name == "replace" and case.status == 501 else 1
+    assert 1 <= len(served.asked) <= attempts * MAX_REQUESTS
     if case.status < 429 and case.status not in (404, 408):
         assert len(served.asked) <= len({asked.target for asked in served.asked}), "nothing is sent again"
 
