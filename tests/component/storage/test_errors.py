@@ -15,11 +15,11 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from devstack.certificate import make_certificate
 from devstack.ports import LOOPBACK
-from learnosity.connections import RETRY
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIN_PART_BYTES
 from learnosity.storage.store import ObjectInfo
+from learnosity.store_options import RETRY
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply, xml
 from tests.storage_answers import KNOWN, UNKNOWN, Case
 

@@ -1,0 +1,61 @@
+"""The options of a store's HTTP client that the Airflow connection decides: time limits, TLS and proxy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learnosity.errors import ConnectionConfigError
+from learnosity.redaction import redact_text
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from obstore.store import ClientConfig, RetryConfig
+
+RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
+
+
+def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) -> ClientConfig:
+    """The options of the client of one store.
+
+    :param extra: the extra of the Airflow connection.
+    :param endpoint: address of the store; None = the cloud's own.
+    :param verify: False = any TLS certificate is accepted; a text = PEM file to check it with; default True.
+    :raises ConnectionConfigError: the endpoint is not a URL, or the PEM file cannot be read.
+    """
+    client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
+    scheme, separator, _ = (endpoint or "https://").lower().partition("://")
+    if not separator or scheme not in ("http", "https"):
+        raise ConnectionConfigError(
+            f"The endpoint of the storage connection is no URL: {redact_text(str(endpoint))!r}. It begins with "
+            "https:// or http://."
+        )
+    if scheme == "http":
+        client["allow_http"] = True
+    if verify is False:
+        client["allow_invalid_certificates"] = True
+    elif isinstance(verify, str):
+        client["root_certificate"] = _certificates(verify)
+    if proxy := extra.get("proxy"):
+        client["proxy_url"] = str(proxy)
+    return client
+
+
+def _certificates(path: str) -> bytes:
+    """The PEM file that `verify` names, as in the AWS tools. The store's TLS certificate is checked with it."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConnectionConfigError(
+            f"Extra `verify` of the storage connection names {path!r}, which this worker cannot read "
+            f"({error.strerror}). It is true, false, or a file with certificates in PEM."
+        ) from None
+
+
+def extra_of(connection: Connection | None) -> dict[str, Any]:
+    """The extra of an Airflow connection. Its keys are without the form's prefix `extra__type__`."""
+    if connection is None:
+        return {}
+    extra: dict[str, Any] = connection.extra_dejson
+    return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}
