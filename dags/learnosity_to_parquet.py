@@ -15,7 +15,6 @@ from airflow.sdk import DAG, AssetAny, Param, task
 from learnosity.api.dataset_request import KNOWN_TYPES
 from learnosity.assets import dataset_asset
 from learnosity.dataset_tasks import RETRY_ARGS
-from learnosity.params import default_destination
 
 with DAG(
     dag_id="learnosity_to_parquet",
@@ -26,12 +25,17 @@ with DAG(
     catchup=False,
     params={
         "destination_uri": Param(
-            default_destination(),
-            type="string",
+            None,
+            type=["null", "string"],
             title="Where datasets land",
             description="Only for asset events that were created by hand: others name their destination themselves.",
         ),
-        "target_uri": Param(f"{default_destination()}/parquet", type="string", title="Where Parquet files go"),
+        "target_uri": Param(
+            None,
+            type=["null", "string"],
+            title="Where Parquet files go",
+            description="Empty = beside the datasets, in a folder whose name ends in _parquet.",
+        ),
     },
     default_args={"owner": "data-engineering", **RETRY_ARGS},
     tags=["learnosity", "sample"],
@@ -45,11 +49,13 @@ with DAG(
         from learnosity.asset_events import announced, open_announced, tell_lineage
         from learnosity.connections import open_store
         from learnosity.dataset.parquet import to_parquet
+        from learnosity.destination import resolve_destination
 
-        target = await asyncio.to_thread(open_store, params["target_uri"])
+        destination = await resolve_destination(params["destination_uri"])
+        target = await asyncio.to_thread(open_store, params["target_uri"] or f"{destination.rstrip('/')}_parquet")
         written = []
         for event in announced(triggering_asset_events):
-            dataset = await open_announced(event, params["destination_uri"])
+            dataset = await open_announced(event, destination)
             written += [asdict(file) for file in await to_parquet(dataset, target)]
             tell_lineage(ti.task, dataset, target)
         return written

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import Connection
 from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import LocalStore
 
@@ -18,6 +17,7 @@ from learnosity.azure_connection import azure_account as account_of
 from learnosity.azure_connection import azure_store
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
 from learnosity.gcs_connection import gcs_store
+from learnosity.lookups import find_connection
 from learnosity.s3_connection import s3_store
 from learnosity.storage.abandoned import local_files
 from learnosity.storage.errors import first_line
@@ -60,13 +60,12 @@ def open_input_store(uri: str) -> Store:
 
 
 def _connection(conn_id: str) -> Connection:
-    try:
-        return BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        raise ConnectionConfigError(
-            f"The storage connection {conn_id!r} does not exist. Add it in Airflow under Admin → Connections, or "
-            "name another one before the @ of the URI."
-        ) from None
+    if (connection := find_connection(conn_id)) is not None:
+        return connection
+    raise ConnectionConfigError(
+        f"The storage connection {conn_id!r} does not exist. Add it in Airflow under Admin → Connections, or "
+        "name another one before the @ of the URI."
+    )
 
 
 def azure_account(where: StorageUri) -> str:

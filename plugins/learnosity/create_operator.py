@@ -20,15 +20,16 @@ from learnosity.creation.state import RequestIdentity
 from learnosity.creation.upload import Upload, prepare_upload
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import sha256_hex
+from learnosity.destination import resolve_destination
 from learnosity.errors import RequestError
-from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
+from learnosity.hooks import LearnosityHook
 from learnosity.inputs.find import find_input, input_identity
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile
 from learnosity.lineage import lineage_of_creation
 from learnosity.links import DatasetLink
 from learnosity.metrics import METRICS
-from learnosity.run_config import flag
+from learnosity.run_config import REQUEST_KEYS, chosen, flag, read_run_config
 from learnosity.storage.write_check import check_writable
 from learnosity.task_state import TaskCreationStates, how_to_start_over
 
@@ -52,10 +53,13 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     :param create: False = the dataset of `dataset_id` exists already, so none is created; default True. Templated.
     :param job_reference: the job to wait for, if `create` is False. None = the dataset is finished. Templated.
     :param destination_uri: object-storage prefix below which the dataset will land. A test write is made there before
-        the first call of the API. None = no test write. Templated.
-    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
-    :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, and `request`,
-        the request that was sent.
+        the first call of the API. None = what the Airflow Variable `learnosity_destination_uri` says. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity; None = `learnosity_default`. Templated.
+    :param run_config: fields of `run_config.FIELDS` that the run config of a run may give. They replace the arguments.
+        Any other key of a run config is refused. None = the run config is not read; default.
+    :param fixed: fields that a run config cannot change, with their values; default none.
+    :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `request` (the
+        request that was sent), `destination_uri`, `learnosity_conn_id` and `organisation_id`. The next tasks use these.
     :raises PermanentError: the run config, the input or an Airflow connection must change.
     :raises TransientError: a later try may succeed. The later try continues where this try ended.
     """
@@ -81,10 +85,14 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         create: bool | str = True,
         job_reference: str | None = None,
         destination_uri: str | None = None,
-        learnosity_conn_id: str = DEFAULT_CONN_ID,
+        learnosity_conn_id: str | None = None,
+        run_config: Sequence[str] | None = None,
+        fixed: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.run_config = run_config
+        self.fixed = fixed
         self.create = create
         self.job_reference = job_reference
         self.request = request
@@ -98,19 +106,36 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Check everything that can be checked without a call, then create the dataset or use its existing job."""
+        heard = self._hear(context)
         request = DatasetRequest.from_mapping(self.request)
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
-        if not flag("create", self.create, True):
-            self.created = await self._existing(request, dataset_id)
-            return self.created
-        request.check(has_input=input_uri is not None)
+        create = flag("create", self.create, True)
+        if create:
+            request.check(has_input=input_uri is not None)
+        elif dataset_id is None:
+            raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
         schema = schema_for(request.dataset_type, request.group_keys)
         DatasetLayout(request.dataset_type, dataset_id or "new")
-        hook = LearnosityHook(self.learnosity_conn_id)
+        conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id))
+        hook = LearnosityHook(conn_id)
         config = await hook.aget_config()
-        if self.destination_uri:
-            await check_writable(await asyncio.to_thread(open_store, str(self.destination_uri)))
+        destination = await resolve_destination(self.destination_uri)
+        log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
+        await check_writable(await asyncio.to_thread(open_store, destination))
+        decided = {
+            "dataset_type": request.dataset_type,
+            "destination_uri": destination,
+            "learnosity_conn_id": conn_id,
+            "organisation_id": request.organisation_id,
+        }
+        if not create:
+            log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
+            self.created = {
+                **_existing(request, str(dataset_id), self.job_reference, config.organisation_id),
+                **decided,
+            }
+            return self.created
         ti = context["ti"]
         start_over = how_to_start_over(
             ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1
@@ -139,7 +164,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     transfer,
                     request,
                     TaskCreationStates(context["task_state_store"], start_over),
-                    identity=self._identity(context, config.account, request, input_uri, dataset_id),
+                    identity=self._identity(context, heard, config.account, request, input_uri, dataset_id),
                     prepare=prepare,
                     identify_input=identify_input,
                     dataset_id=dataset_id,
@@ -153,36 +178,32 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = asdict(created)
         del result["reattached"]
-        self.created = {**result, "dataset_type": request.dataset_type}
+        self.created = {**result, **decided}
         return self.created
 
-    async def _existing(self, request: DatasetRequest, dataset_id: str | None) -> dict[str, Any]:
-        """The XCom for a dataset that already exists, in the same form as for a new dataset."""
-        if dataset_id is None:
-            raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
-        DatasetLayout(request.dataset_type, dataset_id)
-        config = await LearnosityHook(self.learnosity_conn_id).aget_config()
-        if self.destination_uri:
-            await check_writable(await asyncio.to_thread(open_store, str(self.destination_uri)))
-        log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
-        return {
-            "dataset_id": dataset_id,
-            "dataset_type": request.dataset_type,
-            "job_reference": str(self.job_reference or ""),
-            "file_count": 0,
-            "records": 0,
-            "bytes": 0,
-            "request": request.body(dataset_id, 0, config.organisation_id),
-        }
+    def _hear(self, context: Context) -> dict[str, Any]:
+        """Replace arguments by the values of the run config, and return these values."""
+        if self.run_config is None:
+            return {}
+        heard = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
+        self.request = {**self.request, **{key: heard[key] for key in REQUEST_KEYS if key in heard}}
+        for name in ("input_uri", "dataset_id", "create", "job_reference", "destination_uri", "learnosity_conn_id"):
+            if name in heard:
+                setattr(self, name, heard[name])
+        return heard
 
-    def _identity(self, context: Context, account: str, request: DatasetRequest, *more: str | None) -> RequestIdentity:
+    def _identity(
+        self, context: Context, heard: Mapping[str, Any], account: str, request: DatasetRequest, *more: str | None
+    ) -> RequestIdentity:
         """The identity of the request: as its author wrote it, and as it is rendered.
 
+        :param heard: the values of the run config.
         :param more: other values that make a different dataset.
         """
         written = json.dumps(self._as_written, sort_keys=True, default=_stable_text)
         # Only params that a template names. For example, another poll interval makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
+        params |= {key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "dataset_id") if key in heard}
         rendered = [request.body("", 0), *more]
         return RequestIdentity(
             account,
@@ -193,6 +214,20 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The input and the new dataset, for the OpenLineage provider."""
         return lineage_of_creation(self.input_uri, self.created)
+
+
+def _existing(
+    request: DatasetRequest, dataset_id: str, job_reference: object, organisation_id: int | None
+) -> dict[str, Any]:
+    """The XCom for a dataset that already exists, in the same form as for a new dataset."""
+    return {
+        "dataset_id": dataset_id,
+        "job_reference": str(job_reference or ""),
+        "file_count": 0,
+        "records": 0,
+        "bytes": 0,
+        "request": request.body(dataset_id, 0, organisation_id),
+    }
 
 
 def _digest(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from json import JSONDecodeError
 from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, TaskGroup
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from jinja2 import TemplateError
 
 from learnosity.operators import (
@@ -16,10 +18,8 @@ from learnosity.operators import (
     LearnosityListFilesOperator,
     LearnosityPublishOperator,
 )
-from learnosity.params import default_destination
+from learnosity.run_config import REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
-
-REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 
 # Errors in code or in a template: a retry cannot help. Any other error may come from Airflow, so the task is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
@@ -56,42 +56,75 @@ RETRY_ARGS: dict[str, Any] = {
 }
 
 
-def dataset_tasks(values: Mapping[str, Any]) -> None:
-    """Add the tasks to the DAG in whose `with` block this is called.
+@dataclass(frozen=True, slots=True)
+class DatasetTasks:
+    """The tasks of one dataset, to set what runs before and after them.
 
-    :param values: the fields of the run config by name (`run_config.FIELDS`), as values or as templates. A missing
-        field has the default of its operator. The Airflow connection comes from the DAG's `default_args`.
+    :param first: `create_dataset`.
+    :param last: `publish`. Its `output` has `dataset_id`, `manifest_uri`, `file_count` and more.
     """
+
+    first: LearnosityCreateDatasetOperator
+    last: LearnosityPublishOperator
+
+
+def dataset_tasks(
+    values: Mapping[str, Any],
+    *,
+    group_id: str | None = None,
+    run_config: Sequence[str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+) -> DatasetTasks:
+    """Add the tasks of one dataset to the DAG, or to the task group, in whose `with` block this is called.
+
+    In a mapped task group, one task lands all shards, because Airflow does not map tasks inside a mapped group.
+
+    :param values: the fields of the run config by name (`run_config.FIELDS`), as values, templates or outputs of other
+        tasks. A missing field has its default.
+    :param group_id: a task group for the tasks; a DAG with several datasets needs one for each. Default none.
+    :param run_config: the fields that a run's config may give instead. Any other key of it is refused. None = the run
+        config is not read; default.
+    :param fixed: fields that a run's config cannot change, with their values; default none.
+    """
+    if group_id is not None:
+        with TaskGroup(group_id):
+            return dataset_tasks(values, run_config=run_config, fixed=fixed)
     request = {key: values.get(key) for key in REQUEST_KEYS}
-    destination = values.get("destination_uri") or default_destination()
     create_dataset = LearnosityCreateDatasetOperator(
         task_id="create_dataset",
         request=request,
-        destination_uri=destination,
-        **_given(values, "input_uri", "dataset_id", "create", "job_reference"),
+        run_config=run_config,
+        fixed=fixed,
+        **_given(values, "input_uri", "dataset_id", "create", "job_reference", "destination_uri", "learnosity_conn_id"),
     )
     wait_for_job = LearnosityJobSensor(
         task_id="wait_for_job",
-        # This is the full task id: inside a task group, the short task id would find no XCom.
-        job_reference=f"{{{{ ti.xcom_pull(task_ids='{create_dataset.task_id}', map_indexes=-1)['job_reference'] }}}}",
+        job_reference=create_dataset.output,
         deferrable=True,
+        run_config=run_config and ("poll_interval", "job_timeout"),
         **_given(values, "poll_interval", "job_timeout"),
     )
     with TaskGroup("land") as land:
-        landing: dict[str, Any] = {
-            "dataset": create_dataset.output,
-            "destination_uri": destination,
-            **_given(values, "organisation_id"),
-        }
         list_files = LearnosityListFilesOperator(
-            task_id="list_files", **landing, **_given(values, "include", "overwrite", "landing_shards")
+            task_id="list_files",
+            dataset=create_dataset.output,
+            run_config=run_config and ("include", "overwrite", "landing_shards"),
+            **_given(values, "include", "overwrite", "landing_shards"),
         )
-        land_files = LearnosityLandFilesOperator.partial(
-            task_id="land_files", map_index_template="shard {{ task.shard['shard'] }}", **landing
-        ).expand(shard=list_files.output)
+        land_files: MappedOperator | LearnosityLandFilesOperator
+        if create_dataset.get_closest_mapped_task_group() is None:
+            land_files = LearnosityLandFilesOperator.partial(
+                task_id="land_files",
+                map_index_template="shard {{ task.shard['shard'] }}",
+                dataset=create_dataset.output,
+            ).expand(shard=list_files.output)
+        else:
+            land_files = LearnosityLandFilesOperator(
+                task_id="land_files", dataset=create_dataset.output, shard=list_files.output
+            )
         publish = LearnosityPublishOperator(
             task_id="publish",
-            **landing,
+            dataset=create_dataset.output,
             request=request,
             shards=list_files.output,
             # If the dataset is already published, `land_files` is skipped. This task must run even then, to check it.
@@ -102,6 +135,7 @@ def dataset_tasks(values: Mapping[str, Any]) -> None:
         )
         list_files >> land_files >> publish
     create_dataset >> wait_for_job >> land
+    return DatasetTasks(create_dataset, publish)
 
 
 def _given(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

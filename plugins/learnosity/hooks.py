@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from learnosity.api.client import CALL_ATTEMPTS, LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError, LearnosityError
+from learnosity.lookups import afind_connection, checked_extra, find_connection
 from learnosity.metrics import METRICS
 
 DEFAULT_CONN_ID = "learnosity_default"
@@ -44,13 +45,22 @@ class LearnosityHook(BaseHook):
         """The checked Airflow connection. It is read once. Call this only inside an event loop.
 
         :raises ConnectionConfigError: the Airflow connection is missing or cannot be used.
+        :raises LookupFailedError: it could not be read. Whether it exists is not known.
         """
         if self._config is None:
-            try:
-                connection = await self.aget_connection(self.learnosity_conn_id)
-            except AirflowNotFoundException:
-                raise _missing(self.learnosity_conn_id) from None
-            self._config = checked_config(self.learnosity_conn_id, connection, await connection.aextra_dejson())
+            connection = await afind_connection(self.learnosity_conn_id)
+            if connection is None:
+                raise _missing(self.learnosity_conn_id)
+            self._config = checked_config(self.learnosity_conn_id, connection)
+        return self._config
+
+    def get_config(self) -> ApiConfig:
+        """The checked Airflow connection, for code outside an event loop. Raises the errors of `aget_config`."""
+        if self._config is None:
+            connection = find_connection(self.learnosity_conn_id)
+            if connection is None:
+                raise _missing(self.learnosity_conn_id)
+            self._config = checked_config(self.learnosity_conn_id, connection)
         return self._config
 
     @asynccontextmanager
@@ -62,16 +72,6 @@ class LearnosityHook(BaseHook):
         async with LearnosityClient(await self.aget_config(), attempts=attempts, metrics=METRICS) as client:
             yield client
 
-    def get_config(self) -> ApiConfig:
-        """The checked Airflow connection, for code outside an event loop. Raises the errors of `aget_config`."""
-        if self._config is None:
-            try:
-                connection = self.get_connection(self.learnosity_conn_id)
-            except AirflowNotFoundException:
-                raise _missing(self.learnosity_conn_id) from None
-            self._config = checked_config(self.learnosity_conn_id, connection, connection.extra_dejson)
-        return self._config
-
     def test_connection(self) -> tuple[bool, str]:
         """Make one harmless signed call: the **Test** button of the connection form runs this."""
 
@@ -80,18 +80,20 @@ class LearnosityHook(BaseHook):
                 return await client.check()
 
         try:
-            config = self.get_config()
+            # Airflow's own look-up: it also finds the connection of the form, which is not saved yet.
+            config = checked_config(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
             served = asyncio.run(check(config))
+        except AirflowNotFoundException:
+            return False, str(_missing(self.learnosity_conn_id))
         except LearnosityError as error:
             return False, str(error)
         return True, f"{config.base_url} accepted key, secret and domain; it serves {served}."
 
 
-def checked_config(conn_id: str, connection: Any, extra: dict[str, Any] | None = None) -> ApiConfig:
+def checked_config(conn_id: str, connection: Any) -> ApiConfig:
     """Check an Airflow connection and make a config of it.
 
     :param connection: of the Task SDK, or of Airflow's database model.
-    :param extra: the extra of the connection; default: read from `connection`.
     :raises ConnectionConfigError: the Airflow connection cannot be used.
     """
     return build_config(
@@ -101,7 +103,7 @@ def checked_config(conn_id: str, connection: Any, extra: dict[str, Any] | None =
         host=connection.host,
         schema=connection.schema,
         port=connection.port,
-        extra=connection.extra_dejson if extra is None else extra,
+        extra=checked_extra(connection),
     )
 
 

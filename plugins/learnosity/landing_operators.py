@@ -18,10 +18,11 @@ from learnosity.api.signed_urls import SignedTransfer
 from learnosity.assets import DATASETS_ALIAS, dataset_asset
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_store
+from learnosity.created_dataset import check_created, decided
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, sha256_hex
 from learnosity.errors import RequestError
-from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
+from learnosity.hooks import LearnosityHook
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
@@ -31,7 +32,7 @@ from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.metrics import METRICS
 from learnosity.progress import size
-from learnosity.run_config import flag
+from learnosity.run_config import chosen, flag, is_empty
 from learnosity.storage.store import Store
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ FIRST_RELEASE = "plan"
 class _LandingOperator(AsyncOperator):
     """What the three landing tasks share: the dataset, the destination and the folder of their notes.
 
-    :param dataset: XCom of the create task. Templated.
-    :param destination_uri: object-storage prefix below which datasets land. Templated.
-    :param organisation_id: item bank; None = the item bank of the Airflow connection. Templated.
-    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
+    :param dataset: XCom of the create task, such as `create_dataset.output`. Templated.
+    :param destination_uri: object-storage prefix below which datasets land; None = as in `dataset`. Templated.
+    :param organisation_id: item bank; None = as in `dataset`. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity; None = as in `dataset`. Templated.
     """
 
     template_fields: Sequence[str] = ("dataset", "destination_uri", "organisation_id", "learnosity_conn_id")
@@ -60,10 +61,10 @@ class _LandingOperator(AsyncOperator):
     def __init__(
         self,
         *,
-        dataset: Mapping[str, Any],
-        destination_uri: str,
+        dataset: Mapping[str, Any] | XComArg,
+        destination_uri: str | None = None,
         organisation_id: int | None = None,
-        learnosity_conn_id: str = DEFAULT_CONN_ID,
+        learnosity_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,13 +74,28 @@ class _LandingOperator(AsyncOperator):
         self.learnosity_conn_id = learnosity_conn_id
 
     @property
+    def created(self) -> Mapping[str, Any]:
+        """What the create task returned."""
+        return check_created(self.dataset)
+
+    @property
     def layout(self) -> DatasetLayout:
         """The paths of the dataset below the destination."""
-        return DatasetLayout(str(self.dataset["dataset_type"]), str(self.dataset["dataset_id"]))
+        return DatasetLayout(str(self.created["dataset_type"]), str(self.created["dataset_id"]))
+
+    @property
+    def destination(self) -> str:
+        """The prefix below which the dataset lands."""
+        return str(self.destination_uri or decided(self.created, "destination_uri"))
+
+    @property
+    def conn_id(self) -> str:
+        """The Airflow connection to Learnosity."""
+        return str(self.learnosity_conn_id or decided(self.created, "learnosity_conn_id"))
 
     async def store(self) -> Store:
         """The destination. Its Airflow connection is read in a thread: that call must not run in an event loop."""
-        return await asyncio.to_thread(open_store, str(self.destination_uri))
+        return await asyncio.to_thread(open_store, self.destination)
 
     def work(self, context: Context, plan: str) -> str:
         """The folder for the plan and the notes of this landing.
@@ -92,8 +108,9 @@ class _LandingOperator(AsyncOperator):
     @asynccontextmanager
     async def results(self) -> AsyncIterator[ResultSet]:
         """The result files of the dataset at Learnosity."""
-        extra = {"organisation_id": self.organisation_id} if self.organisation_id else {}
-        async with LearnosityHook(self.learnosity_conn_id).client() as client:
+        organisation_id = self.organisation_id or self.created.get("organisation_id")
+        extra = {"organisation_id": organisation_id} if organisation_id else {}
+        async with LearnosityHook(self.conn_id).client() as client:
             yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra)
 
 
@@ -103,6 +120,8 @@ class LearnosityListFilesOperator(_LandingOperator):
     :param include: globs for the paths of the files; `*` also matches `/`; default: all files. Templated.
     :param overwrite: land the dataset again if it is already published; default False. Templated.
     :param landing_shards: number of mapped tasks that share the landing; default 1. Templated.
+    :param run_config: names of those of the three that the run config of a run may give. They replace the arguments.
+        None = the run config is not read; default.
     :returns: XCom with one small value per shard. Empty when the dataset is already published and `overwrite` is off.
     """
 
@@ -114,18 +133,26 @@ class LearnosityListFilesOperator(_LandingOperator):
         include: Sequence[str] | str = ("*",),
         overwrite: bool | str = False,
         landing_shards: int | str = 1,
+        run_config: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.run_config = run_config
         self.include = include
         self.overwrite = overwrite
         self.landing_shards = landing_shards
 
     async def aexecute(self, context: Context) -> list[dict[str, Any]]:
         """Make the plan and write it under a new name. Files that landed under an earlier plan are landed again."""
-        include = [self.include] if isinstance(self.include, str) else list(self.include or ["*"])
-        shards, store = check_shards(self.landing_shards), await self.store()
-        overwrite, plan = flag("overwrite", self.overwrite, False), uuid4().hex[:16]
+        conf = context["dag_run"].conf or {}
+        given = {name: conf.get(name) for name in self.run_config or ()}
+        wanted, again, shards = (
+            chosen(name, getattr(self, name) if is_empty(given.get(name)) else given[name])
+            for name in ("include", "overwrite", "landing_shards")
+        )
+        include = [wanted] if isinstance(wanted, str) else list(wanted)
+        shards, store = check_shards(shards), await self.store()
+        overwrite, plan = flag("overwrite", again, False), uuid4().hex[:16]
         async with self.results() as results:
             made = await begin_landing(
                 store,
@@ -140,27 +167,33 @@ class LearnosityListFilesOperator(_LandingOperator):
 
 
 class LearnosityLandFilesOperator(_LandingOperator):
-    """Land the files of one shard. A DAG maps this task over all shards.
+    """Land the files of one shard. A DAG maps this task over all shards, or lands them in one task.
 
-    :param shard: one entry of what `list_files` returned. Templated.
-    :returns: XCom with `shard`, `files`, `total_bytes` and `skipped`: how many files had landed before.
+    :param shard: one entry of what `list_files` returned, or all of it. Templated.
+    :returns: XCom with `shard`, `files`, `total_bytes` and `skipped` (how many files had landed before); a list of
+        these, if `shard` is a list.
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "shard")
     longest = timedelta(hours=24)
 
-    def __init__(self, *, shard: Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, *, shard: Mapping[str, Any] | Sequence[Any] | XComArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shard = shard
 
-    async def aexecute(self, context: Context) -> dict[str, int]:
+    async def aexecute(self, context: Context) -> dict[str, int] | list[dict[str, int]]:
         """Copy the files of the shard that are still missing."""
-        config = await LearnosityHook(self.learnosity_conn_id).aget_config()
+        config = await LearnosityHook(self.conn_id).aget_config()
+        shards = [self.shard] if isinstance(self.shard, Mapping) else _rendered(self.shard)
+        landed = []
         async with self.results() as results, SignedTransfer(config, METRICS) as transfer:
-            store, work = await self.store(), self.work(context, _plan_of(self.shard))
-            landed = await land_shard(store, self.layout, results, transfer, work=work, shard=int(self.shard["shard"]))
-        METRICS.count("landed_files", landed.files - landed.skipped, dataset_type=self.layout.dataset_type)
-        return asdict(landed)
+            store = await self.store()
+            for shard in shards:
+                work, number = self.work(context, _plan_of(shard)), int(shard["shard"])
+                landed.append(await land_shard(store, self.layout, results, transfer, work=work, shard=number))
+        fetched = sum(each.files - each.skipped for each in landed)
+        METRICS.count("landed_files", fetched, dataset_type=self.layout.dataset_type)
+        return asdict(landed[0]) if isinstance(self.shard, Mapping) else [asdict(each) for each in landed]
 
 
 class LearnosityPublishOperator(_LandingOperator):
@@ -196,7 +229,7 @@ class LearnosityPublishOperator(_LandingOperator):
             layout,
             work=self.work(context, _plan_of(shards[0]) if shards else FIRST_RELEASE),
             shards=len(shards),
-            job_reference=str(self.dataset["job_reference"]),
+            job_reference=str(self.created.get("job_reference") or ""),
             request=self._sent_request(),
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
         )
@@ -211,20 +244,20 @@ class LearnosityPublishOperator(_LandingOperator):
         # The dataset pages in the UI need these two values. The values are not part of the asset event.
         return {
             **result,
-            "destination_uri": str(self.destination_uri),
-            "learnosity_conn_id": str(self.learnosity_conn_id),
+            "destination_uri": self.destination,
+            "learnosity_conn_id": self.conn_id,
         }
 
     def _sent_request(self) -> dict[str, Any]:
         """The request that `create_dataset` sent. The template of this task may now render differently."""
-        if sent := self.dataset.get("request"):
+        if sent := self.created.get("request"):
             return dict(sent)
         request = DatasetRequest.from_mapping(self.request)
-        return request.body(self.layout.dataset_id, int(self.dataset["file_count"]))
+        return request.body(self.layout.dataset_id, int(self.created["file_count"]))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The source and the folder of the landed dataset, for the OpenLineage provider."""
-        return lineage_of_publication(str(self.destination_uri), self.published)
+        return lineage_of_publication(self.destination, self.published)
 
 
 def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
@@ -237,10 +270,14 @@ def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[
     }
 
 
-def _rendered(shards: Sequence[Any] | XComArg) -> Sequence[Any]:
-    if isinstance(shards, XComArg):
-        raise RequestError("shards has not been rendered; is it still a template field?")
-    return shards
+def _rendered(shards: object) -> Sequence[Any]:
+    """What `list_files` returned. It must be known: without it, an incomplete dataset would look complete."""
+    if isinstance(shards, Sequence) and not isinstance(shards, str):
+        return shards
+    raise RequestError(
+        f"list_files returned {type(shards).__name__} instead of the list of shards: was it marked as success by hand? "
+        "Clear list_files with its downstream tasks."
+    )
 
 
 def _plan_of(shard: Mapping[str, Any]) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.sdk import BaseHook, BaseOperatorLink, conf
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk import BaseOperatorLink, conf
 from airflow.sdk.execution_time.xcom import XCom
 
 from learnosity.api.report_definition import has_report
-from learnosity.errors import StorageError
+from learnosity.errors import LearnosityError, StorageError
+from learnosity.lookups import find_connection
 from learnosity.storage.uris import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
@@ -85,9 +85,10 @@ def _is_elsewhere(store: StorageUri) -> bool:
     if store.conn_id is None:
         return False
     try:
-        return bool(BaseHook.get_connection(store.conn_id).extra_dejson.get("endpoint_url"))
-    except AirflowNotFoundException:
+        connection = find_connection(store.conn_id)
+    except LearnosityError:
         return True
+    return connection is None or bool(connection.extra_dejson.get("endpoint_url"))
 
 
 def _airflow() -> str:

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import Param, Variable
+from airflow.sdk import Param
 
-from learnosity.run_config import DESTINATION_VARIABLE, FIELDS, Field
+from learnosity.run_config import FIELDS, Field
 
 
-def default_destination() -> str:
-    """The default destination: the Airflow Variable `learnosity_destination_uri`, else a folder in AIRFLOW_HOME.
+def dataset_params(values: Mapping[str, Any] | None = None, *, scheduled: bool = False) -> dict[str, Param]:
+    """A new set of the params, by name.
 
-    It is read when Airflow parses the DAG, so that the form shows the real destination.
+    :param values: what the DAG itself gives to its tasks, by name; default nothing. A text with a template is not a
+        value that a form can show, so its field is empty.
+    :param scheduled: for a schedule: only the fields that it may set, without the type, which is fixed. A field that
+        the schedule does not set is empty; default False.
     """
-    home = Path(os.environ.get("AIRFLOW_HOME") or Path.home() / "airflow")
-    return str(Variable.get(DESTINATION_VARIABLE, default=f"file://{home.absolute()}/datasets"))
+    return {
+        each.name: _param(each, (values or {}).get(each.name, None if scheduled else each.default))
+        for each in FIELDS
+        if not scheduled or (each.scheduled and each.name != "dataset_type")
+    }
 
 
-def dataset_params() -> dict[str, Param]:
-    """A new set of the params, by name."""
-    return {each.name: _param(each) for each in FIELDS}
-
-
-def _param(each: Field) -> Param:
-    default = default_destination() if each.name == "destination_uri" else each.default
+def _param(each: Field, value: Any) -> Param:
     proposals: dict[str, Any] = {"examples": list(each.examples)} if each.examples else {}
     if each.labels:
         proposals["values_display"] = dict(each.labels)
+    templated = "{{" in str(value) or "{%" in str(value)
+    said = " In this DAG, empty = what its template says." if templated else ""
     return Param(
-        default, title=each.title, description_md=each.description, section=each.section, **each.schema, **proposals
+        None if templated else value,
+        title=each.title,
+        description_md=each.description + said,
+        section=each.section,
+        **each.schema,
+        **proposals,
     )

@@ -6,8 +6,9 @@ To add a field, add it here and pass it to its operator in `dataset_tasks`. `par
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
@@ -20,14 +21,18 @@ SELECTION = "What to aggregate"
 LANDING = "Landing"
 RUNNING = "Waiting and connection"
 
+# The fields that together are the request.
+REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 DESTINATION_VARIABLE = "learnosity_destination_uri"
 EXAMPLE_FIELDS = ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"]
 EXAMPLE_USER_FIELDS = ["score", "max_score"]
 
-UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-_URI = r"^[A-Za-z][A-Za-z0-9+.-]*://\S.*$"
-_TEXT = {"type": "string", "minLength": 1}
-_OBJECT = {"type": "object"}
+UUID_PATTERN = "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?$"
+_URI = r"^([A-Za-z][A-Za-z0-9+.-]*://\S.*)?$"
+_FILLED = {"type": "string", "minLength": 1}
+# Every field may be null, and every text empty: both mean the default.
+_TEXT = {"type": ["null", "string"]}
+_OBJECT = {"type": ["null", "object"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +61,11 @@ class Field:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def flag(name: str, value: Any, default: bool) -> bool:
-    """The value of a field that is true or false. A template may have made it a text.
-
-    :param value: a boolean or its text; None and "" mean `default`.
-    :raises RequestError: the value is neither true nor false.
-    """
-    if value is None or value == "":
-        return default
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    raise RequestError(f"{name} is {str(value)[:60]!r}; it is either true or false.")
-
-
 FIELDS = (
     Field(
         "dataset_type",
         ACTIVITY_SUMMARY,
-        {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
+        {"type": ["null", "string"], "pattern": "^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$"},
         "Dataset type",
         "One of the four known types, or the name of another one.",
         DATASET,
@@ -96,11 +86,11 @@ FIELDS = (
         "groups",
         [],
         {
-            "type": "array",
+            "type": ["null", "array"],
             "items": {
                 "type": "object",
                 "required": ["key", "label"],
-                "properties": {"key": _TEXT, "label": {"type": "string"}},
+                "properties": {"key": _FILLED, "label": {"type": "string"}},
             },
         },
         "Hierarchy",
@@ -111,7 +101,7 @@ FIELDS = (
     Field(
         "dataset_id",
         None,
-        {"type": ["null", "string"], "format": "uuid", "pattern": UUID_PATTERN},
+        {"type": ["null", "string"], "pattern": UUID_PATTERN},
         "Dataset id",
         "A UUID of your own. Empty = a new one, which is nearly always right.",
         DATASET,
@@ -120,7 +110,7 @@ FIELDS = (
     Field(
         "create",
         True,
-        {"type": "boolean"},
+        {"type": ["null", "boolean"]},
         "Create the dataset",
         "Off = the dataset of the dataset id exists already: nothing is created, it is waited for and landed.",
         DATASET,
@@ -166,14 +156,14 @@ FIELDS = (
         None,
         _TEXT,
         "Destination",
-        "Prefix below which datasets land: s3://connection@bucket/datasets, gs://…, abfs://… or file:///…. The default "
-        f"comes from the Airflow Variable {DESTINATION_VARIABLE}.",
+        "Prefix below which datasets land: s3://connection@bucket/datasets, gs://…, abfs://… or file:///…. Empty = "
+        f"what the Airflow Variable {DESTINATION_VARIABLE} says.",
         LANDING,
     ),
     Field(
         "include",
         ["*"],
-        {"type": "array", "items": _TEXT, "minItems": 1},
+        {"type": ["null", "array"], "items": _FILLED},
         "Files to land",
         "Globs over the files' paths; * also matches /.",
         LANDING,
@@ -182,7 +172,7 @@ FIELDS = (
     Field(
         "overwrite",
         False,
-        {"type": "boolean"},
+        {"type": ["null", "boolean"]},
         "Land again",
         "Land again what is published already for this dataset.",
         LANDING,
@@ -190,7 +180,7 @@ FIELDS = (
     Field(
         "landing_shards",
         1,
-        {"type": "integer", "minimum": 1, "maximum": MAX_SHARDS},
+        {"type": ["null", "integer"], "minimum": 1, "maximum": MAX_SHARDS},
         "Landing tasks",
         "How many mapped tasks share the landing; more only helps over several workers.",
         LANDING,
@@ -198,7 +188,7 @@ FIELDS = (
     Field(
         "poll_interval",
         15,
-        {"type": "number", "minimum": 1, "maximum": 60},
+        {"type": ["null", "number"], "minimum": 1, "maximum": 60},
         "Poll interval (seconds)",
         "Longest time between two polls of the job. Polls begin 5 s apart, or less.",
         RUNNING,
@@ -206,7 +196,7 @@ FIELDS = (
     Field(
         "job_timeout",
         360,
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": ["null", "number"], "exclusiveMinimum": 0},
         "Job time-out (minutes)",
         "After this long the wait fails; the job may still run.",
         RUNNING,
@@ -220,3 +210,58 @@ FIELDS = (
         RUNNING,
     ),
 )
+
+DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in FIELDS}
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value means the default: null, an empty or blank text, an empty list or object."""
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ([], {}, ())
+
+
+def chosen(name: str, value: Any) -> Any:
+    """`value`, or the default of the field `name` if the value is empty."""
+    return DEFAULTS[name] if is_empty(value) else value
+
+
+def read_run_config(
+    conf: Mapping[str, Any] | None, names: Collection[str], fixed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The values that the run config of a run gives.
+
+    :param conf: the run config, as the form, the REST API or a backfill sent it.
+    :param names: the fields that it may give.
+    :param fixed: fields that cannot be changed, with their values; default none.
+    :returns: the values that are not empty, by name.
+    :raises RequestError: it has another key, or another value for a fixed field. The message lists all of them.
+    """
+    given = {name: value for name, value in (conf or {}).items() if not is_empty(value)}
+    problems = [
+        f"{name} is always {value!r} in this DAG; use the DAG learnosity_dataset for another one"
+        for name, value in (fixed or {}).items()
+        if name in given and given.pop(name) != value
+    ]
+    for name in sorted(set(conf or {}) - set(names) - set(fixed or {})):
+        near = get_close_matches(name, names, n=1)
+        problems.append(f"{name!r} is not a field" + (f"; did you mean {near[0]!r}?" if near else ""))
+    if problems:
+        raise RequestError(
+            f"The run config cannot be used: {'; '.join(problems)}. The fields are {', '.join(names)}. "
+            "Trigger a new run: the config of this run cannot be changed."
+        )
+    return given
+
+
+def flag(name: str, value: Any, default: bool) -> bool:
+    """The value of a field that is true or false. A template may have made it a text.
+
+    :param value: a boolean or its text; None and "" mean `default`.
+    :raises RequestError: the value is neither true nor false.
+    """
+    if is_empty(value):
+        return default
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
+    raise RequestError(f"{name} is {str(value)[:60]!r}; it is either true or false.")

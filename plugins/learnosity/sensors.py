@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseSensorOperator, conf
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.sdk import BaseSensorOperator, XComArg, conf
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.api.jobs import Job
 from learnosity.api.polling import MAX_POLL_SECONDS
+from learnosity.created_dataset import check_created, decided
 from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.links import DatasetLink
 from learnosity.metrics import count_job
+from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.triggers import LearnosityJobTrigger, WaitStatus
 
 if TYPE_CHECKING:
@@ -29,12 +32,19 @@ class LearnosityJobSensor(BaseSensorOperator):
     If the job has already ended, the task is not deferred. A halted job fails the task at once, without retries, and
     with the error of the job. Transient errors of the API do not end the wait. The wait ends at the deadline.
 
-    :param job_reference: the job, as `create_dataset` returned it; "" = there is no job to wait for. Templated.
-    :param learnosity_conn_id: Airflow connection to Learnosity. Templated.
+    :param job_reference: what `create_dataset` returned, such as `create_dataset.output`, or the job's reference alone;
+        "" = there is no job to wait for. Templated.
+    :param learnosity_conn_id: Airflow connection to Learnosity; None = the one that `create_dataset` used. Templated.
     :param poll_interval: longest time between two polls, in seconds, at most 60; default 15. Templated.
     :param job_timeout: minutes after which the wait fails; default 360. Templated.
-    :param deferrable: True = wait in the triggerer, False = reschedule the task between polls; default: the setting
+    :param run_config: those of the two that the run config of a run may give. They replace the arguments. None = the
+        run config is not read; default.
+    :param deferrable: True = wait in the triggerer, False = wait in a worker as `mode` says; default: the setting
         `[operators] default_deferrable` of Airflow.
+    :param poke_interval: Airflow's name for `poll_interval`; used when `poll_interval` is not given.
+    :param timeout: Airflow's name for the time limit, in seconds; used when `job_timeout` is not given.
+    :param mode: where `deferrable` is False: `reschedule` (default) or `poke`.
+    :param soft_fail: skip the task instead of failing it when the job is halted or the time is up; default False.
     """
 
     template_fields: Sequence[str] = ("job_reference", "learnosity_conn_id", "poll_interval", "job_timeout")
@@ -44,19 +54,23 @@ class LearnosityJobSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        job_reference: str,
-        learnosity_conn_id: str = DEFAULT_CONN_ID,
-        poll_interval: float | str = 15,
-        job_timeout: float | str = 360,
+        job_reference: str | Mapping[str, Any] | XComArg,
+        learnosity_conn_id: str | None = None,
+        poll_interval: float | str | None = None,
+        job_timeout: float | str | None = None,
+        run_config: Sequence[str] | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
+        # Airflow's own defaults for the two are a minute and a week: they do not count as given.
+        interval, limit = kwargs.setdefault("poke_interval", 15), kwargs.setdefault("timeout", 360 * 60)
         super().__init__(**kwargs)
         self.job_reference = job_reference
         self.learnosity_conn_id = learnosity_conn_id
-        self.poll_interval = poll_interval
-        self.job_timeout = job_timeout
+        self.poll_interval = _seconds(interval) if poll_interval is None else poll_interval
+        self.job_timeout = _seconds(limit) / 60 if job_timeout is None else job_timeout
+        self.run_config = run_config
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
@@ -65,11 +79,19 @@ class LearnosityJobSensor(BaseSensorOperator):
         :raises JobHaltedError: the job ended without a dataset.
         :raises AirflowSensorTimeout: the deadline passed. The job may still run.
         """
+        with self._soft():
+            return self._wait(context)
+
+    def _wait(self, context: Context) -> Any:
+        given = {name: (context["dag_run"].conf or {}).get(name) for name in self.run_config or ()}
+        self._read_job()
         if not self.job_reference:
             self.log.info("The dataset is finished: there is no job to wait for.")
             return ""
+        self.job_timeout = _first(given.get("job_timeout"), self.job_timeout, DEFAULTS["job_timeout"])
+        wanted = _first(given.get("poll_interval"), self.poll_interval, DEFAULTS["poll_interval"])
         timeout = _positive("job_timeout", self.job_timeout) * 60
-        interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
+        interval = min(_positive("poll_interval", wanted), MAX_POLL_SECONDS)
         if not self.deferrable:
             self.timeout, self.poke_interval = timeout, interval
             super().execute(context)
@@ -78,11 +100,38 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self.job_reference
         now = time.time()
         trigger = LearnosityJobTrigger(
-            self.job_reference, self.learnosity_conn_id, poll_interval=interval, deadline=now + timeout, started=now
+            str(self.job_reference),
+            str(self.learnosity_conn_id),
+            poll_interval=interval,
+            deadline=now + timeout,
+            started=now,
         )
         # The trigger ends at the deadline. Airflow's own time-out is ten minutes later, if the trigger does not end.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
+
+    def _read_job(self) -> None:
+        """Take the job and the Airflow connection from what `create_dataset` returned.
+
+        :raises RequestError: it returned nothing, because it did not run.
+        """
+        if isinstance(self.job_reference, (str, int)):
+            self.learnosity_conn_id = str(self.learnosity_conn_id or DEFAULT_CONN_ID)
+        else:
+            created = check_created(self.job_reference)
+            self.learnosity_conn_id = str(self.learnosity_conn_id or decided(created, "learnosity_conn_id"))
+            self.job_reference = created.get("job_reference") or ""
+        self.job_reference = str(self.job_reference)
+
+    @contextmanager
+    def _soft(self) -> Iterator[None]:
+        """Skip the task where Airflow's own sensors would, also for a halted job and in a deferred wait."""
+        try:
+            yield
+        except (JobHaltedError, AirflowSensorTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipped, because soft_fail or never_fail is set: {error}") from error
+            raise
 
     def poke(self, context: Context) -> bool:
         """Whether the job is completed. False after a transient error."""
@@ -100,6 +149,10 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
+        with self._soft():
+            return self._end(event)
+
+    def _end(self, event: dict[str, Any] | None) -> str:
         status = (event or {}).get("status")
         reference = str((event or {}).get("job_reference") or self.job_reference)
         if status == WaitStatus.COMPLETED:
@@ -119,8 +172,8 @@ class LearnosityJobSensor(BaseSensorOperator):
         raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")
 
     async def _poll(self) -> Job | None:
-        async with LearnosityHook(self.learnosity_conn_id).client() as client:
-            jobs = await client.jobs([self.job_reference])
+        async with LearnosityHook(str(self.learnosity_conn_id)).client() as client:
+            jobs = await client.jobs([str(self.job_reference)])
         return next((job for job in jobs if job.reference == self.job_reference), None)
 
 
@@ -130,6 +183,15 @@ def _halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. Correct the input or the run config, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made."
     )
+
+
+def _first(*values: Any) -> Any:
+    """The first value that is not empty."""
+    return next(value for value in values if not is_empty(value))
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _positive(name: str, value: float | str) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from learnosity.errors import ConnectionConfigError
+from learnosity.lookups import checked_extra
 from learnosity.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -57,5 +58,5 @@ def extra_of(connection: Connection | None) -> dict[str, Any]:
     """The extra of an Airflow connection. Its keys are without the form's prefix `extra__type__`."""
     if connection is None:
         return {}
-    extra: dict[str, Any] = connection.extra_dejson
+    extra = checked_extra(connection)
     return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}

@@ -75,12 +75,13 @@ def test_a_connection_uri_works_as_airflow_users_write_it(
         pytest.param({"password": None}, "the password is empty", id="no-secret"),
         pytest.param({"extra": {"version": "1"}}, "must look like", id="version"),
         pytest.param({"host": "http://198.51.100.1"}, "plain http", id="plain-http"),
-        pytest.param({"extra": "no JSON"}, "accepted", id="extra-that-is-no-json-counts-as-empty"),
+        pytest.param({"extra": "no JSON"}, "is not a JSON object", id="extra that is no JSON"),
+        pytest.param({"extra": "[1]"}, "is not a JSON object", id="extra that is no object"),
     ],
 )
 def test_the_test_button_says_what_to_change(connect: Any, changes: dict[str, Any], says: str) -> None:
     passed, message = connect(**changes).test_connection()
-    assert passed == (says == "accepted")
+    assert not passed
     assert says in message
     assert DEMO_CONSUMER_SECRET not in message
     assert "not-the-secret" not in message

@@ -92,9 +92,10 @@ def users(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def destination(tmp_path: Path) -> Path:
-    """Where datasets land."""
+@pytest.fixture(autouse=True)
+def destination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where datasets land by default."""
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", (tmp_path / "datasets").as_uri())
     return tmp_path / "datasets"
 
 
@@ -125,12 +126,14 @@ class Outlet:
 class Run:
     """A DAG run, as far as an operator sees of it; each task runs in it as often as it is told to.
 
-    :param params: its run config.
+    :param params: its params.
+    :param conf: its run config.
     :param returned: what every other task has returned.
     """
 
     run_id: str = "manual__2026-11-28T10:00:00+00:00"
     params: Mapping[str, Any] = field(default_factory=dict)
+    conf: Mapping[str, Any] | None = None
     logical_date: datetime | None = datetime(2026, 11, 28, 10, tzinfo=UTC)
     map_index: int = -1
     returned: Any = None
@@ -150,7 +153,9 @@ class Run:
                 map_index=self.map_index,
                 xcom_pull=lambda **_: self.returned,
             ),
-            "dag_run": SimpleNamespace(dag_id="a_dag", run_id=self.run_id, logical_date=self.logical_date),
+            "dag_run": SimpleNamespace(
+                dag_id="a_dag", run_id=self.run_id, logical_date=self.logical_date, conf=self.conf
+            ),
             "params": self.params,
             "task_state_store": self.state,
             "outlet_events": {DATASETS_ALIAS: self.outlet},
@@ -641,7 +646,11 @@ class TestListFiles:
 
     def test_refuses_a_dataset_whose_id_is_no_folder(self, destination: Path) -> None:
         with pytest.raises(RequestError, match="cannot be part of a path"):
-            listed(Run(), {"dataset_type": ANALYSIS, "dataset_id": "../x"}, destination)
+            listed(
+                Run(),
+                {"dataset_type": ANALYSIS, "dataset_id": "../x", "learnosity_conn_id": "learnosity_default"},
+                destination,
+            )
 
     def test_refuses_a_destination_that_is_none(self, simulator: Simulator, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("no folder")
@@ -841,7 +850,13 @@ class TestPublish:
             template_fields = tuple(name for name in LearnosityPublishOperator.template_fields if name != "shards")
 
         shards = XComArg(BaseOperator(task_id="list_files"))
-        dataset = {"dataset_type": ANALYSIS, "dataset_id": WANTED, "job_reference": "j", "file_count": 0}
+        dataset = {
+            "dataset_type": ANALYSIS,
+            "dataset_id": WANTED,
+            "job_reference": "j",
+            "file_count": 0,
+            "learnosity_conn_id": "x",
+        }
         task = Unrendered(
             task_id="publish",
             dataset=dataset,
@@ -849,7 +864,7 @@ class TestPublish:
             request=request(ANALYSIS),
             shards=shards,
         )
-        with pytest.raises(RequestError, match="shards has not been rendered"):
+        with pytest.raises(RequestError, match="list_files returned PlainXComArg instead of the list of shards"):
             Run().execute(task)
 
     def test_may_have_outlets_of_its_own(self, destination: Path) -> None:

@@ -26,6 +26,7 @@ PARAMS: dict[str, Any] = {
     "dataset_id": None,
     "create": True,
     "job_reference": None,
+    "destination_uri": None,
     "include": ["*"],
     "overwrite": False,
     "landing_shards": 1,
@@ -65,9 +66,7 @@ def test_datasets_are_published_one_after_the_other(dag: Any) -> None:
 
 
 def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:
-    defaults = {name: dag.params[name] for name in dag.params}
-    assert defaults.pop("destination_uri").startswith("file:///")
-    assert defaults == PARAMS
+    assert {name: dag.params[name] for name in dag.params} == PARAMS
 
 
 def test_every_param_is_explained_and_in_a_section() -> None:
@@ -77,20 +76,21 @@ def test_every_param_is_explained_and_in_a_section() -> None:
         assert param.schema.get("section"), name
 
 
-def test_the_destination_comes_from_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://conn@bucket/prefix")
-    assert dataset_params()["destination_uri"].resolve() == "s3://conn@bucket/prefix"
+@pytest.mark.parametrize("name", PARAMS)
+def test_null_and_empty_are_taken_for_every_param(name: str) -> None:
+    param: Param = dataset_params()[name]
+    kinds: dict[str, Any] = {"string": "", "array": [], "object": {}}
+    for value in [None, *(kinds[kind] for kind in param.schema["type"] if kind in kinds)]:
+        assert Param(value, **param.schema).resolve() == value
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("dataset_type", ""),
         ("dataset_type", "../../etc"),
         ("input_uri", "users.ndjson"),
         ("dataset_id", "1234"),
         ("groups", [{"label": "District"}]),
-        ("include", []),
         ("landing_shards", 0),
         ("landing_shards", 1025),
         ("poll_interval", 61),

@@ -1,0 +1,34 @@
+"""Reads what `create_dataset` returned, in the tasks after it: the dataset, and what was decided about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from learnosity.errors import RequestError
+
+
+def check_created(returned: object) -> Mapping[str, Any]:
+    """What the create task returned.
+
+    :raises RequestError: it returned nothing, because it did not run.
+    """
+    if isinstance(returned, Mapping) and returned.get("dataset_id"):
+        return returned
+    raise RequestError(
+        "create_dataset returned no dataset: was it marked as success by hand? Clear it with its downstream tasks. For "
+        "a dataset that exists already, trigger a new run with create false and its dataset_id."
+    )
+
+
+def decided(created: Mapping[str, Any], name: str) -> str:
+    """The value of `name`, as `create_dataset` decided it. A default could be another one, so there is none.
+
+    :raises RequestError: it decided nothing, because it ran under an earlier release.
+    """
+    if found := created.get(name):
+        return str(found)
+    raise RequestError(
+        f"create_dataset ran under an earlier release, which did not hand on its {name}. Clear create_dataset with its "
+        "downstream tasks: it goes on with the job that it has started."
+    )
