@@ -15,7 +15,14 @@ from typing import Any
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSecretsBackendAccessDenied, ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ConnectionResult, ErrorResponse, GetConnection, GetVariable, VariableResult
+from airflow.sdk.execution_time.comms import (
+    ConnectionResult,
+    ErrorResponse,
+    GetConnection,
+    GetVariable,
+    GetVariableKeys,
+    VariableResult,
+)
 from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
 from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 from airflow.sdk.log import mask_secret
@@ -51,6 +58,7 @@ async def afind_variable(key: str) -> str | None:
     found = await _afind(f"Variable {key!r}", GetVariable(key=key), "get_variable", key)
     value = found.value if isinstance(found, VariableResult) else found
     if value is None:
+        await _check_absence(key)
         return None
     mask_secret(value, key)
     return str(value)
@@ -115,7 +123,23 @@ async def _afind(what: str, request: GetConnection | GetVariable, method: str, n
     return None
 
 
-async def _asend(request: GetConnection | GetVariable) -> Any:
+async def _check_absence(key: str) -> None:
+    """Make sure that a Variable does not exist: the API server also replies "not found" if its database fails.
+
+    :raises LookupFailedError: it does exist, or the list of Variables cannot be read either.
+    """
+    for backend in ensure_secrets_backend_loaded():
+        if isinstance(backend, ExecutionAPISecretsBackend):
+            try:
+                listed = await _asend(GetVariableKeys(prefix=key))
+                missing = key not in listed.keys
+            except Exception as error:
+                raise _failed(f"Variable {key!r}", backend, error) from None
+            if not missing:
+                raise _failed(f"Variable {key!r}", backend, LookupError(key))
+
+
+async def _asend(request: GetConnection | GetVariable | GetVariableKeys) -> Any:
     comms = task_runner.SUPERVISOR_COMMS
     # `dag.test()` runs tasks in one process, where only the plain call exists.
     return await comms.asend(request) if hasattr(comms, "asend") else comms.send(request)
@@ -123,8 +147,10 @@ async def _asend(request: GetConnection | GetVariable) -> Any:
 
 def _understood(what: str, reply: Any) -> Any:
     """The reply of the API server; None = it says that there is no such thing."""
-    if not isinstance(reply, ErrorResponse):
+    if isinstance(reply, (ConnectionResult, VariableResult)):
         return reply
+    if not isinstance(reply, ErrorResponse):
+        raise TypeError(f"Airflow replied with {type(reply).__name__}.")
     if reply.error in (ErrorType.CONNECTION_NOT_FOUND, ErrorType.VARIABLE_NOT_FOUND):
         return None
     if reply.error is ErrorType.PERMISSION_DENIED:

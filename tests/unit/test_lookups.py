@@ -1,0 +1,213 @@
+"""Look-ups of connections and Variables: absent, not readable and forbidden are told apart, whichever part fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk.configuration import clear_secrets_backends_cache
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import (
+    ConnectionResult,
+    ErrorResponse,
+    GetConnection,
+    GetVariable,
+    VariableKeysResult,
+    VariableResult,
+)
+
+from learnosity.connections import open_store
+from learnosity.destination import resolve_destination
+from learnosity.errors import ConnectionConfigError, LearnosityError, RequestError
+from learnosity.hooks import LearnosityHook
+from learnosity.lookups import LookupFailedError, afind_connection, afind_variable, find_connection
+from learnosity.run_config import DESTINATION_VARIABLE
+
+SECRET = "a-secret-in-an-error"
+Answer = Callable[[Any], Any]
+
+
+class Vault:
+    """A secrets backend of a deployment. `fails` makes it unreachable."""
+
+    fails = False
+
+    def _set_connection_class(self, kind: type) -> None:
+        self.kind = kind
+
+    def get_connection(self, conn_id: str, team_name: str | None = None) -> Any:
+        if self.fails:
+            raise ConnectionError(f"no route to the vault with {SECRET}")
+        return None
+
+    get_variable = get_connection
+
+
+class Api:
+    """The API server, as a task sees it: `replies` answers each request."""
+
+    def __init__(self, replies: Answer) -> None:
+        self.send = replies
+
+    async def asend(self, request: Any) -> Any:
+        return self.send(request)
+
+
+def not_found(request: Any) -> Any:
+    if isinstance(request, GetConnection):
+        return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+    if isinstance(request, GetVariable):
+        return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND)
+    return VariableKeysResult(keys=[], total_entries=0)
+
+
+def found(request: Any) -> Any:
+    if isinstance(request, GetConnection):
+        parts: dict[str, Any] = {"conn_id": request.conn_id, "conn_type": "http", "host": "api.example", "extra": "{}"}
+        parts |= dict.fromkeys(("schema", "login", "password", "port"))
+        return ConnectionResult.model_validate(parts)
+    return VariableResult(key=request.key, value="s3://of_the_api@bucket/datasets")
+
+
+def replies(error: ErrorType) -> Answer:
+    return lambda _: ErrorResponse(error=error)
+
+
+def raises(error: Exception) -> Answer:
+    def answer(_: Any) -> Any:
+        raise error
+
+    return answer
+
+
+def not_found_but_listed(request: Any) -> Any:
+    answer = not_found(request)
+    return VariableKeysResult(keys=[DESTINATION_VARIABLE], total_entries=1) if "keys" in dir(answer) else answer
+
+
+def not_found_and_no_list(request: Any) -> Any:
+    if isinstance(request, GetConnection | GetVariable):
+        return not_found(request)
+    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"message": SECRET}))
+
+
+FAILURES: dict[str, Answer] = {
+    "api server error": raises(AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))),
+    "generic error": raises(AirflowRuntimeError(ErrorResponse(error=ErrorType.GENERIC_ERROR))),
+    "generic error as a reply": replies(ErrorType.GENERIC_ERROR),
+    "no connection to the supervisor": raises(ConnectionResetError(SECRET)),
+    "a reply that is not understood": raises(ValueError(SECRET)),
+    "an empty reply": lambda _: None,
+    "a reply to another request": lambda _: VariableKeysResult(keys=[], total_entries=0),
+}
+LOOKUPS: dict[str, Callable[[], Any]] = {
+    "connection": lambda: find_connection("store"),
+    "connection in an event loop": lambda: asyncio.run(afind_connection("store")),
+    "Variable": lambda: asyncio.run(afind_variable(DESTINATION_VARIABLE)),
+}
+USERS: dict[str, Callable[[], Any]] = {
+    "store": lambda: open_store("s3://store@bucket/datasets"),
+    "hook": lambda: LearnosityHook("store").get_config(),
+    "hook in an event loop": lambda: asyncio.run(LearnosityHook("store").aget_config()),
+    "destination": lambda: asyncio.run(resolve_destination(None)),
+}
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets how the parts of Airflow behave that a look-up asks."""
+
+    def behave(api: Answer, *, vault_fails: bool | None = None) -> None:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Api(api), raising=False)
+        if vault_fails is not None:
+            monkeypatch.setattr(Vault, "fails", vault_fails)
+            monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Vault")
+            clear_secrets_backends_cache()
+
+    yield behave
+    clear_secrets_backends_cache()
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS.values(), ids=LOOKUPS)
+@pytest.mark.parametrize("vault_fails", [None, False], ids=["no vault", "an empty vault"])
+def test_what_does_not_exist_is_none(airflow: Any, lookup: Any, vault_fails: bool | None) -> None:
+    airflow(not_found, vault_fails=vault_fails)
+    assert lookup() is None
+
+
+@pytest.mark.parametrize("lookup", LOOKUPS.values(), ids=LOOKUPS)
+@pytest.mark.parametrize("vault_fails", [None, False], ids=["no vault", "an empty vault"])
+def test_what_the_api_server_has_is_found(airflow: Any, lookup: Any, vault_fails: bool | None) -> None:
+    airflow(found, vault_fails=vault_fails)
+    value = lookup()
+    assert value == "s3://of_the_api@bucket/datasets" or value.host == "api.example"
+
+
+@pytest.mark.parametrize("lookup", [*LOOKUPS.values(), *USERS.values()], ids=[*LOOKUPS, *USERS])
+@pytest.mark.parametrize("api", [not_found, found], ids=["absent elsewhere", "another value elsewhere"])
+def test_a_backend_that_fails_is_never_passed_over(airflow: Any, lookup: Any, api: Answer) -> None:
+    airflow(api, vault_fails=True)
+    with pytest.raises(LookupFailedError, match="Vault failed with ConnectionError") as caught:
+        lookup()
+    assert SECRET not in str(caught.value)
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("lookup", [*LOOKUPS.values(), *USERS.values()], ids=[*LOOKUPS, *USERS])
+@pytest.mark.parametrize("api", FAILURES.values(), ids=FAILURES)
+def test_an_api_server_that_fails_is_not_taken_for_absence(airflow: Any, lookup: Any, api: Answer) -> None:
+    airflow(api)
+    with pytest.raises(LookupFailedError, match="could not be read") as caught:
+        lookup()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("api", [not_found_but_listed, not_found_and_no_list])
+def test_a_variable_counts_as_absent_only_if_the_list_of_variables_says_so(airflow: Any, api: Answer) -> None:
+    airflow(api)
+    with pytest.raises(LookupFailedError):
+        asyncio.run(resolve_destination(None))
+
+
+@pytest.mark.parametrize("lookup", [*LOOKUPS.values(), *USERS.values()], ids=[*LOOKUPS, *USERS])
+def test_what_is_forbidden_is_for_a_person_to_mend(airflow: Any, lookup: Any) -> None:
+    airflow(replies(ErrorType.PERMISSION_DENIED))
+    with pytest.raises(ConnectionConfigError, match="may not read"):
+        lookup()
+
+
+@pytest.mark.parametrize("lookup", [USERS["store"], USERS["hook"], USERS["hook in an event loop"]])
+def test_an_absent_connection_is_named_with_what_to_do(airflow: Any, lookup: Any) -> None:
+    airflow(not_found)
+    with pytest.raises(ConnectionConfigError, match="'store' does not exist. Add it"):
+        lookup()
+
+
+@pytest.mark.parametrize("given", [None, "", "  "], ids=repr)
+def test_without_any_destination_the_error_says_where_to_set_one(airflow: Any, given: Any) -> None:
+    airflow(not_found)
+    with pytest.raises(RequestError, match="Variable learnosity_destination_uri is not set. Set the Variable"):
+        asyncio.run(resolve_destination(given))
+
+
+def test_the_destination_of_the_run_config_needs_no_lookup(airflow: Any) -> None:
+    airflow(FAILURES["api server error"])
+    assert asyncio.run(resolve_destination("s3://mine@bucket/here")) == "s3://mine@bucket/here"
+
+
+@pytest.mark.parametrize("extra", ["{", "no JSON", "[1, 2]", '"text"', "7", "null"])
+def test_an_extra_that_is_no_json_object_is_an_error_and_not_the_default(
+    monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "aws", "login": "k", "extra": extra}))
+    for lookup in (*LOOKUPS.values(), USERS["store"], USERS["hook"]):
+        try:
+            value = lookup()
+        except LearnosityError as error:
+            assert "The extra of connection 'store' is not a JSON object" in str(error)
+        else:
+            assert value is None, "only the Variable has no extra"
