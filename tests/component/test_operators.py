@@ -35,6 +35,7 @@ from learnosity.operators import (
     LearnosityListFilesOperator,
     LearnosityPublishOperator,
 )
+from learnosity.run_config import FIELDS
 from learnosity.task_state import KEY, how_to_start_over
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 from tests.figures import Figures
@@ -871,3 +872,123 @@ class TestPublish:
         own = Asset("mine")
         task = landing(LearnosityPublishOperator, {"dataset_type": ANALYSIS}, destination, shards=[], outlets=[own])
         assert task.outlets == [own]
+
+
+NAMES = tuple(each.name for each in FIELDS)
+
+
+class TestRunConfig:
+    def test_replaces_every_argument_of_the_create_task(
+        self, simulator: Simulator, users: Path, tmp_path: Path, connection: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        monkeypatch.setenv("AIRFLOW_CONN_20261", json.dumps(connection))
+        conf = {
+            **request(SUMMARY, organisation_id=7),
+            "input_uri": users.as_uri(),
+            "dataset_id": WANTED,
+            "destination_uri": (tmp_path / "elsewhere").as_uri(),
+            "learnosity_conn_id": "20261",
+        }
+        created = Run(conf=conf).execute(create(run_config=NAMES))
+        assert created["request"] == request(SUMMARY, organisation_id=7) | {"dataset_id": WANTED, "file_count": 1}
+        assert created["destination_uri"] == (tmp_path / "elsewhere").as_uri()
+        assert (created["learnosity_conn_id"], created["organisation_id"]) == ("20261", 7)
+        assert (tmp_path / "elsewhere").is_dir()
+
+    @pytest.mark.parametrize("dataset_type", ["1e5", "20261", "None", "0x10"])
+    def test_leaves_a_text_that_looks_like_something_else_a_text(self, simulator: Simulator, dataset_type: str) -> None:
+        task = create(run_config=NAMES)
+        with pytest.raises(PermanentApiError):  # the simulator does not know the type, and quotes it
+            Run(conf={"dataset_type": dataset_type}).execute(task)
+        assert task.request["dataset_type"] == dataset_type
+
+    def test_that_is_empty_leaves_the_arguments(self, simulator: Simulator, destination: Path) -> None:
+        created = Run(conf=dict.fromkeys(NAMES)).execute(create(run_config=NAMES))
+        assert created["dataset_type"] == ANALYSIS
+        assert created["destination_uri"] == destination.as_uri()
+        assert created["learnosity_conn_id"] == "learnosity_default"
+
+    @pytest.mark.parametrize("wrong", ["filter", "grups", "destination"])
+    @pytest.mark.promise("permanent at once")
+    def test_with_an_unknown_key_is_refused_before_anything_is_sent(self, simulator: Simulator, wrong: str) -> None:
+        with pytest.raises(RequestError, match=f"'{wrong}' is not a field; did you mean"):
+            Run(conf={wrong: "x"}).execute(create(run_config=NAMES))
+        assert not simulator.stats.calls
+
+    def test_is_not_read_by_an_operator_that_is_not_told_to(self, simulator: Simulator) -> None:
+        created = Run(conf={"filter": 1, "dataset_type": SUMMARY}).execute(create())
+        assert created["dataset_type"] == ANALYSIS
+
+    def test_that_changes_before_a_clear_makes_another_dataset(self, simulator: Simulator) -> None:
+        run = Run(conf={"filters": {"activity_id": ["a"]}})
+        first = run.execute(create(run_config=NAMES))
+        assert run.execute(create(run_config=NAMES)) == first
+        run.conf = {"filters": {"activity_id": ["b"]}}
+        assert run.execute(create(run_config=NAMES))["dataset_id"] != first["dataset_id"]
+
+    def test_replaces_the_arguments_of_the_list_task(self, simulator: Simulator, destination: Path) -> None:
+        run = Run(conf={"landing_shards": 3, "include": ["*.json"], "overwrite": True, "filter": 1})
+        dataset = finished(simulator)
+        names = ("include", "overwrite", "landing_shards")
+        assert len(listed(run, dataset, destination, run_config=names, landing_shards=1)) == 3
+        assert len(listed(run, dataset, destination, run_config=None)) == 1
+
+
+class TestHandedOn:
+    def test_the_landing_tasks_use_what_the_create_task_decided(
+        self, simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = Run()
+        dataset = finished(simulator)
+        monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://changed_meanwhile@bucket/x")
+        shards = run.execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
+        for shard in shards:
+            run.execute(LearnosityLandFilesOperator(task_id="land_files", dataset=dataset, shard=shard))
+        task = LearnosityPublishOperator(task_id="publish", dataset=dataset, request={}, shards=shards)
+        result = run.execute(task)
+        assert (result["destination_uri"], result["learnosity_conn_id"]) == (
+            destination.as_uri(), "learnosity_default",
+        )  # fmt: skip
+        assert data_of(destination, dataset)
+
+    def test_one_task_lands_all_shards_where_it_is_given_the_list(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        run = Run()
+        dataset = finished(simulator)
+        shards = listed(run, dataset, destination, landing_shards=3)
+        landed = run.execute(landing(LearnosityLandFilesOperator, dataset, destination, shard=shards))
+        assert [each["shard"] for each in landed] == [0, 1, 2]
+        assert {name: len(data) for name, data in data_of(destination, dataset).items()} == served(simulator, dataset)
+        assert publish(run, dataset, destination, shards)["file_count"] == len(served(simulator, dataset))
+
+    @pytest.mark.parametrize("nothing", [None, "", {}, "None"], ids=repr)
+    @pytest.mark.parametrize(
+        "kind", [LearnosityListFilesOperator, LearnosityLandFilesOperator, LearnosityPublishOperator]
+    )
+    @pytest.mark.promise("permanent at once")
+    def test_after_a_create_task_that_was_marked_as_success(self, kind: type[BaseOperator], nothing: Any) -> None:
+        given: dict[str, Any] = {"task_id": "a_task", "dataset": nothing}
+        if kind is LearnosityLandFilesOperator:
+            given["shard"] = {"shard": 0}
+        if kind is LearnosityPublishOperator:
+            given |= {"request": request(), "shards": []}
+        with pytest.raises(RequestError, match="create_dataset returned no dataset: was it marked as success by hand"):
+            Run().execute(kind(**given))
+
+    @pytest.mark.parametrize("nothing", [None, "", 0, {}], ids=repr)
+    def test_after_a_list_task_that_was_marked_as_success(
+        self, simulator: Simulator, destination: Path, nothing: Any
+    ) -> None:
+        dataset = finished(simulator)
+        with pytest.raises(RequestError, match="was it marked as success by hand"):
+            publish(Run(), dataset, destination, nothing)
+
+    @pytest.mark.parametrize("name", ["destination_uri", "learnosity_conn_id"])
+    def test_after_a_create_task_of_an_earlier_release(self, simulator: Simulator, name: str) -> None:
+        dataset = finished(simulator)
+        del dataset[name]
+        with pytest.raises(RequestError, match=f"did not hand on its {name}. Clear create_dataset"):
+            Run().execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
+        assert Run().execute(create())["dataset_id"]

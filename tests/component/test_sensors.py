@@ -6,11 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.api.jobs import Job
 from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, RequestError, TransientError
@@ -139,3 +141,97 @@ class TestTheEndOfTheWait:
             sensor().execute_complete(NO_CONTEXT, event)
         if isinstance(caught.value, LearnosityError) and error is not TransientError:
             assert not caught.value.transient, "a retry would wait for a job that has ended"
+
+
+CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CONN}
+
+
+class TestWhatItIsGiven:
+    def test_takes_job_and_connection_from_what_the_create_task_returned(self, simulator: Simulator) -> None:
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(job_reference=CREATED, learnosity_conn_id=None).execute(NO_CONTEXT)
+        trigger = deferred.value.trigger
+        assert isinstance(trigger, LearnosityJobTrigger)
+        assert (trigger.job_reference, trigger.learnosity_conn_id) == ("a-job", CONN)
+
+    def test_has_nothing_to_wait_for_where_the_dataset_is_finished(self) -> None:
+        assert sensor(job_reference=CREATED | {"job_reference": ""}).execute(NO_CONTEXT) == ""
+
+    @pytest.mark.parametrize("nothing", [None, {}, []], ids=repr)
+    @pytest.mark.promise("permanent at once")
+    def test_says_what_to_do_where_the_create_task_was_marked_as_success(self, nothing: Any) -> None:
+        with pytest.raises(RequestError, match="was it marked as success by hand"):
+            sensor(job_reference=nothing).execute(NO_CONTEXT)
+
+    def test_does_not_guess_the_connection_of_an_earlier_release(self) -> None:
+        created = {"dataset_id": "d", "job_reference": "a-job"}
+        with pytest.raises(RequestError, match="did not hand on its learnosity_conn_id"):
+            sensor(job_reference=created, learnosity_conn_id=None).execute(NO_CONTEXT)
+
+    @pytest.mark.parametrize(
+        ("arguments", "conf", "seconds", "interval"),
+        [
+            pytest.param({}, None, 360 * 60, 15, id="defaults"),
+            pytest.param({"timeout": 60, "poke_interval": 7}, None, 60, 7, id="names of Airflow"),
+            pytest.param(
+                {"timeout": timedelta(minutes=2), "poke_interval": timedelta(seconds=9)}, None, 120, 9, id="durations"
+            ),
+            pytest.param({"job_timeout": 3, "timeout": 60}, None, 180, 15, id="own name first"),
+            pytest.param({"job_timeout": "", "poll_interval": None}, None, 360 * 60, 15, id="empty"),
+            pytest.param({"job_timeout": 3}, {"job_timeout": 4, "poll_interval": 20}, 240, 20, id="run config"),
+            pytest.param({"job_timeout": 3}, {"job_timeout": None, "poll_interval": ""}, 180, 15, id="empty conf"),
+        ],
+    )
+    def test_knows_its_limits_by_both_names(
+        self, simulator: Simulator, arguments: dict[str, Any], conf: Any, seconds: float, interval: float
+    ) -> None:
+        context: Any = {"dag_run": SimpleNamespace(conf=conf)}
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(run_config=("job_timeout", "poll_interval"), **arguments).execute(context)
+        trigger = deferred.value.trigger
+        assert isinstance(trigger, LearnosityJobTrigger)
+        assert trigger.deadline - trigger.started == seconds
+        assert trigger.poll_interval == interval
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+class TestAsAirflowsOwnSensors:
+    """`soft_fail`, `never_fail`, `deferrable` and `mode` do what they do in Airflow's own sensors."""
+
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    def test_a_halted_job_skips_the_task_where_it_is_to(
+        self, simulator: Simulator, deferrable: bool, mode: str, soft: str
+    ) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_halt", message="no record"))
+        reference = a_job(simulator, "halted")
+        with pytest.raises(AirflowSkipException, match="no record|never_fail"):
+            sensor(job_reference=reference, deferrable=deferrable, mode=mode, **{soft: True}).execute(context_of())
+
+    def test_a_halted_job_fails_the_task_otherwise(self, simulator: Simulator, deferrable: bool, mode: str) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_halt", message="no record"))
+        with pytest.raises(JobHaltedError):
+            sensor(job_reference=a_job(simulator, "halted"), deferrable=deferrable, mode=mode).execute(context_of())
+
+    def test_a_completed_job_ends_it(self, simulator: Simulator, deferrable: bool, mode: str) -> None:
+        reference = a_job(simulator)
+        assert sensor(job_reference=reference, deferrable=deferrable, mode=mode).execute(context_of()) == reference
+
+    @pytest.mark.parametrize("soft", [True, False])
+    def test_the_end_of_the_time(self, simulator: Simulator, deferrable: bool, mode: str, soft: bool) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        waits = sensor(
+            job_reference=a_job(simulator, "running"), deferrable=deferrable, mode=mode, soft_fail=soft,
+            job_timeout=0.0001, poll_interval=0.01,
+        )  # fmt: skip
+        with pytest.raises(AirflowSkipException if soft else AirflowSensorTimeout):
+            if deferrable:
+                waits.execute_complete(NO_CONTEXT, {"status": "timeout", "job_reference": "a-job"})
+            else:
+                waits.execute(context_of(ago=60))
+
+
+def context_of(ago: float = 0) -> Any:
+    """The context of a sensor that was rescheduled `ago` seconds before."""
+    first = datetime.now(UTC) - timedelta(seconds=ago)
+    return {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: first)}
