@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -133,3 +136,44 @@ def test_an_operator_has_a_bound_where_its_author_gives_none(given: timedelta | 
         task_id="list", dataset={}, destination_uri="file:///tmp/x", execution_timeout=given
     )
     assert operator.execution_timeout == (given or LearnosityListFilesOperator.longest)
+
+
+VAULT = """
+calls = []
+
+class Vault:
+    def _set_connection_class(self, kind): ...
+    def get_connection(self, conn_id, team_name=None): calls.append(conn_id)
+    def get_variable(self, key, team_name=None): calls.append(key)
+    def get_config(self, key): ...
+"""
+PARSE = """
+import socket, sys
+import vault
+from airflow.dag_processing.dagbag import DagBag
+
+def refuse(*_, **__):
+    vault.calls.append("network")
+    raise OSError("no network while a DAG is parsed")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+
+bag = DagBag(dag_folder=sys.argv[1])
+assert not bag.import_errors, bag.import_errors
+assert len(bag.dags) > 3, bag.dags
+assert not vault.calls, vault.calls
+"""
+
+
+def test_parsing_touches_no_variable_no_connection_and_no_network(tmp_path: Path) -> None:
+    (tmp_path / "vault.py").write_text(VAULT)
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody@127.0.0.1:1/refuses",
+        "AIRFLOW__SECRETS__BACKEND": "vault.Vault",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": f"{DAGS.parent / 'plugins'}{os.pathsep}{tmp_path}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE, str(DAGS)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
