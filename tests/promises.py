@@ -8,6 +8,8 @@ PROMISES: Final = {
     "whole or nothing": "The manifest is written last: its presence means that the dataset is complete.",
     "no blind SET": "A SET is never repeated blindly.",
     "re-attach": "A retry, a clear or a worker crash re-attaches to the job that already runs.",
+    "decided once": "Where data go is decided once and said aloud. A setting that cannot be read is an error, never a "
+    "default.",
     "small values": "Between tasks travel only small values: ids, counts, URIs.",
     "no secret": "Signed URLs, signatures and the secret appear in no log, XCom, rendered field, trigger row, "
     "exception or manifest.",

@@ -11,6 +11,7 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.params import dataset_params
 from learnosity.run_config import DEFAULTS
 
+DAG_ID = "learnosity_dataset"
 # A run that waits for its job occupies a trigger, and no worker. The triggerer's default capacity is 1,000 triggers.
 MAX_ACTIVE_RUNS = 1000
 DOC = """### Learnosity dataset
@@ -26,7 +27,7 @@ A failed task that is cleared continues where it stopped. It starts no job twice
 """
 
 
-def dataset_dag(dag_id: str = "learnosity_dataset", *, values: Mapping[str, Any] | None = None, **dag_args: Any) -> DAG:
+def dataset_dag(dag_id: str = DAG_ID, *, values: Mapping[str, Any] | None = None, **dag_args: Any) -> DAG:
     """A DAG that makes the dataset of its run config, with a trigger form.
 
     :param dag_id: default `learnosity_dataset`.
@@ -40,7 +41,7 @@ def dataset_dag(dag_id: str = "learnosity_dataset", *, values: Mapping[str, Any]
         dag_id=dag_id,
         default_args=default_args,
         **{
-            "dag_display_name": "Learnosity dataset" if dag_id == "learnosity_dataset" else None,
+            "dag_display_name": "Learnosity dataset" if dag_id == DAG_ID else dag_id,
             "description": "Generate a Learnosity dataset and land it in object storage",
             "doc_md": DOC,
             "schedule": None,

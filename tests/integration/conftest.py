@@ -19,8 +19,10 @@ from airflow_client.client import ConnectionApi
 from devstack.environment import REPOSITORY
 from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records
 from devstack.stack import Stack, StackOptions
+from learnosity.run_config import FIELDS
 from tests.integration.scenarios import USERS, Control, Runs, simulator_connection
 from tests.integration.statsd import Statsd
+from tests.integration.vault import Outage
 from tests.integration.webhook import CONN_ID, Webhook
 
 LATE = f"""
@@ -64,9 +66,17 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: Webhook, dags: Path) -> Iterator[Stack]:
+def outage(tmp_path_factory: pytest.TempPathFactory) -> Outage:
+    """Outages of the secrets backend that Airflow uses."""
+    return Outage(tmp_path_factory.mktemp("vault") / "outage")
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, metrics: Statsd, webhook: Webhook, outage: Outage, dags: Path
+) -> Iterator[Stack]:
     """The stack, with connections and buckets for what is to go wrong."""
-    environment = metrics.airflow_env | webhook.airflow_env
+    environment = metrics.airflow_env | webhook.airflow_env | outage.airflow_env
     options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
@@ -126,6 +136,7 @@ def runs(stack: Stack) -> Runs:
         "activity-analysis": analysis("activity-analysis-by-question", filters={"activity_id": ["reading-2026"]}),
         "activity-analysis-files": analysis("activity-analysis-by-question", input_uri=sessions),
         "folder-csv": groups(stack.uri("input/folder"), include=["*.csv"]),
+        "nulls": {each.name: None for each in FIELDS} | groups(),
     }
     bad = {
         "malformed": groups(stack.uri("input/malformed.ndjson")),
@@ -133,6 +144,8 @@ def runs(stack: Stack) -> Runs:
         "many-files": groups(stack.uri("input/many/")),
         "no-input": groups(None),
         "unknown-type": groups(dataset_type="no-such-type", filters={}),
+        "unknown-key": groups(filter={"activity_id": ["reading-2026"]}),
+        "text-type": groups(dataset_type="1e5", filters={}),
         "unknown-connection": groups(learnosity_conn_id="learnosity_nowhere"),
         "unknown-storage-connection": groups("s3://nowhere@learnosity/input/users.ndjson"),
         "wrong-secret": groups(learnosity_conn_id="learnosity_wrong_secret"),

@@ -29,6 +29,7 @@ FAILED = {
     "no-permission": ("no permission", "Check the connection named in the URI"),
     "wrong-secret": ("code 41003", "Check the consumer secret"),
     "unknown-type": ("code 44000", "Check `dataset_type`"),
+    "unknown-key": ("'filter' is not a field; did you mean 'filters'", "Trigger a new run"),
 }
 # Only these can be known to Learnosity alone.
 SENT = {"wrong-secret", "unknown-type"}

@@ -1,0 +1,52 @@
+"""A secrets backend of a deployment. It has nothing, and fails for the names in a file: an outage on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow.sdk.bases.secrets_backend import BaseSecretsBackend
+
+
+class FailingVault(BaseSecretsBackend):
+    """The backend, in every process of Airflow.
+
+    :param outage: file with the names whose look-ups fail.
+    """
+
+    def __init__(self, outage: str) -> None:
+        super().__init__()
+        self.outage = Path(outage)
+
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+        """No connection; an error during an outage."""
+        self._fail(conn_id)
+        return None
+
+    def get_variable(self, key: str, team_name: str | None = None) -> str | None:
+        """No Variable; an error during an outage."""
+        self._fail(key)
+        return None
+
+    def _fail(self, name: str) -> None:
+        if self.outage.exists() and name in self.outage.read_text().split():
+            raise ConnectionError(f"the vault does not answer for {name}")
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Begins and ends outages."""
+
+    file: Path
+
+    @property
+    def airflow_env(self) -> dict[str, str]:
+        """The settings that make Airflow use the backend."""
+        return {
+            "AIRFLOW__SECRETS__BACKEND": f"{__name__}.FailingVault",
+            "AIRFLOW__SECRETS__BACKEND_KWARGS": f'{{"outage": "{self.file}"}}',
+        }
+
+    def of(self, *names: str) -> None:
+        """From now on, look-ups of these names fail, and no others."""
+        self.file.write_text("\n".join(names))
