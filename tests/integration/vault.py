@@ -5,28 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow.sdk.bases.secrets_backend import BaseSecretsBackend
 
-
-class FailingVault(BaseSecretsBackend):
-    """The backend, in every process of Airflow.
+class FailingVault:
+    """The backend, in every process of Airflow. Airflow loads it while it starts, so it imports nothing of Airflow.
 
     :param outage: file with the names whose look-ups fail.
     """
 
     def __init__(self, outage: str) -> None:
-        super().__init__()
         self.outage = Path(outage)
 
-    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+    def _set_connection_class(self, kind: type) -> None:
+        self.connection_class = kind
+
+    def get_connection(self, conn_id: str, team_name: str | None = None) -> None:
         """No connection; an error during an outage."""
         self._fail(conn_id)
-        return None
 
-    def get_variable(self, key: str, team_name: str | None = None) -> str | None:
+    def get_variable(self, key: str, team_name: str | None = None) -> None:
         """No Variable; an error during an outage."""
         self._fail(key)
-        return None
+
+    def get_config(self, key: str) -> None:
+        """No setting."""
 
     def _fail(self, name: str) -> None:
         if self.outage.exists() and name in self.outage.read_text().split():
