@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class FailingVault:
@@ -44,7 +47,9 @@ class Outage:
     def airflow_env(self) -> dict[str, str]:
         """The settings that make Airflow use the backend."""
         return {
-            "AIRFLOW__SECRETS__BACKEND": f"{__name__}.FailingVault",
+            "AIRFLOW__SECRETS__BACKEND": "vault.FailingVault",
+            # A package in site-packages is called `tests`, too, so this module is found by its own name.
+            "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY / "plugins", REPOSITORY, Path(__file__).parent))),
             "AIRFLOW__SECRETS__BACKEND_KWARGS": f'{{"outage": "{self.file}"}}',
         }
 
