@@ -20,7 +20,7 @@ from learnosity.creation.state import RequestIdentity
 from learnosity.creation.upload import Upload, prepare_upload
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import sha256_hex
-from learnosity.destination import resolve_destination
+from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import RequestError
 from learnosity.hooks import LearnosityHook
 from learnosity.inputs.find import find_input, input_identity
@@ -56,7 +56,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         the first call of the API. None = what the Airflow Variable `learnosity_destination_uri` says. Templated.
     :param learnosity_conn_id: Airflow connection to Learnosity; None = `learnosity_default`. Templated.
     :param run_config: fields of `run_config.FIELDS` that the run config of a run may give. They replace the arguments.
-        Any other key of a run config is refused. None = the run config is not read; default.
+        Any other key of a run config is refused, and so are places that the Airflow Variable `learnosity_allowed_uris`
+        does not allow. None = the run config is not read; default.
     :param fixed: fields that a run config cannot change, with their values; default none.
     :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `request` (the
         request that was sent), `destination_uri`, `learnosity_conn_id` and `organisation_id`. The next tasks use these.
@@ -120,6 +121,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id))
         hook = LearnosityHook(conn_id)
         config = await hook.aget_config()
+        if self.run_config is not None:
+            await check_places(input_uri, self.destination_uri)
         destination = await resolve_destination(self.destination_uri)
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
         await check_writable(await asyncio.to_thread(open_store, destination))

@@ -878,6 +878,31 @@ NAMES = tuple(each.name for each in FIELDS)
 
 
 class TestRunConfig:
+    @pytest.fixture(autouse=True)
+    def allowed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Runs may use local folders here."""
+        monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS", json.dumps([tmp_path.as_uri()]))
+
+    @pytest.mark.parametrize(
+        ("name", "uri"),
+        [
+            ("destination_uri", "s3://theirs@bucket/minors"),
+            ("destination_uri", "file:///opt/airflow/dags"),
+            ("destination_uri", "az://internal_api@container/x"),
+            ("input_uri", "file:///etc/passwd"),
+            ("input_uri", "s3://bucket/with-the-rights-of-the-worker"),
+        ],
+    )
+    @pytest.mark.promise("permanent at once")
+    def test_may_not_name_a_place_that_is_not_allowed(self, simulator: Simulator, name: str, uri: str) -> None:
+        with pytest.raises(RequestError, match=f"{name}: runs may not .* learnosity_allowed_uris"):
+            Run(conf={name: uri}).execute(create(SUMMARY if name == "input_uri" else ANALYSIS, run_config=NAMES))
+        assert not simulator.stats.calls
+
+    def test_of_a_dag_author_may_name_any_place(self, simulator: Simulator, tmp_path: Path) -> None:
+        elsewhere = (tmp_path.parent / f"{tmp_path.name}-elsewhere").as_uri()
+        assert Run().execute(create(destination_uri=elsewhere))["destination_uri"] == elsewhere
+
     def test_replaces_every_argument_of_the_create_task(
         self, simulator: Simulator, users: Path, tmp_path: Path, connection: dict[str, Any],
         monkeypatch: pytest.MonkeyPatch,

@@ -7,6 +7,7 @@ then waits for its own.
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.integration.statsd import Statsd
 from tests.integration.vault import Outage
 from tests.integration.webhook import CONN_ID, Webhook
 
+ALLOWED = [f"s3://{place}/" for place in ("aws_landing@learnosity", "aws_landing@elsewhere", "nowhere@learnosity")]
 LATE = f"""
 name: late
 schedule: "* * * * *"
@@ -77,6 +79,7 @@ def stack(
 ) -> Iterator[Stack]:
     """The stack, with connections and buckets for what is to go wrong."""
     environment = metrics.airflow_env | webhook.airflow_env | outage.airflow_env
+    environment["AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS"] = json.dumps(ALLOWED)
     options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
@@ -150,6 +153,8 @@ def runs(stack: Stack) -> Runs:
         "unknown-storage-connection": groups("s3://nowhere@learnosity/input/users.ndjson"),
         "wrong-secret": groups(learnosity_conn_id="learnosity_wrong_secret"),
         "no-permission": groups(destination_uri="s3://aws_landing@elsewhere/datasets"),
+        "foreign-bucket": groups(destination_uri="s3://aws_landing@foreign/datasets"),
+        "local-input": groups("file:///etc/passwd"),
     }
     refused = {
         "refused-uuid": groups(dataset_id="not-a-uuid"),

@@ -27,6 +27,8 @@ FAILED = {
     "unknown-connection": ("'learnosity_nowhere' does not exist", "Add it in Airflow"),
     "unknown-storage-connection": ("'nowhere' does not exist", "Add it in Airflow"),
     "no-permission": ("no permission", "Check the connection named in the URI"),
+    "foreign-bucket": ("runs may not write to s3://aws_landing@foreign/datasets", "learnosity_allowed_uris"),
+    "local-input": ("runs may not read from file:///etc/passwd", "learnosity_allowed_uris"),
     "wrong-secret": ("code 41003", "Check the consumer secret"),
     "unknown-type": ("code 44000", "Check `dataset_type`"),
     "unknown-key": ("'filter' is not a field; did you mean 'filters'", "Trigger a new run"),

@@ -1,0 +1,132 @@
+"""Which places runs may read from and write to. Whoever may trigger a run must not reach every bucket of the worker.
+
+An administrator lists URI prefixes in an Airflow Variable. Without the list, runs write to the bucket of the default
+destination, and read from connections that name a storage type.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnosity.errors import RequestError, StorageError
+from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
+
+ALLOWED_VARIABLE = "learnosity_allowed_uris"
+_CLOUDS = (S3_SCHEMES, GCS_SCHEMES, AZURE_SCHEMES)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedUris:
+    """The places that runs may use.
+
+    :param prefixes: what the administrator lists; None = nothing was listed.
+    :param default: the default destination; None = there is none.
+    """
+
+    prefixes: Sequence[StorageUri] | None = None
+    default: StorageUri | None = None
+
+    @classmethod
+    def of(cls, listed: str | None, default: str | None) -> AllowedUris:
+        """Read the two Airflow Variables.
+
+        :param listed: text of `learnosity_allowed_uris`; None = it is not set.
+        :param default: text of `learnosity_destination_uri`; None = it is not set.
+        :raises RequestError: the list is not a JSON array of URIs. Then nothing is allowed.
+        """
+        return cls(None if listed is None else _listed(listed), parse_uri(default) if default else None)
+
+    def check_write(self, uri: str) -> None:
+        """Check a destination.
+
+        :raises RequestError: runs may not write there. The message names what is allowed.
+        """
+        where = _plain("destination_uri", uri)
+        if self.prefixes is not None:
+            allowed = any(_covers(prefix, where) for prefix in self.prefixes)
+        elif self.default is None:
+            allowed = False
+        elif self.default.conn_id is None:
+            allowed = _covers(self.default, where)
+        else:
+            allowed = _place(where) == _place(self.default)
+        if not allowed:
+            raise self._refusal("destination_uri", "write to", where)
+
+    def check_read(self, uri: str) -> None:
+        """Check where input files are.
+
+        :raises RequestError: runs may not read there. The message names what is allowed.
+        """
+        where = _plain("input_uri", uri)
+        if self.prefixes is not None:
+            allowed = any(_covers(prefix, where) for prefix in self.prefixes)
+        else:
+            by_connection = where.conn_id is not None and _family(where.scheme) in _CLOUDS
+            allowed = by_connection or (self.default is not None and _covers(self.default, where))
+        if not allowed:
+            raise self._refusal("input_uri", "read from", where)
+
+    def _refusal(self, field: str, verb: str, where: StorageUri) -> RequestError:
+        if self.prefixes is not None:
+            allowed = ", ".join(_text(prefix) for prefix in self.prefixes) or "nothing"
+        elif verb == "read from":
+            allowed = "connections of a storage type (s3://connection@bucket/…)"
+        elif self.default is not None:
+            allowed = _text(self.default if self.default.conn_id is None else _bucket(self.default))
+        else:
+            allowed = "nothing, because learnosity_destination_uri is not set"
+        return RequestError(
+            f"{field}: runs may not {verb} {_text(where)}. Allowed: {allowed}. An administrator can list the prefix in "
+            f"the Airflow Variable {ALLOWED_VARIABLE}."
+        )
+
+
+def _listed(text: str) -> tuple[StorageUri, ...]:
+    try:
+        values = json.loads(text)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise ValueError
+        return tuple(_plain(ALLOWED_VARIABLE, value) for value in values)
+    except (ValueError, StorageError):
+        raise RequestError(
+            f"The Airflow Variable {ALLOWED_VARIABLE} is not a JSON array of URI prefixes such as "
+            '["s3://connection@bucket/", "file:///data/rosters/"]. Correct it: until then, nothing is allowed.'
+        ) from None
+
+
+def _plain(field: str, uri: str) -> StorageUri:
+    """A URI that means the place that it names: without `..`, and for a local path without symbolic links."""
+    where = parse_uri(uri)
+    if {".", ".."} & set(where.key.split("/")):
+        raise RequestError(f"{field} has a segment `.` or `..`: write the path without it.")
+    if where.scheme == "file":
+        return StorageUri("file", where.conn_id, "", os.path.realpath(where.key))
+    return where
+
+
+def _covers(prefix: StorageUri, where: StorageUri) -> bool:
+    """Whether `where` is the prefix, or is below it."""
+    inside = [part for part in prefix.key.split("/") if part]
+    return _place(prefix) == _place(where) and [part for part in where.key.split("/") if part][: len(inside)] == inside
+
+
+def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str]:
+    return _family(where.scheme), where.conn_id, where.bucket
+
+
+def _family(scheme: str) -> tuple[str, ...]:
+    """All schemes that mean the same cloud."""
+    return next((schemes for schemes in _CLOUDS if scheme in schemes), (scheme,))
+
+
+def _bucket(where: StorageUri) -> StorageUri:
+    return StorageUri(where.scheme, where.conn_id, where.bucket, "")
+
+
+def _text(where: StorageUri) -> str:
+    scheme, _, rest = where.text.partition("://")
+    return f"{scheme}://{where.conn_id}@{rest}" if where.conn_id else where.text

@@ -1,0 +1,133 @@
+"""Which places runs may use: what is listed, or the default destination's bucket, and nothing that looks like it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.errors import RequestError, StorageError
+from learnosity.storage.allowed import AllowedUris
+
+DEFAULT = "s3://landing@learnosity/datasets"
+LISTED = AllowedUris.of(
+    json.dumps(["s3://landing@learnosity/", "gs://google@results/team", "file:///data/rosters"]), DEFAULT
+)
+UNLISTED = AllowedUris.of(None, DEFAULT)
+
+
+def allows(check: object, uri: str) -> bool:
+    try:
+        check(uri)  # type: ignore[operator]
+    except (RequestError, StorageError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("uri", "allowed"),
+    [
+        ("s3://landing@learnosity", True),
+        ("s3://landing@learnosity/any/where", True),
+        ("s3a://landing@learnosity/x", True),
+        ("gs://google@results/team", True),
+        ("gs://google@results/team/x.csv", True),
+        ("gcs://google@results//team/x.csv", True),
+        ("gs://google@results/team2/x.csv", False),
+        ("gs://google@results/team/../other", False),
+        ("gs://google@results", False),
+        ("gs://other@results/team", False),
+        ("gs://results/team", False),
+        ("s3://landing@other/x", False),
+        ("s3://learnosity/x", False),
+        ("gs://landing@learnosity/x", False),
+        ("az://landing@learnosity/x", False),
+        ("file:///data/rosters/a.csv", True),
+        ("file:///data/rosters2/a.csv", False),
+        ("file:///data/rosters/../../etc/passwd", False),
+        ("file:///opt/airflow/dags", False),
+        ("http://landing@learnosity/x", False),
+        ("no uri", False),
+    ],
+)
+def test_with_a_list_reading_and_writing_go_by_it(uri: str, allowed: bool) -> None:
+    assert allows(LISTED.check_write, uri) is allowed
+    assert allows(LISTED.check_read, uri) is allowed
+
+
+@pytest.mark.parametrize(
+    ("uri", "write", "read"),
+    [
+        ("s3://landing@learnosity/elsewhere", True, True),
+        ("s3://landing@other/x", False, True),
+        ("s3://other@learnosity/x", False, True),
+        ("gs://google@any/x", False, True),
+        ("abfs://azure@any/x", False, True),
+        ("s3://learnosity/x", False, False),
+        ("file:///data/x", False, False),
+        ("ftp://server@host/x", False, False),
+        ("http://internal_api@host/x", False, False),
+    ],
+)
+def test_without_a_list_runs_write_to_the_bucket_of_the_default(uri: str, write: bool, read: bool) -> None:
+    assert allows(UNLISTED.check_write, uri) is write
+    assert allows(UNLISTED.check_read, uri) is read
+
+
+@pytest.mark.parametrize("default", ["file:///data/sets", "s3://learnosity/sets"])
+def test_a_default_without_a_connection_allows_itself_and_what_is_below_it(default: str) -> None:
+    allowed = AllowedUris.of(None, default)
+    for check in (allowed.check_write, allowed.check_read):
+        assert allows(check, default)
+        assert allows(check, f"{default}/x")
+        assert not allows(check, f"{default}2/x")
+        assert not allows(check, default.replace("sets", "other"))
+
+
+def test_without_a_list_and_a_default_nothing_may_be_written() -> None:
+    with pytest.raises(RequestError, match="learnosity_destination_uri is not set"):
+        AllowedUris.of(None, None).check_write(DEFAULT)
+
+
+def test_an_empty_list_allows_nothing() -> None:
+    nothing = AllowedUris.of("[]", DEFAULT)
+    assert not allows(nothing.check_write, DEFAULT)
+    assert not allows(nothing.check_read, DEFAULT)
+
+
+def test_a_link_out_of_a_listed_folder_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "rosters").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "rosters" / "link").symlink_to(tmp_path / "secret")
+    allowed = AllowedUris.of(json.dumps([(tmp_path / "rosters").as_uri()]), None)
+    assert allows(allowed.check_read, f"file://{tmp_path}/rosters/a.csv")
+    assert not allows(allowed.check_read, f"file://{tmp_path}/rosters/link/a.csv")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "s3://a@b/", '"s3://a@b/"', "[1]", '["no uri"]', '["s3://a@b/../c"]', "[", "null"]
+)
+def test_a_list_that_cannot_be_read_allows_nothing(text: str) -> None:
+    with pytest.raises(RequestError):
+        AllowedUris.of(text, DEFAULT)
+
+
+def test_the_message_names_what_is_allowed_and_who_can_change_it() -> None:
+    with pytest.raises(RequestError) as caught:
+        LISTED.check_write("s3://theirs@bucket/minors")
+    for part in ("destination_uri", "s3://theirs@bucket/minors", "s3://landing@learnosity", "learnosity_allowed_uris"):
+        assert part in str(caught.value)
+
+
+@given(
+    connection=st.sampled_from(["landing", "other", ""]),
+    bucket=st.sampled_from(["learnosity", "other"]),
+    key=st.text(alphabet="ab/.", max_size=12),
+)
+def test_whatever_the_key_only_the_bucket_of_the_default_is_written_to(connection: str, bucket: str, key: str) -> None:
+    uri = f"s3://{connection}{'@' if connection else ''}{bucket}/{key}"
+    dotted = bool({".", ".."} & set(key.split("/")))
+    assert allows(UNLISTED.check_write, uri) is (connection == "landing" and bucket == "learnosity" and not dotted)
