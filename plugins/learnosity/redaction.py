@@ -1,13 +1,40 @@
-"""Makes texts and URLs from outside safe for a log line: removes user info, URL queries and signatures."""
+"""Makes texts and URLs from outside safe for a log line: removes user info, URL queries, signatures and keys.
+
+A text may hold a secret in many spellings: in a URL, in a path with its query, percent-encoded, in XML, in JSON. So the
+text is decoded first, and then read by structure: what follows a `?`, what is named like a secret, and what looks like
+one.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from html import unescape
+from urllib.parse import unquote, urlsplit
 
-_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+# Longer texts are cut: what is shown is shorter, and a hostile text must not take long.
+MAX_TEXT = 8000
+# A text can be encoded more than once, such as a URL in the parameter of another URL.
+_MAX_DECODINGS = 4
+_JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
 _USER_INFO = re.compile(r"://[^\s/?#@]*@")
-_SIGNATURE = re.compile(r"\$0[12]\$[0-9A-Fa-f]{16,}")
+_QUERY = re.compile(r"\?[^\s\"'<>]{0,2000}?=[^\s\"'<>]*|(?<=[A-Za-z0-9_/])#[^\s\"'<>]*=[^\s\"'<>]*")
+_URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
+_NAME = (
+    r"(?:x-(?:amz|goog|ms)-[\w-]{0,40}|[\w-]{0,40}(?:signature|secret|password|passwd|token|credential|authorization|access_?key|"
+    r"api_?key|private_?key|account_?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|bearer)"
+)
+_NAMED = re.compile(
+    rf"(?P<name>[\"']?\b{_NAME}\b[\"']?\s*[:=]\s*)(?P<value>\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+)",
+    re.IGNORECASE,
+)
+_ELEMENT = re.compile(rf"(?P<open><{_NAME}(?:\s[^>]{0, 200})?>)[^<]+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
+# Signatures of Learnosity with their prefix, digests in hex, and keys: long, with both cases and digits.
+_LOOKS_SECRET = re.compile(
+    r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
+)
 
 
 def redact(url: str) -> str:
@@ -22,5 +49,18 @@ def redact(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """`text` from outside without signatures, and with URLs that have no user info and no query."""
-    return _SIGNATURE.sub("$02$…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
+    """`text` from outside without secrets, and with URLs that have no user info and no query."""
+    text = _CONTROL.sub(" ", _decoded(text[:MAX_TEXT]))
+    text = _QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
+    text = _ELEMENT.sub(r"\g<open>…", text)
+    text = _NAMED.sub(r"\g<name>…", text)
+    return _LOOKS_SECRET.sub(r"\g<scheme>…", _BEARER.sub(r"\1 …", text))
+
+
+def _decoded(text: str) -> str:
+    for _ in range(_MAX_DECODINGS):
+        plain = _JSON_ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), unquote(unescape(text)))
+        if plain == text:
+            break
+        text = plain
+    return text
