@@ -6,6 +6,7 @@ and a console asks for the login of the cloud.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -40,8 +41,8 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Address of the report; empty before the task has run, and for types without a report."""
-        published = has_report(str(_returned(ti_key).get("dataset_type", "")))
-        return f"{_page(ti_key)}/report" if published else ""
+        returned = _returned(ti_key)
+        return f"{_page(ti_key, returned)}/report" if has_report(str(returned.get("dataset_type", ""))) else ""
 
 
 class ManifestLink(BaseOperatorLink):
@@ -51,7 +52,8 @@ class ManifestLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Address of the manifest; empty before the task has run."""
-        return f"{_page(ti_key)}/manifest.json" if _returned(ti_key).get("manifest_uri") else ""
+        returned = _returned(ti_key)
+        return f"{_page(ti_key, returned)}/manifest.json" if returned.get("manifest_uri") else ""
 
 
 class StorageConsoleLink(BaseOperatorLink):
@@ -95,8 +97,10 @@ def _airflow() -> str:
     return str(conf.get("api", "base_url", fallback="")).rstrip("/")
 
 
-def _page(ti_key: TaskInstanceKey) -> str:
-    return f"{_airflow()}/learnosity/run/{quote(ti_key.dag_id, safe='')}/{quote(ti_key.run_id, safe='')}"
+def _page(ti_key: TaskInstanceKey, published: Mapping[str, Any]) -> str:
+    """Address of the page of a published dataset. It has the dataset's id, because a run may have several datasets."""
+    run = f"{quote(ti_key.dag_id, safe='')}/{quote(ti_key.run_id, safe='')}"
+    return f"{_airflow()}/learnosity/run/{run}/dataset/{quote(str(published['dataset_id']), safe='')}"
 
 
 def _returned(ti_key: TaskInstanceKey) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The web app of the dataset pages: its routes, and who may see them. Nothing here writes.
 
+A page of a dataset has two addresses: below the run, for a run with one dataset, and below the dataset's id.
+
 Every route that shows data asks Airflow's auth manager whether the user may read that DAG. A route finds its data
 from the run (its XCom and its manifest), never from a storage address in the URL.
 """
@@ -7,8 +9,8 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -22,7 +24,6 @@ from fastapi.staticfiles import StaticFiles
 
 from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
-from learnosity.connections import open_store
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import MAX_SHOWN_BYTES, PublishedDataset
 from learnosity.errors import LearnosityError, TransientStorageError
@@ -31,12 +32,16 @@ from learnosity.web import runs
 from learnosity.web.plots import PLOT_WIDTH
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
 from learnosity.web.results import NoSuchGroupError, Sorting, results, script_json, views
+from learnosity.web.shown import RUN, NoOneDatasetError, Shown, run_page_of, shown_dataset
 from learnosity.web.tables import Pager
 
 FILES_PAGE = 100
 DATASETS_PAGE = 50
 REPORT_ELEMENT = "learnosity-report"
+# Programs read these addresses. A page on which people choose a dataset would be no answer for a program.
+DOWNLOADS = ("/manifest.json", "/file/")
 
+Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=20)]
 
@@ -69,64 +74,66 @@ def index(request: Request, user: GetUserDep, page: PageNumber = 1) -> Response:
     return render(request, "index.html", datasets=listed, pager=Pager.of(total, page, DATASETS_PAGE))
 
 
-@app.get("/run/{dag_id}/{run_id}", response_class=HTMLResponse, dependencies=READ_RUN)
+async def _shown(request: Request, dag_id: str, run_id: str) -> Shown:
+    return await shown_dataset(request, await _run(dag_id, run_id))
+
+
+ShownDataset = Annotated[Shown, Depends(_shown)]
+
+
+def _page(path: str, **options: Any) -> Callable[[Page], Page]:
+    """Register a page of a dataset at both of its addresses."""
+
+    def register(function: Page) -> Page:
+        for before in (RUN, RUN + "/dataset/{dataset_id}"):
+            app.get(before + path, dependencies=READ_RUN, **options)(function)
+        return function
+
+    return register
+
+
+@_page("", response_class=HTMLResponse)
 async def run_page(
     request: Request,
-    dag_id: str,
-    run_id: str,
+    shown: ShownDataset,
     wanted: Annotated[Sorting, Depends(sorting)],
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
-    run = await _run(dag_id, run_id)
-    if run.publication is None:
-        return render(request, "waiting.html", run=run)
-    dataset = await _dataset(run)
-    shown = await results(dataset, group, wanted, _here(request, run))
-    return render(request, "run.html", run=run, dataset=dataset, shown=shown, **_chrome(dataset))
+    return shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
 
 
-@app.get("/run/{dag_id}/{run_id}/files", response_class=HTMLResponse, dependencies=READ_RUN)
-async def files_page(request: Request, dag_id: str, run_id: str, q: str = "", page: PageNumber = 1) -> Response:
+@_page("/files", response_class=HTMLResponse)
+async def files_page(request: Request, shown: ShownDataset, q: str = "", page: PageNumber = 1) -> Response:
     """The files of a dataset. They are searched and paged on the server, so that a long list opens quickly."""
-    run = await _run(dag_id, run_id)
-    dataset = await _dataset(run)
-    found = dataset.search(q)
+    found = shown.dataset.search(q)
     pager = Pager.of(len(found), page, FILES_PAGE)
-    listed = found[pager.start : pager.stop]
-    return render(
-        request, "files.html", run=run, dataset=dataset, files=listed, pager=pager, query=q, **_chrome(dataset)
-    )
+    return shown.page(request, "files.html", files=found[pager.start : pager.stop], pager=pager, query=q)
 
 
-@app.get("/run/{dag_id}/{run_id}/view/{path:path}", response_class=HTMLResponse, dependencies=READ_RUN)
+@_page("/view/{path:path}", response_class=HTMLResponse)
 async def file_page(
-    request: Request, dag_id: str, run_id: str, path: str, wanted: Annotated[Sorting, Depends(sorting)]
+    request: Request, shown: ShownDataset, path: str, wanted: Annotated[Sorting, Depends(sorting)]
 ) -> Response:
     """One file as tables, or as text."""
-    run = await _run(dag_id, run_id)
-    dataset = await _dataset(run)
-    entry = _entry(dataset, path)
-    document = await dataset.document(entry)
+    entry = _entry(shown.dataset, path)
+    document = await shown.dataset.document(entry)
     tables = [] if document is None else views(document, wanted)
-    return render(
+    return shown.page(
         request,
         "file.html",
-        run=run,
-        dataset=dataset,
         entry=entry,
         tables=tables,
         text=document.text if document else None,
         limit=MAX_SHOWN_BYTES,
         plot_width=PLOT_WIDTH,
-        **_chrome(dataset),
     )
 
 
-@app.get("/run/{dag_id}/{run_id}/file/{path:path}", dependencies=READ_RUN)
-async def download(dag_id: str, run_id: str, path: str) -> Response:
+@_page("/file/{path:path}")
+async def download(shown: ShownDataset, path: str) -> Response:
     """One file, streamed."""
-    dataset = await _dataset(await _run(dag_id, run_id))
+    dataset = shown.dataset
     entry = _entry(dataset, path)
     first, rest = await asyncio.to_thread(_begun, dataset.stream(entry))
     name = quote(entry.path.rpartition("/")[2], safe="")
@@ -140,63 +147,73 @@ async def download(dag_id: str, run_id: str, path: str) -> Response:
     return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
 
 
-@app.get("/run/{dag_id}/{run_id}/manifest.json", dependencies=READ_RUN)
-async def manifest(dag_id: str, run_id: str) -> Response:
+@_page("/manifest.json")
+async def manifest(shown: ShownDataset) -> Response:
     """The manifest, as it was published."""
-    dataset = await _dataset(await _run(dag_id, run_id))
-    return Response(dataset.manifest_bytes, media_type="application/json", headers=DOWNLOAD_HEADERS)
+    return Response(shown.dataset.manifest_bytes, media_type="application/json", headers=DOWNLOAD_HEADERS)
 
 
-@app.get("/run/{dag_id}/{run_id}/report", response_class=HTMLResponse, dependencies=READ_RUN)
+@_page("/report", response_class=HTMLResponse)
 async def report_page(
     request: Request,
-    dag_id: str,
-    run_id: str,
+    shown: ShownDataset,
     wanted: Annotated[Sorting, Depends(sorting)],
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The report of the Reports API, signed for this view. The page has the local view too, if the report fails."""
-    run = await _run(dag_id, run_id)
-    dataset = await _dataset(run)
+    dataset = shown.dataset
     if not has_report(dataset.manifest.dataset_type):
         raise HTTPException(404, "The Reports API has no report for this type of dataset.")
-    publication = run.publication
-    conn_id = (publication.learnosity_conn_id if publication else "") or DEFAULT_CONN_ID
+    conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
     config = await asyncio.to_thread(LearnosityHook(conn_id).get_config)
     definition = report_definition(dataset.manifest.request, element_id=REPORT_ELEMENT, group_path=group)
     signed = sign_report(config.credentials, definition, domain=_domain(request))
-    shown = await results(dataset, group, wanted, _here(request, run))
-    return render(
+    return shown.page(
         request,
         "report.html",
         reports_url=config.reports_url,
-        run=run,
-        dataset=dataset,
-        shown=shown,
+        shown=await results(dataset, group, wanted, shown.here),
         script=f"{config.reports_url}/?{config.version}",
         element=REPORT_ELEMENT,
         signed=script_json(signed),
-        **_chrome(dataset),
     )
+
+
+@app.exception_handler(NoOneDatasetError)
+async def choose(request: Request, error: NoOneDatasetError) -> Response:
+    """The datasets of the run, to choose from; or that there is none yet."""
+    run, tail = error.run, error.tail
+    if not run.has_choice:
+        if tail:
+            return _problem(request, 404, "This run has published no dataset yet.")
+        return render(request, "waiting.html", run=run, steps=run.steps)
+    if tail.startswith(DOWNLOADS):
+        listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
+        return _problem(
+            request,
+            409,
+            f"This run may have several datasets, and the address names none. Published: {listed}. "
+            "Put /dataset/ and the id of one after the id of the run.",
+        )
+    return render(request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=tail)
 
 
 @app.exception_handler(HTTPException)
 async def refused(request: Request, error: HTTPException) -> Response:
     """A page for 401, 403 and 404 that says what is wrong."""
-    return render(request, "problem.html", status=error.status_code, code=error.status_code, detail=str(error.detail))
+    return _problem(request, error.status_code, str(error.detail))
 
 
 @app.exception_handler(NoSuchGroupError)
 async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
     """A page for a group that the dataset does not have."""
-    return render(request, "problem.html", status=404, code=404, detail=str(error))
+    return _problem(request, 404, str(error))
 
 
 @app.exception_handler(LearnosityError)
 async def failed(request: Request, error: LearnosityError) -> Response:
     """A page for an error of this package. Its message has no secrets and says what to do."""
-    status = 503 if isinstance(error, TransientStorageError) else 409
-    return render(request, "problem.html", status=status, code=status, detail=str(error))
+    return _problem(request, 503 if isinstance(error, TransientStorageError) else 409, str(error))
 
 
 async def _run(dag_id: str, run_id: str) -> runs.Run:
@@ -210,27 +227,11 @@ async def _run(dag_id: str, run_id: str) -> runs.Run:
     return run
 
 
-async def _dataset(run: runs.Run) -> PublishedDataset:
-    found = run.publication
-    if found is None:
-        raise HTTPException(404, "This run has published no dataset yet.")
-    store = await asyncio.to_thread(open_store, found.destination_uri)
-    dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout)
-    # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
-    if dataset.manifest.run.dag_id != run.dag_id:
-        raise HTTPException(403, "Another DAG has landed this dataset.")
-    return dataset
-
-
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:
     entry = dataset.entry(path)
     if entry is None:
         raise HTTPException(404, "This dataset lists no such file.")
     return entry
-
-
-def _chrome(dataset: PublishedDataset) -> dict[str, Any]:
-    return {"reportable": has_report(dataset.manifest.dataset_type)}
 
 
 def _domain(request: Request) -> str:
@@ -248,6 +249,5 @@ def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _here(request: Request, run: runs.Run) -> str:
-    base = str(request.scope.get("root_path", ""))
-    return f"{base}/run/{quote(run.dag_id, safe='')}/{quote(run.run_id, safe='')}"
+def _problem(request: Request, status: int, detail: str) -> Response:
+    return render(request, "problem.html", status=status, code=status, detail=detail)

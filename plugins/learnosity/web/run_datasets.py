@@ -1,0 +1,282 @@
+"""Finds the datasets of a run: what its publishing tasks returned, and how far the other datasets are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeGuard
+
+from airflow.sdk.execution_time.xcom import XCom
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import RequestError
+
+log = logging.getLogger(__name__)
+
+PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
+PUBLISH_OPERATOR = "LearnosityPublishOperator"
+# What these return is not needed here. Where XComs are in object storage, each one that is read takes a request.
+NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
+# The tasks of a dataset in their order, as `dataset_tasks` names them.
+STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
+PUBLISH_STEP = STEPS[-1]
+FAILED = ("failed", "upstream_failed")
+
+
+class Instance(Protocol):
+    """One task instance of a run: the columns of Airflow's table that are read."""
+
+    task_id: str
+    map_index: int
+    operator: str | None
+    state: str | None
+    start_date: datetime | None
+    end_date: datetime | None
+    try_number: int
+
+
+class Returned(Protocol):
+    """The return value of a task: a row of Airflow's table of XComs."""
+
+    task_id: str
+    map_index: int
+    value: Any
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One task of a run. All mapped instances of a task are one step."""
+
+    task_id: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    instances: int = 1
+    tries: int = 1
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from the first start to the last end; None while it runs."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a run published: the return value of a publish task.
+
+    :param published: when the task returned it; None = not known.
+    """
+
+    layout: DatasetLayout
+    manifest_uri: str
+    destination_uri: str
+    learnosity_conn_id: str
+    file_count: int = 0
+    total_bytes: int = 0
+    published: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDataset:
+    """One dataset of a run: its publish task, what that published, and how far the dataset is.
+
+    :param task_id: the publish task.
+    :param map_index: its map index; -1 = the task is not mapped.
+    :param dataset_type: "" = not known yet.
+    :param dataset_id: "" = not known yet.
+    :param publication: None = the dataset is not published, or its publication cannot be read.
+    :param problem: why there is no publication although the task has ended well; "" = no problem.
+    :param steps: the tasks of this dataset.
+    """
+
+    task_id: str
+    map_index: int
+    dataset_type: str = ""
+    dataset_id: str = ""
+    publication: Publication | None = None
+    problem: str = ""
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name of the publish task, with its map index."""
+        return _label(self.task_id, self.map_index)
+
+    @property
+    def at(self) -> Step | None:
+        """The step that the dataset has reached. It is the one that failed, if one has failed."""
+        order = [step for step in self.steps if step.state not in ("success", "skipped", "upstream_failed")]
+        return order[0] if order else self.steps[-1] if self.steps else None
+
+
+def steps(instances: Sequence[Instance]) -> tuple[Step, ...]:
+    """The tasks of a run, in the order of their first start."""
+    by_task: dict[str, list[Instance]] = {}
+    for each in instances:
+        by_task.setdefault(each.task_id, []).append(each)
+    found = [_step(task_id, several) for task_id, several in by_task.items()]
+    return tuple(
+        sorted(found, key=lambda step: (step.started is None, step.started.timestamp() if step.started else 0))
+    )
+
+
+def run_datasets(
+    instances: Sequence[Instance], returned: Iterable[Returned]
+) -> tuple[tuple[RunDataset, ...], tuple[str, ...]]:
+    """The datasets of a run by publish task and map index, and the other tasks whose XCom cannot be read.
+
+    A publish task is found by its operator, or by what it returned: a DAG may give it any name.
+    """
+    tasks: dict[str, dict[int, Instance]] = {}
+    for each in instances:
+        tasks.setdefault(each.task_id, {})[each.map_index] = each
+    rows = {
+        (row.task_id, row.map_index): row
+        for row in returned
+        if _operator(tasks.get(row.task_id, {}).get(row.map_index)) not in NOT_READ
+    }
+    values = {key: _resolved(row) for key, row in rows.items()}
+    publishing = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
+    publishing |= {task_id for (task_id, _), value in values.items() if _is_published(value)}
+    found = [
+        _dataset(task_id, map_index, tasks, rows, values)
+        for task_id in sorted(publishing)
+        for map_index in _map_indexes(task_id, tasks, rows)
+    ]
+    unreadable = [
+        _label(*key) for key, value in values.items() if isinstance(value, _Unreadable) and key[0] not in publishing
+    ]
+    return tuple(found), tuple(sorted(unreadable))
+
+
+def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
+    """The published datasets in their order. Of two publications of one dataset, the newer one counts."""
+    by_id: dict[str, Publication] = {}
+    for each in datasets:
+        if (new := each.publication) is not None:
+            old = by_id.get(each.dataset_id)
+            if old is None or _moment(new) >= _moment(old):
+                by_id[each.dataset_id] = new
+    return tuple(by_id.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Stands for a value that could not be read."""
+
+    why: str
+
+
+def _dataset(
+    task_id: str,
+    map_index: int,
+    tasks: Mapping[str, Mapping[int, Instance]],
+    rows: Mapping[tuple[str, int], Returned],
+    values: Mapping[tuple[str, int], Any],
+) -> RunDataset:
+    key = (task_id, map_index)
+    reached = tuple(
+        _step(name, mine) for name in _siblings(task_id) if (mine := _of_dataset(tasks.get(name, {}), map_index))
+    )
+    created = values.get((_siblings(task_id)[0], map_index))
+    known = created if isinstance(created, dict) else {}
+    named = str(known.get("dataset_type") or ""), str(known.get("dataset_id") or "")
+    publisher = tasks.get(task_id, {}).get(map_index)
+    ended = publisher is not None and publisher.state == "success"
+    value = values.get(key)
+    if not _is_published(value):
+        problem = value.why if isinstance(value, _Unreadable) else ""
+        if ended and not problem:
+            problem = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
+        return RunDataset(*key, *named, None, problem, reached)
+    try:
+        layout = DatasetLayout(str(value["dataset_type"]), str(value["dataset_id"]))
+    except RequestError as error:
+        return RunDataset(*key, *named, None, f"What this task returned names no dataset. {error}", reached)
+    publication = Publication(
+        layout,
+        str(value["manifest_uri"]),
+        str(value["destination_uri"]),
+        str(value.get("learnosity_conn_id") or ""),
+        whole(value.get("file_count")),
+        whole(value.get("total_bytes")),
+        rows[key].timestamp,
+    )
+    return RunDataset(*key, layout.dataset_type, layout.dataset_id, publication, "", reached)
+
+
+def _map_indexes(
+    task_id: str, tasks: Mapping[str, Mapping[int, Instance]], rows: Iterable[tuple[str, int]]
+) -> Sequence[int]:
+    """The map indexes of a publish task. If it is not expanded yet, those of the create task are used."""
+    for name in (task_id, _siblings(task_id)[0]):
+        found = {*tasks.get(name, ()), *(map_index for each, map_index in rows if each == name)}
+        if mapped := sorted(found - {-1}):
+            return mapped
+    return [-1]
+
+
+def _of_dataset(instances: Mapping[int, Instance], map_index: int) -> list[Instance]:
+    """The instances of one task that belong to the dataset with this map index. -1 = the task is not expanded yet."""
+    return [each for index, each in instances.items() if map_index < 0 or index in (map_index, -1)]
+
+
+def _siblings(task_id: str) -> tuple[str, ...]:
+    """The tasks of the dataset that this task publishes; the task alone if `dataset_tasks` did not name it."""
+    group = task_id.removesuffix(PUBLISH_STEP)
+    return tuple(group + name for name in STEPS) if group != task_id and group[-1:] in ("", ".") else (task_id,)
+
+
+def _step(task_id: str, instances: Sequence[Instance]) -> Step:
+    states = [str(each.state or "none") for each in instances]
+    # A state other than success needs attention, and a failure most, so it is shown for all instances together.
+    state = min(states, key=lambda each: (each not in FAILED, each == "success"))
+    starts = [each.start_date for each in instances if each.start_date]
+    ends = [each.end_date for each in instances if each.end_date]
+    return Step(
+        task_id,
+        state,
+        min(starts, default=None),
+        max(ends, default=None) if len(ends) == len(instances) else None,
+        len(instances),
+        max(each.try_number for each in instances),
+    )
+
+
+def _resolved(row: Returned) -> Any:
+    """The value of an XCom. If Airflow keeps XComs in object storage, the database has only their address."""
+    if not isinstance(row.value, str):
+        return row.value
+    try:
+        return XCom.deserialize_value(row)
+    except Exception as error:  # each XCom backend has errors of its own, and one XCom must not hide the others
+        label, kind = _label(row.task_id, row.map_index), type(error).__name__
+        log.warning("The XCom of %s cannot be read from object storage: %s", label, kind)
+        return _Unreadable(
+            f"What this task returned cannot be read from object storage ({kind}). The log of the API server has this "
+            "message too. Reload this page later."
+        )
+
+
+def _operator(instance: Instance | None) -> str | None:
+    return instance.operator if instance else None
+
+
+def _is_published(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and value.keys() >= PUBLISHED_KEYS
+
+
+def _label(task_id: str, map_index: int) -> str:
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def _moment(publication: Publication) -> float:
+    return publication.published.timestamp() if publication.published else 0.0
+
+
+def whole(value: Any) -> int:
+    """`value` if it is a whole number, or else 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,113 @@
+"""Which dataset a page shows: the one that its address names, or the only one of its run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import HTTPException, Request
+from fastapi.responses import Response
+
+from learnosity.api.report_definition import has_report
+from learnosity.connections import open_store
+from learnosity.dataset.published import PublishedDataset
+from learnosity.web.rendering import render
+from learnosity.web.run_datasets import Publication, Step
+from learnosity.web.runs import Run
+
+RUN = "/run/{dag_id}/{run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The dataset that a page shows.
+
+    :param here: address of its page.
+    :param steps: its tasks; of a run with one dataset: all tasks.
+    """
+
+    run: Run
+    publication: Publication
+    dataset: PublishedDataset
+    here: str
+    steps: tuple[Step, ...]
+
+    def page(self, request: Request, template: str, *, reports_url: str | None = None, **values: Any) -> Response:
+        """Render a page of the dataset."""
+        return render(
+            request,
+            template,
+            reports_url=reports_url,
+            run=self.run,
+            run_page=run_page_of(request, self.run),
+            dataset=self.dataset,
+            here=self.here,
+            steps=self.steps,
+            reportable=has_report(self.dataset.manifest.dataset_type),
+            **values,
+        )
+
+
+class NoOneDatasetError(Exception):
+    """The address names no dataset, and the run has not exactly one.
+
+    :param tail: what follows the run in the address: "" for the page of the run, or for example `/files`.
+    """
+
+    def __init__(self, run: Run, tail: str) -> None:
+        super().__init__(run.run_id)
+        self.run = run
+        self.tail = tail
+
+
+async def shown_dataset(request: Request, run: Run) -> Shown:
+    """The dataset that the address of a page names, opened.
+
+    :raises NoOneDatasetError: the address names none, and the run has not exactly one.
+    :raises HTTPException: 404: the run has published no such dataset. 403: another DAG has landed it.
+    """
+    here = run_page_of(request, run)
+    wanted = request.path_params.get("dataset_id")
+    if wanted is None:
+        if run.only is None:
+            raise NoOneDatasetError(run, _tail(request))
+        return Shown(run, run.only, await _opened(run, run.only), here, run.steps)
+    found = next((each for each in run.publications if each.layout.dataset_id == wanted), None)
+    if found is None:
+        raise HTTPException(404, _missing(run, str(wanted)))
+    own = next(each.steps for each in run.datasets if each.publication is found)
+    steps = own if len(run.datasets) > 1 and own else run.steps
+    return Shown(run, found, await _opened(run, found), f"{here}/dataset/{quote(wanted, safe='')}", steps)
+
+
+def run_page_of(request: Request, run: Run) -> str:
+    """Address of the page of a run."""
+    base = str(request.scope.get("root_path", ""))
+    return f"{base}/run/{quote(run.dag_id, safe='')}/{quote(run.run_id, safe='')}"
+
+
+async def _opened(run: Run, found: Publication) -> PublishedDataset:
+    store = await asyncio.to_thread(open_store, found.destination_uri)
+    dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout)
+    # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
+    if dataset.manifest.run.dag_id != run.dag_id:
+        raise HTTPException(403, "Another DAG has landed this dataset.")
+    return dataset
+
+
+def _missing(run: Run, dataset_id: str) -> str:
+    """Why a run has no such dataset."""
+    for each in run.datasets:
+        if each.dataset_id == dataset_id and each.at:
+            return f"Dataset {dataset_id} is not published yet. {each.at.task_id} of {each.label}: {each.at.state}."
+    return (
+        f"This run has published no dataset with the id {dataset_id[:60]!r}. The page of the run, which is the tab "
+        "Dataset, shows what it has published."
+    )
+
+
+def _tail(request: Request) -> str:
+    route = str(request.scope["route"].path).removeprefix(RUN)
+    return route.replace("{path:path}", quote(str(request.path_params.get("path", "")), safe="/"))
