@@ -51,8 +51,8 @@ def test_report_and_manifest_are_linked_once_the_dataset_is_published(task: Retu
     assert task.link(links.ReportLink()) == ""
     assert task.link(links.ManifestLink()) == ""
     task.value = PUBLISHED
-    assert task.link(links.ReportLink()) == f"{PAGE}/report"
-    assert task.link(links.ManifestLink()) == f"{PAGE}/manifest.json"
+    assert task.link(links.ReportLink()) == f"{PAGE}/dataset/{PUBLISHED['dataset_id']}/report"
+    assert task.link(links.ManifestLink()) == f"{PAGE}/dataset/{PUBLISHED['dataset_id']}/manifest.json"
 
 
 def test_a_type_without_a_report_has_no_report_link(task: Returned) -> None:

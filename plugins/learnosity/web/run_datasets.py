@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeGuard
-
-from airflow.sdk.execution_time.xcom import XCom
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import RequestError
@@ -124,11 +122,13 @@ def steps(instances: Sequence[Instance]) -> tuple[Step, ...]:
 
 
 def run_datasets(
-    instances: Sequence[Instance], returned: Iterable[Returned]
+    instances: Sequence[Instance], returned: Iterable[Returned], fetch: Callable[[Any], Any]
 ) -> tuple[tuple[RunDataset, ...], tuple[str, ...]]:
     """The datasets of a run by publish task and map index, and the other tasks whose XCom cannot be read.
 
     A publish task is found by its operator, or by what it returned: a DAG may give it any name.
+
+    :param fetch: gives the value of an XCom that may be in object storage.
     """
     tasks: dict[str, dict[int, Instance]] = {}
     for each in instances:
@@ -138,7 +138,7 @@ def run_datasets(
         for row in returned
         if _operator(tasks.get(row.task_id, {}).get(row.map_index)) not in NOT_READ
     }
-    values = {key: _resolved(row) for key, row in rows.items()}
+    values = {key: _resolved(row, fetch) for key, row in rows.items()}
     publishing = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
     publishing |= {task_id for (task_id, _), value in values.items() if _is_published(value)}
     found = [
@@ -246,12 +246,12 @@ def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     )
 
 
-def _resolved(row: Returned) -> Any:
+def _resolved(row: Returned, fetch: Callable[[Any], Any]) -> Any:
     """The value of an XCom. If Airflow keeps XComs in object storage, the database has only their address."""
     if not isinstance(row.value, str):
         return row.value
     try:
-        return XCom.deserialize_value(row)
+        return fetch(row)
     except Exception as error:  # each XCom backend has errors of its own, and one XCom must not hide the others
         label, kind = _label(row.task_id, row.map_index), type(error).__name__
         log.warning("The XCom of %s cannot be read from object storage: %s", label, kind)

@@ -11,6 +11,7 @@ from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk.execution_time.xcom import XCom
 from sqlalchemy import String, func, select
 from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
@@ -85,7 +86,7 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     if run is None:
         return None
     instances = _instances(session, dag_id, run_id)
-    datasets, unreadable = run_datasets(instances, _returned(session, dag_id, run_id))
+    datasets, unreadable = run_datasets(instances, _returned(session, dag_id, run_id), XCom.deserialize_value)
     return Run(
         dag_id,
         run_id,

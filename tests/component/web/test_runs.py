@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import airflow.models
 import pytest
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, event, insert
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web import runs
 
 RETURNED = {
@@ -52,25 +56,273 @@ def session() -> Iterator[Session]:
         yield session
 
 
-def put(session: Session, value: Any, task_id: str = "land.publish") -> None:
+FIRST, SECOND = RETURNED["dataset_id"], "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
+START = datetime(2026, 11, 28, 12, tzinfo=UTC)
+OPERATORS = {
+    "create_dataset": "LearnosityCreateDatasetOperator",
+    "wait_for_job": "LearnosityJobSensor",
+    "land.list_files": "LearnosityListFilesOperator",
+    "land.land_files": "LearnosityLandFilesOperator",
+    "land.publish": "LearnosityPublishOperator",
+}
+
+
+def put(
+    session: Session, value: Any, task_id: str = "land.publish", map_index: int = -1, at: datetime | None = None
+) -> None:
     session.execute(
         insert(XComModel.__table__).values(
             dag_run_id=1,
             task_id=task_id,
-            map_index=-1,
+            map_index=map_index,
             key="return_value",
             dag_id="dag",
             run_id="run",
             value=value,
+            timestamp=at or datetime.now(UTC),
+        )
+    )
+
+
+def publication(dataset_id: str, **changes: Any) -> dict[str, Any]:
+    uri = f"s3://bucket/datasets/{dataset_id}/manifest.json"
+    return {**RETURNED, "dataset_id": dataset_id, "manifest_uri": uri, "file_count": 7, "total_bytes": 99, **changes}
+
+
+def ran(session: Session, task_id: str, state: str | None, map_index: int = -1, operator: str | None = None) -> None:
+    """A task instance, as the scheduler leaves it."""
+    session.execute(
+        insert(TaskInstance.__table__).values(
+            id=uuid.uuid4(),
+            task_id=task_id,
+            map_index=map_index,
+            dag_id="dag",
+            run_id="run",
+            operator=operator,
+            state=state,
+            try_number=1,
+            max_tries=0,
+            pool="default_pool",
+            pool_slots=1,
+        )
+    )
+
+
+def tasks(session: Session, prefix: str, *states: str | None, map_index: int = -1) -> None:
+    """The tasks of `dataset_tasks`; those without a state have not begun."""
+    for place, (name, operator) in enumerate(OPERATORS.items()):
+        ran(session, prefix + name, states[place] if place < len(states) else None, map_index, operator)
+
+
+DONE = ("success",) * 5
+
+
+def loaded(session: Session) -> runs.Run:
+    run = runs.load_run(session, "dag", "run")
+    assert run is not None
+    return run
+
+
+def published(session: Session) -> str | None:
+    run = loaded(session)
+    assert run.only == (run.publications[0] if run.publications else None)
+    return run.only.manifest_uri if run.only else None
+
+
+class TestSeveralDatasets:
+    def test_all_that_a_run_has_published_in_the_order_of_tasks_and_map_indexes(self, session: Session) -> None:
+        for map_index in (10, 0, 2):
+            put(session, publication(f"id-{map_index}"), "mapped.land.publish", map_index)
+        put(session, publication(FIRST), "maths.land.publish")
+        put(session, publication(SECOND, dataset_type="ibk-analysis-by-question"), "a_name_of_its_own")
+        found = [each.layout.dataset_id for each in loaded(session).publications]
+        assert found == [SECOND, "id-0", "id-2", "id-10", FIRST]
+
+    def test_of_one_dataset_the_newest_publication_counts(self, session: Session) -> None:
+        put(session, publication(FIRST, file_count=1), "b.land.publish", at=START)
+        put(session, publication(FIRST, file_count=2), "a.land.publish", at=START + timedelta(minutes=1))
+        put(session, publication(FIRST, file_count=3), "c.land.publish", at=START - timedelta(minutes=1))
+        run = loaded(session)
+        assert [each.file_count for each in run.publications] == [2]
+        assert run.only is not None
+        assert not run.has_choice
+
+    @pytest.mark.parametrize("mapped", [False, True])
+    @pytest.mark.parametrize(
+        ("states", "at", "state"),
+        [
+            ((), "create_dataset", "none"),
+            (("running",), "create_dataset", "running"),
+            (("success", "deferred"), "wait_for_job", "deferred"),
+            (("success", "up_for_retry"), "wait_for_job", "up_for_retry"),
+            (("success", "success", "success", "failed", "upstream_failed"), "land.land_files", "failed"),
+            (("failed", *["upstream_failed"] * 4), "create_dataset", "failed"),
+            (("upstream_failed",) * 5, "land.publish", "upstream_failed"),
+            (("skipped",) * 5, "land.publish", "skipped"),
+        ],
+    )
+    def test_a_dataset_that_is_not_published_is_there_with_its_state(
+        self, session: Session, states: tuple[str, ...], at: str, state: str, mapped: bool
+    ) -> None:
+        one, other = (("dataset.", 0), ("dataset.", 1)) if mapped else (("maths.", -1), ("reading.", -1))
+        tasks(session, one[0], *DONE, map_index=one[1])
+        tasks(session, other[0], *states, map_index=other[1])
+        put(session, publication(FIRST), f"{one[0]}land.publish", one[1])
+        run = loaded(session)
+        done, open_ = run.datasets
+        assert done.publication is not None
+        assert open_.publication is None
+        assert (open_.task_id, open_.map_index) == (f"{other[0]}land.publish", other[1])
+        assert open_.at is not None
+        assert (open_.at.task_id, open_.at.state) == (f"{other[0]}{at}", state)
+        assert run.has_choice
+        assert run.only is None
+
+    def test_its_type_and_id_are_known_once_it_is_created(self, session: Session) -> None:
+        for map_index in (0, 1):
+            tasks(session, "dataset.", "success", map_index=map_index)
+            created = {"dataset_id": f"id-{map_index}", "dataset_type": f"type-{map_index}", "job_reference": "job"}
+            put(session, created, "dataset.create_dataset", map_index)
+        found = [(each.label, each.dataset_type, each.dataset_id) for each in loaded(session).datasets]
+        label = "dataset.land.publish"
+        assert found == [(f"{label}[0]", "type-0", "id-0"), (f"{label}[1]", "type-1", "id-1")]
+
+    def test_a_group_whose_last_tasks_are_not_expanded_yet_has_its_datasets_all_the_same(
+        self, session: Session
+    ) -> None:
+        for map_index, state in enumerate(["success", "failed", "running"]):
+            ran(session, "dataset.create_dataset", state, map_index, OPERATORS["create_dataset"])
+        for name in list(OPERATORS)[1:]:
+            ran(session, f"dataset.{name}", None, -1, OPERATORS[name])
+        at = [(each.map_index, each.at and (each.at.task_id, each.at.state)) for each in loaded(session).datasets]
+        create = "dataset.create_dataset"
+        assert at == [(0, ("dataset.wait_for_job", "none")), (1, (create, "failed")), (2, (create, "running"))]
+
+    def test_steps_of_a_dataset_are_its_own(self, session: Session) -> None:
+        for map_index in (0, 1):
+            tasks(session, "dataset.", *DONE, map_index=map_index)
+        for shard in range(3):
+            ran(session, "single.land.land_files", "success", shard, OPERATORS["land.land_files"])
+        ran(session, "single.land.publish", "success", -1, OPERATORS["land.publish"])
+        mapped, _, single = loaded(session).datasets
+        assert [(each.task_id, each.instances) for each in mapped.steps] == [
+            (f"dataset.{name}", 1) for name in OPERATORS
+        ]
+        assert [each.instances for each in single.steps] == [3, 1]
+
+    def test_one_dataset_of_one_group_needs_no_choice_while_it_waits(self, session: Session) -> None:
+        tasks(session, "", "success", "deferred")
+        run = loaded(session)
+        assert not run.has_choice
+        assert run.only is None
+
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            (None, "marked as success by hand"),
+            ("a text", "marked as success by hand"),
+            ({"dataset_id": SECOND}, "marked as success by hand"),
+            ({**publication(SECOND), "dataset_type": "../../etc"}, "names no dataset"),
+            ({**publication(SECOND), "dataset_id": None, "dataset_type": {"a": 1}}, "names no dataset"),
+        ],
+    )
+    def test_a_value_that_is_no_publication_is_said_in_its_row_and_hides_no_other(
+        self, session: Session, value: Any, says: str
+    ) -> None:
+        for map_index in (0, 1, 2):
+            tasks(session, "dataset.", *DONE, map_index=map_index)
+        put(session, publication(FIRST), "dataset.land.publish", 0)
+        put(session, value, "dataset.land.publish", 1)
+        put(session, publication("id-2"), "dataset.land.publish", 2)
+        run = loaded(session)
+        assert [each.layout.dataset_id for each in run.publications] == [FIRST, "id-2"]
+        assert [says in each.problem for each in run.datasets] == [False, True, False]
+
+    def test_numbers_that_are_none_are_shown_as_zero(self, session: Session) -> None:
+        put(session, publication(FIRST, file_count="many", total_bytes=True))
+        (found,) = loaded(session).publications
+        assert (found.file_count, found.total_bytes) == (0, 0)
+
+
+def happened(session: Session, task_id: str, map_index: int, extra: Any, run_id: str = "run", asset: int = 1) -> None:
+    """An asset event, as Airflow registers it."""
+    session.execute(
+        insert(AssetEvent.__table__).values(
+            asset_id=asset,
+            extra=extra,
+            source_task_id=task_id,
+            source_dag_id="dag",
+            source_run_id=run_id,
+            source_map_index=map_index,
             timestamp=datetime.now(UTC),
         )
     )
 
 
-def published(session: Session) -> str | None:
-    run = runs.load_run(session, "dag", "run")
-    assert run is not None
-    return run.publication.manifest_uri if run.publication else None
+@pytest.fixture
+def assets(session: Session) -> Session:
+    """A database that knows two dataset types."""
+    for number, name in enumerate(["activity-summary-by-group", "ibk-analysis-by-question"], start=1):
+        uri = f"{ASSET_PREFIX}{name}"
+        session.execute(
+            insert(AssetModel.__table__).values(
+                id=number, name=name, uri=uri, group="asset", extra={}, created_at=START, updated_at=START
+            )
+        )
+    return session
+
+
+class TestListOfAllDatasets:
+    def listed(self, session: Session, offset: int = 0, limit: int = 50) -> tuple[list[tuple[str, str]], int]:
+        found, total = runs.published_datasets(session, {"dag"}, offset=offset, limit=limit)
+        return [(each.run_id, each.dataset_id) for each in found], total
+
+    def test_datasets_of_one_type_in_one_run_do_not_hide_each_other(self, assets: Session) -> None:
+        for map_index in (0, 1):
+            happened(assets, "dataset.land.publish", map_index, publication(f"mapped-{map_index}"))
+        for group in ("maths", "reading"):
+            happened(assets, f"{group}.land.publish", -1, publication(group))
+        found, total = self.listed(assets)
+        assert found == [("run", each) for each in ("reading", "maths", "mapped-1", "mapped-0")]
+        assert total == 4
+
+    def test_of_each_dataset_of_a_run_the_last_event_is_taken(self, assets: Session) -> None:
+        happened(assets, "land.publish", -1, publication(FIRST))
+        happened(assets, "land.publish", -1, publication(FIRST))
+        happened(assets, "again.land.publish", -1, publication(FIRST, file_count=9))
+        happened(assets, "land.publish", -1, publication(FIRST), run_id="another")
+        found, total = self.listed(assets)
+        assert found == [("another", FIRST), ("run", FIRST)]
+        assert total == 2
+        assert runs.published_datasets(assets, {"dag"}, offset=1, limit=1)[0][0].file_count == 9
+
+    def test_a_task_that_published_another_dataset_after_a_clear_has_only_that(self, assets: Session) -> None:
+        happened(assets, "dataset.land.publish", 0, publication(FIRST))
+        happened(assets, "dataset.land.publish", 1, publication("neighbour"))
+        happened(assets, "dataset.land.publish", 0, publication(SECOND), asset=2)
+        assert self.listed(assets) == ([("run", SECOND), ("run", "neighbour")], 2)
+
+    @pytest.mark.parametrize(
+        "extra", [{}, {"dataset_id": None}, [], ["dataset_id"], "a text", 7, {"dataset_id": {"a": 1}}]
+    )
+    def test_an_event_that_says_nothing_hides_no_other(self, assets: Session, extra: Any) -> None:
+        happened(assets, "dataset.land.publish", 0, publication(FIRST))
+        happened(assets, "dataset.land.publish", 1, extra)
+        happened(assets, "dataset.land.publish", 2, extra)
+        happened(assets, "dataset.land.publish", 3, publication(SECOND))
+        found, total = self.listed(assets)
+        assert [found[0], found[-1]] == [("run", SECOND), ("run", FIRST)]
+        assert total >= 3
+
+    def test_it_takes_two_queries_for_a_page_however_long_the_list_is(self, assets: Session) -> None:
+        for map_index in range(120):
+            happened(assets, "dataset.land.publish", map_index, publication(f"id-{map_index}"))
+        asked: list[str] = []
+        event.listen(assets.get_bind(), "before_cursor_execute", lambda *args: asked.append(args[2]))
+        found, total = self.listed(assets, offset=100, limit=50)
+        assert (len(found), total) == (20, 120)
+        assert len(asked) == 2
+        assert not any("xcom" in statement.lower() for statement in asked)
 
 
 def test_what_was_published_is_found_by_what_it_says_not_by_the_name_of_its_task(session: Session) -> None:
@@ -130,5 +382,47 @@ def test_an_xcom_that_is_a_text_or_unreadable_hides_nothing(
     (elsewhere / "unreadable.json").mkdir()
     put(session, f"{elsewhere.as_uri()}/unreadable.json", "a_third")
     with caplog.at_level(logging.WARNING):
-        assert published(session) == RETURNED["manifest_uri"]
+        run = loaded(session)
+    assert [each.manifest_uri for each in run.publications] == [RETURNED["manifest_uri"]]
+    assert run.unreadable == ("a_third",)
     assert "The XCom of a_third cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("kept", ["gone", "unreadable", "not json", "no connection"])
+def test_a_publication_that_cannot_be_read_is_said_in_its_row_and_hides_no_other(
+    session: Session, elsewhere: Path, kept: str
+) -> None:
+    (elsewhere / "good.json").write_text(json.dumps(publication(FIRST)))
+    (elsewhere / "unreadable.json").mkdir()
+    (elsewhere / "not json.json").write_text("{")
+    addresses = {"no connection": "s3://nowhere@bucket/xcom/value.json"}
+    for map_index, address in enumerate(
+        [f"{elsewhere.as_uri()}/good.json", addresses.get(kept, f"{elsewhere.as_uri()}/{kept}.json")]
+    ):
+        tasks(session, "dataset.", *DONE, map_index=map_index)
+        put(session, address, "dataset.land.publish", map_index)
+    run = loaded(session)
+    good, bad = run.datasets
+    assert [each.layout.dataset_id for each in run.publications] == [FIRST]
+    assert good.problem == ""
+    assert bad.problem
+    assert run.has_choice
+
+
+def test_what_other_tasks_returned_is_not_fetched_from_object_storage(
+    session: Session, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks(session, "", *DONE)
+    (elsewhere / "value.json").write_text(json.dumps(RETURNED))
+    for name in OPERATORS:
+        put(session, f"{elsewhere.as_uri()}/value.json", name)
+    fetched: list[str] = []
+    read = backend.XComObjectStorageBackend.deserialize_value
+
+    def counted(row: Any) -> Any:
+        fetched.append(row.task_id)
+        return read(row)
+
+    monkeypatch.setattr(backend.XComObjectStorageBackend, "deserialize_value", staticmethod(counted))
+    assert published(session) == RETURNED["manifest_uri"]
+    assert set(fetched) == {"create_dataset", "land.publish"}

@@ -26,8 +26,10 @@ from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_fil
 from learnosity.web import app as pages
 from learnosity.web import runs
 from learnosity.web.app import app
+from learnosity.web.run_datasets import Publication, RunDataset, Step
 
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
+OTHER_ID = "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
 SECRET = "a-consumer-secret-that-nobody-may-see"
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 FIELDS = ["population", "p25_percent", "median_percent", "p75_percent"]
@@ -88,8 +90,11 @@ class Site:
         *,
         stored: bool = True,
         content_encoding: str | None = None,
+        dataset_id: str = DATASET_ID,
+        task_id: str = "land.publish",
+        map_index: int = -1,
     ) -> None:
-        layout = DatasetLayout(dataset_type, DATASET_ID)
+        layout = DatasetLayout(dataset_type, dataset_id)
         base = self.folder / layout.prefix
         if stored:
             store = LocalStore(self.folder)
@@ -110,13 +115,13 @@ class Site:
         base.mkdir(parents=True, exist_ok=True)
         (base / "files.ndjson").write_bytes(listing)
         request = {
-            "dataset_id": DATASET_ID,
+            "dataset_id": dataset_id,
             "dataset_type": dataset_type,
             "options": {"fields": FIELDS, "user_fields": ["score"]},
             "groups": [{"key": "region", "label": "Region"}, {"key": "school", "label": "School"}],
         }
         manifest = Manifest(
-            DATASET_ID,
+            dataset_id,
             dataset_type,
             "job-1",
             request,
@@ -128,9 +133,11 @@ class Site:
         )
         (base / "manifest.json").write_bytes(encode_manifest(manifest))
         uri = self.folder.as_uri()
-        self.run = replace(
-            self.run, publication=runs.Publication(layout, f"{uri}/{layout.manifest}", uri, "learnosity_default")
-        )
+        publication = Publication(layout, f"{uri}/{layout.manifest}", uri, "learnosity_default")
+        steps = (Step(task_id, "success", None, None),)
+        made = RunDataset(task_id, map_index, dataset_type, dataset_id, publication, "", steps)
+        others = tuple(each for each in self.run.datasets if each.label != made.label)
+        self.run = replace(self.run, datasets=(*others, made))
 
     def get(self, path: str = "", **query: Any) -> Any:
         return self.client.get(f"/run/learnosity_dataset/manual__1{path}", params=query)
@@ -156,7 +163,7 @@ class Manager:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     rights = {"teacher": {"learnosity_dataset"}, "stranger": set[str]()}
     manager = Manager(rights)
-    run = runs.Run("learnosity_dataset", "manual__1", "success", {}, None, None, (), None)
+    run = runs.Run("learnosity_dataset", "manual__1", "success", {}, None, None, ())
     with TestClient(app, cookies={"_token": "teacher"}, raise_server_exceptions=True) as client:
         made = Site(client, tmp_path, run, rights)
 
@@ -292,9 +299,10 @@ class TestWhatIsRead:
 
     def test_a_manifest_elsewhere_than_at_the_destination_is_refused(self, site: Site, tmp_path: Path) -> None:
         site.publish(GROUPS)
-        found = site.run.publication
-        assert found is not None
-        site.run = replace(site.run, publication=replace(found, manifest_uri="file:///elsewhere/manifest.json"))
+        (made,) = site.run.datasets
+        assert made.publication is not None
+        elsewhere = replace(made.publication, manifest_uri="file:///elsewhere/manifest.json")
+        site.run = replace(site.run, datasets=(replace(made, publication=elsewhere),))
         assert site.get().status_code == 409
 
     def test_what_another_dag_has_landed_is_refused(self, site: Site) -> None:
@@ -321,6 +329,148 @@ class TestWhatIsRead:
 
     def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
         assert site.client.get("/run/learnosity_dataset/other").status_code == 404
+
+
+ONE, OTHER = f"/dataset/{DATASET_ID}", f"/dataset/{OTHER_ID}"
+
+
+@pytest.fixture
+def two(site: Site) -> Site:
+    """The pages of a run with two datasets of different types."""
+    site.publish(GROUPS, task_id="groups.land.publish")
+    site.publish(ITEMS, "ibk-analysis-by-question", dataset_id=OTHER_ID, task_id="items.land.publish", map_index=1)
+    return site
+
+
+def links(html: str) -> list[str]:
+    """The addresses that a page leads to."""
+    return [found.replace("&amp;", "&") for found in re.findall(r'(?:href|action)="([^"]*)"', html)]
+
+
+class TestSeveralDatasets:
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_each_has_every_page_at_an_address_of_its_own(self, two: Site, route: str) -> None:
+        reply = two.get(ONE + route)
+        assert reply.status_code == 200
+        assert DATASET_ID in reply.text or route.startswith("/file/")
+        assert OTHER_ID not in reply.text
+
+    def test_no_link_of_a_page_leads_to_another_dataset(self, two: Site) -> None:
+        run = "/run/learnosity_dataset/manual__1"
+        for route in ("", "/files", "/view/groups/group.json", "/report"):
+            for link in links(two.get(ONE + route).text):
+                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link == run
+                assert ours, f"{route or 'the page'} leads to {link}"
+
+    def test_all_of_one_datasets_pages_can_be_reached_from_the_list(self, two: Site) -> None:
+        seen: dict[str, int] = {}
+        todo = ["/run/learnosity_dataset/manual__1"]
+        while todo:
+            address = todo.pop()
+            if address not in seen and address.startswith("/run/"):
+                reply = two.client.get(address)
+                seen[address] = reply.status_code
+                html = reply.headers["content-type"].startswith("text/html")
+                # The test client decodes a path twice, so it cannot ask for a name with a percent sign.
+                found = (
+                    [link for link in links(reply.text) if "%25" not in link and "sort=" not in link] if html else []
+                )
+                todo += [f"{address.partition('?')[0]}{link}" if link.startswith("?") else link for link in found]
+        assert set(seen.values()) == {200}
+        for own in (f"{ONE}/report", f"{ONE}/view/groups/group.json", f"{OTHER}/file/items.json", f"{OTHER}/files"):
+            assert f"/run/learnosity_dataset/manual__1{own}" in seen
+        assert f"/run/learnosity_dataset/manual__1{ONE}?group=north&group=school%201" in seen
+
+    def test_the_page_of_the_run_lists_them(self, two: Site) -> None:
+        page = two.get().text
+        assert "2 of 2 published" in page
+        for each in (DATASET_ID, OTHER_ID, "activity-summary-by-group", "groups.land.publish", "items.land.publish[1]"):
+            assert each in page
+
+    @pytest.mark.parametrize("route", ["/files", "/report", "/view/groups/group.json", "/view/a%20b/%C3%A9.json"])
+    def test_an_address_without_a_dataset_lets_people_choose_and_then_go_on(self, two: Site, route: str) -> None:
+        reply = two.get(route)
+        assert reply.status_code == 200
+        assert f"/run/learnosity_dataset/manual__1{ONE}{route}" in links(reply.text)
+
+    @pytest.mark.parametrize("route", ["/manifest.json", "/file/groups/group.json"])
+    def test_a_program_that_names_no_dataset_is_told_so(self, two: Site, route: str) -> None:
+        reply = two.get(route)
+        assert reply.status_code == 409
+        assert DATASET_ID in reply.text
+        assert OTHER_ID in reply.text
+
+    @pytest.mark.parametrize("route", ROUTES)
+    @pytest.mark.parametrize("unknown", ["7c9d5d5e-0000-4000-8000-000000000000", "%2e%2e", "x%22%3E%3Cscript%3E"])
+    def test_a_dataset_of_another_run_is_not_found(self, two: Site, unknown: str, route: str) -> None:
+        reply = two.client.get(f"/run/learnosity_dataset/manual__1/dataset/{unknown}{route}")
+        assert reply.status_code == 404
+        assert Markup(reply.text).dangers == []
+
+    def test_a_dataset_of_another_run_is_not_found_in_words(self, site: Site) -> None:
+        site.publish(GROUPS)
+        reply = site.get(OTHER)
+        assert reply.status_code == 404
+        assert f"This run has published no dataset with the id &#39;{OTHER_ID}&#39;" in reply.text
+
+    def test_the_only_dataset_has_both_addresses(self, site: Site) -> None:
+        site.publish(GROUPS)
+        for route in ROUTES:
+            assert site.get(route).status_code == 200
+            assert site.get(ONE + route).status_code == 200
+        assert "All datasets of this run" not in site.get().text
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_user_without_the_right_gets_403_and_no_data(self, two: Site, route: str) -> None:
+        two.client.cookies.set("_token", "stranger")
+        for address in (route, ONE + route):
+            reply = two.get(address)
+            assert reply.status_code == 403
+            assert DATASET_ID not in reply.text
+        two.client.cookies.clear()
+        assert two.get(ONE + route).status_code == 401
+
+    def test_what_another_dag_has_landed_is_refused_alone(self, two: Site) -> None:
+        _, second = two.run.datasets
+        manifest = two.folder / DatasetLayout(second.dataset_type, second.dataset_id).manifest
+        manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag_of_it"'))
+        assert two.get(OTHER).status_code == 403
+        assert two.get(ONE).status_code == 200
+        assert two.get().status_code == 200
+
+    @pytest.mark.parametrize("state", ["running", "deferred", "failed", "up_for_retry", "none", "upstream_failed"])
+    def test_one_that_is_not_published_is_listed_with_its_state(self, site: Site, state: str) -> None:
+        site.publish(GROUPS, task_id="dataset.land.publish", map_index=0)
+        step = Step("dataset.wait_for_job", state, None, None)
+        waiting = RunDataset("dataset.land.publish", 1, "ibk-analysis-by-question", OTHER_ID, None, "", (step,))
+        site.run = replace(site.run, state="running", datasets=(*site.run.datasets, waiting))
+        page = site.get().text
+        assert "1 of 2 published" in page
+        row = next(row for row in page.split("<tr>") if OTHER_ID in row)
+        assert "dataset.land.publish[1]" in row
+        assert "ibk-analysis-by-question" in row
+        assert f">{state}<" in row
+        assert "dataset.wait_for_job" in row
+        assert f"{ONE}" in page
+        assert f"{OTHER}" not in page
+        refusal = site.get(OTHER)
+        assert refusal.status_code == 404
+        assert f"not published yet. dataset.wait_for_job of dataset.land.publish[1]: {state}." in refusal.text
+
+    def test_what_cannot_be_read_is_said_in_its_row(self, site: Site) -> None:
+        site.publish(GROUPS, task_id="groups.land.publish")
+        broken = RunDataset("items.land.publish", -1, problem="What this task returned cannot be read.")
+        site.run = replace(site.run, datasets=(*site.run.datasets, broken))
+        page = site.get().text
+        assert "What this task returned cannot be read." in page
+        assert ONE in page
+
+    def test_a_run_whose_only_publication_cannot_be_read_does_not_say_that_there_is_none(self, site: Site) -> None:
+        broken = RunDataset("land.publish", -1, problem="What this task returned cannot be read.")
+        site.run = replace(site.run, datasets=(broken,))
+        assert "What this task returned cannot be read." in site.get().text
+        site.run = replace(site.run, datasets=(), unreadable=("some_task[3]",))
+        assert "some_task[3]" in site.get().text
 
 
 class TestHostileData:
