@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.definitions._internal.expandinput import MappedArgument
+
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.async_operator import AsyncOperator
@@ -208,9 +210,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "dataset_id") if key in heard}
         rendered = [request.body("", 0), *more]
+        mapped = _mapped(self._as_written, [self.request, self.input_uri, self.dataset_id])
         return RequestIdentity(
             account,
-            _digest([written, params]),
+            _digest([written, params, *mapped]),
             rendered=_digest(rendered),
         )
 
@@ -231,6 +234,17 @@ def _existing(
         "bytes": 0,
         "request": request.body(dataset_id, 0, organisation_id),
     }
+
+
+def _mapped(written: Any, rendered: Any) -> list[Any]:
+    """The values that a mapped task group gave to this task. In another order, they make other datasets."""
+    if isinstance(written, MappedArgument):
+        return [rendered]
+    if isinstance(written, Mapping) and isinstance(rendered, Mapping):
+        return [found for key, each in written.items() for found in _mapped(each, rendered.get(key))]
+    if isinstance(written, (list, tuple)) and isinstance(rendered, (list, tuple)):
+        return [found for pair in zip(written, rendered, strict=False) for found in _mapped(*pair)]
+    return []
 
 
 def _digest(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from airflow_client.client import DAGRunResponse
 from playwright.sync_api import Browser
 
 from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
+from devstack.environment import REPOSITORY
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
@@ -69,7 +71,10 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
-    with Stack(root, StackOptions(airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
+    dags = root / "dags"
+    for folder in (REPOSITORY / "dags", Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True)
+    with Stack(root, StackOptions(dags=dags, airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
         yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
 
 

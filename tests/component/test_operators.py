@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import DAG, Asset, BaseOperator, Context, XComArg
+from airflow.sdk import DAG, Asset, BaseOperator, Context, XComArg, task_group
 
 from learnosity import create_operator, landing_operators
 from learnosity.creation import decide
@@ -538,6 +538,47 @@ class TestCreate:
         assert first["records"] == 9
         assert run.execute(task()) == first
         assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1}
+
+    @pytest.mark.parametrize("place", ["filters", "below filters", "options", "input_uri"])
+    @pytest.mark.promise("re-attach")
+    def test_in_a_mapped_group_takes_over_the_job_of_its_own_values_and_of_no_others(
+        self, simulator: Simulator, users: Path, place: str
+    ) -> None:
+        copy = users.with_name("copy.ndjson")
+        copy.write_bytes(users.read_bytes())
+        one, other = {
+            "filters": ({"activity_id": ["maths"]}, {"activity_id": ["reading"]}),
+            "below filters": ("maths", "reading"),
+            "options": ({"fields": ["population"]}, {"fields": ["mean_score"]}),
+            "input_uri": (users.as_uri(), copy.as_uri()),
+        }[place]
+
+        def task() -> BaseOperator:
+            with DAG("a_dag", schedule=None) as dag:
+                requests = XComArg(BaseOperator(task_id="requests"))
+
+                @task_group
+                def dataset(value: Any) -> None:
+                    given: dict[str, Any] = {"input_uri": users.as_uri(), "request": request()}
+                    filters = {"activity_id": [value], "maxtime": "{{ moment }}"}
+                    if place == "input_uri":
+                        given["input_uri"] = value
+                    elif place == "below filters":
+                        given["request"]["filters"] = filters
+                    else:
+                        given["request"][place] = value
+                    create(**given)
+
+                dataset.expand_kwargs(requests)
+            return cast(BaseOperator, dag.get_task("dataset.create_dataset"))
+
+        run = Run(map_index=1, returned=[{"value": other}, {"value": one}])
+        first = run.execute(task(), moment="2026-11-28T10:00:00Z")
+        assert run.execute(task(), moment="2026-11-28T10:05:00Z") == first
+        run.returned = [{"value": one}, {"value": other}]
+        second = run.execute(task(), moment="2026-11-28T10:05:00Z")
+        assert second["dataset_id"] != first["dataset_id"]
+        assert dict(simulator.stats.jobs_started) == {first["dataset_id"]: 1, second["dataset_id"]: 1}
 
     def test_takes_over_the_job_though_its_input_is_gone(self, simulator: Simulator, users: Path) -> None:
         run = Run()
