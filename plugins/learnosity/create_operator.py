@@ -46,8 +46,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     """Initialise a dataset, upload its input and start its job. Ends when the job is started.
 
     After a retry, a clear or a killed worker, the next attempt uses the job that was started. A template that renders
-    differently at each attempt, such as `now()`, does not start another job. A changed DAG or run config does. To get
-    a new dataset from an unchanged task, delete the task's state first (`task_state.how_to_start_over`).
+    differently at each attempt, such as `now()`, does not start another job. A changed DAG or run config does; in a
+    mapped task group, another value for the same map index does too. To get a new dataset from an unchanged task,
+    delete the task's state first (`task_state.how_to_start_over`).
 
     :param request: `dataset_type`, `filters`, `options`, `groups`, `organisation_id`. Templated.
     :param input_uri: NDJSON input: a file, folder or glob on object storage. None = no input files. Templated.

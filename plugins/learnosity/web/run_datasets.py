@@ -14,6 +14,7 @@ from learnosity.errors import RequestError
 log = logging.getLogger(__name__)
 
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
+CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
 # What these return is not needed here. Where XComs are in object storage, each one that is read takes a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
@@ -147,7 +148,11 @@ def run_datasets(
         for map_index in _map_indexes(task_id, tasks, rows)
     ]
     unreadable = [
-        _label(*key) for key, value in values.items() if isinstance(value, _Unreadable) and key[0] not in publishing
+        _label(*key)
+        for key, value in values.items()
+        if isinstance(value, _Unreadable)
+        and key[0] not in publishing
+        and _operator(tasks.get(key[0], {}).get(key[1])) != CREATE_OPERATOR
     ]
     return tuple(found), tuple(sorted(unreadable))
 
@@ -211,12 +216,11 @@ def _dataset(
 def _map_indexes(
     task_id: str, tasks: Mapping[str, Mapping[int, Instance]], rows: Iterable[tuple[str, int]]
 ) -> Sequence[int]:
-    """The map indexes of a publish task. If it is not expanded yet, those of the create task are used."""
-    for name in (task_id, _siblings(task_id)[0]):
-        found = {*tasks.get(name, ()), *(map_index for each, map_index in rows if each == name)}
-        if mapped := sorted(found - {-1}):
-            return mapped
-    return [-1]
+    """The map indexes of a publish task, and of its create task: Airflow expands each task only when it can run."""
+    names = (task_id, _siblings(task_id)[0])
+    found = {index for name in names for index in tasks.get(name, ())}
+    found |= {index for name, index in rows if name == task_id}
+    return sorted(found - {-1}) or [-1]
 
 
 def _of_dataset(instances: Mapping[int, Instance], map_index: int) -> list[Instance]:

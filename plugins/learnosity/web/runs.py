@@ -57,14 +57,13 @@ class Run:
     def only(self) -> Publication | None:
         """The dataset of a run that has exactly one. None if it has none yet, or if people have to choose."""
         published = self.publications
-        whole_run = not self.unreadable and all(each.publication for each in self.datasets)
-        return published[0] if len(published) == 1 and whole_run else None
+        return published[0] if len(published) == 1 and all(each.publication for each in self.datasets) else None
 
     @property
     def has_choice(self) -> bool:
         """Whether people have to choose a dataset, or to hear of one that cannot be read."""
-        several = len(self.datasets) > 1 or any(each.problem or each.publication for each in self.datasets)
-        return self.only is None and (several or bool(self.unreadable))
+        more = len(self.datasets) > 1 or any(each.problem for each in self.datasets)
+        return self.only is None and (more or bool(self.unreadable))
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,19 @@ class TestSeveralDatasets:
         create = "dataset.create_dataset"
         assert at == [(0, ("dataset.wait_for_job", "none")), (1, (create, "failed")), (2, (create, "running"))]
 
+    def test_a_dataset_that_came_with_a_clear_is_there_before_its_last_tasks_are_expanded(
+        self, session: Session
+    ) -> None:
+        for map_index in (0, 1):
+            tasks(session, "dataset.", *DONE, map_index=map_index)
+            put(session, publication(f"id-{map_index}"), "dataset.land.publish", map_index)
+        ran(session, "dataset.create_dataset", "failed", 2, OPERATORS["create_dataset"])
+        *done, new = loaded(session).datasets
+        assert [each.publication is not None for each in done] == [True, True]
+        assert new.label == "dataset.land.publish[2]"
+        assert new.at is not None
+        assert new.at.state == "failed"
+
     def test_steps_of_a_dataset_are_its_own(self, session: Session) -> None:
         for map_index in (0, 1):
             tasks(session, "dataset.", *DONE, map_index=map_index)
@@ -383,7 +396,8 @@ def test_an_xcom_that_is_a_text_or_unreadable_hides_nothing(
     put(session, f"{elsewhere.as_uri()}/unreadable.json", "a_third")
     with caplog.at_level(logging.WARNING):
         run = loaded(session)
-    assert [each.manifest_uri for each in run.publications] == [RETURNED["manifest_uri"]]
+    assert run.only is not None
+    assert run.only.manifest_uri == RETURNED["manifest_uri"]
     assert run.unreadable == ("a_third",)
     assert "The XCom of a_third cannot be read" in caplog.text
 
@@ -407,6 +421,20 @@ def test_a_publication_that_cannot_be_read_is_said_in_its_row_and_hides_no_other
     assert good.problem == ""
     assert bad.problem
     assert run.has_choice
+
+
+def test_where_nothing_that_may_be_a_publication_can_be_read_the_run_does_not_count_as_waiting(
+    session: Session, elsewhere: Path
+) -> None:
+    (elsewhere / "unreadable.json").mkdir()
+    address = f"{elsewhere.as_uri()}/unreadable.json"
+    tasks(session, "", "success", "deferred")
+    put(session, address, "create_dataset")
+    assert not loaded(session).has_choice
+    put(session, address, "a_task_of_ones_own")
+    run = loaded(session)
+    assert run.has_choice
+    assert run.unreadable == ("a_task_of_ones_own",)
 
 
 def test_what_other_tasks_returned_is_not_fetched_from_object_storage(
