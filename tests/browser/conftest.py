@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from airflow_client.client import DAGRunResponse
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
+from devstack.browser import INSTALL_HINT, SECONDS, Ui, browser, find_browser
 from devstack.environment import REPOSITORY
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
@@ -81,6 +81,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
 @pytest.fixture(scope="module")
 def site(landed: tuple[Stack, DAGRunResponse, DAGRunResponse]) -> Iterator[Site]:
     """The browser's driver runs an event loop of its own: it must be gone before other tests want one."""
+    # A test must not fail because the machine is busy.
+    expect.set_options(timeout=30 * SECONDS)
     with browser() as running:
         yield Site(landed[0], running, landed[1], landed[2])
 

@@ -130,7 +130,16 @@ def test_people_choose_a_dataset_and_stay_with_it(site: Site, ui: Ui, runs: dict
         expect(tab.get_by_text(result["dataset_id"], exact=True)).to_be_visible()
         tab.get_by_role("link", name="All datasets of this run").click()
         expect(tab.get_by_role("heading", level=1)).to_have_text("Datasets of this run")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_list_is_used_by_everybody(site: Site, runs: dict[str, str], width: int) -> None:
+    ui = site.window(width=width)
+    ui.goto(f"/learnosity/run/{MAPPED}/{runs[MAPPED]}")
+    expect(ui.page.get_by_role("heading", level=1)).to_have_text("Datasets of this run")
     assert violations(ui) == []
+    assert ui.page.evaluate("document.documentElement.scrollWidth") <= width
+    ui.close()
 
 
 @pytest.mark.parametrize("dag_id", PUBLISH)
