@@ -86,7 +86,11 @@ def runs(site: Site) -> dict[str, str]:
 
 def row(page: Any, label: str) -> Locator:
     """The row of a dataset in the list of a run."""
-    found: Locator = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=label, exact=True))
+    found: Locator = (
+        page.get_by_role("table", name="Datasets of this run")
+        .get_by_role("row")
+        .filter(has=page.get_by_role("rowheader", name=label, exact=True))
+    )
     return found
 
 
