@@ -2,6 +2,9 @@
 
 A sample of a DAG that uses landed datasets. It runs when a dataset of a known type is published, reads it through its
 manifest, and writes its groups, users or items as Parquet, for tools such as DuckDB, Spark or BigQuery.
+
+It is paused until somebody lets it run. An asset event that is made by hand must carry `dataset_type`, `dataset_id` and
+`manifest_uri` of a published dataset.
 """
 
 from __future__ import annotations
@@ -12,29 +15,33 @@ from typing import Any
 
 from airflow.sdk import DAG, AssetAny, Param, task
 
-from learnosity.api.dataset_request import KNOWN_TYPES
-from learnosity.assets import dataset_asset
+from learnosity.assets import KNOWN_DATASETS
 from learnosity.dataset_tasks import RETRY_ARGS
 
 with DAG(
     dag_id="learnosity_to_parquet",
     dag_display_name="Learnosity datasets to Parquet",
-    description="Runs after each published dataset, and writes its rows as Parquet",
+    description="A sample: runs after each published dataset, and writes its rows as Parquet",
     doc_md=__doc__,
-    schedule=AssetAny(*map(dataset_asset, KNOWN_TYPES)),
+    schedule=AssetAny(*KNOWN_DATASETS),
     catchup=False,
+    is_paused_upon_creation=True,
     params={
         "destination_uri": Param(
             None,
             type=["null", "string"],
+            minLength=1,
             title="Where datasets land",
-            description="Only for asset events that were created by hand: others name their destination themselves.",
+            description="Only for asset events that were made by hand: others name their destination themselves. "
+            "Empty = the Airflow Variable learnosity_destination_uri.",
         ),
-        "target_uri": Param(
+        "parquet_uri": Param(
             None,
             type=["null", "string"],
+            minLength=1,
             title="Where Parquet files go",
-            description="Empty = beside the datasets, in a folder whose name ends in _parquet.",
+            description="A folder outside of the datasets' folders. Empty = beside the destination of each dataset: "
+            "datasets in s3://connection@bucket/datasets go to s3://connection@bucket/datasets_parquet.",
         ),
     },
     default_args={"owner": "data-engineering", **RETRY_ARGS},
@@ -46,18 +53,23 @@ with DAG(
         """Convert each dataset whose publication started this run."""
         import asyncio
 
-        from learnosity.asset_events import announced, open_announced, tell_lineage
-        from learnosity.connections import open_store
-        from learnosity.dataset.parquet import to_parquet
-        from learnosity.destination import resolve_destination
+        from airflow.sdk.exceptions import AirflowSkipException
 
-        destination = await resolve_destination(params["destination_uri"])
-        target = await asyncio.to_thread(open_store, params["target_uri"] or f"{destination.rstrip('/')}_parquet")
-        written = []
-        for event in announced(triggering_asset_events):
+        from learnosity.asset_events import destination_of, for_each_announced, open_announced, tell_lineage
+        from learnosity.connections import open_store
+        from learnosity.dataset.parquet import beside, to_parquet
+
+        if not triggering_asset_events:
+            raise AirflowSkipException("No asset event started this run, so there is nothing to convert.")
+
+        async def converted(event: Any) -> list[dict[str, Any]]:
+            destination = await destination_of(event, params["destination_uri"])
             dataset = await open_announced(event, destination)
-            written += [asdict(file) for file in await to_parquet(dataset, target)]
+            target = await asyncio.to_thread(open_store, params["parquet_uri"] or beside(destination))
+            written = await to_parquet(dataset, target)
             tell_lineage(ti.task, dataset, target)
-        return written
+            return [asdict(file) for file in written]
+
+        return [file for files in await for_each_announced(triggering_asset_events, converted) for file in files]
 
     convert()

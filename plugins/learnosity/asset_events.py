@@ -1,20 +1,36 @@
 """For DAGs that run after a publication: opens the datasets that asset events announce.
 
 An event has the manifest's URI, but no Airflow connection. The XCom of the publishing task has the destination with it.
+Anybody can create an event. An event that cannot be used never keeps a consumer from the other events of its run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.lineage import get_hook_lineage_collector
 
 from learnosity.connections import open_store
-from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.announcement import NEEDED, AnnouncementError, read_announcement
 from learnosity.dataset.published import PublishedDataset
+from learnosity.destination import resolve_destination
+from learnosity.errors import LearnosityError, PermanentError, TransientError
 from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SHOWN = 10  # a message names this many events
+
+HOW = (
+    f"An event that is made by hand must carry {', '.join(NEEDED)} of a published dataset in its extra. The "
+    "XCom of the task that published the dataset has these values."
+)
 
 
 class Source(Protocol):
@@ -24,39 +40,91 @@ class Source(Protocol):
         """The XCom that the task returned."""
 
 
-class Announcement(Protocol):
+class DatasetEvent(Protocol):
     """The attributes of a triggering asset event that this module uses."""
 
     @property
-    def extra(self) -> Mapping[str, Any]:
-        """`dataset_id`, `dataset_type`, `manifest_uri`, `file_count` and `total_bytes` of the published dataset."""
+    def extra(self) -> Any:
+        """What the event says: see `dataset.announcement`. An event that was made by hand may have any extra."""
 
     @property
     def source_task_instance(self) -> Source | None:
         """The publishing task. None for an event that a person created by hand."""
 
 
-def announced(events: Mapping[Any, Sequence[Announcement]]) -> list[Announcement]:
-    """The last event of each dataset. A dataset may have several: for its asset, its alias and each landing.
+def announced(events: Mapping[Any, Sequence[DatasetEvent]]) -> list[DatasetEvent]:
+    """One event per dataset: the last event of a task, else the last event that was made by hand.
+
+    An event that does not name a dataset is reported in a warning, and passed over.
 
     :param events: `triggering_asset_events` of the task's context.
-    :returns: one event per dataset.
+    :returns: one event per dataset; no event if the run was started without events.
+    :raises PermanentError: there are events, but none can be used. The run fails instead of being skipped: a skipped
+        run looks like a success, and nobody would read the warning.
+    :raises TransientError: Airflow did not say which task emitted an event.
     """
-    by_manifest = {event.extra["manifest_uri"]: event for several in events.values() for event in several}
-    return list(by_manifest.values())
+    found: dict[str, DatasetEvent] = {}
+    unusable: list[str] = []
+    for asset, several in events.items():
+        for event in several:
+            try:
+                manifest_uri = read_announcement(event.extra).manifest_uri
+            except AnnouncementError as error:
+                unusable.append(f"{_named(asset, event)}: {error}")
+                log.warning("Passed over an asset event that names no dataset. %s %s", unusable[-1], HOW)
+                continue
+            if manifest_uri not in found or _source(event):
+                found[manifest_uri] = event
+    if unusable and not found:
+        raise PermanentError("\n  ".join([f"No asset event of this run names a dataset. {HOW}", *unusable[:SHOWN]]))
+    return list(found.values())
 
 
-async def open_announced(event: Announcement, elsewhere: str) -> PublishedDataset:
+async def for_each_announced(
+    events: Mapping[Any, Sequence[DatasetEvent]], work: Callable[[DatasetEvent], Awaitable[T]]
+) -> list[T]:
+    """Do the work for each dataset that is announced. If one fails, the others are done all the same.
+
+    :param events: `triggering_asset_events` of the task's context.
+    :param work: called with one event per dataset, one after the other; see `announced`.
+    :returns: what `work` returned.
+    :raises LearnosityError: the work failed for a dataset. A transient error is raised first, so that Airflow tries
+        again; then the work is done again for all datasets.
+    """
+    done: list[T] = []
+    errors: list[LearnosityError] = []
+    for event in await asyncio.to_thread(announced, events):
+        try:
+            done.append(await work(event))
+        except LearnosityError as error:
+            log.error("%s", error)
+            errors.append(error)
+    if errors:
+        raise min(errors, key=lambda error: not error.transient)
+    return done
+
+
+async def destination_of(event: DatasetEvent, elsewhere: str | None = None) -> str:
+    """The destination where the announced dataset landed, with the Airflow connection in it.
+
+    :param elsewhere: destination to use for an event that was created by hand; None = the Airflow Variable.
+    :raises PermanentError: the event was created by hand, and no destination is given.
+    :raises TransientError: Airflow did not answer.
+    """
+    return await asyncio.to_thread(_published_to, event) or await resolve_destination(elsewhere)
+
+
+async def open_announced(event: DatasetEvent, elsewhere: str | None = None) -> PublishedDataset:
     """Open the dataset that an event announces.
 
-    :param elsewhere: destination to use for an event that was created by hand.
+    :param elsewhere: destination to use for an event that was created by hand; None = the Airflow Variable.
+    :raises AnnouncementError: the event does not name a dataset.
     :raises IncompleteDatasetError: the dataset does not exist any more.
     :raises LearnosityError: the destination's Airflow connection cannot be used, or the store refuses.
     """
-    layout = DatasetLayout(str(event.extra["dataset_type"]), str(event.extra["dataset_id"]))
-    destination = await asyncio.to_thread(_destination, event)
-    store = await asyncio.to_thread(open_store, destination or elsewhere)
-    return await PublishedDataset.open(store, str(event.extra["manifest_uri"]), layout)
+    said = read_announcement(event.extra)
+    store = await asyncio.to_thread(open_store, await destination_of(event, elsewhere))
+    return await PublishedDataset.open(store, said.manifest_uri, said.layout)
 
 
 def tell_lineage(task: Any, dataset: PublishedDataset, target: Store) -> None:
@@ -66,8 +134,38 @@ def tell_lineage(task: Any, dataset: PublishedDataset, target: Store) -> None:
     collector.add_output_asset(task, uri=f"{target.uri}/{dataset.layout.dataset_type}")
 
 
-def _destination(event: Announcement) -> str | None:
-    source = event.source_task_instance
-    returned = source.xcom_pull() if source else None
+def _named(asset: Any, event: DatasetEvent) -> str:
+    """An event for a message: its asset and its time. The values in its extra are not shown."""
+    name, when = getattr(asset, "name", asset), getattr(event, "timestamp", None)
+    return f"Event of {name}{f' at {when}' if when else ''}"
+
+
+def _source(event: DatasetEvent) -> Source | None:
+    """The task that emitted an event; None for an event that was made by hand, and when its run was deleted."""
+    try:
+        return event.source_task_instance
+    except AirflowRuntimeError as error:
+        _check_gone(error)
+        return None
+
+
+def _published_to(event: DatasetEvent) -> str | None:
+    source = _source(event)
+    try:
+        returned = source.xcom_pull() if source else None
+    except AirflowRuntimeError as error:
+        _check_gone(error)
+        return None
+    except OSError as error:  # the deployment keeps XComs in object storage
+        raise TransientError(f"The XCom of the publishing task cannot be read: {error}") from None
     found = returned.get("destination_uri") if isinstance(returned, Mapping) else None
     return found if isinstance(found, str) else None
+
+
+def _check_gone(error: AirflowRuntimeError) -> None:
+    """Accept Airflow's answer that there is no such run.
+
+    :raises TransientError: Airflow gave no answer.
+    """
+    if (error.error.detail or {}).get("status_code") != 404:
+        raise TransientError(f"Airflow did not say which task published a dataset: {error}") from None

@@ -1,15 +1,80 @@
-"""The assets that represent published datasets. Schedule a DAG on one of them to run after each landing."""
+"""The assets that represent published datasets. Schedule a DAG on one of them to run after each landing.
+
+Each publication adds an event to the asset of its dataset type. No asset alias is used: Airflow 3.3 connects an alias
+with an asset when the first event is added, and fails one of two tasks that do this at the same moment. These assets
+are declared by DAGs, so Airflow creates them when it parses the DAGs.
+"""
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, AssetAlias
+from collections.abc import Collection, Mapping
 
-from learnosity.api.dataset_request import ASSET_PREFIX
+from airflow.sdk import Asset, AssetAny
 
-# This alias gets an event for each published dataset of any type. Each type also has its own asset.
-DATASETS_ALIAS = AssetAlias("learnosity_datasets")
+from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import RequestError
 
 
 def dataset_asset(dataset_type: str) -> Asset:
     """The asset that represents the datasets of one type. Schedule a DAG on it to run after each landing."""
     return Asset(name=f"learnosity_{dataset_type}", uri=f"{ASSET_PREFIX}{dataset_type}")
+
+
+KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
+# Gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can have this URI or name.
+OTHER_DATASETS = Asset(name="learnosity-other-datasets", uri=f"{ASSET_PREFIX}*")
+# Schedule a DAG on this to run after each publication of any type.
+ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
+
+
+def published_assets(dataset_type: str) -> list[Asset]:
+    """The assets that get an event when a dataset of this type is published.
+
+    Airflow drops an event of an asset that no DAG declares. Therefore a type that is not known has a second asset,
+    which the publishing task declares.
+    """
+    own = dataset_asset(dataset_type)
+    return [own] if own in KNOWN_DATASETS else [own, OTHER_DATASETS]
+
+
+def fixed_type(request: object, run_config: Collection[str] | None = None) -> str | None:
+    """The dataset type of every run of a DAG; None = it is decided when a run starts.
+
+    :param request: the request of the create task; its `dataset_type` may be a template.
+    :param run_config: fields that the run config of a run may give instead; default none.
+    """
+    named = request.get("dataset_type") if isinstance(request, Mapping) else None
+    if not isinstance(named, str) or "dataset_type" in (run_config or ()):
+        return None
+    try:
+        return DatasetLayout(named.strip(), "any").dataset_type
+    except RequestError:  # a template is not a valid name of a folder
+        return None
+
+
+def declared_ports(declared_type: str | None) -> dict[str, list[Asset]]:
+    """The inlets and outlets of a publishing task.
+
+    :param declared_type: see `fixed_type`.
+    """
+    if declared_type:
+        return {"outlets": published_assets(declared_type)}
+    # As outlets, the assets of all known types would get an event for each dataset, and the assets of the schedules
+    # could not be materialized. As inlets they are declared too: they exist before the first dataset is published.
+    return {"outlets": [OTHER_DATASETS], "inlets": [*KNOWN_DATASETS]}
+
+
+def outlets_for(dataset_type: str, declared_type: str | None) -> list[Asset]:
+    """The outlets of a publishing task that runs.
+
+    :param dataset_type: the type of the dataset.
+    :param declared_type: see `fixed_type`.
+    :raises RequestError: they differ, so the assets of the dataset may not exist.
+    """
+    if declared_type not in (None, dataset_type):
+        raise RequestError(
+            f"The dataset is of the type {dataset_type}, but the request of this task names {declared_type}. Give the "
+            "create task and the publish task the same request and run_config."
+        )
+    return published_assets(dataset_type)

@@ -126,12 +126,10 @@ def dataset_tasks(
             task_id="publish",
             dataset=create_dataset.output,
             request=request,
+            run_config=run_config,
             shards=list_files.output,
             # If the dataset is already published, `land_files` is skipped. This task must run even then, to check it.
             trigger_rule="none_failed",
-            # Airflow creates the asset of a dataset type with its first event. If two tasks ended at the same moment,
-            # both would create the asset. Airflow would then fail one task, although its dataset is published.
-            max_active_tis_per_dag=1,
         )
         list_files >> land_files >> publish
     create_dataset >> wait_for_job >> land

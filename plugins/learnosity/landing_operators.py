@@ -15,7 +15,7 @@ from airflow.sdk import BaseOperatorLink, XComArg
 
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.assets import DATASETS_ALIAS, dataset_asset
+from learnosity.assets import declared_ports, fixed_type, outlets_for, published_assets
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_store
 from learnosity.created_dataset import check_created, decided
@@ -199,8 +199,11 @@ class LearnosityLandFilesOperator(_LandingOperator):
 class LearnosityPublishOperator(_LandingOperator):
     """Check that everything has landed, write the manifest last, and emit the asset event.
 
-    :param request: the request of the create task. Used only when `dataset` has no request. Templated.
+    :param request: the request of the create task. If it names the dataset type in plain text, the asset of this type is
+        the outlet; else the task chooses its outlet when it runs. See `learnosity.assets`. Templated.
     :param shards: what `list_files` returned. Templated.
+    :param run_config: as of the create task: with `dataset_type` in it, the type of `request` is only a default.
+    :param outlets: replaces the outlet that is described above.
     :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `destination_uri` and
         `learnosity_conn_id`.
     """
@@ -213,8 +216,18 @@ class LearnosityPublishOperator(_LandingOperator):
         StorageConsoleLink(),
     )
 
-    def __init__(self, *, request: Mapping[str, Any], shards: Sequence[Any] | XComArg, **kwargs: Any) -> None:
-        super().__init__(**{"outlets": [DATASETS_ALIAS], **kwargs})
+    def __init__(
+        self,
+        *,
+        request: Mapping[str, Any],
+        shards: Sequence[Any] | XComArg,
+        run_config: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        declared = fixed_type(request, run_config)
+        super().__init__(**(declared_ports(declared) | kwargs))
+        self.declared_type = declared
+        self.chooses_outlets = "outlets" not in kwargs
         self.request = request
         self.shards = shards
         self.published: dict[str, Any] | None = None
@@ -223,6 +236,9 @@ class LearnosityPublishOperator(_LandingOperator):
         """Verify and publish."""
         layout, store, run = self.layout, await self.store(), context["dag_run"]
         logical_date = run.logical_date
+        if self.chooses_outlets:
+            # Airflow reads the outlets after the task has run, and adds an event to each.
+            self.outlets = outlets_for(layout.dataset_type, self.declared_type)
         shards = _rendered(self.shards)
         manifest = await publish(
             store,
@@ -237,7 +253,8 @@ class LearnosityPublishOperator(_LandingOperator):
         METRICS.count("datasets_published", 1, dataset_type=layout.dataset_type)
         METRICS.count("published_files", manifest.file_count, dataset_type=layout.dataset_type)
         METRICS.count("published_bytes", manifest.total_bytes, dataset_type=layout.dataset_type)
-        context["outlet_events"][DATASETS_ALIAS].add(dataset_asset(layout.dataset_type), extra=result)
+        for asset in published_assets(layout.dataset_type):
+            context["outlet_events"][asset].extra = dict(result)
         log.info(
             "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
         )

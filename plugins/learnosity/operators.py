@@ -6,7 +6,7 @@ field, no XCom and no log line contains a secret.
 
 from __future__ import annotations
 
-from learnosity.assets import DATASETS_ALIAS, dataset_asset
+from learnosity.assets import ANY_DATASET, OTHER_DATASETS, dataset_asset
 from learnosity.create_operator import LearnosityCreateDatasetOperator
 from learnosity.landing_operators import (
     LearnosityLandFilesOperator,
@@ -15,7 +15,8 @@ from learnosity.landing_operators import (
 )
 
 __all__ = [
-    "DATASETS_ALIAS",
+    "ANY_DATASET",
+    "OTHER_DATASETS",
     "LearnosityCreateDatasetOperator",
     "LearnosityLandFilesOperator",
     "LearnosityListFilesOperator",

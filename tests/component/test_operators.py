@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, Asset, BaseOperator, Context, XComArg, task_group
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity import create_operator, landing_operators
 from learnosity.creation import decide
@@ -29,7 +30,6 @@ from learnosity.errors import (
     TransientError,
 )
 from learnosity.operators import (
-    DATASETS_ALIAS,
     LearnosityCreateDatasetOperator,
     LearnosityLandFilesOperator,
     LearnosityListFilesOperator,
@@ -114,16 +114,6 @@ class StateStore:
 
 
 @dataclass
-class Outlet:
-    """Takes the events of one asset alias."""
-
-    events: list[tuple[Asset, dict[str, Any]]] = field(default_factory=list)
-
-    def add(self, asset: Asset, extra: dict[str, Any]) -> None:
-        self.events.append((asset, extra))
-
-
-@dataclass
 class Run:
     """A DAG run, as far as an operator sees of it; each task runs in it as often as it is told to.
 
@@ -139,7 +129,11 @@ class Run:
     map_index: int = -1
     returned: Any = None
     state: StateStore = field(default_factory=StateStore)
-    outlet: Outlet = field(default_factory=Outlet)
+    outlet_events: OutletEventAccessors = field(default_factory=OutletEventAccessors)
+
+    def events(self, task: BaseOperator) -> dict[str, Any]:
+        """The extra of each event that Airflow registers for a task that has run, by the name of its asset."""
+        return {asset.name: self.outlet_events[asset].extra for asset in task.outlets}
 
     def execute(self, task: BaseOperator, **variables: Any) -> Any:
         """One try of a task: its templates are rendered, and it is executed.
@@ -159,7 +153,7 @@ class Run:
             ),
             "params": self.params,
             "task_state_store": self.state,
-            "outlet_events": {DATASETS_ALIAS: self.outlet},
+            "outlet_events": self.outlet_events,
             **variables,
         }
         task.render_template_fields(cast(Context, context))
@@ -825,20 +819,50 @@ class TestPublish:
         assert figures.counts[("published_files", ANALYSIS)] == len(files)
         assert figures.counts[("published_bytes", ANALYSIS)] == sum(files.values())
 
+    @pytest.mark.parametrize("named", [ANALYSIS, "{{ params.dataset_type }}"])
     def test_emits_the_event_of_the_asset_with_what_a_consumer_needs_and_no_connection(
-        self, simulator: Simulator, destination: Path
+        self, simulator: Simulator, destination: Path, named: str
     ) -> None:
-        run = Run()
-        _, result = published(simulator, run, destination)
-        ((asset, extra),) = run.outlet.events
-        assert (asset.name, asset.uri) == (f"learnosity_{ANALYSIS}", f"x-learnosity://datasets/{ANALYSIS}")
-        assert extra == {
+        dataset, result = published(simulator, Run(), destination)
+        run = Run(params={"dataset_type": ANALYSIS})
+        task = landing(
+            LearnosityPublishOperator,
+            dataset,
+            destination,
+            shards=[],
+            request=request(ANALYSIS) | {"dataset_type": named},
+        )
+        run.execute(task)
+        extra = {
             name: result[name] for name in ("dataset_id", "dataset_type", "manifest_uri", "file_count", "total_bytes")
         }
+        assert run.events(task) == {f"learnosity_{ANALYSIS}": extra}
 
-    def test_has_the_alias_of_all_datasets_as_its_outlet(self, destination: Path) -> None:
-        task = landing(LearnosityPublishOperator, {"dataset_type": ANALYSIS}, destination, shards=[])
-        assert task.outlets == [DATASETS_ALIAS]
+    def test_of_a_type_that_is_not_known_has_an_event_that_no_consumer_has_to_wait_for(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, _ = published(simulator, Run(), destination)
+        folder = folder_of(destination, dataset)
+        folder.parent.rename(destination / "new-type")
+        manifest = destination / "new-type" / folder.name / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(ANALYSIS, "new-type"))
+        task = landing(
+            LearnosityPublishOperator,
+            dataset | {"dataset_type": "new-type"},
+            destination,
+            shards=[],
+            request={"dataset_type": "{{ params.dataset_type }}"},
+        )
+        run = Run(params={"dataset_type": "new-type"})
+        run.execute(task)
+        events = run.events(task)
+        assert set(events) == {"learnosity_new-type", "learnosity-other-datasets"}
+        assert {extra["dataset_type"] for extra in events.values()} == {"new-type"}
+
+    def test_of_another_type_than_its_request_is_refused(self, simulator: Simulator, destination: Path) -> None:
+        dataset, _ = published(simulator, Run(), destination)
+        with pytest.raises(RequestError, match="the same request"):
+            publish(Run(), dataset, destination, [], request=request(SUMMARY))
 
     def test_of_a_run_without_a_logical_date_tells_none(self, simulator: Simulator, destination: Path) -> None:
         dataset, _ = published(simulator, Run(logical_date=None), destination)
@@ -852,7 +876,7 @@ class TestPublish:
         run = Run("another")
         assert listed(run, dataset, destination) == []
         assert publish(run, dataset, destination, []) == first
-        assert len(run.outlet.events) == 1
+        assert len(run.outlet_events) == 1
 
     def test_publishes_nothing_and_announces_nothing_before_all_has_landed(
         self, simulator: Simulator, destination: Path
@@ -863,7 +887,7 @@ class TestPublish:
         with pytest.raises(IncompleteDatasetError, match="have not landed"):
             publish(run, dataset, destination, shards)
         assert not (folder_of(destination, dataset) / "manifest.json").exists()
-        assert run.outlet.events == []
+        assert len(run.outlet_events) == 0
 
     def test_says_what_to_do_where_the_manifest_of_a_published_dataset_is_gone(
         self, simulator: Simulator, destination: Path
@@ -873,7 +897,7 @@ class TestPublish:
         run = Run("another")
         with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
             publish(run, dataset, destination, [])
-        assert run.outlet.events == []
+        assert len(run.outlet_events) == 0
 
     def test_of_a_dataset_of_release_1_writes_the_request_that_it_is_given(
         self, simulator: Simulator, destination: Path
@@ -909,9 +933,11 @@ class TestPublish:
         with pytest.raises(RequestError, match="list_files returned PlainXComArg instead of the list of shards"):
             Run().execute(task)
 
-    def test_may_have_outlets_of_its_own(self, destination: Path) -> None:
+    def test_may_have_outlets_of_its_own(self, simulator: Simulator, destination: Path) -> None:
+        dataset, _ = published(simulator, Run(), destination)
         own = Asset("mine")
-        task = landing(LearnosityPublishOperator, {"dataset_type": ANALYSIS}, destination, shards=[], outlets=[own])
+        task = landing(LearnosityPublishOperator, dataset, destination, shards=[], outlets=[own])
+        Run().execute(task)
         assert task.outlets == [own]
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
+from hypothesis import given
+from hypothesis import strategies as st
 
-from learnosity.asset_events import announced, open_announced
-from learnosity.errors import StorageError
+from learnosity.asset_events import DatasetEvent, announced, for_each_announced, open_announced
+from learnosity.errors import IncompleteDatasetError, PermanentError, StorageError, TransientError
+from tests.unit.dataset.test_announcement import EXTRAS
 from tests.unit.dataset.test_parquet import LAYOUT, group, published
 
 
@@ -28,8 +34,8 @@ class Publish:
 class Event:
     """A triggering asset event."""
 
-    extra: Mapping[str, Any]
-    source_task_instance: Publish | None = None
+    extra: Any
+    source_task_instance: Any = None
 
 
 def event_of(folder: Path, source: Publish | None = None) -> Event:
@@ -68,6 +74,113 @@ async def test_nothing_outside_of_the_destination_is_read(landed: Path, tmp_path
         await open_announced(event_of(landed), (tmp_path / "default").as_uri())
 
 
-def test_a_dataset_is_announced_once_under_its_asset_and_its_alias(tmp_path: Path) -> None:
+def test_a_dataset_is_announced_once_however_often_its_event_comes(tmp_path: Path) -> None:
     one, again, other = event_of(tmp_path), event_of(tmp_path, Publish(None)), event_of(tmp_path / "other")
-    assert announced({"asset": [one, other, again], "alias": [one, other, again]}) == [again, other]
+    assert announced({"asset": [one, other, again], "another asset": [one, other, again]}) == [again, other]
+
+
+def test_an_event_by_hand_does_not_hide_the_one_that_knows_the_destination(tmp_path: Path) -> None:
+    real, by_hand = event_of(tmp_path, Publish({"destination_uri": "s3://conn@bucket/x"})), event_of(tmp_path)
+    assert announced({"asset": [real, by_hand]}) == [real]
+
+
+def test_a_run_without_events_announces_nothing() -> None:
+    assert announced({}) == []
+
+
+def test_an_event_that_names_no_dataset_is_reported_and_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = event_of(tmp_path)
+    assert announced({Asset("learnosity_x"): [Event({"from_rest_api": True}), real, Event(None)]}) == [real]
+    (first, second) = caplog.messages
+    assert "Event of learnosity_x: dataset_type is missing, dataset_id is missing, manifest_uri is missing." in first
+    assert "must carry dataset_type, dataset_id, manifest_uri" in first
+    assert "its extra is not a JSON object" in second
+
+
+def test_where_none_names_a_dataset_one_error_says_what_an_event_must_carry() -> None:
+    with pytest.raises(PermanentError) as caught:
+        announced({"asset": [Event({}), Event([])]})
+    assert "must carry dataset_type, dataset_id, manifest_uri" in str(caught.value)
+    assert str(caught.value).count("Event of asset") == 2
+
+
+@given(st.lists(EXTRAS, max_size=4), st.integers(0, 4))
+def test_no_extra_takes_the_publication_beside_it_along(extras: list[Any], place: int) -> None:
+    real = event_of(Path("/somewhere"), Publish(None))
+    events = [Event(extra) for extra in extras]
+    events.insert(place, real)
+    assert real in announced({"asset": events})
+
+
+class Unanswered:
+    """An event of which Airflow cannot say who emitted it."""
+
+    def __init__(self, extra: Mapping[str, Any], status: int) -> None:
+        self.extra = extra
+        self._error = ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status})
+
+    @property
+    def source_task_instance(self) -> Any:
+        raise AirflowRuntimeError(self._error)
+
+    def xcom_pull(self) -> Any:
+        raise AirflowRuntimeError(self._error)
+
+
+@pytest.mark.parametrize("asked", ["run", "xcom"])
+async def test_an_answer_that_did_not_come_is_not_taken_for_an_event_by_hand(
+    landed: Path, asked: Literal["run", "xcom"]
+) -> None:
+    extra = event_of(landed).extra
+    silent = Unanswered(extra, 500)
+    with pytest.raises(TransientError, match="did not say which task"):
+        await open_announced(silent if asked == "run" else Event(extra, silent), landed.as_uri())
+
+
+@pytest.mark.parametrize("asked", ["run", "xcom"])
+async def test_the_event_of_a_run_that_was_deleted_is_looked_for_at_the_default(
+    landed: Path, asked: Literal["run", "xcom"]
+) -> None:
+    extra = event_of(landed).extra
+    gone = Unanswered(extra, 404)
+    dataset = await open_announced(gone if asked == "run" else Event(extra, gone), landed.as_uri())
+    assert dataset.manifest.dataset_id == LAYOUT.dataset_id
+
+
+async def test_the_default_is_the_variable_as_it_is_when_the_task_runs(
+    landed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", landed.as_uri())
+    assert (await open_announced(event_of(landed))).manifest.dataset_id == LAYOUT.dataset_id
+
+
+async def test_one_dataset_that_cannot_be_done_leaves_the_others_and_fails_the_task(tmp_path: Path) -> None:
+    events = [event_of(tmp_path / name, Publish(None)) for name in ("a", "gone", "away", "b")]
+    done: list[str] = []
+
+    async def work(event: DatasetEvent) -> str:
+        name = str(event.extra["manifest_uri"]).removeprefix(f"{tmp_path.as_uri()}/").partition("/")[0]
+        if name == "gone":
+            raise IncompleteDatasetError("gone")
+        if name == "away":
+            raise TransientError("away")
+        done.append(name)
+        return name
+
+    # The next try can help one of them, so Airflow has to try again.
+    with pytest.raises(TransientError, match="away"):
+        await for_each_announced({"asset": events}, work)
+    assert done == ["a", "b"]
+    with pytest.raises(IncompleteDatasetError):
+        await for_each_announced({"asset": events[:2]}, work)
+    assert await for_each_announced({"asset": [events[0], events[3]]}, work) == ["a", "b"]
+
+
+async def test_an_error_in_the_code_of_a_consumer_ends_it_at_once(tmp_path: Path) -> None:
+    async def work(event: DatasetEvent) -> None:
+        raise KeyError("a mistake")
+
+    with pytest.raises(KeyError):
+        await for_each_announced({"asset": [event_of(tmp_path)]}, work)

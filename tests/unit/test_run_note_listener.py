@@ -13,10 +13,12 @@ from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
 from airflow.utils.types import DagRunType
+from hypothesis import given
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted
+from tests.unit.dataset.test_announcement import EXTRAS
 
 PUBLISHED = {
     "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",
@@ -104,6 +106,27 @@ def test_a_note_of_somebody_else_is_left_alone(database: Runs, user_id: str | No
 def test_other_events_write_nothing(database: Runs, event: dict[str, Any]) -> None:
     emit(**event)
     assert database.note is None
+
+
+def test_an_event_of_any_shape_neither_fails_nor_writes_what_is_not_a_note(database: Runs) -> None:
+    @given(EXTRAS)
+    def check(extra: Any) -> None:
+        emit(extra=extra)
+        assert database.note is None or database.note.startswith("dataset ")
+
+    check()
+
+
+def test_an_event_that_names_no_dataset_is_reported(database: Runs, caplog: pytest.LogCaptureFixture) -> None:
+    emit(extra={"rows": 7})
+    assert database.note is None
+    assert "No note on run run of dag" in caplog.text
+    assert "dataset_id is missing" in caplog.text
+
+
+def test_what_an_event_does_not_say_is_left_out_of_the_note() -> None:
+    known = {name: PUBLISHED[name] for name in ("dataset_type", "dataset_id", "manifest_uri")}
+    assert note_text(known) == TEXT.replace(" · published 2,222 files, 12.1 MB", "")
 
 
 def test_a_note_fits_into_its_column() -> None:

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,8 +21,9 @@ import msgspec
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, is_id
-from learnosity.errors import IncompleteDatasetError
+from learnosity.errors import IncompleteDatasetError, StorageError
 from learnosity.storage.store import Store
+from learnosity.storage.uris import parse_uri
 
 # Tables that are skipped, because their rows are also in the table of the parent group.
 REPEATED = frozenset({"ancestors", "group"})
@@ -36,13 +38,29 @@ class ParquetFile:
     rows: int
 
 
+def beside(destination_uri: str) -> str:
+    """The default folder for Parquet files: next to the destination of the datasets, never inside it.
+
+    :raises StorageError: the destination is a whole bucket, so there is no place next to it.
+    """
+    if not parse_uri(destination_uri).key:
+        raise StorageError(f"{destination_uri} is a whole bucket. Set parquet_uri to a place in another bucket.")
+    return f"{destination_uri.strip().rstrip('/')}_parquet"
+
+
 async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFile]:
     """Write the rows of a dataset.
 
-    :param target: the store to write to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`.
+    :param target: the store to write to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`. It
+        must be outside of the destination, so that the files are never taken for datasets.
     :returns: the written files; no file if no rows are recognised in the dataset.
     :raises IncompleteDatasetError: when a listed file is missing or was changed.
+    :raises StorageError: `target` is inside the destination of the dataset, or the store refuses.
     """
+    if _place(f"{target.uri}/{dataset.layout.prefix}").is_relative_to(_place(dataset.store.uri)):
+        raise StorageError(
+            f"{target.uri} is inside {dataset.store.uri}, where datasets land. Set parquet_uri to another place."
+        )
     with TemporaryDirectory(prefix="learnosity-parquet-") as folder:
         found = await _collect(dataset, Path(folder))
         written = []
@@ -53,6 +71,11 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
             await target.put_stream(path, _chunks(file), file.stat().st_size, "application/vnd.apache.parquet")
             written.append(ParquetFile(f"{target.uri}/{path}", rows))
     return written
+
+
+def _place(uri: str) -> PurePosixPath:
+    """A folder without its scheme, because one store has several: s3, s3a."""
+    return PurePosixPath(normpath(uri.partition("://")[2]))
 
 
 class _Rows:

@@ -17,7 +17,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
-from sqlalchemy import create_engine, event, insert
+from sqlalchemy import create_engine, event, insert, select
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
@@ -454,3 +454,37 @@ def test_what_other_tasks_returned_is_not_fetched_from_object_storage(
     monkeypatch.setattr(backend.XComObjectStorageBackend, "deserialize_value", staticmethod(counted))
     assert published(session) == RETURNED["manifest_uri"]
     assert set(fetched) == {"create_dataset", "land.publish"}
+
+
+def announce(session: Session, extra: Any, *, uri: str = "x-learnosity://datasets/a", run_id: str = "run") -> None:
+    """An asset event of the task that publishes."""
+    asset = session.scalar(select(AssetModel).where(AssetModel.uri == uri))
+    if asset is None:
+        asset = AssetModel(name=uri.rpartition("/")[2], uri=uri)
+        session.add(asset)
+        session.flush()
+    added = AssetEvent(
+        asset_id=asset.id, extra=extra, source_dag_id="dag", source_task_id="publish", source_run_id=run_id
+    )
+    session.add(added)
+    session.flush()
+
+
+def test_a_publication_with_events_of_two_assets_is_listed_once(session: Session) -> None:
+    announce(session, RETURNED)
+    announce(session, RETURNED, uri="x-learnosity://datasets/*")
+    announce(session, RETURNED, run_id="another")
+    listed, count = runs.published_datasets(session, {"dag"}, offset=0, limit=10)
+    assert count == 2
+    assert [(each.run_id, each.dataset_id) for each in listed] == [
+        ("another", RETURNED["dataset_id"]),
+        ("run", RETURNED["dataset_id"]),
+    ]
+
+
+@pytest.mark.parametrize("extra", [{}, {"dataset_id": 7}, [1], "text", 5])
+def test_an_event_of_another_shape_does_not_hide_the_list(session: Session, extra: Any) -> None:
+    announce(session, extra, run_id="by hand")
+    announce(session, RETURNED)
+    listed, _ = runs.published_datasets(session, {"dag"}, offset=0, limit=10)
+    assert [each.run_id for each in listed] == ["run", "by hand"]

@@ -16,9 +16,9 @@ from obstore.store import LocalStore
 from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from learnosity.dataset.parquet import to_parquet
+from learnosity.dataset.parquet import beside, to_parquet
 from learnosity.dataset.published import PublishedDataset
-from learnosity.errors import IncompleteDatasetError
+from learnosity.errors import IncompleteDatasetError, StorageError
 
 LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-78999ada14db")
 
@@ -103,3 +103,38 @@ async def test_what_is_not_published_is_not_read(tmp_path: Path) -> None:
     uri = tmp_path.as_uri()
     with pytest.raises(IncompleteDatasetError, match="is gone"):
         await PublishedDataset.open(open_store(uri), f"{uri}/{LAYOUT.manifest}", LAYOUT)
+
+
+@pytest.mark.parametrize(
+    ("destination", "folder"),
+    [
+        ("s3://conn@bucket/datasets", "s3://conn@bucket/datasets_parquet"),
+        ("s3://conn@bucket/a/b/", "s3://conn@bucket/a/b_parquet"),
+        ("file:///data/datasets//", "file:///data/datasets_parquet"),
+    ],
+)
+def test_the_default_place_is_beside_the_datasets(destination: str, folder: str) -> None:
+    assert beside(destination) == folder
+
+
+@pytest.mark.parametrize("bucket", ["s3://conn@bucket", "gs://bucket/"])
+def test_beside_a_whole_bucket_there_is_no_place(bucket: str) -> None:
+    """Otherwise the files would go to another bucket, of the name `bucket_parquet`."""
+    with pytest.raises(StorageError, match="Set parquet_uri"):
+        beside(bucket)
+
+
+@pytest.mark.parametrize("place", ["", "/parquet", "/../datasets/x", f"/{LAYOUT.prefix}"])
+async def test_no_file_is_written_where_datasets_are(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "datasets"
+    dataset = await published(folder, {"users.json": {"users": [{"user_id": "u", "score": 1}]}})
+    before = sorted(folder.rglob("*.*"))
+    with pytest.raises(StorageError, match="where datasets land"):
+        await to_parquet(dataset, open_store(f"{folder.as_uri()}{place}"))
+    assert sorted(folder.rglob("*.*")) == before
+
+
+async def test_a_folder_above_the_datasets_is_outside_of_them(tmp_path: Path) -> None:
+    dataset = await published(tmp_path / "datasets", {"users.json": {"users": [{"user_id": "u", "score": 1}]}})
+    (file,) = await to_parquet(dataset, open_store(tmp_path.as_uri()))
+    assert file.uri == f"{tmp_path.as_uri()}/{LAYOUT.prefix}/users.parquet"

@@ -1,0 +1,62 @@
+"""What the asset event of a published dataset says. Anybody can create an asset event, so its extra is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import PermanentError, RequestError
+
+NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
+
+
+class AnnouncementError(PermanentError):
+    """The extra of an asset event does not say which dataset was published. The message lists what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One published dataset, as its asset event describes it.
+
+    :param file_count: number of its files; None = the event does not say.
+    :param total_bytes: size of its files; None = the event does not say.
+    """
+
+    layout: DatasetLayout
+    manifest_uri: str
+    file_count: int | None
+    total_bytes: int | None
+
+
+def read_announcement(extra: Any) -> Announcement:
+    """Check the extra of an asset event. Keys that are not known are ignored.
+
+    :param extra: any JSON value.
+    :raises AnnouncementError: it does not name a dataset and its manifest.
+    """
+    if problems := list(_problems(extra)):
+        raise AnnouncementError(f"{', '.join(problems)}.")
+    try:
+        layout = DatasetLayout(extra["dataset_type"], extra["dataset_id"])
+    except RequestError as error:
+        raise AnnouncementError(str(error)) from None
+    return Announcement(layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"))
+
+
+def _problems(extra: Any) -> Iterator[str]:
+    if not isinstance(extra, Mapping):
+        yield "its extra is not a JSON object"
+        return
+    for name in NEEDED:
+        value = extra.get(name)
+        if value is None:
+            yield f"{name} is missing"
+        elif not isinstance(value, str) or not value.strip() or not value.isprintable():
+            yield f"{name} is not a text that can be used"
+
+
+def _count(extra: Mapping[str, Any], name: str) -> int | None:
+    value = extra.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
