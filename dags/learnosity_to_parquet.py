@@ -30,7 +30,6 @@ with DAG(
         "destination_uri": Param(
             None,
             type=["null", "string"],
-            minLength=1,
             title="Where datasets land",
             description="Only for asset events that were made by hand: others name their destination themselves. "
             "Empty = the Airflow Variable learnosity_destination_uri.",
@@ -38,7 +37,6 @@ with DAG(
         "parquet_uri": Param(
             None,
             type=["null", "string"],
-            minLength=1,
             title="Where Parquet files go",
             description="A folder outside of the datasets' folders. Empty = beside the destination of each dataset: "
             "datasets in s3://connection@bucket/datasets go to s3://connection@bucket/datasets_parquet.",

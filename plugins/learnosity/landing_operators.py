@@ -199,8 +199,8 @@ class LearnosityLandFilesOperator(_LandingOperator):
 class LearnosityPublishOperator(_LandingOperator):
     """Check that everything has landed, write the manifest last, and emit the asset event.
 
-    :param request: the request of the create task. If it names the dataset type in plain text, the asset of this type is
-        the outlet; else the task chooses its outlet when it runs. See `learnosity.assets`. Templated.
+    :param request: the request of the create task. If it names the dataset type in plain text, the asset of this type
+        is the outlet; else the task chooses its outlet when it runs. See `learnosity.assets`. Templated.
     :param shards: what `list_files` returned. Templated.
     :param run_config: as of the create task: with `dataset_type` in it, the type of `request` is only a default.
     :param outlets: replaces the outlet that is described above.
@@ -217,12 +217,7 @@ class LearnosityPublishOperator(_LandingOperator):
     )
 
     def __init__(
-        self,
-        *,
-        request: Mapping[str, Any],
-        shards: Sequence[Any] | XComArg,
-        run_config: Sequence[str] | None = None,
-        **kwargs: Any,
+        self, *, request: Mapping[str, Any], shards: Any, run_config: Sequence[str] | None = None, **kwargs: Any
     ) -> None:
         declared = fixed_type(request, run_config)
         super().__init__(**(declared_ports(declared) | kwargs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity.api.dataset_request import KNOWN_TYPES
 from learnosity.assets import ANY_DATASET, KNOWN_DATASETS, OTHER_DATASETS, dataset_asset, published_assets
-from learnosity.dataset_tasks import dataset_tasks
+from learnosity.dags import dataset_dag
 from learnosity.operators import LearnosityPublishOperator
+from learnosity.schedules.dags import build_dag
+from learnosity.schedules.files import Schedule, parse
 
+KNOWN = "activity-analysis-by-question"
 NEW_TYPE = "a-type-of-next-year"
 
 
@@ -65,11 +69,27 @@ def test_where_it_is_not_every_asset_that_may_get_an_event_exists_before(request
     assert task.inlets == KNOWN_DATASETS
 
 
-@pytest.mark.parametrize("dataset_type", ["{{ params.dataset_type }}", "ibk-analysis-by-question"])
-def test_no_dataset_dag_has_an_alias_and_none_waits_for_another_publication(dataset_type: str) -> None:
-    with DAG("a_dag", schedule=None) as dag:
-        dataset_tasks({"dataset_type": dataset_type, "destination_uri": "file:///tmp/datasets"})
-    task = dag.get_task("land.publish")
+def schedule() -> DAG:
+    found = parse(
+        "a.yaml", f"name: a\nschedule: '0 4 * * 1'\nparams: {{dataset_type: {KNOWN}, filters: {{activity_id: [a]}}}}\n"
+    )
+    assert isinstance(found, Schedule), found
+    return build_dag(found)
+
+
+@pytest.mark.parametrize(
+    ("dag", "outlets"),
+    [
+        pytest.param(dataset_dag, [OTHER_DATASETS], id="form"),
+        pytest.param(lambda: dataset_dag(values={"dataset_type": KNOWN}), [OTHER_DATASETS], id="form with a default"),
+        pytest.param(schedule, [dataset_asset(KNOWN)], id="schedule"),
+    ],
+)
+def test_no_dataset_dag_has_an_alias_and_none_waits_for_another_publication(
+    dag: Callable[[], DAG], outlets: list[Asset]
+) -> None:
+    task = dag().get_task("land.publish")
+    assert task.outlets == outlets
     assert not [each for each in [*task.outlets, *task.inlets] if isinstance(each, AssetAlias)]
     assert task.max_active_tis_per_dag is None
 

@@ -70,17 +70,6 @@ def test_the_sample_of_a_consumer_is_marked_and_runs_only_when_somebody_lets_it(
     assert {name: sample.params[name] for name in sample.params} == {"destination_uri": None, "parquet_uri": None}
 
 
-def test_the_sample_of_a_consumer_reads_no_setting_when_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*asked: Any, **more: Any) -> None:
-        raise AssertionError(f"{asked} was read at parse time")
-
-    for name in ("airflow.sdk.Variable.get", "airflow.sdk.BaseHook.get_connection", "airflow.sdk.Connection.get"):
-        monkeypatch.setattr(name, refuse)
-    bag = DagBag(dag_folder=str(DAGS / "learnosity_to_parquet.py"))
-    assert bag.import_errors == {}
-    assert list(bag.dags) == ["learnosity_to_parquet"]
-
-
 def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:
     assert {name: dag.params[name] for name in dag.params} == PARAMS
 
