@@ -47,8 +47,13 @@ for dag_id, named in (("form", TEMPLATE), ("another_form", TEMPLATE), ("fixed", 
     with DAG(dag_id, schedule=None, params={{"dataset_type": "", "dataset_id": "", "destination": ""}}):
         LearnosityPublishOperator(
             task_id="publish",
-            dataset={{"dataset_type": TEMPLATE, "dataset_id": "{{{{ params.dataset_id }}}}", "job_reference": "-"}},
-            destination_uri="{{{{ params.destination }}}}",
+            dataset={{
+                "dataset_type": TEMPLATE,
+                "dataset_id": "{{{{ params.dataset_id }}}}",
+                "destination_uri": "{{{{ params.destination }}}}",
+                "learnosity_conn_id": "learnosity_default",
+                "request": {{"dataset_type": TEMPLATE}},
+            }},
             request={{"dataset_type": named}},
             shards=[],
             **RETRY_ARGS,
@@ -95,9 +100,9 @@ class Site:
         return wait_until(look, timeout=60, late=lambda: f"no DAG has declared the asset {name}")
 
     def events(self, name: str) -> list[AssetEventResponse]:
-        """The events of an asset, the oldest first."""
+        """The events of an asset."""
         api = AssetApi(self.api.client)
-        return api.get_asset_events(asset_id=self.asset_id(name), limit=100, order_by=["id"]).asset_events
+        return api.get_asset_events(asset_id=self.asset_id(name), limit=100).asset_events
 
     def finished(self, dag_id: str, run: DAGRunResponse) -> DAGRunResponse:
         """A run after its end."""
@@ -144,8 +149,14 @@ def at_once(site: Site, *publications: tuple[str, dict[str, str]]) -> list[str]:
         # The table may be read, but no event can be added.
         connection.execute(text("LOCK TABLE asset_event IN SHARE MODE"))
         runs = [(dag_id, site.api.trigger(dag_id, conf)) for dag_id, conf in publications]
+
+        def all_wait() -> bool:
+            states = [site.api.dag_run(dag_id, run.dag_run_id).state for dag_id, run in runs]
+            assert not {"failed", "success"} & set(states), "a run has ended before its event was added"
+            return int(query(site.postgres, WAITING)) == len(runs)
+
         wait_until(
-            lambda: int(query(site.postgres, WAITING)) == len(runs),
+            all_wait,
             timeout=120,
             late=lambda: f"not {len(runs)} tasks, but {query(site.postgres, WAITING)} wait for adding their event",
         )
