@@ -47,7 +47,9 @@ with DAG(
 ):
 
     @task(execution_timeout=timedelta(hours=6))
-    async def convert(params: Any = None, triggering_asset_events: Any = None, ti: Any = None) -> list[dict[str, Any]]:
+    async def convert(
+        params: Any = None, triggering_asset_events: Any = None, dag_run: Any = None, ti: Any = None
+    ) -> list[dict[str, Any]]:
         """Convert each dataset whose publication started this run."""
         import asyncio
 
@@ -56,8 +58,14 @@ with DAG(
         from learnosity.asset_events import destination_of, for_each_announced, open_announced, tell_lineage
         from learnosity.connections import open_store
         from learnosity.dataset.parquet import beside, to_parquet
+        from learnosity.errors import PermanentError
 
         if not triggering_asset_events:
+            if dag_run.run_type == "asset_triggered":
+                raise PermanentError(
+                    "Airflow started this run for an asset event, but names no event: two were added at the same "
+                    "moment. Compare the published datasets with the Parquet files, and make the missing event by hand."
+                )
             raise AirflowSkipException("No asset event started this run, so there is nothing to convert.")
 
         async def converted(event: Any) -> list[dict[str, Any]]:
