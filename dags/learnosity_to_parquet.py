@@ -3,7 +3,8 @@
 A sample of a DAG that uses landed datasets. It runs when a dataset of a known type is published, reads it through its
 manifest, and writes its groups, users or items as Parquet, for tools such as DuckDB, Spark or BigQuery.
 
-It is paused until somebody lets it run. An asset event that is made by hand must carry `dataset_type`, `dataset_id` and
+It is paused until somebody lets it run. A run that an event starts has no run config: to change a param, change its
+default in this file. An asset event that is made by hand must carry `dataset_type`, `dataset_id` and
 `manifest_uri` of a published dataset.
 """
 

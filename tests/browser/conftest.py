@@ -27,6 +27,8 @@ ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,v
 
 
 # What the OpenLineage provider sent, one event per line.
+# Besides the bucket of the default destination: the bucket of a test that lands elsewhere.
+PLACES = {"AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS": '["s3://aws_landing@learnosity/", "s3://aws_archive@archive/"]'}
 LINEAGE = "lineage.ndjson"
 
 
@@ -74,7 +76,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
     dags = root / "dags"
     for folder in (REPOSITORY / "dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True)
-    with Stack(root, StackOptions(dags=dags, airflow_env=ROLES | lineage_to(root / LINEAGE))) as stack:
+    env = ROLES | PLACES | lineage_to(root / LINEAGE)
+    with Stack(root, StackOptions(dags=dags, airflow_env=env)) as stack:
         yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
 
 
