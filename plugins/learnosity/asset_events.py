@@ -157,7 +157,7 @@ def _published_to(event: DatasetEvent) -> str | None:
         _check_gone(error)
         return None
     except OSError as error:  # the deployment keeps XComs in object storage
-        raise TransientError(f"The XCom of the publishing task cannot be read: {error}") from None
+        raise TransientError(f"The XCom of the publishing task cannot be read: {type(error).__name__}.") from None
     found = returned.get("destination_uri") if isinstance(returned, Mapping) else None
     return found if isinstance(found, str) else None
 

@@ -25,10 +25,10 @@ USERS = 400
 # A user without any role may log in and read nothing.
 ROLES = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"admin:admin,operator:op,viewer:viewer,{NOBODY}:"}
 
-
-# What the OpenLineage provider sent, one event per line.
 # Besides the bucket of the default destination: the bucket of a test that lands elsewhere.
 PLACES = {"AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS": '["s3://aws_landing@learnosity/", "s3://aws_archive@archive/"]'}
+
+# What the OpenLineage provider sent, one event per line.
 LINEAGE = "lineage.ndjson"
 
 

@@ -139,6 +139,18 @@ async def test_an_answer_that_did_not_come_is_not_taken_for_an_event_by_hand(
         await open_announced(silent if asked == "run" else Event(extra, silent), landed.as_uri())
 
 
+class Unreadable:
+    """A publishing task whose XCom is in object storage, which does not answer."""
+
+    def xcom_pull(self) -> Any:
+        raise ConnectionResetError("s3://bucket/xcom")
+
+
+async def test_an_xcom_that_cannot_be_read_now_is_read_at_the_next_try(landed: Path) -> None:
+    with pytest.raises(TransientError, match="ConnectionResetError"):
+        await open_announced(Event(event_of(landed).extra, Unreadable()), landed.as_uri())
+
+
 @pytest.mark.parametrize("asked", ["run", "xcom"])
 async def test_the_event_of_a_run_that_was_deleted_is_looked_for_at_the_default(
     landed: Path, asked: Literal["run", "xcom"]
