@@ -134,7 +134,7 @@ def invalid_dag(file: str, problems: Sequence[ScheduleProblem], taken: Collectio
     :param taken: DAG ids that exist already. If the id is among them, a hash of the file's name is added to it.
     """
     texts = [str(problem) for problem in problems]
-    stem = "".join(char if char.isalnum() and char.isascii() else "_" for char in file.rpartition(".")[0].lower())
+    stem = "".join(char if char.isalnum() and char.isascii() else "_" for char in Path(file).stem.lower())
     dag_id = f"learnosity_invalid_{stem[:100]}"
     if dag_id in taken:
         dag_id += "_" + hashlib.sha256(file.encode()).hexdigest()[:12]

@@ -85,11 +85,15 @@ def template_filters(timezone: str, interval: Callable[[Any], Interval] | None =
 
 def template_problem(text: str) -> str | None:
     """What is wrong with a template, without rendering it; None = nothing was found."""
+    if not _is_template(text):
+        return None
     try:
         tree = _environment().parse(text)
         names = find_undeclared_variables(tree)
     except TemplateSyntaxError as error:
         return f"the template cannot be read: {error.message}."
+    except RecursionError:
+        return "the template cannot be read: its parts are too deep inside each other."
     if any(True for _ in find_referenced_templates(tree)):
         return "a template here cannot include other files."
     if unknown := sorted(names - NAMES):
@@ -101,7 +105,11 @@ def template_problem(text: str) -> str | None:
 
 def dated_names(text: str) -> set[str]:
     """The names in a sound template that only runs with a logical date have."""
-    return set(find_undeclared_variables(_environment().parse(text)) & DATED)
+    return set(find_undeclared_variables(_environment().parse(text)) & DATED) if _is_template(text) else set()
+
+
+def _is_template(text: str) -> bool:
+    return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
 @lru_cache(maxsize=1)

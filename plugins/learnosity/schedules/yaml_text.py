@@ -16,6 +16,9 @@ import yaml  # type: ignore[import-untyped]
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 
+# Only its parser is used. The one in C is ten times as fast, and some builds of PyYAML come without it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 Place = tuple[str | int, ...]
 """Where a value is: the keys and list positions that lead to it."""
 
@@ -66,7 +69,7 @@ def read_yaml(text: str) -> YamlText:
     """
     builder = _Builder()
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -186,7 +189,7 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    if not event.implicit[0]:  # written in quotes, as a block, or with a tag
+    if event.tag is not None or not event.implicit[0]:  # written with a tag, in quotes, or as a block
         return text
     if text in _NULL:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ params:
 """
 
 
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    """A folder with the samples of this repository, renamed as a user does it."""
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    for example in (REPOSITORY / "dags" / "datasets").glob("*.yaml.example"):
+        shutil.copy(example, folder / example.stem)
+    return folder
+
+
 def problems(text: str) -> list[str]:
     found = parse("file.yaml", text)
     assert not isinstance(found, Schedule)
@@ -41,8 +52,12 @@ def good() -> Schedule:
 
 
 class TestFiles:
-    def test_the_samples_of_this_repository_are_sound(self) -> None:
+    def test_a_fresh_deployment_has_no_schedules(self) -> None:
         reading = read_folder(REPOSITORY / "dags" / "datasets")
+        assert (list(reading.schedules), reading.problems) == ([], {})
+
+    def test_the_samples_of_this_repository_are_sound(self, samples: Path) -> None:
+        reading = read_folder(samples)
         assert reading.problems == {}
         assert [each.dag_id for each in reading.schedules] == [
             "learnosity_nightly_group_report",
@@ -120,11 +135,17 @@ class TestDags:
         with pytest.raises(InvalidScheduleError, match="is not a time zone"):
             task.execute({})
 
-    def test_airflow_reads_the_dag_files_of_this_repository(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "file:///tmp/datasets")
-        bag = DagBag(dag_folder=str(REPOSITORY / "dags" / "learnosity_schedules.py"))
+    def test_airflow_finds_the_dags_of_the_samples_and_of_a_bad_file(self, samples: Path) -> None:
+        dag_file = REPOSITORY / "dags" / "learnosity_schedules.py"
+        shutil.copy(dag_file, samples.parent)
+        (samples / "bad.yaml").write_text("name: {{ x }}")
+        bag = DagBag(dag_folder=str(samples.parent), safe_mode=True)
         assert bag.import_errors == {}
-        assert set(bag.dags) == {"learnosity_nightly_group_report", "learnosity_weekly_item_bank"}
+        assert set(bag.dags) == {
+            "learnosity_nightly_group_report",
+            "learnosity_weekly_item_bank",
+            "learnosity_invalid_bad",
+        }
 
 
 class TestTime:
