@@ -8,6 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 # Airflow skips a Python file that does not contain both words: airflow, dag.
-from learnosity.schedules.dags import scheduled_dags
+from learnosity.dags import scheduled_dags
 
 globals().update(scheduled_dags(Path(__file__).parent / "datasets"))

@@ -33,6 +33,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable as CronInterva
 
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.errors import PermanentError
+from learnosity.params import dataset_params
 from learnosity.schedules.checks import texts
 from learnosity.schedules.crons import longest_gap, skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
@@ -95,7 +96,7 @@ def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
 
 def build_dag(schedule: Schedule) -> DAG:
     """The DAG of a schedule."""
-    params = schedule.params
+    form = dataset_params(schedule.params, scheduled=True)
     interval = _interval(schedule)
     dag = DAG(
         dag_id=schedule.dag_id,
@@ -108,6 +109,7 @@ def build_dag(schedule: Schedule) -> DAG:
         max_active_runs=schedule.max_active_runs,
         dagrun_timeout=timedelta(minutes=schedule.dagrun_timeout) if schedule.dagrun_timeout else None,
         tags=[*TAGS, *schedule.tags],
+        params=form,
         user_defined_filters=template_filters(schedule.timezone, interval),
         default_args={
             "owner": schedule.owner,
@@ -115,7 +117,6 @@ def build_dag(schedule: Schedule) -> DAG:
             **RETRY_ARGS,
             **({"pool": schedule.pool} if schedule.pool else {}),
             **({"queue": schedule.queue} if schedule.queue else {}),
-            **({"learnosity_conn_id": params["learnosity_conn_id"]} if "learnosity_conn_id" in params else {}),
         },
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
@@ -124,7 +125,7 @@ def build_dag(schedule: Schedule) -> DAG:
         auto_register=False,
     )
     with dag:
-        dataset_tasks(params)
+        dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
     return dag
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from learnosity.schedules import yaml_text
 from learnosity.schedules.yaml_text import MAX_DEPTH, MAX_VALUES, YamlTextError, read_yaml
