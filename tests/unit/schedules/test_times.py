@@ -153,7 +153,7 @@ class TestCrons:
             (("*/5 * * * 1-5", "0 0 * * 6"), 48),
             (("0 0 1 * *", "0 0 15 * *"), 17 * 24),
             (("0 0 L * *", "0 0 * * 1"), 7 * 24),
-            (("0 0 29 2 *", "0 0 29 2 1"), 7 * 24),
+            (("0 0 29 2 *", "0 0 1 3 *"), 365 * 24),
         ],
     )
     def test_the_longest_gap_covers_the_time_since_the_run_before(self, crons: tuple[str, ...], hours: float) -> None:
