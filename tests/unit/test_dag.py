@@ -17,6 +17,8 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from learnosity.operators import LearnosityListFilesOperator
 from learnosity.params import dataset_params
+from learnosity.schedules.files import read_folder
+from learnosity.schedules.keys import SHIPPED
 from learnosity.sensors import LearnosityJobSensor
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -62,6 +64,12 @@ def dag(dag_bag: DagBag) -> Any:
 
 def test_every_dag_file_imports(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
+
+
+def test_no_schedule_may_take_the_id_of_a_dag_of_this_repository(folder: Path, dag_bag: DagBag) -> None:
+    scheduled = {f"learnosity_{each.name}" for each in read_folder(folder / "datasets").schedules}
+    assert len(scheduled) == 2
+    assert set(dag_bag.dags) - scheduled <= {f"learnosity_{name}" for name in SHIPPED}
 
 
 def test_the_tasks_stand_in_the_order_of_the_design(dag: Any) -> None:

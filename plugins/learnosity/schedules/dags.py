@@ -213,7 +213,7 @@ def _doc(schedule: Schedule) -> str:
             f"**Updates of {'one' if schedule.any_asset else 'all'} of {assets}** start a run. It has no logical date "
             "and no data interval. `dag_run.run_after` is the time of the update."
         )
-    return "\n\n".join([f"Made from `datasets/{schedule.file}`.", schedule.description, *covered]) + "\n"
+    return "\n\n".join([f"Made from the schedule file `{schedule.file}`.", schedule.description, *covered]) + "\n"
 
 
 def _warnings(schedule: Schedule) -> list[str]:

@@ -14,6 +14,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.dags import InvalidScheduleError, build_dag, invalid_dag, iso, template_filters
 from learnosity.schedules.files import SCHEMA, Schedule, ScheduleProblem, parse, read_folder
 
@@ -63,6 +64,11 @@ class TestFiles:
             "learnosity_nightly_group_report",
             "learnosity_weekly_item_bank",
         ]
+
+    @pytest.mark.parametrize("year", range(2026, 2036))
+    def test_the_samples_run_at_hours_that_no_clock_change_skips(self, samples: Path, year: int) -> None:
+        for schedule in read_folder(samples).schedules:
+            assert skipped_time(schedule.crons, schedule.timezone, year) is None
 
     def test_the_published_schema_is_the_one_that_is_checked(self) -> None:
         assert json.loads((REPOSITORY / "dags" / "datasets" / "dataset.schema.json").read_text()) == SCHEMA

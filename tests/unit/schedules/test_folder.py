@@ -214,6 +214,15 @@ def test_a_dag_that_cannot_be_made_is_a_problem_of_its_file(tmp_path: Path) -> N
     assert set(scheduled_dags(tmp_path)) == {"learnosity_good", "learnosity_invalid_bad"}
 
 
+def test_a_parse_of_the_same_files_gives_the_same_dags(tmp_path: Path) -> None:
+    """Otherwise Airflow would store a new version of a DAG after each parse."""
+    folder_of(tmp_path, **{f"bad{number}": text for number, (text, _) in enumerate(CASES.values())})
+    first, second = (
+        {key: DagSerialization.to_dict(dag) for key, dag in scheduled_dags(tmp_path).items()} for _ in "12"
+    )
+    assert first == second
+
+
 def kept(content: bytes) -> dict[str, DAG]:
     """The DAGs of a folder with a file of this content. The good neighbour is among them; Airflow can store all."""
     with tempfile.TemporaryDirectory() as name:

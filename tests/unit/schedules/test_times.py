@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from learnosity.schedules.dags import build_dag, scheduled_dags, template_filter
 from learnosity.schedules.files import Schedule, parse
 from learnosity.schedules.templates import AIRFLOW_FILTERS
 
+SAMPLES = sorted((Path(__file__).resolve().parents[3] / "dags" / "datasets").glob("*.yaml.example"))
 TWICE = '["0 6 * * *", "30 18 * * *"]'
 
 
@@ -202,6 +204,20 @@ class TestCrons:
 class TestTemplates:
     def test_the_filters_of_airflow_are_known(self) -> None:
         assert set(AIRFLOW_FILTERS) == set(FILTERS)
+
+    @pytest.mark.parametrize("schedule", ['"0 4 * * 1"', TWICE, "{assets: [roster], cron: '@daily'}"])
+    @pytest.mark.parametrize("dated", [True, False])
+    def test_the_templates_of_the_samples_fit_every_schedule_with_a_cron(self, schedule: str, dated: bool) -> None:
+        moments = ("2026-06-08T04:00", *(("2026-06-01T04:00", "2026-06-08T04:00") if dated else ()))
+        for file in SAMPLES:
+            text = re.sub("(?m)^schedule: .*$", f"schedule: {schedule}", file.read_text())
+            found = parse(file.name, text)
+            assert isinstance(found, Schedule), found
+            first, last = (
+                rendered(build_dag(found), found.params["filters"][name], run(*moments))
+                for name in ("mintime", "maxtime")
+            )
+            assert "2026-05-01" < first < last < "2026-06-09"
 
     def test_a_scheduled_run_of_one_cron(self) -> None:
         dag = dag_of('"0 4 * * *"')
