@@ -270,7 +270,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from(FIELDS), VALUES)
 @example(("schedule",), {"assets": ["a", "s3://b/c"], "cron": ["@daily", "@weekly"]})
 @example(("max_active_runs",), 1.0)
