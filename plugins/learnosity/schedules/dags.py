@@ -29,6 +29,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]
     DeadlineReference,
     MultipleCronTriggerTimetable,
 )
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.timetables.interval import CronDataIntervalTimetable as CronIntervals
 
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
@@ -109,7 +110,6 @@ def build_dag(schedule: Schedule) -> DAG:
         max_active_runs=schedule.max_active_runs,
         dagrun_timeout=timedelta(minutes=schedule.dagrun_timeout) if schedule.dagrun_timeout else None,
         tags=[*TAGS, *schedule.tags],
-        params=form,
         user_defined_filters=template_filters(schedule.timezone, interval),
         default_args={
             "owner": schedule.owner,
@@ -126,6 +126,9 @@ def build_dag(schedule: Schedule) -> DAG:
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
+    dag.params = ParamsDict(
+        form
+    )  # last, because Airflow would copy them for each task, which takes as long as all the rest
     return dag
 
 

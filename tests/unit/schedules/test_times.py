@@ -141,6 +141,14 @@ class TestSchedule:
         listing: Any = build_dag(found).get_task("land.list_files")
         assert listing.overwrite is True
 
+    def test_a_run_may_be_given_other_values_but_no_other_type(self) -> None:
+        dag = dag_of('"@daily"')
+        create: Any = dag.get_task("create_dataset")
+        assert create.fixed == {"dataset_type": "ibk-analysis-by-question"}
+        assert set(create.run_config) == set(dag.params)
+        assert {"filters", "overwrite", "destination_uri"} <= set(dag.params)
+        assert "dataset_type" not in dag.params
+
     def test_null_means_the_default(self) -> None:
         plain, empty = dag_of('"@daily"'), dag_of('"@daily"', "tags:", "timezone: ~", "notify: null", "pool:")
         assert DagSerialization.to_dict(plain) == DagSerialization.to_dict(empty)
