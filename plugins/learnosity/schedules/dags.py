@@ -126,9 +126,8 @@ def build_dag(schedule: Schedule) -> DAG:
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
-    dag.params = ParamsDict(
-        form
-    )  # last, because Airflow would copy them for each task, which takes as long as all the rest
+    # Set last: Airflow would copy the params of the DAG for each task, which takes as long as all the rest.
+    dag.params = ParamsDict(form)
     return dag
 
 
