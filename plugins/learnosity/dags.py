@@ -10,6 +10,9 @@ from airflow.sdk import DAG
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.params import dataset_params
 from learnosity.run_config import DEFAULTS
+from learnosity.schedules.dags import scheduled_dags
+
+__all__ = ["dataset_dag", "scheduled_dags"]
 
 DAG_ID = "learnosity_dataset"
 # A run that waits for its job occupies a trigger, and no worker. The triggerer's default capacity is 1,000 triggers.

@@ -76,6 +76,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
     dags = root / "dags"
     for folder in (REPOSITORY / "dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True)
+    for example in (dags / "datasets").glob("*.yaml.example"):
+        example.rename(example.with_suffix(""))
     env = ROLES | PLACES | lineage_to(root / LINEAGE)
     with Stack(root, StackOptions(dags=dags, airflow_env=env)) as stack:
         yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,32 @@ notify: {{http_conn_id: {CONN_ID}}}
 params: {{dataset_type: ibk-analysis-by-question}}
 """
 
+# Schedules that nobody starts but a test, and two files that cannot be used.
+SCHEDULES = {
+    "by_hand": """
+name: by_hand
+schedule: "@yearly"
+start_date: 2199-01-01
+params:
+  dataset_type: activity-analysis-by-question
+  filters: {mintime: "{{ dag_run | interval_start | iso }}", maxtime: "{{ dag_run | interval_end | iso }}"}
+""",
+    "on_asset": """
+name: on_asset
+schedule: {assets: {any: [learnosity_activity-analysis-by-question, "s3://lake/roster"]}}
+params:
+  dataset_type: ibk-analysis-by-question
+  filters: {mintime: "{{ dag_run.run_after | days_before(1) | iso }}"}
+""",
+    "undated": """
+name: undated
+schedule: ["@yearly", "0 0 1 7 *"]
+start_date: 2199-01-01
+params: {dataset_type: ibk-analysis-by-question, filters: {mintime: "{{ dag_run.logical_date | iso }}"}}
+""",
+    "broken": "name: one\n---\nname: two\n",
+}
+
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Everything in this folder needs the stack."""
@@ -60,10 +87,12 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="session")
 def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's DAGs, and a schedule that is always late."""
+    """The repository's DAGs, a schedule that is always late, and more schedules."""
     folder = tmp_path_factory.mktemp("dags")
     shutil.copytree(REPOSITORY / "dags", folder, dirs_exist_ok=True)
-    (folder / "datasets" / "late.yaml").write_text(LATE)
+    for name, text in {"late": LATE, **SCHEDULES}.items():
+        (folder / "datasets" / f"{name}.yaml").write_text(text)
+    os.mkfifo(folder / "datasets" / "pipe.yaml")
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -16,6 +17,8 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from learnosity.operators import LearnosityListFilesOperator
 from learnosity.params import dataset_params
+from learnosity.schedules.files import read_folder
+from learnosity.schedules.keys import SHIPPED
 from learnosity.sensors import LearnosityJobSensor
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -40,8 +43,18 @@ PARAMS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def dag_bag() -> DagBag:
-    return DagBag(dag_folder=str(DAGS))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's DAGs, with its samples of schedules in use."""
+    folder = tmp_path_factory.mktemp("dags")
+    shutil.copytree(DAGS, folder, dirs_exist_ok=True)
+    for example in (folder / "datasets").glob("*.yaml.example"):
+        example.rename(example.with_suffix(""))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dag_bag(folder: Path) -> DagBag:
+    return DagBag(dag_folder=str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +64,12 @@ def dag(dag_bag: DagBag) -> Any:
 
 def test_every_dag_file_imports(dag_bag: DagBag) -> None:
     assert dag_bag.import_errors == {}
+
+
+def test_no_schedule_may_take_the_id_of_a_dag_of_this_repository(folder: Path, dag_bag: DagBag) -> None:
+    scheduled = {f"learnosity_{each.name}" for each in read_folder(folder / "datasets").schedules}
+    assert len(scheduled) == 2
+    assert set(dag_bag.dags) - scheduled <= {f"learnosity_{name}" for name in SHIPPED}
 
 
 def test_the_tasks_stand_in_the_order_of_the_design(dag: Any) -> None:
@@ -129,7 +148,7 @@ def bound_of(task: Any) -> timedelta | None:
 def test_no_task_of_any_dag_can_run_for_ever(dag_bag: DagBag) -> None:
     unbounded = [task.task_id for dag in dag_bag.dags.values() for task in dag.tasks if not bound_of(task)]
     assert not unbounded
-    assert len(dag_bag.dags) > 3
+    assert len(dag_bag.dags) > 4
 
 
 @pytest.mark.parametrize("given", [None, timedelta(minutes=7)])
@@ -161,12 +180,12 @@ socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 
 bag = DagBag(dag_folder=sys.argv[1])
 assert not bag.import_errors, bag.import_errors
-assert len(bag.dags) > 3, bag.dags
+assert len(bag.dags) > 4, bag.dags
 assert not vault.calls, vault.calls
 """
 
 
-def test_parsing_touches_no_variable_no_connection_and_no_network(tmp_path: Path) -> None:
+def test_parsing_touches_no_variable_no_connection_and_no_network(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "vault.py").write_text(VAULT)
     environment = os.environ | {
         "AIRFLOW_HOME": str(tmp_path),
@@ -176,6 +195,6 @@ def test_parsing_touches_no_variable_no_connection_and_no_network(tmp_path: Path
         "PYTHONPATH": f"{DAGS.parent / 'plugins'}{os.pathsep}{tmp_path}",
     }
     done = subprocess.run(
-        [sys.executable, "-c", PARSE, str(DAGS)], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", PARSE, str(folder)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]

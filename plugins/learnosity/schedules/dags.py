@@ -1,13 +1,15 @@
 """Makes a DAG from each schedule file. It has the tasks of the DAG `learnosity_dataset`, with the values of the file.
 
-Templates in a schedule can use Airflow's template variables, and filters for the schedule's time zone.
+Nothing here reads an Airflow Variable or connection, or uses the network: Airflow imports it whenever it parses DAGs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pendulum
@@ -16,16 +18,29 @@ from airflow.providers.http.notifications.http import HttpNotifier
 # `airflow.sdk` provides these names only at run time, so type checkers do not find them.
 from airflow.sdk import (  # type: ignore[attr-defined]
     DAG,
+    Asset,
+    AssetAll,
+    AssetAny,
+    AssetOrTimeSchedule,
     AsyncCallback,
     BaseOperator,
     CronDataIntervalTimetable,
     DeadlineAlert,
     DeadlineReference,
+    MultipleCronTriggerTimetable,
 )
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.timetables.interval import CronDataIntervalTimetable as CronIntervals
 
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.errors import PermanentError
-from learnosity.schedules.files import Schedule, ScheduleProblem
+from learnosity.params import dataset_params
+from learnosity.schedules.checks import texts
+from learnosity.schedules.crons import longest_gap, skipped_time
+from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
+from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
+
+__all__ = ["InvalidScheduleError", "build_dag", "invalid_dag", "iso", "scheduled_dags", "template_filters"]
 
 log = logging.getLogger(__name__)
 
@@ -54,65 +69,85 @@ class InvalidScheduleOperator(BaseOperator):
         raise InvalidScheduleError("Correct the schedule file:\n  " + "\n  ".join(self.problems))
 
 
-def iso(moment: datetime) -> str:
-    """A moment in the format of Learnosity: UTC, whole seconds, `Z` at the end."""
-    return pendulum.instance(moment).in_timezone("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
+def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
+    """The DAGs of all schedule files in a folder, by DAG id. Put them into the globals of a DAG file.
 
-
-def template_filters(timezone: str) -> dict[str, Any]:
-    """Filters for the templates of a schedule.
-
-    `iso`: the format of Learnosity. `local`: the moment in the schedule's time zone. `day_start`: midnight in that
-    zone. `days_before(n)`: n calendar days earlier, at the same local time, also across daylight saving changes.
+    A file that cannot be used becomes the DAG `learnosity_invalid_<file>`, which says why. The log has it, too.
     """
-
-    def local(moment: datetime) -> pendulum.DateTime:
-        return pendulum.instance(moment).in_timezone(timezone)
-
-    return {
-        "iso": iso,
-        "local": local,
-        "days_before": lambda moment, days: local(moment).subtract(days=days),
-        "day_start": lambda moment: local(moment).start_of("day"),
-    }
+    reading = read_folder(Path(folder))
+    dags: dict[str, DAG] = {}
+    problems = dict(reading.problems)
+    for schedule in reading.schedules:
+        try:
+            dags[schedule.dag_id] = build_dag(schedule)
+        except Exception as error:  # one file must not affect the others
+            log.exception("No DAG can be made of %s.", schedule.file)
+            what = f"no DAG can be made of this file: {type(error).__name__}: {error}."
+            problems[schedule.file] = [ScheduleProblem(schedule.file, 1, "", what)]
+        else:
+            for text in _warnings(schedule):
+                log.warning("%s: %s", schedule.file, text)
+    for file in sorted(problems):
+        for problem in problems[file]:
+            log.error("%s", problem)
+        dag = invalid_dag(file, problems[file], taken=dags)
+        dags[dag.dag_id] = dag
+    return dags
 
 
 def build_dag(schedule: Schedule) -> DAG:
     """The DAG of a schedule."""
-    params = schedule.params
+    form = dataset_params(schedule.params, scheduled=True)
+    interval = _interval(schedule)
     dag = DAG(
         dag_id=schedule.dag_id,
         description=schedule.description or f"Scheduled dataset of {schedule.file}",
-        doc_md=f"Made from `datasets/{schedule.file}`. {schedule.description}",
-        schedule=CronDataIntervalTimetable(schedule.schedule, schedule.timezone),
-        start_date=pendulum.parse(schedule.start_date, tz=schedule.timezone),  # type: ignore[arg-type]
+        doc_md=_doc(schedule),
+        schedule=_timetable(schedule),
+        start_date=_day(schedule.start_date, schedule),
+        end_date=_day(schedule.end_date, schedule).end_of("day") if schedule.end_date else None,
         catchup=schedule.catchup,
         max_active_runs=schedule.max_active_runs,
+        dagrun_timeout=timedelta(minutes=schedule.dagrun_timeout) if schedule.dagrun_timeout else None,
         tags=[*TAGS, *schedule.tags],
-        user_defined_filters=template_filters(schedule.timezone),
+        user_defined_filters=template_filters(schedule.timezone, interval),
         default_args={
             "owner": schedule.owner,
+            "priority_weight": schedule.priority_weight,
             **RETRY_ARGS,
-            **({"learnosity_conn_id": params["learnosity_conn_id"]} if "learnosity_conn_id" in params else {}),
+            **({"pool": schedule.pool} if schedule.pool else {}),
+            **({"queue": schedule.queue} if schedule.queue else {}),
         },
-        on_failure_callback=_failure_notifier(schedule),
+        on_failure_callback=_notifier(schedule, "failure", "failed"),
+        on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
+        # `scheduled_dags` returns the DAGs. Airflow would also register one whose tasks could not be made.
+        auto_register=False,
     )
     with dag:
-        dataset_tasks(params)
+        dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
+    # Set last: Airflow would copy the params of the DAG for each task, which takes as long as all the rest.
+    dag.params = ParamsDict(form)
     return dag
 
 
-def invalid_dag(file: str, problems: Sequence[ScheduleProblem]) -> DAG:
-    """A DAG for a file that cannot be used, so that people see the problems in the list of DAGs."""
+def invalid_dag(file: str, problems: Sequence[ScheduleProblem], taken: Collection[str] = ()) -> DAG:
+    """A DAG for a file that cannot be used, so that people see the problems in the list of DAGs.
+
+    :param taken: DAG ids that exist already. If the id is among them, a hash of the file's name is added to it.
+    """
     texts = [str(problem) for problem in problems]
-    stem = "".join(char if char.isalnum() and char.isascii() else "_" for char in file.rpartition(".")[0].lower())
+    stem = "".join(char if char.isalnum() and char.isascii() else "_" for char in Path(file).stem.lower())
+    dag_id = f"learnosity_invalid_{stem[:100]}"
+    if dag_id in taken:
+        dag_id += "_" + hashlib.sha256(file.encode()).hexdigest()[:12]
     dag = DAG(
-        dag_id=f"learnosity_invalid_{stem}",
+        dag_id=dag_id,
         description=f"{file} cannot be used: {texts[0]}"[:300],
-        doc_md="The schedule file cannot be used:\n\n" + "\n".join(f"    {text}" for text in texts),
+        doc_md="The schedule file cannot be used:\n\n" + "\n".join(f"    {text}" for text in texts) + "\n",
         schedule=None,
         tags=["learnosity", "invalid schedule"],
+        auto_register=False,
     )
     with dag:
         InvalidScheduleOperator(task_id="correct_the_file", problems=texts, execution_timeout=timedelta(minutes=5))
@@ -124,11 +159,82 @@ async def log_missed_deadline(text: str, context: Any = None) -> None:
     log.warning("%s", text)
 
 
-def _failure_notifier(schedule: Schedule) -> HttpNotifier | None:
-    """The notifier for a failed run; None when the schedule names no webhook."""
-    if not schedule.notify:
+def _timetable(schedule: Schedule) -> Any:
+    refs = [Asset.ref(uri=each) if "://" in each else Asset.ref(name=each) for each in schedule.assets]
+    assets = (AssetAny if schedule.any_asset else AssetAll)(*refs) if refs else None
+    crons = schedule.crons
+    if not crons:
+        return assets
+    if len(crons) == 1:
+        times: Any = CronDataIntervalTimetable(crons[0], schedule.timezone)
+    else:
+        times = MultipleCronTriggerTimetable(*crons, timezone=schedule.timezone, interval=longest_gap(crons))
+    return AssetOrTimeSchedule(timetable=times, assets=assets) if assets else times
+
+
+def _interval(schedule: Schedule) -> Callable[[Any], Interval] | None:
+    """The interval that a run covers: from one time of the crons to the next. None = the schedule has no cron."""
+    timetables = [CronIntervals(cron, schedule.timezone) for cron in schedule.crons]
+
+    def interval(run: Any) -> Interval:
+        if len(timetables) == 1 and run.data_interval_start and run.data_interval_end:
+            return pendulum.instance(run.data_interval_start), pendulum.instance(run.data_interval_end)
+        moment = pendulum.instance(run.data_interval_end or run.run_after)
+        found = [timetable.infer_manual_data_interval(run_after=moment) for timetable in timetables]
+        end = max(each.end for each in found)
+        return max(each.end if each.end < end else each.start for each in found), end
+
+    return interval if timetables else None
+
+
+def _day(text: str, schedule: Schedule) -> pendulum.DateTime:
+    return pendulum.from_format(text, "YYYY-MM-DD", tz=schedule.timezone)
+
+
+def _doc(schedule: Schedule) -> str:
+    """What the DAG's page says: above all, what time a run covers."""
+    crons, assets = " and ".join(f"`{cron}`" for cron in schedule.crons), ", ".join(f"`{a}`" for a in schedule.assets)
+    covered = []
+    if crons:
+        covered.append(
+            f"**A scheduled run** covers the time from one time of {crons} ({schedule.timezone}) to the next: "
+            "`dag_run | interval_start` to `dag_run | interval_end`, in templates."
+        )
+        covered.append(
+            f"`data_interval_start` is {longest_gap(schedule.crons)} before `data_interval_end`, the longest time "
+            "between two runs, so it may be earlier than `interval_start`."
+            if len(schedule.crons) > 1
+            else "`data_interval_start` and `data_interval_end` are the same times."
+        )
+        covered.append(
+            "**A manual run** covers the last whole interval before its logical date. Without a logical date it has "
+            "no `data_interval_start`, and `interval_start` counts from the time at which it may run."
+        )
+    if assets:
+        covered.append(
+            f"**Updates of {'one' if schedule.any_asset else 'all'} of {assets}** start a run. It has no logical date "
+            "and no data interval. `dag_run.run_after` is the time of the update."
+        )
+    return "\n\n".join([f"Made from the schedule file `{schedule.file}`.", schedule.description, *covered]) + "\n"
+
+
+def _warnings(schedule: Schedule) -> list[str]:
+    """What is allowed, and may surprise."""
+    found = []
+    if what := skipped_time(schedule.crons, schedule.timezone, datetime.now(UTC).year):
+        found.append(f"{what}, because clocks change: choose another hour.")
+    if schedule.assets:
+        dated = sorted(set().union(*(dated_names(text) for _, text in texts(schedule.params, ("params",)))))
+        if dated:
+            found.append(f"runs that assets start have no {', '.join(dated)}: use dag_run.run_after.")
+    return found
+
+
+def _notifier(schedule: Schedule, event: str, what: str) -> HttpNotifier | None:
+    """The notifier for the end of a run; None when the schedule does not ask for it."""
+    if not schedule.notify or not schedule.notifies(event):
         return None
-    text = "Run {{ run_id }} of {{ dag.dag_id }} failed."
+    text = f"Run {{{{ run_id }}}} of {{{{ dag.dag_id }}}} {what}."
     return HttpNotifier(http_conn_id=schedule.notify["http_conn_id"], json={"text": text})
 
 
@@ -136,8 +242,9 @@ def _deadline(schedule: Schedule) -> DeadlineAlert | None:
     if schedule.deadline_minutes is None:
         return None
     text = f"{schedule.dag_id} is not done {schedule.deadline_minutes:g} minutes after it was queued."
-    if schedule.notify:
-        callback = AsyncCallback(HttpNotifier, kwargs={**schedule.notify, "json": {"text": text}})
+    if schedule.notify and schedule.notifies("deadline"):
+        kwargs = {"http_conn_id": schedule.notify["http_conn_id"], "json": {"text": text}}
+        callback = AsyncCallback(HttpNotifier, kwargs=kwargs)
     else:
         callback = AsyncCallback(log_missed_deadline, kwargs={"text": text})
     return DeadlineAlert(

@@ -24,8 +24,8 @@ params:
 """
 
 
-def schedule(*, notify: bool) -> Schedule:
-    found = parse("item_bank.yaml", SCHEDULE + ("notify: {http_conn_id: hook}\n" if notify else ""))
+def schedule(*, notify: bool, on: str = "") -> Schedule:
+    found = parse("item_bank.yaml", SCHEDULE + (f"notify: {{http_conn_id: hook{on}}}\n" if notify else ""))
     assert isinstance(found, Schedule)
     return found
 
@@ -60,6 +60,23 @@ def test_a_failure_names_the_run(webhook: list[Any]) -> None:
     # As Airflow's DAG processor calls it, with the context of the failed run.
     dag.on_failure_callback({"run_id": "scheduled__1", "dag": dag})
     assert webhook == [{"text": "Run scheduled__1 of learnosity_item_bank failed."}]
+
+
+def test_a_success_is_told_where_the_schedule_asks_for_it(webhook: list[Any]) -> None:
+    assert not build_dag(schedule(notify=True)).on_success_callback
+    dag = build_dag(schedule(notify=True, on=", on: [success, deadline]"))
+    assert isinstance(dag.on_success_callback, HttpNotifier)
+    assert not dag.on_failure_callback
+    dag.on_success_callback({"run_id": "scheduled__1", "dag": dag})
+    assert webhook == [{"text": "Run scheduled__1 of learnosity_item_bank succeeded."}]
+
+
+async def test_a_deadline_that_the_webhook_is_not_told_of_is_logged(
+    webhook: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await missed(schedule(notify=True, on=", on: [failure]")) == ["running", "success"]
+    assert webhook == []
+    assert "learnosity_item_bank is not done 90 minutes after it was queued." in caplog.text
 
 
 async def missed(plan: Schedule) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.dags import InvalidScheduleError, build_dag, invalid_dag, iso, template_filters
 from learnosity.schedules.files import SCHEMA, Schedule, ScheduleProblem, parse, read_folder
 
@@ -28,6 +30,16 @@ params:
 """
 
 
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    """A folder with the samples of this repository, renamed as a user does it."""
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    for example in (REPOSITORY / "dags" / "datasets").glob("*.yaml.example"):
+        shutil.copy(example, folder / example.stem)
+    return folder
+
+
 def problems(text: str) -> list[str]:
     found = parse("file.yaml", text)
     assert not isinstance(found, Schedule)
@@ -41,13 +53,22 @@ def good() -> Schedule:
 
 
 class TestFiles:
-    def test_the_samples_of_this_repository_are_sound(self) -> None:
+    def test_a_fresh_deployment_has_no_schedules(self) -> None:
         reading = read_folder(REPOSITORY / "dags" / "datasets")
+        assert (list(reading.schedules), reading.problems) == ([], {})
+
+    def test_the_samples_of_this_repository_are_sound(self, samples: Path) -> None:
+        reading = read_folder(samples)
         assert reading.problems == {}
         assert [each.dag_id for each in reading.schedules] == [
             "learnosity_nightly_group_report",
             "learnosity_weekly_item_bank",
         ]
+
+    @pytest.mark.parametrize("year", range(2026, 2036))
+    def test_the_samples_run_at_hours_that_no_clock_change_skips(self, samples: Path, year: int) -> None:
+        for schedule in read_folder(samples).schedules:
+            assert skipped_time(schedule.crons, schedule.timezone, year) is None
 
     def test_the_published_schema_is_the_one_that_is_checked(self) -> None:
         assert json.loads((REPOSITORY / "dags" / "datasets" / "dataset.schema.json").read_text()) == SCHEMA
@@ -120,11 +141,17 @@ class TestDags:
         with pytest.raises(InvalidScheduleError, match="is not a time zone"):
             task.execute({})
 
-    def test_airflow_reads_the_dag_files_of_this_repository(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "file:///tmp/datasets")
-        bag = DagBag(dag_folder=str(REPOSITORY / "dags" / "learnosity_schedules.py"))
+    def test_airflow_finds_the_dags_of_the_samples_and_of_a_bad_file(self, samples: Path) -> None:
+        dag_file = REPOSITORY / "dags" / "learnosity_schedules.py"
+        shutil.copy(dag_file, samples.parent)
+        (samples / "bad.yaml").write_text("name: {{ x }}")
+        bag = DagBag(dag_folder=str(samples.parent), safe_mode=True)
         assert bag.import_errors == {}
-        assert set(bag.dags) == {"learnosity_nightly_group_report", "learnosity_weekly_item_bank"}
+        assert set(bag.dags) == {
+            "learnosity_nightly_group_report",
+            "learnosity_weekly_item_bank",
+            "learnosity_invalid_bad",
+        }
 
 
 class TestTime:

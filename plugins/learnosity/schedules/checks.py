@@ -1,0 +1,160 @@
+"""Checks the values of a schedule file. Every problem names the file, the line and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jsonschema import Draft202012Validator
+
+from learnosity.api.dataset_request import ASSET_PREFIX, DatasetRequest
+from learnosity.errors import RequestError
+from learnosity.schedules.crons import cron_problem
+from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
+from learnosity.schedules.templates import template_problem
+from learnosity.schedules.yaml_text import Place, YamlText
+
+# Enough to correct a file; a broken list could give thousands.
+MAX_PROBLEMS = 20
+_VALIDATOR = Draft202012Validator(SCHEMA)
+# Airflow cannot calculate with days near the ends of the calendar.
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleProblem:
+    """One problem in a file: where it is, and what is wrong."""
+
+    file: str
+    line: int
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        key = f" {_cut(self.key, 100)}:" if self.key else ""
+        return printable(f"{self.file}:{self.line}:{key} {_cut(self.what, 400)}")
+
+
+def check(file: str, text: YamlText) -> Schedule | list[ScheduleProblem]:
+    """The schedule of a file, or its problems, `MAX_PROBLEMS` at most.
+
+    :param file: name of the file, for messages.
+    """
+
+    def problem(place: Place, what: str) -> ScheduleProblem:
+        return ScheduleProblem(file, _line(text.lines, place), _dotted(place), what)
+
+    values = _given(text.value)
+    problems = [ScheduleProblem(file, line, _dotted(place), "is there twice.") for place, line in text.doubled]
+    problems += [problem(place, what) for place, what in _shape(values)]
+    if not problems:
+        schedule = Schedule(file=file, **values)
+        problems = [problem(place, what) for place, what in _sense(schedule)]
+        if not problems:
+            return schedule
+    more = len(problems) - MAX_PROBLEMS
+    return problems[:MAX_PROBLEMS] + ([problem((), f"there are {more} more problems.")] if more > 0 else [])
+
+
+def printable(text: str) -> str:
+    """A text without characters that a log or a database cannot hold."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:
+    """All texts in a value, each with its place."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from texts(each, (*place, key))
+    elif isinstance(value, list):
+        for position, each in enumerate(value):
+            yield from texts(each, (*place, position))
+
+
+def _given(value: Any) -> Any:
+    """The values of a file without those that are null, which mean the default."""
+    if not isinstance(value, dict):
+        return value
+    given = {key: each for key, each in value.items() if each is not None}
+    if isinstance(given.get("params"), dict):
+        given["params"] = {key: each for key, each in given["params"].items() if each is not None}
+    return given
+
+
+def _shape(values: Any) -> Iterator[tuple[Place, str]]:
+    """The problems that the JSON schema finds."""
+    if values is None:
+        yield (), "the file is empty."
+        return
+    for error in sorted(_VALIDATOR.iter_errors(values), key=lambda each: list(map(str, each.path))):
+        place = tuple(error.absolute_path)
+        if error.validator == "additionalProperties":
+            known = error.schema.get("properties", {})
+            for key in [key for key in error.instance if key not in known]:
+                yield (*place, key), f"is not known here; the keys are {', '.join(known)}."
+        else:
+            yield place, f"{error.message}."
+
+
+def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
+    """The problems that no schema can find: in name, times and templates, and what Learnosity would refuse."""
+    if schedule.name in SHIPPED or schedule.name.startswith("invalid_"):
+        yield ("name",), f"learnosity_{schedule.name} is the id of another DAG of this project; choose another name."
+    for cron in schedule.crons:
+        if what := cron_problem(cron):
+            yield ("schedule",), what
+    if own := {f"learnosity_{schedule.params['dataset_type']}", ASSET_PREFIX + schedule.params["dataset_type"]} & {
+        *schedule.assets
+    }:
+        yield ("schedule", "assets"), f"each run updates {own.pop()!r}, which would start the next one, without end."
+    try:
+        ZoneInfo(schedule.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield ("timezone",), f"{schedule.timezone!r} is not a time zone; write one such as Europe/Dublin."
+    yield from _days(schedule)
+    for place, text in texts(schedule.params, ("params",)):
+        if what := template_problem(text):
+            yield place, what
+    try:
+        DatasetRequest.from_mapping(schedule.params).check(has_input=bool(schedule.params.get("input_uri")))
+    except RequestError as error:
+        for line in str(error).splitlines()[1:] or [str(error)]:
+            yield ("params",), line.strip()
+
+
+def _days(schedule: Schedule) -> Iterator[tuple[Place, str]]:
+    days = []
+    for key, text in (("start_date", schedule.start_date), ("end_date", schedule.end_date)):
+        if text is None:
+            continue
+        try:
+            days.append(date.fromisoformat(text))
+        except ValueError as error:
+            yield (key,), f"{text!r} is not a day: {error}."
+            continue
+        if not _FIRST_DAY <= days[-1] <= _LAST_DAY:
+            yield (key,), f"{text!r} is not between {_FIRST_DAY} and {_LAST_DAY}."
+    if len(days) == 2 and days[1] < days[0]:
+        yield ("end_date",), f"the last day, {days[1]}, is before the first, {days[0]}."
+
+
+def _line(lines: Mapping[Place, int], place: Place) -> int:
+    """The line number of a place. A key that is missing has the line of the nearest key around it."""
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
+
+
+def _cut(text: str, length: int) -> str:
+    """A text with its middle left out where it is too long: the end of a message says what is wrong."""
+    half = length // 2
+    return text if len(text) <= length else f"{text[:half]} … {text[-half:]}"

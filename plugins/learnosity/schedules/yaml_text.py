@@ -1,0 +1,200 @@
+"""Reads the text of a schedule file. The result holds only what JSON can hold.
+
+Only `null`, `true`, `false` and plain decimal numbers have a meaning. Every other value is a text, exactly as it is
+written: `2026-02-30`, `NO`, `on`, `007`, `1e5`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+# No schedule comes near these limits. They end files that are made to be large in memory.
+MAX_DEPTH = 40
+MAX_VALUES = 10_000
+
+# Only its parser is used. The one in C is ten times as fast, and some builds of PyYAML come without it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Place = tuple[str | int, ...]
+"""Where a value is: the keys and list positions that lead to it."""
+
+_NULL = {"", "~", "null", "Null", "NULL"}
+_BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# Longer numbers are ids, which must keep every digit, so they stay texts.
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
+# Databases refuse these characters. Tab, line feed and carriage return are allowed.
+_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
+_QUOTES = ' Write templates in quotes: "{{ … }}".'
+
+
+class YamlTextError(Exception):
+    """The text cannot be read.
+
+    :param line: line number, counted from 1.
+    :param place: the value that the problem is about; () = the whole file.
+    :param what: what is wrong, and what to do.
+    """
+
+    def __init__(self, line: int, place: Place, what: str) -> None:
+        super().__init__(what)
+        self.line = line
+        self.place = place
+        self.what = what
+
+
+@dataclass(slots=True)
+class YamlText:
+    """The content of a file.
+
+    :param value: the value of the whole file; None for an empty file.
+    :param lines: the line number of every key and list entry.
+    :param doubled: keys that stand twice in one mapping, with the line of the second.
+    """
+
+    value: Any = None
+    lines: dict[Place, int] = field(default_factory=dict)
+    doubled: list[tuple[Place, int]] = field(default_factory=list)
+
+
+def read_yaml(text: str) -> YamlText:
+    """Read one YAML document.
+
+    :raises YamlTextError: it is not YAML, or it holds something that a schedule cannot use.
+    """
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            builder.take(event)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlTextError(line, (), f"{error.reason} (character {error.character:#x}). This is not YAML.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line if mark else 0
+        here = (text.splitlines() or [""])[min(line, len(text.splitlines()) - 1)] if text else ""
+        hint = _QUOTES if "{{" in here or "{%" in here else ""
+        raise YamlTextError(line + 1, (), f"{error.problem or error.context}. This is not YAML.{hint}") from None
+    return builder.document
+
+
+@dataclass(slots=True)
+class _Collection:
+    """A mapping or list whose end has not been read yet."""
+
+    value: Any
+    place: Place
+    anchor: str | None
+    values_before: int
+    key: str | None = None
+
+
+class _Builder:
+    """Makes the values from the parser's events. It never calls itself, so depth costs no stack."""
+
+    def __init__(self) -> None:
+        self.document = YamlText()
+        self._open: list[_Collection] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._values = 0
+        self._documents = 0
+
+    def take(self, event: Any) -> None:
+        """Take the next event of the parser."""
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                raise YamlTextError(line, (), "the file holds several documents; one file is one dataset.")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            done = self._open.pop()
+            self._remember(done.anchor, done.value, self._values - done.values_before)
+        elif isinstance(event, yaml.NodeEvent):
+            self._node(event, line)
+
+    def _node(self, event: Any, line: int) -> None:
+        inside = self._open[-1] if self._open else None
+        if inside is not None and isinstance(inside.value, dict) and inside.key is None:
+            self._key(inside, event, line)
+            return
+        place = self._place(inside, line)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise YamlTextError(line, place, f"there is no value with the anchor &{event.anchor} before this.")
+            value, size = self._anchors[event.anchor]
+        else:
+            value, size = self._new(event, place, line), 1
+        self._values += size
+        if self._values > MAX_VALUES:
+            raise YamlTextError(line, place, f"the file holds more than {MAX_VALUES:,} values, aliases written out.")
+        if inside is None:
+            self.document.value = value
+        elif isinstance(inside.value, list):
+            inside.value.append(value)
+        else:
+            inside.value[inside.key], inside.key = value, None
+        if isinstance(event, yaml.CollectionStartEvent):
+            if len(self._open) == MAX_DEPTH:
+                raise YamlTextError(line, place, f"the values are more than {MAX_DEPTH} levels deep.")
+            self._open.append(_Collection(value, place, event.anchor, self._values - 1))
+        elif isinstance(event, yaml.ScalarEvent):
+            self._remember(event.anchor, value, 1)
+
+    def _key(self, inside: _Collection, event: Any, line: int) -> None:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise YamlTextError(line, inside.place, f"a key must be a text, and this one is not.{_QUOTES}")
+        key = _scalar(event, inside.place, line)
+        if not isinstance(key, str):
+            what = f"the key {event.value[:60]!r} is not a text; write it in quotes."
+            raise YamlTextError(line, inside.place, what)
+        if key == "<<":
+            raise YamlTextError(line, inside.place, "merging with << is not supported; write the keys out.")
+        place = (*inside.place, key)
+        if key in inside.value:
+            self.document.doubled.append((place, line))
+        self.document.lines[place] = line
+        self._remember(event.anchor, key, 1)
+        inside.key = key
+
+    def _place(self, inside: _Collection | None, line: int) -> Place:
+        if inside is None:
+            return ()
+        if inside.key is not None:
+            return (*inside.place, inside.key)
+        place = (*inside.place, len(inside.value))
+        self.document.lines[place] = line
+        return place
+
+    def _new(self, event: Any, place: Place, line: int) -> Any:
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event, place, line)
+        if event.tag not in (None, "!"):
+            raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
+        return {} if isinstance(event, yaml.MappingStartEvent) else []
+
+    def _remember(self, anchor: str | None, value: Any, size: int) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (value, size)
+
+
+def _scalar(event: Any, place: Place, line: int) -> Any:
+    """The value of a scalar: a text, except where it is written plainly as null, true, false or a number."""
+    text = event.value
+    if event.tag not in _TEXT_TAGS:
+        raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
+    if found := _UNSTORABLE.search(text):
+        raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
+    if event.tag is not None or not event.implicit[0]:  # written with a tag, in quotes, or as a block
+        return text
+    if text in _NULL:
+        return None
+    if text in _BOOLEAN:
+        return _BOOLEAN[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
