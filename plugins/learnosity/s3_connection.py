@@ -57,12 +57,9 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         client_options=client,
         retry_config=RETRY,
     )
-    single_put = StreamedPut(
-        store, where.text, proxy=client.get("proxy_url"), certificates=client.get("root_certificate")
-    )
     return ObstoreStore(
         store,
         where.text,
         discard=s3_uploads(hook.get_conn, where.bucket, where.key),
-        single_put=single_put if guarded else None,
+        single_put=StreamedPut(store, where.text, client) if guarded else None,
     )
