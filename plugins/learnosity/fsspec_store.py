@@ -115,6 +115,9 @@ class FsspecStore:
         async for batch in self._find(prefix):
             yield [info for info in batch if not _STAGED.search(info.path)]
 
+    def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        return self.list("")
+
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)

@@ -191,6 +191,9 @@ class Passing:
     async def head(self, path: str) -> Any:
         return await self.inner.head(path)
 
+    def list_keys(self) -> Any:
+        return self.inner.list_keys()
+
     def list(self, prefix: str) -> Any:
         return self.inner.list(prefix)
 

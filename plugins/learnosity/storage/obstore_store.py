@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import obstore
 from obstore import exceptions as obstore_errors
@@ -15,6 +16,7 @@ from obstore.store import ObjectStore
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.abandoned import Discard
 from learnosity.storage.errors import code_of, status_of, storage_error
+from learnosity.storage.keys import Keys
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.store import ObjectInfo, check_size
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
@@ -31,6 +33,7 @@ class ObstoreStore:
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
     :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
+    :param keys: lists everything under its own name (see `storage.keys`); None = obstore's own listing.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     """
 
@@ -41,12 +44,14 @@ class ObstoreStore:
         *,
         is_local: bool = False,
         discard: Discard | None = None,
+        keys: Keys | None = None,
         single_put: StreamedPut | None = None,
     ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
         self._is_local = is_local
         self._discard = discard
+        self._keys = keys
         self._single_put = single_put
 
     @property
@@ -159,6 +164,25 @@ class ObstoreStore:
             except (StopAsyncIteration, FileNotFoundError):
                 return
             yield [_info(meta) for meta in batch]
+
+    async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        if self._keys is None:
+            async for batch in self.list(""):
+                yield [await self._marked(info) for info in batch]
+            return
+        pages = self._keys()
+        while True:
+            with self._errors("list", ""):
+                page = await asyncio.to_thread(next, pages, None)
+            if page is None:
+                return
+            yield page
+
+    async def _marked(self, info: ObjectInfo) -> ObjectInfo:
+        """A folder marker with the slash at its end, which obstore drops: nothing has the name without it."""
+        if info.size or await self.head(info.path) is not None:
+            return info
+        return replace(info, path=f"{info.path}/")
 
     async def delete(self, paths: Sequence[str]) -> None:
         for start in range(0, len(paths), DELETE_BATCH):
