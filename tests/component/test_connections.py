@@ -418,6 +418,7 @@ def test_a_scheme_without_a_driver_is_told_without_the_query_of_the_uri(scheme: 
         (" S3://bucket/x?#y ", None, "bucket", "x?#y", "s3://bucket/x?#y"),
         ("file:///a/b c/", None, "", "/a/b c", "file:///a/b c"),
         ("file:///a%20b/#1?x\n", None, "", "/a%20b/#1?x", "file:///a%20b/#1?x"),
+        ("local:///a/b", None, "", "/a/b", "file:///a/b"),
         (" file:///a ", None, "", "/a ", "file:///a "),
         ("gs://c@bucket//x//", "c", "bucket", "x", "gs://bucket/x"),
     ],

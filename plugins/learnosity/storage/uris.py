@@ -45,7 +45,7 @@ def parse_uri(uri: str) -> StorageUri:
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
     scheme, separator, rest = text.partition("://")
-    scheme = scheme.lower()
+    scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec has both names
     if not separator or not _SCHEME.fullmatch(scheme):
         raise StorageError(
             f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "
