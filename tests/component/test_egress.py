@@ -312,6 +312,17 @@ async def test_the_proxies_of_botocore_count_for_the_store() -> None:
         assert (bool(server.asked), bool(proxy.asked)) == (False, True)
 
 
+@every_client()
+async def test_a_proxy_may_speak_tls_and_have_an_ipv6_address(call: Call, tls: Tls) -> None:
+    """Each for itself: the certificate of the test is for an IPv4 address."""
+    async with hand_made(serves) as server, hand_made(passes_on, host="::1") as proxy:
+        await call(server.url, {"proxy": proxy.url})
+        assert (bool(server.asked), bool(proxy.asked)) == (False, True)
+    async with hand_made(serves, tls=context(tls)) as server, hand_made(passes_on, tls=context(tls)) as proxy:
+        await call(server.url, {"proxy": proxy.url, "verify": str(tls.certificate)})
+        assert (bool(server.asked), bool(proxy.asked)) == (True, True)
+
+
 async def test_trust_env_off_leaves_the_environment_out(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.certificate))

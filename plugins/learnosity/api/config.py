@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_ipv6, is_loopback
 from learnosity.egress import Egress, checked_proxy
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.declared import Declaration, parse_declaration
@@ -161,7 +161,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
             raise refuse(f"extra `region` is {region!r}; it is one of {', '.join(REGIONS)} (Europe is `ie`).")
         return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
     try:
-        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
+        address = f"[{host}]" if "[" not in host and is_ipv6(host) else host
+        parts = urlsplit(address if "://" in host else f"{schema or 'https'}://{address}")
         name, own_port = parts.hostname, parts.port
     except ValueError:
         raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None

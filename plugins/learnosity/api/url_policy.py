@@ -39,6 +39,11 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def is_ipv6(host: str) -> bool:
+    """Whether `host` is an IPv6 address without brackets."""
+    return isinstance(_address(host), ipaddress.IPv6Address) and ":" in host
+
+
 def is_forbidden_address(host: str) -> bool:
     """Whether `host` must never be called: it is link-local, a cloud metadata service, multicast or unspecified."""
     if host.lower().rstrip(".") in _METADATA_HOSTS:

@@ -72,6 +72,10 @@ def test_empty_form_fields_mean_the_defaults() -> None:
         ({"host": "127.0.0.1", "schema": "http", "port": 8888}, "http://127.0.0.1:8888"),
         ({"host": "http://localhost:8888"}, "http://localhost:8888"),
         ({"host": "http://[::1]:8888"}, "http://[::1]:8888"),
+        ({"host": "[::1]", "schema": "http", "port": 8888}, "http://[::1]:8888"),
+        ({"host": "::1", "schema": "http", "port": 8888}, "http://[::1]:8888"),
+        ({"host": "2001:db8::7"}, "https://[2001:db8::7]"),
+        ({"host": "https://[2001:DB8::7]:8443/"}, "https://[2001:db8::7]:8443"),
         ({"host": "http://simulator:8888", "extra": {"allow_http": "true"}}, "http://simulator:8888"),
         ({"host": "data.learnosity.com", "extra": {"region": "ie"}}, "https://data.learnosity.com"),
     ],
@@ -116,6 +120,8 @@ def test_the_host_may_be_a_name_or_a_url(parts: dict[str, Any], base_url: str) -
         pytest.param({"host": "https://169.254.169.254"}, "never called", id="metadata"),
         pytest.param({"host": "https://2852039166"}, "never called", id="metadata-as-a-number"),
         pytest.param({"host": "https://[::ffff:169.254.169.254]"}, "never called", id="metadata-mapped"),
+        pytest.param({"host": "fe80::1"}, "never called", id="link-local-without-brackets"),
+        pytest.param({"host": "fd00:ec2::254", "port": 80}, "never called", id="metadata-ipv6"),
     ],
 )
 def test_a_connection_that_cannot_be_used_is_refused_by_name_with_what_to_do(parts: dict[str, Any], says: str) -> None:
