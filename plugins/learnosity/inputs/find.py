@@ -49,12 +49,13 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             if (info := await store.head(name)) is not None:
                 return [_input_file(store, info)]
     store = await asyncio.to_thread(open_store, prefix)
-    found: list[ObjectInfo] = []
+    matching: dict[str, ObjectInfo] = {}
     async for batch in store.list_keys():
         for info in batch:
             # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
             if info.path and not (info.size == 0 and info.path.endswith("/")) and _is_wanted(info.path, pattern):
-                found.append(info)
+                matching[info.path] = info
+    found = [info for _, info in sorted(matching.items())]
     for info in found:
         if reason := unreadable(info.path, local=store.uri.startswith("file://")):
             raise InputError(
@@ -69,7 +70,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             f"{where} holds {len(found):,} files; Learnosity takes at most {MAX_FILES} input files. Join them, or name "
             "fewer with a glob; nothing was sent."
         )
-    return [_input_file(store, info) for info in sorted(found, key=lambda info: info.path)]
+    return [_input_file(store, info) for info in found]
 
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:

@@ -13,7 +13,7 @@ import obstore
 from obstore import exceptions as obstore_errors
 from obstore.store import ObjectStore
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.abandoned import Discard
 from learnosity.storage.errors import code_of, status_of, storage_error
 from learnosity.storage.keys import Keys
@@ -33,7 +33,8 @@ class ObstoreStore:
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
     :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
-    :param keys: lists everything under its own name (see `storage.keys`); None = obstore's own listing.
+    :param keys: lists everything under its own name (see `storage.keys`), where obstore refuses to or leaves files out;
+        None = there is only obstore's listing.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     """
 
@@ -166,10 +167,14 @@ class ObstoreStore:
             yield [_info(meta) for meta in batch]
 
     async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
-        if self._keys is None:
-            async for batch in self.list(""):
-                yield [await self._marked(info) for info in batch]
-            return
+        if self._keys is None or not self._is_local:
+            try:
+                async for batch in self.list(""):
+                    yield [await self._marked(info) for info in batch]
+                return
+            except UnreadableNameError:
+                if self._keys is None:
+                    raise
         pages = self._keys()
         while True:
             with self._errors("list", ""):
@@ -233,6 +238,8 @@ class ObstoreStore:
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
+        except obstore_errors.InvalidPathError as error:
+            raise UnreadableNameError(str(storage_error(verb, where, error))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error) from None
         except BaseException as error:

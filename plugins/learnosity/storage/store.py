@@ -95,7 +95,9 @@ class Store(Protocol):
         """Everything below the prefix under its own name, for input, which others have written.
 
         The path of a folder marker ends with a slash. There may be names that this store cannot open
-        (`storage.keys.unreadable`).
+        (`storage.keys.unreadable`). An object may come twice.
+
+        :raises UnreadableNameError: the store cannot list a folder with such a name in it.
         """
 
     async def delete(self, paths: Sequence[str]) -> None:
