@@ -412,7 +412,7 @@ class TestCreate:
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         (tmp_path / "a file").write_text("no folder")
-        with pytest.raises(StorageError, match=r"a%20file/datasets"):
+        with pytest.raises(StorageError, match=r"a file/datasets"):
             Run().execute(create(destination_uri=f"{tmp_path.as_uri()}/a%20file/datasets".replace("%20", " ")))
         assert simulator.stats.calls == {}
 
