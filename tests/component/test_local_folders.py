@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath
 from hypothesis import example, given, settings
@@ -42,6 +43,7 @@ SEGMENT = (st.lists(ODD, min_size=1, max_size=5).map("".join) | st.text(CHARACTE
 @example("a b", "100%")
 @example("#1", "x#1")
 @example("C:", "~")
+@example("0", "?#")
 @example("a ", " ")
 async def test_a_dataset_in_any_folder_is_opened_through_its_manifest_uri(outer: str, inner: str) -> None:
     with tempfile.TemporaryDirectory() as root:
@@ -55,5 +57,6 @@ async def test_a_dataset_in_any_folder_is_opened_through_its_manifest_uri(outer:
         folder_uri = uri.removesuffix(f"/{LAYOUT.manifest}")
         again = await asyncio.to_thread(open_store, folder_uri)
         assert (await PublishedDataset.open(again, uri, LAYOUT)).manifest == MANIFEST
-        if "::" not in folder:  # fsspec reads this as a chain of file systems
+        # ObjectStoragePath loses `?` where nothing or `#` follows, and reads `::` as a chain of file systems.
+        if urlsplit(uri).geturl() == uri and "::" not in folder:
             assert await asyncio.to_thread(ObjectStoragePath(uri).read_bytes) == content
