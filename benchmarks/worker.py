@@ -191,7 +191,7 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
     uri = f"s3://{bucket.name}/{bucket.prefix}"
     if bucket.certificate is None:
         return ObstoreStore(store, uri)
-    single_put = StreamedPut(store, uri, certificates=Path(bucket.certificate).read_bytes())
+    single_put = StreamedPut(store, uri, {"root_certificate": Path(bucket.certificate).read_bytes()})
     return ObstoreStore(store, uri, single_put=single_put)
 
 

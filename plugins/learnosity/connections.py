@@ -21,6 +21,7 @@ from learnosity.lookups import find_connection
 from learnosity.s3_connection import s3_store
 from learnosity.storage.abandoned import local_files
 from learnosity.storage.errors import first_line
+from learnosity.storage.keys import local_keys
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
@@ -83,4 +84,4 @@ def _local(where: StorageUri, must_exist: bool) -> Store:
         raise StorageError(
             f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow may write there."
         ) from None
-    return ObstoreStore(store, where.text, is_local=True, discard=local_files(where.key))
+    return ObstoreStore(store, where.text, is_local=True, discard=local_files(where.key), keys=local_keys(where.key))

@@ -41,6 +41,10 @@ class StorageError(PermanentError):
     """An object store refused (missing bucket, no permission, unknown scheme). The message names the URI."""
 
 
+class UnreadableNameError(StorageError):
+    """An object has a name that the store's client cannot open, such as `a//b`."""
+
+
 class FolderNotFoundError(StorageError):
     """A local folder that must be read does not exist."""
 

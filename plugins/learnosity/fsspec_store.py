@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.redaction import redact
@@ -74,16 +75,19 @@ class FsspecStore:
         content_encoding: str | None = None,
     ) -> str | None:
         """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
-        target, staged = self._full(path), f"{self._full(path)}.{uuid4().hex}.part"
+        target = self._full(path)
+        folder = target.rpartition("/")[0]
+        # The temporary name does not hold the real one: together they could be longer than a file system allows.
+        staged = f"{folder}/.{uuid4().hex}.part"
         try:
-            await self._run(self._fs.makedirs, target.rpartition("/")[0], exist_ok=True)
+            await self._run(self._fs.makedirs, folder, exist_ok=True)
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
                     await self._run(handle.write, bytes(chunk))  # some drivers refuse a memoryview
             finally:
                 await self._run(handle.close)
-            await self._run(self._fs.mv, staged, target)
+            await self._run(self._rename, staged, target)
         except BaseException:
             with suppress(FileNotFoundError):
                 await self._run(self._fs.rm_file, staged)
@@ -115,6 +119,9 @@ class FsspecStore:
         async for batch in self._find(prefix):
             yield [info for info in batch if not _STAGED.search(info.path)]
 
+    def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        return self.list("")
+
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)
@@ -140,6 +147,14 @@ class FsspecStore:
         staged = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
         await self.delete(staged)
         return len(staged)
+
+    def _rename(self, staged: str, target: str) -> None:
+        if type(self._fs).mv is not AbstractFileSystem.mv:
+            self._fs.mv(staged, target)
+            return
+        # fsspec's own `mv` reads a path as a glob, so that it would not find a path with `[1]` in it.
+        self._fs.cp_file(staged, target)
+        self._fs.rm_file(staged)
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root

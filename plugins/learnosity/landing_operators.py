@@ -26,7 +26,7 @@ from learnosity.hooks import LearnosityHook
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import check_shards
+from learnosity.landing.plan import check_shards, host_name
 from learnosity.landing.publish import publish
 from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
@@ -163,7 +163,7 @@ class LearnosityListFilesOperator(_LandingOperator):
                 shards=shards,
                 overwrite=overwrite,
             )
-        return [{"shard": shard.shard, "files": shard.files, "plan": plan} for shard in made]
+        return [{"shard": shard.shard, "files": shard.files, "plan": plan, "host": host_name()} for shard in made]
 
 
 class LearnosityLandFilesOperator(_LandingOperator):
@@ -189,8 +189,10 @@ class LearnosityLandFilesOperator(_LandingOperator):
         async with self.results() as results, SignedTransfer(config, METRICS) as transfer:
             store = await self.store()
             for shard in shards:
-                work, number = self.work(context, _plan_of(shard)), int(shard["shard"])
-                landed.append(await land_shard(store, self.layout, results, transfer, work=work, shard=number))
+                work, number, host = self.work(context, _plan_of(shard)), int(shard["shard"]), shard.get("host")
+                landed.append(
+                    await land_shard(store, self.layout, results, transfer, work=work, shard=number, planned_on=host)
+                )
         fetched = sum(each.files - each.skipped for each in landed)
         METRICS.count("landed_files", fetched, dataset_type=self.layout.dataset_type)
         return asdict(landed[0]) if isinstance(self.shard, Mapping) else [asdict(each) for each in landed]
@@ -243,6 +245,7 @@ class LearnosityPublishOperator(_LandingOperator):
             job_reference=str(self.created.get("job_reference") or ""),
             request=self._sent_request(),
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
+            planned_on=shards[0].get("host") if shards else None,
         )
         self.published = result = _published(store, layout, manifest)
         METRICS.count("datasets_published", 1, dataset_type=layout.dataset_type)

@@ -1,4 +1,4 @@
-"""The HTTP client for signed URLs, the proxy settings, and the wait before a retry.
+"""The HTTP client for signed URLs, and the wait before a retry.
 
 `backoff_seconds` gives every wait before a retry. So all waits grow, are partly random and respect `Retry-After`.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import timedelta
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import BuilderError
 from pyreqwest.proxy import ProxyBuilder
 from tenacity import RetryCallState
+
+from learnosity.errors import ConnectionConfigError
 
 CONNECT_SECONDS = 15.0  # for opening a network connection: a server that can be reached needs much less
 # A network connection that transfers no data for this time is treated as broken.
@@ -44,19 +45,6 @@ def backoff(first: float, most: float) -> Callable[[RetryCallState], float]:
     return wait
 
 
-def proxy_for(url: str) -> str | None:
-    """The proxy that the environment sets for a URL; None = no proxy.
-
-    The HTTP clients get this value instead of reading the environment: aiohttp would then also send the password for
-    the host from `~/.netrc`.
-    """
-    parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds in a `Retry-After` header, at most 120. None when the header is missing or is not a number."""
     try:
@@ -70,19 +58,18 @@ def parse_retry_after(value: str | None) -> float | None:
 
 def signed_url_client(
     *,
-    proxy: str | None = None,
-    use_environment: bool = True,
+    proxy: ProxyBuilder | None = None,
     verify: bool = True,
     certificates: str | bytes | None = None,
     read_timeout: float | None = None,
 ) -> Client:
     """An HTTP client that sends a signed URL unchanged, follows no redirect, and does not decompress bodies.
 
-    :param proxy: URL of an outgoing proxy; None = the proxy of the environment, if `use_environment` is true.
-    :param use_environment: whether the proxy settings of the environment apply; default True.
+    :param proxy: which URLs go through a proxy; None = none. The proxy settings of the environment do not count here.
     :param verify: whether TLS certificates are checked; default True.
     :param certificates: PEM of certificate authorities to trust in addition to the usual ones; default none.
     :param read_timeout: longest time that a read may wait, in seconds; None = no limit.
+    :raises ConnectionConfigError: a certificate in `certificates` cannot be used.
     """
     builder = (
         ClientBuilder()
@@ -104,8 +91,10 @@ def signed_url_client(
         builder = builder.add_root_certificate_pem(
             certificates.encode() if isinstance(certificates, str) else certificates
         )
-    if proxy:
-        builder = builder.proxy(ProxyBuilder.all(proxy))
-    elif not use_environment:
-        builder = builder.no_proxy()
-    return builder.build()
+    builder = builder.no_proxy() if proxy is None else builder.proxy(proxy)
+    try:
+        return builder.build()
+    except BuilderError:
+        raise ConnectionConfigError(
+            "A certificate of the files that `verify` or a variable such as REQUESTS_CA_BUNDLE names cannot be used."
+        ) from None

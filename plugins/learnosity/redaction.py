@@ -44,6 +44,7 @@ def redact(url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return "<unreadable URL>"
+    host = f"[{host}]" if ":" in host else host
     query = "?…" if parts.query else ""
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}{query}"
 

@@ -9,6 +9,7 @@ from obstore.store import S3Store
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.abandoned import s3_uploads
+from learnosity.storage.keys import s3_keys
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.store_options import RETRY, client_options
@@ -57,12 +58,10 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         client_options=client,
         retry_config=RETRY,
     )
-    single_put = StreamedPut(
-        store, where.text, proxy=client.get("proxy_url"), certificates=client.get("root_certificate")
-    )
     return ObstoreStore(
         store,
         where.text,
         discard=s3_uploads(hook.get_conn, where.bucket, where.key),
-        single_put=single_put if guarded else None,
+        keys=s3_keys(hook.get_conn, where.bucket, where.key),
+        single_put=StreamedPut(store, where.text, client) if guarded else None,
     )

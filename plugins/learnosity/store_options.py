@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from learnosity.egress import Egress, checked_verify
 from learnosity.errors import ConnectionConfigError
 from learnosity.lookups import checked_extra
 from learnosity.redaction import redact_text
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
 
 
-def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any = True) -> ClientConfig:
+def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any = None) -> ClientConfig:
     """The options of the client of one store.
 
-    :param extra: the extra of the Airflow connection.
+    :param extra: the extra of the Airflow connection. Its `proxy`, `proxies` or `config_kwargs.proxies` is a URL, or
+        URLs by scheme; it beats the environment.
     :param endpoint: address of the store; None = the cloud's own.
-    :param verify: False = any TLS certificate is accepted; a text = PEM file to check it with; default True.
-    :raises ConnectionConfigError: the endpoint is not a URL, or the PEM file cannot be read.
+    :param verify: False = any TLS certificate is accepted; a text = PEM file to check it with; None = what the extra
+        `verify` says.
+    :raises ConnectionConfigError: the endpoint or the proxy is not a URL, or the PEM file cannot be used.
     """
     client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
     scheme, separator, _ = (endpoint or "https://").lower().partition("://")
@@ -34,24 +37,24 @@ def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any =
         )
     if scheme == "http":
         client["allow_http"] = True
-    if verify is False:
-        client["allow_invalid_certificates"] = True
-    elif isinstance(verify, str):
-        client["root_certificate"] = _certificates(verify)
-    if proxy := extra.get("proxy"):
-        client["proxy_url"] = str(proxy)
-    return client
+    given = extra.get("verify") if verify is None else verify
+    egress = Egress(_proxies(extra), checked_verify(given, "Extra `verify` of the storage connection"))
+    return client | egress.store_options(endpoint)
 
 
-def _certificates(path: str) -> bytes:
-    """The PEM file that `verify` names, as in the AWS tools. The store's TLS certificate is checked with it."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConnectionConfigError(
-            f"Extra `verify` of the storage connection names {path!r}, which this worker cannot read "
-            f"({error.strerror}). It is true, false, or a file with certificates in PEM."
-        ) from None
+def _proxies(extra: dict[str, Any]) -> str | Mapping[str, str] | None:
+    """The proxies of the connection: our own extra `proxy`, or those of botocore and of Azure's client."""
+    settings = extra.get("config_kwargs") or {}
+    given = extra.get("proxy") or extra.get("proxies") or (isinstance(settings, Mapping) and settings.get("proxies"))
+    if not given:
+        return None
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Mapping) and all(isinstance(value, str) for value in given.values()):
+        return given
+    raise ConnectionConfigError(
+        'The proxy of the storage connection is a URL, or URLs by scheme: {"https": "http://proxy.example:3128"}.'
+    )
 
 
 def extra_of(connection: Connection | None) -> dict[str, Any]:

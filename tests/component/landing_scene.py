@@ -191,6 +191,9 @@ class Passing:
     async def head(self, path: str) -> Any:
         return await self.inner.head(path)
 
+    def list_keys(self) -> Any:
+        return self.inner.list_keys()
+
     def list(self, prefix: str) -> Any:
         return self.inner.list(prefix)
 
@@ -221,12 +224,12 @@ def tls_store(server: SeaweedFS, *, keys: KeyPair | None = None, single_puts_to:
     prefix = uuid.uuid4().hex
     store, uri = server.store(prefix=prefix, keys=keys, tls=True), f"s3://landing/{prefix}"
     assert server.certificate is not None
-    single_put = StreamedPut(store, uri, certificates=server.certificate.read_bytes())
+    single_put = StreamedPut(store, uri, {"root_certificate": server.certificate.read_bytes()})
     if single_puts_to is not None:
         elsewhere = S3Store(
             "landing", endpoint=single_puts_to, region=REGION, access_key_id="key", secret_access_key="secret"
         )
-        single_put = StreamedPut(elsewhere, uri)
+        single_put = StreamedPut(elsewhere, uri, {})
     return ObstoreStore(store, uri, single_put=single_put)
 
 

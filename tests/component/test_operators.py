@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shutil
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -410,7 +412,7 @@ class TestCreate:
         self, simulator: Simulator, tmp_path: Path
     ) -> None:
         (tmp_path / "a file").write_text("no folder")
-        with pytest.raises(StorageError, match=r"a%20file/datasets"):
+        with pytest.raises(StorageError, match=r"a file/datasets"):
             Run().execute(create(destination_uri=f"{tmp_path.as_uri()}/a%20file/datasets".replace("%20", " ")))
         assert simulator.stats.calls == {}
 
@@ -618,7 +620,7 @@ class TestListFiles:
         shards = listed(run, dataset, destination, landing_shards=3)
         assert [shard["shard"] for shard in shards] == [0, 1, 2]
         assert sum(shard["files"] for shard in shards) == len(served(simulator, dataset))
-        assert {frozenset(shard) for shard in shards} == {frozenset({"shard", "files", "plan"})}
+        assert {frozenset(shard) for shard in shards} == {frozenset({"shard", "files", "plan", "host"})}
         assert len({shard["plan"] for shard in shards}) == 1
         assert len(json.dumps(shards)) < 1000
 
@@ -776,6 +778,20 @@ class TestLandFiles:
         dataset = finished(simulator)
         with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
             landed(Run(), dataset, destination, [{"shard": 0, "files": 1, "plan": "gone"}])
+
+    def test_on_a_worker_that_does_not_share_the_folder_says_so_at_once(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = [shard | {"host": "worker-a"} for shard in listed(run, dataset, destination)]
+        landed(run, dataset, destination, shards)  # as long as the plan is seen, the name of the worker does not matter
+        shutil.rmtree(destination)
+        destination.mkdir()
+        says = rf"Worker {socket.gethostname()} does not see the plan .* worker worker-a .* not shared .*such as s3://"
+        with pytest.raises(PermanentError, match=says):
+            landed(run, dataset, destination, shards)
+        with pytest.raises(PermanentError, match=says):
+            publish(run, dataset, destination, shards)
 
     def test_of_another_run_does_not_use_the_plan_of_this_one(self, simulator: Simulator, destination: Path) -> None:
         dataset = finished(simulator)

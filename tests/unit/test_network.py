@@ -1,8 +1,6 @@
-"""The wait before a retry, and the way out that the environment names."""
+"""The wait before a retry."""
 
 from __future__ import annotations
-
-import os
 
 import pytest
 from hypothesis import given
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from tenacity import Future, RetryCallState, Retrying
 
 from learnosity.errors import PermanentError, TransferError, TransientApiError
-from learnosity.network import backoff, backoff_seconds, parse_retry_after, proxy_for
+from learnosity.network import backoff, backoff_seconds, parse_retry_after
 
 SECONDS = st.floats(0.1, 100.0)
 
@@ -54,39 +52,3 @@ def test_tenacity_waits_as_long(attempt: int) -> None:
 )  # fmt: skip
 def test_a_wish_to_wait_is_bounded_and_rubbish_is_none(header: str | None, seconds: float | None) -> None:
     assert parse_retry_after(header) == seconds
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without proxies."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    return monkeypatch
-
-
-@pytest.mark.parametrize(
-    ("names", "proxy"),
-    [
-        ({}, None),
-        ({"https_proxy": "http://proxy:3128"}, "http://proxy:3128"),
-        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
-        ({"http_proxy": "http://proxy:3128"}, None),
-        ({"all_proxy": "http://proxy:3128"}, "http://proxy:3128"),
-        ({"all_proxy": "http://other:1", "https_proxy": "http://proxy:3128"}, "http://proxy:3128"),
-        ({"https_proxy": "http://proxy:3128", "no_proxy": "learnosity.com"}, None),
-        ({"https_proxy": "http://proxy:3128", "no_proxy": "*"}, None),
-        ({"https_proxy": "http://proxy:3128", "no_proxy": "other.example"}, "http://proxy:3128"),
-    ],
-    ids=str,
-)
-def test_the_proxy_of_the_environment_holds_for_its_scheme_and_not_for_its_exceptions(
-    environment: pytest.MonkeyPatch, names: dict[str, str], proxy: str | None
-) -> None:
-    for name, value in names.items():
-        environment.setenv(name, value)
-    assert proxy_for("https://data.learnosity.com/v1/jobs?Signature=x") == proxy
-
-
-def test_what_has_no_host_has_no_proxy(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("https_proxy", "http://proxy:3128")
-    assert proxy_for("https:///path") is None

@@ -7,6 +7,7 @@ before it sends the `set` again (docs/learnosity-api.md, "Start the job"). A red
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -23,7 +24,7 @@ from learnosity.api.pacing import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.signing import routing_headers, sign_data_request
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
-from learnosity.network import backoff, parse_retry_after, proxy_for
+from learnosity.network import backoff, parse_retry_after
 from learnosity.telemetry import NULL_METRICS, Metrics
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class LearnosityClient:
         metrics: Metrics = NULL_METRICS,
     ) -> None:
         self.config = config
+        self._egress = config.egress
         self.metrics = metrics
         self._attempts = attempts
         self._pacer = pacer or Pacer()
@@ -66,9 +68,10 @@ class LearnosityClient:
         """Learnosity's clock in Unix seconds, minus the monotonic clock of this process."""
 
     async def __aenter__(self) -> Self:
+        tls = await asyncio.to_thread(self._egress.tls)  # reads files
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
-            connector=aiohttp.TCPConnector(ssl=self.config.verify),
+            connector=aiohttp.TCPConnector(ssl=tls),
             # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
             # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -181,13 +184,14 @@ class LearnosityClient:
             await before_send()
         self.metrics.count("api_calls", endpoint=endpoint, action=action)
         url = self.config.url(endpoint)
+        proxy = self._egress.proxy_for(url)
         try:
             async with self._session.post(
                 url,
                 data=sign_data_request(self.config.credentials, request, action),
                 headers=routing_headers(self.config.credentials, endpoint, action),
                 allow_redirects=False,
-                proxy=self.config.proxy or (proxy_for(url) if self.config.trust_env else None),
+                proxy=proxy,
             ) as response:
                 body = await response.read()
                 status, headers = response.status, response.headers
@@ -226,10 +230,13 @@ def transport_error(error: Exception, what: str) -> LearnosityError:
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ConnectionConfigError(
-            f"{what}: the server's TLS certificate could not be verified. Check the host of the connection, or "
-            "this machine's certificate store."
+            f"{what}: the server's TLS certificate could not be verified. Check the host of the connection. If the "
+            "server has an authority of its own, name its PEM file in extra `verify`."
         )
-    never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    # A proxy that refuses to connect (`ClientHttpProxyError`) has not passed the request on.
+    never_sent = isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+    )
     kind = "timed out" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
     return TransientApiError(f"{what} {kind}; the network or the server failed.", sent=not never_sent)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_ipv6, is_loopback
+from learnosity.egress import Egress, checked_proxy
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.declared import Declaration, parse_declaration
 
@@ -51,8 +52,8 @@ class ApiConfig:
     :param reports_url: address from which the browser loads the Reports API.
     :param timeout: time limit of one whole call, in seconds; default 60.
     :param proxy: URL of an outgoing proxy; default none.
-    :param verify: whether TLS certificates are checked; default True.
-    :param trust_env: whether the proxy settings of the environment apply; default True.
+    :param verify: whether TLS certificates are checked, or a PEM file of authorities to trust as well; default True.
+    :param trust_env: whether proxies and certificate authorities of the environment count; default True.
     :param results: where the reply with the results has its files; None = the reader finds this out from each reply.
     """
 
@@ -63,7 +64,7 @@ class ApiConfig:
     reports_url: str = DEFAULT_REPORTS_URL
     timeout: float = DEFAULT_TIMEOUT
     proxy: str | None = field(default=None, repr=False)
-    verify: bool = True
+    verify: bool | str = True
     trust_env: bool = True
     results: Declaration | None = None
 
@@ -77,6 +78,11 @@ class ApiConfig:
         """Which signed URLs of this API may be followed."""
         parts = urlsplit(self.base_url)
         return UrlPolicy((parts.hostname or "").lower(), parts.scheme == "http")
+
+    @property
+    def egress(self) -> Egress:
+        """The proxy and the trusted certificates, for calls of the API and for signed URLs."""
+        return Egress(self.proxy, self.verify, self.trust_env)
 
     def url(self, endpoint: str) -> str:
         """Address of `endpoint` (without leading slash) under the pinned version."""
@@ -125,8 +131,6 @@ def build_config(
         timeout = math.nan
     if not 0 < timeout < math.inf:
         raise refuse(f"extra `timeout` must be a number of seconds above 0, such as {DEFAULT_TIMEOUT:.0f}.")
-    proxies = extra.get("proxy") or extra.get("proxies")
-    proxy = proxies.get("https") or proxies.get("http") if isinstance(proxies, Mapping) else proxies
     base_url = _base_url(host, schema, port, region=extra.get("region"), refuse=refuse)
     parts = urlsplit(base_url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not _truth(extra.get("allow_http")):
@@ -144,8 +148,8 @@ def build_config(
         organisation_id=organisation_id,
         reports_url=reports_url,
         timeout=timeout,
-        proxy=str(proxy) if proxy else None,
-        verify=_switch(extra, "verify", "verify_ssl", refuse=refuse),
+        proxy=_proxy(extra, parts.scheme, refuse=refuse),
+        verify=_verify(extra, refuse=refuse),
         trust_env=_switch(extra, "trust_env", refuse=refuse),
         results=parse_declaration(extra),
     )
@@ -157,7 +161,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
             raise refuse(f"extra `region` is {region!r}; it is one of {', '.join(REGIONS)} (Europe is `ie`).")
         return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
     try:
-        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
+        address = f"[{host}]" if "[" not in host and is_ipv6(host) else host
+        parts = urlsplit(address if "://" in host else f"{schema or 'https'}://{address}")
         name, own_port = parts.hostname, parts.port
     except ValueError:
         raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None
@@ -181,6 +186,26 @@ def _is_script_origin(url: str) -> bool:
         return False
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     return safe and bare and re.fullmatch(r"[A-Za-z0-9._:-]+", host) is not None
+
+
+def _proxy(extra: Mapping[str, Any], scheme: str, *, refuse: Any) -> str | None:
+    """The proxy for a scheme: a URL, or URLs by scheme, as in connections of Airflow's http provider."""
+    given = extra.get("proxy") or extra.get("proxies")
+    url = given.get(scheme) or given.get("all") if isinstance(given, Mapping) else given
+    if not url:
+        return None
+    try:
+        return checked_proxy(str(url), "extra `proxy`")
+    except ConnectionConfigError as error:
+        raise refuse(str(error)) from None
+
+
+def _verify(extra: Mapping[str, Any], *, refuse: Any) -> bool | str:
+    """Extra `verify`: true, false, or the path of a PEM file. `verify_ssl` is its name in the http provider."""
+    value = next((extra[name] for name in ("verify", "verify_ssl") if extra.get(name) not in (None, "")), True)
+    if isinstance(value, str) and value.strip().lower() not in _ON + _OFF:
+        return value
+    return _switch({"verify": value}, "verify", refuse=refuse)
 
 
 def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:

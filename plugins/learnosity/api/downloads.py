@@ -133,8 +133,8 @@ def connection_failed(what: str, error: BaseException) -> TransferError | Perman
         r"certificate|UnknownIssuer", details
     ):
         return PermanentApiError(
-            f"{what}: the server's TLS certificate could not be verified. Check this machine's certificate store, and "
-            "any proxy in between."
+            f"{what}: the server's TLS certificate could not be verified. Check any proxy in between, and name the "
+            "PEM file of its authority in extra `verify` of the Learnosity connection."
         )
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
 

@@ -14,19 +14,22 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.proxy import ProxyBuilder
 from yarl import URL
 
 from learnosity.api.config import ApiConfig
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
-from learnosity.api.url_policy import HostGuard, uses_proxy
+from learnosity.api.url_policy import HostGuard
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
-from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, proxy_for, signed_url_client
+from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
 from learnosity.redaction import redact
 from learnosity.storage.errors import MAX_ANSWER_BYTES, Verdict, code_of, judge, url_is_refused
 from learnosity.telemetry import NULL_METRICS, Metrics
@@ -47,9 +50,10 @@ class SignedTransfer:
 
     def __init__(self, config: ApiConfig, metrics: Metrics = NULL_METRICS) -> None:
         self.metrics = metrics
-        self._config = config
         self._policy = config.url_policy
-        self._guard = HostGuard(self._policy.api_host, proxied=uses_proxy(config.proxy, config.trust_env))
+        self._egress = config.egress
+        self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
+        self._guard = HostGuard(self._policy.api_host)
         self._open = False
         self._down: Client | None = None
         self._up: aiohttp.ClientSession | None = None
@@ -80,7 +84,7 @@ class SignedTransfer:
         :raises PermanentApiError: the URL may not be followed, redirects, or is refused for good.
         """
         what = f"GET {redact(url)}"
-        await self._guard.check(self._policy.check(url))
+        await self._way(url)
         # The query is signed as it stands, and is sent as it stands.
         request = self._downloads().get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
@@ -109,7 +113,7 @@ class SignedTransfer:
             "Content-Length": str(length),
             "Expect": "100-continue",
         }
-        await self._guard.check(self._policy.check(url))
+        proxy = await self._way(url)
         # Covers what the client's own limits do not: a body that the server does not take.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
@@ -121,7 +125,7 @@ class SignedTransfer:
                     headers=headers,
                     data=body.pieces(),
                     allow_redirects=False,
-                    proxy=self._config.proxy or (proxy_for(url) if self._config.trust_env else None),
+                    proxy=proxy,
                 ) as response,
             ):
                 answer = await _beginning(response.content.read)
@@ -132,13 +136,23 @@ class SignedTransfer:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             raise connection_failed(what, error) from None
 
+    async def _way(self, url: str) -> str | None:
+        """The proxy for a signed URL, if the URL may be followed. A proxy resolves the host name itself."""
+        parts = urlsplit(self._policy.check(url))
+        proxy = self._proxy_of(f"{parts.scheme}://{parts.netloc}/")
+        if proxy is None:
+            await self._guard.check(url)
+        return proxy
+
     def _downloads(self) -> Client:
         if self._down is None:
             self._check_open()
+            proxy_of = self._proxy_of
             self._down = signed_url_client(
-                proxy=self._config.proxy,
-                use_environment=self._config.trust_env,
-                verify=self._config.verify,
+                # The function gets the origin of each URL, for which `_way` has asked before: so it does not fail here.
+                proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
+                verify=self._egress.verify is not False,
+                certificates=self._egress.certificates(),
                 read_timeout=IDLE_SECONDS,
             )
         return self._down
@@ -147,7 +161,7 @@ class SignedTransfer:
         if self._up is None:
             self._check_open()
             self._up = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._config.verify),
+                connector=aiohttp.TCPConnector(ssl=self._egress.tls()),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
                 # Not `trust_env`: it would also send what ~/.netrc holds for the host.

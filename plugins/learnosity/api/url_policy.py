@@ -14,7 +14,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from learnosity.errors import PermanentApiError, TransferError
 from learnosity.network import CONNECT_SECONDS
@@ -38,6 +37,11 @@ def is_loopback(host: str) -> bool:
         return True
     address = _address(host)
     return address is not None and address.is_loopback
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether `host` is an IPv6 address without brackets."""
+    return isinstance(_address(host), ipaddress.IPv6Address) and ":" in host
 
 
 def is_forbidden_address(host: str) -> bool:
@@ -126,20 +130,20 @@ def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:
 class HostGuard:
     """Refuses URLs whose host name resolves to a link-local or metadata address, or to this machine.
 
+    It is not for URLs that go through a proxy: the proxy resolves their names.
+
     :param own_host: host of the API. If it is this machine, other names may also resolve to this machine.
-    :param proxied: a proxy resolves the names, so nothing is checked here; default False.
     """
 
-    def __init__(self, own_host: str, *, proxied: bool = False) -> None:
+    def __init__(self, own_host: str) -> None:
         self._local = is_loopback(own_host)
-        self._proxied = proxied
         self._good: dict[str, float] = {}
         self._looking_up = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     async def check(self, url: str) -> None:
         """Do nothing if the URL may be called, else raise `PermanentApiError`, which says where it leads."""
         host = (urlsplit(url).hostname or "").lower()
-        if self._proxied or self._is_good(host):
+        if self._is_good(host):
             return
         async with self._looking_up[host]:  # with the lock, hundreds of files of one host need only one DNS query
             if self._is_good(host):
@@ -155,11 +159,6 @@ class HostGuard:
 
     def _is_good(self, host: str) -> bool:
         return self._good.get(host, 0.0) > time.monotonic()
-
-
-def uses_proxy(proxy: str | None, trust_env: bool) -> bool:
-    """Whether requests use a proxy: of the Airflow connection, or of the environment if `trust_env` is on."""
-    return bool(proxy) or (trust_env and bool(getproxies().keys() & {"http", "https", "all"}))
 
 
 async def _addresses(url: str, host: str) -> set[str]:

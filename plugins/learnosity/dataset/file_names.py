@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from learnosity.errors import UnsafeNameError
+from learnosity.storage.keys import LOCAL_RESERVED
 
 # Longest path of a result file, and longest part of a path between two slashes. An S3 key may have 1,024 bytes, and
 # the destination prefix needs some of them. Most file systems allow 255 bytes per part.
@@ -20,8 +21,6 @@ _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
 # These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-# Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
-_LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
 
 
 def safe_path(name: object) -> str:
@@ -61,7 +60,7 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
             if parent in folders:
                 break
             folders.add(parent)
-        if local and any(_LOCAL_RESERVED.search(segment) for segment in name.split("/")):
+        if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
     clashes += [f"{seen[key][:80]!a} is both a file and a folder" for key in folders & seen.keys()]
     if clashes:

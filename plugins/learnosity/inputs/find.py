@@ -10,6 +10,7 @@ from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
 from learnosity.inputs.spool import MAX_FILES, InputFile
+from learnosity.storage.keys import unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
@@ -48,12 +49,19 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             if (info := await store.head(name)) is not None:
                 return [_input_file(store, info)]
     store = await asyncio.to_thread(open_store, prefix)
-    found: list[ObjectInfo] = []
-    async for batch in store.list(""):
+    matching: dict[str, ObjectInfo] = {}
+    async for batch in store.list_keys():
         for info in batch:
             # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
             if info.path and not (info.size == 0 and info.path.endswith("/")) and _is_wanted(info.path, pattern):
-                found.append(info)
+                matching[info.path] = info
+    found = [info for _, info in sorted(matching.items())]
+    for info in found:
+        if reason := unreadable(info.path, local=store.uri.startswith("file://")):
+            raise InputError(
+                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. Rename it, or name the other files with a "
+                "glob; nothing was sent."
+            )
     where = f"{store.uri}/{pattern}".rstrip("/")
     if not found:
         raise InputError(f"No input found at {where}. {_CHECK}")
@@ -62,7 +70,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             f"{where} holds {len(found):,} files; Learnosity takes at most {MAX_FILES} input files. Join them, or name "
             "fewer with a glob; nothing was sent."
         )
-    return [_input_file(store, info) for info in sorted(found, key=lambda info: info.path)]
+    return [_input_file(store, info) for info in found]
 
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:
@@ -78,15 +86,30 @@ def _is_wanted(path: str, pattern: str) -> bool:
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
-    if not globs:
-        return not parts
-    if globs[0] == "**":
-        here = _matches(parts, globs[1:])
-        return here or (bool(parts) and not _is_hidden(parts[0]) and _matches(parts[1:], globs))
-    if not parts or not fnmatchcase(parts[0], globs[0]):
-        return False
-    return (_is_hidden(globs[0]) or not _is_hidden(parts[0])) and _matches(parts[1:], globs[1:])
+    # All places in the glob that the parts so far can lead to. So the time does not grow with the number of ways.
+    places = _with_nothing({0}, globs)
+    for part in parts:
+        after: set[int] = set()
+        for place in places - {len(globs)}:
+            glob = globs[place]
+            if _is_hidden(part) and not _is_hidden(glob):
+                continue
+            if glob == "**":
+                after.add(place)
+            elif fnmatchcase(part, glob):
+                after.add(place + 1)
+        places = _with_nothing(after, globs)
+    return len(globs) in places
+
+
+def _with_nothing(places: set[int], globs: Sequence[str]) -> set[int]:
+    """The places, and those after a `**` that matches no folder."""
+    reached = set(places)
+    for place in range(len(globs)):
+        if place in reached and globs[place] == "**":
+            reached.add(place + 1)
+    return reached
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "_"))
+    return name.startswith((".", "_")) and name not in (".", "..")

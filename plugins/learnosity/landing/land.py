@@ -62,16 +62,18 @@ async def land_shard(
     *,
     work: str,
     shard: int,
+    planned_on: str | None = None,
     limit: AdaptiveLimit | None = None,
 ) -> ShardResult:
     """Land every file of a shard's plan that has not landed yet.
 
     :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
+    :param planned_on: host name of the worker that made the plan; None = unknown.
     :param limit: how many files may be copied at the same time. None = the limit is measured.
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
     :raises PermanentError: a retry cannot help.
     """
-    files = await read_plan(store, work, shard)
+    files = await read_plan(store, work, shard, planned_on=planned_on)
     done = await _landed_before(store, layout, work, shard)
     missing = [file for file in files if file.path not in done]
     progress = Progress("Landed", len(files))

@@ -7,6 +7,7 @@ tasks pass only one small value per shard to each other.
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
@@ -14,7 +15,7 @@ import msgspec
 
 from learnosity.dataset.file_names import check_names
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import IncompleteDatasetError, RequestError
+from learnosity.errors import IncompleteDatasetError, RequestError, StorageError
 from learnosity.landing.listing import ResultSet
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
@@ -95,18 +96,32 @@ def split_into_shards(files: Sequence[ResultFile], shards: int) -> list[list[Res
     return [[files[index] for index in sorted(part)] for part in parts]
 
 
-async def read_plan(store: Store, work: str, shard: int) -> list[ResultFile]:
+async def read_plan(store: Store, work: str, shard: int, *, planned_on: str | None = None) -> list[ResultFile]:
     """The files of one shard.
 
+    :param planned_on: host name of the worker that made the plan; None = unknown.
+    :raises StorageError: the plan is on the disk of another worker.
     :raises IncompleteDatasetError: the plan does not exist any more. To make it again, clear the task `list_files`.
     """
     content = await store.get(plan_path(work, shard))
-    if content is None:
-        raise IncompleteDatasetError(
-            f"The plan of shard {shard} does not exist. Clear list_files with its downstream tasks: the job is "
-            "not started again."
+    if content is not None:
+        return msgspec.json.Decoder(ResultFile).decode_lines(content)
+    here = host_name()
+    if store.uri.startswith("file://") and planned_on not in (None, here):
+        raise StorageError(
+            f"Worker {here} does not see the plan of shard {shard} that worker {planned_on} wrote to {store.uri}: the "
+            "folder is not shared between the two workers. Use a destination_uri on storage that all workers share, "
+            "such as s3://connection@bucket/prefix, or mount the same volume there on each of them."
         )
-    return msgspec.json.Decoder(ResultFile).decode_lines(content)
+    raise IncompleteDatasetError(
+        f"The plan of shard {shard} does not exist. Clear list_files with its downstream tasks: the job is not started "
+        "again."
+    )
+
+
+def host_name() -> str:
+    """The name of this machine or container."""
+    return socket.gethostname()
 
 
 def plan_path(work: str, shard: int) -> str:

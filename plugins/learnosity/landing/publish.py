@@ -57,6 +57,7 @@ async def publish(
     job_reference: str,
     request: dict[str, Any],
     run: RunInfo,
+    planned_on: str | None = None,
 ) -> Manifest:
     """Compare every planned file with its note and with the store, then publish.
 
@@ -65,6 +66,7 @@ async def publish(
     :param work: folder of the notes of this landing; removed at the end.
     :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
     :param request: the SET request, without its security part.
+    :param planned_on: host name of the worker that made the plans; None = unknown.
     :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published.
     """
     published = await read_manifest(store, layout)
@@ -79,7 +81,7 @@ async def publish(
             "The dataset was published when this run planned its landing, but its manifest is gone. Clear list_files "
             "with its downstream tasks to land it again."
         )
-    entries = await _collect(store, work, shards)
+    entries = await _collect(store, work, shards, planned_on)
     there = await stored_files(store, layout)
     await _check_stored(store, layout, entries, there)
     await _remove_others(store, layout, work, there.keys() - {entry.path for entry in entries})
@@ -120,12 +122,12 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
             log.info("Removed %d unfinished write(s) of workers that were killed.", found)
 
 
-async def _collect(store: Store, work: str, shards: int) -> list[Landed]:
+async def _collect(store: Store, work: str, shards: int, planned_on: str | None) -> list[Landed]:
     """The notes of all planned files, sorted by path."""
     entries: list[Landed] = []
     missing: list[str] = []
     for shard in range(shards):
-        planned = await read_plan(store, work, shard)
+        planned = await read_plan(store, work, shard, planned_on=planned_on)
         noted = await read_ledger(store, work, shard)
         for file in planned:
             if (entry := noted.get(file.path)) is None:

@@ -7,14 +7,16 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import obstore
 from obstore import exceptions as obstore_errors
 from obstore.store import ObjectStore
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.abandoned import Discard
 from learnosity.storage.errors import code_of, status_of, storage_error
+from learnosity.storage.keys import Keys
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.store import ObjectInfo, check_size
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
@@ -31,6 +33,8 @@ class ObstoreStore:
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
     :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
+    :param keys: lists everything under its own name (see `storage.keys`), where obstore refuses to or leaves files out;
+        None = there is only obstore's listing.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     """
 
@@ -41,12 +45,14 @@ class ObstoreStore:
         *,
         is_local: bool = False,
         discard: Discard | None = None,
+        keys: Keys | None = None,
         single_put: StreamedPut | None = None,
     ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
         self._is_local = is_local
         self._discard = discard
+        self._keys = keys
         self._single_put = single_put
 
     @property
@@ -160,6 +166,29 @@ class ObstoreStore:
                 return
             yield [_info(meta) for meta in batch]
 
+    async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        if self._keys is None or not self._is_local:
+            try:
+                async for batch in self.list(""):
+                    yield [await self._marked(info) for info in batch]
+                return
+            except UnreadableNameError:
+                if self._keys is None:
+                    raise
+        pages = self._keys()
+        while True:
+            with self._errors("list", ""):
+                page = await asyncio.to_thread(next, pages, None)
+            if page is None:
+                return
+            yield page
+
+    async def _marked(self, info: ObjectInfo) -> ObjectInfo:
+        """A folder marker with the slash at its end, which obstore drops: nothing has the name without it."""
+        if info.size or await self.head(info.path) is not None:
+            return info
+        return replace(info, path=f"{info.path}/")
+
     async def delete(self, paths: Sequence[str]) -> None:
         for start in range(0, len(paths), DELETE_BATCH):
             batch = list(paths[start : start + DELETE_BATCH])
@@ -209,6 +238,8 @@ class ObstoreStore:
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
+        except obstore_errors.InvalidPathError as error:
+            raise UnreadableNameError(str(storage_error(verb, where, error))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error) from None
         except BaseException as error:

@@ -91,6 +91,15 @@ class Store(Protocol):
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         """Objects below the folder `prefix` ("" = all), in batches and in any order."""
 
+    def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Everything below the prefix under its own name, for input, which others have written.
+
+        The path of a folder marker ends with a slash. There may be names that this store cannot open
+        (`storage.keys.unreadable`). An object may come twice.
+
+        :raises UnreadableNameError: the store cannot list a folder with such a name in it.
+        """
+
     async def delete(self, paths: Sequence[str]) -> None:
         """Remove objects. A path without an object is no error."""
 

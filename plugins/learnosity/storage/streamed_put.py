@@ -12,16 +12,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import obstore
 from obstore.store import S3Store
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.proxy import ProxyBuilder
 
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.network import IDLE_SECONDS, signed_url_client
 from learnosity.storage.parts import MIB
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +42,13 @@ class StreamedPut:
 
     :param store: signs the requests; its endpoint must use TLS.
     :param uri: the prefix, for messages.
-    :param proxy: URL of an outgoing proxy. None = the proxy of the environment.
-    :param certificates: PEM of certificate authorities to trust in addition to the usual authorities.
+    :param client: the client options of `store`, whose proxy and certificate authorities count here as well.
     """
 
-    def __init__(
-        self, store: S3Store, uri: str, *, proxy: str | None = None, certificates: str | bytes | None = None
-    ) -> None:
+    def __init__(self, store: S3Store, uri: str, client: ClientConfig) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
-        self._proxy = proxy
-        self._certificates = certificates
+        self._options = client
         self._client: Client | None = None
         self._works = True
 
@@ -100,7 +100,12 @@ class StreamedPut:
 
     def _requests(self) -> Client:
         if self._client is None:
-            self._client = signed_url_client(proxy=self._proxy, certificates=self._certificates)
+            url, excludes = self._options.get("proxy_url"), self._options.get("proxy_excludes")
+            self._client = signed_url_client(
+                proxy=ProxyBuilder.all(url).no_proxy(excludes) if url else None,
+                verify=not self._options.get("allow_invalid_certificates"),
+                certificates=self._options.get("root_certificate"),
+            )
         return self._client
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import glob
+import re
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from learnosity.errors import StorageError
 
 S3_SCHEMES = ("s3", "s3a", "s3n")
 GCS_SCHEMES = ("gs", "gcs")
 AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class StorageUri:
 
     @property
     def text(self) -> str:
-        """The URI without the Airflow connection."""
+        """The URI without the Airflow connection. Like ObjectStoragePath, it has every character as it is."""
         if self.scheme == "file":
-            return Path(self.key).as_uri() if self.key.startswith("/") else f"file://{self.key}"
+            return f"file://{self.key}"
         return f"{self.scheme}://{self.bucket}{'/' + self.key if self.key else ''}"
 
 
@@ -40,15 +40,19 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    parts = urlsplit(uri.strip())
-    if not parts.scheme or "://" not in uri:
+    # ObjectStoragePath drops blanks before a URI, and line ends in it. A folder's name may end with a blank.
+    text = uri.lstrip().rstrip("\t\r\n")
+    if re.search(r"[\t\r\n]", text):
+        raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
+    scheme, separator, rest = text.partition("://")
+    scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec has both names
+    if not separator or not _SCHEME.fullmatch(scheme):
         raise StorageError(
             f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "
             "file:///absolute/folder."
         )
-    scheme = parts.scheme.lower()
-    # The key may contain `?` and `#`. `urlsplit` would end the key at such a character, so the text is split here.
-    rest = uri.strip().split("://", 1)[1]
+    if scheme != "file":
+        rest = rest.rstrip()
     netloc, _, key = rest.partition("/")
     conn_id, has_conn, bucket = netloc.rpartition("@")
     if ":" in conn_id:

@@ -107,19 +107,22 @@ class HandMade:
 
 
 @asynccontextmanager
-async def hand_made(behaviour: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HandMade]:
+async def hand_made(
+    behaviour: Behaviour, *, tls: ssl.SSLContext | None = None, host: str = LOOPBACK
+) -> AsyncIterator[HandMade]:
     """A server on loopback while the block runs.
 
     :param tls: speak TLS.
+    :param host: the address to listen on; may be IPv6.
     """
     served = HandMade(behaviour)
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-    listening.bind((LOOPBACK, 0))
+    listening.bind((host, 0))
     server = await asyncio.start_server(served.connected, sock=listening, ssl=tls, limit=SOCKET_BYTES)
     scheme = "http" if tls is None else "https"
-    served.url = f"{scheme}://{LOOPBACK}:{listening.getsockname()[1]}"
+    served.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
     try:
         yield served
     finally:

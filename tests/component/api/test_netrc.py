@@ -3,91 +3,64 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from learnosity.api.client import LearnosityClient
-from learnosity.api.config import ApiConfig, Credentials
-from learnosity.api.signed_urls import SignedTransfer
-from tests.component.api.hand_made import CONTINUE, Exchange, HandMade, hand_made, reply
+from tests.component.api.hand_made import HandMade, hand_made
+from tests.component.clients import Call, every_client, plain_environment, serves  # noqa: F401
 
 PASSWORD = "password-of-netrc"
 BASIC = base64.b64encode(f"somebody:{PASSWORD}".encode()).decode()
 
 
 @pytest.fixture(params=["HOME", "NETRC"])
-def netrc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def netrc(request: pytest.FixtureRequest, tmp_path: Path, plain_environment: pytest.MonkeyPatch) -> None:  # noqa: F811
     """A home with a password for this machine, in the two places where programs look for it."""
     file = tmp_path / ".netrc"
     lines = [f"machine {host} login somebody password {PASSWORD}" for host in ("127.0.0.1", "localhost")]
     file.write_text("\n".join([*lines, f"default login somebody password {PASSWORD}", ""]))
     file.chmod(0o600)
-    monkeypatch.setenv(request.param, str(tmp_path if request.param == "HOME" else file))
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-async def serves(asked: Exchange) -> None:
-    if "expect" in asked.headers:
-        await asked.give(CONTINUE)
-    await asked.take()
-    jobs = b'{"meta": {"status": true, "timestamp": 1795852800}, "data": []}'
-    await asked.give(reply(200, jobs, {"Content-Type": "application/json"}))
+    plain_environment.setenv(request.param, str(tmp_path if request.param == "HOME" else file))
 
 
 def check(served: HandMade) -> None:
     """Nobody was told the password."""
     assert served.asked
     for asked in served.asked:
-        assert "authorization" not in asked.headers
+        # Stores sign their requests in this header.
+        assert not asked.headers.get("authorization", "").startswith("Basic")
         assert BASIC not in str(asked.headers)
         assert PASSWORD.encode() not in asked.taken
 
 
 @pytest.mark.usefixtures("netrc")
+@every_client()
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-@pytest.mark.parametrize("trust_env", [True, False])
 @pytest.mark.promise("no secret")
-async def test_no_call_carries_the_password_of_netrc(host: str, trust_env: bool) -> None:
+async def test_no_call_carries_the_password_of_netrc(call: Call, host: str) -> None:
     async with hand_made(serves) as served:
-        url = served.url.replace("127.0.0.1", host)
-        config = ApiConfig(Credentials("key", "secret"), base_url=url, trust_env=trust_env)
-        async with SignedTransfer(config) as transfer:
-            async with transfer.get(f"{url}/file.json?Signature=1") as download:
-                await download.read(1000)
-            with tempfile.TemporaryFile() as spool:
-                spool.write(b"content")
-                spool.flush()
-                await transfer.put(f"{url}/file.json?Signature=1", spool, 0, 7)
-        async with LearnosityClient(config) as client:
-            assert await client.jobs() == []
+        await call(served.url.replace("127.0.0.1", host), {})
         check(served)
-    assert [asked.method for asked in served.asked] == ["GET", "PUT", "POST"]
 
 
 @pytest.mark.usefixtures("netrc")
+@every_client()
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("own", ["", "own:password"])
 @pytest.mark.promise("no secret")
-async def test_a_proxy_is_not_told_the_password_of_netrc(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_is_told_its_own_password_and_not_that_of_netrc(
+    call: Call, host: str, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with hand_made(serves) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.url.replace("127.0.0.1", host))
-        monkeypatch.setenv("no_proxy", "")
-        url = "http://api.example"
-        config = ApiConfig(Credentials("key", "secret"), base_url=url, trust_env=True)
-        async with SignedTransfer(config) as transfer:
-            async with transfer.get(f"{url}/file.json?Signature=1") as download:
-                await download.read(1000)
-            with tempfile.TemporaryFile() as spool:
-                await transfer.put(f"{url}/file.json?Signature=1", spool, 0, 0)
-        async with LearnosityClient(config) as client:
-            assert await client.jobs() == []
+        url = proxy.url.replace("127.0.0.1", host)
+        monkeypatch.setenv("http_proxy", url.replace("//", f"//{own}@") if own else url)
+        await call("http://api.localhost", {})
         check(proxy)
-    assert [asked.method for asked in proxy.asked] == ["GET", "PUT", "POST"]
-    assert all(asked.target.startswith(url) for asked in proxy.asked)
-    assert all("proxy-authorization" not in asked.headers for asked in proxy.asked)
+    told = f"Basic {base64.b64encode(own.encode()).decode()}" if own else None
+    assert {asked.headers.get("proxy-authorization") for asked in proxy.asked} == {told}
+    assert all(asked.target.startswith("http://api.localhost") for asked in proxy.asked)
 
 
 @pytest.mark.usefixtures("netrc")

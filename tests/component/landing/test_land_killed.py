@@ -103,6 +103,9 @@ class MortalStore:
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         return self.inner.list(prefix)
 
+    def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
+        return self.inner.list_keys()
+
     async def delete(self, paths: Sequence[str]) -> None:
         dies = await self._changing()
         await self.inner.delete(paths)

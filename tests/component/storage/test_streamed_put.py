@@ -168,7 +168,7 @@ async def test_a_refusal_is_told_and_no_more_is_taken(s3_server: SeaweedFS, s3_r
 async def test_a_certificate_that_nobody_vouches_for_is_refused(s3_server: SeaweedFS) -> None:
     signer = s3_server.store(prefix="x", tls=True)
     with pytest.raises(BrokenWriteError, match="ConnectError"):
-        await StreamedPut(signer, "s3://landing/x").put("large", Source().chunks(), SIZE, None)
+        await StreamedPut(signer, "s3://landing/x", {}).put("large", Source().chunks(), SIZE, None)
 
 
 def test_what_is_too_large_to_begin_again_is_not_taken(store: ObstoreStore) -> None:
@@ -213,7 +213,7 @@ async def behind(serve: Serve) -> AsyncIterator[StreamedPut]:
         client_options={"allow_http": True},
     )
     try:
-        yield StreamedPut(signer, "s3://bucket")
+        yield StreamedPut(signer, "s3://bucket", {})
     finally:
         server.close()
         for task in under_way:

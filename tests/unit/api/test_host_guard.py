@@ -84,9 +84,20 @@ async def test_a_name_server_that_does_not_answer_is_given_up(monkeypatch: pytes
     assert "Signature" not in str(caught.value)
 
 
-async def test_behind_a_proxy_nothing_is_looked_up(names: dict[str, Any]) -> None:
-    await HostGuard("data.learnosity.com", proxied=True).check(URL)
-    assert names["asked"] == []
+@pytest.mark.parametrize(
+    ("no_proxy", "asked"), [("", []), ("other.example", []), ("bucket.example", ["bucket.example"])]
+)
+async def test_only_names_that_a_proxy_resolves_are_not_looked_up(
+    names: dict[str, Any], monkeypatch: pytest.MonkeyPatch, closed_port: int, no_proxy: str, asked: list[str]
+) -> None:
+    names["bucket.example"] = ["169.254.169.254"]
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{closed_port}")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    async with SignedTransfer(build_config("test", login="k" * 16, password="s" * 40)) as transfer:
+        with pytest.raises(PermanentApiError if asked else TransferError):
+            async with transfer.get(URL):
+                pytest.fail("it was opened")
+    assert names["asked"] == asked
 
 
 async def test_a_transfer_sends_nothing_to_such_a_name(names: dict[str, Any], tmp_path: Any) -> None:

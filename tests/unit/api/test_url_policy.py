@@ -136,6 +136,7 @@ def test_a_refusal_never_quotes_the_query(host: str, scheme: str, secret: str) -
         ("https://user:pw@host:8443/x#frag", "https://host:8443/x"),
         ("https://[::1", "<unreadable URL>"),
         ("https://host:99999/x?s", "<unreadable URL>"),
+        ("https://[2001:db8::7]:8443/x?Signature=1", "https://[2001:db8::7]:8443/x?…"),
     ],
 )
 def test_a_redacted_url_keeps_what_helps_to_find_the_file(url: str, shown: str) -> None:

@@ -1,0 +1,220 @@
+"""The way out of this machine: which proxy a URL needs, and which TLS certificates are trusted.
+
+Every HTTP library has its own rules for this. So every client of this package gets the answer from here, and no client
+reads the environment itself. docs/network.md has the rules as a table.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
+
+from learnosity.errors import ConnectionConfigError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+# Variables that name more certificate authorities: of the AWS tools, of Python's requests, and of curl.
+BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+# The certificate store of this machine. OpenSSL and rustls read it themselves.
+SYSTEM_STORE = "SSL_CERT_FILE"
+_PORTS = {"http": 80, "https": 443}
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+# An exception in NO_PROXY that ends with a port: `host:443`, `[::1]:443`; without a port only `[::1]` has brackets.
+_EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
+_EVERYTHING = ("*", "0.0.0.0/0", "::/0")
+# A cloud's metadata service gives credentials to this machine only. No proxy can reach it.
+_METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The proxy and TLS settings of one Airflow connection, together with those of the environment.
+
+    :param proxy: URL of a proxy, or such URLs by scheme (`http`, `https`, `all`). It is used for every host: neither
+        `HTTPS_PROXY` nor `NO_PROXY` changes it. None = the proxy of the environment.
+    :param verify: False = TLS certificates are not checked; a text = a PEM file, or a folder of such files, with
+        authorities to trust in addition to those of this machine; default True.
+    :param trust_env: whether proxies and `*_CA_BUNDLE` of the environment count; default True.
+    """
+
+    proxy: str | Mapping[str, str] | None = field(default=None, repr=False)
+    verify: bool | str = True
+    trust_env: bool = True
+
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy for a URL; None = no proxy.
+
+        :raises ConnectionConfigError: the proxy is not a URL that begins with http:// or https://.
+        """
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+        proxy, exceptions = self._proxy(parts.scheme)
+        if not host or any(_covers(name, host) for name in _exceptions(exceptions, port)):
+            return None
+        return proxy
+
+    @property
+    def may_proxy(self) -> bool:
+        """Whether any URL may need a proxy."""
+        return bool(self.proxy) or any(self._proxy(scheme)[0] for scheme in _PORTS)
+
+    def certificates(self) -> bytes:
+        """PEM of the authorities to trust in addition to those of this machine; may be empty.
+
+        :raises ConnectionConfigError: a file that a setting names cannot be read, or holds no certificate.
+        """
+        if self.verify is False:
+            return b""
+        if store := os.environ.get(SYSTEM_STORE):
+            _read(store, f"The environment variable {SYSTEM_STORE}")
+        if isinstance(self.verify, str):
+            return _read(self.verify, "Extra `verify` of the connection")
+        named = [(name, path) for name in BUNDLES if self.trust_env and (path := os.environ.get(name))]
+        return b"\n".join(_read(path, f"The environment variable {name}") for name, path in named)
+
+    def tls(self) -> ssl.SSLContext | Literal[False]:
+        """The TLS settings for aiohttp; False = nothing is checked. Raises the errors of `certificates`."""
+        if self.verify is False:
+            return False
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        if more := self.certificates():
+            context.load_verify_locations(cadata=more.decode())
+        return context
+
+    def store_options(self, endpoint: str | None) -> ClientConfig:
+        """The proxy and TLS options of obstore's HTTP client. Raises the errors of the other methods.
+
+        :param endpoint: address of the store; None = the cloud's own, over https.
+        """
+        options: ClientConfig = {}
+        if self.verify is False:
+            options["allow_invalid_certificates"] = True
+        elif more := self.certificates():
+            options["root_certificate"] = more
+        parts = urlsplit(endpoint or "https://")
+        proxy, exceptions = self._proxy(parts.scheme)
+        if proxy:
+            names = _METADATA + tuple(_exceptions(exceptions, parts.port or _PORTS.get(parts.scheme)))
+            options["proxy_url"] = proxy
+            options["proxy_excludes"] = ",".join(each for name in names for each in _as_excludes(name))
+        elif any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
+            # Without a proxy of ours, obstore would read the environment, with rules of its own.
+            options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": ",".join(_EVERYTHING)}
+        return options
+
+    def _proxy(self, scheme: str) -> tuple[str | None, str]:
+        """The proxy for a scheme, and the exceptions from it as `NO_PROXY` has them."""
+        given: Mapping[str, str] = {"all": self.proxy} if isinstance(self.proxy, str) else self.proxy or {}
+        if url := given.get(scheme) or given.get("all"):
+            return checked_proxy(url, "Extra `proxy` of the connection"), ""
+        found = getproxies_environment() if self.trust_env else {}
+        if not (url := found.get(scheme) or found.get("all")):
+            return None, ""
+        name = scheme.upper() if found.get(scheme) else "ALL"
+        return checked_proxy(url, f"The environment variable {name}_PROXY"), found.get("no", "")
+
+
+def checked_proxy(url: str, named: str) -> str:
+    """The URL of a proxy, with the scheme http if it has none.
+
+    :param named: the setting, for the message.
+    :raises ConnectionConfigError: it is not a URL of an HTTP proxy. It is not quoted: it may have a password.
+    """
+    text = url.strip()
+    text = text if "://" in text else f"http://{text.removeprefix('//')}"
+    try:
+        parts = urlsplit(text)
+        host, _readable = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in _PORTS:
+        raise ConnectionConfigError(
+            f"{named} is no URL of an HTTP proxy, such as http://proxy.example:3128. Proxies of other kinds, such as "
+            "socks5://, cannot be used."
+        )
+    return text
+
+
+def checked_verify(value: Any, named: str) -> bool | str:
+    """The value of an extra `verify`: true, false, or the path of a PEM file; None = true.
+
+    :param named: the setting, for the message.
+    :raises ConnectionConfigError: it is something else.
+    """
+    if value is None or value == "":
+        return True
+    if isinstance(value, bool | str):
+        return value
+    raise ConnectionConfigError(f"{named} is true, false, or a file with certificates in PEM, not {value!r}.")
+
+
+def _exceptions(no_proxy: str, port: int | None) -> Iterator[str]:
+    """The names, addresses and networks in `NO_PROXY` that count for a port."""
+    for entry in re.split(r"[,\s]+", no_proxy.strip()):
+        found = _EXCEPTION.fullmatch(entry)
+        name, own = (found[1] or found[2], found[3]) if found else (entry, None)
+        name = name if name == "*" else name.removeprefix("*").strip(".").lower()
+        if name and own in (None, str(port)):
+            yield name
+
+
+def _covers(exception: str, host: str) -> bool:
+    """Whether an exception is for a host: for its address or network, or for its name or a domain around it."""
+    if exception == "*":
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        name = host.rstrip(".").lower()
+        return name == exception or name.endswith(f".{exception}")
+    try:
+        return address in ipaddress.ip_network(exception, strict=False)
+    except ValueError:
+        return False
+
+
+def _as_excludes(exception: str) -> tuple[str, ...]:
+    """An exception as obstore and pyreqwest take it: there, `*` is not for IP addresses."""
+    if exception == "*":
+        return _EVERYTHING
+    try:
+        return (str(ipaddress.ip_network(exception, strict=False)),)
+    except ValueError:
+        return (exception,)
+
+
+def _read(path: str, named: str) -> bytes:
+    """The certificates in a PEM file, or in the files of a folder, without the text around them."""
+    advice = "It names a file with certificates in PEM, on every worker."
+    try:
+        where = Path(path)
+        files = sorted(file for file in where.iterdir() if file.is_file()) if where.is_dir() else [where]
+        content = b"\n".join(file.read_bytes() for file in files)
+    except (OSError, ValueError) as error:
+        why = f"this worker cannot read ({getattr(error, 'strerror', None) or error})"
+        raise ConnectionConfigError(f"{named} names {path!r}, which {why}. {advice}") from None
+    if (found := _certificates(content)) is None:
+        raise ConnectionConfigError(f"{named} names {path!r}, which holds no certificate that can be read. {advice}")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _certificates(content: bytes) -> bytes | None:
+    """The certificates in a text; None = there is none, or one of them is damaged."""
+    found = b"\n".join(_CERTIFICATE.findall(content))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found.decode())
+    except (ValueError, ssl.SSLError):
+        return None
+    return found

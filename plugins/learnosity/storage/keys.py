@@ -1,0 +1,113 @@
+"""Lists everything below a prefix under its own name, also what a store cannot open.
+
+obstore refuses a whole listing when the name of one object has an empty part (`a//b`) or a control character. It drops
+the slash at the end of a folder marker, and in a local folder it passes over files such as `users#1`. People put such
+objects into folders with input. So input is listed here, and the caller decides what a name means.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from learnosity.storage.store import ObjectInfo
+
+if TYPE_CHECKING:
+    from learnosity.storage.abandoned import S3Client
+
+Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
+"""Makes a blocking listing, in batches and in any order."""
+
+# Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
+LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def unreadable(path: str, *, local: bool = False) -> str | None:
+    """Why no store opens an object of this name; None = it can be opened.
+
+    :param local: whether it is a file.
+    """
+    if not path.isprintable() and _CONTROL.search(path):
+        return "its name holds a control character"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid Unicode"
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            return "its name holds an empty, '.' or '..' part"
+        if local and LOCAL_RESERVED.search(part):
+            return "a name that ends as '#1' or 'C:' do cannot be read from a local folder"
+    return None
+
+
+def s3_keys(client: Callable[[], S3Client], bucket: str, prefix: str) -> Keys:
+    """The listing of an S3 prefix.
+
+    :param client: creates boto3's client. It is called only when the listing begins.
+    :param prefix: without slashes at both ends.
+    """
+
+    def listed() -> Iterator[Sequence[ObjectInfo]]:
+        # Imported here, because a deployment that only uses local files may not have botocore.
+        from botocore import exceptions as boto  # type: ignore[import-untyped]
+
+        below = f"{prefix}/" if prefix else ""
+        try:
+            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below):
+                yield [
+                    ObjectInfo(
+                        found["Key"][len(below) :], found["Size"], found.get("ETag"), found["LastModified"].timestamp()
+                    )
+                    for found in page.get("Contents", ())
+                ]
+        except boto.ClientError as error:
+            # In the form in which a server sends it, which `storage_error` reads.
+            said, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+            raise ValueError(
+                f"{status.get('HTTPStatusCode', 0)} Refused <Code>{said.get('Code', '')}</Code>"
+                f"<Message>{said.get('Message', '')}</Message>"
+            ) from None
+        except (boto.ConnectionError, boto.HTTPClientError) as error:
+            raise OSError(f"{error} {error.kwargs.get('error', '')}".strip()) from None
+        except boto.BotoCoreError as error:
+            raise ValueError(str(error)) from None
+
+    return listed
+
+
+def local_keys(root: str) -> Keys:
+    """The listing of a local folder. Links are followed, as obstore does."""
+
+    def listed() -> Iterator[Sequence[ObjectInfo]]:
+        waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+        while waiting:
+            folder, above = waiting.pop()
+            batch: list[ObjectInfo] = []
+            with suppress(FileNotFoundError):  # removed while it is listed
+                where = Path(root, folder)
+                status = where.stat()
+                if (own := (status.st_dev, status.st_ino)) in above:
+                    continue  # a link that leads back
+                with os.scandir(where) as entries:
+                    for entry in entries:
+                        path = f"{folder}/{entry.name}" if folder else entry.name
+                        if entry.is_dir():
+                            waiting.append((path, above | {own}))
+                        elif entry.is_file():
+                            with suppress(FileNotFoundError):
+                                batch.append(_file(path, entry.stat()))
+            yield batch
+
+    return listed
+
+
+def _file(path: str, status: os.stat_result) -> ObjectInfo:
+    # The entity tag is that of obstore, which a single file has when it is looked at.
+    tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
+    return ObjectInfo(path, status.st_size, tag, status.st_mtime)

@@ -1,0 +1,132 @@
+"""Every HTTP client that the product has, as one call of a server. What counts for one of them counts for all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+
+from learnosity import store_options
+from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig, build_config
+from learnosity.api.signed_urls import SignedTransfer
+from learnosity.connections import open_store
+from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.streamed_put import StreamedPut
+from learnosity.store_options import client_options
+from tests.component.api.hand_made import CONTINUE, Exchange, reply
+
+Extra = dict[str, Any]
+Call = Callable[[str, Extra], Awaitable[None]]
+"""Sends one request to the server at a URL. The extra is that of the Airflow connection."""
+
+OBJECT = {"ETag": '"tag"', "Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT", "Content-Type": "application/json"}
+
+
+async def serves(asked: Exchange) -> None:
+    """The server of all clients."""
+    if "expect" in asked.headers:
+        await asked.give(CONTINUE)
+    await asked.take()
+    await asked.give(reply(200, b'{"meta": {"status": true, "timestamp": 1795852800}, "data": []}', OBJECT))
+
+
+def _config(url: str, extra: Extra) -> ApiConfig:
+    return build_config("learnosity", login="key", password="secret", host=url, extra=extra)
+
+
+async def api(url: str, extra: Extra) -> None:
+    async with LearnosityClient(_config(url, extra), attempts=1) as client:
+        assert await client.jobs() == []
+
+
+async def download(url: str, extra: Extra) -> None:
+    async with SignedTransfer(_config(url, extra)) as transfer, transfer.get(f"{url}/file?Signature=1") as got:
+        await got.read(1000)
+
+
+async def upload(url: str, extra: Extra) -> None:
+    async with SignedTransfer(_config(url, extra)) as transfer:
+        with tempfile.TemporaryFile() as spool:
+            spool.write(b"content")
+            spool.flush()
+            await transfer.put(f"{url}/file?Signature=1", spool, 0, 7)
+
+
+async def s3_connection(url: str, extra: Extra) -> None:
+    parts = {"conn_type": "aws", "login": "A", "password": "secret"}
+    own = {"endpoint_url": url, "region_name": "us-east-1"}
+    with mock.patch.dict(os.environ, AIRFLOW_CONN_EVERY_CLIENT=json.dumps(parts | {"extra": own | extra})):
+        store = await asyncio.to_thread(open_store, "s3://every_client@bucket/prefix")
+    assert await store.get("key")
+
+
+def _store(made: Callable[[str, Any], ObjectStore]) -> Call:
+    async def call(url: str, extra: Extra) -> None:
+        store = made(url, client_options(extra, url))
+        assert await ObstoreStore(store, "store://bucket").get("key")
+
+    return call
+
+
+def _signer(url: str, client: Any) -> S3Store:
+    keys = {"access_key_id": "A", "secret_access_key": "secret", "region": "us-east-1"}
+    return S3Store("bucket", endpoint=url, client_options=client, retry_config=store_options.RETRY, **keys)  # type: ignore[arg-type]
+
+
+async def streamed_put(url: str, extra: Extra) -> None:
+    client = client_options(extra, url)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    assert await StreamedPut(_signer(url, client), "s3://bucket", client).put("key", content(), 7, None)
+
+
+CLIENTS: dict[str, Call] = {
+    "api": api,
+    "download": download,
+    "upload": upload,
+    "s3-connection": s3_connection,
+    "gcs": _store(
+        lambda url, client: GCSStore(
+            "bucket",
+            client_options=client,
+            retry_config=store_options.RETRY,
+            config={"base_url": url, "skip_signature": True},
+        )
+    ),
+    "azure": _store(
+        lambda url, client: AzureStore(
+            "bucket",
+            endpoint=f"{url}/account",
+            account_name="account",
+            account_key="c2VjcmV0",
+            client_options=client,
+            retry_config=store_options.RETRY,
+        )
+    ),
+    "streamed-put": streamed_put,
+}
+
+
+def every_client() -> pytest.MarkDecorator:
+    """Runs a test once with each client, as `call`."""
+    return pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in CLIENTS.items()])
+
+
+@pytest.fixture
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without proxies and certificate authorities of its own. Nothing is repeated."""
+    bundles = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name in bundles]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(store_options.RETRY, "max_retries", 0)
+    return monkeypatch

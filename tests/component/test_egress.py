@@ -1,0 +1,345 @@
+"""Proxies and certificate authorities: every client of the product does the same with the same setting."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devstack.certificate import Tls, make_certificate
+from learnosity.egress import Egress
+from learnosity.errors import ConnectionConfigError, LearnosityError
+from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
+from tests.component.clients import Call, every_client, plain_environment, s3_connection, serves  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("plain_environment")
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    """The certificate of a server, which no machine trusts by itself."""
+    return make_certificate(tmp_path)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """A good certificate of somebody else."""
+    (tmp_path / "stranger").mkdir()
+    return make_certificate(tmp_path / "stranger").certificate
+
+
+def context(tls: Tls) -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(tls.certificate, tls.key)
+    return made
+
+
+def laid_out(folder: Path, tls: Tls, stranger: Path) -> dict[str, Path]:
+    """Files of authorities, by what they are."""
+    both, several = folder / "both.pem", folder / "several"
+    # Bundles hold names in any language between the certificates.
+    text = "# Zertifizierungsstelle für Prüfer\n".encode()
+    both.write_bytes(text + stranger.read_bytes() + tls.certificate.read_bytes())
+    several.mkdir()
+    (several / "README").write_text("no certificate")
+    (several / "server.pem").write_bytes(tls.certificate.read_bytes())
+    missing = Path("/not/there")
+    return {"SERVER": tls.certificate, "STRANGER": stranger, "BOTH": both, "FOLDER": several, "MISSING": missing}
+
+
+def settings(name: str, path: object) -> tuple[dict[str, Any], dict[str, str]]:
+    """A path as the extra of the connection or as a variable of the environment."""
+    return ({"verify": str(path)}, {}) if name == "verify" else ({}, {name: str(path)})
+
+
+@every_client()
+@pytest.mark.parametrize(
+    ("extra", "variables", "trusted"),
+    [
+        pytest.param({}, {}, False, id="nothing"),
+        pytest.param({"verify": True}, {}, False, id="verify-true"),
+        pytest.param({"verify": False}, {}, True, id="verify-false"),
+        pytest.param({"verify": "SERVER"}, {}, True, id="verify-file"),
+        pytest.param({"verify": "BOTH"}, {}, True, id="verify-file-of-several"),
+        pytest.param({"verify": "FOLDER"}, {}, True, id="verify-folder"),
+        pytest.param({"verify": "STRANGER"}, {}, False, id="verify-file-of-another"),
+        pytest.param(
+            {"verify": "STRANGER"}, {"REQUESTS_CA_BUNDLE": "SERVER"}, False, id="the-connection-beats-requests"
+        ),
+        pytest.param({"verify": "STRANGER"}, {"AWS_CA_BUNDLE": "SERVER"}, False, id="the-connection-beats-aws"),
+        pytest.param({"verify": False}, {"REQUESTS_CA_BUNDLE": "MISSING"}, True, id="nothing-is-checked"),
+        pytest.param({"verify": True}, {"REQUESTS_CA_BUNDLE": "SERVER"}, True, id="verify-true-and-requests"),
+        *(
+            pytest.param({}, {name: path}, trusted, id=f"{name}-{path}")
+            for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+            for path, trusted in (("SERVER", True), ("BOTH", True), ("STRANGER", False))
+        ),
+        pytest.param({}, {"AWS_CA_BUNDLE": "STRANGER", "REQUESTS_CA_BUNDLE": "SERVER"}, True, id="two-variables"),
+        pytest.param({}, {"SSL_CERT_FILE": "STRANGER", "AWS_CA_BUNDLE": "SERVER"}, True, id="another-store"),
+    ],
+)
+async def test_a_server_is_trusted_by_all_clients_or_by_none(
+    call: Call,
+    extra: dict[str, Any],
+    variables: dict[str, str],
+    trusted: bool,
+    tls: Tls,
+    stranger: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = laid_out(tmp_path, tls, stranger)
+    for name, place in variables.items():
+        monkeypatch.setenv(name, str(places[place]))
+    extra = {name: str(places[value]) if isinstance(value, str) else value for name, value in extra.items()}
+    async with hand_made(serves, tls=context(tls)) as server:
+        if trusted:
+            await call(server.url, extra)
+        else:
+            with pytest.raises(LearnosityError):
+                await call(server.url, extra)
+        assert bool(server.asked) is trusted
+
+
+@every_client()
+@pytest.mark.parametrize("name", ["verify", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(None, "cannot read", id="missing"),
+        pytest.param(b"", "holds no certificate", id="empty"),
+        pytest.param(b"<html>log in</html>", "holds no certificate", id="something-else"),
+        pytest.param(
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "holds no certificate", id="damaged"
+        ),
+        pytest.param(b"key", "holds no certificate", id="key"),
+    ],
+)
+async def test_a_file_of_authorities_that_cannot_be_used_is_named_at_once(
+    call: Call, name: str, content: bytes | None, says: str, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "authorities.pem"
+    if content is not None:
+        path.write_bytes(tls.key.read_bytes() if content == b"key" else content)
+    extra, variables = settings(name, path)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    async with hand_made(serves, tls=context(tls)) as server:
+        with pytest.raises(ConnectionConfigError, match=rf"{name}.* names '{path}', which .*{says}"):
+            await call(server.url, extra)
+        assert not server.asked
+
+
+async def passes_on(asked: Exchange) -> None:
+    """A proxy: answers plain requests itself, and connects to the servers of the others."""
+    if asked.method != "CONNECT":
+        await serves(asked)
+        return
+    host, _, port = asked.target.rpartition(":")
+    try:
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except OSError:
+        await asked.give(reply(502))
+        asked.end()
+        return
+    await asked.give(b"HTTP/1.1 200 So\r\n\r\n")
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await source.read(65536):
+                target.write(piece)
+                await target.drain()
+        target.close()
+
+    await asyncio.gather(pump(asked.reader, writer), pump(reader, asked.writer))
+
+
+@asynccontextmanager
+async def two(tls: Tls | None = None, host: str = "127.0.0.1") -> AsyncIterator[tuple[HandMade, HandMade]]:
+    """A server and a proxy."""
+    secured = None if tls is None else context(tls)
+    async with hand_made(serves, tls=secured, host=host) as server, hand_made(passes_on) as proxy:
+        yield server, proxy
+
+
+def put_in(text: str, server: HandMade, proxy: HandMade) -> str:
+    """A setting with the addresses of the servers of the test."""
+    port = server.url.rpartition(":")[2]
+    return text.replace("PROXY", proxy.url).replace("BARE", proxy.url.removeprefix("http://")).replace("PORT", port)
+
+
+PROXIES = [
+    # The setting of the connection, the variables, and whether the proxy is used for http://127.0.0.1.
+    ({}, {}, False),
+    ({}, {"http_proxy": "PROXY"}, True),
+    ({}, {"HTTP_PROXY": "PROXY"}, True),
+    ({}, {"HTTP_PROXY": "BARE"}, True),
+    ({}, {"ALL_PROXY": "PROXY"}, True),
+    ({}, {"all_proxy": "PROXY"}, True),
+    ({}, {"HTTPS_PROXY": "PROXY"}, False),
+    ({}, {"HTTP_PROXY": "PROXY", "http_proxy": ""}, False),
+    ({}, {"HTTP_PROXY": "PROXY", "ALL_PROXY": "http://127.0.0.1:9"}, True),
+    ({}, {"ALL_PROXY": "PROXY", "NO_PROXY": "127.0.0.1"}, False),
+    ({"proxy": "PROXY"}, {}, True),
+    ({"proxy": "BARE"}, {}, True),
+    ({"proxy": {"http": "PROXY"}}, {}, True),
+    ({"proxies": {"http": "PROXY", "https": "http://127.0.0.1:9"}}, {}, True),
+    ({"proxy": {"https": "PROXY"}}, {}, False),
+    ({"proxy": "PROXY"}, {"HTTP_PROXY": "http://127.0.0.1:9"}, True),
+    ({"proxy": "PROXY"}, {"NO_PROXY": "*"}, True),
+    ({"proxy": "PROXY"}, {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}, True),
+]
+NO_PROXY = [
+    # The host of the server, the variable, and whether the proxy is used.
+    ("127.0.0.1", "", True),
+    ("127.0.0.1", "*", False),
+    ("127.0.0.1", "127.0.0.1", False),
+    ("127.0.0.1", " other.example , 127.0.0.1 ", False),
+    ("127.0.0.1", "other.example 127.0.0.1", False),
+    ("127.0.0.1", "127.0.0.1:PORT", False),
+    ("127.0.0.1", "127.0.0.1:1", True),
+    ("127.0.0.1", "127.0.0.0/8", False),
+    ("127.0.0.1", "127.0.0.1/8", False),
+    ("127.0.0.1", "10.0.0.0/8", True),
+    ("127.0.0.1", "0.0.1", True),
+    ("127.0.0.1", "::1,localhost", True),
+    ("localhost", "localhost", False),
+    ("localhost", "LOCALHOST", False),
+    ("localhost", ".localhost", False),
+    ("localhost", "*.localhost", False),
+    ("localhost", "localhost.", False),
+    ("localhost", "localhost:PORT", False),
+    ("localhost", "localhost:1", True),
+    ("localhost", "*", False),
+    ("localhost", "host", True),
+    ("localhost", "ocalhost", True),
+    ("localhost", "127.0.0.1", True),
+    ("[::1]", "", True),
+    ("[::1]", "*", False),
+    ("[::1]", "::1", False),
+    ("[::1]", "[::1]", False),
+    ("[::1]", "0:0:0:0:0:0:0:1", False),
+    ("[::1]", "::/64", False),
+    ("[::1]", "[::1]:PORT", False),
+    ("[::1]", "[::1]:1", True),
+    ("[::1]", "::2", True),
+    ("[::1]", "127.0.0.1", True),
+]
+
+
+@every_client()
+@pytest.mark.parametrize(("extra", "variables", "proxied"), PROXIES, ids=str)
+async def test_a_proxy_is_used_by_all_clients_or_by_none(
+    call: Call, extra: dict[str, Any], variables: dict[str, str], proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two() as (server, proxy):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, put_in(value, server, proxy))
+        filled = {
+            name: put_in(value, server, proxy)
+            if isinstance(value, str)
+            else {scheme: put_in(url, server, proxy) for scheme, url in value.items()}
+            for name, value in extra.items()
+        }
+        await call(server.url, filled)
+        assert (bool(server.asked), bool(proxy.asked)) == (not proxied, proxied)
+
+
+@every_client()
+@pytest.mark.parametrize(("host", "no_proxy", "proxied"), NO_PROXY)
+async def test_an_exception_counts_for_all_clients(
+    call: Call, host: str, no_proxy: str, proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(host="::1" if host == "[::1]" else "127.0.0.1") as (server, proxy):
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", put_in(no_proxy, server, proxy))
+        port = server.url.rpartition(":")[2]
+        await call(f"http://{host}:{port}", {})
+        assert (bool(server.asked), bool(proxy.asked)) == (not proxied, proxied)
+
+
+@every_client()
+@pytest.mark.parametrize("setting", ["HTTPS_PROXY", "ALL_PROXY", "proxy"])
+async def test_tls_goes_through_the_proxy_with_its_password(
+    call: Call, setting: str, tls: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tls) as (server, proxy):
+        url = proxy.url.replace("http://", "http://us%40er:pa%3Ass@")
+        extra: dict[str, Any] = {"verify": str(tls.certificate)}
+        if setting == "proxy":
+            extra["proxy"] = url
+        else:
+            monkeypatch.setenv(setting, url)
+        await call(server.url, extra)
+        assert server.asked
+        assert {asked.method for asked in proxy.asked} == {"CONNECT"}
+        basic = base64.b64encode(b"us@er:pa:ss").decode()
+        assert {asked.headers.get("proxy-authorization") for asked in proxy.asked} == {f"Basic {basic}"}
+        assert all("proxy-authorization" not in asked.headers for asked in server.asked)
+
+
+@every_client()
+@pytest.mark.parametrize(
+    ("extra", "variables", "named"),
+    [
+        ({"proxy": "socks5://user:password-of-proxy@proxy:1080"}, {}, "`proxy`"),
+        ({}, {"ALL_PROXY": "socks5://user:password-of-proxy@proxy:1080"}, "ALL_PROXY"),
+        ({}, {"http_proxy": "http://user:password-of-proxy@proxy:port"}, "HTTP_PROXY"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
+    call: Call, extra: dict[str, Any], variables: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    async with hand_made(serves) as server:
+        with pytest.raises(ConnectionConfigError, match=rf"{named}.* is no URL of an HTTP proxy") as caught:
+            await call(server.url, extra)
+        assert not server.asked
+    assert "password-of-proxy" not in str(caught.value)
+
+
+async def test_the_proxies_of_botocore_count_for_the_store() -> None:
+    async with two() as (server, proxy):
+        await s3_connection(server.url, {"config_kwargs": {"proxies": {"http": proxy.url}}})
+        assert (bool(server.asked), bool(proxy.asked)) == (False, True)
+
+
+@every_client()
+async def test_a_proxy_may_speak_tls_and_have_an_ipv6_address(call: Call, tls: Tls) -> None:
+    """Each for itself: the certificate of the test is for an IPv4 address."""
+    async with hand_made(serves) as server, hand_made(passes_on, host="::1") as proxy:
+        await call(server.url, {"proxy": proxy.url})
+        assert (bool(server.asked), bool(proxy.asked)) == (False, True)
+    async with hand_made(serves, tls=context(tls)) as server, hand_made(passes_on, tls=context(tls)) as proxy:
+        await call(server.url, {"proxy": proxy.url, "verify": str(tls.certificate)})
+        assert (bool(server.asked), bool(proxy.asked)) == (True, True)
+
+
+async def test_trust_env_off_leaves_the_environment_out(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.certificate))
+    assert Egress(trust_env=True).proxy_for("https://data.learnosity.com") == "http://127.0.0.1:9"
+    assert Egress(trust_env=True).certificates()
+    assert Egress(trust_env=False).proxy_for("https://data.learnosity.com") is None
+    assert not Egress(trust_env=False).certificates()
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://minio.example"])
+def test_no_proxy_stands_between_a_machine_and_its_metadata_service(
+    endpoint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "a.example,b.example:443,c.example:80")
+    options = Egress().store_options(endpoint)
+    assert options["proxy_url"] == "http://proxy:3128"
+    excluded = options["proxy_excludes"].split(",")
+    assert {"169.254.0.0/16", "metadata.google.internal", "a.example", "b.example"} <= set(excluded)
+    assert "c.example" not in excluded

@@ -1,0 +1,62 @@
+"""Folders of any name: a dataset that is published below them is opened through the URI of its manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow.sdk import ObjectStoragePath
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from learnosity.connections import open_store
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, sha256_hex
+from learnosity.dataset.published import PublishedDataset
+
+LAYOUT = DatasetLayout("users", "dataset-1")
+MANIFEST = Manifest(
+    dataset_id=LAYOUT.dataset_id,
+    dataset_type=LAYOUT.dataset_type,
+    job_reference="job",
+    request={},
+    file_count=0,
+    total_bytes=0,
+    files_sha256=sha256_hex(b""),
+    published_at="2026-01-01T00:00:00+00:00",
+    run=RunInfo("dag", "run", None),
+)
+# Tabs and line ends are not part of a URI for Airflow either.
+CHARACTERS = st.characters(blacklist_characters="/\0\t\r\n", blacklist_categories=["Cs"])
+ODD = st.sampled_from(
+    ["%", "%20", "%2F", "#", "#1", "?", "&", " ", "+", "ü", "u\u0308", "[1]", "*", "@", ":", "\\", "~", "a"]
+)
+SEGMENT = (st.lists(ODD, min_size=1, max_size=5).map("".join) | st.text(CHARACTERS, min_size=1, max_size=20)).filter(
+    lambda name: name not in (".", "..") and len(name.encode()) <= 255
+)
+
+
+@settings(max_examples=60)
+@given(SEGMENT, SEGMENT)
+@example("a b", "100%")
+@example("#1", "x#1")
+@example("C:", "~")
+@example("0", "?#")
+@example("a ", " ")
+async def test_a_dataset_in_any_folder_is_opened_through_its_manifest_uri(outer: str, inner: str) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        folder = f"{root}/{outer}/{inner}"
+        store = await asyncio.to_thread(open_store, f"file://{folder}")
+        await store.put(LAYOUT.files, b"")
+        await store.put(LAYOUT.manifest, encode_manifest(MANIFEST))
+        content = await asyncio.to_thread(Path(f"{folder}/{LAYOUT.manifest}").read_bytes)
+        assert content == encode_manifest(MANIFEST), "it lies where the destination says"
+        uri = f"{store.uri}/{LAYOUT.manifest}"
+        folder_uri = uri.removesuffix(f"/{LAYOUT.manifest}")
+        again = await asyncio.to_thread(open_store, folder_uri)
+        assert (await PublishedDataset.open(again, uri, LAYOUT)).manifest == MANIFEST
+        # ObjectStoragePath loses `?` where nothing or `#` follows, and reads `::` as a chain of file systems.
+        if urlsplit(uri).geturl() == uri and "::" not in folder:
+            assert await asyncio.to_thread(ObjectStoragePath(uri).read_bytes) == content
