@@ -10,7 +10,7 @@ UV     := $(VENV)/bin/uv
 UV_PIN := uv==0.13.9
 
 # Installed again only when one of these changes.
-PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+PINS   := requirements.txt requirements-dev.txt requirements-google.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
 CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose tests)
 
@@ -34,6 +34,7 @@ $(STAMP): $(PINS) | $(UV)
 	echo "Installing the pinned packages (a minute the first time)"
 	$(UV) pip install --quiet --compile-bytecode --python $(PYTHON) \
 	  --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --requirement requirements-google.txt
 	$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
 	rm -f $(VENV)/.installed-*
 	touch $@

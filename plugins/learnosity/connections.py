@@ -69,8 +69,8 @@ def _connection(conn_id: str) -> Connection:
 
 
 def azure_account(where: StorageUri) -> str:
-    """The storage account in the URI's Airflow connection; empty when the connection names no account."""
-    return account_of(_connection(where.conn_id) if where.conn_id else None)
+    """The storage account of an Azure URI and its Airflow connection; empty when they name no account."""
+    return account_of(where, _connection(where.conn_id) if where.conn_id else None)
 
 
 def _local(where: StorageUri, must_exist: bool) -> Store:
