@@ -155,7 +155,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
         ) from None
     parts = urlsplit(client.primary_endpoint)
-    name = client.account_name or (parts.hostname or "").partition(".")[0]
+    name = client.account_name or str(extra.get("account_name") or "") or (parts.hostname or "").partition(".")[0]
     if account_host and name != account_host.partition(".")[0]:
         raise ConnectionConfigError(
             f"The URI names the storage account of {account_host}, and the environment has a connection string for "
@@ -197,7 +197,8 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
         host = f"{account}.{_BLOB_HOST}"
     if not host:
         return ""
-    return host if "://" in host else f"https://{host}"
+    # The Data Lake has an address of its own. Objects are written to that of blobs, as Azure's own client does.
+    return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 
 def _for_hook(extra: Mapping[str, Any]) -> str:

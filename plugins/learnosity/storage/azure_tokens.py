@@ -19,9 +19,10 @@ from learnosity.storage.errors import judge
 Provider = Callable[[], Any]
 
 _SCOPE = "https://storage.azure.com/.default"
-# azure-identity says only in the text that nobody replied.
-_UNREACHABLE = re.compile(
-    r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable",
+# azure-identity says only in its text that nobody replied, or that the service asks for less.
+_PASSES = re.compile(
+    r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
+    r"|throttled|too many requests|temporarily_unavailable|server_error",
     re.IGNORECASE,
 )
 
@@ -71,10 +72,11 @@ class AzureTokens:
         return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
 
     def _refusal(self, error: Any) -> StorageError | TransientStorageError:
-        status = getattr(error.response, "status_code", 0) or 0
-        code = re.search(r"AADSTS\d+", str(error))
+        text = str(error)
+        code, told = re.search(r"AADSTS\d+", text), re.search(r"HTTP Error: (\d{3})", text)
+        status = getattr(error.response, "status_code", 0) or int(told[1] if told else 0)
         detail = ", ".join(filter(None, [f"HTTP {status}" if status else "", code[0] if code else ""]))
         detail = f" ({detail or type(error).__name__})"
-        if judge(status).transient if status else not code and _UNREACHABLE.search(str(error)):
+        if judge(status).transient if status else not code and _PASSES.search(text):
             return TransientStorageError(f"no token for the {self._named}: the token service has a fault{detail}.")
         return StorageError(f"no token for the {self._named}: it was refused{detail}. Check its fields and its rights.")

@@ -162,8 +162,8 @@ async def test_every_field_gives_the_requests_of_the_hook(
     for name, extra in fields(key, served.url, tmp_path).items():
         define(**extra)
         served.asked.clear()
-        hook = GCSHook(CONN)
-        await asyncio.to_thread(lambda hook=hook: hook.get_conn().bucket("bucket").blob("p/x").upload_from_string(b"x"))
+        blob = GCSHook(CONN).get_conn().bucket("bucket").blob("p/x")
+        await asyncio.to_thread(blob.upload_from_string, b"x")
         expected = told(served)
         served.asked.clear()
         await (await opened()).put("x", b"x")
