@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.redaction import redact
@@ -83,12 +84,20 @@ class FsspecStore:
                     await self._run(handle.write, bytes(chunk))  # some drivers refuse a memoryview
             finally:
                 await self._run(handle.close)
-            await self._run(self._fs.mv, staged, target)
+            await self._rename(staged, target)
         except BaseException:
             with suppress(FileNotFoundError):
                 await self._run(self._fs.rm_file, staged)
             raise
         return None
+
+    async def _rename(self, staged: str, target: str) -> None:
+        if type(self._fs).mv is not AbstractFileSystem.mv:
+            await self._run(self._fs.mv, staged, target)
+            return
+        # fsspec's general `mv` takes `*`, `?` and `[` in a name for wildcards.
+        await self._run(self._fs.cp_file, staged, target)
+        await self._run(self._fs.rm_file, staged)
 
     async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
         try:

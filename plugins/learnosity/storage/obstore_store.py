@@ -123,7 +123,10 @@ class ObstoreStore:
             return await self._replace_at_once(path, content)
         mode: obstore.PutMode = "create"
         if expected is not None:
-            mode = {"e_tag": expected.etag, "version": expected.version}
+            # GCS compares the version, all others the entity tag. obstore takes no None.
+            mode = {"e_tag": expected.etag}
+            if expected.version:
+                mode["version"] = expected.version
         attributes = self._attributes("application/json", None)
         with self._errors("write", path):
             try:
