@@ -142,13 +142,10 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url, extra=_for_hook(extra)
     )
 
-    class Hook(WasbHook):  # type: ignore[misc, unused-ignore]
-        @classmethod
-        def get_connection(cls, conn_id: str) -> Any:
-            return hooked
-
+    # The hook gets the connection that was looked up already. Its own look-up could fail, and would see other fields.
+    hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
     try:
-        client = Hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
+        client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
     # The hook raises whatever its parts raise. Their texts may contain a part of a key.
     except Exception as error:
         raise ConnectionConfigError(

@@ -88,7 +88,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             credentials, project = google.auth.default(scopes=[_SCOPE])
             options = None
         else:
-            hook = GoogleBaseHook(gcp_conn_id=connection.conn_id)
+            hook = _with(GoogleBaseHook, connection)(gcp_conn_id=connection.conn_id)
             credentials, project = hook.get_credentials_and_project_id()
             options = hook.get_client_options()
         client = Client(project=project or "none", credentials=credentials, client_options=options)
@@ -101,6 +101,11 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
         raise ConnectionConfigError(_refusal(named, error)) from None
     own = extra.get("endpoint_url") or extra.get("gcs.endpoint")
     return credentials, str(project or ""), str(own or client.api_endpoint).rstrip("/")
+
+
+def _with(hook: Any, connection: Connection) -> Any:
+    """The hook's class, with a connection that was looked up already: another look-up could fail."""
+    return type("Hook", (hook,), {"get_connection": classmethod(lambda cls, conn_id: connection)})
 
 
 def _refusal(named: str, error: Exception) -> str:
