@@ -32,6 +32,7 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     :param must_exist: if a local folder does not exist, do not make it, but raise `FolderNotFoundError`.
     :raises StorageError: when the URI is not valid, or no driver for its scheme is installed.
     :raises ConnectionConfigError: when its Airflow connection is missing or incomplete.
+    :raises TransientStorageError: when the connection's credentials cannot be reached.
     """
     where = parse_uri(uri)
     if where.scheme == "file":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,22 @@ def test_authorities_that_cannot_be_read_are_told_by_name(s3: Connect, s3_server
     extra = {"endpoint_url": s3_server.tls_endpoint, "region_name": "us-east-1", "verify": verify}
     with pytest.raises(ConnectionConfigError, match=rf"Extra `verify` .* names '{verify}', .*certificates in PEM"):
         open_store(f"s3://{s3(extra=extra)}@landing/p")
+
+
+@pytest.mark.parametrize(
+    ("uri", "module", "package"),
+    [
+        ("gs://cloud@b/p", "airflow.providers.google.common.hooks.base_google", "apache-airflow-providers-google"),
+        ("az://cloud@c", "airflow.providers.microsoft.azure.hooks.wasb", "apache-airflow-providers-microsoft-azure"),
+    ],
+)
+def test_a_provider_that_is_not_installed_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, uri: str, module: str, package: str
+) -> None:
+    connect("cloud", conn_type="any", login="account", password="a2V5")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConnectionConfigError, match=f"pip install {package}"):
+        open_store(uri)
 
 
 def test_a_local_destination_is_made_and_an_input_folder_is_not(tmp_path: Path) -> None:
