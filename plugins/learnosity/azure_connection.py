@@ -135,11 +135,14 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             f"The {named} has only one of `managed_identity_client_id` and `workload_identity_tenant_id`. Airflow uses "
             "neither of them then, but another identity. Give both, or none."
         )
-    url = _account_url(connection, extra)
-    if not url and not extra.get("connection_string") and not str(extra.get("sas_token") or "").startswith("https"):
+    with_sas = not extra.get("tenant_id") and not extra.get("shared_access_key")
+    sas = str(extra.get("sas_token") or "") if with_sas else ""
+    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # these bring it along
+    url = "" if has_address else _account_url(connection, extra)
+    if not url and not has_address:
         raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{_BLOB_HOST}.")
     hooked = attrs.evolve(
-        connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url, extra=_for_hook(extra)
+        connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
 
     # The hook gets the connection that was looked up already. Its own look-up could fail, and would see other fields.
@@ -159,6 +162,9 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             "another one. Remove AZURE_STORAGE_CONNECTION_STRING, or name an Airflow connection before the @."
         )
     endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
+    if url and "." not in urlsplit(url).netloc:
+        # The hook takes an address such as http://azurite:10000/account for none, and calls the public cloud.
+        name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     return _Account(name, endpoint, _provider(named, client.credential, parts.query, extra))
 
 

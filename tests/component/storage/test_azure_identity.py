@@ -99,6 +99,10 @@ WASB: dict[str, dict[str, Any]] = {
     "sas_token": {"login": "account", "password": OTHER_KEY, "extra": {"sas_token": SAS}},
     "sas_token with ?": {"login": "account", "extra": {"sas_token": f"?{SAS}"}},
     "sas_token as URL": {"extra": {"sas_token": f"{ACCOUNT}/container?{SAS}"}},
+    "sas_token as URL beside a key": {
+        "login": "account",
+        "extra": {"sas_token": f"https://another.blob.core.windows.net/?{SAS}", "shared_access_key": KEY},
+    },
     "old name of a field": {"login": "account", "extra": {"extra__wasb__sas_token": SAS}},
     "connection_string": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"}},
     "connection_string first": {
@@ -213,6 +217,16 @@ def test_every_field_of_an_adls_connection_is_as_in_its_hook(define: Define, nam
             {"login": "account", "password": KEY, "extra": {"endpoint_url": "http://127.0.0.1:10000/account"}},
             Seen("account", "http://127.0.0.1:10000/account", ("key", KEY)),
             id="endpoint_url",
+        ),
+        pytest.param(
+            {"login": "account", "password": KEY, "extra": {"endpoint_url": "http://azurite:10000/account"}},
+            Seen("account", "http://azurite:10000/account", ("key", KEY)),
+            id="endpoint_url without a dot",
+        ),
+        pytest.param(
+            {"host": "http://localhost:10000/account", "login": "account", "password": KEY},
+            Seen("account", "http://localhost:10000/account", ("key", KEY)),
+            id="a host without a dot that is an address",
         ),
     ],
 )
