@@ -52,7 +52,7 @@ status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
 # One process each, so that only one Airflow runs at a time.
-test: lint chromium ## style, types and all tests but those of Celery, which have a target of their own
+test: lint chromium ## style, types and all tests but those of Celery and of the clouds' servers, which have targets of their own
 	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds $(ARGS)
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser $(ARGS)

@@ -28,6 +28,7 @@ from tests.clouds.gcs import Gcs
 
 USERS = 200
 SHARDS = 3
+LANDING = "land.land_files"
 KINDS = ("s3", "azure", "gcs", "file")
 
 
@@ -87,7 +88,7 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
     assert run.state == "success", {task.task_id: (task.state, task.try_number) for task in tasks}
     (again,) = [task for task in tasks if (task.task_id, task.map_index) == killed]
     assert (again.try_number or 0) > 1
-    assert len([task for task in tasks if task.task_id == "land.land_files"]) == SHARDS
+    assert len([task for task in tasks if task.task_id == LANDING]) == SHARDS
     destination: Any = open_store(f"{root}/datasets")
     dataset = LandedDataset.of_run(destination._store, run_id)
     assert dataset.problems(made_files(stack.simulator.url, dataset.manifest.dataset_id)) == []
@@ -99,14 +100,20 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
 
 
 def _killed(stack: Stack, run_id: str) -> tuple[str, int] | None:
-    """Kill a task that lands files, once it has landed something; which one."""
+    """Kill a task that lands files, once some of them are on their way; which one."""
+    api = stack.airflow.api
     try:
-        tasks = stack.airflow.api.task_instances(DAG_ID, run_id)
+        tasks = api.task_instances(DAG_ID, run_id)
+        if not any(task.task_id == LANDING for task in tasks):
+            return None
+        dataset_id = api.xcom(DAG_ID, run_id, "create_dataset")["dataset_id"]
+        if not control(stack.simulator.url, "stats")["file_gets"].get(dataset_id):
+            return None
     except (ApiError, Unreachable):
         return None  # a busy machine
     for task in tasks:
         ours = {process.pid for process in stack.airflow.processes[SCHEDULER].leader.family()}
-        if task.task_id == "land.land_files" and task.state == "running" and task.pid in ours:
+        if task.task_id == LANDING and task.state == "running" and task.pid in ours:
             with suppress(ProcessLookupError):
                 os.kill(task.pid or 0, signal.SIGKILL)
                 return task.task_id, task.map_index or 0
