@@ -173,4 +173,4 @@ async def test_googles_own_client_reads_what_was_landed(gcs: Gcs, monkeypatch: p
     blob = gcs.client().bucket("landing").get_blob(f"of google/{ODD}")
     assert await asyncio.to_thread(blob.download_as_bytes) == content
     assert blob.content_type == "text/csv"
-    assert gcs.unfinished() == []
+    assert [key for key in gcs.unfinished() if key.startswith("of google")] == []
