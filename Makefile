@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -10,7 +10,7 @@ UV     := $(VENV)/bin/uv
 UV_PIN := uv==0.13.9
 
 # Installed again only when one of these changes.
-PINS   := requirements.txt requirements-dev.txt constraints.txt pyproject.toml
+PINS   := requirements.txt requirements-dev.txt requirements-google.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
 CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose tests)
 
@@ -34,6 +34,7 @@ $(STAMP): $(PINS) | $(UV)
 	echo "Installing the pinned packages (a minute the first time)"
 	$(UV) pip install --quiet --compile-bytecode --python $(PYTHON) \
 	  --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --requirement requirements-google.txt
 	$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
 	rm -f $(VENV)/.installed-*
 	touch $@
@@ -51,8 +52,8 @@ status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
 # One process each, so that only one Airflow runs at a time.
-test: lint chromium ## style, types and all tests but those of Celery, which have a target of their own
-	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration $(ARGS)
+test: lint chromium ## style, types and all tests but those of Celery and of the clouds' servers, which have targets of their own
+	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds $(ARGS)
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser $(ARGS)
 
@@ -64,6 +65,14 @@ test-component: venv ## parts of the product against a real S3 server, the simul
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
+
+test-clouds: .clouds/node_modules/azurite ## every kind of store on a real server: S3, Azure, GCS, files, fsspec; and the DAG on each
+	$(PYTHON) -m pytest tests/clouds $(ARGS)
+
+.clouds/node_modules/azurite: tests/clouds/azurite-version | venv
+	mkdir -p .clouds
+	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" npm install --silent --no-audit --no-fund --prefix .clouds azurite@$$(cat $<)
+	touch $@
 
 chaos-sample: venv ## two minutes of make chaos, as in make test
 	$(PYTHON) -m pytest tests/integration/test_chaos_sample.py $(ARGS)

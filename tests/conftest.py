@@ -22,7 +22,7 @@ settings.load_profile("untimed")
 _HOME = tempfile.TemporaryDirectory(prefix="airflow-home-of-tests-")
 os.environ["AIRFLOW_HOME"] = _HOME.name
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "false")
-for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "AWS_"))]:
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "AWS_", "AZURE_", "GOOGLE_"))]:
     del os.environ[_name]
 # Without credentials of its own a store asks the machine's metadata service, which is not there.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -1,68 +1,249 @@
-"""The store of an Azure URI, with the credentials of an Airflow connection of type `wasb` or `adls`."""
+"""The store of an Azure URI, with the address and the identity of an Airflow connection of type `wasb` or `adls`.
+
+Airflow's own WasbHook makes a client from the connection, and obstore gets the address and the credentials of that
+client. So a connection means the same here as in Airflow's operators. obstore also reads variables `AZURE_…` of the
+environment by itself. Each of them is given here, so that the environment changes nothing.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+import attrs
+from airflow.sdk import Connection
 from obstore.store import AzureStore
 
+from learnosity.errors import ConnectionConfigError
+from learnosity.storage.azure_tokens import AzureTokens, fixed, is_base64
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, extra_of
+from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
+    from learnosity.storage.azure_tokens import Provider
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
+log = logging.getLogger(__name__)
 
-def azure_account(connection: Connection | None) -> str:
-    """The storage account of an Airflow connection; empty when the connection names no account."""
-    return _azure_settings(connection).get("account_name", "")
+# What this module or WasbHook takes from the extra of a connection. docs/stores.md says what for.
+_USED = (
+    *("connection_string", "tenant_id", "shared_access_key", "sas_token", "account_key", "client_secret_auth_config"),
+    *("account_url", "account_host", "account_name", "anon", "managed_identity_client_id", "audience", "proxies"),
+    *("workload_identity_tenant_id", "connection_verify", "endpoint_url", "proxy", "verify"),
+)
+# Taken for another thing, these would send data unencrypted, or as another identity.
+_REFUSED = (
+    *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
+    *("workload_identity_client_id", "connection_cert", "transport"),
+)
+# What adlfs reads from the environment, as AZURE_STORAGE_….
+_OF_ADLFS = (
+    *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
+    "anon",
+)
+_BLOB_HOST = "blob.core.windows.net"
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """A storage account as WasbHook's client has it.
+
+    :param endpoint: URL without a query.
+    :param provider: gives the credentials; None = requests are not signed.
+    """
+
+    name: str
+    endpoint: str
+    provider: Provider | None
 
 
 def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     """The store at `where`.
 
-    :param connection: None = the credentials of the environment.
+    :param connection: None = the account in the URI or the environment, with the credentials of the environment, as
+        adlfs takes them: `AZURE_STORAGE_…`, else `DefaultAzureCredential`.
+    :raises ConnectionConfigError: the connection names no account, or a field cannot be used.
     """
-    settings: dict[str, Any] = _azure_settings(connection)
+    if any(name.startswith("AZURE_") and name.lower() == "azure_storage_encryption_key" for name in os.environ):
+        raise ConnectionConfigError(
+            "The environment of this process has AZURE_STORAGE_ENCRYPTION_KEY, and obstore would encrypt with it "
+            "whatever the connection says. Remove the variable."
+        )
+    given = connection if connection is not None else _of_environment(where)
+    named = f"connection {given.conn_id!r}" if connection is not None else "environment"
+    extra = extra_of(given)
+    if refused := sorted(key for key in _REFUSED if extra.get(key)):
+        raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
+    warn_of_unused(named, extra, _USED)
+    client_options({}, extra.get("endpoint_url"))  # before Azure's client makes something else of what is no URL
+    account = _account(named, given, extra, where.account)
+    client = client_options(
+        {"proxy": extra.get("proxy") or _proxy(extra, account.endpoint)},
+        account.endpoint,
+        verify=extra.get("verify", extra.get("connection_verify", True)),
+    )
     store = AzureStore(
         where.bucket,
         prefix=where.key or None,
-        client_options=client_options(extra_of(connection), settings.get("endpoint")),
+        account_name=account.name,
+        endpoint=account.endpoint,
+        use_emulator=False,
+        use_fabric_endpoint=False,
+        disable_tagging=False,
+        skip_signature=account.provider is None,
+        # Without a provider, obstore would look for credentials in the environment.
+        credential_provider=account.provider or fixed({"token": "", "expires_at": None}),
+        client_options=client,
         retry_config=RETRY,
-        **settings,
     )
     return ObstoreStore(store, where.text)
 
 
-def _azure_settings(connection: Connection | None) -> dict[str, str]:
+def azure_account(where: StorageUri, connection: Connection | None) -> str:
+    """The storage account of a URI and its connection; empty when they name no account."""
+    if connection is None or where.account:
+        return where.account.partition(".")[0]
     extra = extra_of(connection)
-    login, password, host = (connection.login, connection.password, connection.host) if connection else (None,) * 3
-    # As in Airflow connections of type `wasb`: the host is the storage account, as a URL or a name.
-    endpoint = extra.get("endpoint_url") or extra.get("account_url") or (host if host and "://" in host else None)
-    named = extra.get("account_name") or (host if host and "." not in host and not endpoint else None)
-    options: dict[str, Any] = {"account_name": named or _account_of(endpoint) or login}
     if text := extra.get("connection_string"):
         fields = dict(item.split("=", 1) for item in str(text).split(";") if "=" in item)
-        endpoint = endpoint or fields.get("BlobEndpoint")
-        options["account_name"] = fields.get("AccountName") or _account_of(endpoint)
-        options["account_key"] = fields.get("AccountKey")
-        options["sas_token"] = fields.get("SharedAccessSignature")
-    elif sas := extra.get("sas_token"):
-        options["sas_token"] = str(sas).lstrip("?")
-    elif (tenant := extra.get("tenant_id")) and password:
-        options |= {"client_id": login, "client_secret": password, "tenant_id": tenant}
+        if fields.get("AccountName"):
+            return fields["AccountName"]
+        url = fields.get("BlobEndpoint", "")
     else:
-        options["account_key"] = password
-    options["endpoint"] = endpoint
-    return {key: str(value) for key, value in options.items() if value}
+        url = _account_url(connection, extra)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host.partition(".")[0] if ".core." in host else parts.path.strip("/").partition("/")[0]
 
 
-def _account_of(endpoint: str | None) -> str | None:
-    """The account that an endpoint names: `https://account.blob.core.windows.net`; None for other addresses."""
-    host = urlsplit(endpoint).hostname or "" if endpoint else ""
-    account, _, rest = host.partition(".")
-    return account if rest.endswith("core.windows.net") else None
+def _account(named: str, connection: Connection, extra: dict[str, Any], account_host: str) -> _Account:
+    try:
+        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
+    except ImportError:
+        raise ConnectionConfigError(
+            "Azure needs Airflow's provider for it: pip install apache-airflow-providers-microsoft-azure."
+        ) from None
+    pair = [extra.get(key) for key in ("managed_identity_client_id", "workload_identity_tenant_id")]
+    if any(pair) and not all(pair):
+        raise ConnectionConfigError(
+            f"The {named} has only one of `managed_identity_client_id` and `workload_identity_tenant_id`. Airflow uses "
+            "neither of them then, but another identity. Give both, or none."
+        )
+    with_sas = not extra.get("tenant_id") and not extra.get("shared_access_key")
+    sas = str(extra.get("sas_token") or "") if with_sas else ""
+    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # these bring it along
+    url = "" if has_address else _account_url(connection, extra)
+    if not url and not has_address:
+        raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{_BLOB_HOST}.")
+    hooked = attrs.evolve(
+        connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
+    )
+
+    # The hook gets the connection that was looked up already. Its own look-up could fail, and would see other fields.
+    hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
+    try:
+        client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
+    # The hook raises whatever its parts raise. Their texts may contain a part of a key.
+    except Exception as error:
+        raise ConnectionConfigError(
+            f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
+        ) from None
+    parts = urlsplit(client.primary_endpoint)
+    name = client.account_name or str(extra.get("account_name") or "") or (parts.hostname or "").partition(".")[0]
+    if account_host and name != account_host.partition(".")[0]:
+        raise ConnectionConfigError(
+            f"The URI names the storage account of {account_host}, and the environment has a connection string for "
+            "another one. Remove AZURE_STORAGE_CONNECTION_STRING, or name an Airflow connection before the @."
+        )
+    endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
+    if url and "." not in urlsplit(url).netloc:
+        # The hook takes an address such as http://azurite:10000/account for none, and calls the public cloud.
+        name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
+    return _Account(name, endpoint, _provider(named, client.credential, parts.query, extra))
+
+
+def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any]) -> Provider | None:
+    """What gives obstore the credentials of a client of Azure.
+
+    :param query: of the client's address: a shared access signature, or "".
+    """
+    if hasattr(credential, "account_key"):
+        if not is_base64(credential.account_key):
+            raise ConnectionConfigError(f"The {named} has an account key that is not in base64. Copy it whole.")
+        return fixed({"access_key": credential.account_key, "expires_at": None})
+    if hasattr(credential, "get_token"):
+        return AzureTokens(credential, named, str(extra.get("audience") or ""))
+    signature = str(getattr(credential, "signature", query)).lstrip("?")
+    if not signature:
+        return None
+    pairs = [pair.partition("=") for pair in signature.split("&") if pair]
+    if not all(separator for _, separator, _ in pairs):
+        raise ConnectionConfigError(f"The {named} has a `sas_token` that is none. It looks like sv=…&sig=….")
+    return fixed({"sas_token": [(key, unquote(value)) for key, _, value in pairs], "expires_at": None})
+
+
+def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
+    """The address of the account, as far as a connection names one: a URL, else ""."""
+    named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
+    host = named or connection.host or ""
+    # In Airflow's hooks the login is the account, unless it is the client of a service principal.
+    login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
+    if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
+        host = f"{login or host}.{_BLOB_HOST}"
+    if not host and (account := extra.get("account_name") or login):
+        host = f"{account}.{_BLOB_HOST}"
+    if not host:
+        return ""
+    # The Data Lake has an address of its own. Objects are written to that of blobs, as Azure's own client does.
+    return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
+
+
+def _for_hook(extra: Mapping[str, Any]) -> str:
+    """The extra without the fields that WasbHook does not know, or that would reach it twice."""
+    own = ("endpoint_url", "account_host", "account_url", "account_name", "anon", "proxy", "verify")
+    left = {key: value for key, value in extra.items() if key not in own}
+    if extra.get("proxies") and extra.get("tenant_id"):
+        # As in AzureDataLakeStorageV2Hook: tokens are asked through the same proxy.
+        config = left.get("client_secret_auth_config") or {}
+        left["client_secret_auth_config"] = {"proxies": extra["proxies"], **config}
+    return json.dumps(left)
+
+
+def _is_anonymous(connection: Connection, extra: Mapping[str, Any]) -> bool:
+    keys = ("shared_access_key", "sas_token", "account_key")
+    asked = str(extra.get("anon", "")).lower() in ("true", "1")
+    return asked and not connection.password and not any(extra.get(key) for key in keys)
+
+
+def _proxy(extra: Mapping[str, Any], endpoint: str) -> str | None:
+    """The proxy of extra `proxies`, which has the form of the requests library."""
+    proxies = extra.get("proxies") or {}
+    return proxies.get(urlsplit(endpoint).scheme) if isinstance(proxies, Mapping) else None
+
+
+def _of_environment(where: StorageUri) -> Connection:
+    """The connection that adlfs finds in the environment."""
+    env = {name: os.environ.get(f"AZURE_STORAGE_{name.upper()}") for name in _OF_ADLFS}
+    host = where.account.replace(".dfs.", ".blob.", 1) if where.account else None
+    principal = env["client_id"] and not (env["account_key"] or env["sas_token"])
+    extra = {
+        "account_name": env["account_name"],
+        "connection_string": env["connection_string"],
+        "tenant_id": env["tenant_id"] if principal else None,
+        "sas_token": env["sas_token"],
+        "anon": (env["anon"] or "false").lower() not in ("false", "0", "f"),
+    }
+    return Connection(
+        conn_id="azure",
+        conn_type="wasb",
+        host=host,
+        login=env["client_id"] if principal else None,
+        password=env["client_secret"] if principal else env["account_key"],
+        extra=json.dumps({key: value for key, value in extra.items() if value}),
+    )

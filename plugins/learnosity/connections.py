@@ -33,6 +33,7 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     :param must_exist: if a local folder does not exist, do not make it, but raise `FolderNotFoundError`.
     :raises StorageError: when the URI is not valid, or no driver for its scheme is installed.
     :raises ConnectionConfigError: when its Airflow connection is missing or incomplete.
+    :raises TransientStorageError: when the connection's credentials cannot be reached.
     """
     where = parse_uri(uri)
     if where.scheme == "file":
@@ -70,8 +71,8 @@ def _connection(conn_id: str) -> Connection:
 
 
 def azure_account(where: StorageUri) -> str:
-    """The storage account in the URI's Airflow connection; empty when the connection names no account."""
-    return account_of(_connection(where.conn_id) if where.conn_id else None)
+    """The storage account of an Azure URI and its Airflow connection; empty when they name no account."""
+    return account_of(where, _connection(where.conn_id) if where.conn_id else None)
 
 
 def _local(where: StorageUri, must_exist: bool) -> Store:

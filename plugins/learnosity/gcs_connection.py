@@ -1,14 +1,26 @@
-"""The store of a GCS URI, with the credentials of an Airflow connection of type `google_cloud_platform`."""
+"""The store of a GCS URI, with the identity of an Airflow connection of type `google_cloud_platform`.
+
+Airflow's own GoogleBaseHook makes the credentials, and Google's client the address, so a connection means the same here
+as in Airflow's operators. obstore also reads variables `GOOGLE_…` of the environment by itself. Each of them is given
+here, so that the environment changes nothing.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowException
 from obstore.store import GCSStore
 
+from learnosity.errors import ConnectionConfigError, TransientStorageError
+from learnosity.storage.google_tokens import GoogleTokens, is_reachable, no_token
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, extra_of
+from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -16,26 +28,131 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
+# What this module or GoogleBaseHook takes from the extra of a connection. docs/stores.md says what for.
+_USED = (
+    *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
+    *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
+    *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
+)
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+# A key that is never used, because obstore prefers the credential provider.
+_UNUSED_KEY = json.dumps({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True})
+
 
 def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
     """The store at `where`.
 
-    :param connection: None = the credentials of the environment.
+    :param connection: None = Google's application default credentials.
+    :raises ConnectionConfigError: the connection gives no credentials.
+    :raises TransientStorageError: the credentials could not be reached.
     """
+    named = f"connection {connection.conn_id!r}" if connection else "environment"
     extra = extra_of(connection)
-    options: dict[str, Any] = {}
-    if keyfile := extra.get("keyfile_dict"):
-        options["service_account_key"] = keyfile if isinstance(keyfile, str) else json.dumps(keyfile)
-    elif key_path := extra.get("key_path"):
-        options["service_account_path"] = str(key_path)
-    endpoint = extra.get("endpoint_url")
-    if endpoint:
-        options["base_url"] = str(endpoint)
-    store = GCSStore(
-        where.bucket,
-        prefix=where.key or None,
-        client_options=client_options(extra, endpoint),
-        retry_config=RETRY,
-        **options,
-    )
+    warn_of_unused(named, extra, _USED)
+    credentials, project, address = _client(named, connection, extra)
+    from google.auth.credentials import AnonymousCredentials
+
+    client = client_options(extra, address, verify=extra.get("verify", True))
+    if payer := _payer(credentials, project, extra):
+        client["default_headers"] = {"x-goog-user-project": payer}
+    anonymous = isinstance(credentials, AnonymousCredentials)
+    provider: Any = _no_token if anonymous else GoogleTokens(credentials, named)
+    with _without_environment() as unused:
+        store = GCSStore(
+            where.bucket,
+            prefix=where.key or None,
+            base_url=address,
+            skip_signature=anonymous,
+            credential_provider=provider,
+            client_options=client,
+            retry_config=RETRY,
+            **unused,
+        )
     return ObstoreStore(store, where.text)
+
+
+def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
+    """Credentials, project and address, as Airflow's hook and Google's client make them."""
+    try:
+        import google.auth
+        from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+        from google.api_core.exceptions import GoogleAPICallError, RetryError
+        from google.auth.exceptions import GoogleAuthError
+        from google.cloud.storage import Client  # type: ignore[import-untyped]
+    except ImportError:
+        raise ConnectionConfigError(
+            "GCS needs Airflow's provider for it: pip install apache-airflow-providers-google."
+        ) from None
+    try:
+        if connection is None:
+            credentials, project = google.auth.default(scopes=[_SCOPE])
+            options = None
+        else:
+            hook = _with(GoogleBaseHook, connection)(gcp_conn_id=connection.conn_id)
+            credentials, project = hook.get_credentials_and_project_id()
+            options = hook.get_client_options()
+        client = Client(project=project or "none", credentials=credentials, client_options=options)
+    except (GoogleAuthError, GoogleAPICallError, RetryError) as error:
+        if not is_reachable(error):
+            raise TransientStorageError(no_token(named, "could not be reached", error)) from None
+        raise ConnectionConfigError(_refusal(named, error)) from None
+    # The hook also raises what its parts raise. Their texts may contain a part of the key.
+    except Exception as error:
+        raise ConnectionConfigError(_refusal(named, error)) from None
+    own = extra.get("endpoint_url") or extra.get("gcs.endpoint")
+    return credentials, str(project or ""), str(own or client.api_endpoint).rstrip("/")
+
+
+def _with(hook: Any, connection: Connection) -> Any:
+    """The hook's class, with a connection that was looked up already: another look-up could fail."""
+    return type("Hook", (hook,), {"get_connection": classmethod(lambda cls, conn_id: connection)})
+
+
+def _refusal(named: str, error: Exception) -> str:
+    # The hook's own texts name fields and files, but no values.
+    said = f": {error}" if isinstance(error, AirflowException) else ""
+    return (
+        f"The {named} gives no access to Google Cloud ({type(error).__name__}{said.rstrip('.')}). Check that its "
+        "fields name one key, that the key is complete JSON, and that its file can be read."
+    )
+
+
+def _no_token() -> dict[str, Any]:
+    """A provider that obstore needs even where it signs nothing."""
+    return {"token": "", "expires_at": None}
+
+
+def _payer(credentials: Any, project: str, extra: Mapping[str, Any]) -> str | None:
+    """The project that pays for the requests, where it is not the bucket's own."""
+    payer = extra.get("gcs.requester-pays")
+    if payer and str(payer).lower() not in ("true", "false"):
+        return str(payer)
+    if str(payer).lower() == "true":
+        return project or None
+    return getattr(credentials, "quota_project_id", None)
+
+
+@contextmanager
+def _without_environment() -> Iterator[dict[str, Any]]:
+    """Options that keep obstore from a key that the environment names. It would open that key even with a provider.
+
+    :raises ConnectionConfigError: the environment has both a key and the path of one, which obstore always refuses.
+    """
+    named = [name for name in os.environ if name.startswith("GOOGLE_")]
+    keys = [name for name in named if name.lower() == "google_service_account_key"]
+    paths = [name for name in named if name.lower() in ("google_service_account", "google_service_account_path")]
+    paths += [name for name in os.environ if name == "SERVICE_ACCOUNT"]
+    if keys and paths:
+        raise ConnectionConfigError(
+            f"The environment of this process has both {keys[0]} and {paths[0]}, and obstore opens no store then, "
+            "whatever the connection says. Remove one of the variables."
+        )
+    if keys:
+        yield {"service_account_key": _UNUSED_KEY}
+    elif paths:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(_UNUSED_KEY)
+            file.flush()
+            yield {"service_account": file.name}
+    else:
+        yield {}

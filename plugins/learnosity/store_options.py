@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from learnosity.redaction import redact_text
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from obstore.store import ClientConfig, RetryConfig
+
+log = logging.getLogger(__name__)
 
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
 
@@ -55,6 +58,15 @@ def _proxies(extra: dict[str, Any]) -> str | Mapping[str, str] | None:
     raise ConnectionConfigError(
         'The proxy of the storage connection is a URL, or URLs by scheme: {"https": "http://proxy.example:3128"}.'
     )
+
+
+def warn_of_unused(named: str, extra: Mapping[str, Any], used: Collection[str]) -> None:
+    """Log the fields of an extra that landing does not use, so that none is ignored in silence.
+
+    :param named: whose extra it is, after "The".
+    """
+    if unused := sorted(key for key, value in extra.items() if key not in used and value not in (None, "", {}, [])):
+        log.warning("The %s has extras that landing does not use: %s.", named, ", ".join(unused))
 
 
 def extra_of(connection: Connection | None) -> dict[str, Any]:

@@ -69,12 +69,15 @@ def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:
 # What Airflow, its amazon provider and aiohttp are built on, and what a deployment may do without.
 COMES_ALONG = {
     "apache-airflow-providers-openlineage",
+    "attrs",
+    "azure-core",
     "boto3",
     "botocore",
     "croniter",
     "cryptography",
     "fastapi",
     "fsspec",
+    "google-auth",
     "jinja2",
     "jsonschema",
     "openlineage-python",

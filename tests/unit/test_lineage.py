@@ -77,6 +77,7 @@ def test_a_published_dataset_is_a_version_of_the_place_where_its_type_lands() ->
         ("gcs://google@bucket/a/b", "gs://bucket", "a/b"),
         ("abfs://azure_by_name@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
         ("wasb://azure_by_url@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
+        ("wasbs://container@account.blob.core.windows.net/a", "abfss://container@account.dfs.core.windows.net", "a"),
         ("file:///srv/datasets", "file", "/srv/datasets"),
         ("hdfs://name-node/a", "hdfs://name-node", "a"),
     ],

@@ -114,8 +114,9 @@ def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     return _place(prefix) == _place(where) and [part for part in where.key.split("/") if part][: len(inside)] == inside
 
 
-def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str]:
-    return _family(where.scheme), where.conn_id, where.bucket
+def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str, str]:
+    # An account of Azure has two hosts, for the same objects.
+    return _family(where.scheme), where.conn_id, where.bucket, where.account.replace(".dfs.", ".blob.", 1)
 
 
 def _family(scheme: str) -> tuple[str, ...]:
@@ -124,7 +125,7 @@ def _family(scheme: str) -> tuple[str, ...]:
 
 
 def _bucket(where: StorageUri) -> StorageUri:
-    return StorageUri(where.scheme, where.conn_id, where.bucket, "")
+    return StorageUri(where.scheme, where.conn_id, where.bucket, "", where.account)
 
 
 def _text(where: StorageUri) -> str:

@@ -21,6 +21,8 @@ _CODE = re.compile(
     r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
 )
+# An error of a credential provider of this package. obstore gives it back as text.
+_OURS = re.compile(r"\b(TransientStorageError|StorageError): ([^\n]{1,500})")
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 
@@ -180,6 +182,9 @@ def storage_error(verb: str, where: str, error: BaseException) -> StorageError |
     :param where: the object's URI.
     """
     text = str(error)
+    if ours := _OURS.search(text):
+        kind = TransientStorageError if ours[1] == "TransientStorageError" else StorageError
+        return kind(f"Could not {verb} {where}: {ours[2]}")
     code, status = code_of(text), status_of(text)
     if code or status:
         meaning = judge(status, code)

@@ -127,7 +127,12 @@ class ObstoreStore:
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         if expected is not None and not expected.etag:
             return await self._replace_at_once(path, content)
-        mode: obstore.PutMode = "create" if expected is None else {"e_tag": expected.etag}
+        mode: obstore.PutMode = "create"
+        if expected is not None:
+            # GCS compares the version, all others the entity tag. obstore takes no None.
+            mode = {"e_tag": expected.etag}
+            if expected.version:
+                mode["version"] = expected.version
         attributes = self._attributes("application/json", None)
         with self._errors("write", path):
             try:
@@ -250,4 +255,4 @@ class ObstoreStore:
 
 
 def _info(meta: obstore.ObjectMeta) -> ObjectInfo:
-    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"].timestamp())
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"], meta["last_modified"].timestamp(), meta["version"])

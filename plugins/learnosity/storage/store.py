@@ -21,12 +21,14 @@ class ObjectInfo:
     :param path: relative to the store's prefix.
     :param size: bytes.
     :param modified: time of the last write, in Unix seconds of the store's clock; None = unknown.
+    :param version: number of this content, which GCS wants for a conditional write; None = the store has none.
     """
 
     path: str
     size: int
     etag: str | None
     modified: float | None = None
+    version: str | None = None
 
 
 class Store(Protocol):

@@ -10,6 +10,7 @@ from learnosity.errors import StorageError
 
 S3_SCHEMES = ("s3", "s3a", "s3n")
 GCS_SCHEMES = ("gs", "gcs")
+_ACCOUNT_HOST = re.compile(r"[a-z0-9-]+\.(dfs|blob)\.core\.[a-z0-9.-]+[a-z0-9]")
 AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
@@ -20,19 +21,26 @@ class StorageUri:
 
     :param bucket: bucket or container, empty for `file`.
     :param key: prefix without slashes at the ends; for `file` the absolute path.
+    :param account: host of the storage account, where an Azure URI has it instead of a connection; "" = none.
     """
 
     scheme: str
     conn_id: str | None
     bucket: str
     key: str
+    account: str = ""
 
     @property
     def text(self) -> str:
         """The URI without the Airflow connection. Like ObjectStoragePath, it has every character as it is."""
         if self.scheme == "file":
             return f"file://{self.key}"
-        return f"{self.scheme}://{self.bucket}{'/' + self.key if self.key else ''}"
+        return f"{self.root}{'/' + self.key if self.key else ''}"
+
+    @property
+    def root(self) -> str:
+        """The URI of the bucket or container, without the Airflow connection."""
+        return f"{self.scheme}://{self.bucket}{'@' + self.account if self.account else ''}"
 
 
 def parse_uri(uri: str) -> StorageUri:
@@ -61,9 +69,22 @@ def parse_uri(uri: str) -> StorageUri:
         if bucket or not key.strip("/"):
             raise StorageError("A file URI has to be absolute: file:///absolute/folder.")
         return StorageUri(scheme, conn_id or None, "", "/" + key.strip("/"))
+    if scheme in AZURE_SCHEMES and "." in bucket:
+        return _with_account(scheme, conn_id, bucket, key)
     if not bucket:
         raise StorageError(f"{scheme}:// needs a bucket: {scheme}://connection@bucket/prefix.")
     return StorageUri(scheme, conn_id if has_conn and conn_id else None, bucket, key.strip("/"))
+
+
+def _with_account(scheme: str, container: str, host: str, key: str) -> StorageUri:
+    """Hadoop's form, `abfss://container@account.dfs.core.windows.net/key`. No name of a container has a dot."""
+    if not container or not _ACCOUNT_HOST.fullmatch(host.lower()):
+        raise StorageError(
+            f"{scheme}://{container}@{host}: no container of Azure has a dot in its name. Write "
+            f"{scheme}://connection@container/prefix, or {scheme}://container@account.dfs.core.windows.net/prefix "
+            "for the credentials of the environment."
+        )
+    return StorageUri(scheme, None, container, key.strip("/"), host.lower())
 
 
 def split_glob(uri: str) -> tuple[str, str]:
@@ -75,4 +96,5 @@ def split_glob(uri: str) -> tuple[str, str]:
     conn = f"{where.conn_id}@" if where.conn_id else ""
     if where.scheme == "file":
         return f"file://{prefix or '/'}", pattern
-    return f"{where.scheme}://{conn}{where.bucket}/{prefix}", pattern
+    root = where.root if where.account else f"{where.scheme}://{conn}{where.bucket}"
+    return f"{root}/{prefix}", pattern

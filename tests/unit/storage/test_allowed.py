@@ -14,7 +14,15 @@ from learnosity.storage.allowed import AllowedUris
 
 DEFAULT = "s3://landing@learnosity/datasets"
 LISTED = AllowedUris.of(
-    json.dumps(["s3://landing@learnosity/", "gs://google@results/team", "file:///data/rosters"]), DEFAULT
+    json.dumps(
+        [
+            "s3://landing@learnosity/",
+            "gs://google@results/team",
+            "file:///data/rosters",
+            "abfss://lake@account.dfs.core.windows.net/",
+        ]
+    ),
+    DEFAULT,
 )
 UNLISTED = AllowedUris.of(None, DEFAULT)
 
@@ -45,6 +53,11 @@ def allows(check: object, uri: str) -> bool:
         ("s3://learnosity/x", False),
         ("gs://landing@learnosity/x", False),
         ("az://landing@learnosity/x", False),
+        ("abfss://lake@account.dfs.core.windows.net/x", True),
+        ("wasbs://lake@account.blob.core.windows.net/x", True),
+        ("abfss://lake@other.dfs.core.windows.net/x", False),
+        ("abfss://lake@account.dfs.core.chinacloudapi.cn/x", False),
+        ("abfss://lake/x", False),
         ("file:///data/rosters/a.csv", True),
         ("file:///data/rosters2/a.csv", False),
         ("file:///data/rosters/../../etc/passwd", False),
@@ -66,6 +79,7 @@ def test_with_a_list_reading_and_writing_go_by_it(uri: str, allowed: bool) -> No
         ("s3://other@learnosity/x", False, True),
         ("gs://google@any/x", False, True),
         ("abfs://azure@any/x", False, True),
+        ("abfss://container@account.dfs.core.windows.net/x", False, False),
         ("s3://learnosity/x", False, False),
         ("file:///data/x", False, False),
         ("ftp://server@host/x", False, False),

@@ -1,0 +1,432 @@
+"""Connections to Azure: landing has the address, the headers and the identity of Airflow's own hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from obstore.store import AzureStore
+
+from devstack.certificate import Tls, make_certificate
+from learnosity.connections import open_store
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.uris import parse_uri, split_glob
+from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
+
+KEY = "a2V5LW9mLXRoZS1jb25uZWN0aW9u"
+OTHER_KEY = "YW5vdGhlci1rZXk="
+ACCOUNT = "https://account.blob.core.windows.net"
+SAS = "sv=2024-01-01&sp=rw&sig=a%2Bb%2Fc%3D"
+KEYED = f"DefaultEndpointsProtocol=https;AccountName=account;AccountKey={KEY}"
+Define = Callable[..., None]
+
+
+@pytest.fixture
+def define(monkeypatch: pytest.MonkeyPatch) -> Define:
+    def connection(conn_type: str = "wasb", **parts: Any) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps({"conn_type": conn_type, **parts}))
+
+    return connection
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Address and identity of a client."""
+
+    account: str | None
+    endpoint: str
+    identity: tuple[str, ...]
+
+
+def of_store(uri: str = "abfs://lake@container/p") -> Seen:
+    """As our store has them."""
+    opened: Any = open_store(uri)
+    store: AzureStore = opened._store
+    config: dict[str, Any] = {key: str(value) for key, value in store.config.items()}
+    given: Any = store.credential_provider
+    if config["skip_signature"] == "true":
+        identity: tuple[str, ...] = ("nobody",)
+    elif hasattr(given, "_credential"):
+        identity = of_token(given._credential)
+    else:
+        told = given()
+        identity = ("key", told["access_key"]) if "access_key" in told else ("sas", *map("=".join, told["sas_token"]))
+    return Seen(config["account_name"], config["endpoint"].rstrip("/"), identity)
+
+
+def of_hook(conn_type: str = "wasb") -> Seen:
+    """As the client of Airflow's hook has them."""
+    from airflow.providers.microsoft.azure.hooks.data_lake import AzureDataLakeStorageV2Hook
+    from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
+
+    client: Any = (AzureDataLakeStorageV2Hook if conn_type == "adls" else WasbHook)("lake").get_conn()
+    url = urlsplit(client.url)
+    if hasattr(client.credential, "account_key"):
+        identity: tuple[str, ...] = ("key", client.credential.account_key)
+    elif hasattr(client.credential, "get_token"):
+        identity = of_token(client.credential)
+    elif sas := getattr(client.credential, "signature", url.query):
+        identity = ("sas", *map(unquote, sas.lstrip("?").split("&")))
+    else:
+        identity = ("nobody",)
+    # The Data Lake has two addresses of the same account. Objects are written to that of blobs.
+    endpoint = f"{url.scheme}://{url.netloc}{url.path}".rstrip("/").replace(".dfs.", ".blob.")
+    return Seen(client.account_name, endpoint, identity)
+
+
+def of_token(credential: Any) -> tuple[str, ...]:
+    inner = [type(each).__name__ for each in getattr(credential, "credentials", ())]
+    told = vars(credential)
+    names = ("_tenant_id", "_client_id", "_client_credential", "_authority")
+    return (type(credential).__name__, *inner, *(str(told.get(name)) for name in names))
+
+
+WASB: dict[str, dict[str, Any]] = {
+    "login and password": {"login": "account", "password": KEY},
+    "host as URL": {"host": ACCOUNT, "login": "another", "password": KEY},
+    "host as DNS name": {"host": "account.blob.core.windows.net", "password": KEY},
+    "host of a sovereign cloud": {"host": "account.blob.core.usgovcloudapi.net", "password": KEY},
+    "host as no address": {"host": "directory-id", "login": "account", "password": KEY},
+    "long host": {"host": f"{'a' * 30}.blob.core.windows.net", "password": KEY},
+    "account_key": {"login": "account", "extra": {"account_key": KEY}},
+    "shared_access_key": {"login": "account", "password": OTHER_KEY, "extra": {"shared_access_key": KEY}},
+    "sas_token": {"login": "account", "password": OTHER_KEY, "extra": {"sas_token": SAS}},
+    "sas_token with ?": {"login": "account", "extra": {"sas_token": f"?{SAS}"}},
+    "sas_token as URL": {"extra": {"sas_token": f"{ACCOUNT}/container?{SAS}"}},
+    "sas_token as URL beside a key": {
+        "login": "account",
+        "extra": {"sas_token": f"https://another.blob.core.windows.net/?{SAS}", "shared_access_key": KEY},
+    },
+    "old name of a field": {"login": "account", "extra": {"extra__wasb__sas_token": SAS}},
+    "connection_string": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"}},
+    "connection_string first": {
+        "login": "another",
+        "password": OTHER_KEY,
+        "extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net", "sas_token": SAS},
+    },
+    "EndpointSuffix": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.chinacloudapi.cn"}},
+    "BlobEndpoint with a SAS": {
+        "extra": {"connection_string": f"BlobEndpoint=https://own.example/account;SharedAccessSignature={SAS}"}
+    },
+    "emulator": {"extra": {"connection_string": "UseDevelopmentStorage=true"}},
+    "host of an emulator": {"host": "http://127.0.0.1:10000/account", "login": "account", "password": KEY},
+    "tenant_id": {"host": ACCOUNT, "login": "client", "password": "secret", "extra": {"tenant_id": "tenant"}},
+    "client_secret_auth_config": {
+        "host": "account.blob.core.usgovcloudapi.net",
+        "login": "client",
+        "password": "secret",
+        "extra": {
+            "tenant_id": "tenant",
+            "client_secret_auth_config": {"authority": "login.microsoftonline.us", "proxies": {"https": "http://p"}},
+        },
+    },
+    "nothing": {"host": ACCOUNT},
+    "managed identity": {
+        "host": ACCOUNT,
+        "extra": {"managed_identity_client_id": "client", "workload_identity_tenant_id": "tenant"},
+    },
+    "fields that change no request": {
+        "login": "account",
+        "password": KEY,
+        "schema": "s",
+        "port": 7,
+        "extra": {"api_version": "2020-02-10", "max_block_size": 1, "retry_total": 1, "read_timeout": 5},
+    },
+}
+ADLS: dict[str, dict[str, Any]] = {
+    "host": {"host": "account", "login": "client", "password": KEY},
+    "account_url": {
+        "login": "client",
+        "password": KEY,
+        "extra": {"account_url": "https://account.dfs.core.windows.net"},
+    },
+    "account_url of a sovereign cloud": {
+        "password": KEY,
+        "extra": {"account_url": "https://account.dfs.core.usgovcloudapi.net"},
+    },
+    "connection_string": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"}},
+    "tenant_id": {"host": "account", "login": "client", "password": "secret", "extra": {"tenant_id": "tenant"}},
+    "old name of a field": {
+        "host": "account",
+        "login": "client",
+        "password": "secret",
+        "extra": {"extra__adls__tenant_id": "tenant"},
+    },
+    "proxies": {
+        "host": "account",
+        "login": "client",
+        "password": "secret",
+        "extra": {"tenant_id": "tenant", "proxies": {"https": "http://127.0.0.1:1"}},
+    },
+    "nothing": {"host": "account"},
+    "managed identity": {
+        "host": "account",
+        "extra": {"managed_identity_client_id": "client", "workload_identity_tenant_id": "tenant"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", WASB)
+def test_every_field_of_a_wasb_connection_is_as_in_its_hook(define: Define, name: str) -> None:
+    define("wasb", **WASB[name])
+    seen, hook = of_store(), of_hook()
+    assert seen.endpoint == hook.endpoint
+    assert seen.identity == hook.identity
+    assert seen.account == hook.account or hook.account is None
+
+
+@pytest.mark.parametrize("name", ADLS)
+def test_every_field_of_an_adls_connection_is_as_in_its_hook(define: Define, name: str) -> None:
+    define("adls", **ADLS[name])
+    seen, hook = of_store(), of_hook("adls")
+    assert seen.endpoint == hook.endpoint
+    assert seen.identity == hook.identity
+    # The hook has no name of an account where it needs none to sign.
+    assert seen.account == "account"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        pytest.param(
+            {"host": "account", "password": KEY}, Seen("account", ACCOUNT, ("key", KEY)), id="the host is the account"
+        ),
+        pytest.param(
+            {"password": KEY, "extra": {"account_name": "account"}},
+            Seen("account", ACCOUNT, ("key", KEY)),
+            id="account_name",
+        ),
+        pytest.param({"host": ACCOUNT, "extra": {"anon": True}}, Seen("account", ACCOUNT, ("nobody",)), id="anon"),
+        pytest.param(
+            {"extra": {"account_host": "own.example", "account_name": "account", "sas_token": SAS}},
+            Seen("account", "https://own.example", ("sas", *map(unquote, SAS.split("&")))),
+            id="account_host",
+        ),
+        pytest.param(
+            {"conn_type": "adls", "host": "account", "extra": {"sas_token": SAS}},
+            Seen("account", ACCOUNT, ("sas", *map(unquote, SAS.split("&")))),
+            id="sas_token of adls",
+        ),
+        pytest.param(
+            {"login": "account", "password": KEY, "extra": {"endpoint_url": "http://127.0.0.1:10000/account"}},
+            Seen("account", "http://127.0.0.1:10000/account", ("key", KEY)),
+            id="endpoint_url",
+        ),
+        pytest.param(
+            {"login": "account", "password": KEY, "extra": {"endpoint_url": "http://azurite:10000/account"}},
+            Seen("account", "http://azurite:10000/account", ("key", KEY)),
+            id="endpoint_url without a dot",
+        ),
+        pytest.param(
+            {"host": "http://localhost:10000/account", "login": "account", "password": KEY},
+            Seen("account", "http://localhost:10000/account", ("key", KEY)),
+            id="a host without a dot that is an address",
+        ),
+    ],
+)
+def test_what_the_object_storage_path_knows_beyond_the_hooks(
+    define: Define, parts: dict[str, Any], expected: Seen
+) -> None:
+    define(**parts)
+    assert of_store() == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        pytest.param({}, "names no storage account", id="no account"),
+        pytest.param({"password": KEY}, "names no storage account", id="a key alone"),
+        pytest.param({"login": "c", "extra": {"tenant_id": "t"}}, "names no storage account", id="a client alone"),
+        pytest.param({"host": ACCOUNT, "password": "no key!"}, "not in base64", id="key"),
+        pytest.param({"host": ACCOUNT, "extra": {"sas_token": "word"}}, "`sas_token` that is none", id="sas"),
+        pytest.param(
+            {"extra": {"connection_string": "word"}}, "no connection to an Azure storage account", id="string"
+        ),
+        pytest.param(
+            {"host": ACCOUNT, "extra": {"managed_identity_client_id": "c"}}, "has only one of", id="half an identity"
+        ),
+        pytest.param(
+            {"host": ACCOUNT, "password": KEY, "extra": {"require_encryption": True}},
+            "'require_encryption', which landing cannot use",
+            id="encryption by the client",
+        ),
+        pytest.param(
+            {"host": ACCOUNT, "login": "c", "password": "s", "extra": {"tenant_id": "t/../t"}},
+            "no connection to an Azure storage account",
+            id="tenant",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_without_a_secret(define: Define, parts: dict[str, Any], says: str) -> None:
+    define(**parts)
+    with pytest.raises(ConnectionConfigError, match=says) as caught:
+        open_store("abfs://lake@container/p")
+    assert "The connection 'lake'" in str(caught.value)
+    for secret in (KEY, "no key!", "word"):
+        assert secret not in str(caught.value)
+
+
+def test_unknown_extras_are_logged_by_name(define: Define, caplog: pytest.LogCaptureFixture) -> None:
+    define(host=ACCOUNT, password=KEY, extra={"api_version": "2020-02-10", "frobnicate": KEY})
+    open_store("abfs://lake@container/p")
+    assert "extras that landing does not use: api_version, frobnicate" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variables", "identity"),
+    [
+        ({"AZURE_STORAGE_ACCOUNT_KEY": KEY}, ("key", KEY)),
+        ({"AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=x"}, ("sas", "sv=1", "sig=x")),
+        ({"AZURE_STORAGE_ANON": "true"}, ("nobody",)),
+        (
+            {
+                "AZURE_STORAGE_CLIENT_ID": "client",
+                "AZURE_STORAGE_CLIENT_SECRET": "secret",
+                "AZURE_STORAGE_TENANT_ID": "tenant",
+            },
+            "ClientSecretCredential",
+        ),
+        ({}, "DefaultAzureCredential"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["abfss", "wasbs"])
+def test_an_account_in_the_uri_goes_with_the_credentials_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], identity: Any, scheme: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    kind = "dfs" if scheme == "abfss" else "blob"
+    seen = of_store(f"{scheme}://container@account.{kind}.core.windows.net/a/b")
+    assert (seen.account, seen.endpoint) == ("account", ACCOUNT)
+    assert seen.identity == identity or seen.identity[0] == identity
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    assert of_store("abfs://container/a/b") == seen
+
+
+def test_a_connection_string_of_another_account_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    string = f"AccountName=other;AccountKey={KEY};DefaultEndpointsProtocol=https;EndpointSuffix=core.windows.net"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", string)
+    assert of_store("abfs://container/a").account == "other"
+    with pytest.raises(ConnectionConfigError, match="names the storage account of account.dfs.core.windows.net"):
+        open_store("abfss://container@account.dfs.core.windows.net/a")
+
+
+def test_an_account_in_a_uri_stays_in_it() -> None:
+    uri = "abfss://container@account.dfs.core.windows.net/a/*.ndjson"
+    where = parse_uri(uri)
+    assert (where.conn_id, where.bucket, where.key) == (None, "container", "a/*.ndjson")
+    assert where.text == uri
+    assert split_glob(uri) == ("abfss://container@account.dfs.core.windows.net/a", "*.ndjson")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "abfss://lake@my.container/a",
+        "abfs://account.dfs.core.windows.net/container/a",
+        "az://container@account.example.com/a",
+        "wasbs://container@account.blob.core.windows.net.evil@/a",
+    ],
+)
+def test_other_forms_are_refused_with_the_right_ones(uri: str) -> None:
+    with pytest.raises(StorageError, match="connection@container/prefix|needs a bucket"):
+        parse_uri(uri)
+
+
+class Tokens:
+    """Microsoft's token service, and a store that takes everything."""
+
+    def __init__(self) -> None:
+        self.reply: tuple[int, dict[str, Any]] | None = (200, {})
+
+    async def __call__(self, exchange: Exchange) -> None:
+        await exchange.take()
+        url = f"https://{exchange.headers['host']}"
+        path = urlsplit(exchange.target).path
+        if path.endswith(("/openid-configuration", "/discovery/instance")):
+            known = {name: f"{url}/tenant/{name}" for name in ("token_endpoint", "authorization_endpoint", "issuer")}
+            body = known | {"tenant_discovery_endpoint": f"{url}/tenant/v2.0/.well-known/openid-configuration"}
+            await exchange.give(reply(200, json.dumps(body | {"metadata": []}).encode()))
+        elif path.endswith("token_endpoint"):
+            if self.reply is None:
+                exchange.reset()
+                return
+            status, told = self.reply
+            token = {"access_token": f"token-{time.time_ns()}", "expires_in": 3600, "token_type": "Bearer"}
+            await exchange.give(reply(status, json.dumps(told or token).encode(), {"Content-Type": "application/json"}))
+        else:
+            await exchange.give(reply(201, headers={"ETag": '"1"', "Last-Modified": "Sat, 28 Nov 2026 12:00:00 GMT"}))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def tokens() -> Tokens:
+    return Tokens()
+
+
+@pytest.fixture
+async def served(tokens: Tokens, certificate: Tls, define: Define) -> AsyncIterator[HandMade]:
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    async with hand_made(tokens, tls=context) as server:
+        file = str(certificate.certificate)
+        config = {"authority": server.url, "connection_verify": file, "disable_instance_discovery": True}
+        extra = {"tenant_id": "tenant", "client_secret_auth_config": config, "connection_verify": file}
+        define(host=f"{server.url}/account", login="client", password="secret-of-client", extra=extra)
+        yield server
+
+
+async def test_a_token_is_asked_once_and_sent_with_every_request(served: HandMade) -> None:
+    store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+    for name in ("x", "y"):
+        await store.put(name, b"x")
+    (asked,) = [each for each in served.asked if each.target.endswith("token_endpoint")]
+    form = {name: values[0] for name, values in parse_qs(asked.taken.decode()).items()}
+    assert (form["client_id"], form["scope"]) == ("client", "https://storage.azure.com/.default")
+    sent = {each.headers["authorization"] for each in served.asked if each.method == "PUT"}
+    assert len(sent) == 1 and sent.pop().startswith("Bearer token-")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        pytest.param((500, {"error": "server_error"}), TransientStorageError, id="500"),
+        pytest.param((503, {"error": "temporarily_unavailable"}), TransientStorageError, id="503"),
+        pytest.param((429, {"error": "throttled"}), TransientStorageError, id="429"),
+        pytest.param(None, TransientStorageError, id="no reply"),
+        pytest.param(
+            (401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret"}),
+            StorageError,
+            id="401",
+        ),
+        pytest.param((400, {"error": "invalid_request", "error_description": "AADSTS90002"}), StorageError, id="400"),
+    ],
+)
+async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
+    served: HandMade,
+    tokens: Tokens,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: tuple[int, dict[str, Any]] | None,
+    kind: type[LearnosityError],
+) -> None:
+    # azure-core waits between its own tries.
+    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)
+    store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+    tokens.reply = answer
+    with pytest.raises(kind, match=r"abfs://container/p/x: no token for the connection 'lake'") as caught:
+        await store.put("x", b"x")
+    assert kind.transient == caught.value.transient
+    assert "secret-of-client" not in str(caught.value)
