@@ -158,9 +158,12 @@ class Airflow:
         beat = health[HEALTH_NAMES[name]]
         return beat is not None and beat > self._started[name]
 
-    def command(self, *arguments: str) -> ManagedProcess:
-        """Start an ``airflow`` command of this installation, with its output in a log of its own."""
-        return self._launch("-".join(("airflow", *arguments[:2])), arguments)
+    def command(self, *arguments: str, stdin: bytes = b"") -> ManagedProcess:
+        """Start an ``airflow`` command of this installation, with its output in a log of its own.
+
+        :param stdin: what it reads from its standard input; nothing by default
+        """
+        return self._launch("-".join(("airflow", *arguments[:2])), arguments, stdin)
 
     def stop(self) -> None:
         """Stop all four with all tasks that still run; what they know stays in AIRFLOW_HOME."""
@@ -168,7 +171,7 @@ class Airflow:
         for process in self.processes.values():
             process.stop()  # nothing runs any more: this only collects the exit code
 
-    def _launch(self, name: str, arguments: tuple[str, ...]) -> ManagedProcess:
+    def _launch(self, name: str, arguments: tuple[str, ...], stdin: bytes = b"") -> ManagedProcess:
         return ManagedProcess.start(
             name,
             [tool("airflow"), *arguments],
@@ -176,6 +179,7 @@ class Airflow:
             env=self.env,
             cwd=self.home,
             grace=STOP_SECONDS,
+            stdin=stdin,
         )
 
 
