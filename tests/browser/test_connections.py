@@ -108,6 +108,6 @@ def test_an_edit_of_the_stacks_own_connection_takes_effect(site: Site, window: U
         edit(window, LEARNOSITY_CONN_ID, host="127.0.0.1")
     (task,) = [each for each in api.task_instances(DAG_ID, run.dag_run_id) if each.task_id == "create_dataset"]
     log = api.log(DAG_ID, run.dag_run_id, task)
-    assert f"Using Learnosity at http://localhost:{port}, from the connection 'learnosity_default'." in log
+    assert f"Learnosity: connection {LEARNOSITY_CONN_ID}, http://localhost:{port}." in log
     assert site.stack.simulator.consumer.secret_key not in log
     assert ConnectionApi(api.client).get_connection(LEARNOSITY_CONN_ID).host == "127.0.0.1"

@@ -344,9 +344,10 @@ class TestCreate:
     ) -> None:
         with caplog.at_level("INFO"):
             Run().execute(create(**more))
-        said = [record for record in caplog.records if "Using Learnosity" in record.getMessage()]
-        expected = f"Using Learnosity at {simulator.url}, from the connection 'learnosity_default'."
-        assert [(record.levelname, record.getMessage()) for record in said] == [("INFO", expected)]
+        said = [record for record in caplog.records if record.getMessage().startswith("Learnosity: ")]
+        expected = f"Learnosity: connection learnosity_default, {simulator.url}. "
+        assert [record.levelname for record in said] == ["INFO"]
+        assert said[0].getMessage().startswith(expected)
         assert DEMO_CONSUMER_KEY not in caplog.text
         assert DEMO_CONSUMER_SECRET not in caplog.text
 
