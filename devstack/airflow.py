@@ -110,7 +110,8 @@ class Airflow:
         """
         return ManagedProcess.start(
             "seeding",
-            [sys.executable, Path(__file__).with_name("seeding.py")],
+            # -P: `airflow` is then the package, not the module beside the script.
+            [sys.executable, "-P", Path(__file__).with_name("seeding.py")],
             log=self.logs / "seeding.log",
             env=self.env,
             cwd=self.home,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -20,8 +22,10 @@ from devstack import http
 from devstack.browser import INSTALL_HINT, Ui, browser, find_browser
 from devstack.environment import REPOSITORY
 from devstack.errors import ApiError
+from devstack.processes import undisturbed
 from devstack.samples import DAG_ID, group_conf, land, upload_users
 from devstack.secrets import ADMIN
+from devstack.servers import DATABASE, start_postgres
 from devstack.stack import Stack, StackOptions
 from devstack.waiting import wait_until
 
@@ -29,7 +33,7 @@ pytestmark = pytest.mark.integration
 
 FAB = {
     "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-    "AIRFLOW__FAB__CACHE_TTL": "1",  # seconds until the API server sees a new permission
+    "AIRFLOW__FAB__CACHE_TTL": "3",  # seconds until the API server sees a new permission
 }
 COMMAND_SECONDS = 120.0
 # Roles of the site's own: what each may read.
@@ -51,6 +55,20 @@ class FabStack(Stack):
         password = self.airflow.passwords[ADMIN]
         twice = f"{password}\n{password}\n".encode()
         self.airflow.command("users", "create", *who, stdin=twice).wait_until_done(timeout=COMMAND_SECONDS)
+
+
+@contextmanager
+def fab_stack(root: Path) -> Iterator[Stack]:
+    """A running FAB stack below `/airflow`, with the database that such a deployment has."""
+    password = token_hex(16)
+    with undisturbed():
+        postgres = start_postgres(root / "postgres", password, log=root / "logs" / "postgres.log")
+    database = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}"}
+    try:
+        with FabStack(root, StackOptions(airflow_path="/airflow", airflow_env=FAB | database)) as stack:
+            yield stack
+    finally:
+        postgres.stop()
 
 
 @dataclass(slots=True)
@@ -128,8 +146,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
     """The stack, and a run that has published a dataset."""
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
-    root: Path = tmp_path_factory.mktemp("fab")
-    with FabStack(root, StackOptions(airflow_path="/airflow", airflow_env=FAB)) as stack:
+    with fab_stack(tmp_path_factory.mktemp("fab")) as stack:
         make_users(stack)
         yield stack, land(stack, group_conf(upload_users(stack, 60)))
 
@@ -147,7 +164,7 @@ def tab(ui: Ui) -> Locator:
 
 def open_from_task(ui: Ui, site: Site, task_id: str) -> None:
     """Follow the link of a task, as a user does."""
-    ui.goto(f"{site.in_airflow}/tasks/{task_id}")
+    ui.goto(f"{site.in_airflow}/tasks/{task_id}/details")
     ui.page.locator("a[href*='/learnosity/run/']", has_text="Dataset").click()
     expect(ui.page.get_by_role("link", name="district_1", exact=True)).to_be_visible()
 
@@ -155,7 +172,9 @@ def open_from_task(ui: Ui, site: Site, task_id: str) -> None:
 @pytest.mark.parametrize("role", ["Viewer", "User"])
 def test_the_tab_needs_a_permission_and_the_link_does_not(site: Site, role: str) -> None:
     ui = site.window(role)
-    ui.goto(site.in_airflow)
+    with ui.page.expect_response(re.compile("/api/v2/plugins($|[?])")) as asked:
+        ui.goto(site.in_airflow)
+    assert asked.value.status == 403
     expect(ui.page.get_by_text("create_dataset").first).to_be_visible()
     expect(tab(ui)).to_have_count(0)
     for task_id in ("create_dataset", "land.publish"):

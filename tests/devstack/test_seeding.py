@@ -158,7 +158,8 @@ def test_a_seed_that_is_cut_off_fails_and_says_no_secret(tmp_path: Path) -> None
     script = REPOSITORY / "devstack" / "seeding.py"
     given = json.dumps(WANTED)[:-20]
     done = subprocess.run(
-        [sys.executable, script], input=given, capture_output=True, text=True, cwd=tmp_path, check=False
+        [sys.executable, "-P", script], input=given, capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert done.returncode != 0
+    assert "JSONDecodeError" in done.stderr
     assert "the-secret-of-the-consumer" not in done.stdout + done.stderr
