@@ -181,8 +181,8 @@ def test_the_tab_needs_a_permission_and_the_link_does_not(site: Site, role: str)
         open_from_task(ui, site, task_id)
         assert ui.page.url.startswith(f"{site.stack.airflow.url}/learnosity/run/")
     ui.page.get_by_role("link", name="The run in Airflow").click()
-    expect(ui.page.get_by_text("create_dataset").first).to_be_visible()
-    assert "/airflow/dags/" in ui.page.url
+    ui.page.wait_for_url("**/airflow/dags/**")
+    expect(ui.page.get_by_text("wait_for_job").first).to_be_visible()
     ui.page.go_back()
     expect(ui.page.get_by_role("link", name="district_1", exact=True)).to_be_visible()
 
