@@ -13,7 +13,7 @@ RUN pip install --no-cache-dir --quiet --disable-pip-version-check \
 # A volume takes its owner from the folder that it covers.
 RUN mkdir -p /opt/airflow/spool /opt/airflow/config
 COPY --chown=airflow:0 compose/airflow_local_settings.py compose/airflow.cfg /opt/airflow/config/
-COPY --chown=airflow:0 compose/init.sh compose/heartbeat.py /opt/airflow/compose/
+COPY --chown=airflow:0 compose/init.sh compose/connections.py compose/heartbeat.py devstack/seeding.py /opt/airflow/compose/
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 dags /opt/airflow/dags
 ENV AIRFLOW_CONFIG=/opt/airflow/config/airflow.cfg \

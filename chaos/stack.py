@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -47,21 +48,21 @@ class GatedStack(Stack):
         """As `uri`, over TLS."""
         return f"s3://{TLS_CONN_ID}@{self.options.bucket}/{key}"
 
-    def _connections(self) -> dict[str, str]:
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """Those of the usual stack, behind the gate, and one more over TLS."""
         self.gate.lead_to(urlsplit(self.seaweedfs.endpoint).port or 0)
         keys = self.seaweedfs.landing
-        found = super()._connections()
+        found = super().connections()
         for conn_id, extra in (
             (LANDING_CONN_ID, {"endpoint_url": f"http://{LOOPBACK}:{self.gate.port}"}),
             (TLS_CONN_ID, {"endpoint_url": f"https://{LOOPBACK}:{self.gate.tls_port}", "verify": str(self.authority)}),
         ):
-            landing = {
+            found[conn_id] = {
                 "conn_type": "aws",
                 "login": keys.access_key,
                 "password": keys.secret_key,
                 "extra": {"region_name": REGION, **extra},
             }
-            found[f"AIRFLOW_CONN_{conn_id.upper()}"] = msgspec.json.encode(landing).decode()
         return found
 
     def kill_s3(self) -> None:

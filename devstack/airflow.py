@@ -7,12 +7,13 @@ SQLite and one machine, which is right for trying things out and for tests, and 
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from devstack.rest import AirflowApi
 
 MIGRATE_SECONDS = 180.0
+SEED_SECONDS = 60.0
 READY_SECONDS = 180.0
 STOP_SECONDS = 8.0
 
@@ -59,17 +61,26 @@ class Airflow:
 
     @classmethod
     def prepare(
-        cls, home: Path, *, secrets: Secrets, dags: Path, plugins: Path, env: Mapping[str, str], logs: Path
+        cls,
+        home: Path,
+        *,
+        secrets: Secrets,
+        dags: Path,
+        plugins: Path,
+        env: Mapping[str, str],
+        logs: Path,
+        path: str = "",
     ) -> Airflow:
         """Choose a port and settings, and write the password file; starts nothing.
 
         :param dags: folder of the DAG files
         :param plugins: plugins folder; it is also on the path of every process
-        :param env: more settings, connections and variables; they win over the defaults
+        :param env: more settings; they win over the defaults
+        :param path: below which path of its address it is, such as ``/airflow``; at the root by default
         """
         home.mkdir(parents=True, exist_ok=True)
         (port,) = free_ports(1)
-        url = f"http://{LOOPBACK}:{port}"
+        url = f"http://{LOOPBACK}:{port}{path}"
         passwords = home / "passwords.json"
         write_private(passwords, msgspec.json.encode(secrets.passwords))
         # AIRFLOW_HOME receives a generated configuration file once; settings below always win over it.
@@ -91,6 +102,21 @@ class Airflow:
     def migrate(self) -> ManagedProcess:
         """Start making the database's tables; wait for it with :meth:`ManagedProcess.wait_until_done`."""
         return self._launch("db-migrate", ("db", "migrate"))
+
+    def seed(self, wanted: Mapping[str, Any]) -> ManagedProcess:
+        """Start writing connections and Variables into the migrated database.
+
+        :param wanted: as :func:`devstack.seeding.seed` takes it
+        """
+        return ManagedProcess.start(
+            "seeding",
+            # -P: `airflow` is then the package, not the module beside the script.
+            [sys.executable, "-P", Path(__file__).with_name("seeding.py")],
+            log=self.logs / "seeding.log",
+            env=self.env,
+            cwd=self.home,
+            stdin=msgspec.json.encode(wanted),
+        )
 
     def start(self) -> None:
         """Start all four processes; the database must be migrated."""
@@ -133,9 +159,12 @@ class Airflow:
         beat = health[HEALTH_NAMES[name]]
         return beat is not None and beat > self._started[name]
 
-    def command(self, *arguments: str) -> ManagedProcess:
-        """Start an ``airflow`` command of this installation, with its output in a log of its own."""
-        return self._launch("-".join(("airflow", *arguments[:2])), arguments)
+    def command(self, *arguments: str, stdin: bytes = b"") -> ManagedProcess:
+        """Start an ``airflow`` command of this installation, with its output in a log of its own.
+
+        :param stdin: what it reads from its standard input; nothing by default
+        """
+        return self._launch("-".join(("airflow", *arguments[:2])), arguments, stdin)
 
     def stop(self) -> None:
         """Stop all four with all tasks that still run; what they know stays in AIRFLOW_HOME."""
@@ -143,7 +172,7 @@ class Airflow:
         for process in self.processes.values():
             process.stop()  # nothing runs any more: this only collects the exit code
 
-    def _launch(self, name: str, arguments: tuple[str, ...]) -> ManagedProcess:
+    def _launch(self, name: str, arguments: tuple[str, ...], stdin: bytes = b"") -> ManagedProcess:
         return ManagedProcess.start(
             name,
             [tool("airflow"), *arguments],
@@ -151,6 +180,7 @@ class Airflow:
             env=self.env,
             cwd=self.home,
             grace=STOP_SECONDS,
+            stdin=stdin,
         )
 
 

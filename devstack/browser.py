@@ -42,6 +42,7 @@ def browser() -> Iterator[Browser]:
     executable = find_browser()
     if executable is None:
         raise RuntimeError(INSTALL_HINT)
+    expect.set_options(timeout=30 * SECONDS)  # a machine with other work is slow, and not wrong
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         try:

@@ -36,7 +36,8 @@ class LoggedInClient(ApiClient):
         """
         if self._token is None:
             url = f"{self.configuration.host}/auth/token"
-            reply = _checked("POST", url, self._send("POST", url, {}, self._login, None, None))
+            kind = {"Content-Type": "application/json"}  # FAB reads nothing else
+            reply = _checked("POST", url, self._send("POST", url, kind, self._login, None, None))
             self._token = str(msgspec.json.decode(content(reply))["access_token"])
         return self._token
 

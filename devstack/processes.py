@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -175,18 +176,22 @@ class ManagedProcess:
         env: Mapping[str, str],
         cwd: Path,
         grace: float = 5.0,
+        stdin: bytes = b"",
     ) -> ManagedProcess:
         """Start a command in a session of its own; its output is appended to ``log``.
 
         :param grace: seconds that it may take to stop by itself, 5 by default
+        :param stdin: what it reads from its standard input; nothing by default
         :raises ProcessFailed: when the command cannot be started at all
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with log.open("ab") as output, tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
             try:
                 popen = subprocess.Popen(
                     [os.fspath(part) for part in command],
-                    stdin=subprocess.DEVNULL,
+                    stdin=given,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=dict(env),

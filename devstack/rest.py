@@ -45,10 +45,10 @@ class AirflowApi:
     :param url: address of the API server
     :param user: name to log in with
     :param password: kept in memory only
-    :param timeout: seconds that an answer may take
+    :param timeout: seconds that an answer may take; the first call of a task can keep a busy machine for half a minute
     """
 
-    def __init__(self, url: str, user: str, password: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 90.0) -> None:
         self.url = url.rstrip("/")
         self.client = LoggedInClient(self.url, user, password, timeout)
         self._timeout = timeout

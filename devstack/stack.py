@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-import msgspec
-
-from devstack.airflow import MIGRATE_SECONDS, Airflow
+from devstack.airflow import MIGRATE_SECONDS, SEED_SECONDS, Airflow
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
 from devstack.processes import ManagedProcess, stop_all, undisturbed
@@ -24,6 +23,7 @@ from devstack.simulator import Simulator
 
 LEARNOSITY_CONN_ID = "learnosity_default"
 LANDING_CONN_ID = "aws_landing"
+DESTINATION_VARIABLE = "learnosity_destination_uri"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class StackOptions:
     :param plugins: plugins folder, the repository's by default
     :param job_seconds: how long a simulated dataset job takes at least
     :param simulator_arguments: more arguments for ``python -m simulator``
-    :param airflow_env: more environment for Airflow (settings, connections, variables); wins over the defaults
+    :param airflow_path: below which path of its address Airflow is, such as ``/airflow``; at the root by default
+    :param airflow_env: more environment for Airflow; wins over the defaults
     """
 
     bucket: str = "learnosity"
@@ -45,6 +46,7 @@ class StackOptions:
     plugins: Path = REPOSITORY / "plugins"
     job_seconds: float = 2.0
     simulator_arguments: tuple[str, ...] = ()
+    airflow_path: str = ""
     airflow_env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,7 +74,7 @@ class Stack:
         self.logs = self.root / "logs"
         self._report = report
         self._parts: list[SeaweedFS | Simulator | Airflow] = []
-        self._migration: ManagedProcess | None = None
+        self._once: ManagedProcess | None = None
 
     @property
     def destination_uri(self) -> str:
@@ -114,6 +116,7 @@ class Stack:
         self.seaweedfs.wait_until_ready()
         ready(f"SeaweedFS (S3)        {self.seaweedfs.endpoint}")
         migration.wait_until_done(timeout=MIGRATE_SECONDS)
+        self.fill_database()
         with undisturbed():
             self.airflow.start()
         self.airflow.wait_until_ready()
@@ -126,7 +129,14 @@ class Stack:
             for part in self._parts:
                 part.stop()  # nothing runs any more: this tidies up
             self._parts.clear()
-            self._migration = None
+            self._once = None
+
+    def fill_database(self) -> None:
+        """Write what Airflow has to know before its first process reads the database."""
+        wanted = {"connections": self.connections(), "variables": {DESTINATION_VARIABLE: self.destination_uri}}
+        with undisturbed():
+            self._once = self.airflow.seed(wanted)
+        self._once.wait_until_done(timeout=SEED_SECONDS)
 
     def leave_running(self) -> None:
         """Let go of everything: from now on :meth:`stop` stops nothing."""
@@ -134,7 +144,7 @@ class Stack:
 
     def processes(self) -> list[ManagedProcess]:
         """All processes that were started, in this order."""
-        found = [self._migration] if self._migration and self._migration.returncode is None else []
+        found = [self._once] if self._once and self._once.returncode is None else []
         for part in self._parts:
             found += part.processes.values() if isinstance(part, Airflow) else [part.process]
         return found
@@ -161,14 +171,16 @@ class Stack:
             secrets=secrets,
             dags=self.options.dags,
             plugins=self.options.plugins,
-            env=self._connections() | dict(self.options.airflow_env),
+            env=self.options.airflow_env,
             logs=self.logs,
+            path=self.options.airflow_path,
         )
         self._parts.append(self.airflow)
-        self._migration = self.airflow.migrate()
-        return self._migration
+        self._once = self.airflow.migrate()
+        return self._once
 
-    def _connections(self) -> dict[str, str]:
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """The connections that the stack makes: the fields of each, by its id."""
         scheme, _, address = self.simulator.url.partition("://")
         host, _, port = address.partition(":")
         if not port:
@@ -188,8 +200,4 @@ class Stack:
             "password": self.seaweedfs.landing.secret_key,
             "extra": {"endpoint_url": self.seaweedfs.endpoint, "region_name": REGION},
         }
-        return {
-            f"AIRFLOW_CONN_{LEARNOSITY_CONN_ID.upper()}": msgspec.json.encode(learnosity).decode(),
-            f"AIRFLOW_CONN_{LANDING_CONN_ID.upper()}": msgspec.json.encode(landing).decode(),
-            "AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI": self.destination_uri,
-        }
+        return {LEARNOSITY_CONN_ID: learnosity, LANDING_CONN_ID: landing}

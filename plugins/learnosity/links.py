@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 
 class DatasetLink(BaseOperatorLink):
-    """The page of the dataset, which is a tab of the run."""
+    """The page of the dataset.
+
+    It is the page itself, not the tab of the run: Airflow shows the tab only to users who may read plugins.
+    """
 
     name = "Dataset"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Address of the page. Before the dataset exists, the page says so."""
-        run = f"{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}"
-        return f"{_airflow()}/dags/{run}/plugin/dataset"
+        return _run_page(ti_key)
 
 
 class ReportLink(BaseOperatorLink):
@@ -93,14 +95,14 @@ def _is_elsewhere(store: StorageUri) -> bool:
     return connection is None or bool(connection.extra_dejson.get("endpoint_url"))
 
 
-def _airflow() -> str:
-    return str(conf.get("api", "base_url", fallback="")).rstrip("/")
+def _run_page(ti_key: TaskInstanceKey) -> str:
+    airflow = str(conf.get("api", "base_url", fallback="")).rstrip("/")
+    return f"{airflow}/learnosity/run/{quote(ti_key.dag_id, safe='')}/{quote(ti_key.run_id, safe='')}"
 
 
 def _page(ti_key: TaskInstanceKey, published: Mapping[str, Any]) -> str:
     """Address of the page of a published dataset. It has the dataset's id, because a run may have several datasets."""
-    run = f"{quote(ti_key.dag_id, safe='')}/{quote(ti_key.run_id, safe='')}"
-    return f"{_airflow()}/learnosity/run/{run}/dataset/{quote(str(published['dataset_id']), safe='')}"
+    return f"{_run_page(ti_key)}/dataset/{quote(str(published['dataset_id']), safe='')}"
 
 
 def _returned(ti_key: TaskInstanceKey) -> dict[str, Any]:

@@ -22,8 +22,19 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Learnosity",
                 "ui-field-behaviour": {
                     "hidden-fields": [],
-                    "relabeling": {"login": "Consumer key", "password": "Consumer secret", "host": "Data API host"},
-                    "placeholders": {"host": DEFAULT_BASE_URL, "login": "16 characters", "schema": "https"},
+                    "relabeling": {
+                        "login": "Consumer key",
+                        "password": "Consumer secret",
+                        "host": "Data API host",
+                        "port": "Port (443 for https)",
+                    },
+                    "placeholders": {
+                        "host": DEFAULT_BASE_URL,
+                        "login": "16 characters",
+                        "schema": "https",
+                        # Airflow 3.3.2 sends port 0 to test a saved connection without one, and refuses it itself.
+                        "port": "443; without a port, Test answers Bad Request",
+                    },
                 },
                 "conn-fields": {
                     "version": _field("API version", f"Pinned LTS version; empty = {DEFAULT_VERSION}."),

@@ -50,7 +50,7 @@ class TestForm:
         write_json(ui, dialog, "filters", conf["filters"])
         write_json(ui, dialog, "options", conf["options"])
         section(dialog, "Landing")
-        expect(dialog.locator("#element_destination_uri")).to_have_value(site.stack.destination_uri)
+        expect(dialog.locator("#element_destination_uri")).to_have_value("")
         section(dialog, "Waiting and connection")
         expect(dialog.locator("#element_learnosity_conn_id")).to_have_value("learnosity_default")
         before = {run.dag_run_id for run in site.stack.airflow.api.dag_runs(DAG_ID)}

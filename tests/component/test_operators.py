@@ -340,6 +340,19 @@ class TestCreate:
         monkeypatch.setenv("AIRFLOW_CONN_ANOTHER", json.dumps(connection))
         assert Run().execute(create(learnosity_conn_id="{{ conn_id }}"), conn_id="another")["job_reference"]
 
+    @pytest.mark.parametrize("more", [{}, {"create": False, "dataset_id": WANTED}], ids=["new", "exists already"])
+    def test_says_once_where_learnosity_is_and_which_connection_says_so(
+        self, simulator: Simulator, caplog: pytest.LogCaptureFixture, more: dict[str, Any]
+    ) -> None:
+        with caplog.at_level("INFO"):
+            Run().execute(create(**more))
+        said = [record for record in caplog.records if record.getMessage().startswith("Learnosity: ")]
+        expected = f"Learnosity: connection learnosity_default, {simulator.url}. "
+        assert [record.levelname for record in said] == ["INFO"]
+        assert said[0].getMessage().startswith(expected)
+        assert DEMO_CONSUMER_KEY not in caplog.text
+        assert DEMO_CONSUMER_SECRET not in caplog.text
+
     def test_renders_its_templates(self, simulator: Simulator, users: Path) -> None:
         run = Run(params={"type": SUMMARY, "what": "reading"})
         task = create(

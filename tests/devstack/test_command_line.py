@@ -9,13 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from airflow_client.client import ConnectionApi, ConnectionBody, VariableApi
 
 from devstack import background
 from devstack.environment import REPOSITORY
 from devstack.errors import ApiError
 from devstack.rest import AirflowApi
+from devstack.secrets import load_or_create
+from devstack.stack import DESTINATION_VARIABLE, LANDING_CONN_ID, LEARNOSITY_CONN_ID
 
 WELL_KNOWN = (8080, 8888, 9000, 8793, 8794, 8974, 9333, 8333, 18333, 19333, 10000)
 
@@ -48,6 +52,14 @@ def root(tmp_path_factory: pytest.TempPathFactory, taken_ports: None) -> Iterato
         devstack("down", "--root", root)
 
 
+def connection_port(root: Path, conn_id: str) -> int | None:
+    """The port of a connection, as the UI of the running stack shows it."""
+    running = background.find(root)
+    assert running is not None
+    client = AirflowApi(running.airflow_url, *background.login(root)).client
+    return ConnectionApi(client).get_connection(conn_id).port
+
+
 @pytest.mark.integration
 class TestUp:
     def test_a_second_up_says_that_it_runs_and_where(self, root: Path) -> None:
@@ -76,6 +88,21 @@ class TestUp:
         with pytest.raises(ApiError, match="landing_shards"):
             api.trigger("learnosity_dataset", {"landing_shards": 0})
 
+    def test_its_connections_are_in_the_database_alone(self, root: Path) -> None:
+        running = background.find(root)
+        assert running is not None
+        processes = [service.leader.process() for service in running.services]
+        names = [name for process in processes if process for name in process.environ()]
+        assert "AIRFLOW_HOME" in names
+        assert [name for name in names if name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_"))] == []
+        client = AirflowApi(running.airflow_url, *background.login(root)).client
+        assert connection_port(root, LEARNOSITY_CONN_ID) == urlsplit(running.simulator_url).port
+        assert VariableApi(client).get_variable(DESTINATION_VARIABLE).value == running.destination_uri
+        secrets = load_or_create(root / "secrets.json")
+        log = (root / "logs" / "seeding.log").read_text()
+        assert f"connection {LANDING_CONN_ID}: added" in log
+        assert [each for each in (secrets.consumer, secrets.s3_landing) if each.secret_key in log] == []
+
     def test_down_stops_everything_and_the_data_stays(self, root: Path) -> None:
         running = background.find(root)
         assert running is not None
@@ -84,6 +111,18 @@ class TestUp:
         assert not [service.name for service in running.services if service.leader.family()]
         assert (root / "airflow" / "airflow.db").exists()
         assert devstack("down", "--root", root).stdout == "No stack runs here.\n"
+
+    def test_a_second_start_keeps_what_a_user_has_changed_and_follows_its_own_ports(self, root: Path) -> None:
+        assert devstack("up", "--root", root).returncode == 0
+        running = background.find(root)
+        assert running is not None
+        assert connection_port(root, LEARNOSITY_CONN_ID) == urlsplit(running.simulator_url).port
+        client = AirflowApi(running.airflow_url, *background.login(root)).client
+        mine = ConnectionBody(connection_id=LEARNOSITY_CONN_ID, conn_type="learnosity", login="my-key", port=443)
+        ConnectionApi(client).patch_connection(LEARNOSITY_CONN_ID, mine, update_mask=["login", "port"])
+        assert devstack("down", "--root", root).returncode == 0
+        assert devstack("up", "--root", root).returncode == 0
+        assert connection_port(root, LEARNOSITY_CONN_ID) == 443
 
 
 def test_status_without_a_stack_says_how_to_start_one(tmp_path: Path) -> None:

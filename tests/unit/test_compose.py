@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from compose.connections import wanted
 from compose.env import TEMPLATE, main, render
+from learnosity.api.config import build_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
@@ -64,6 +66,53 @@ def test_database_broker_and_objects_have_no_way_out() -> None:
 def test_workers_are_not_told_how_to_reach_the_database() -> None:
     assert not [key for key in SERVICES["worker"]["environment"] if "SQL_ALCHEMY" in key]
     assert "POSTGRES_PASSWORD" not in str(SERVICES["worker"])
+
+
+def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
+    assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
+
+
+@pytest.mark.parametrize("name", ["api-server", "scheduler", "dag-processor", "triggerer", "worker"])
+def test_only_the_one_shot_is_told_the_secrets_of_connections(name: str) -> None:
+    secrets = ("LEARNOSITY_CONSUMER", "S3_LANDING_SECRET", "S3_AIRFLOW_SECRET")
+    assert [each for each in secrets if each in str(SERVICES[name])] == []
+    assert [each for each in secrets if each not in str(SERVICES["init"]["environment"])] == []
+
+
+def environment_of_init(*, demo: bool) -> dict[str, str]:
+    """What `init` gets with a fresh `.env`."""
+    given = values(render(TEMPLATE.read_text(), demo=demo))
+    environment = SERVICES["init"]["environment"]
+    return {name: VARIABLE.sub(lambda each: given[each[1]], environment[name]) for name in given.keys() & environment}
+
+
+@pytest.mark.parametrize(("demo", "url"), [(False, "https://data.learnosity.com"), (True, "http://simulator:8500")])
+def test_the_connection_to_learnosity_is_one_that_the_hook_accepts(demo: bool, url: str) -> None:
+    env = environment_of_init(demo=demo) | {"LEARNOSITY_CONSUMER_KEY": "k", "LEARNOSITY_CONSUMER_SECRET": 's"\\'}
+    fields = wanted(env)["connections"]["learnosity_default"]
+    assert fields.pop("conn_type") == "learnosity"
+    assert fields["port"] is not None, "the Test button needs it"
+    built = build_config("learnosity_default", **fields)
+    assert (built.base_url, built.credentials.consumer_secret) == (url, 's"\\')
+
+
+@pytest.mark.parametrize("url", ["", "data.learnosity.com", "ftp://x", "https://"])
+def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="LEARNOSITY_URL"):
+        wanted(environment_of_init(demo=True) | {"LEARNOSITY_URL": url})
+
+
+def test_no_secret_is_an_argument_of_a_program() -> None:
+    script = (REPOSITORY / "compose" / "init.sh").read_text().replace("\\\n", " ")
+    secret = re.compile(r"\$\{?[A-Z0-9_]*(PASSWORD|SECRET|_KEY)")
+    # `printf` is a part of the shell and no process.
+    found = [line for line in script.splitlines() if secret.search(line) and not line.startswith("printf ")]
+    assert found == []
+
+
+def test_the_one_shot_gives_the_permission_that_the_tab_needs() -> None:
+    script = (REPOSITORY / "compose" / "init.sh").read_text()
+    assert "airflow roles add-perms Viewer User --action can_read --resource Plugins" in script
 
 
 def test_nothing_secret_has_a_default_in_the_file() -> None:

@@ -41,10 +41,18 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Returned:
     return returned
 
 
-def test_the_dataset_link_leads_to_the_tab_of_the_run(task: Returned) -> None:
-    expected = "https://airflow.example.com/dags/learnosity_dataset/runs/"
-    assert task.link(links.DatasetLink()).startswith(expected)
-    assert task.link(links.DatasetLink()).endswith("/plugin/dataset")
+def test_the_dataset_link_leads_to_the_page_itself(task: Returned) -> None:
+    assert task.link(links.DatasetLink()) == PAGE
+
+
+@pytest.mark.parametrize("base", ["https://airflow.example.com", "https://example.com/airflow/"])
+def test_no_link_needs_the_right_to_read_plugins(task: Returned, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base)
+    task.value = PUBLISHED
+    operators = (LearnosityCreateDatasetOperator, LearnosityPublishOperator)
+    addresses = [task.link(link) for operator in operators for link in operator.operator_extra_links]
+    own = f"{base.rstrip('/')}/learnosity/run/learnosity_dataset/"
+    assert [address for address in addresses if not address.startswith((own, "https://s3.console.aws."))] == []
 
 
 def test_report_and_manifest_are_linked_once_the_dataset_is_published(task: Returned) -> None:

@@ -39,6 +39,8 @@ def test_the_form_has_labels_of_its_own() -> None:
     behaviour = get_provider_info()["connection-types"][0]["ui-field-behaviour"]
     assert behaviour["relabeling"]["login"] == "Consumer key"
     assert behaviour["relabeling"]["password"] == "Consumer secret"
+    assert "443" in behaviour["relabeling"]["port"]
+    assert behaviour["placeholders"]["port"].startswith("443")
     assert set(FIELDS) == {"version", "domain", "organisation_id", "region", "reports_url", "results", "allow_http"}
 
 

@@ -26,6 +26,7 @@ DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working A
 
 # Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
 REGIONS = ("va", "ie", "au", "ca", "or")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
 # Names of API versions, and aliases such as `latest` (docs/learnosity-api.md, "Versions and regions").
@@ -157,6 +158,8 @@ def build_config(
 
 def _base_url(host: str | None, schema: str | None, port: int | None, *, region: Any, refuse: Any) -> str:
     if not host:
+        if port not in (None, 0, _DEFAULT_PORTS["https"]):
+            raise refuse(f"the port is {port}, but the host is empty; enter the host as well, or 443 as port.")
         if region and region not in REGIONS:
             raise refuse(f"extra `region` is {region!r}; it is one of {', '.join(REGIONS)} (Europe is `ie`).")
         return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
@@ -173,6 +176,9 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
+    # A port that is entered only for the Test button must not make it another account: see `ApiConfig.account`.
+    if chosen == _DEFAULT_PORTS[parts.scheme]:
+        chosen = None
     bare = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{bare}{f':{chosen}' if chosen else ''}"
 

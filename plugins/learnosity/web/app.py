@@ -239,6 +239,12 @@ def _domain(request: Request) -> str:
     return urlsplit(conf.get("api", "base_url", fallback="")).hostname or request.url.hostname or "localhost"
 
 
+def _login(request: Request) -> str:
+    """Address of Airflow's login, which then leads back to this page."""
+    airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
+    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
+
+
 def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first chunk and the rest. So an error on opening becomes an error page, not a broken download."""
     return next(chunks, b""), chunks
@@ -250,4 +256,4 @@ def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:
-    return render(request, "problem.html", status=status, code=status, detail=detail)
+    return render(request, "problem.html", status=status, code=status, detail=detail, login=_login(request))

@@ -40,9 +40,8 @@ def render(
     """
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
-    html = (
-        _environment().get_template(template).render(nonce=nonce, base=base, quote=_quoted, quote_path=quote, **values)
-    )
+    values |= {"nonce": nonce, "base": base, "airflow": base.rpartition("/")[0]}
+    html = _environment().get_template(template).render(quote=_quoted, quote_path=quote, **values)
     policy = report_policy(nonce, reports_url) if reports_url else page_policy(nonce)
     return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})
 

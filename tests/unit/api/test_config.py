@@ -84,6 +84,32 @@ def test_the_host_may_be_a_name_or_a_url(parts: dict[str, Any], base_url: str) -
     assert config(**parts).base_url == base_url
 
 
+HOSTS: list[dict[str, Any]] = [
+    {},
+    {"host": "data.learnosity.com"},
+    {"host": "https://data.learnosity.com"},
+    {"host": "https://data.learnosity.com:443"},
+]
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=str)
+@pytest.mark.parametrize("port", [None, 0, 443])
+def test_a_port_that_changes_nothing_makes_no_other_account(host: dict[str, Any], port: int | None) -> None:
+    built = config(**host, port=port)
+    assert built.base_url == "https://data.learnosity.com"
+    assert built.account == config().account
+
+
+@pytest.mark.parametrize(("port", "base_url"), [(80, "http://127.0.0.1"), (443, "http://127.0.0.1:443")])
+def test_only_the_port_of_the_scheme_is_left_out(port: int, base_url: str) -> None:
+    assert config(host="127.0.0.1", schema="http", port=port).base_url == base_url
+
+
+def test_a_port_without_a_host_is_not_dropped_in_silence() -> None:
+    with pytest.raises(ConnectionConfigError, match="port is 8443, but the host is empty"):
+        config(port=8443)
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [

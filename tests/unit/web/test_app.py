@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import obstore
 import pytest
 from airflow.api_fastapi.core_api import security
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
@@ -228,6 +230,24 @@ class TestWhoMaySee:
         site.client.cookies.clear()
         assert site.get(route).status_code == 401
 
+    @pytest.mark.parametrize("prefix", ["", "/airflow"])
+    def test_the_login_leads_back_to_the_page(self, site: Site, prefix: str) -> None:
+        mounted = FastAPI(root_path=prefix)
+        mounted.mount("/learnosity", app)
+        page = f"{prefix}/learnosity/run/learnosity_dataset/manual__2026-11-28T03:00:00+00:00/files"
+        reply = TestClient(mounted).get(page)
+        assert reply.status_code == 401
+        assert f'href="{prefix}/api/v2/auth/login?next={quote(page, safe="")}"' in reply.text
+
+    @pytest.mark.parametrize("prefix", ["", "/airflow"])
+    def test_the_page_leads_to_the_run_in_airflow(self, site: Site, prefix: str) -> None:
+        site.publish(GROUPS)
+        mounted = FastAPI(root_path=prefix)
+        mounted.mount("/learnosity", app)
+        client = TestClient(mounted, cookies={"_token": "teacher"})
+        reply = client.get(f"{prefix}/learnosity/run/learnosity_dataset/manual__1")
+        assert f'href="{prefix}/dags/learnosity_dataset/runs/manual__1"' in reply.text
+
     def test_the_list_needs_a_login(self, site: Site) -> None:
         site.client.cookies.clear()
         assert site.client.get("/").status_code == 401
@@ -359,7 +379,8 @@ class TestSeveralDatasets:
         run = "/run/learnosity_dataset/manual__1"
         for route in ("", "/files", "/view/groups/group.json", "/report"):
             for link in links(two.get(ONE + route).text):
-                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link == run
+                in_airflow = "/dags/learnosity_dataset/runs/manual__1"
+                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link in (run, in_airflow)
                 assert ours, f"{route or 'the page'} leads to {link}"
 
     def test_all_of_one_datasets_pages_can_be_reached_from_the_list(self, two: Site) -> None:

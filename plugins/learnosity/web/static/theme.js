@@ -1,4 +1,5 @@
-// Follows the light or dark mode of Airflow's UI: of the page around this one, or else its stored choice.
+// Follows the light or dark mode of Airflow's UI: of the page around this one, or else its stored choice. Marks a page
+// that has no page around it: it then shows the way back to Airflow.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -16,6 +17,7 @@
     root.dataset.theme = theme;
     root.dispatchEvent(new CustomEvent("themechange"));
   };
+  if (!around) root.dataset.alone = "";
   apply();
   system.addEventListener("change", apply);
   if (around) new MutationObserver(apply).observe(around, { attributes: true, attributeFilter: ["class"] });
