@@ -282,7 +282,7 @@ async def test_a_store_that_fails_is_told_once_and_not_used_again_for_this(
 async def test_a_store_that_takes_nothing_or_says_nothing_is_given_up(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(single_put_module, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(single_put_module, "IDLE_SECONDS", 1.0)
     # More than fits into the buffers on the way.
     source, size = (Source(bytes(64 * MIB)), 64 * MIB) if serve is mute else (Source(), SIZE)
     async with behind(serve) as put:
@@ -294,7 +294,7 @@ async def test_a_store_that_takes_nothing_or_says_nothing_is_given_up(
 async def test_a_source_that_takes_its_time_is_not_held_against_the_store(
     store: ObstoreStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(single_put_module, "IDLE_SECONDS", 0.2)
-    source = Source(waits=lambda: asyncio.sleep(0.5))
+    monkeypatch.setattr(single_put_module, "IDLE_SECONDS", 1.0)
+    source = Source(waits=lambda: asyncio.sleep(2.5))
     await write(store, source)
     assert await store.get("large") == source.content
