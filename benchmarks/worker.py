@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import uvloop
+from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
 from obstore.store import S3Store
 
 from benchmarks.source import DATASET_ID, DATASET_TYPE
@@ -35,6 +36,7 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import make_plan
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import StreamedPut
 from simulator.population import DEFAULT_LEVELS
 
@@ -191,7 +193,9 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
     uri = f"s3://{bucket.name}/{bucket.prefix}"
     if bucket.certificate is None:
         return ObstoreStore(store, uri)
-    single_put = StreamedPut(store, uri, {"root_certificate": Path(bucket.certificate).read_bytes()})
+    keys = ReadOnlyCredentials(bucket.access_key, bucket.secret_key, None)
+    signer = S3Signer(f"{bucket.endpoint}/{bucket.name}", bucket.prefix, "us-east-1", lambda: keys)
+    single_put = StreamedPut(signer, uri, {"root_certificate": Path(bucket.certificate).read_bytes()})
     return ObstoreStore(store, uri, single_put=single_put)
 
 

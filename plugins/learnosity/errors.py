@@ -40,6 +40,9 @@ class RequestError(PermanentError):
 class StorageError(PermanentError):
     """An object store refused (missing bucket, no permission, unknown scheme). The message names the URI."""
 
+    wrong_region = False
+    """Whether the reply may mean that the bucket lies in another region."""
+
 
 class UnreadableNameError(StorageError):
     """An object has a name that the store's client cannot open, such as `a//b`."""
@@ -51,6 +54,9 @@ class FolderNotFoundError(StorageError):
 
 class TransientStorageError(TransientError):
     """An object store failed temporarily (503 SlowDown, reset, time-out)."""
+
+    wrong_region = False
+    """Whether the reply may mean that the bucket lies in another region."""
 
 
 class BrokenWriteError(TransientStorageError):

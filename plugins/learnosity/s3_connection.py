@@ -1,16 +1,31 @@
-"""The store of an S3 URI, with the address and the credentials of an Airflow connection of type `aws`."""
+"""The store of an S3 URI, as Airflow's S3Hook would reach it with the same connection of type `aws`.
+
+Addresses, regions and credentials come from boto3. obstore by itself also reads variables of the environment that
+boto3 does not know. So each of its settings is given a value here, and the environment decides nothing.
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
 from obstore.store import S3Store
 
-from learnosity.errors import ConnectionConfigError
+from learnosity.errors import ConnectionConfigError, TransientStorageError
+from learnosity.lookups import checked_extra
 from learnosity.storage.abandoned import s3_uploads
+from learnosity.storage.boto3_writes import Boto3WritingStore
+from learnosity.storage.errors import first_line
 from learnosity.storage.keys import s3_keys
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.relocating_store import RelocatingStore
+from learnosity.storage.s3_address import S3Address, address_of, located
+from learnosity.storage.s3_credentials import SessionCredentials, credentials_error
+from learnosity.storage.s3_signing import S3Signer
+from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.store_options import RETRY, client_options
 
@@ -20,48 +35,239 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
+log = logging.getLogger(__name__)
+
+# Keys of the extra that Airflow's hook or this module uses, and the type that each must have. docs/stores.md explains
+# each key. A test compares that table with this one.
+USED: dict[str, tuple[type, ...]] = {
+    "region_name": (str,),
+    "endpoint_url": (str,),
+    "verify": (bool, str),
+    "profile_name": (str,),
+    "aws_access_key_id": (str,),
+    "aws_secret_access_key": (str,),
+    "aws_session_token": (str,),
+    "session_kwargs": (dict,),
+    "role_arn": (str,),
+    "assume_role_method": (str,),
+    "assume_role_kwargs": (dict,),
+    "assume_role_with_saml": (dict,),
+    "assume_role_with_web_identity_federation": (str,),
+    "assume_role_with_web_identity_token_file": (str,),
+    "assume_role_with_web_identity_federation_audience": (str,),
+    "config_kwargs": (dict,),
+    "service_config": (dict,),
+    "proxy": (str, dict),
+    "proxies": (str, dict),
+}
+USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+USED_OF_SERVICE = ("endpoint_url", "extra_args")
+# Of `config_kwargs`: obstore has its own time limits, retries and pool. boto3 uses these for credentials.
+UNUSED_OF_CONFIG = (
+    "connect_timeout",
+    "read_timeout",
+    "retries",
+    "max_pool_connections",
+    "tcp_keepalive",
+    "user_agent",
+    "user_agent_extra",
+    "user_agent_appid",
+    "proxies_config",
+)
+
 
 def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     """The store at `where`.
 
     :param connection: None = the credentials of the environment.
-    :raises ConnectionConfigError: the connection gives no credentials.
+    :raises ConnectionConfigError: the connection cannot be used, or AWS refuses its credentials.
+    :raises TransientStorageError: the service that gives the credentials could not be reached.
     """
+    named = f"connection {where.conn_id!r}" if where.conn_id else "the environment"
+    extra = {} if connection is None else _checked_extra(connection, named)
+    service = _service(extra, named)
+    writes = s3_writes(service.get("extra_args", {}), os.environ, named)
+    # Before boto3 refuses the endpoint in other words.
+    client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
+    try:
+        client, session, verify = _client(connection)
+        address = address_of(client, where.bucket)
+        client_settings = client_options(extra, address.endpoint, verify=verify)
+        credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
+    except AirflowException as error:
+        raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
+    except Exception as error:
+        raise credentials_error(error, named) from None
+    config = client.meta.config
+    if config.client_cert:
+        raise ConnectionConfigError(f"`config_kwargs.client_cert` of {named}: landing has no client certificates.")
+    guarded = verify is not False and not (config.s3 or {}).get("payload_signing_enabled")
+    opening = _Opening(where, client, client_settings, writes, credentials, guarded=guarded)
+
+    def find() -> Store | None:
+        try:
+            found = located(client, where.bucket)
+        except Exception as error:
+            raise TransientStorageError(f"Could not find the region of {where.bucket}: {first_line(error)}") from None
+        if found == address:
+            return None
+        log.warning("The bucket %s lies in %s: set `region_name` of %s.", where.bucket, found.region, named)
+        return opening.store(found)
+
+    return RelocatingStore(opening.store(address), find)
+
+
+def _checked_extra(connection: Connection, named: str) -> dict[str, Any]:
+    """The extra of a connection, after a check of its form."""
+    extra = checked_extra(connection)
+    for key, kinds in USED.items():
+        value = extra.get(key)
+        if value is None or isinstance(value, kinds):
+            continue
+        if kinds == (dict,):
+            advice = f'a JSON object, such as {{"{key}": {{"name": "value"}}}}, and not a text'
+        else:
+            advice = "true, false or a file name" if bool in kinds else "a text"
+        raise ConnectionConfigError(
+            f"Extra `{key}` of {named} is of type {type(value).__name__}. It has to be {advice}."
+        )
+    if unused := _unused(connection, extra):
+        log.warning("%s: landing to S3 does not use %s (docs/stores.md).", named, ", ".join(unused))
+    return extra
+
+
+def _unused(connection: Connection, extra: dict[str, Any]) -> list[str]:
+    """Fields that have a value and are not used, so that none is ignored in silence."""
+    unused = [key for key in extra if key not in USED]
+    unused += [field for field in ("host", "port", "schema") if getattr(connection, field)]
+    s3 = (extra.get("service_config") or {}).get("s3") or {}
+    for place, values, used in (
+        ("session_kwargs", extra.get("session_kwargs") or {}, USED_OF_SESSION),
+        ("service_config.s3", s3 if isinstance(s3, dict) else {}, USED_OF_SERVICE),
+    ):
+        unused += [f"{place}.{key}" for key in values if key not in used]
+    unused += [f"config_kwargs.{key}" for key in extra.get("config_kwargs") or {} if key in UNUSED_OF_CONFIG]
+    return sorted(unused)
+
+
+def _service(extra: dict[str, Any], named: str) -> dict[str, Any]:
+    """The part of `service_config` that is about S3."""
+    service = (extra.get("service_config") or {}).get("s3") or {}
+    if not isinstance(service, dict):
+        raise ConnectionConfigError(f"`service_config.s3` of {named} is not a JSON object.")
+    return service
+
+
+def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]:
+    """boto3's S3 client and session as Airflow's hook makes them, and how TLS certificates are checked."""
     # Imported only here: importing boto3 takes a second, and a deployment without S3 does not need it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-    from obstore.auth.boto3 import Boto3CredentialProvider
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
-    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=connection.conn_id if connection else None, client_type="s3")
-    try:
-        session = hook.get_session()
-        endpoint = hook.conn_config.get_service_endpoint_url(service_name="s3")
-        provider = Boto3CredentialProvider(session)
-    except (AirflowException, ValueError) as error:
-        named = f"connection {where.conn_id!r}" if where.conn_id else "the environment"
-        raise ConnectionConfigError(f"No AWS credentials from {named}: {type(error).__name__}.") from None
-    extra = hook.conn_config.extra_config
-    addressing = (extra.get("config_kwargs") or {}).get("s3", {}).get("addressing_style")
-    # Without an endpoint, obstore calls AWS. obstore does not accept None, so the argument is left out.
-    own: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    # Verified TLS protects the body, so the signature does not cover it, as in the AWS tools. To hash the body as well
-    # would take a quarter of the time for a large file (docs/performance.md).
-    guarded = hook.conn_config.verify is not False and (endpoint or "https://").lower().startswith("https://")
-    client = client_options(extra, endpoint, verify=hook.conn_config.verify)
-    store = S3Store(
-        where.bucket,
-        prefix=where.key or None,
-        credential_provider=provider,
-        region=session.region_name or "us-east-1",
-        **own,
-        virtual_hosted_style_request=endpoint is None and addressing != "path",
-        unsigned_payload=guarded,
-        client_options=client,
-        retry_config=RETRY,
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
+    # The connection is given to the hook. When the hook does not find one, it takes the environment's credentials.
+    hook.conn_config = AwsConnectionWrapper(connection)
+    session: Any = hook.get_session()
+    settings = session._session  # botocore's session, which boto3 does not show
+    settings.register_component("data_loader", _data_loader(settings.get_config_variable("data_path")))
+    client = session.client(
+        "s3",
+        endpoint_url=hook.conn_config.get_service_endpoint_url(service_name="s3"),
+        config=hook.config,
+        verify=hook.verify,
     )
-    return ObstoreStore(
-        store,
-        where.text,
-        discard=s3_uploads(hook.get_conn, where.bucket, where.key),
-        keys=s3_keys(hook.get_conn, where.bucket, where.key),
-        single_put=StreamedPut(store, where.text, client) if guarded else None,
-    )
+    verify = hook.verify
+    if verify is None:
+        verify = settings.get_config_variable("ca_bundle")
+    return client, session, verify
+
+
+@functools.cache
+def _data_loader(data_path: str | None) -> Any:
+    """botocore's model of S3. To read it for each store would take a tenth of a second."""
+    from botocore.loaders import create_loader  # type: ignore[import-untyped]
+
+    return create_loader(data_path)
+
+
+class _Opening:
+    """Opens the store of one connection at an address.
+
+    :param guarded: whether verified TLS may guard the bodies instead of a signature.
+    """
+
+    def __init__(
+        self,
+        where: StorageUri,
+        client: Any,
+        client_settings: Any,
+        writes: S3Writes,
+        credentials: SessionCredentials,
+        *,
+        guarded: bool,
+    ) -> None:
+        self._where = where
+        self._client = client
+        self._client_settings = client_settings
+        self._writes = writes
+        self._credentials = credentials
+        self._guarded = guarded
+
+    def store(self, address: S3Address) -> ObstoreStore:
+        """The store at `address`."""
+        where, writes = self._where, self._writes
+        # Verified TLS protects the body, so the signature does not cover it, as in the AWS tools. To hash the body as
+        # well would take a quarter of the time for a large file (docs/performance.md).
+        guarded = self._guarded and address.endpoint.lower().startswith("https://")
+        shared: dict[str, Any] = {
+            "discard": s3_uploads(lambda: self._client, where.bucket, where.key),
+            "keys": s3_keys(lambda: self._client, where.bucket, where.key),
+            "single_deletes": lambda: self._obstore(address, guarded, one_delete_per_request=True),
+        }
+        native = self._obstore(address, guarded)
+        if writes.by_boto3:
+            return Boto3WritingStore(
+                native, where.text, client=self._client, bucket=where.bucket, key=where.key,
+                extra_args=writes.extra_args, **shared,
+            )  # fmt: skip
+        single = self._single_put(address) if guarded and not writes.has_checksum else None
+        return ObstoreStore(
+            native, where.text, single_put=single, attributes=writes.attributes, tags=writes.tags, **shared
+        )
+
+    def _single_put(self, address: S3Address) -> StreamedPut:
+        signer = S3Signer(
+            address.bucket_url(self._where.bucket),
+            self._where.key,
+            address.region,
+            self._credentials.frozen if address.signed else None,
+            self._writes.headers(self._client),
+        )
+        return StreamedPut(signer, self._where.text, self._client_settings)
+
+    def _obstore(self, address: S3Address, guarded: bool, *, one_delete_per_request: bool = False) -> S3Store:
+        """obstore's store. obstore reads a setting from the environment if it is not given here."""
+        settings: dict[str, Any] = {
+            "region": address.region,
+            "endpoint": address.endpoint,
+            "aws_endpoint_url_s3": address.endpoint,
+            "virtual_hosted_style_request": address.virtual,
+            "skip_signature": not address.signed,
+            "unsigned_payload": guarded,
+            "s3_express": False,
+            "request_payer": False,
+            "disable_tagging": False,
+            "disable_bulk_delete": one_delete_per_request,
+            "conditional_put": "etag",
+            "copy_if_not_exists": "multipart",  # nothing is copied; a value that obstore does not know would stop it
+            "imdsv1_fallback": False,
+            **self._writes.config,
+        }
+        return S3Store(
+            self._where.bucket,
+            prefix=self._where.key or None,
+            credential_provider=self._credentials,
+            client_options=self._client_settings,
+            retry_config=RETRY,
+            **settings,
+        )

@@ -9,10 +9,10 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from obstore.store import S3Store
+from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import KeyPair
@@ -29,11 +29,15 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import Shard
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.streamed_put import StreamedPut
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from simulator.faults import FaultKind
 from tests.waiting import no_waiting
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 REQUEST = DatasetRequest(
     dataset_type="activity-summary-by-group",
@@ -216,6 +220,11 @@ def s3_store(server: SeaweedFS, prefix: str | None = None) -> ObstoreStore:
     return ObstoreStore(server.store(prefix=prefix), f"s3://landing/{prefix}")
 
 
+def frozen(keys: KeyPair) -> ReadOnlyCredentials:
+    """Keys in the form that botocore signs with."""
+    return ReadOnlyCredentials(keys.access_key, keys.secret_key, None)
+
+
 def tls_store(server: SeaweedFS, *, keys: KeyPair | None = None, single_puts_to: str | None = None) -> ObstoreStore:
     """The same over TLS, where large files go in one request each.
 
@@ -224,12 +233,10 @@ def tls_store(server: SeaweedFS, *, keys: KeyPair | None = None, single_puts_to:
     prefix = uuid.uuid4().hex
     store, uri = server.store(prefix=prefix, keys=keys, tls=True), f"s3://landing/{prefix}"
     assert server.certificate is not None
-    single_put = StreamedPut(store, uri, {"root_certificate": server.certificate.read_bytes()})
-    if single_puts_to is not None:
-        elsewhere = S3Store(
-            "landing", endpoint=single_puts_to, region=REGION, access_key_id="key", secret_access_key="secret"
-        )
-        single_put = StreamedPut(elsewhere, uri, {})
+    address = f"{(single_puts_to or server.tls_endpoint or '').rstrip('/')}/landing"
+    signer = S3Signer(address, prefix, REGION, lambda: frozen(keys or server.landing))
+    client: ClientConfig = {"root_certificate": server.certificate.read_bytes()} if single_puts_to is None else {}
+    single_put = StreamedPut(signer, uri, client)
     return ObstoreStore(store, uri, single_put=single_put)
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
 
 # Bytes of a reply that are read. The error code is near the beginning, so a longer reply is not read to its end.
@@ -21,10 +21,12 @@ _CODE = re.compile(
     r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
 )
-# An error of a credential provider of this package. obstore gives it back as text.
-_OURS = re.compile(r"\b(TransientStorageError|StorageError): ([^\n]{1,500})")
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
+
+
+# How a library quotes an error of ours that one of our functions has raised inside it.
+_OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
 class Verdict(StrEnum):
@@ -175,7 +177,7 @@ _CAUSES = (
 )
 
 
-def storage_error(verb: str, where: str, error: BaseException) -> StorageError | TransientStorageError:
+def storage_error(verb: str, where: str, error: BaseException) -> LearnosityError:
     """An error of a store's client as an error of this package.
 
     :param verb: what was to be done, such as "write".
@@ -183,26 +185,46 @@ def storage_error(verb: str, where: str, error: BaseException) -> StorageError |
     """
     text = str(error)
     if ours := _OURS.search(text):
-        kind = TransientStorageError if ours[1] == "TransientStorageError" else StorageError
-        return kind(f"Could not {verb} {where}: {ours[2]}")
+        # Credentials are fetched by code of this package, which the client calls.
+        kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
+        return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     code, status = code_of(text), status_of(text)
     if code or status:
-        meaning = judge(status, code)
-        if verb == "look at" and status in (400, 409) and not code:
-            # The reply to a HEAD has no body, and so no code. Both statuses have codes that pass.
-            meaning = _PASSES
-        said = [f"HTTP {status}" if status else "", code]
-        if message := _MESSAGE.search(text):
-            said.append(redact_text(message[1] or message[2])[:200].rstrip("."))
-    else:
-        meaning, said = _cause(error, text), [first_line(error).rstrip(".")]
-    detail = ", ".join(filter(None, said))
-    what = f"{meaning.what}. {meaning.advice} ({detail})".replace("  ", " ") if meaning.what else f"{detail}."
-    kind = TransientStorageError if meaning.transient else StorageError
-    return kind(f"Could not {verb} {where}: {what}")
+        message = _MESSAGE.search(text)
+        return refusal(verb, where, status, code, (message[1] or message[2]) if message else "")
+    return _error(verb, where, cause_of(error, text), first_line(error).rstrip("."))
 
 
-def _cause(error: BaseException, text: str) -> Meaning:
+def refusal(verb: str, where: str, status: int, code: str, message: str) -> LearnosityError:
+    """A reply that refuses as an error of this package.
+
+    :param verb: what was to be done, such as "write".
+    :param where: the object's URI.
+    :param status: HTTP status; 0 = unknown.
+    :param code: error code in the body of the reply; "" = none.
+    :param message: the store's own words; "" = none.
+    """
+    said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, redact_text(message)[:200].rstrip(".")]))
+    if verb == "look at" and status in (400, 409) and not code:
+        # The reply to a HEAD has no body, and so no code. Both statuses have codes that pass.
+        unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
+        unclear.wrong_region = status == 400
+        return unclear
+    return _error(verb, where, judge(status, code), said)
+
+
+def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:
+    what = f"{meaning.what}. {meaning.advice} ({said})".replace("  ", " ") if meaning.what else f"{said}."
+    error = (TransientStorageError if meaning.transient else StorageError)(f"Could not {verb} {where}: {what}")
+    error.wrong_region = meaning is _REGION
+    return error
+
+
+def cause_of(error: BaseException, text: str) -> Meaning:
+    """Why there is no reply at all.
+
+    :param text: the words of the error and of what caused it.
+    """
     for pattern, meaning in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
             return meaning

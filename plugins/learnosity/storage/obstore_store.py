@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -36,6 +36,9 @@ class ObstoreStore:
     :param keys: lists everything under its own name (see `storage.keys`), where obstore refuses to or leaves files out;
         None = there is only obstore's listing.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
+    :param attributes: obstore's attributes of each object that is written, such as its storage class; default none.
+    :param tags: tags of each object that is written; default none.
+    :param single_deletes: opens the same store with one request for each object to delete; None = not needed.
     """
 
     def __init__(
@@ -47,6 +50,9 @@ class ObstoreStore:
         discard: Discard | None = None,
         keys: Keys | None = None,
         single_put: StreamedPut | None = None,
+        attributes: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        single_deletes: Callable[[], ObjectStore] | None = None,
     ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
@@ -54,6 +60,10 @@ class ObstoreStore:
         self._discard = discard
         self._keys = keys
         self._single_put = single_put
+        self._always = dict(attributes or {})
+        self._tags = dict(tags or {}) or None
+        self._single_deletes = single_deletes
+        self._deletes = store
 
     @property
     def uri(self) -> str:
@@ -76,6 +86,7 @@ class ObstoreStore:
                 path,
                 content,
                 attributes=self._attributes(content_type, content_encoding),
+                tags=self._tags,
                 use_multipart=False,
             )
         return result["e_tag"]
@@ -99,6 +110,7 @@ class ObstoreStore:
                 path,
                 chunks,
                 attributes=self._attributes(content_type, content_encoding),
+                tags=self._tags,
                 chunk_size=part_bytes(size),
                 max_concurrency=PARTS_IN_FLIGHT,
             )
@@ -127,6 +139,9 @@ class ObstoreStore:
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         if expected is not None and not expected.etag:
             return await self._replace_at_once(path, content)
+        return await self._conditional_put(path, content, expected)
+
+    async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
             # GCS compares the version, all others the entity tag. obstore takes no None.
@@ -137,7 +152,13 @@ class ObstoreStore:
         with self._errors("write", path):
             try:
                 await obstore.put_async(
-                    self._store, path, content, attributes=attributes, mode=mode, use_multipart=False
+                    self._store,
+                    path,
+                    content,
+                    attributes=attributes,
+                    tags=self._tags,
+                    mode=mode,
+                    use_multipart=False,
                 )
             except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
                 return False
@@ -145,7 +166,7 @@ class ObstoreStore:
                 return await self._replace_at_once(path, content)
             except obstore_errors.BaseError as error:
                 # Some S3 servers reply 501 to the headers of a conditional write.
-                if status_of(str(error)) != 501 and code_of(str(error)) != "NotImplemented":
+                if not _is_unknown(error):
                     raise
                 return await self._replace_at_once(path, content)
         return True
@@ -199,12 +220,22 @@ class ObstoreStore:
             batch = list(paths[start : start + DELETE_BATCH])
             try:
                 with self._errors("delete", batch[0]):
-                    await obstore.delete_async(self._store, batch)
+                    await self._delete(batch)
             except FileNotFoundError:
                 # Another run has removed one already; a file system stops there, and leaves those that come after it.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
+
+    async def _delete(self, batch: Sequence[str]) -> None:
+        try:
+            await obstore.delete_async(self._deletes, batch)
+        except obstore_errors.BaseError as error:
+            if self._single_deletes is None or not (_is_unknown(error) or status_of(str(error)) == 405):
+                raise
+            log.warning("%s deletes no more than one object per request.", self._uri)
+            self._deletes, self._single_deletes = self._single_deletes(), None
+            await obstore.delete_async(self._deletes, batch)
 
     def read(self, path: str) -> Iterator[bytes]:
         try:
@@ -220,7 +251,7 @@ class ObstoreStore:
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:
             return None  # a file system has nowhere to keep them
-        attributes: obstore.Attributes = {}
+        attributes: obstore.Attributes = {**self._always}
         if content_type:
             attributes["Content-Type"] = content_type
         if content_encoding:
@@ -252,6 +283,11 @@ class ObstoreStore:
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error) from None
+
+
+def _is_unknown(error: BaseException) -> bool:
+    """Whether the store says that it does not know this kind of request."""
+    return status_of(str(error)) == 501 or code_of(str(error)) == "NotImplemented"
 
 
 def _info(meta: obstore.ObjectMeta) -> ObjectInfo:

@@ -1,6 +1,6 @@
 """Writes a large object to S3 in one streamed PUT. This needs half the memory of a write in parts, and fewer requests.
 
-For one request, obstore needs the whole object in memory. So obstore only signs a URL, and pyreqwest sends the body
+For one request, obstore needs the whole object in memory. So botocore signs the request, and pyreqwest sends the body
 piece by piece. The signature does not protect the body: a streamed PUT is only used over verified TLS. A failed PUT
 cannot be sent again, because its source has already been read. After the first failure, `takes` returns False, and the
 store writes in parts. obstore can repeat each part, and reports what is wrong.
@@ -11,18 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-import obstore
-from obstore.store import S3Store
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.proxy import ProxyBuilder
 
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.network import IDLE_SECONDS, signed_url_client
+from learnosity.storage.errors import refusal
 from learnosity.storage.parts import MIB
+from learnosity.storage.s3_signing import S3Signer
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -33,20 +32,18 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 256 * MIB
 # Memory of one PUT: the pieces of the body that were read from the source and are not yet sent to the store.
 BUFFERED_BYTES = 5 * MIB
-# How long the signed URL is valid. It is used at once, and S3 checks it only at the beginning of the request.
-URL_VALID = timedelta(minutes=15)
 
 
 class StreamedPut:
     """Writes objects of known size below a store's prefix.
 
-    :param store: signs the requests; its endpoint must use TLS.
+    :param signer: signs the requests; its address must use TLS.
     :param uri: the prefix, for messages.
     :param client: the client options of `store`, whose proxy and certificate authorities count here as well.
     """
 
-    def __init__(self, store: S3Store, uri: str, client: ClientConfig) -> None:
-        self._store = store
+    def __init__(self, signer: S3Signer, uri: str, client: ClientConfig) -> None:
+        self._signer = signer
         self._uri = uri.rstrip("/")
         self._options = client
         self._client: Client | None = None
@@ -70,17 +67,20 @@ class StreamedPut:
         :param size: bytes of the content.
         :returns: the entity tag.
         :raises TransferError: `chunks` gave another number of bytes than `size`.
+        :raises StorageError: the bucket lies in another region.
         :raises BrokenWriteError: the store refused or failed, or accepted no bytes for a minute.
         """
-        url = await obstore.sign_async(self._store, "PUT", path, URL_VALID)
+        own = {"Content-Length": str(size)}
+        if content_type:
+            own["Content-Type"] = content_type
+        if content_encoding:
+            # The same as in `ObstoreStore`, so that the way of writing does not show.
+            own |= {"Content-Encoding": content_encoding, "Cache-Control": "no-transform"}
         deadline = asyncio.timeout(IDLE_SECONDS)
         body = _Body(chunks, size, deadline)
-        request = self._requests().put(url).header("Content-Length", str(size)).body_stream(body)
-        if content_type:
-            request = request.header("Content-Type", content_type)
-        if content_encoding:
-            request = request.header("Content-Encoding", content_encoding)
         try:
+            url, headers = await self._signer.put(path, own)
+            request = self._requests().put(url).headers(headers).body_stream(body)
             async with deadline:
                 response = await request.build().send()
             if response.status == 200 and body.is_given:
@@ -90,6 +90,8 @@ class StreamedPut:
             raise self._broken(path, type(error).__name__) from None
         finally:
             await body.end()
+        if response.status in (301, 400) and response.get_header("x-amz-bucket-region"):
+            raise refusal("write", f"{self._uri}/{path}", response.status, "PermanentRedirect", "")
         raise self._broken(path, f"HTTP {response.status}", overload=response.status in (429, 503))
 
     def _broken(self, path: str, why: str, *, overload: bool = False) -> BrokenWriteError:

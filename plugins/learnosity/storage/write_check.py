@@ -1,18 +1,72 @@
-"""Checks that a destination can be written to, before a job is started for it."""
+"""Checks that a destination takes everything that landing does there, before a job is started for it."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from typing import TypeVar
 from uuid import uuid4
 
+from learnosity.errors import LearnosityError, StorageError
 from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+CONTENT = b"Learnosity datasets land here. This object can be deleted."
 
 
 async def check_writable(store: Store) -> None:
-    """Write an empty marker object and remove it.
+    """Write, list, read and delete small objects below a folder of their own, in at most ten requests.
 
-    :raises StorageError: the store refuses.
+    :raises StorageError: the store refuses something that landing needs. The message names the missing right.
     :raises TransientStorageError: the store cannot be reached for now.
     """
-    marker = f".learnosity-probe-{uuid4().hex[:12]}"
-    await store.put(marker, b"")
-    await store.delete([marker])
+    folder = f".learnosity-probe-{uuid4().hex[:12]}"
+    whole, parts, conditional = (f"{folder}/{name}" for name in ("object", "in-parts", "conditional"))
+    written: list[str] = []
+    try:
+        await _need("write objects", "no file can land", store.put(whole, CONTENT))
+        written.append(whole)
+        await _need("write objects in parts", "no large file can land", store.put_stream(parts, _once(), None))
+        written.append(parts)
+        await _need(
+            "write objects on a condition", "latest.json cannot be written", store.replace(conditional, CONTENT, None)
+        )
+        written.append(conditional)
+        found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
+        content = await _need("read objects", "files cannot be compared with their plan", store.get(whole))
+        if content != CONTENT or not found >= set(written):
+            raise StorageError(
+                f"{store.uri} does not give back at once what was written there. Landing needs a store that does."
+            )
+    except BaseException:
+        with suppress(LearnosityError):  # the first error says what is wrong
+            await store.delete(written)
+        raise
+    await _need(
+        f"delete objects, so that {store.uri}/{folder} remains",
+        "a landing cannot remove its notes or replace a dataset",
+        store.delete(written),
+    )
+    try:
+        await store.discard_unfinished(folder)
+    except StorageError as error:
+        # The remains of killed workers cost money, but readers do not see them.
+        log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
+
+
+async def _need(what: str, otherwise: str, work: Awaitable[T]) -> T:
+    """The result of `work`. A refusal says what the store's user may not do, and why that matters."""
+    try:
+        return await work
+    except StorageError as error:
+        raise StorageError(f"{error} It was not possible to {what}: {otherwise}.") from None
+
+
+async def _names(store: Store, folder: str) -> set[str]:
+    return {info.path async for batch in store.list(folder) for info in batch}
+
+
+async def _once() -> AsyncIterator[bytes]:
+    yield CONTENT

@@ -13,7 +13,6 @@ from typing import Any
 
 import obstore
 import pytest
-from obstore.store import S3Store
 
 from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
@@ -21,8 +20,9 @@ from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.storage import streamed_put as single_put_module
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIB, parts_memory
+from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import BUFFERED_BYTES, MAX_BYTES, StreamedPut
-from tests.component.landing_scene import tls_store
+from tests.component.landing_scene import frozen, tls_store
 
 SIZE = 9 * MIB + 5
 SECRET = "a-secret-that-nobody-may-see"
@@ -166,7 +166,7 @@ async def test_a_refusal_is_told_and_no_more_is_taken(s3_server: SeaweedFS, s3_r
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(s3_server: SeaweedFS) -> None:
-    signer = s3_server.store(prefix="x", tls=True)
+    signer = S3Signer(f"{s3_server.tls_endpoint}/landing", "x", "us-east-1", lambda: frozen(s3_server.landing))
     with pytest.raises(BrokenWriteError, match="ConnectError"):
         await StreamedPut(signer, "s3://landing/x", {}).put("large", Source().chunks(), SIZE, None)
 
@@ -204,14 +204,8 @@ async def behind(serve: Serve) -> AsyncIterator[StreamedPut]:
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
-    signer = S3Store(
-        "bucket",
-        endpoint=f"http://{host}:{port}",
-        region="us-east-1",
-        access_key_id="AKIAEXAMPLE",
-        secret_access_key=SECRET,
-        client_options={"allow_http": True},
-    )
+    keys = KeyPair("AKIAEXAMPLE", SECRET)
+    signer = S3Signer(f"http://{host}:{port}/bucket", "", "us-east-1", lambda: frozen(keys))
     try:
         yield StreamedPut(signer, "s3://bucket", {})
     finally:

@@ -1,0 +1,166 @@
+"""An S3 store that reads through obstore and writes through boto3, for writes that obstore cannot send.
+
+It is several times slower than obstore. `s3_writes` says when it is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from learnosity.storage.errors import refusal, storage_error
+from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.parts import part_bytes
+from learnosity.storage.s3_credentials import credentials_error
+from learnosity.storage.store import ObjectInfo
+
+
+class Boto3WritingStore(ObstoreStore):
+    """A prefix of a bucket.
+
+    :param client: boto3's S3 client.
+    :param key: the prefix within `bucket`.
+    :param extra_args: arguments of each write, with the names of boto3.
+    """
+
+    def __init__(
+        self, *args: Any, client: Any, bucket: str, key: str, extra_args: Mapping[str, Any], **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self._client = client
+        self._bucket = bucket
+        self._key = key
+        self._extra_args = dict(extra_args)
+        if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
+            # The default of boto3's own transfers, so that all requests of an upload agree.
+            self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
+
+    async def put(
+        self,
+        path: str,
+        content: bytes | memoryview,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> str | None:
+        return str((await self._put(path, content, self._kept(content_type, content_encoding)))["ETag"])
+
+    def memory_for(self, size: int | None) -> int:
+        return 3 * part_bytes(size)  # a part while it is read, the same as bytes, and the next chunk
+
+    async def put_stream(
+        self,
+        path: str,
+        chunks: AsyncIterator[bytes | memoryview],
+        size: int | None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> str | None:
+        kept = self._kept(content_type, content_encoding)
+        try:
+            pieces = _pieces(chunks, part_bytes(size))
+            first = await anext(pieces, b"")
+            second = await anext(pieces, None)
+            if second is None and size is not None:
+                return str((await self._put(path, first, kept))["ETag"])
+            return await self._in_parts(path, [first] if second is None else [first, second], pieces, kept)
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+
+    async def _in_parts(
+        self, path: str, begun: list[bytes], pieces: AsyncIterator[bytes], kept: dict[str, Any]
+    ) -> str | None:
+        where = {"Bucket": self._bucket, "Key": self._full(path)}
+        upload = await self._call(path, "create_multipart_upload", **where, **kept)
+        where["UploadId"] = upload["UploadId"]
+        parts: list[dict[str, Any]] = []
+
+        async def send(body: bytes) -> None:
+            number = len(parts) + 1
+            reply = await self._call(path, "upload_part", **where, PartNumber=number, Body=body)
+            sums = {name: value for name, value in reply.items() if name.startswith("Checksum")}
+            parts.append({"PartNumber": number, "ETag": reply["ETag"], **sums})
+
+        try:
+            for body in begun:
+                await send(body)
+            async for body in pieces:
+                await send(body)
+            done = await self._call(path, "complete_multipart_upload", **where, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with suppress(Exception):  # what remains is removed when the dataset is published
+                await self._call(path, "abort_multipart_upload", **where)
+            raise
+        return str(done["ETag"])
+
+    async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected.etag}
+        kept = self._kept("application/json", None)
+        try:
+            await self._sent("put_object", **self._object(path, content), **kept, **condition)
+        except Exception as error:
+            status = _status(error)
+            if status in (404, 412):
+                return False
+            if status == 501:
+                return await self._replace_at_once(path, content)
+            raise self._failed(path, error) from None
+        return True
+
+    async def _put(self, path: str, content: bytes | memoryview, kept: dict[str, Any]) -> Any:
+        return await self._call(path, "put_object", **self._object(path, content), **kept)
+
+    def _object(self, path: str, content: bytes | memoryview) -> dict[str, Any]:
+        return {"Bucket": self._bucket, "Key": self._full(path), "Body": bytes(content)}
+
+    def _full(self, path: str) -> str:
+        return "/".join(part for part in (self._key, path) if part)
+
+    def _kept(self, content_type: str | None, content_encoding: str | None) -> dict[str, Any]:
+        attributes = self._attributes(content_type, content_encoding) or {}
+        return {str(name).replace("-", ""): value for name, value in attributes.items()}
+
+    async def _call(self, path: str, operation: str, **values: Any) -> Any:
+        try:
+            return await self._sent(operation, **values)
+        except Exception as error:
+            raise self._failed(path, error) from None
+
+    async def _sent(self, operation: str, **values: Any) -> Any:
+        call: Callable[..., Any] = getattr(self._client, operation)
+        accepted = self._client.meta.service_model.operation_model(
+            self._client.meta.method_to_api_mapping[operation]
+        ).input_shape.members
+        extra = {name: value for name, value in self._extra_args.items() if name in accepted}
+        return await asyncio.to_thread(call, **{**extra, **values})
+
+    def _failed(self, path: str, error: Exception) -> Exception:
+        from botocore import exceptions as aws  # type: ignore[import-untyped]
+
+        where = f"{self.uri}/{path}"
+        if isinstance(error, aws.ClientError):
+            said = error.response["Error"]
+            return refusal("write", where, _status(error), str(said.get("Code", "")), str(said.get("Message", "")))
+        if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
+            return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))
+        return credentials_error(error, f"the connection of {where}")
+
+
+def _status(error: Exception) -> int:
+    """The HTTP status of a refusal; 0 = it is none."""
+    reply = getattr(error, "response", None) or {}
+    return int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) if isinstance(reply, dict) else 0
+
+
+async def _pieces(chunks: AsyncIterator[bytes | memoryview], size: int) -> AsyncIterator[bytes]:
+    """The content in pieces of `size` bytes; the last one may be smaller."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        while len(held) >= size:
+            yield bytes(held[:size])
+            del held[:size]
+    if held:
+        yield bytes(held)

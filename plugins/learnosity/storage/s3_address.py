@@ -1,0 +1,118 @@
+"""Where S3 requests for one bucket go, as the boto3 client of the connection sends them.
+
+The rules for addresses (region, partition, FIPS, dual stack, acceleration, path or host name, dots in the bucket's
+name) are botocore's. So a request is made ready and signed by the client, and its address is read. It is not sent.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from learnosity.errors import ConnectionConfigError
+
+_EVENT = "before-send.s3"
+# Where no reply names the region, boto3 asks for it without an end.
+_MOST_REQUESTS = 5
+_SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Address:
+    """Where requests for one bucket go.
+
+    :param endpoint: URL without the path of a key. It contains the bucket's name only if `virtual` is true.
+    :param region: the region that a signature names.
+    :param virtual: whether the bucket's name is part of the host name, and not of the path.
+    :param signed: whether requests are signed.
+    """
+
+    endpoint: str
+    region: str
+    virtual: bool
+    signed: bool
+
+    def bucket_url(self, bucket: str) -> str:
+        """The URL that all keys of the bucket follow after a slash."""
+        return self.endpoint if self.virtual else f"{self.endpoint}/{bucket}"
+
+
+def address_of(client: Any, bucket: str) -> S3Address:
+    """Where the client sends requests for `bucket`. Nothing is sent to S3; the credentials may be fetched.
+
+    :param client: boto3's S3 client.
+    :raises ConnectionConfigError: the client signs in a way that the store cannot.
+    """
+    if bucket.endswith("--x-s3"):
+        raise ConnectionConfigError(f"{bucket} is a directory bucket (S3 Express). Name a general purpose bucket.")
+    return _read(_listing(client, bucket, most=0), client, bucket)
+
+
+def located(client: Any, bucket: str) -> S3Address:
+    """The same after asking S3 for the bucket's region, for a bucket that lies elsewhere. boto3 finds the region.
+
+    :raises botocore.exceptions.BotoCoreError: S3 could not be reached.
+    """
+    return _read(_listing(client, bucket, most=_MOST_REQUESTS), client, bucket)
+
+
+def _listing(client: Any, bucket: str, *, most: int) -> Any:
+    """The last request for a listing that the client has made ready.
+
+    :param most: how many requests are sent. Further ones get an empty reply here.
+    """
+    from botocore.awsrequest import AWSResponse, HeadersDict  # type: ignore[import-untyped]
+    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+    requests: list[Any] = []
+    thread = threading.get_ident()
+
+    def record(request: Any, **_: object) -> Any:
+        if threading.get_ident() != thread:
+            return None  # another use of the same client
+        requests.append(request)
+        return (
+            None if len(requests) <= most else AWSResponse(request.url, 404 if most else 200, HeadersDict(), _Empty())
+        )
+
+    client.meta.events.register_first(_EVENT, record)
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError:
+        if not requests:  # such as a role that cannot be assumed
+            raise
+        # A refusal says where the bucket is as well as a listing does.
+    finally:
+        client.meta.events.unregister(_EVENT, record)
+    return next(request for request in reversed(requests) if "list-type=2" in request.url)
+
+
+def _read(request: Any, client: Any, bucket: str) -> S3Address:
+    parts = urlsplit(request.url)
+    path = parts.path.rstrip("/")
+    virtual = not path.endswith(f"/{bucket}")
+    if virtual and not parts.netloc.startswith(f"{bucket}."):
+        raise ConnectionConfigError(f"The bucket {bucket!r} is not found in the address of its requests.")
+    endpoint = f"{parts.scheme}://{parts.netloc}{path if virtual else path.removesuffix(f'/{bucket}')}"
+    header = request.headers.get("Authorization")
+    if header is None:
+        return S3Address(endpoint, client.meta.region_name or "us-east-1", virtual, signed=False)
+    scope = _SCOPE.search(header.decode() if isinstance(header, bytes) else header)
+    if scope is None or scope[2] != "s3":
+        raise ConnectionConfigError(
+            "The storage connection asks for a signature that is not AWS version 4 for S3. Remove `signature_version` "
+            "from its `config_kwargs`, or name a general purpose bucket."
+        )
+    return S3Address(endpoint, scope[1], virtual, signed=True)
+
+
+class _Empty:
+    """The body of an empty reply."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """No bytes."""
+        return iter(())

@@ -1,0 +1,156 @@
+"""AWS credentials of a botocore session in the form that obstore takes, and what their errors mean.
+
+botocore knows how long credentials are valid and how to get new ones. obstore asks here every second. In the last
+minutes of the credentials a thread gets new ones, and the writes go on with those that are still valid.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from learnosity.errors import ConnectionConfigError, LearnosityError, TransientStorageError
+from learnosity.redaction import redact_text
+from learnosity.storage.errors import cause_of, judge
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+log = logging.getLogger(__name__)
+
+# How long obstore uses what it got before it asks here again.
+HELD = timedelta(seconds=1)
+# Credentials with less time left are not used: a request must reach the server before they end.
+MARGIN_SECONDS = 60
+# How long a thread waits after a failure before it tries again to get new credentials.
+RETRY_SECONDS = 10.0
+
+_ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
+_VENDOR = Path("/sys/devices/virtual/dmi/id/sys_vendor")
+
+
+class SessionCredentials:
+    """Gives obstore the credentials of a botocore session while they are valid.
+
+    :param credentials: botocore's `Credentials`; None = unsigned requests.
+    :param named: the Airflow connection, for messages.
+    """
+
+    refresh_threshold = timedelta(0)  # obstore asks again when `expires_at` is reached, not 5 minutes before
+
+    def __init__(self, credentials: Any, named: str) -> None:
+        self._credentials = credentials
+        self._named = named
+        self._lock = threading.Lock()
+        self._frozen: Any = None
+        self._renewal: threading.Thread | None = None
+        self._wait_until = datetime.min.replace(tzinfo=UTC)
+
+    def __call__(self) -> S3Credential:
+        """The credentials.
+
+        :raises ConnectionConfigError: AWS refuses to give them.
+        :raises TransientStorageError: AWS could not be reached.
+        """
+        frozen = self.frozen()
+        ends = getattr(self._credentials, "refresh_needed", None) is not None
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + HELD if ends else None,
+        }
+
+    def frozen(self) -> Any:
+        """botocore's `ReadOnlyCredentials`. This can wait for AWS: call it outside an event loop."""
+        needed: Callable[..., bool] | None = getattr(self._credentials, "refresh_needed", None)
+        with self._lock:
+            if self._frozen is None or (needed is not None and needed(MARGIN_SECONDS)):
+                self._frozen = self._fresh()
+            elif needed is not None and needed():
+                self._renew_beside()
+            return self._frozen
+
+    def _fresh(self) -> Any:
+        try:
+            return self._credentials.get_frozen_credentials()
+        except Exception as error:
+            raise credentials_error(error, self._named) from None
+
+    def _renew_beside(self) -> None:
+        if (self._renewal is not None and self._renewal.is_alive()) or datetime.now(UTC) < self._wait_until:
+            return
+
+        def renew() -> None:
+            try:
+                frozen = self._fresh()
+            except LearnosityError as error:
+                # The credentials are still valid. When they end, the same error stops the next request.
+                log.warning("%s The credentials in use are still valid. New ones are asked for again.", error)
+            else:
+                with self._lock:
+                    self._frozen = frozen
+            self._wait_until = datetime.now(UTC) + timedelta(seconds=RETRY_SECONDS)
+
+        self._renewal = threading.Thread(target=renew, name="aws-credentials", daemon=True)
+        self._renewal.start()
+
+
+def credentials_error(error: Exception, named: str) -> LearnosityError:
+    """Why there are no credentials, as an error of this package: not reachable is not the same as refused.
+
+    :param named: the Airflow connection or the environment, for the message.
+    """
+    if isinstance(error, LearnosityError):
+        return error
+    text = redact_text(" ".join(str(error).split()))[:300].rstrip(".") or type(error).__name__
+    if _passes(error):
+        return TransientStorageError(f"No AWS credentials from {named} for now: {text}.")
+    return ConnectionConfigError(f"No access to S3 with {named}: {type(error).__name__}: {text}. {_ADVICE}")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same look-up may succeed later."""
+    from botocore import exceptions as aws  # type: ignore[import-untyped]
+
+    if isinstance(error, aws.ClientError):
+        details = error.response.get("Error", {})
+        return judge(int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)), _code(details)).transient
+    if isinstance(error, aws.SSLError | aws.InvalidProxiesConfigError):
+        return False
+    if isinstance(error, aws.NoCredentialsError):
+        return _has_metadata_service()
+    if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
+        return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
+    if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):
+        # Another service or program gives the credentials, and it failed. Only a clear refusal is final.
+        return not any(f"response {status}" in str(error) for status in (400, 401, 403, 404))
+    if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
+        return judge(int(status)).transient  # an identity provider that speaks HTTP
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return False
+    # botocore raises RuntimeError when new credentials are past their end already.
+    return isinstance(error, OSError) or (isinstance(error, RuntimeError) and "still expired" in str(error))
+
+
+def _code(details: Any) -> str:
+    """The error code of a service. Identity services add to the names that S3 uses."""
+    code = str(details.get("Code", ""))
+    return {"IDPCommunicationError": "ServiceUnavailable"}.get(code, code)
+
+
+def _has_metadata_service() -> bool:
+    """Whether this machine should get its credentials from a metadata service: then their absence may pass."""
+    if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    if os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        return True
+    try:
+        return "Amazon EC2" in _VENDOR.read_text()
+    except OSError:
+        return False

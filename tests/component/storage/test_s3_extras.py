@@ -1,0 +1,268 @@
+"""What the connection asks for on each object holds for every way of writing, as with S3Hook(extra_args=…)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from devstack.certificate import make_certificate
+from learnosity.connections import open_store
+from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
+from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.store import Store
+from tests.component.api.hand_made import HandMade, hand_made
+from tests.component.storage.s3_by_hand import calls, kind, s3_by_hand, sent
+
+EXTRAS: dict[str, dict[str, Any]] = {
+    "SSE-S3": {"ServerSideEncryption": "AES256"},
+    "SSE-KMS with the bucket's key": {"ServerSideEncryption": "aws:kms"},
+    "SSE-KMS with a key": {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-west-1:1:key/k"},
+    "SSE-KMS with a bucket key": {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "alias/lake",
+        "BucketKeyEnabled": True,
+    },
+    "SSE-KMS without a bucket key": {"ServerSideEncryption": "aws:kms", "BucketKeyEnabled": False},
+    "a bucket key for the bucket's own encryption": {"BucketKeyEnabled": True},
+    "a key for the bucket's own encryption": {"SSEKMSKeyId": "k"},
+    "DSSE": {"ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": "k"},
+    "encryption context": {"ServerSideEncryption": "aws:kms", "SSEKMSEncryptionContext": "eyJhIjoiYiJ9"},
+    "storage class": {"StorageClass": "STANDARD_IA"},
+    "tags": {"Tagging": "team=assessment&kind=a%2Fb"},
+    "metadata": {"Metadata": {"source": "learnosity", "run": "nightly"}},
+    "cache": {"CacheControl": "max-age=60", "ContentDisposition": "attachment", "ContentLanguage": "de"},
+    "requester pays": {"RequestPayer": "requester"},
+    "owner": {"ACL": "bucket-owner-full-control"},
+    "grants": {"GrantRead": 'id="1"', "GrantFullControl": 'id="2"'},
+    "object lock": {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": "2030-01-01T00:00:00Z"},
+    "legal hold": {"ObjectLockLegalHoldStatus": "ON"},
+    "expected owner": {"ExpectedBucketOwner": "123456789012"},
+    "several": {
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "k",
+        "StorageClass": "GLACIER_IR",
+        "Tagging": "a=b",
+        "RequestPayer": "requester",
+    },
+    "several, with an ACL": {"ACL": "bucket-owner-full-control", "ServerSideEncryption": "AES256", "Tagging": "a=b"},
+}
+# Checksums: boto3 adds its own, and names its algorithm.
+OWN = (
+    "x-amz-checksum-crc32",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-type",
+    "x-amz-security-token",
+)
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield bytes(MIN_PART_BYTES)
+    yield b"x"
+
+
+WAYS: dict[str, tuple[str, Callable[[Store], Awaitable[object]]]] = {
+    "put": ("PutObject", lambda store: store.put("a", b"x")),
+    "replace": ("PutObject", lambda store: store.replace("a", b"x", None)),
+    "in parts": ("CreateMultipartUpload", lambda store: store.put_stream("a", _chunks(), None)),
+    "in one request": ("PutObject", lambda store: store.put_stream("a", _chunks(), MIN_PART_BYTES + 1)),
+}
+
+
+def define(monkeypatch: pytest.MonkeyPatch, served: HandMade, extra_args: Any, **extra: Any) -> None:
+    whole = {
+        "endpoint_url": served.url,
+        "region_name": "eu-west-1",
+        "service_config": {"s3": {"extra_args": extra_args}},
+        **extra,
+    }
+    connection = {"conn_type": "aws", "login": "AKIA", "password": "secret", "extra": whole}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+
+
+def asked_for(served: HandMade, call: str) -> dict[str, object]:
+    """The headers of a call that say how an object is kept."""
+    found = next(exchange for exchange in reversed(served.asked) if kind(exchange) == call)
+    headers = {name: value for name, value in sent(found).headers if name not in OWN and not name.startswith("if-")}
+    tags = headers.pop("x-amz-tagging", None)
+    return {**headers, **({"tags": sorted(parse_qsl(tags))} if tags else {})}
+
+
+@pytest.mark.parametrize("way", ["put", "replace", "in parts"])
+@pytest.mark.parametrize("extra", EXTRAS)
+async def test_each_way_of_writing_sends_what_the_hooks_client_sends(
+    extra: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, write = WAYS[way]
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, EXTRAS[extra])
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await write(store)
+        ours = asked_for(served, call)
+        client = S3Hook(aws_conn_id="lake").get_conn()
+        theirs = {"PutObject": client.put_object, "CreateMultipartUpload": client.create_multipart_upload}[call]
+        await asyncio.to_thread(lambda: theirs(Bucket="bucket", Key="folder/a", **EXTRAS[extra]))
+        assert ours == asked_for(served, call)
+        assert ours
+        assert way != "in parts" or {"UploadPart", "CompleteMultipartUpload"} <= set(calls(served))
+
+
+@pytest.mark.parametrize("extra", [name for name, args in EXTRAS.items() if "encryption context" not in name])
+async def test_a_large_file_in_one_request_too(extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    call, write = WAYS["in one request"]
+    async with hand_made(s3_by_hand()) as plain:
+        define(monkeypatch, plain, {})
+        client = S3Hook(aws_conn_id="lake").get_conn()
+        await asyncio.to_thread(lambda: client.put_object(Bucket="bucket", Key="folder/a", **EXTRAS[extra]))
+        expected = asked_for(plain, call)
+    async with hand_made(s3_by_hand(), tls=context) as served:
+        define(monkeypatch, served, EXTRAS[extra], verify=str(certificate.certificate))
+        opened: Any = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        if type(opened._store).__name__ == "Boto3WritingStore":
+            pytest.skip("boto3 writes it, as the test above shows")
+        await write(opened)
+        assert calls(served) == ["PutObject"]
+        assert asked_for(served, call) == expected
+        signed = served.asked[0].headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+        assert {name for name, _ in sent(served.asked[0]).headers if name.startswith("x-amz-")} <= set(signed)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "header"),
+    [
+        ("SHA256", "x-amz-checksum-sha256"),
+        ("crc64nvme", "x-amz-checksum-crc64nvme"),
+        ("CRC32", "x-amz-checksum-crc32"),
+        ("SHA1", "x-amz-checksum-sha1"),
+    ],
+)
+async def test_a_checksum_goes_with_each_body(algorithm: str, header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, {"ChecksumAlgorithm": algorithm.upper()})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        for _, write in WAYS.values():
+            await write(store)
+        bodies = [exchange for exchange in served.asked if kind(exchange) in ("PutObject", "UploadPart")]
+        assert len(bodies) == 6
+        assert all(exchange.headers.get(header) for exchange in bodies)
+        begun = [exchange for exchange in served.asked if kind(exchange) == "CreateMultipartUpload"]
+        assert {exchange.headers["x-amz-checksum-algorithm"] for exchange in begun} == {algorithm.upper()}
+
+
+async def test_who_pays_is_told_on_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, {"RequestPayer": "requester"})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        for _, write in WAYS.values():
+            await write(store)
+        await store.get("a")
+        await store.head("a")
+        assert [batch async for batch in store.list("")] == []
+        await store.delete(["a"])
+        assert {exchange.headers.get("x-amz-request-payer") for exchange in served.asked} == {"requester"}
+
+
+async def test_without_a_signature_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, {}, config_kwargs={"signature_version": "unsigned"})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        for _, write in WAYS.values():
+            await write(store)
+        await store.get("a")
+        await store.delete(["a"])
+        assert {sent(exchange).signer for exchange in served.asked} == {""}
+
+
+@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
+async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
+    status: int, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand(["DeleteObjects"], status, code)) as served:
+        define(monkeypatch, served, {})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await store.delete(["a", "b"])
+        await store.delete(["c"])
+        assert sorted(exchange.target for exchange in served.asked if exchange.method == "DELETE") == [
+            f"/bucket/folder/{name}" for name in "abc"
+        ]
+        assert calls(served).count("DeleteObjects") <= 1 + 8
+
+
+@pytest.mark.parametrize(
+    ("extra_args", "says"),
+    [
+        ({"StorageClas": "x"}, "Did you mean StorageClass"),
+        ({"acl": "private"}, "ACL"),
+        ({"ContentType": "text/csv"}, "each file has its own"),
+        ({"SSECustomerKey": "k"}, "cannot be read by others"),
+        ({"RequestPayer": True}, "requester"),
+        ({"BucketKeyEnabled": "yes"}, "neither true nor false"),
+        ({"Metadata": "a=b"}, "not a JSON object"),
+        ("ACL=private", "not a JSON object"),
+    ],
+)
+async def test_what_s3_does_not_know_is_refused_by_name(
+    extra_args: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served, extra_args)
+        with pytest.raises(ConnectionConfigError, match=says):
+            await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        assert served.asked == []
+
+
+async def test_what_boto3_writes_has_the_same_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand(["PutObject", "CreateMultipartUpload"], 403, "AccessDenied")) as served:
+        define(monkeypatch, served, {"ACL": "private"})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        for _, write in WAYS.values():
+            with pytest.raises(
+                StorageError, match=r"Could not write s3://bucket/folder/a: no permission.*AccessDenied"
+            ):
+                await write(store)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "says"),
+    [
+        ("http://127.0.0.1:1", TransientStorageError, "no server listens there"),
+        (
+            "https://no-such-host.invalid",
+            (StorageError, TransientStorageError),
+            "there is no such host|the host's name could not",
+        ),
+    ],
+)
+async def test_what_boto3_does_not_reach_is_told_as_obstore_tells_it(
+    url: str, kind: Any, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(
+        monkeypatch,
+        HandMade(s3_by_hand()),
+        {"ACL": "private"},
+        endpoint_url=url,
+        config_kwargs={"retries": {"total_max_attempts": 1}},
+    )
+    store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+    for _, write in WAYS.values():
+        with pytest.raises(kind, match=rf"Could not write s3://bucket/folder/a: ({says})"):
+            await write(store)
+
+
+async def test_what_boto3_writes_on_a_condition_is_not_written_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand(["PutObject"], 412, "PreconditionFailed")) as served:
+        define(monkeypatch, served, {"ACL": "private"})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        assert not await store.replace("latest.json", b"{}", None)
+        assert served.asked[-1].headers["if-none-match"] == "*"

@@ -1,0 +1,129 @@
+"""What a destination refuses is found before a job is started for it, and nothing of the check remains."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from airflow.sdk.io import attach
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+
+from devstack.seaweedfs import SeaweedFS
+from devstack.secrets import KeyPair
+from learnosity.connections import open_store
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.store import Store
+from learnosity.storage.write_check import check_writable
+from tests.component.api.hand_made import hand_made
+from tests.component.storage.s3_by_hand import calls, s3_by_hand
+
+MOST_REQUESTS = 10
+
+
+def define(monkeypatch: pytest.MonkeyPatch, url: str, keys: KeyPair | None = None, **extra: Any) -> None:
+    keys = keys or KeyPair("AKIA", "secret")
+    whole = {"endpoint_url": url, "region_name": "us-east-1", **extra}
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key, "extra": whole}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+
+
+async def names(store: Store) -> list[str]:
+    return [info.path async for batch in store.list("") for info in batch]
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3 through boto3", "file", "memory"])
+async def test_a_good_destination_is_left_as_it_was(
+    scheme: str, s3_server: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = str(uuid4())
+    if scheme == "file":
+        uri = tmp_path.as_uri()
+    elif scheme == "memory":
+        attach("memory", fs=MemoryFileSystem())
+        uri = f"memory://bucket/{prefix}"
+    else:
+        args = {"extra_args": {"ACL": "private"}} if "boto3" in scheme else {}
+        define(monkeypatch, s3_server.endpoint, s3_server.landing, service_config={"s3": args})
+        uri = f"s3://lake@{s3_server.bucket}/{prefix}"
+    store = await asyncio.to_thread(open_store, uri)
+    await store.put("kept", b"before")
+    await check_writable(store)
+    assert await names(store) == ["kept"]
+
+
+async def test_it_is_cheap_and_tries_all_that_landing_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand(remembers=True)) as served:
+        define(monkeypatch, served.url)
+        await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"))
+        assert len(served.asked) <= MOST_REQUESTS
+        assert set(calls(served)) == {
+            "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "ListObjectsV2", "GetObject",
+            "DeleteObjects", "ListMultipartUploads",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("PutObject", "not possible to write objects: no file can land"),
+        ("CreateMultipartUpload", "not possible to write objects in parts: no large file can land"),
+        ("UploadPart", "not possible to write objects in parts"),
+        ("CompleteMultipartUpload", "not possible to write objects in parts"),
+        ("ListObjectsV2", "not possible to list objects: a landing cannot tell what has landed"),
+        ("GetObject", "not possible to read objects"),
+        ("DeleteObjects", "not possible to delete objects, so that .*probe-.* remains"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "code", "what"),
+    [(403, "AccessDenied", "no permission"), (400, "KMS.DisabledException", "encryption key")],
+)
+async def test_the_right_that_is_missing_is_named(
+    call: str, says: str, status: int, code: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand([call], status, code, remembers=True)) as served:
+        define(monkeypatch, served.url)
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(StorageError, match=rf"{what}.*{code}.*{says}"):
+            await check_writable(store)
+        assert call == "PutObject" or "DeleteObjects" in calls(served), "what was written is removed"
+        assert len(served.asked) <= MOST_REQUESTS
+
+
+async def test_without_the_right_to_list_unfinished_uploads_landing_works(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hand_made(s3_by_hand(["ListMultipartUploads"], 403, "AccessDenied", remembers=True)) as served:
+        define(monkeypatch, served.url)
+        with caplog.at_level(logging.WARNING):
+            await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"))
+    assert "Landing works without this right" in caplog.text
+
+
+async def test_a_store_that_lists_nothing_of_what_it_took_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        define(monkeypatch, served.url)
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(StorageError, match="does not give back at once"):
+            await check_writable(store)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind", "says"),
+    [
+        ("https://no-such-host.invalid", StorageError, "no such host|could not be looked up"),
+        ("TLS", StorageError, "not trusted"),
+    ],
+)
+async def test_what_no_reply_comes_from_is_told_once(
+    endpoint: str, kind: type[LearnosityError], says: str, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(monkeypatch, str(s3_server.tls_endpoint) if endpoint == "TLS" else endpoint)
+    store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+    with pytest.raises((kind, TransientStorageError), match=says):
+        await check_writable(store)
