@@ -178,7 +178,9 @@ def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]
     )
     verify = hook.verify
     if verify is None:
-        verify = settings.get_config_variable("ca_bundle")
+        # Of the profile. `client_options` reads the variable.
+        bundle = settings.get_config_variable("ca_bundle")
+        verify = None if bundle == os.environ.get("AWS_CA_BUNDLE") else bundle
     return client, session, verify
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
+from obstore.store import AzureStore, GCSStore, ObjectStore
 
 from learnosity import store_options
 from learnosity.api.client import LearnosityClient
@@ -19,6 +20,7 @@ from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.store_options import client_options
 from tests.component.api.hand_made import CONTINUE, Exchange, reply
@@ -76,18 +78,14 @@ def _store(made: Callable[[str, Any], ObjectStore]) -> Call:
     return call
 
 
-def _signer(url: str, client: Any) -> S3Store:
-    keys = {"access_key_id": "A", "secret_access_key": "secret", "region": "us-east-1"}
-    return S3Store("bucket", endpoint=url, client_options=client, retry_config=store_options.RETRY, **keys)  # type: ignore[arg-type]
-
-
 async def streamed_put(url: str, extra: Extra) -> None:
     client = client_options(extra, url)
 
     async def content() -> AsyncIterator[bytes]:
         yield b"content"
 
-    assert await StreamedPut(_signer(url, client), "s3://bucket", client).put("key", content(), 7, None)
+    signer = S3Signer(f"{url}/bucket", "", "us-east-1", lambda: ReadOnlyCredentials("A", "secret", None))
+    assert await StreamedPut(signer, "s3://bucket", client).put("key", content(), 7, None)
 
 
 CLIENTS: dict[str, Call] = {
