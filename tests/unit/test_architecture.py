@@ -59,13 +59,6 @@ def test_openlineage_may_be_missing(name: str) -> None:
     assert not [module for module in imported_by(at_once) if "openlineage" in module]
 
 
-def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:
-    ignored = (PACKAGE.parent / ".airflowignore").read_text()
-    assert "learnosity/" in ignored
-    loose = {path.name for path in PACKAGE.parent.glob("*.py")}
-    assert loose <= {"learnosity_plugin.py"}
-
-
 # What Airflow, its amazon provider and aiohttp are built on, and what a deployment may do without.
 COMES_ALONG = {
     "apache-airflow-providers-openlineage",
