@@ -81,7 +81,7 @@ celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain proces
 	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest --log-cli-level=INFO \
 	  tests/integration/test_celery.py tests/integration/test_quota.py $(ARGS)
 
-wheel-test: venv ## build the wheel, install it into an empty virtual environment, and land a dataset with that
+wheel-test: venv ## build the wheel, install it beside Airflow, land a dataset (WHEEL_PYTHON=… for another Python)
 	$(PYTHON) -m pytest tests/integration/test_wheel.py $(ARGS)
 
 compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--demo: for its simulator)

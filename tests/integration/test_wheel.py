@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,6 +21,8 @@ from tests.integration.scenarios import landed, simulator_connection
 
 pytestmark = pytest.mark.slow
 
+# The interpreter of the virtual environment: a path, or a version that uv finds.
+PYTHON = os.environ.get("WHEEL_PYTHON", sys.executable)
 DAG_ID = "installed"
 DAG_FILE = f"""
 from learnosity.dags import dataset_dag
@@ -42,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a virtual environment with Airflow and the wheel."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
-    _uv("venv", folder)
+    _uv("venv", "--python", PYTHON, folder)
     packages = ("apache-airflow==3.3.2", f"{wheel}[s3]", "--constraint", REPOSITORY / "constraints.txt")
     _uv("pip", "install", "--python", folder / "bin" / "python", *packages)
     return folder / "bin"
