@@ -36,11 +36,13 @@ found = {
 }
 """
 
-# Libraries of which a process that only loads the plugin, or reads the DAG file, needs none.
+# Libraries that take long to import. Neither loading the plugin nor reading the DAG files needs them.
 HEAVY = {
     *("aiohttp", "airflow.api_fastapi.core_api", "boto3", "botocore", "duckdb", "fastapi", "learnosity.web"),
-    *("learnosity_sdk", "obstore", "pyreqwest", "requests", "starlette", "uvloop"),
+    *("learnosity_sdk", "requests", "starlette"),
 }
+# What only work needs, and not the plugin.
+OF_THE_OPERATORS = {"jmespath", "learnosity.operators", "obstore", "pyreqwest", "uvloop"}
 
 
 def run_airflow(home: Path, program: str, *, installed: bool, **environment: str) -> dict[str, Any]:
@@ -135,6 +137,19 @@ def test_a_task_does_not_pay_for_the_pages(home: Path, installed: bool) -> None:
     environment = {} if installed else {"AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins")}
     found = run_airflow(home, f"{LOAD}print(json.dumps(found))", installed=installed, **environment)
     assert "learnosity" in found["tasks"]
+    assert not [name for name in found["loaded"] if is_part_of(name, HEAVY | OF_THE_OPERATORS)]
+
+
+def test_reading_the_dag_files_imports_no_http_client_and_no_cloud(home: Path) -> None:
+    program = f"""
+import json, runpy, sys
+import airflow.sdk.execution_time.task_runner
+before = set(sys.modules)
+for file in {sorted(map(str, (REPOSITORY / "dags").glob("*.py")))!r}:
+    runpy.run_path(file)
+print(json.dumps({{"loaded": sorted(set(sys.modules) - before)}}))"""
+    found = run_airflow(home, program, installed=True)
+    assert "learnosity.operators" in found["loaded"]
     assert not [name for name in found["loaded"] if is_part_of(name, HEAVY)]
 
 
