@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 # The interpreter of the virtual environment: a path, or a version that uv finds.
 PYTHON = os.environ.get("WHEEL_PYTHON", sys.executable)
 DAG_ID = "installed"
-DAG_FILE = f"""
+# Airflow only reads files that contain the words "airflow" and "dag".
+DAG_FILE = f"""# An Airflow DAG.
 from learnosity.dags import dataset_dag
 
 dag = dataset_dag("{DAG_ID}")
@@ -48,7 +49,7 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("installed") / "venv"
     _uv("venv", "--python", PYTHON, folder)
     packages = ("apache-airflow==3.3.2", f"{wheel}[s3]", "--constraint", REPOSITORY / "constraints.txt")
-    _uv("pip", "install", "--python", folder / "bin" / "python", *packages)
+    _uv("pip", "install", "--compile-bytecode", "--python", folder / "bin" / "python", *packages)
     return folder / "bin"
 
 
