@@ -163,11 +163,17 @@ print(json.dumps({"loaded": sorted(name for name in sys.modules if name.split(".
     assert found["loaded"] == ["learnosity", "learnosity.api", "learnosity.api.defaults", "learnosity.provider"]
 
 
-def test_the_api_server_mounts_the_pages() -> None:
-    from learnosity.web.app import app
-
-    (mounted,) = LearnosityPlugin().fastapi_apps
-    assert (mounted["app"], mounted["url_prefix"]) == (app, "/learnosity")
+def test_the_api_server_mounts_the_pages(home: Path) -> None:
+    program = """
+import json
+from airflow.api_fastapi.app import create_app
+from fastapi.testclient import TestClient
+client = TestClient(create_app(apps="core"))
+paths = ("/learnosity/static/pages.css", "/learnosity/run/a_dag/a_run")
+print(json.dumps({path: client.get(path).status_code for path in paths}))"""
+    plugins = {"AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins")}
+    found = run_airflow(home, program, installed=False, **plugins)
+    assert found == {"/learnosity/static/pages.css": 200, "/learnosity/run/a_dag/a_run": 401}
 
 
 def test_pages_that_cannot_be_imported_say_so_and_the_api_server_goes_on(
