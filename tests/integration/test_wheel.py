@@ -26,9 +26,10 @@ PYTHON = os.environ.get("WHEEL_PYTHON", sys.executable)
 DAG_ID = "installed"
 # Airflow only reads files that contain the words "airflow" and "dag".
 DAG_FILE = f"""# An Airflow DAG.
-from learnosity.dags import dataset_dag
+from learnosity.dags import dataset_dag, scheduled_dags
 
 dag = dataset_dag("{DAG_ID}")
+globals().update(scheduled_dags("{REPOSITORY}/dags/datasets"))
 """
 # What the package needs at run time beside its modules.
 DATA = ("py.typed", "web/templates/run.html", "web/static/report.js", "web/static/vendor/chart-LICENSE.md")
