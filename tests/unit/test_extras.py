@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -27,6 +29,14 @@ def names(requirements: Iterable[str]) -> set[str]:
     return {match[0].lower() for match in found if match}
 
 
+def azure() -> None:
+    with patch.dict(
+        "os.environ",
+        {"AIRFLOW_CONN_OF_AZURE": json.dumps({"conn_type": "wasb", "host": "https://account.blob.core.windows.net"})},
+    ):
+        open_store("abfs://of_azure@container/key")
+
+
 def parquet() -> None:
     sys.modules.pop("learnosity.dataset.parquet", None)
     importlib.import_module("learnosity.dataset.parquet")
@@ -36,6 +46,8 @@ def parquet() -> None:
     ("extra", "module", "use"),
     [
         pytest.param("s3", "airflow.providers.amazon", lambda: open_store("s3://bucket/key"), id="s3"),
+        pytest.param("gcs", "airflow.providers.google", lambda: open_store("gs://bucket/key"), id="gcs"),
+        pytest.param("azure", "airflow.providers.microsoft", azure, id="azure"),
         pytest.param("duckdb", "duckdb", parquet, id="duckdb"),
     ],
 )
