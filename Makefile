@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds chaos-sample celery-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -80,6 +80,9 @@ chaos-sample: venv ## two minutes of make chaos, as in make test
 celery-test: venv ## two Celery workers on PostgreSQL and Redis, as plain processes: shared landing, 50 runs at once
 	CELERY_RUNS=$(or $(RUNS),50) $(PYTHON) -m pytest --log-cli-level=INFO \
 	  tests/integration/test_celery.py tests/integration/test_quota.py $(ARGS)
+
+wheel-test: venv ## build the wheel, install it beside Airflow, land a dataset (WHEEL_PYTHON=… for another Python)
+	$(PYTHON) -m pytest tests/integration/test_wheel.py $(ARGS)
 
 compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--demo: for its simulator)
 	python3 -m compose.env $(ARGS)

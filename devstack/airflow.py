@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from devstack.environment import REPOSITORY, inherited_environment, tool
+from devstack.environment import REPOSITORY, inherited_environment
 from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess, stop_all
 from devstack.secrets import ADMIN, OPERATOR, VIEWER, Secrets, write_private
@@ -46,12 +46,14 @@ class Airflow:
     """An Airflow, running or about to.
 
     :param home: its AIRFLOW_HOME
+    :param program: its command ``airflow``
     :param url: address of its UI and API
     :param env: the environment of all its processes
     :param processes: the running ones by name
     """
 
     home: Path
+    program: Path
     url: str
     env: dict[str, str]
     logs: Path
@@ -64,6 +66,7 @@ class Airflow:
         cls,
         home: Path,
         *,
+        program: Path,
         secrets: Secrets,
         dags: Path,
         plugins: Path,
@@ -73,6 +76,7 @@ class Airflow:
     ) -> Airflow:
         """Choose a port and settings, and write the password file; starts nothing.
 
+        :param program: the command ``airflow``
         :param dags: folder of the DAG files
         :param plugins: plugins folder; it is also on the path of every process
         :param env: more settings; they win over the defaults
@@ -89,7 +93,7 @@ class Airflow:
             **_settings(home, url, port, secrets, dags, plugins, passwords, logs),
             **env,
         }
-        return cls(home, url, environment, logs, secrets.passwords)
+        return cls(home, program, url, environment, logs, secrets.passwords)
 
     @cached_property
     def api(self) -> AirflowApi:
@@ -175,7 +179,7 @@ class Airflow:
     def _launch(self, name: str, arguments: tuple[str, ...], stdin: bytes = b"") -> ManagedProcess:
         return ManagedProcess.start(
             name,
-            [tool("airflow"), *arguments],
+            [self.program, *arguments],
             log=self.logs / f"{name}.log",
             env=self.env,
             cwd=self.home,

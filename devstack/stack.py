@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from devstack.airflow import MIGRATE_SECONDS, SEED_SECONDS, Airflow
-from devstack.environment import REPOSITORY
+from devstack.environment import REPOSITORY, tool
 from devstack.errors import DevstackError
 from devstack.processes import ManagedProcess, stop_all, undisturbed
 from devstack.seaweedfs import REGION, SeaweedFS
@@ -34,6 +34,7 @@ class StackOptions:
     :param prefix: below which key prefix of the bucket they land
     :param dags: DAG folder, the repository's by default
     :param plugins: plugins folder, the repository's by default
+    :param airflow: the command ``airflow``, by default that of this virtual environment
     :param job_seconds: how long a simulated dataset job takes at least
     :param simulator_arguments: more arguments for ``python -m simulator``
     :param airflow_path: below which path of its address Airflow is, such as ``/airflow``; at the root by default
@@ -44,6 +45,7 @@ class StackOptions:
     prefix: str = "datasets"
     dags: Path = REPOSITORY / "dags"
     plugins: Path = REPOSITORY / "plugins"
+    airflow: Path = field(default_factory=lambda: tool("airflow"))
     job_seconds: float = 2.0
     simulator_arguments: tuple[str, ...] = ()
     airflow_path: str = ""
@@ -168,6 +170,7 @@ class Stack:
         self._parts.append(self.simulator)
         self.airflow = Airflow.prepare(
             self.root / "airflow",
+            program=self.options.airflow,
             secrets=secrets,
             dags=self.options.dags,
             plugins=self.options.plugins,

@@ -123,12 +123,8 @@ def azure_account(where: StorageUri, connection: Connection | None) -> str:
 
 
 def _account(named: str, connection: Connection, extra: dict[str, Any], account_host: str) -> _Account:
-    try:
-        from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
-    except ImportError:
-        raise ConnectionConfigError(
-            "Azure needs Airflow's provider for it: pip install apache-airflow-providers-microsoft-azure."
-        ) from None
+    from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
+
     pair = [extra.get(key) for key in ("managed_identity_client_id", "workload_identity_tenant_id")]
     if any(pair) and not all(pair):
         raise ConnectionConfigError(

@@ -16,6 +16,7 @@ from obstore.store import LocalStore
 from learnosity.azure_connection import azure_account as account_of
 from learnosity.azure_connection import azure_store
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
+from learnosity.extras import needs_extra
 from learnosity.gcs_connection import gcs_store
 from learnosity.lookups import find_connection
 from learnosity.s3_connection import s3_store
@@ -26,6 +27,13 @@ from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
+_CLOUDS = (
+    (S3_SCHEMES, s3_store, "s3"),
+    (GCS_SCHEMES, gcs_store, "gcs"),
+    (AZURE_SCHEMES, azure_store, "azure"),
+)
+"""Schemes, the function that opens their store, and the extra with the packages that it imports."""
+
 
 def open_store(uri: str, *, must_exist: bool = False) -> Store:
     """The store at the prefix `uri`. Nothing is read or written yet, but a local folder is made.
@@ -34,15 +42,17 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     :raises StorageError: when the URI is not valid, or no driver for its scheme is installed.
     :raises ConnectionConfigError: when its Airflow connection is missing or incomplete.
     :raises TransientStorageError: when the connection's credentials cannot be reached.
+    :raises MissingExtraError: when the packages of its cloud are not installed.
     """
     where = parse_uri(uri)
     if where.scheme == "file":
         return _local(where, must_exist)
     connection = _connection(where.conn_id) if where.conn_id else None
-    for schemes, build in ((S3_SCHEMES, s3_store), (GCS_SCHEMES, gcs_store), (AZURE_SCHEMES, azure_store)):
+    for schemes, build, extra in _CLOUDS:
         if where.scheme in schemes:
             try:
-                return build(where, connection)
+                with needs_extra(extra, where.text):
+                    return build(where, connection)
             except (ObstoreError, ValueError) as error:
                 named = f"connection {where.conn_id!r}" if where.conn_id else "environment"
                 raise ConnectionConfigError(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_input_store, open_store
 from learnosity.creation.create import create_dataset
@@ -110,6 +109,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Check everything that can be checked without a call, then create the dataset or use its existing job."""
+        from learnosity.api.signed_urls import SignedTransfer  # late: its libraries are large, and DAG files need none
+
         heard = self._hear(context)
         request = DatasetRequest.from_mapping(self.request)
         input_uri = str(self.input_uri or "").strip() or None

@@ -48,6 +48,10 @@ class UnreadableNameError(StorageError):
     """An object has a name that the store's client cannot open, such as `a//b`."""
 
 
+class MissingExtraError(PermanentError):
+    """A package that not every deployment needs is not installed. The message names the extra that installs it."""
+
+
 class FolderNotFoundError(StorageError):
     """A local folder that must be read does not exist."""
 

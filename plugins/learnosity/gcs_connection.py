@@ -73,16 +73,12 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
     """Credentials, project and address, as Airflow's hook and Google's client make them."""
-    try:
-        import google.auth
-        from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-        from google.api_core.exceptions import GoogleAPICallError, RetryError
-        from google.auth.exceptions import GoogleAuthError
-        from google.cloud.storage import Client  # type: ignore[import-untyped]
-    except ImportError:
-        raise ConnectionConfigError(
-            "GCS needs Airflow's provider for it: pip install apache-airflow-providers-google."
-        ) from None
+    import google.auth
+    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage import Client  # type: ignore[import-untyped]
+
     try:
         if connection is None:
             credentials, project = google.auth.default(scopes=[_SCOPE])

@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from learnosity.api.client import CALL_ATTEMPTS, LearnosityClient
-from learnosity.api.config import ApiConfig, build_config
+from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.errors import ConnectionConfigError, LearnosityError
 from learnosity.lookups import afind_connection, checked_extra, find_connection
 from learnosity.metrics import METRICS
+
+# DAG files import this module. The client and what it is built on are imported where a task makes calls.
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
+    from learnosity.api.config import ApiConfig
 
 DEFAULT_CONN_ID = "learnosity_default"
 
@@ -69,11 +73,14 @@ class LearnosityHook(BaseHook):
 
         :param attempts: largest number of attempts of one call; default 6.
         """
+        from learnosity.api.client import LearnosityClient
+
         async with LearnosityClient(await self.aget_config(), attempts=attempts, metrics=METRICS) as client:
             yield client
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one harmless signed call: the **Test** button of the connection form runs this."""
+        from learnosity.api.client import LearnosityClient
 
         async def check(config: ApiConfig) -> str:
             async with LearnosityClient(config, attempts=2) as client:
@@ -96,6 +103,8 @@ def checked_config(conn_id: str, connection: Any) -> ApiConfig:
     :param connection: of the Task SDK, or of Airflow's database model.
     :raises ConnectionConfigError: the Airflow connection cannot be used.
     """
+    from learnosity.api.config import build_config
+
     return build_config(
         conn_id,
         login=connection.login,

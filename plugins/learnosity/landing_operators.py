@@ -14,7 +14,6 @@ from uuid import uuid4
 from airflow.sdk import BaseOperatorLink, XComArg
 
 from learnosity.api.dataset_request import DatasetRequest
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.assets import declared_ports, fixed_type, outlets_for, published_assets
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_store
@@ -183,6 +182,8 @@ class LearnosityLandFilesOperator(_LandingOperator):
 
     async def aexecute(self, context: Context) -> dict[str, int] | list[dict[str, int]]:
         """Copy the files of the shard that are still missing."""
+        from learnosity.api.signed_urls import SignedTransfer  # late: its libraries are large, and DAG files need none
+
         config = await LearnosityHook(self.conn_id).aget_config()
         shards = [self.shard] if isinstance(self.shard, Mapping) else _rendered(self.shard)
         landed = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from learnosity import __version__
-from learnosity.api.config import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPORTS_URL, DEFAULT_VERSION, REGIONS
+from learnosity.api.defaults import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPORTS_URL, DEFAULT_VERSION, REGIONS
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -11,17 +11,19 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from learnosity.api.client import LearnosityClient
 from learnosity.api.polling import PollResult, shared_poller
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress import duration
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
 
 LOG_EVERY_SECONDS = 60.0  # time between two log lines if the status does not change: the log of a long wait stays short
 

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,6 @@ def test_openlineage_may_be_missing(name: str) -> None:
     assert not [module for module in imported_by(at_once) if "openlineage" in module]
 
 
-def test_only_the_plugin_file_is_in_reach_of_the_plugin_loader() -> None:
-    ignored = (PACKAGE.parent / ".airflowignore").read_text()
-    assert "learnosity/" in ignored
-    loose = {path.name for path in PACKAGE.parent.glob("*.py")}
-    assert loose <= {"learnosity_plugin.py"}
-
-
 # What Airflow, its amazon provider and aiohttp are built on, and what a deployment may do without.
 COMES_ALONG = {
     "apache-airflow-providers-openlineage",
@@ -89,7 +83,8 @@ COMES_ALONG = {
 
 def test_the_package_declares_what_it_imports() -> None:
     project = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]
-    known = {re.split("[<>=]", each)[0] for each in project["dependencies"]} | COMES_ALONG
+    declared = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    known = {re.split("[<>=]", each)[0] for each in declared} | COMES_ALONG
     modules = {module.split(".")[0] for imports in IMPORTS.values() for module in imports}
     outside = modules - set(sys.stdlib_module_names) - {"learnosity", "airflow"}
     brought_by = packages_distributions()

@@ -19,6 +19,7 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from learnosity.api.config import ApiConfig
+from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
 from learnosity.api.pacing import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
@@ -33,7 +34,6 @@ DATASETS = "reports/datasets"
 COMMENCE = "jobs/reports/datasets"
 JOBS = "jobs"
 
-CALL_ATTEMPTS = 6  # of one call, over about 30 s. After a longer failure, Airflow retries the task
 
 BeforeSend = Callable[[], Awaitable[None]]
 FIRST_WAIT_SECONDS = 1.0

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from learnosity.api.defaults import (
+    DEFAULT_BASE_URL,
+    DEFAULT_DOMAIN,
+    DEFAULT_REPORTS_URL,
+    DEFAULT_TIMEOUT,
+    DEFAULT_VERSION,
+    REGIONS,
+)
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_ipv6, is_loopback
 from learnosity.egress import Egress, checked_proxy
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.declared import Declaration, parse_declaration
 
-DEFAULT_BASE_URL = "https://data.learnosity.com"
-DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
-DEFAULT_VERSION = "v2026.2.LTS"
-DEFAULT_DOMAIN = "localhost"
-DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working API needs
-
-# Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
-REGIONS = ("va", "ie", "au", "ca", "or")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")

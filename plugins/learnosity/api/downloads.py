@@ -11,7 +11,6 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import aiohttp
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
@@ -129,9 +128,7 @@ def opened(what: str, response: Response, rest: Rest | None) -> Download:
 def connection_failed(what: str, error: BaseException) -> TransferError | PermanentApiError:
     """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes."""
     details = f"{error} {getattr(error, 'details', '')}"
-    if isinstance(error, ssl.SSLCertVerificationError | aiohttp.ClientConnectorCertificateError) or re.search(
-        r"certificate|UnknownIssuer", details
-    ):
+    if isinstance(error, ssl.SSLCertVerificationError) or re.search(r"certificate|UnknownIssuer", details):
         return PermanentApiError(
             f"{what}: the server's TLS certificate could not be verified. Check any proxy in between, and name the "
             "PEM file of its authority in extra `verify` of the Learnosity connection."

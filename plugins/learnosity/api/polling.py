@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from learnosity.api.client import LearnosityClient
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.errors import (
     AuthenticationError,
@@ -26,6 +26,11 @@ from learnosity.errors import (
     first_error,
 )
 from learnosity.telemetry import NULL_METRICS, Metrics
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
+
+    Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
 # A call with free places also polls jobs that are due soon: a poll may be early by this share of its delay.
 EARLY_SHARE = 0.3
@@ -40,8 +45,6 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 # Limits for the time between two polls of a job. This time grows with each poll, up to the sensor's `poll_interval`.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-
-Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,13 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from learnosity import network
-from learnosity.api.client import LearnosityClient
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
 from learnosity.creation.failures import id_is_taken, job_is_doubtful, urls_ran_out
 from learnosity.creation.state import (
@@ -42,6 +40,10 @@ from learnosity.errors import (
     UnexpectedReplyError,
     UrlExpiredError,
 )
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
+    from learnosity.api.signed_urls import SignedTransfer
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from learnosity.api.replies import Reply
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.errors import TransferError, UnexpectedReplyError, first_error
 from learnosity.inputs.find import input_identity
 from learnosity.inputs.records import RecordSchema
 from learnosity.inputs.spool import InputFile, Part, plan_parts, spool_input
 from learnosity.network import backoff
 from learnosity.progress import Progress, size
+
+if TYPE_CHECKING:
+    from learnosity.api.signed_urls import SignedTransfer
 
 log = logging.getLogger(__name__)
 

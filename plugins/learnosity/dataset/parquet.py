@@ -15,15 +15,18 @@ from posixpath import normpath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import duckdb
 import msgspec
 
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError, StorageError
+from learnosity.extras import needs_extra
 from learnosity.storage.store import Store
 from learnosity.storage.uris import parse_uri
+
+with needs_extra("duckdb", "Writing Parquet"):
+    import duckdb
 
 # Tables that are skipped, because their rows are also in the table of the parent group.
 REPEATED = frozenset({"ancestors", "group"})

@@ -13,10 +13,10 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from learnosity import network
 from learnosity.api.downloads import BUFFERED_BYTES, Download
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.published import stored_files
 from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
@@ -29,6 +29,9 @@ from learnosity.landing.plan import read_plan
 from learnosity.progress import Progress
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
+
+if TYPE_CHECKING:
+    from learnosity.api.signed_urls import SignedTransfer
 
 log = logging.getLogger(__name__)
 

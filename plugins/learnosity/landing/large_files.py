@@ -6,11 +6,14 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from learnosity import network
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest
-from learnosity.api.signed_urls import SignedTransfer
 from learnosity.errors import ChangedFileError, TransferError, UrlExpiredError
+
+if TYPE_CHECKING:
+    from learnosity.api.signed_urls import SignedTransfer
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type
 
-from learnosity.api.client import LearnosityClient
 from learnosity.dataset.file_names import safe_path
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
 from learnosity.network import backoff
@@ -33,6 +32,9 @@ from learnosity.results.outcomes import (
     understood,
 )
 from learnosity.results.reading import classify
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
 
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0

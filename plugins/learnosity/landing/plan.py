@@ -10,15 +10,18 @@ import logging
 import socket
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from learnosity.dataset.file_names import check_names
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import IncompleteDatasetError, RequestError, StorageError
-from learnosity.landing.listing import ResultSet
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
+
+if TYPE_CHECKING:
+    from learnosity.landing.listing import ResultSet
 
 log = logging.getLogger(__name__)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from learnosity.api.client import LearnosityClient
 from learnosity.errors import LearnosityError
 from learnosity.results.outcomes import Empty, Failed, Files, Group, Inline, NotReady, NotUnderstood, Reading
 from learnosity.results.reading import classify
 from learnosity.results.sketch import sketch
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
 
 
 async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_id: str | None) -> AsyncIterator[str]:

@@ -10,10 +10,9 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
-from airflow.providers.http.notifications.http import HttpNotifier
 
 # `airflow.sdk` provides these names only at run time, so type checkers do not find them.
 from airflow.sdk import (  # type: ignore[attr-defined]
@@ -39,6 +38,10 @@ from learnosity.schedules.checks import texts
 from learnosity.schedules.crons import longest_gap, skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
+
+# Imported only where a schedule asks for a webhook: it brings HTTP clients along, and every process reads DAG files.
+if TYPE_CHECKING:
+    from airflow.providers.http.notifications.http import HttpNotifier
 
 __all__ = ["InvalidScheduleError", "build_dag", "invalid_dag", "iso", "scheduled_dags", "template_filters"]
 
@@ -234,6 +237,8 @@ def _notifier(schedule: Schedule, event: str, what: str) -> HttpNotifier | None:
     """The notifier for the end of a run; None when the schedule does not ask for it."""
     if not schedule.notify or not schedule.notifies(event):
         return None
+    from airflow.providers.http.notifications.http import HttpNotifier
+
     text = f"Run {{{{ run_id }}}} of {{{{ dag.dag_id }}}} {what}."
     return HttpNotifier(http_conn_id=schedule.notify["http_conn_id"], json={"text": text})
 
@@ -243,6 +248,8 @@ def _deadline(schedule: Schedule) -> DeadlineAlert | None:
         return None
     text = f"{schedule.dag_id} is not done {schedule.deadline_minutes:g} minutes after it was queued."
     if schedule.notify and schedule.notifies("deadline"):
+        from airflow.providers.http.notifications.http import HttpNotifier
+
         kwargs = {"http_conn_id": schedule.notify["http_conn_id"], "json": {"text": text}}
         callback = AsyncCallback(HttpNotifier, kwargs=kwargs)
     else:

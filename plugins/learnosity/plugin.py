@@ -1,0 +1,61 @@
+"""Registers the dataset pages in Airflow's UI, and the listener that writes notes on runs.
+
+Every Airflow process imports this module, each task too. So it imports nothing large: the API server alone needs the
+pages, and imports them when it asks for `fastapi_apps`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from airflow.plugins_manager import AirflowPlugin
+
+from learnosity import run_note_listener
+
+PREFIX = "/learnosity"
+# The path of Airflow's address, such as `/airflow`; empty when Airflow is at the root of its host.
+ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+
+
+class LearnosityPlugin(AirflowPlugin):
+    """A page for the dataset of each run, a page that lists all published datasets, and notes on the runs."""
+
+    name = "learnosity"
+    listeners = [run_note_listener]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Dataset",
+            "href": f"{ROOT}{PREFIX}/run/{{DAG_ID}}/{{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "dataset",
+        },
+        {
+            "name": "Learnosity datasets",
+            "href": f"{ROOT}{PREFIX}/",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "learnosity",
+        },
+    ]
+
+    @cached_property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads it
+        """The pages. Airflow's API server asks for them when it starts; workers and the scheduler never do."""
+        return [{"app": _pages(), "url_prefix": PREFIX, "name": "Learnosity datasets"}]
+
+
+def _pages() -> Any:
+    """The app of the pages. If it cannot be imported, a page that says so: an exception would stop the API server."""
+    try:
+        from learnosity.web.app import app
+    except Exception:
+        logging.getLogger(__name__).exception("The Learnosity pages cannot be shown, because their import failed.")
+        from fastapi.responses import PlainTextResponse
+
+        text = "The Learnosity pages could not be loaded. The log of Airflow's API server says why, where it started."
+        return PlainTextResponse(text, 500)
+    return app
