@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,10 @@ QUICK = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
     "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
     "AIRFLOW__CORE__PARALLELISM": "16",
+    # Runs land through two connections to one bucket.
+    "AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS": json.dumps(
+        [f"s3://{conn_id}@{StackOptions().bucket}/" for conn_id in (LANDING_CONN_ID, TLS_CONN_ID)]
+    ),
 }
 
 

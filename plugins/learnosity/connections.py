@@ -28,11 +28,12 @@ from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 _CLOUDS = (
-    (S3_SCHEMES, s3_store, "s3"),
-    (GCS_SCHEMES, gcs_store, "gcs"),
-    (AZURE_SCHEMES, azure_store, "azure"),
+    (S3_SCHEMES, s3_store, "s3", ("aws", "s3")),
+    (GCS_SCHEMES, gcs_store, "gcs", ("google_cloud_platform",)),
+    (AZURE_SCHEMES, azure_store, "azure", ("wasb", "adls", "azure", "azure_data_lake")),
 )
-"""Schemes, the function that opens their store, and the extra with the packages that it imports."""
+"""Schemes, the function that opens their store, the extra with the packages that it imports, and the types of Airflow
+connections that fit. Without the check of the type, a URI could send the password of any connection to its host."""
 
 
 def open_store(uri: str, *, must_exist: bool = False) -> Store:
@@ -48,8 +49,13 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
     if where.scheme == "file":
         return _local(where, must_exist)
     connection = _connection(where.conn_id) if where.conn_id else None
-    for schemes, build, extra in _CLOUDS:
+    for schemes, build, extra, types in _CLOUDS:
         if where.scheme in schemes:
+            if connection is not None and connection.conn_type not in types:
+                raise ConnectionConfigError(
+                    f"The connection {where.conn_id!r} is of type {connection.conn_type!r}, which does not fit "
+                    f"{where.scheme}://. Name a connection of type {' or '.join(types[:2])}."
+                )
             try:
                 with needs_extra(extra, where.text):
                     return build(where, connection)

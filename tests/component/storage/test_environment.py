@@ -151,7 +151,8 @@ async def test_gcs_sends_what_the_connection_says(monkeypatch: pytest.MonkeyPatc
 def test_a_variable_that_obstore_cannot_be_kept_from_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, uri: str, variables: dict[str, str]
 ) -> None:
-    define(monkeypatch, "any", host="https://account.blob.core.windows.net", extra={"anon": True, "is_anonymous": True})
+    kind = "wasb" if uri.startswith("abfs") else "google_cloud_platform"
+    define(monkeypatch, kind, host="https://account.blob.core.windows.net", extra={"anon": True, "is_anonymous": True})
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConnectionConfigError, match=rf"environment .*{'.* and .*'.join(variables)}.* Remove"):
