@@ -24,7 +24,7 @@ from devstack.stack import Stack, StackOptions
 from learnosity.run_config import FIELDS
 from tests.integration.scenarios import USERS, Control, Runs, simulator_connection
 from tests.integration.statsd import Statsd
-from tests.integration.vault import Outage
+from tests.integration.vault.failing_vault import Outage
 from tests.integration.webhook import CONN_ID, Webhook
 
 ALLOWED = [f"s3://{place}/" for place in ("aws_landing@learnosity", "aws_landing@elsewhere", "nowhere@learnosity")]

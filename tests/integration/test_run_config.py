@@ -17,7 +17,7 @@ from devstack.tasks import state
 from devstack.waiting import wait_until
 from learnosity.run_config import DESTINATION_VARIABLE
 from tests.integration.scenarios import Runs, published, simulator_connection
-from tests.integration.vault import Outage
+from tests.integration.vault.failing_vault import Outage
 
 BY_VAULT = "learnosity_by_vault"
 

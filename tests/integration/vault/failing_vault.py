@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class FailingVault:
@@ -47,8 +47,9 @@ class Outage:
     def airflow_env(self) -> dict[str, str]:
         """The settings that make Airflow use the backend."""
         return {
-            "AIRFLOW__SECRETS__BACKEND": "vault.FailingVault",
-            # A package in site-packages is called `tests`, too, so this module is found by its own name.
+            "AIRFLOW__SECRETS__BACKEND": "failing_vault.FailingVault",
+            # A package in site-packages is called `tests`, too, so this module is found by its own name. It has a folder of
+            # its own, because other modules beside it would hide packages, such as `statsd`.
             "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY / "plugins", REPOSITORY, Path(__file__).parent))),
             "AIRFLOW__SECRETS__BACKEND_KWARGS": f'{{"outage": "{self.file}"}}',
         }
