@@ -182,6 +182,14 @@ def runs(stack: Stack) -> Runs:
         "unknown-storage-connection": groups("s3://nowhere@learnosity/input/users.ndjson"),
         "wrong-secret": groups(learnosity_conn_id="learnosity_wrong_secret"),
         "no-permission": groups(destination_uri="s3://aws_landing@elsewhere/datasets"),
+        # Its wait is deferred however slow the machine is: the job never ends.
+        "unknown-job": analysis(
+            "ibk-analysis-by-question",
+            create=False,
+            dataset_id="a951cc14-0316-4c12-bb13-1f386338a094",
+            job_reference="no-such-job",
+            job_timeout=0.3,
+        ),
         "foreign-bucket": groups(destination_uri="s3://aws_landing@foreign/datasets"),
         "local-input": groups("file:///etc/passwd"),
     }

@@ -24,6 +24,7 @@ def test_calls_jobs_and_waits_are_told_by_endpoint_action_and_state(metrics: Sta
     assert "airflow.learnosity.api_calls,endpoint=jobs,action=get|c" in seen
     assert "airflow.learnosity.job_seconds,status=completed|ms" in seen
     assert "airflow.learnosity.landed_files,dataset_type=activity-summary-by-group|c" in seen
+    assert runs.finish("unknown-job").state == "failed"
     # Told by the triggerer, in whose processes Airflow sets up metrics in another way.
     assert [name for name in seen if name.startswith("airflow.learnosity.waits_open,hostname=")]
 
