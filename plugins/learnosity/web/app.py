@@ -162,17 +162,21 @@ async def report_page(
 ) -> Response:
     """The report of the Reports API, signed for this view. The page has the local view too, if the report fails."""
     dataset = shown.dataset
-    if not has_report(dataset.manifest.dataset_type):
+    if not has_report(dataset.layout.dataset_type):
         raise HTTPException(404, "The Reports API has no report for this type of dataset.")
+    local = await results(dataset, group, wanted, shown.here)  # first, because it refuses a group that is not there
     conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
     config = await asyncio.to_thread(LearnosityHook(conn_id).get_config)
-    definition = report_definition(dataset.manifest.request, element_id=REPORT_ELEMENT, group_path=group)
+    layout = shown.publication.layout
+    definition = report_definition(
+        layout.dataset_type, layout.dataset_id, dataset.manifest.request, element_id=REPORT_ELEMENT, group_path=group
+    )
     signed = sign_report(config.credentials, definition, domain=_domain(request))
     return shown.page(
         request,
         "report.html",
         reports_url=config.reports_url,
-        shown=await results(dataset, group, wanted, shown.here),
+        shown=local,
         script=f"{config.reports_url}/?{config.version}",
         element=REPORT_ELEMENT,
         signed=script_json(signed),

@@ -25,6 +25,7 @@ from obstore.store import LocalStore
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.hooks import LearnosityHook
 from learnosity.web import app as pages
 from learnosity.web import runs
 from learnosity.web.app import app
@@ -33,6 +34,7 @@ from learnosity.web.run_datasets import Publication, RunDataset, Step
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 OTHER_ID = "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
 SECRET = "a-consumer-secret-that-nobody-may-see"
+get_real_config = LearnosityHook.get_config
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 FIELDS = ["population", "p25_percent", "median_percent", "p75_percent"]
 
@@ -599,6 +601,13 @@ class TestLocalView:
         assert site.get("/files", page=10**6).status_code == 200
 
 
+def signed_request(site: Site) -> Any:
+    """The request that the page of the report carries."""
+    found = re.search(r'id="signed-request">(.*?)</script>', site.get("/report").text, re.DOTALL)
+    assert found is not None
+    return msgspec.json.decode(found[1])
+
+
 class TestReport:
     def test_the_signed_request_is_there_and_the_secret_is_not(self, site: Site) -> None:
         site.publish(GROUPS)
@@ -610,6 +619,36 @@ class TestReport:
         assert signed["security"]["signature"].startswith("$02$")
         assert signed["security"]["expires"] > signed["security"]["timestamp"]
         assert signed["request"]["reports"][0]["dataset_id"] == DATASET_ID
+
+    @pytest.mark.parametrize(
+        ("conn_type", "login", "password"),
+        [
+            ("postgres", "AAAABBBBCCCCDDDD", "0123456789abcdef0123456789abcdef01234567"),
+            ("aws", "A1B2C3D4E5F60718", "f" * 40),
+            ("http", "etl_user", "a-password-of-a-database"),
+            ("http", "AAAABBBBCCCCDDDD", "a-password-of-a-database"),
+        ],
+    )
+    def test_a_connection_of_another_system_signs_nothing(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, conn_type: str, login: str, password: str
+    ) -> None:
+        monkeypatch.setattr(LearnosityHook, "get_config", get_real_config)
+        parts = {"conn_type": conn_type, "login": login, "password": password}
+        monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", msgspec.json.encode(parts).decode())
+        site.publish(GROUPS)
+        page = site.get("/report").text
+        assert "$02$" not in page
+        assert login not in page
+        assert password not in page
+
+    def test_the_dataset_of_the_publication_is_signed_whatever_the_request_names(self, site: Site) -> None:
+        site.publish(GROUPS)
+        manifest = site.folder / DatasetLayout("activity-summary-by-group", DATASET_ID).manifest
+        content = msgspec.json.decode(manifest.read_bytes())
+        content["request"] |= {"dataset_id": OTHER_ID, "dataset_type": "sessions-summary-by-group"}
+        manifest.write_bytes(msgspec.json.encode(content))
+        (report,) = signed_request(site)["request"]["reports"]
+        assert (report["dataset_id"], report["type"]) == (DATASET_ID, "activity-summary-by-group")
 
     def test_only_this_page_may_load_from_the_reports_url(self, site: Site) -> None:
         site.publish(GROUPS)
