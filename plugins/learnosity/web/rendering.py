@@ -18,8 +18,10 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from learnosity.dataset.tables import PAGE, json_text
 from learnosity.progress import duration, size
 
+_MAX_JSON = 100_000  # characters of a request or a run config on a page
 HERE = Path(__file__).parent
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -92,8 +94,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["bytes"] = size
+    environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
     environment.filters["duration"] = duration
     environment.filters["moment"] = _moment
+    environment.filters["pretty"] = lambda value: json_text(value, _MAX_JSON, indent=2) or "nested too deeply"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 
@@ -101,7 +105,10 @@ def _environment() -> Environment:
 def _moment(value: datetime | str | None) -> str:
     if value is None:
         return ""
-    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)[:40]
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
