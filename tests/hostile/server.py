@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import uvicorn
 from airflow.api_fastapi.core_api import security
 from airflow.models.dag import DagModel
+from fastapi import FastAPI, Request
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import app as pages
@@ -50,11 +52,28 @@ def main() -> None:
         dataset = RunDataset("land.publish", -1, TYPE, DATASET_ID, publication)
         return runs.Run(DAG, run_id, "success", {}, None, None, (), (dataset,))
 
-    security.get_auth_manager = lambda: _Manager()  # type: ignore[assignment,return-value]
-    DagModel.get_team_name = staticmethod(lambda dag_id: None)  # type: ignore[assignment]
-    pages.create_session = _no_session  # type: ignore[assignment]
-    runs.load_run = load_run  # type: ignore[assignment]
-    uvicorn.run(pages.app, host="127.0.0.1", port=port, log_level="warning")
+    for where, name, stand_in in (
+        (security, "get_auth_manager", _Manager),
+        (DagModel, "get_team_name", lambda dag_id: None),
+        (pages, "create_session", _no_session),
+        (runs, "load_run", load_run),
+    ):
+        patch.object(where, name, stand_in).start()
+    asked: list[tuple[str, bool]] = []
+    server = FastAPI()
+    server.mount("/learnosity", pages.app)
+
+    # Stands for Airflow's API. It tells which calls came, and whether with the session of a user.
+    @server.get("/asked")
+    def tell() -> list[tuple[str, bool]]:
+        return asked
+
+    @server.api_route("/api/{path:path}", methods=["GET", "POST", "OPTIONS", "DELETE"])
+    def api(path: str, request: Request) -> dict[str, str]:
+        asked.append((path, "_token" in request.cookies))
+        return {"secret": "of-airflow"}
+
+    uvicorn.run(server, host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

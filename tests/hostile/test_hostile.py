@@ -198,7 +198,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process = subprocess.Popen(command, env=env, cwd=REPOSITORY)
     try:
         client = httpx.Client(cookies={"_token": "x"}, timeout=120)
-        made = Server(process, f"http://127.0.0.1:{port}", folder, client)
+        made = Server(process, f"http://127.0.0.1:{port}/learnosity", folder, client)
         deadline = time.monotonic() + 120
         while True:
             try:

@@ -13,6 +13,7 @@ from threading import Lock
 from learnosity.dataset.bounded import read_begin, read_whole, size_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.manifest import (
     FileEntry,
     Manifest,
@@ -21,7 +22,7 @@ from learnosity.dataset.manifest import (
     decode_manifest,
     read_files,
 )
-from learnosity.dataset.tables import WHOLE, Document, Limits, group_files, read_document
+from learnosity.dataset.tables import Document, group_files, read_document
 from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store

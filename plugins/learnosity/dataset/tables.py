@@ -19,8 +19,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
+
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
-MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
 MAX_TEXT = 200_000  # characters of a file that is shown as text
 MAX_NAME = 200  # characters of a column's name; a longer one is no name
 MAX_GROUP_DEPTH = 20  # groups below groups; deeper folders are no groups
@@ -29,51 +30,6 @@ POOR_DISCRIMINATION = 0.2  # an item with a lower index is poor ("Initialise a d
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
-
-
-_MIB = 1024 * 1024
-_NO_LIMIT = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of a dataset its reader takes.
-
-    :param file_bytes: largest file that is read, as stored. It is read whole, because its digest is compared.
-    :param shown_bytes: how much of a file is used, decompressed.
-    :param begin: whether the begin of a larger file is of use.
-    :param rows: of one table; the others are dropped.
-    :param csv_columns: of one CSV file.
-    :param tables: of one file.
-    :param containers: objects and lists of one JSON file. Many of them keep Python's garbage collector busy.
-    :param listing_bytes: largest list of files.
-    :param files: largest number of files.
-    """
-
-    file_bytes: int = 32 * _MIB
-    shown_bytes: int = 32 * _MIB
-    begin: bool = False
-    rows: int = _NO_LIMIT
-    csv_columns: int = _NO_LIMIT
-    tables: int = _NO_LIMIT
-    containers: int = _NO_LIMIT
-    listing_bytes: int = _NO_LIMIT
-    files: int = _NO_LIMIT
-
-
-# For tasks: all of a file, or nothing.
-WHOLE = Limits()
-# For pages: the API server also serves others, so what one request costs does not depend on what lies in the store.
-PAGE = Limits(
-    shown_bytes=4 * _MIB,
-    begin=True,
-    rows=20_000,
-    csv_columns=MAX_COLUMNS,
-    tables=20,
-    containers=150_000,
-    listing_bytes=16 * _MIB,
-    files=60_000,
-)
 
 
 class Kind(StrEnum):

@@ -8,7 +8,6 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -17,7 +16,6 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -27,25 +25,20 @@ from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.dataset.workers import reading, working
-from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.lookups import LookupFailedError
 from learnosity.web import runs
 from learnosity.web.plots import PLOT_WIDTH
+from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
-from learnosity.web.results import NoSuchGroupError, Sorting, results, script_json, views
+from learnosity.web.results import NoSuchGroupError, Sorting, address, results, script_json, views
 from learnosity.web.rights import READ_RUN, readable_dags
-from learnosity.web.shown import RUN, NoOneDatasetError, Shown, run_page_of, shown_dataset
+from learnosity.web.shown import RUN, Shown, shown_dataset
 from learnosity.web.tables import Pager
-
-log = logging.getLogger(__name__)
 
 FILES_PAGE = 100
 LONGEST_QUERY = 200  # characters
 DATASETS_PAGE = 50
 REPORT_ELEMENT = "learnosity-report"
-# Programs read these addresses. A page on which people choose a dataset would be no answer for a program.
-DOWNLOADS = ("/manifest.json", "/file/")
 
 Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
@@ -61,7 +54,7 @@ def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) ->
 
 
 # FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
-app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=HANDLERS)
 pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
@@ -164,23 +157,36 @@ async def report_page(
     wanted: Annotated[Sorting, Depends(sorting)],
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
-    """The report of the Reports API, signed for this view. The page has the local view too, if the report fails."""
-    dataset = shown.dataset
-    if not has_report(dataset.layout.dataset_type):
-        raise HTTPException(404, "The Reports API has no report for this type of dataset.")
-    local = await results(dataset, group, wanted, shown.here)  # first, because it refuses a group that is not there
+    """The page around the report. It has the local view too, if the report fails."""
+    _check_report(shown, group)
+    local = await results(shown.dataset, group, wanted, shown.here)
+    frame = address(f"{shown.here}/report/frame", group)
+    return await shown.page(request, "report.html", shown=local, frame=frame)
+
+
+@_page("/report/frame", response_class=HTMLResponse)
+async def report_frame(
+    request: Request,
+    shown: ShownDataset,
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
+) -> Response:
+    """The report of the Reports API, signed for this view: for a frame, because its script is of another site."""
+    _check_report(shown, group)
     conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
     config = await reading(LearnosityHook(conn_id).get_config)
     layout = shown.publication.layout
     definition = report_definition(
-        layout.dataset_type, layout.dataset_id, dataset.manifest.request, element_id=REPORT_ELEMENT, group_path=group
+        layout.dataset_type,
+        layout.dataset_id,
+        shown.dataset.manifest.request,
+        element_id=REPORT_ELEMENT,
+        group_path=group,
     )
     signed = sign_report(config.credentials, definition, domain=_domain(request))
     return await shown.page(
         request,
-        "report.html",
+        "report_frame.html",
         reports_url=config.reports_url,
-        shown=local,
         script=f"{config.reports_url}/?{config.version}",
         element=REPORT_ELEMENT,
         signed=script_json(signed),
@@ -188,64 +194,6 @@ async def report_page(
 
 
 app.include_router(pages)
-
-
-@app.exception_handler(NoOneDatasetError)
-async def choose(request: Request, error: NoOneDatasetError) -> Response:
-    """The datasets of the run, to choose from; or that there is none yet."""
-    run, tail = error.run, error.tail
-    if not run.has_choice:
-        if tail:
-            return _problem(request, 404, "This run has published no dataset yet.")
-        return render(request, "waiting.html", run=run, steps=run.steps)
-    if tail.startswith(DOWNLOADS):
-        listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
-        return _problem(
-            request,
-            409,
-            f"This run may have several datasets, and the address names none. Published: {listed}. "
-            "Put /dataset/ and the id of one after the id of the run.",
-        )
-    return await working(
-        render, request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=tail
-    )
-
-
-@app.exception_handler(HTTPException)
-async def refused(request: Request, error: HTTPException) -> Response:
-    """A page for 401, 403 and 404 that says what is wrong."""
-    return _problem(request, error.status_code, str(error.detail))
-
-
-@app.exception_handler(NoSuchGroupError)
-async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
-    """A page for a group that the dataset does not have."""
-    return _problem(request, 404, str(error))
-
-
-@app.exception_handler(LearnosityError)
-async def failed(request: Request, error: LearnosityError) -> Response:
-    """A page for an error of this package. Its message has no secrets and says what to do."""
-    if isinstance(error, ConnectionConfigError | LookupFailedError):
-        # Whether a connection exists, and what is wrong with it, is not for every viewer.
-        log.warning("The connection of a report cannot be used: %s", error)
-        return _problem(request, 503, "The connection cannot be used. The log of the API server names the reason.")
-    return _problem(request, 503 if isinstance(error, TransientError) else 409, str(error))
-
-
-@app.exception_handler(RequestValidationError)
-async def not_understood(request: Request, error: RequestValidationError) -> Response:
-    """A page for an address with a value that is not allowed, such as a query that is too long."""
-    found = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
-    return _problem(request, 422, f"A value in this address is not allowed. {'; '.join(found)[:500]}.")
-
-
-@app.exception_handler(Exception)
-async def unexpected(request: Request, error: Exception) -> Response:
-    """A page for everything else. The server logs the error too."""
-    return _problem(
-        request, 500, f"This page could not be made ({type(error).__name__}). The log of the API server says more."
-    )
 
 
 async def _run(dag_id: str, run_id: str) -> runs.Run:
@@ -257,6 +205,13 @@ async def _run(dag_id: str, run_id: str) -> runs.Run:
     if run is None:
         raise HTTPException(404, "There is no such run.")
     return run
+
+
+def _check_report(shown: Shown, group: list[str]) -> None:
+    if not has_report(shown.publication.layout.dataset_type):
+        raise HTTPException(404, "The Reports API has no report for this type of dataset.")
+    if group and shown.dataset.group_file(group) is None:
+        raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:
@@ -271,12 +226,6 @@ def _domain(request: Request) -> str:
     return urlsplit(conf.get("api", "base_url", fallback="")).hostname or request.url.hostname or "localhost"
 
 
-def _login(request: Request) -> str:
-    """Address of Airflow's login, which then leads back to this page."""
-    airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
-    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
-
-
 def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first chunk and the rest. So an error on opening becomes an error page, not a broken download."""
     return next(chunks, b""), chunks
@@ -285,7 +234,3 @@ def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _problem(request: Request, status: int, detail: str) -> Response:
-    return render(request, "problem.html", status=status, code=status, detail=detail, login=_login(request))

@@ -12,8 +12,8 @@ from fastapi.responses import Response
 
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
+from learnosity.dataset.limits import PAGE
 from learnosity.dataset.published import MissingManifestError, PublishedDataset
-from learnosity.dataset.tables import PAGE
 from learnosity.dataset.workers import reading, working
 from learnosity.errors import ConnectionConfigError, StorageError, TransientError
 from learnosity.web.rendering import render
@@ -44,7 +44,7 @@ class Shown:
     steps: tuple[Step, ...]
 
     async def page(self, request: Request, template: str, **values: Any) -> Response:
-        """Render a page of the dataset."""
+        """Render a page of the dataset. `values` are for the template, and `reports_url` is for `render`."""
         return await working(
             render,
             request,

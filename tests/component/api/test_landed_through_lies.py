@@ -11,9 +11,9 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity.dataset.limits import WHOLE
 from learnosity.dataset.parquet import to_parquet
 from learnosity.dataset.published import PublishedDataset, verify
-from learnosity.dataset.tables import WHOLE
 from learnosity.errors import IncompleteDatasetError, LearnosityError, PermanentApiError, TransferError
 from learnosity.landing import land as landing
 from simulator.faults import Lie

@@ -20,8 +20,8 @@ import obstore
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api import security
-from fastapi import FastAPI
 from airflow.models.dag import DagModel
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from obstore.store import LocalStore
@@ -232,7 +232,15 @@ class Markup(HTMLParser):
 
 # Every route that has a DAG in its address, and every other one but the list.
 DATA_ROUTES = sorted({route.path for route in app.routes if isinstance(route, APIRoute)} - {"/"})
-ROUTES = ["", "/files", "/view/groups/group.json", "/file/groups/group.json", "/manifest.json", "/report"]
+ROUTES = [
+    "",
+    "/files",
+    "/view/groups/group.json",
+    "/file/groups/group.json",
+    "/manifest.json",
+    "/report",
+    "/report/frame",
+]
 
 
 class TestWhoMaySee:
@@ -732,9 +740,18 @@ class TestLocalView:
         assert site.get("/files", page=10**6).status_code == 200
 
 
+def policy_of(reply: Any) -> dict[str, list[str]]:
+    """The content security policy of a reply: the sources by directive, the first of two as in a browser."""
+    found: dict[str, list[str]] = {}
+    for directive in reply.headers["content-security-policy"].split(";"):
+        name, *sources = directive.split()
+        found.setdefault(name, sources)
+    return found
+
+
 def signed_request(site: Site) -> Any:
     """The request that the page of the report carries."""
-    found = re.search(r'id="signed-request">(.*?)</script>', site.get("/report").text, re.DOTALL)
+    found = re.search(r'id="signed-request">(.*?)</script>', site.get("/report/frame").text, re.DOTALL)
     assert found is not None
     return msgspec.json.decode(found[1])
 
@@ -742,11 +759,8 @@ def signed_request(site: Site) -> Any:
 class TestReport:
     def test_the_signed_request_is_there_and_the_secret_is_not(self, site: Site) -> None:
         site.publish(GROUPS)
-        page = site.get("/report").text
-        assert SECRET not in page
-        found = re.search(r'id="signed-request">(.*?)</script>', page, re.DOTALL)
-        assert found is not None
-        signed = msgspec.json.decode(found[1])
+        assert SECRET not in site.get("/report/frame").text
+        signed = signed_request(site)
         assert signed["security"]["signature"].startswith("$02$")
         assert signed["security"]["expires"] > signed["security"]["timestamp"]
         assert signed["request"]["reports"][0]["dataset_id"] == DATASET_ID
@@ -767,10 +781,11 @@ class TestReport:
         parts = {"conn_type": conn_type, "login": login, "password": password}
         monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", msgspec.json.encode(parts).decode())
         site.publish(GROUPS)
-        page = site.get("/report").text
-        assert "$02$" not in page
-        assert login not in page
-        assert password not in page
+        for route in ("/report", "/report/frame"):
+            page = site.get(route).text
+            assert "$02$" not in page
+            assert login not in page
+            assert password not in page
 
     def test_the_dataset_of_the_publication_is_signed_whatever_the_request_names(self, site: Site) -> None:
         site.publish(GROUPS)
@@ -781,10 +796,23 @@ class TestReport:
         (report,) = signed_request(site)["request"]["reports"]
         assert (report["dataset_id"], report["type"]) == (DATASET_ID, "activity-summary-by-group")
 
-    def test_only_this_page_may_load_from_the_reports_url(self, site: Site) -> None:
+    def test_only_a_frame_without_airflows_origin_loads_from_the_reports_url(self, site: Site) -> None:
         site.publish(GROUPS)
-        assert "https://reports.example.com" in site.get("/report").headers["content-security-policy"]
-        assert "https://reports.example.com" not in site.get().headers["content-security-policy"]
+        policy = policy_of(site.get("/report/frame"))
+        assert policy["sandbox"] == ["allow-scripts"]
+        assert policy["frame-ancestors"] == ["'self'"]
+        assert policy["connect-src"] == ["https://reports.example.com", "https://*.learnosity.com"]
+        assert "'self'" not in {source for name, of in policy.items() if name != "frame-ancestors" for source in of}
+        for route in ("", "/report", "/files"):
+            around = policy_of(site.get(route))
+            assert around["script-src"][0].startswith("'nonce-")
+            assert len(around["script-src"]) == 1
+            assert not {source for of in around.values() for source in of if "://" in source}
+
+    def test_a_group_that_is_not_there_is_not_signed(self, site: Site) -> None:
+        site.publish(GROUPS)
+        for route in ("/report", "/report/frame"):
+            assert site.get(route, group="west").status_code == 404
 
     def test_the_local_view_stands_by(self, site: Site) -> None:
         site.publish(GROUPS)
@@ -795,4 +823,5 @@ class TestReport:
     def test_a_type_without_a_report_has_none(self, site: Site) -> None:
         site.publish(ITEMS, "ibk-analysis-by-question")
         assert site.get("/report").status_code == 404
+        assert site.get("/report/frame").status_code == 404
         assert "/report" not in site.get().text
