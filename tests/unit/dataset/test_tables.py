@@ -150,7 +150,7 @@ def test_deep_json_is_shown_somehow(name: str, depth: int) -> None:
 
 
 def test_numbers_of_any_length_are_sorted() -> None:
-    rows = [{"n": 10**400}, {"n": 1.5}, {"n": -(10**400)}, {"n": "text"}, {"n": {"a": 1}}]
+    rows: list[dict[str, Any]] = [{"n": 10**400}, {"n": 1.5}, {"n": -(10**400)}, {"n": "text"}, {"n": {"a": 1}}]
     assert [row["n"] for row in sorted_rows(rows, "n", descending=False)][:3] == [-(10**400), 1.5, 10**400]
 
 
