@@ -74,7 +74,9 @@ class Ui:
             permissions=["clipboard-read", "clipboard-write"],
         )
         # Airflow keeps the theme in local storage; a fresh window follows the system otherwise.
-        context.add_init_script(f"localStorage.setItem('theme', '{'dark' if dark else 'light'}')")
+        # The frame of the report has no storage.
+        theme = "dark" if dark else "light"
+        context.add_init_script(f"if (self.origin !== 'null') localStorage.setItem('theme', '{theme}')")
         page = context.new_page()
         page.set_default_timeout(30 * SECONDS)
         ui = cls(page, url.rstrip("/"))

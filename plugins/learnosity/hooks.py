@@ -107,6 +107,7 @@ def checked_config(conn_id: str, connection: Any) -> ApiConfig:
 
     return build_config(
         conn_id,
+        conn_type=connection.conn_type,
         login=connection.login,
         password=connection.password,
         host=connection.host,

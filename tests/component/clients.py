@@ -41,7 +41,7 @@ async def serves(asked: Exchange) -> None:
 
 
 def _config(url: str, extra: Extra) -> ApiConfig:
-    return build_config("learnosity", login="key", password="secret", host=url, extra=extra)
+    return build_config("learnosity", login="k" * 16, password="s" * 40, host=url, extra=extra)
 
 
 async def api(url: str, extra: Extra) -> None:

@@ -100,7 +100,12 @@ class TestLooksOnce:
     def test_and_fails_at_once_when_the_key_is_wrong(
         self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        connection = {"conn_type": "learnosity", "host": simulator.url, "login": DEMO_CONSUMER_KEY, "password": "wrong"}
+        connection = {
+            "conn_type": "learnosity",
+            "host": simulator.url,
+            "login": DEMO_CONSUMER_KEY,
+            "password": "0" * 40,
+        }
         monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(connection))
         with pytest.raises(PermanentApiError, match="consumer secret"):
             sensor().execute(NO_CONTEXT)

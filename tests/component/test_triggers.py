@@ -102,7 +102,7 @@ class TestEvents:
 
     async def test_a_missing_connection_in_the_end(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(polling, "MISCONFIGURED_SECONDS", 0.05)
-        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps({"conn_type": "learnosity", "login": "k"}))
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps({"conn_type": "learnosity", "login": "k" * 16}))
         event = await event_of(trigger(await a_job(simulator)))
         assert event["status"] == "error"
         assert "consumer secret" in event["message"]

@@ -113,7 +113,7 @@ def stack(
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
         wrong = simulator_connection(
-            stack, "learnosity_wrong_secret", conn_type="http", password="not-the-secret-of-this-consumer"
+            stack, "learnosity_wrong_secret", conn_type="http", password="0123456789abcdefabcd" * 2
         )
         ConnectionApi(stack.airflow.api.client).post_connection(wrong)
         stack.seaweedfs.make_bucket("elsewhere")

@@ -25,7 +25,7 @@ def test_the_test_button_proves_key_secret_and_domain(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("changes", "advice"),
     [
-        pytest.param({"password": "wrong-secret-of-this-consumer"}, "Check the consumer secret", id="wrong secret"),
+        pytest.param({"password": "0" * 40}, "Check the consumer secret", id="wrong secret"),
         pytest.param({"login": "0000000000000000"}, "Check the consumer key", id="unknown key"),
         pytest.param({"extra": '{"domain": "evil.example"}'}, "allow-list", id="domain not allowed"),
         pytest.param({"extra": '{"version": "newest"}'}, "must look like", id="bad version"),

@@ -51,7 +51,7 @@ def test_no_secret_is_left_behind_anywhere(finished: Runs, stack: Stack) -> None
     secrets = [
         stack.simulator.consumer.secret_key.encode(),
         stack.seaweedfs.landing.secret_key.encode(),
-        b"not-the-secret-of-this-consumer",
+        b"0123456789abcdefabcd" * 2,
     ]
     looked_at = 0
     for where, content in what_is_left(finished, stack):

@@ -54,10 +54,10 @@ def test_the_form_has_labels_of_its_own() -> None:
 )
 def test_what_is_put_into_a_field_of_the_form_is_what_the_hook_reads(field: str, value: Any, attribute: str) -> None:
     assert field in FIELDS
-    assert getattr(build_config("c", login="k", password="s", extra={field: value}), attribute) == value
+    assert getattr(build_config("c", login="k" * 16, password="s" * 40, extra={field: value}), attribute) == value
 
 
 def test_a_form_that_was_left_empty_is_a_usable_connection() -> None:
-    assert build_config("c", login="k", password="s", extra=dict.fromkeys(FIELDS)) == build_config(
-        "c", login="k", password="s"
+    assert build_config("c", login="k" * 16, password="s" * 40, extra=dict.fromkeys(FIELDS)) == build_config(
+        "c", login="k" * 16, password="s" * 40
     )

@@ -29,6 +29,13 @@ from learnosity.results.declared import Declaration, parse_declaration
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
+# The form of a key set (docs/learnosity-api.md, "The security object"). The login and password of another system rarely
+# have it, so they are neither sent to Learnosity nor signed.
+_KEY = re.compile(r"[A-Za-z0-9]{16}")
+_SECRET = re.compile(r"[A-Za-z0-9]{40}")
+CONN_TYPES = ("learnosity", "http", "https")  # an Airflow URI `https://…` makes a connection of type `https`
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 # Names of API versions, and aliases such as `latest` (docs/learnosity-api.md, "Versions and regions").
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
@@ -93,6 +100,7 @@ class ApiConfig:
 def build_config(
     conn_id: str,
     *,
+    conn_type: str | None = "learnosity",
     login: str | None,
     password: str | None,
     host: str | None = None,
@@ -102,6 +110,7 @@ def build_config(
 ) -> ApiConfig:
     """Check the parts of an Airflow connection and make a config of them.
 
+    :param conn_type: a connection of any other type than `CONN_TYPES` is refused: its password is not for Learnosity.
     :raises ConnectionConfigError: a part cannot be used. The message names the field and what to put there.
     """
     extra = extra or {}
@@ -109,10 +118,21 @@ def build_config(
     def refuse(what: str) -> ConnectionConfigError:
         return ConnectionConfigError(f"Connection {conn_id!r}: {what}")
 
+    if (conn_type or "").lower() not in CONN_TYPES:
+        raise refuse(
+            "its type is not Learnosity or HTTP, so its password is not used. Name a connection of type Learnosity."
+        )
     if not (login or "").strip():
         raise refuse("the login is empty; put the Learnosity consumer key there.")
     if not password:
         raise refuse("the password is empty; put the Learnosity consumer secret there.")
+    key, secret = (login or "").strip(), password.strip()
+    if not _KEY.fullmatch(key):
+        raise refuse("the login is no Learnosity consumer key, which has 16 letters and digits; put the key there.")
+    if not _SECRET.fullmatch(secret):
+        raise refuse(
+            "the password is no Learnosity consumer secret, which has 40 letters and digits; put the secret there."
+        )
     version = str(extra.get("version") or DEFAULT_VERSION)
     if not _VERSION.fullmatch(version):
         raise refuse(f"extra `version` is {version!r}; it must look like {DEFAULT_VERSION!r}.")
@@ -139,11 +159,11 @@ def build_config(
             f"{base_url} is plain http, which would send the signed request in the clear. Use https, or set "
             "extra `allow_http` to true if this host is a test server."
         )
-    reports_url = str(extra.get("reports_url") or DEFAULT_REPORTS_URL).strip().rstrip("/")
-    if not _is_script_origin(reports_url):
+    reports_url = _script_url(str(extra.get("reports_url") or DEFAULT_REPORTS_URL).strip())
+    if reports_url is None:
         raise refuse(f"extra `reports_url` must be an https URL without a query, such as {DEFAULT_REPORTS_URL}.")
     return ApiConfig(
-        credentials=Credentials((login or "").strip(), password, domain),
+        credentials=Credentials(key, secret, domain),
         base_url=base_url,
         version=version,
         organisation_id=organisation_id,
@@ -183,15 +203,22 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     return f"{parts.scheme}://{bare}{f':{chosen}' if chosen else ''}"
 
 
-def _is_script_origin(url: str) -> bool:
-    """Whether a browser may load the Reports API from `url`: https, or plain http on this machine."""
+def _script_url(url: str) -> str | None:
+    """The address of the Reports API, made of its checked parts; None if a browser must not load it from `url`.
+
+    A part that is not checked could add directives to the content security policy of the report.
+    """
     try:
         parts = urlsplit(url)
-        host, bare = parts.hostname or "", parts.username is None and not parts.query and not parts.fragment
+        host, port = parts.hostname or "", parts.port
     except ValueError:
-        return False
+        return None
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    return safe and bare and re.fullmatch(r"[A-Za-z0-9._:-]+", host) is not None
+    bare = parts.username is None and parts.password is None and not parts.query and not parts.fragment
+    path = parts.path.rstrip("/")
+    if not safe or not bare or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
+        return None
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path}"
 
 
 def _proxy(extra: Mapping[str, Any], scheme: str, *, refuse: Any) -> str | None:

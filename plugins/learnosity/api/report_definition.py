@@ -5,33 +5,50 @@ docs/learnosity-api.md, "Reports", has the fields.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learnosity.api.dataset_request import dataset_type
+from learnosity.api import dataset_request
 
+MAX_COLUMNS = 60  # a report shows this many fields and drops the others
+_FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+_LABEL = 100  # characters of a label
 # Fields for the left end, the middle and the right end of a box plot. The first set that the dataset has is used.
 _BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))
 
 
 def has_report(name: str) -> bool:
     """Whether the Reports API renders datasets of this type."""
-    return dataset_type(name).by_group
+    return dataset_request.dataset_type(name).by_group
 
 
-def report_definition(request: Mapping[str, Any], *, element_id: str, group_path: Sequence[str] = ()) -> dict[str, Any]:
+def report_definition(
+    dataset_type: str,
+    dataset_id: str,
+    request: Mapping[str, Any],
+    *,
+    element_id: str,
+    group_path: Sequence[str] = (),
+) -> dict[str, Any]:
     """The report of a dataset. Its columns show the fields in the request.
 
-    :param request: the `set` request that made the dataset, from the dataset's manifest.
+    The report is signed, so it is of the dataset that the caller has checked, whatever `request` names.
+
+    :param dataset_type: type of the dataset.
+    :param dataset_id: id of the dataset.
+    :param request: the `set` request that made the dataset, from the dataset's manifest. Only names of fields and
+        labels of groups are used. What does not look like one is ignored.
     :param element_id: id of the HTML element that will show the report.
     :param group_path: the group to show first, as names from the top down; default: the root.
     """
-    options = request.get("options") or {}
+    given = request.get("options")
+    options = given if isinstance(given, Mapping) else {}
     fields, user_fields = _names(options.get("fields")), _names(options.get("user_fields"))
     report: dict[str, Any] = {
         "id": element_id,
-        "type": str(request["dataset_type"]),
-        "dataset_id": str(request["dataset_id"]),
+        "type": dataset_type,
+        "dataset_id": dataset_id,
         "group_path": list(group_path),
         "always_show_group_ancestors": True,
     }
@@ -52,10 +69,12 @@ def report_definition(request: Mapping[str, Any], *, element_id: str, group_path
 
 def group_label(request: Mapping[str, Any], depth: int) -> str:
     """The name of the hierarchy level below a path of `depth` groups, such as `School`."""
-    groups = request.get("groups") or []
-    if depth < len(groups) and isinstance(groups[depth], Mapping):
-        return str(groups[depth].get("label") or groups[depth].get("key") or "Group")
-    return "Group"
+    groups = request.get("groups")
+    level = groups[depth] if isinstance(groups, list) and depth < len(groups) else None
+    if not isinstance(level, Mapping):
+        return "Group"
+    named = (level.get("label"), level.get("key"))
+    return next((name[:_LABEL] for name in named if isinstance(name, str) and name), "Group")
 
 
 def field_label(field: str) -> str:
@@ -64,7 +83,8 @@ def field_label(field: str) -> str:
 
 
 def _names(value: Any) -> list[str]:
-    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+    names = value if isinstance(value, list) else []
+    return [name for name in names if isinstance(name, str) and _FIELD.fullmatch(name)][:MAX_COLUMNS]
 
 
 def _plot(fields: Sequence[str]) -> list[dict[str, Any]]:

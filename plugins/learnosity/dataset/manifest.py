@@ -70,7 +70,7 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise IncompleteDatasetError(f"{where} is not a readable manifest ({error}).") from None
     if manifest.manifest_version != MANIFEST_VERSION:
         raise IncompleteDatasetError(f"{where} is a manifest of version {manifest.manifest_version}, unknown here.")
@@ -85,8 +85,16 @@ def encode_files(entries: Iterable[FileEntry]) -> Iterator[bytes]:
 
 
 def decode_files(content: bytes) -> list[FileEntry]:
-    """Entries of files.ndjson."""
-    return msgspec.json.Decoder(FileEntry).decode_lines(content)
+    """Entries of files.ndjson.
+
+    :raises IncompleteDatasetError: `content` is not such a list.
+    """
+    try:
+        return msgspec.json.Decoder(FileEntry).decode_lines(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise IncompleteDatasetError(
+            f"files.ndjson is not a readable list of files ({error}). Land the dataset again with overwrite = true."
+        ) from None
 
 
 def sha256_hex(content: bytes) -> str:
@@ -108,7 +116,15 @@ async def read_files(store: Store, layout: DatasetLayout, manifest: Manifest) ->
 
     :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
     """
-    content = await store.get(layout.files)
+    return check_files(await store.get(layout.files), store, layout, manifest)
+
+
+def check_files(content: bytes | None, store: Store, layout: DatasetLayout, manifest: Manifest) -> bytes:
+    """The bytes of files.ndjson, if they have the digest in the manifest.
+
+    :param content: None = files.ndjson is missing.
+    :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
+    """
     if content is None or sha256_hex(content) != manifest.files_sha256:
         raise IncompleteDatasetError(
             f"{store.uri}/{layout.files} is missing or was changed after publishing. Land the dataset again with "

@@ -5,23 +5,36 @@ A file that is not in `files.ndjson` cannot be read here, for any path. Nothing 
 
 from __future__ import annotations
 
-import asyncio
-import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from threading import Lock
 
-from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.bounded import read_begin, read_whole, size_of
+from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import FileEntry, Manifest, decode_files, decode_manifest, read_files, sha256_hex
+from learnosity.dataset.limits import WHOLE, Limits
+from learnosity.dataset.manifest import (
+    FileEntry,
+    Manifest,
+    check_files,
+    decode_files,
+    decode_manifest,
+    read_files,
+)
 from learnosity.dataset.tables import Document, group_files, read_document
-from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
+from learnosity.dataset.workers import working
+from learnosity.errors import IncompleteDatasetError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
-# Largest file that a page reads into memory to show it. A larger file can only be downloaded.
-MAX_SHOWN_BYTES = 32 * 1024 * 1024
-_KEPT_LISTINGS = 8  # decoded file lists that stay in memory
+_LARGEST = 2**63  # no file has as many bytes
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+_KEPT_LISTINGS = 8 * 1024 * 1024  # size of the file lists whose decoded form stays in memory
 _SHOWN = 5  # a message quotes this many paths
+
+
+class MissingManifestError(IncompleteDatasetError):
+    """There is no manifest at the URI that a run has published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class PublishedDataset:
     :param manifest_bytes: the manifest as it is stored.
     :param files: the files by path, in the order of files.ndjson.
     :param groups: paths of the files that describe groups, by group path.
+    :param limits: how much of it is read.
     """
 
     store: Store
@@ -40,32 +54,43 @@ class PublishedDataset:
     manifest_bytes: bytes = field(repr=False)
     files: Mapping[str, FileEntry] = field(repr=False)
     groups: Mapping[tuple[str, ...], str] = field(repr=False)
+    limits: Limits = WHOLE
 
     @classmethod
-    async def open(cls, store: Store, manifest_uri: str, layout: DatasetLayout) -> PublishedDataset:
+    async def open(
+        cls, store: Store, manifest_uri: str, layout: DatasetLayout, limits: Limits = WHOLE
+    ) -> PublishedDataset:
         """Read the manifest and the list of files, and compare the list with the manifest.
 
         :param store: the destination where the run landed the dataset.
         :param manifest_uri: URI at which the run published the manifest. It must be the URI that `layout` gives.
+        :param limits: how much of it is read.
         :raises IncompleteDatasetError: there is no complete dataset at that URI.
         :raises LearnosityError: the store refuses or fails.
         """
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
-            raise StorageError(f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read.")
-        content = await store.get(layout.manifest)
+            raise IncompleteDatasetError(
+                f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read."
+            )
+        content = await read_whole(store, layout.manifest, MAX_MANIFEST_BYTES)
         if content is None:
-            raise IncompleteDatasetError(f"{manifest_uri} is gone: the dataset was moved or deleted since.")
-        manifest = decode_manifest(content, where=manifest_uri)
+            raise MissingManifestError(f"{manifest_uri} is gone: the dataset was moved or deleted since.")
+        manifest = await working(decode_manifest, content, where=manifest_uri)
         if (manifest.dataset_type, manifest.dataset_id) != (layout.dataset_type, layout.dataset_id):
             raise IncompleteDatasetError(f"{manifest_uri} is the manifest of another dataset.")
-        listing = await read_files(store, layout, manifest)
-        files, groups = await asyncio.to_thread(_decoded, listing)
-        return cls(store, layout, manifest, content, files, groups)
+        if max(abs(manifest.file_count), abs(manifest.total_bytes)) >= _LARGEST:
+            raise IncompleteDatasetError(f"{manifest_uri} has a number that no landing writes.")
+        listing = await read_whole(store, layout.files, limits.listing_bytes)
+        files, groups = await working(_listed, listing, store, layout, manifest, limits)
+        return cls(store, layout, manifest, content, files, groups, limits)
 
     def search(self, query: str) -> Sequence[FileEntry]:
         """Files whose path contains every word of the query, in upper or lower case. "" finds all files."""
-        words = query.casefold().split()
-        return [file for file in self.files.values() if all(word in file.path.casefold() for word in words)]
+        words = set(query.casefold().split())
+        if not words:
+            return list(self.files.values())
+        paths = ((file, file.path.casefold()) for file in self.files.values())
+        return [file for file, path in paths if all(word in path for word in words)]
 
     def entry(self, path: str) -> FileEntry | None:
         """The entry of a listed file; None for anything else."""
@@ -75,23 +100,53 @@ class PublishedDataset:
             return None
 
     async def document(self, entry: FileEntry) -> Document | None:
-        """The content of a file as tables or text; None when it is too large to show, or cannot be decompressed.
+        """The content of a file as tables or text, within the limits; None when they, or its compression, forbid it.
 
         :raises IncompleteDatasetError: the file is missing or was changed.
         """
-        if entry.bytes > MAX_SHOWN_BYTES:
+        if entry.bytes > self.limits.file_bytes:
             return None
         path = self.layout.data(entry.path)
-        content = await self.store.get(path, limit=entry.bytes)
-        if content is None:
-            raise IncompleteDatasetError(f"{self.store.uri}/{path} is gone: it was deleted after publishing.")
-        if len(content) != entry.bytes or await asyncio.to_thread(sha256_hex, content) != entry.sha256:
-            raise IncompleteDatasetError(f"{self.store.uri}/{path} is not what was published: it was changed since.")
-        return await asyncio.to_thread(_read, entry, content)
+        found = await read_begin(
+            self.store, path, size=entry.bytes, encoding=entry.content_encoding, keep=self.limits.shown_bytes
+        )
+        if found is None:
+            await self._check_size(entry)
+        if found is None or (found.size, found.sha256) != (entry.bytes, entry.sha256):
+            raise self._changed(entry)
+        if found.content is None or (found.cut and not self.limits.begin):
+            return None
+        return await working(read_document, entry.path, found.content, cut=found.cut, limits=self.limits)
 
-    def stream(self, entry: FileEntry) -> Iterator[bytes]:
-        """The bytes of a file in chunks. Each step blocks until its chunk is read."""
-        return self.store.read(self.layout.data(entry.path))
+    async def stream(self, entry: FileEntry) -> Iterator[bytes]:
+        """The bytes of a file in chunks. Each step blocks until its chunk is read.
+
+        :raises IncompleteDatasetError: the file is missing or has another size, here or while it is read.
+        """
+        await self._check_size(entry)
+        return self._chunks(entry)
+
+    def _chunks(self, entry: FileEntry) -> Iterator[bytes]:
+        left = entry.bytes
+        for chunk in self.store.read(self.layout.data(entry.path)):
+            left -= len(chunk)
+            if left < 0:
+                raise self._changed(entry)
+            yield chunk
+        if left:
+            raise self._changed(entry)
+
+    async def _check_size(self, entry: FileEntry) -> None:
+        size = await size_of(self.store, self.layout.data(entry.path))
+        if size is None:
+            where = f"{self.store.uri}/{self.layout.data(entry.path)}"
+            raise IncompleteDatasetError(f"{where} is gone: it was deleted after publishing.")
+        if size != entry.bytes:
+            raise self._changed(entry)
+
+    def _changed(self, entry: FileEntry) -> IncompleteDatasetError:
+        where = f"{self.store.uri}/{self.layout.data(entry.path)}"
+        return IncompleteDatasetError(f"{where} is not what was published: it was changed since.")
 
     def group_file(self, group_path: Sequence[str]) -> FileEntry | None:
         """The file that describes a group; None when no file has the name of the group."""
@@ -99,10 +154,53 @@ class PublishedDataset:
         return self.files[path] if path else None
 
 
-@lru_cache(maxsize=_KEPT_LISTINGS)
-def _decoded(listing: bytes) -> tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]:
-    files = {entry.path: entry for entry in decode_files(listing)}
-    return files, group_files(files)
+Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
+
+
+class _Listings:
+    """Decoded lists of files, by the digest of the list. The oldest are dropped when they are too large together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[str, tuple[int, Listing]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, digest: str) -> Listing | None:
+        with self._lock:
+            if digest not in self._kept:
+                return None
+            self._kept.move_to_end(digest)
+            return self._kept[digest][1]
+
+    def put(self, digest: str, size: int, listing: Listing) -> None:
+        with self._lock:
+            self._kept[digest] = size, listing
+            while sum(each for each, _ in self._kept.values()) > self._limit:
+                self._kept.popitem(last=False)
+
+
+_LISTINGS = _Listings(_KEPT_LISTINGS)
+
+
+def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest: Manifest, limits: Limits) -> Listing:
+    content = check_files(content, store, layout, manifest)
+    if content.count(b"\n") > limits.files:
+        raise IncompleteDatasetError(
+            f"{store.uri}/{layout.files} lists more than {limits.files:,} files, so this dataset has no page."
+        )
+    if (known := _LISTINGS.get(manifest.files_sha256)) is not None:
+        return known
+    files = {entry.path: entry for entry in decode_files(content)}
+    if not all(map(_is_plausible, files.values())):
+        raise IncompleteDatasetError(f"{store.uri}/{layout.files} has an entry that no landing writes: it is not used.")
+    listing = files, group_files(files)
+    _LISTINGS.put(manifest.files_sha256, len(content), listing)
+    return listing
+
+
+def _is_plausible(entry: FileEntry) -> bool:
+    texts = entry.path, entry.sha256, entry.content_type, entry.content_encoding or ""
+    return 0 <= entry.bytes < _LARGEST and max(map(len, texts)) <= MAX_PATH_BYTES
 
 
 async def verify(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
@@ -127,35 +225,6 @@ async def stored_files(store: Store, layout: DatasetLayout) -> dict[str, ObjectI
     async for batch in store.list(layout.data_prefix):
         found.update((info.path.removeprefix(prefix), info) for info in batch)
     return found
-
-
-def _read(entry: FileEntry, content: bytes) -> Document | None:
-    unpacked = unpack(content, entry.content_encoding, MAX_SHOWN_BYTES)
-    return None if unpacked is None else read_document(entry.path, unpacked)
-
-
-def unpack(content: bytes, encoding: str | None, limit: int) -> bytes | None:
-    """The decompressed content of a file.
-
-    :param encoding: its `content_encoding`; None = the file is not compressed.
-    :param limit: limit for the decompressed content, in bytes.
-    :returns: None when the content would be larger, has an unknown encoding, or is damaged.
-    """
-    if encoding is None:
-        return content
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        return None
-    unpacked, rest = bytearray(), content
-    try:
-        while rest:
-            member = zlib.decompressobj(wbits=47)
-            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
-            if not member.eof or len(unpacked) > limit:
-                return None
-            rest = member.unused_data
-    except zlib.error:
-        return None
-    return bytes(unpacked)
 
 
 def some(paths: Sequence[str]) -> str:

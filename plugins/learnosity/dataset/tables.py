@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
 import msgspec
 
+from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
+
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
-MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
+MAX_TEXT = 200_000  # characters of a file that is shown as text
+MAX_NAME = 200  # characters of a column's name; a longer one is no name
+MAX_GROUP_DEPTH = 20  # groups below groups; deeper folders are no groups
+_SORTED = 64  # characters of a text in which numbers are compared as numbers
 POOR_DISCRIMINATION = 0.2  # an item with a lower index is poor ("Initialise a dataset" in docs/learnosity-api.md)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
-_TEXT_AND_NUMBER = re.compile(r"([^0-9]*)([0-9]{0,18})")
+_DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
 
@@ -49,10 +56,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The content of a file: its tables, or its text when it has none."""
+    """The content of a file: its tables, or its text when it has none.
+
+    :param cut: whether the file has more than this.
+    """
 
     tables: tuple[Table, ...] = ()
     text: str = ""
+    cut: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -61,20 +72,51 @@ class Document:
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
-def read_document(path: str, content: bytes) -> Document:
-    """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Other content is text."""
+def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limits = WHOLE) -> Document | None:
+    """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Other content is text.
+
+    :param cut: whether `content` is only the begin of the file.
+    :returns: None when it is not shown: it is JSON, and cut or too large.
+    """
     name = path.lower()
+    lines = content[: content.rfind(b"\n") + 1] if cut else content
     try:
-        if name.endswith((".ndjson", ".jsonl")):
-            rows = [row for row in msgspec.json.Decoder().decode_lines(content) if isinstance(row, dict)]
-            return _document([_table("", rows)] if rows else [], content)
-        if name.endswith(".csv"):
-            rows = list(_csv(content.decode("utf-8-sig")))
-            return _document([_table("", rows)] if rows else [], content)
+        if name.endswith((".ndjson", ".jsonl")) and (lines or not cut):
+            cut = cut or _containers(lines) > limits.containers or lines.count(b"\n") > limits.rows
+            return _of_rows(_ndjson(lines, limits), content, limits, cut=cut)
+        if name.endswith(".csv") and (lines or not cut):
+            return _of_rows(_csv(lines.decode("utf-8-sig"), limits), content, limits, cut=cut)
+        if cut:
+            return None if name.endswith(".json") else _text(content, cut=True)
+        if _containers(content) > limits.containers:
+            return None
         value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, csv.Error):
-        return Document(text=content.decode("utf-8", "replace"))
-    return _document(list(_tables("", value, 0)), msgspec.json.format(content))
+    except (msgspec.DecodeError, UnicodeDecodeError, csv.Error, RecursionError):
+        return _text(content, cut=cut)
+    tables = list(islice(_tables("", value, 0), limits.tables + 1))
+    if not tables:
+        text = json_text(value, MAX_TEXT + 1, indent=2) if name.endswith(".json") else ""
+        return Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
+    shown = tuple(_limited(table, limits) for table in tables[: limits.tables])
+    return Document(shown, cut=len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables))
+
+
+def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
+    """The first `limit` characters of a value as JSON; "" when it is nested too deeply.
+
+    No more than that is made, because a few bytes that are nested deeply have very many blanks before them.
+    """
+    found: list[str] = []
+    length = 0
+    try:
+        for part in json.JSONEncoder(indent=indent, ensure_ascii=False, default=str).iterencode(value):
+            found.append(part)
+            length += len(part)
+            if length >= limit:
+                break
+    except (RecursionError, ValueError):
+        return ""
+    return "".join(found)[:limit]
 
 
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
@@ -90,12 +132,13 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     folder, slash, name = root.rpartition("/")
     found: dict[tuple[str, ...], str] = {(): root}
     for path in files:
-        if path == root or not path.startswith(folder + slash):
+        if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
             continue
         parts = path[len(folder + slash) :].split("/")
         steps = parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")]
-        for group_path in (tuple(steps), tuple(map(unquote, steps))):
-            found.setdefault(group_path, path)
+        found.setdefault(tuple(steps), path)
+        if "%" in path:
+            found.setdefault(tuple(map(unquote, steps)), path)
     return found
 
 
@@ -112,30 +155,39 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 def is_poor(row: Mapping[str, Any]) -> bool:
     """Whether an item does not separate strong and weak users well: its discrimination index is below 0.2."""
     value = row.get("discrimination_index")
-    return is_number(value) and float(value) < POOR_DISCRIMINATION
+    return is_number(value) and value < POOR_DISCRIMINATION
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:
     """Rows sorted by a column. Numbers in texts are compared too: `a_2` comes before `a_10`. Empty cells come last."""
 
-    def key(row: Mapping[str, Any]) -> tuple[int, float, list[tuple[str, int, int]]]:
+    def key(row: Mapping[str, Any]) -> tuple[int, float, str, int, str]:
         value = row.get(column)
         if is_number(value):
-            return 0, float(value), []
-        # Texts are compared by the text before a number, then by the number, then by its digits (`1` before `01`).
-        return (
-            1,
-            0.0,
-            [(text, int(digits or 0), len(digits)) for text, digits in _TEXT_AND_NUMBER.findall(str(value).casefold())],
-        )
+            return 0, value, "", 0, ""
+        # A number is compared by how many digits it has, then by its digits. `1` comes before `01`.
+        text = str(value).casefold() if isinstance(value, str | bool) else json_text(value, _SORTED)
+        return 1, 0, _DIGITS.sub(lambda found: f"\0{chr(len(found[1]))}{found[1]}", text[:_SORTED]), len(text), text
 
     full = [row for row in rows if row.get(column) not in (None, "")]
     empty = [row for row in rows if row.get(column) in (None, "")]
     return [*sorted(full, key=key, reverse=descending), *empty]
 
 
-def _document(tables: list[Table], content: bytes) -> Document:
-    return Document(tuple(tables)) if tables else Document(text=content.decode("utf-8", "replace"))
+def _text(content: bytes, *, cut: bool) -> Document:
+    text = content[: 4 * MAX_TEXT].decode("utf-8", "replace")
+    return Document(text=text[:MAX_TEXT], cut=cut or len(text) > MAX_TEXT or len(content) > 4 * MAX_TEXT)
+
+
+def _of_rows(rows: Iterator[Mapping[str, Any]], content: bytes, limits: Limits, *, cut: bool) -> Document:
+    found = list(islice(rows, limits.rows + 1))
+    if not found:
+        return _text(content, cut=cut)
+    return Document((_limited(_table("", found), limits),), cut=cut or len(found) > limits.rows)
+
+
+def _limited(table: Table, limits: Limits) -> Table:
+    return replace(table, rows=table.rows[: limits.rows]) if len(table.rows) > limits.rows else table
 
 
 def _tables(name: str, value: Any, depth: int) -> Iterator[Table]:
@@ -154,7 +206,8 @@ def _tables(name: str, value: Any, depth: int) -> Iterator[Table]:
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    columns = list(dict.fromkeys(str(key) for row in rows for key in row))[:MAX_COLUMNS]
+    names = dict.fromkeys(key for row in rows for key in row if len(key) <= MAX_NAME)
+    columns = list(islice(names, MAX_COLUMNS))
     kind = _kind(rows[0])
     first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
     return Table(kind, name, tuple(sorted(columns, key=lambda column: column not in first)), rows)
@@ -168,12 +221,32 @@ def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind.ITEMS if _ITEM_FIELDS & row.keys() else Kind.PLAIN
 
 
-def _csv(text: str) -> Iterator[dict[str, Any]]:
-    for row in csv.DictReader(io.StringIO(text, newline="")):
+def _containers(content: bytes) -> int:
+    """How many objects and lists some JSON has at most; braces in texts are counted too."""
+    return content.count(b"{") + content.count(b"[")
+
+
+def _ndjson(content: bytes, limits: Limits) -> Iterator[dict[str, Any]]:
+    decoder = msgspec.json.Decoder()
+    seen = 0
+    for line in islice(io.BytesIO(content), limits.rows + 1):
+        seen += _containers(line)
+        if seen > limits.containers:
+            return
+        if line.strip() and isinstance(row := decoder.decode(line), dict):
+            yield row
+
+
+def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
+    lines = csv.reader(io.StringIO(text, newline=""))
+    # A row never gets cells that it does not have: one long first line would make every row as long.
+    names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
+    for number, row in enumerate(filter(None, lines)):
+        if number == 0:
+            row += [""] * (len(names) - len(row))  # so that the table has all columns of the first line
         yield {
-            str(key): (value or None) if is_id(str(key)) else _cell(value)
-            for key, value in row.items()
-            if key is not None
+            name: (value or None) if keeps_text else _cell(value)
+            for (name, keeps_text), value in zip(names, row, strict=False)
         }
 
 

@@ -2,73 +2,68 @@
 
 A page of a dataset has two addresses: below the run, for a run with one dataset, and below the dataset's id.
 
-Every route that shows data asks Airflow's auth manager whether the user may read that DAG. A route finds its data
+Every route that shows data of a DAG has the rights of `rights.READ_RUN`. A route finds its data
 from the run (its XCom and its manifest), never from a storage address in the URL.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from airflow.utils.session import create_session
-from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.published import MAX_SHOWN_BYTES, PublishedDataset
-from learnosity.errors import LearnosityError, TransientStorageError
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.tables import MAX_GROUP_DEPTH
+from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.web import runs
 from learnosity.web.plots import PLOT_WIDTH
+from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
-from learnosity.web.results import NoSuchGroupError, Sorting, results, script_json, views
-from learnosity.web.shown import RUN, NoOneDatasetError, Shown, run_page_of, shown_dataset
+from learnosity.web.results import NoSuchGroupError, Sorting, address, results, script_json, views
+from learnosity.web.rights import READ_RUN, readable_dags
+from learnosity.web.shown import RUN, Shown, shown_dataset
 from learnosity.web.tables import Pager
 
 FILES_PAGE = 100
+LONGEST_QUERY = 200  # characters
 DATASETS_PAGE = 50
 REPORT_ELEMENT = "learnosity-report"
-# Programs read these addresses. A page on which people choose a dataset would be no answer for a program.
-DOWNLOADS = ("/manifest.json", "/file/")
 
 Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-GroupPath = Annotated[list[str], Query(max_length=20)]
+GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
+Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
+# What a browser unpacks by itself. Any other encoding is left to whoever downloads the file.
+ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
-def sorting(sort: str = "", direction: str = "asc", page: PageNumber = 1) -> Sorting:
+def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) -> Sorting:
     """The query parameters that sort a table."""
     return Sorting(sort, direction, page)
 
 
-def _may_read(entity: DagAccessEntity | None = None) -> Any:
-    return Depends(requires_access_dag("GET", entity))
-
-
-# Result files are the output of a task, so a user who reads them needs the right to read XComs.
-READ_RUN = [_may_read(), _may_read(DagAccessEntity.RUN), _may_read(DagAccessEntity.XCOM)]
-
 # FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
-app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None)
+app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=HANDLERS)
+pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
 
 @app.get("/", response_class=HTMLResponse)
 def index(request: Request, user: GetUserDep, page: PageNumber = 1) -> Response:
-    """All published datasets of the DAGs that the user may read, newest first."""
-    manager = get_auth_manager()
+    """All published datasets of the DAGs whose runs and XComs the user may read, newest first."""
     with create_session() as session:
-        readable = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
+        readable = readable_dags(session, user)
         offset = (page - 1) * DATASETS_PAGE
         listed, total = runs.published_datasets(session, readable, offset=offset, limit=DATASETS_PAGE)
     return render(request, "index.html", datasets=listed, pager=Pager.of(total, page, DATASETS_PAGE))
@@ -86,7 +81,7 @@ def _page(path: str, **options: Any) -> Callable[[Page], Page]:
 
     def register(function: Page) -> Page:
         for before in (RUN, RUN + "/dataset/{dataset_id}"):
-            app.get(before + path, dependencies=READ_RUN, **options)(function)
+            pages.get(before + path, **options)(function)
         return function
 
     return register
@@ -100,15 +95,17 @@ async def run_page(
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
-    return shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
+    return await shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
 
 
 @_page("/files", response_class=HTMLResponse)
-async def files_page(request: Request, shown: ShownDataset, q: str = "", page: PageNumber = 1) -> Response:
+async def files_page(request: Request, shown: ShownDataset, q: Words = "", page: PageNumber = 1) -> Response:
     """The files of a dataset. They are searched and paged on the server, so that a long list opens quickly."""
-    found = shown.dataset.search(q)
+    found = await working(shown.dataset.search, q)
     pager = Pager.of(len(found), page, FILES_PAGE)
-    return shown.page(request, "files.html", files=found[pager.start : pager.stop], pager=pager, query=q)
+    return await shown.page(
+        request, "files.html", files=found[pager.start : pager.stop], pager=pager, query=q, longest_query=LONGEST_QUERY
+    )
 
 
 @_page("/view/{path:path}", response_class=HTMLResponse)
@@ -118,14 +115,14 @@ async def file_page(
     """One file as tables, or as text."""
     entry = _entry(shown.dataset, path)
     document = await shown.dataset.document(entry)
-    tables = [] if document is None else views(document, wanted)
-    return shown.page(
+    tables = [] if document is None else await working(views, document, wanted)
+    return await shown.page(
         request,
         "file.html",
         entry=entry,
         tables=tables,
         text=document.text if document else None,
-        limit=MAX_SHOWN_BYTES,
+        cut=document is not None and document.cut,
         plot_width=PLOT_WIDTH,
     )
 
@@ -135,15 +132,15 @@ async def download(shown: ShownDataset, path: str) -> Response:
     """One file, streamed."""
     dataset = shown.dataset
     entry = _entry(dataset, path)
-    first, rest = await asyncio.to_thread(_begun, dataset.stream(entry))
+    first, rest = await reading(_begun, await dataset.stream(entry))
     name = quote(entry.path.rpartition("/")[2], safe="")
     headers = {
         **DOWNLOAD_HEADERS,
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Length": str(entry.bytes),
     }
-    if entry.content_encoding:
-        headers["Content-Encoding"] = entry.content_encoding  # the browser decompresses the file
+    if entry.content_encoding in ENCODINGS:
+        headers["Content-Encoding"] = str(entry.content_encoding)  # the browser decompresses the file
     return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
 
 
@@ -160,60 +157,43 @@ async def report_page(
     wanted: Annotated[Sorting, Depends(sorting)],
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
-    """The report of the Reports API, signed for this view. The page has the local view too, if the report fails."""
-    dataset = shown.dataset
-    if not has_report(dataset.manifest.dataset_type):
-        raise HTTPException(404, "The Reports API has no report for this type of dataset.")
+    """The page around the report. It has the local view too, if the report fails."""
+    _check_report(shown, group)
+    local = await results(shown.dataset, group, wanted, shown.here)
+    frame = address(f"{shown.here}/report/frame", group)
+    return await shown.page(request, "report.html", shown=local, frame=frame)
+
+
+@_page("/report/frame", response_class=HTMLResponse)
+async def report_frame(
+    request: Request,
+    shown: ShownDataset,
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
+) -> Response:
+    """The report of the Reports API, signed for this view: for a frame, because its script is of another site."""
+    _check_report(shown, group)
     conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
-    config = await asyncio.to_thread(LearnosityHook(conn_id).get_config)
-    definition = report_definition(dataset.manifest.request, element_id=REPORT_ELEMENT, group_path=group)
+    config = await reading(LearnosityHook(conn_id).get_config)
+    layout = shown.publication.layout
+    definition = report_definition(
+        layout.dataset_type,
+        layout.dataset_id,
+        shown.dataset.manifest.request,
+        element_id=REPORT_ELEMENT,
+        group_path=group,
+    )
     signed = sign_report(config.credentials, definition, domain=_domain(request))
-    return shown.page(
+    return await shown.page(
         request,
-        "report.html",
+        "report_frame.html",
         reports_url=config.reports_url,
-        shown=await results(dataset, group, wanted, shown.here),
         script=f"{config.reports_url}/?{config.version}",
         element=REPORT_ELEMENT,
         signed=script_json(signed),
     )
 
 
-@app.exception_handler(NoOneDatasetError)
-async def choose(request: Request, error: NoOneDatasetError) -> Response:
-    """The datasets of the run, to choose from; or that there is none yet."""
-    run, tail = error.run, error.tail
-    if not run.has_choice:
-        if tail:
-            return _problem(request, 404, "This run has published no dataset yet.")
-        return render(request, "waiting.html", run=run, steps=run.steps)
-    if tail.startswith(DOWNLOADS):
-        listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
-        return _problem(
-            request,
-            409,
-            f"This run may have several datasets, and the address names none. Published: {listed}. "
-            "Put /dataset/ and the id of one after the id of the run.",
-        )
-    return render(request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=tail)
-
-
-@app.exception_handler(HTTPException)
-async def refused(request: Request, error: HTTPException) -> Response:
-    """A page for 401, 403 and 404 that says what is wrong."""
-    return _problem(request, error.status_code, str(error.detail))
-
-
-@app.exception_handler(NoSuchGroupError)
-async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
-    """A page for a group that the dataset does not have."""
-    return _problem(request, 404, str(error))
-
-
-@app.exception_handler(LearnosityError)
-async def failed(request: Request, error: LearnosityError) -> Response:
-    """A page for an error of this package. Its message has no secrets and says what to do."""
-    return _problem(request, 503 if isinstance(error, TransientStorageError) else 409, str(error))
+app.include_router(pages)
 
 
 async def _run(dag_id: str, run_id: str) -> runs.Run:
@@ -221,10 +201,17 @@ async def _run(dag_id: str, run_id: str) -> runs.Run:
         with create_session() as session:
             return runs.load_run(session, dag_id, run_id)
 
-    run = await asyncio.to_thread(load)
+    run = await reading(load)
     if run is None:
         raise HTTPException(404, "There is no such run.")
     return run
+
+
+def _check_report(shown: Shown, group: list[str]) -> None:
+    if not has_report(shown.publication.layout.dataset_type):
+        raise HTTPException(404, "The Reports API has no report for this type of dataset.")
+    if group and shown.dataset.group_file(group) is None:
+        raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:
@@ -239,12 +226,6 @@ def _domain(request: Request) -> str:
     return urlsplit(conf.get("api", "base_url", fallback="")).hostname or request.url.hostname or "localhost"
 
 
-def _login(request: Request) -> str:
-    """Address of Airflow's login, which then leads back to this page."""
-    airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
-    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
-
-
 def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """The first chunk and the rest. So an error on opening becomes an error page, not a broken download."""
     return next(chunks, b""), chunks
@@ -253,7 +234,3 @@ def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield first
     yield from rest
-
-
-def _problem(request: Request, status: int, detail: str) -> Response:
-    return render(request, "problem.html", status=status, code=status, detail=detail, login=_login(request))

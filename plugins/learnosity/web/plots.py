@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,8 @@ from learnosity.dataset.tables import Table, is_number, is_poor
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000  # in one scatter plot; a browser draws this number quickly
 _MARGIN = 4.0
+_LABEL = 200  # characters of a point's name
+_LARGEST = 1e100  # larger numbers are not drawn
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
 
@@ -49,7 +50,7 @@ def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
     if unit is None:
         return [None] * len(rows)
     columns = [f"{name}_{unit}" for name in _NAMES]
-    known = [float(row[column]) for row in table.rows for column in columns if is_number(row.get(column))]
+    known = [float(row[column]) for row in table.rows for column in columns if _finite(row.get(column))]
     low, high = (0.0, 100.0) if unit == "percent" else (min(known, default=0.0), max(known, default=1.0))
     span = (high - low) or 1.0
     return [_box(row, columns, low, span, "%" if unit == "percent" else "") for row in rows]
@@ -63,7 +64,7 @@ def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
         Point(
             float(row["p_value"]),
             float(row["discrimination_index"]),
-            str(row.get("question_reference") or row.get("item_reference") or ""),
+            str(row.get("question_reference") or row.get("item_reference") or "")[:_LABEL],
             is_poor(row),
         )
         for row in usable[:MAX_POINTS]
@@ -89,4 +90,4 @@ def _box(row: Mapping[str, Any], columns: Sequence[str], low: float, span: float
 
 
 def _finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
+    return is_number(value) and -_LARGEST < value < _LARGEST

@@ -18,8 +18,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from learnosity.dataset.limits import PAGE
+from learnosity.dataset.tables import json_text
 from learnosity.progress import duration, size
 
+_MAX_JSON = 100_000  # characters of a request or a run config on a page
 HERE = Path(__file__).parent
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -36,50 +39,62 @@ def render(
 ) -> HTMLResponse:
     """Render a page.
 
-    :param reports_url: where the page loads the Reports API from. None = the page loads nothing from other sites.
+    :param reports_url: for the frame of the report alone: where it loads the Reports API from.
     """
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
     values |= {"nonce": nonce, "base": base, "airflow": base.rpartition("/")[0]}
     html = _environment().get_template(template).render(quote=_quoted, quote_path=quote, **values)
-    policy = report_policy(nonce, reports_url) if reports_url else page_policy(nonce)
+    policy = frame_policy(nonce, reports_url) if reports_url else page_policy(nonce)
     return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})
 
 
 def page_policy(nonce: str) -> str:
-    """Content security policy of every page except the report."""
-    return _policy({"script-src": f"'nonce-{nonce}'", "style-src": f"'nonce-{nonce}'", "connect-src": "'self'"})
-
-
-def report_policy(nonce: str, reports_url: str) -> str:
-    """Content security policy of the report page: the script of the Reports API may load more from Learnosity.
-
-    The hosts that it loads from are not documented, and it uses inline styles. So this page allows Learnosity's whole
-    domain and inline styles. No other page does this.
-    """
-    parts = urlsplit(reports_url)
-    hosts = f"{parts.scheme}://{parts.netloc} https://*.learnosity.com"
+    """Content security policy of every page. No script of another site runs here."""
     return _policy(
         {
+            "default-src": "'none'",
+            "script-src": f"'nonce-{nonce}'",
+            "style-src": f"'nonce-{nonce}'",
+            "connect-src": "'self'",
+            "img-src": "'self' data:",
+            "font-src": "'self'",
+            "frame-src": "'self'",
+            "base-uri": "'none'",
+            "form-action": "'self'",
+            "frame-ancestors": "'self'",
+        }
+    )
+
+
+def frame_policy(nonce: str, reports_url: str) -> str:
+    """Content security policy of the frame in which the script of the Reports API runs.
+
+    With `sandbox`, the frame has an origin of its own, even if it is opened alone. So its script has no session of
+    Airflow, and reaches neither Airflow nor the page around it. The hosts from which the script loads more are not
+    documented, and it uses inline styles: Learnosity's whole domain and inline styles are allowed.
+    """
+    parts = urlsplit(reports_url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    hosts = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''} https://*.learnosity.com"
+    return _policy(
+        {
+            "default-src": "'none'",
             "script-src": f"'nonce-{nonce}' 'strict-dynamic'",
-            "style-src": f"'self' 'unsafe-inline' {hosts}",
-            "connect-src": f"'self' {hosts}",
-            "img-src": f"'self' data: {hosts}",
-            "font-src": f"'self' data: {hosts}",
+            "style-src": f"'unsafe-inline' {hosts}",
+            "connect-src": hosts,
+            "img-src": f"data: {hosts}",
+            "font-src": f"data: {hosts}",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'self'",
+            "sandbox": "allow-scripts",
         }
     )
 
 
 def _policy(directives: Mapping[str, str]) -> str:
-    usual = {
-        "default-src": "'none'",
-        "img-src": "'self' data:",
-        "font-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'self'",
-        "frame-ancestors": "'self'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in {**usual, **directives}.items())
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
 @cache
@@ -92,8 +107,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["bytes"] = size
+    environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
     environment.filters["duration"] = duration
     environment.filters["moment"] = _moment
+    environment.filters["pretty"] = lambda value: json_text(value, _MAX_JSON, indent=2) or "nested too deeply"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 
@@ -101,7 +118,10 @@ def _environment() -> Environment:
 def _moment(value: datetime | str | None) -> str:
     if value is None:
         return ""
-    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return str(value)[:40]
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -13,6 +13,7 @@ from learnosity.api.report_definition import field_label, group_label, has_repor
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
+from learnosity.dataset.workers import working
 from learnosity.web.plots import PLOT_WIDTH, points
 from learnosity.web.tables import TableView, view
 
@@ -35,6 +36,7 @@ class Results:
     """The local view of a dataset, or of one of its groups.
 
     :param table: the rows; None when no table was recognised.
+    :param cut: whether the file has more than is shown.
     :param path: group path of what is shown.
     :param crumbs: name and address of each group from the root to the shown group.
     :param scatter: points of the item scatter plot, as JSON; None when there is no plot.
@@ -42,6 +44,7 @@ class Results:
 
     table: TableView | None
     text: str
+    cut: bool
     entry: FileEntry | None
     path: Sequence[str]
     crumbs: Sequence[tuple[str, str]]
@@ -60,16 +63,27 @@ async def results(dataset: PublishedDataset, path: Sequence[str], wanted: Sortin
     if entry is None and path:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
     document = await dataset.document(entry) if entry else None
+    return await working(_results, dataset, entry, document, path, wanted, here)
+
+
+def _results(
+    dataset: PublishedDataset,
+    entry: FileEntry | None,
+    document: Document | None,
+    path: Sequence[str],
+    wanted: Sorting,
+    here: str,
+) -> Results:
     crumbs = [(name, address(here, path[:depth])) for depth, name in enumerate(["All", *path])]
     if document is None:
-        return Results(None, "", entry, path, crumbs, None)
-    table = document.first(Kind.GROUPS) if has_report(dataset.manifest.dataset_type) else None
+        return Results(None, "", False, entry, path, crumbs, None)
+    table = document.first(Kind.GROUPS) if has_report(dataset.layout.dataset_type) else None
     users = document.first(Kind.USERS)
     items = document.first(Kind.ITEMS)
     chosen = users if users and (table is None or table.name == "group") else table
     chosen = chosen or items or next(iter(document.tables), None)
     if chosen is None:
-        return Results(None, document.text, entry, path, crumbs, None)
+        return Results(None, document.text, document.cut, entry, path, crumbs, None)
 
     def below(row: Mapping[str, Any]) -> str | None:
         name = row.get("group_name")
@@ -80,7 +94,7 @@ async def results(dataset: PublishedDataset, path: Sequence[str], wanted: Sortin
     label = group_label(dataset.manifest.request, len(path))
     caption = {Kind.GROUPS: label, Kind.USERS: "Users", Kind.ITEMS: "Questions"}.get(chosen.kind, "Rows")
     shown = view(chosen, caption=caption, sort=wanted.sort, direction=wanted.direction, page=wanted.page, link=below)
-    return Results(shown, "", entry, path, crumbs, _scatter(chosen))
+    return Results(shown, "", document.cut, entry, path, crumbs, _scatter(chosen))
 
 
 def _scatter(table: Table) -> str | None:

@@ -282,5 +282,5 @@ def _moment(publication: Publication) -> float:
 
 
 def whole(value: Any) -> int:
-    """`value` if it is a whole number, or else 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    """`value` if it is a whole number that a dataset can have, or else 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else 0

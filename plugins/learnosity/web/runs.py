@@ -99,6 +99,17 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     )
 
 
+def publishing_dags(session: Session, dag_ids: Collection[str]) -> set[str]:
+    """Those of the DAGs that have published a dataset."""
+    found = session.scalars(
+        select(AssetEvent.source_dag_id)
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
+        .distinct()
+    )
+    return {str(dag_id) for dag_id in found}
+
+
 def published_datasets(
     session: Session, dag_ids: Collection[str], *, offset: int, limit: int
 ) -> tuple[Sequence[ListedDataset], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -11,12 +11,21 @@ from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from learnosity.api.report_definition import has_report
-from learnosity.connections import open_store
-from learnosity.dataset.published import PublishedDataset
+from learnosity.connections import open_input_store
+from learnosity.dataset.limits import PAGE
+from learnosity.dataset.published import MissingManifestError, PublishedDataset
+from learnosity.dataset.workers import reading, working
+from learnosity.errors import ConnectionConfigError, StorageError, TransientError
 from learnosity.web.rendering import render
 from learnosity.web.run_datasets import Publication, Step
 from learnosity.web.runs import Run
 
+log = logging.getLogger(__name__)
+
+UNREADABLE = (
+    "The dataset cannot be read at its place. It was moved or deleted, or the connection of its place does not work. "
+    "Reload this page later. The log of the API server names the reason."
+)
 RUN = "/run/{dag_id}/{run_id}"
 
 
@@ -34,18 +43,18 @@ class Shown:
     here: str
     steps: tuple[Step, ...]
 
-    def page(self, request: Request, template: str, *, reports_url: str | None = None, **values: Any) -> Response:
-        """Render a page of the dataset."""
-        return render(
+    async def page(self, request: Request, template: str, **values: Any) -> Response:
+        """Render a page of the dataset. `values` are for the template, and `reports_url` is for `render`."""
+        return await working(
+            render,
             request,
             template,
-            reports_url=reports_url,
             run=self.run,
             run_page=run_page_of(request, self.run),
             dataset=self.dataset,
             here=self.here,
             steps=self.steps,
-            reportable=has_report(self.dataset.manifest.dataset_type),
+            reportable=has_report(self.publication.layout.dataset_type),
             **values,
         )
 
@@ -89,8 +98,13 @@ def run_page_of(request: Request, run: Run) -> str:
 
 
 async def _opened(run: Run, found: Publication) -> PublishedDataset:
-    store = await asyncio.to_thread(open_store, found.destination_uri)
-    dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout)
+    try:
+        store = await reading(open_input_store, found.destination_uri)
+        dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
+    except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
+        # All of these have one answer. Else a user who edits an XCom could find out which connections exist.
+        log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
+        raise HTTPException(503, UNREADABLE) from None
     # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
     if dataset.manifest.run.dag_id != run.dag_id:
         raise HTTPException(403, "Another DAG has landed this dataset.")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import msgspec
-
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.tables import Kind, Table, is_number, is_poor, sorted_rows
+from learnosity.dataset.tables import Kind, Table, is_number, is_poor, json_text, sorted_rows
 from learnosity.web.plots import Box, box_unit, boxes
 
 PAGE_ROWS = 100
+MAX_CELL = 1_000  # characters of a cell
+_JSON_CELL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,8 @@ def cell_text(value: Any) -> str:
         text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:,.4f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     if isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()[:500]
+        return value if len(value) <= MAX_CELL else f"{value[:MAX_CELL]}…"
+    return json_text(value, _JSON_CELL) or "nested too deeply"
 
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -11,8 +11,9 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity.dataset.limits import WHOLE
 from learnosity.dataset.parquet import to_parquet
-from learnosity.dataset.published import MAX_SHOWN_BYTES, PublishedDataset, verify
+from learnosity.dataset.published import PublishedDataset, verify
 from learnosity.errors import IncompleteDatasetError, LearnosityError, PermanentApiError, TransferError
 from learnosity.landing import land as landing
 from simulator.faults import Lie
@@ -294,11 +295,11 @@ class TestPackedFiles:
     @pytest.mark.promise("bounded memory")
     async def test_one_that_unpacks_to_more_than_a_page_can_show_is_not_shown(self, scene: StartScene) -> None:
         dataset = await scene(content_encoding="gzip")
-        dataset.add_file("bomb.json", bytes(MAX_SHOWN_BYTES + 1))
+        dataset.add_file("bomb.json", bytes(WHOLE.shown_bytes + 1))
         await dataset.landed()
         published = await opened(dataset)
         entry = published.files["bomb.json"]
-        assert entry.bytes < MAX_SHOWN_BYTES // 100
+        assert entry.bytes < WHOLE.shown_bytes // 100
         assert await published.document(entry) is None
 
     async def test_plain_files_are_listed_without_an_encoding(self, scene: StartScene) -> None:

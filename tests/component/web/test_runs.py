@@ -470,6 +470,13 @@ def announce(session: Session, extra: Any, *, uri: str = "x-learnosity://dataset
     session.flush()
 
 
+def test_only_dags_that_have_published_are_asked_about(session: Session) -> None:
+    announce(session, RETURNED)
+    assert runs.publishing_dags(session, {"dag", "another"}) == {"dag"}
+    assert runs.publishing_dags(session, {"another"}) == set()
+    assert runs.publishing_dags(session, set()) == set()
+
+
 def test_a_publication_with_events_of_two_assets_is_listed_once(session: Session) -> None:
     announce(session, RETURNED)
     announce(session, RETURNED, uri="x-learnosity://datasets/*")

@@ -116,6 +116,16 @@ def test_a_port_without_a_host_is_not_dropped_in_silence() -> None:
         pytest.param({"login": None}, "login is empty; put the Learnosity consumer key there", id="no-key"),
         pytest.param({"login": "  "}, "login is empty", id="blank-key"),
         pytest.param({"password": ""}, "password is empty; put the Learnosity consumer secret there", id="no-secret"),
+        pytest.param({"conn_type": "postgres"}, "type is not Learnosity or HTTP", id="type-of-a-database"),
+        pytest.param({"conn_type": "aws"}, "type is not Learnosity or HTTP", id="type-of-a-cloud"),
+        pytest.param({"conn_type": None}, "type is not Learnosity or HTTP", id="no-type"),
+        pytest.param({"login": "etl_user"}, "no Learnosity consumer key", id="login-of-a-database"),
+        pytest.param({"login": "AAAABBBBCCCCDDD"}, "16 letters and digits", id="short-key"),
+        pytest.param({"login": "AAAABBBBCCCCDDDDE"}, "16 letters and digits", id="long-key"),
+        pytest.param({"login": "AAAABBBBCCCC_DDD"}, "16 letters and digits", id="key-with-a-line"),
+        pytest.param({"password": "hunter2-of-a-database"}, "no Learnosity consumer secret", id="password"),
+        pytest.param({"password": SECRET[:-1]}, "40 letters and digits", id="short-secret"),
+        pytest.param({"password": SECRET + "0"}, "40 letters and digits", id="long-secret"),
         pytest.param(extra(version="2026"), "must look like 'v2026.2.LTS'", id="version"),
         pytest.param(extra(version="v1/../x"), "`version`", id="version-with-a-path"),
         pytest.param(extra(domain="https://school.example"), "bare domain", id="domain-is-a-url"),
@@ -135,6 +145,13 @@ def test_a_port_without_a_host_is_not_dropped_in_silence() -> None:
         pytest.param(extra(reports_url="http://reports.example"), "https URL", id="reports-plain-http"),
         pytest.param(extra(reports_url="javascript:alert(1)"), "https URL", id="reports-script"),
         pytest.param(extra(reports_url='https://x.example"><script>'), "https URL", id="reports-markup"),
+        pytest.param(extra(reports_url="https://x.example:443;script-src * 'unsafe-inline'"), "https URL", id="policy"),
+        pytest.param(extra(reports_url="https://x.example:port"), "https URL", id="reports-port"),
+        pytest.param(extra(reports_url="https://x.example/a;script-src *"), "https URL", id="policy-in-a-path"),
+        pytest.param(extra(reports_url="https://x.example/a b"), "https URL", id="reports-blank"),
+        pytest.param(extra(reports_url="https://x.example,*"), "https URL", id="reports-comma"),
+        pytest.param(extra(reports_url="https://*.example"), "https URL", id="reports-wildcard"),
+        pytest.param(extra(reports_url="https://me@x.example"), "https URL", id="reports-user"),
         pytest.param({"host": "http://data.learnosity.com"}, "Use https, or set extra `allow_http`", id="plain-http"),
         pytest.param({"host": "simulator", "schema": "http"}, "plain http", id="plain-http-by-schema"),
         pytest.param({"host": "ftp://data.learnosity.com"}, "starts with https://", id="ftp"),
@@ -155,6 +172,27 @@ def test_a_connection_that_cannot_be_used_is_refused_by_name_with_what_to_do(par
         config(**parts)
     assert str(caught.value).startswith("Connection 'lrn': ")
     assert SECRET not in str(caught.value)
+    for field in ("login", "password"):
+        given = (parts.get(field) or "").strip()
+        assert not given or given not in str(caught.value)
+
+
+@pytest.mark.parametrize("conn_type", ["learnosity", "http", "https"])
+def test_blanks_around_a_pasted_key_and_secret_do_not_count(conn_type: str) -> None:
+    built = config(login=" AAAABBBBCCCCDDDD\n", password=f"{SECRET} \n", conn_type=conn_type)
+    assert built.credentials == config().credentials
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("HTTPS://Reports.Example:8443//", "https://reports.example:8443"),
+        ("https://reports.example/a/b/", "https://reports.example/a/b"),
+        ("http://[::1]:8080/reports", "http://[::1]:8080/reports"),
+    ],
+)
+def test_the_address_of_the_reports_api_is_made_of_its_parts(given: str, used: str) -> None:
+    assert config(**extra(reports_url=given)).reports_url == used
 
 
 @given(
@@ -181,7 +219,7 @@ def test_no_extra_and_no_host_ends_in_anything_but_a_config_or_a_refusal(
 def test_the_account_is_the_address_and_the_key_and_nothing_else() -> None:
     same = {
         config().account,
-        config(password="another secret").account,
+        config(password="f" * 40).account,
         config(**extra(version="v2025.3.LTS", domain="school.example", organisation_id=7, timeout=5)).account,
         config(host="https://data.learnosity.com").account,
     }

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.tables import Kind, group_files, is_poor, read_document, sorted_rows
+from learnosity.dataset.limits import MAX_COLUMNS, PAGE
+from learnosity.dataset.tables import Document, Kind, group_files, is_poor, sorted_rows
+from learnosity.dataset.tables import read_document as read_limited
+
+
+def read_document(path: str, content: bytes) -> Document:
+    """A whole file, as a task reads it."""
+    document = read_limited(path, content)
+    assert document is not None
+    assert not document.cut
+    return document
 
 
 @pytest.mark.parametrize(
@@ -97,3 +107,56 @@ def test_any_bytes_are_shown_somehow(content: bytes, name: str) -> None:
 def test_any_json_is_shown_somehow(value: Any) -> None:
     document = read_document("a.json", msgspec.json.encode(value))
     assert document.tables or document.text
+
+
+LONG = PAGE.rows + 5
+MANY: dict[str, bytes] = {
+    "rows.csv": b"user_id\n" + b"u\n" * LONG,
+    "rows.ndjson": b'{"user_id":"u"}\n' * LONG,
+    "rows.json": msgspec.json.encode([{"user_id": "u"}] * LONG),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_a_task_reads_every_row_and_a_page_says_that_it_does_not(name: str) -> None:
+    assert len(read_document(name, MANY[name]).tables[0].rows) == LONG
+    page = read_limited(name, MANY[name], limits=PAGE)
+    assert page is not None
+    assert page.cut
+    assert len(page.tables[0].rows) == PAGE.rows
+
+
+def test_a_task_reads_every_column_of_a_csv() -> None:
+    names = [f"c{number}" for number in range(MAX_COLUMNS + 5)]
+    content = f"{','.join(names)}\n{','.join('1' for _ in names)}\n".encode()
+    assert list(read_document("a.csv", content).tables[0].rows[0]) == names
+
+
+def test_the_begin_of_a_file_ends_with_a_whole_row() -> None:
+    for name, begin in (("a.csv", b"user_id,score\nu1,1\nu2,2"), ("a.ndjson", b'{"user_id":"u1","score":1}\n{"us')):
+        document = read_limited(name, begin, cut=True, limits=PAGE)
+        assert document is not None
+        assert document.cut
+        assert document.tables[0].rows == [{"user_id": "u1", "score": 1}]
+    assert read_limited("a.json", b'[{"user_id":"u1"},', cut=True, limits=PAGE) is None
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.txt"])
+@pytest.mark.parametrize("depth", [100, 900, 100_000])
+def test_deep_json_is_shown_somehow(name: str, depth: int) -> None:
+    content = b'{"a":' * depth + b"1" + b"}" * depth
+    document = read_limited(name, content, limits=PAGE)
+    assert document is None or document.tables or document.text
+
+
+def test_numbers_of_any_length_are_sorted() -> None:
+    rows: list[dict[str, Any]] = [{"n": 10**400}, {"n": 1.5}, {"n": -(10**400)}, {"n": "text"}, {"n": {"a": 1}}]
+    assert [row["n"] for row in sorted_rows(rows, "n", descending=False)][:3] == [-(10**400), 1.5, 10**400]
+
+
+@given(st.lists(st.integers(0, 10**12), max_size=20))
+def test_texts_that_are_numbers_are_in_the_order_of_the_numbers(numbers: list[int]) -> None:
+    rows = [{"n": f"x{number}"} for number in numbers]
+    assert [row["n"] for row in sorted_rows(rows, "n", descending=False)] == [
+        f"x{number}" for number in sorted(numbers)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,15 +18,20 @@ from urllib.parse import quote
 import msgspec
 import obstore
 import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api import security
+from airflow.models.dag import DagModel
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.hooks import LearnosityHook
 from learnosity.web import app as pages
+from learnosity.web import rights as rights_of_pages
 from learnosity.web import runs
 from learnosity.web.app import app
 from learnosity.web.run_datasets import Publication, RunDataset, Step
@@ -33,6 +39,7 @@ from learnosity.web.run_datasets import Publication, RunDataset, Step
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 OTHER_ID = "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
 SECRET = "a-consumer-secret-that-nobody-may-see"
+get_real_config = LearnosityHook.get_config
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 FIELDS = ["population", "p25_percent", "median_percent", "p75_percent"]
 
@@ -84,6 +91,7 @@ class Site:
     folder: Path
     run: runs.Run
     rights: dict[str, set[str]]
+    lacking: set[str]
 
     def publish(
         self,
@@ -141,21 +149,34 @@ class Site:
         others = tuple(each for each in self.run.datasets if each.label != made.label)
         self.run = replace(self.run, datasets=(*others, made))
 
+    def move_publication(self, uri: str) -> None:
+        """What the run says about the place of its dataset, as a user could edit it."""
+        (made,) = self.run.datasets
+        assert made.publication is not None
+        layout = made.publication.layout
+        moved = replace(made.publication, destination_uri=uri, manifest_uri=f"{uri}/{layout.manifest}")
+        self.run = replace(self.run, datasets=(replace(made, publication=moved),))
+
     def get(self, path: str = "", **query: Any) -> Any:
         return self.client.get(f"/run/learnosity_dataset/manual__1{path}", params=query)
 
 
 class Manager:
-    """An auth manager that knows three users by their token."""
+    """An auth manager that knows users by their token.
 
-    def __init__(self, rights: dict[str, set[str]]) -> None:
+    :param lacking: rights that nobody has; "DAG" = the right to read a DAG itself.
+    """
+
+    def __init__(self, rights: dict[str, set[str]], lacking: set[str]) -> None:
         self.rights = rights
+        self.lacking = lacking
 
     async def get_user_from_token(self, token: str) -> str:
         return token
 
     def is_authorized_dag(self, *, method: str, user: str, details: Any, access_entity: Any = None) -> bool:
-        return method == "GET" and details.id in self.rights.get(user, set())
+        entity = access_entity.value if access_entity else "DAG"
+        return method == "GET" and entity not in self.lacking and details.id in self.rights.get(user, set())
 
     def get_authorized_dag_ids(self, *, user: str, method: str, session: Any) -> set[str]:
         return self.rights.get(user, set())
@@ -164,10 +185,11 @@ class Manager:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     rights = {"teacher": {"learnosity_dataset"}, "stranger": set[str]()}
-    manager = Manager(rights)
+    lacking = set[str]()
+    manager = Manager(rights, lacking)
     run = runs.Run("learnosity_dataset", "manual__1", "success", {}, None, None, ())
     with TestClient(app, cookies={"_token": "teacher"}, raise_server_exceptions=True) as client:
-        made = Site(client, tmp_path, run, rights)
+        made = Site(client, tmp_path, run, rights, lacking)
 
         @contextmanager
         def no_session() -> Iterator[None]:
@@ -178,7 +200,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
         monkeypatch.setattr(security, "get_auth_manager", lambda: manager)
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.DagModel.get_team_name", lambda dag_id: None)
-        monkeypatch.setattr(pages, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr(rights_of_pages, "get_auth_manager", lambda: manager)
+        monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids, session: {})
+        monkeypatch.setattr(runs, "publishing_dags", lambda session, dag_ids: set(dag_ids))
         monkeypatch.setattr(pages, "create_session", no_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
@@ -206,7 +230,17 @@ class Markup(HTMLParser):
             self.dangers.append(f"{tag} to {target[:20]}")
 
 
-ROUTES = ["", "/files", "/view/groups/group.json", "/file/groups/group.json", "/manifest.json", "/report"]
+# Every route that has a DAG in its address, and every other one but the list.
+DATA_ROUTES = sorted({route.path for route in app.routes if isinstance(route, APIRoute)} - {"/"})
+ROUTES = [
+    "",
+    "/files",
+    "/view/groups/group.json",
+    "/file/groups/group.json",
+    "/manifest.json",
+    "/report",
+    "/report/frame",
+]
 
 
 class TestWhoMaySee:
@@ -247,6 +281,40 @@ class TestWhoMaySee:
         client = TestClient(mounted, cookies={"_token": "teacher"})
         reply = client.get(f"{prefix}/learnosity/run/learnosity_dataset/manual__1")
         assert f'href="{prefix}/dags/learnosity_dataset/runs/manual__1"' in reply.text
+
+    @pytest.mark.parametrize("entity", ["DAG", *(each.value for each in (DagAccessEntity.RUN, DagAccessEntity.XCOM))])
+    @pytest.mark.parametrize("path", DATA_ROUTES)
+    def test_every_route_needs_the_right_to_the_dag_its_runs_and_its_xcoms(
+        self, site: Site, path: str, entity: str
+    ) -> None:
+        site.publish(GROUPS)
+        address = path.replace("{path:path}", "{path}").format(
+            dag_id="learnosity_dataset", run_id="manual__1", dataset_id=DATASET_ID, path="groups/group.json"
+        )
+        assert site.client.get(address).status_code == 200
+        site.lacking.add(entity)
+        reply = site.client.get(address)
+        assert reply.status_code == 403
+        assert DATASET_ID not in reply.text
+        assert "north" not in reply.text
+
+    def test_whatever_is_no_route_of_fastapi_holds_no_data(self) -> None:
+        assert [vars(each)["path"] for each in app.routes if not isinstance(each, APIRoute)] == ["/static"]
+
+    @pytest.mark.parametrize("entity", ["RUN", "XCOM"])
+    def test_the_list_has_only_what_the_user_may_read_in_full(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, entity: str
+    ) -> None:
+        asked: list[set[str]] = []
+
+        def published(session: Any, dag_ids: set[str], *, offset: int, limit: int) -> tuple[list[Any], int]:
+            asked.append(dag_ids)
+            return [], 0
+
+        monkeypatch.setattr(runs, "published_datasets", published)
+        site.lacking.add(entity)
+        assert site.client.get("/").status_code == 200
+        assert asked == [set()]
 
     def test_the_list_needs_a_login(self, site: Site) -> None:
         site.client.cookies.clear()
@@ -332,6 +400,79 @@ class TestWhatIsRead:
         reply = site.client.get("/run/another_dag/manual__1/files")
         assert reply.status_code == 403
         assert "north" not in reply.text
+
+    @pytest.mark.parametrize("what", ["file", "listing", "manifest", "folder"])
+    def test_a_link_out_of_the_destination_is_not_followed(self, site: Site, tmp_path: Path, what: str) -> None:
+        site.publish(GROUPS)
+        layout = DatasetLayout("activity-summary-by-group", DATASET_ID)
+        inside = {
+            "file": layout.data("groups/group.json"),
+            "listing": layout.files,
+            "manifest": layout.manifest,
+            "folder": layout.data("groups"),
+        }[what]
+        outside = tmp_path.parent / f"outside-of-{tmp_path.name}"
+        # What is behind the link is exactly what was published: only its place is wrong.
+        (site.folder / inside).rename(outside)
+        (site.folder / inside).symlink_to(outside)
+        for route in ("/file/groups/group.json", "/view/groups/group.json"):
+            reply = site.get(route)
+            assert reply.status_code in (409, 503)
+            assert "north" not in reply.text
+
+    def test_a_link_within_the_destination_is_followed(self, site: Site) -> None:
+        site.publish(GROUPS)
+        file = site.folder / DatasetLayout("activity-summary-by-group", DATASET_ID).data("groups/group.json")
+        file.rename(site.folder / "moved.json")
+        file.symlink_to(site.folder / "moved.json")
+        assert site.get("/file/groups/group.json").content == GROUPS["groups/group.json"]
+
+    def test_a_pipe_is_not_opened(self, site: Site) -> None:
+        site.publish(GROUPS)
+        file = site.folder / DatasetLayout("activity-summary-by-group", DATASET_ID).data("groups/group.json")
+        file.unlink()
+        os.mkfifo(file)
+        assert site.get("/view/groups/group.json").status_code in (409, 503)
+        assert site.get("/file/groups/group.json").status_code in (409, 503)
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_no_page_makes_a_folder(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        site.move_publication((site.folder / "a" / "b").as_uri())
+        assert site.get(route).status_code == 503
+        assert not (site.folder / "a").exists()
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_page_does_not_tell_whether_a_connection_exists(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, route: str
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "wasb"}')
+        site.publish(GROUPS)
+        pages = set()
+        for uri in ("s3://unknown@b/p", "az://unknown@b/p", "az://empty@b/p", "odd://unknown@b/p"):
+            site.move_publication(uri)
+            reply = site.get(route)
+            pages.add((reply.status_code, re.sub(r'nonce="[^"]*"', "", reply.text)))
+        assert len(pages) == 1
+        assert "unknown" not in str(pages)
+
+    @pytest.mark.parametrize(
+        ("route", "says"),
+        [
+            (f"/files?q={'a' * 201}", "q: "),
+            ("/files?page=0", "page: "),
+            ("/files?page=many", "page: "),
+            (f"/files?page={'9' * 400}", "page: "),
+            ("?" + "&".join(["group=a"] * 21), "group: "),
+            (f"?sort={'a' * 201}", "sort: "),
+        ],
+    )
+    def test_a_value_that_is_not_allowed_is_answered_in_words(self, site: Site, route: str, says: str) -> None:
+        site.publish(GROUPS)
+        reply = site.client.get(f"/run/learnosity_dataset/manual__1{route}")
+        assert reply.status_code == 422
+        assert "<h1>Not understood</h1>" in reply.text
+        assert says in reply.text
 
     def test_a_list_of_files_that_was_changed_is_refused(self, site: Site) -> None:
         site.publish(GROUPS)
@@ -599,22 +740,79 @@ class TestLocalView:
         assert site.get("/files", page=10**6).status_code == 200
 
 
+def policy_of(reply: Any) -> dict[str, list[str]]:
+    """The content security policy of a reply: the sources by directive, the first of two as in a browser."""
+    found: dict[str, list[str]] = {}
+    for directive in reply.headers["content-security-policy"].split(";"):
+        name, *sources = directive.split()
+        found.setdefault(name, sources)
+    return found
+
+
+def signed_request(site: Site) -> Any:
+    """The request that the page of the report carries."""
+    found = re.search(r'id="signed-request">(.*?)</script>', site.get("/report/frame").text, re.DOTALL)
+    assert found is not None
+    return msgspec.json.decode(found[1])
+
+
 class TestReport:
     def test_the_signed_request_is_there_and_the_secret_is_not(self, site: Site) -> None:
         site.publish(GROUPS)
-        page = site.get("/report").text
-        assert SECRET not in page
-        found = re.search(r'id="signed-request">(.*?)</script>', page, re.DOTALL)
-        assert found is not None
-        signed = msgspec.json.decode(found[1])
+        assert SECRET not in site.get("/report/frame").text
+        signed = signed_request(site)
         assert signed["security"]["signature"].startswith("$02$")
         assert signed["security"]["expires"] > signed["security"]["timestamp"]
         assert signed["request"]["reports"][0]["dataset_id"] == DATASET_ID
 
-    def test_only_this_page_may_load_from_the_reports_url(self, site: Site) -> None:
+    @pytest.mark.parametrize(
+        ("conn_type", "login", "password"),
+        [
+            ("postgres", "AAAABBBBCCCCDDDD", "0123456789abcdef0123456789abcdef01234567"),
+            ("aws", "A1B2C3D4E5F60718", "f" * 40),
+            ("http", "etl_user", "a-password-of-a-database"),
+            ("http", "AAAABBBBCCCCDDDD", "a-password-of-a-database"),
+        ],
+    )
+    def test_a_connection_of_another_system_signs_nothing(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, conn_type: str, login: str, password: str
+    ) -> None:
+        monkeypatch.setattr(LearnosityHook, "get_config", get_real_config)
+        parts = {"conn_type": conn_type, "login": login, "password": password}
+        monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", msgspec.json.encode(parts).decode())
         site.publish(GROUPS)
-        assert "https://reports.example.com" in site.get("/report").headers["content-security-policy"]
-        assert "https://reports.example.com" not in site.get().headers["content-security-policy"]
+        for route in ("/report", "/report/frame"):
+            page = site.get(route).text
+            assert "$02$" not in page
+            assert login not in page
+            assert password not in page
+
+    def test_the_dataset_of_the_publication_is_signed_whatever_the_request_names(self, site: Site) -> None:
+        site.publish(GROUPS)
+        manifest = site.folder / DatasetLayout("activity-summary-by-group", DATASET_ID).manifest
+        content = msgspec.json.decode(manifest.read_bytes())
+        content["request"] |= {"dataset_id": OTHER_ID, "dataset_type": "sessions-summary-by-group"}
+        manifest.write_bytes(msgspec.json.encode(content))
+        (report,) = signed_request(site)["request"]["reports"]
+        assert (report["dataset_id"], report["type"]) == (DATASET_ID, "activity-summary-by-group")
+
+    def test_only_a_frame_without_airflows_origin_loads_from_the_reports_url(self, site: Site) -> None:
+        site.publish(GROUPS)
+        policy = policy_of(site.get("/report/frame"))
+        assert policy["sandbox"] == ["allow-scripts"]
+        assert policy["frame-ancestors"] == ["'self'"]
+        assert policy["connect-src"] == ["https://reports.example.com", "https://*.learnosity.com"]
+        assert "'self'" not in {source for name, of in policy.items() if name != "frame-ancestors" for source in of}
+        for route in ("", "/report", "/files"):
+            around = policy_of(site.get(route))
+            assert around["script-src"][0].startswith("'nonce-")
+            assert len(around["script-src"]) == 1
+            assert not {source for of in around.values() for source in of if "://" in source}
+
+    def test_a_group_that_is_not_there_is_not_signed(self, site: Site) -> None:
+        site.publish(GROUPS)
+        for route in ("/report", "/report/frame"):
+            assert site.get(route, group="west").status_code == 404
 
     def test_the_local_view_stands_by(self, site: Site) -> None:
         site.publish(GROUPS)
@@ -625,4 +823,5 @@ class TestReport:
     def test_a_type_without_a_report_has_none(self, site: Site) -> None:
         site.publish(ITEMS, "ibk-analysis-by-question")
         assert site.get("/report").status_code == 404
+        assert site.get("/report/frame").status_code == 404
         assert "/report" not in site.get().text

@@ -1,45 +1,64 @@
-// Loads the Reports API and starts the report with the request that the server signed for this view.
-// When it cannot be reached, or refuses, the local view of the same numbers takes its place.
+// Shows the report in a frame. The script of the Reports API runs there, with an origin of its own: it has no session of
+// Airflow, and cannot read or leave this page. Only messages come from it, and none of their text is shown.
+// When the report cannot be shown, the local view of the same numbers takes its place.
 "use strict";
 (() => {
-  const { script, element } = document.currentScript.dataset;
-  const nonce = document.currentScript.nonce;
-  const signed = JSON.parse(document.getElementById("signed-request").textContent);
+  const address = document.currentScript.dataset.frame;
   const state = document.getElementById("report-state");
-  const report = document.getElementById(element);
+  const place = document.getElementById("report");
+  const root = document.documentElement;
   const SECONDS = 20;
+  const [LOWEST, HIGHEST] = [120, 20000]; // pixels
+  let started = false;
   let settled = false;
 
-  const ready = () => {
-    settled = true;
-    state.hidden = true;
-    report.removeAttribute("aria-busy");
-  };
+  const frame = document.createElement("iframe");
+  frame.title = "Report";
+  frame.setAttribute("sandbox", "allow-scripts");
+  frame.referrerPolicy = "no-referrer";
+  frame.src = address;
+
   const fallBack = (why) => {
     if (settled) return;
     settled = true;
-    document.getElementById("report-frame").hidden = true;
+    place.hidden = true;
+    frame.remove();
     document.getElementById("local-view").hidden = false;
     state.textContent = `${why} These are the same results from the landed files.`;
   };
-  const start = () => {
-    if (!window.LearnosityReports) {
-      fallBack("The Reports API did not load.");
-      return;
-    }
-    window.LearnosityReports.init(signed, {
-      readyListener: ready,
-      errorListener: (error) => fallBack(`The Reports API refused the report (${error.code}: ${error.msg}).`),
-    });
+  const tellTheme = () => {
+    // A frame with an origin of its own has no name to address it by; the theme is no secret.
+    if (frame.contentWindow) frame.contentWindow.postMessage({ theme: root.dataset.theme }, "*");
+  };
+  const said = {
+    started: () => {
+      started = true;
+      tellTheme();
+    },
+    ready: () => {
+      if (settled) return;
+      settled = true;
+      state.hidden = true;
+    },
+    missing: () => fallBack("The Reports API did not load."),
+    unreachable: () => fallBack("The Reports API cannot be reached from this browser."),
+    refused: ({ code }) =>
+      fallBack(`The Reports API refused the report${Number.isInteger(code) ? ` (code ${code})` : ""}.`),
   };
 
-  const loader = document.createElement("script");
-  loader.src = script;
-  loader.nonce = nonce;
-  loader.referrerPolicy = "no-referrer";
-  loader.addEventListener("load", start);
-  loader.addEventListener("error", () => fallBack("The Reports API cannot be reached from this browser."));
-  document.head.append(loader);
+  window.addEventListener("message", ({ source, origin, data }) => {
+    if (source !== frame.contentWindow || origin !== "null" || !data || typeof data.report !== "object") return;
+    const report = data.report || {};
+    if (Number.isFinite(report.height)) {
+      frame.style.height = `${Math.min(Math.max(Math.ceil(report.height), LOWEST), HIGHEST)}px`;
+    }
+    if (Object.hasOwn(said, report.state)) said[report.state](report);
+  });
+  // The script of the frame runs before the frame is loaded. If it did not, the frame shows an error of the server.
+  frame.addEventListener("load", () => {
+    if (!started) fallBack("The report could not be prepared. The log of the API server names the reason.");
+  });
+  root.addEventListener("themechange", tellTheme);
   setTimeout(() => fallBack(`The Reports API did not answer within ${SECONDS} seconds.`), SECONDS * 1000);
-  report.setAttribute("aria-busy", "true");
+  place.append(frame);
 })();

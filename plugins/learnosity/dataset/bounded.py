@@ -1,0 +1,155 @@
+"""Reads objects for pages: never more of an object than was announced, and never outside of a destination's folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from learnosity.dataset.workers import reading
+from learnosity.errors import StorageError, TransientStorageError
+from learnosity.storage.store import Store, check_size
+
+_ENCODINGS = (None, "gzip", "x-gzip", "deflate")
+# A gzip file may have members. Each costs a copy of the rest of its chunk, so thousands of tiny ones are refused.
+_MAX_MEMBERS = 1000
+_FILE = "file://"
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """An object that was read and hashed whole, and of which the begin was kept.
+
+    :param content: the first bytes, decompressed; None = it has an unknown encoding, or is damaged.
+    :param cut: whether there is more than `content`.
+    """
+
+    size: int
+    sha256: str
+    content: bytes | None
+    cut: bool
+
+
+async def read_whole(store: Store, path: str, limit: int) -> bytes | None:
+    """The content of an object; None when it does not exist.
+
+    :param limit: largest allowed size in bytes. It also holds for an object that grows while it is read.
+    :raises StorageError: the object is larger, is no plain file, or lies outside of the destination.
+    """
+    size = await size_of(store, path)
+    if size is None:
+        return None
+    check_size(f"{store.uri}/{path}", size, limit)
+
+    def read() -> bytes:
+        content = bytearray()
+        for chunk in _chunks(store, path, limit):
+            content += chunk
+        return bytes(content)
+
+    return await reading(read)
+
+
+async def read_begin(store: Store, path: str, *, size: int, encoding: str | None, keep: int) -> Begin | None:
+    """The size, the digest and the begin of an object; None when it does not exist, or has another size.
+
+    :param size: bytes that the object has, as stored. Not more is read.
+    :param encoding: its `content_encoding`; None = it is not compressed.
+    :param keep: how many decompressed bytes are kept.
+    :raises StorageError: as `read_whole`.
+    """
+    if await size_of(store, path) != size:
+        return None
+
+    def read() -> Begin:
+        count, digest, begin = 0, hashlib.sha256(), _Unpacked(encoding, keep)
+        for chunk in _chunks(store, path, size):
+            count += len(chunk)
+            digest.update(chunk)
+            begin.feed(chunk)
+        return Begin(count, digest.hexdigest(), begin.result(), begin.full)
+
+    return await reading(read)
+
+
+async def size_of(store: Store, path: str) -> int | None:
+    """The size of an object in bytes; None when it does not exist.
+
+    :raises StorageError: it is no plain file, or lies outside of the destination.
+    """
+    await reading(_check_place, store, path)
+    info = await store.head(path)
+    return None if info is None else info.size
+
+
+def _chunks(store: Store, path: str, limit: int) -> Iterator[bytes]:
+    where, size = f"{store.uri}/{path}", 0
+    try:
+        for chunk in store.read(path):
+            size += len(chunk)
+            check_size(where, size, limit)
+            yield chunk
+    except OSError as error:
+        raise TransientStorageError(f"{where} could not be read: {type(error).__name__}. Try again later.") from None
+
+
+def _check_place(store: Store, path: str) -> None:
+    """Check that a local file is a plain file below the destination. A symbolic link may lead elsewhere."""
+    if not store.uri.startswith(_FILE):
+        return
+    root = os.path.realpath(store.uri.removeprefix(_FILE))
+    real = Path(os.path.realpath(f"{root}/{path}"))
+    if not real.is_relative_to(root):
+        raise StorageError(f"{store.uri}/{path} is a link that leads out of the destination, so it is not read.")
+    try:
+        plain = stat.S_ISREG(real.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{store.uri}/{path} cannot be opened: {type(error).__name__}.") from None
+    if not plain:
+        raise StorageError(f"{store.uri}/{path} is no plain file, so it is not read.")
+
+
+class _Unpacked:
+    """The first decompressed bytes of a stream. No input makes it larger than `keep`."""
+
+    def __init__(self, encoding: str | None, keep: int) -> None:
+        self._content = bytearray()
+        self._keep = keep
+        self._plain = encoding is None
+        self._damaged = encoding not in _ENCODINGS
+        self._member: zlib._Decompress | None = None
+        self._members = 0
+        self.full = False
+
+    def feed(self, chunk: bytes) -> None:
+        if self._plain:
+            self._add(chunk[: self._keep + 1 - len(self._content)])
+            return
+        while chunk and not self.full and not self._damaged:
+            if self._member is None:
+                self._member, self._members = zlib.decompressobj(wbits=47), self._members + 1
+            try:
+                self._add(self._member.decompress(chunk, self._keep + 1 - len(self._content)))
+            except zlib.error:
+                self._damaged = True
+            if self._member.eof:
+                chunk, self._member = self._member.unused_data, None
+                self._damaged = self._damaged or self._members > _MAX_MEMBERS
+            else:
+                chunk = self._member.unconsumed_tail
+
+    def result(self) -> bytes | None:
+        unfinished = self._member is not None and not self.full
+        return None if self._damaged or unfinished else bytes(self._content)
+
+    def _add(self, content: bytes) -> None:
+        self._content += content
+        if len(self._content) > self._keep:
+            self.full = True
+            del self._content[self._keep :]

@@ -1,0 +1,50 @@
+"""How much of a dataset its readers take: a task all of a file or nothing, a page the begin of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
+_MIB = 1024 * 1024
+_NO_LIMIT = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a dataset its reader takes.
+
+    :param file_bytes: largest file that is read, as stored. It is read whole, because its digest is compared.
+    :param shown_bytes: how much of a file is used, decompressed.
+    :param begin: whether the begin of a larger file is of use.
+    :param rows: of one table; the others are dropped.
+    :param csv_columns: of one CSV file.
+    :param tables: of one file.
+    :param containers: objects and lists of one JSON file. Many of them keep Python's garbage collector busy.
+    :param listing_bytes: largest list of files.
+    :param files: largest number of files.
+    """
+
+    file_bytes: int = 32 * _MIB
+    shown_bytes: int = 32 * _MIB
+    begin: bool = False
+    rows: int = _NO_LIMIT
+    csv_columns: int = _NO_LIMIT
+    tables: int = _NO_LIMIT
+    containers: int = _NO_LIMIT
+    listing_bytes: int = _NO_LIMIT
+    files: int = _NO_LIMIT
+
+
+# For tasks: all of a file, or nothing.
+WHOLE = Limits()
+# For pages: the API server also serves others, so what one request costs does not depend on what lies in the store.
+PAGE = Limits(
+    shown_bytes=4 * _MIB,
+    begin=True,
+    rows=20_000,
+    csv_columns=MAX_COLUMNS,
+    tables=20,
+    containers=150_000,
+    listing_bytes=16 * _MIB,
+    files=60_000,
+)

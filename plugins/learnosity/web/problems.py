@@ -1,0 +1,95 @@
+"""Pages for what went wrong, in words. None of them tells a viewer which connections exist."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+
+from learnosity.dataset.workers import working
+from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
+from learnosity.lookups import LookupFailedError
+from learnosity.web.rendering import render
+from learnosity.web.results import NoSuchGroupError
+from learnosity.web.shown import NoOneDatasetError, run_page_of
+
+log = logging.getLogger(__name__)
+
+# Programs read these addresses. A page on which people choose a dataset would be no answer for a program.
+DOWNLOADS = ("/manifest.json", "/file/")
+
+
+async def choose(request: Request, error: NoOneDatasetError) -> Response:
+    """The datasets of the run, to choose from; or that there is none yet."""
+    run, tail = error.run, error.tail
+    if not run.has_choice:
+        if tail:
+            return _problem(request, 404, "This run has published no dataset yet.")
+        return render(request, "waiting.html", run=run, steps=run.steps)
+    if tail.startswith(DOWNLOADS):
+        listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
+        return _problem(
+            request,
+            409,
+            f"This run may have several datasets, and the address names none. Published: {listed}. "
+            "Put /dataset/ and the id of one after the id of the run.",
+        )
+    return await working(
+        render, request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=tail
+    )
+
+
+async def refused(request: Request, error: HTTPException) -> Response:
+    """A page for 401, 403 and 404 that says what is wrong."""
+    return _problem(request, error.status_code, str(error.detail))
+
+
+async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
+    """A page for a group that the dataset does not have."""
+    return _problem(request, 404, str(error))
+
+
+async def failed(request: Request, error: LearnosityError) -> Response:
+    """A page for an error of this package. Its message has no secrets and says what to do."""
+    if isinstance(error, ConnectionConfigError | LookupFailedError):
+        # Whether a connection exists, and what is wrong with it, is not for every viewer.
+        log.warning("The connection of a report cannot be used: %s", error)
+        return _problem(request, 503, "The connection cannot be used. The log of the API server names the reason.")
+    return _problem(request, 503 if isinstance(error, TransientError) else 409, str(error))
+
+
+async def not_understood(request: Request, error: RequestValidationError) -> Response:
+    """A page for an address with a value that is not allowed, such as a query that is too long."""
+    found = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
+    return _problem(request, 422, f"A value in this address is not allowed. {'; '.join(found)[:500]}.")
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """A page for everything else. The server logs the error too."""
+    return _problem(
+        request, 500, f"This page could not be made ({type(error).__name__}). The log of the API server says more."
+    )
+
+
+def _login(request: Request) -> str:
+    """Address of Airflow's login, which then leads back to this page."""
+    airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
+    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
+
+
+def _problem(request: Request, status: int, detail: str) -> Response:
+    return render(request, "problem.html", status=status, code=status, detail=detail, login=_login(request))
+
+
+HANDLERS: dict[int | type[Exception], Any] = {
+    NoOneDatasetError: choose,
+    HTTPException: refused,
+    NoSuchGroupError: unknown_group,
+    LearnosityError: failed,
+    RequestValidationError: not_understood,
+    Exception: unexpected,
+}

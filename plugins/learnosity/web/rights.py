@@ -1,0 +1,44 @@
+"""Who may see the pages: users who may read a DAG, its runs and its XComs, as Airflow's auth manager says.
+
+Result files are the output of a task, so a user who reads them needs the right to read XComs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from airflow.models.dag import DagModel
+from fastapi import Depends
+from sqlalchemy.orm import Session
+
+from learnosity.web import runs
+
+ENTITIES = (None, DagAccessEntity.RUN, DagAccessEntity.XCOM)  # None = the DAG itself
+
+# For every route that shows data of a DAG. The address of such a route has `{dag_id}`.
+READ_RUN: list[Any] = [Depends(requires_access_dag("GET", entity)) for entity in ENTITIES]
+
+
+def readable_dags(session: Session, user: BaseUser) -> set[str]:
+    """The DAGs that have published a dataset, and of which the user may read the runs and the XComs."""
+    manager = get_auth_manager()
+    known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
+    publishing = runs.publishing_dags(session, known)
+    teams = DagModel.get_dag_id_to_team_name_mapping(sorted(publishing), session=session) if publishing else {}
+    return {
+        dag_id
+        for dag_id in publishing
+        if all(
+            manager.is_authorized_dag(
+                method="GET",
+                access_entity=entity,
+                details=DagDetails(id=dag_id, team_name=teams.get(dag_id)),
+                user=user,
+            )
+            for entity in ENTITIES
+        )
+    }

@@ -1,0 +1,80 @@
+"""Serves the dataset pages of what lies in a folder, in a process of its own, so that its memory can be measured.
+
+`python tests/hostile/server.py FOLDER PORT`. Each folder in FOLDER is the destination of one run, with the same name.
+The rights of Airflow and its database are not part of it: every user may read everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import uvicorn
+from airflow.api_fastapi.core_api import security
+from airflow.models.dag import DagModel
+from fastapi import FastAPI, Request
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.web import app as pages
+from learnosity.web import runs
+from learnosity.web.run_datasets import Publication, RunDataset
+
+DAG = "learnosity_dataset"
+TYPE = "activity-summary-by-group"
+DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
+LAYOUT = DatasetLayout(TYPE, DATASET_ID)
+
+
+class _Manager:
+    async def get_user_from_token(self, token: str) -> str:
+        return token
+
+    def is_authorized_dag(self, **_: Any) -> bool:
+        return True
+
+
+@contextmanager
+def _no_session() -> Iterator[None]:
+    yield None
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
+
+    def load_run(session: None, dag_id: str, run_id: str) -> runs.Run | None:
+        uri = (folder / run_id).as_uri()
+        publication = Publication(LAYOUT, f"{uri}/{LAYOUT.manifest}", uri, "learnosity_default")
+        dataset = RunDataset("land.publish", -1, TYPE, DATASET_ID, publication)
+        return runs.Run(DAG, run_id, "success", {}, None, None, (), (dataset,))
+
+    for where, name, stand_in in (
+        (security, "get_auth_manager", _Manager),
+        (DagModel, "get_team_name", lambda dag_id: None),
+        (pages, "create_session", _no_session),
+        (runs, "load_run", load_run),
+    ):
+        patch.object(where, name, stand_in).start()
+    asked: list[tuple[str, bool]] = []
+    server = FastAPI()
+    server.mount("/learnosity", pages.app)
+
+    # Stands for Airflow's API. It tells which calls came, and whether with the session of a user.
+    @server.get("/asked")
+    def tell() -> list[tuple[str, bool]]:
+        return asked
+
+    @server.api_route("/api/{path:path}", methods=["GET", "POST", "OPTIONS", "DELETE"])
+    def api(path: str, request: Request) -> dict[str, str]:
+        asked.append((path, "_token" in request.cookies))
+        return {"secret": "of-airflow"}
+
+    uvicorn.run(server, host="127.0.0.1", port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
