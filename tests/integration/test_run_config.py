@@ -1,4 +1,4 @@
-"""What a run is told is heard or refused, and where its data go is never guessed, in a real Airflow."""
+"""In a real Airflow: each key of a run config has an effect or is refused, and the destination is never guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look-ups of connections and Variables: absent, not readable and forbidden are told apart, whichever part fails."""
+"""Look-ups of connections and Variables: absent, not readable and forbidden have different results."""
 
 from __future__ import annotations
 

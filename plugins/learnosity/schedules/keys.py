@@ -143,7 +143,7 @@ class Schedule:
         return isinstance(self.schedule, Mapping) and "any" in self.schedule["assets"]
 
     def notifies(self, event: str) -> bool:
-        """Whether its webhook is told of an event: `failure`, `success` or `deadline`."""
+        """Whether an event is sent to its webhook: `failure`, `success` or `deadline`."""
         notify = self.notify or {}
         return "http_conn_id" in notify and event in notify.get("on", ("failure", "deadline"))
 

@@ -44,7 +44,7 @@ Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
-# What a browser unpacks by itself. Any other encoding is left to whoever downloads the file.
+# Encodings that a browser decompresses. A file with another encoding is downloaded as it is.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
