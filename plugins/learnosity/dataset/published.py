@@ -24,7 +24,7 @@ from learnosity.dataset.manifest import (
 )
 from learnosity.dataset.tables import Document, group_files, read_document
 from learnosity.dataset.workers import working
-from learnosity.errors import IncompleteDatasetError, UnsafeNameError
+from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
 _LARGEST = 2**63  # no file has as many bytes
@@ -35,6 +35,10 @@ _SHOWN = 5  # a message quotes this many paths
 
 class MissingManifestError(IncompleteDatasetError):
     """There is no manifest at the URI that a run has published."""
+
+
+class ElsewhereError(StorageError):
+    """The URI that a run has published is not below its destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,7 @@ class PublishedDataset:
         :raises LearnosityError: the store refuses or fails.
         """
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
-            raise IncompleteDatasetError(
-                f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read."
-            )
+            raise ElsewhereError(f"{manifest_uri} does not lie at the destination {store.uri}, so it is not read.")
         content = await read_whole(store, layout.manifest, MAX_MANIFEST_BYTES)
         if content is None:
             raise MissingManifestError(f"{manifest_uri} is gone: the dataset was moved or deleted since.")

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
 from learnosity.dataset.limits import PAGE
-from learnosity.dataset.published import MissingManifestError, PublishedDataset
+from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.errors import ConnectionConfigError, StorageError, TransientError
 from learnosity.web.rendering import render
@@ -101,6 +101,8 @@ async def _opened(run: Run, found: Publication) -> PublishedDataset:
     try:
         store = await reading(open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
+    except ElsewhereError:
+        raise  # found out before anything is read
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
         # All of these have one answer. Else a user who edits an XCom could find out which connections exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
