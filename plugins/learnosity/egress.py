@@ -86,11 +86,8 @@ class Egress:
         """The TLS settings for aiohttp; False = nothing is checked. Raises the errors of `certificates`."""
         if self.verify is False:
             return False
-        context = ssl.create_default_context()
-        context.set_alpn_protocols(["http/1.1"])
-        if more := self.certificates():
-            context.load_verify_locations(cadata=more.decode())
-        return context
+        system = os.environ.get(SYSTEM_STORE)
+        return _tls(self.certificates(), system, Path(system).stat().st_mtime_ns if system else 0)
 
     def store_options(self, endpoint: str | None) -> ClientConfig:
         """The proxy and TLS options of obstore's HTTP client. Raises the errors of the other methods.
@@ -123,6 +120,19 @@ class Egress:
             return None, ""
         name = scheme.upper() if found.get(scheme) else "ALL"
         return checked_proxy(url, f"The environment variable {name}_PROXY"), found.get("no", "")
+
+
+@lru_cache(maxsize=8)
+def _tls(more: bytes, system: str | None, changed: int) -> ssl.SSLContext:
+    """A context for one set of authorities. Reading those of the machine takes longer than many a request.
+
+    :param system: what `SYSTEM_STORE` names, and `changed` when that file was changed: another one is another context.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if more:
+        context.load_verify_locations(cadata=more.decode())
+    return context
 
 
 def checked_proxy(url: str, named: str) -> str:

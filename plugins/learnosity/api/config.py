@@ -32,7 +32,7 @@ _OFF = ("0", "false", "no", "off")
 # The form of a key set (docs/learnosity-api.md, "The security object"). The login and password of another system rarely
 # have it, so they are neither sent to Learnosity nor signed.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
-_SECRET = re.compile(r"[A-Za-z0-9]{40}")
+_SECRET = re.compile(r"[A-Za-z0-9]{20,128}")  # all examples have 40; the length is not documented
 CONN_TYPES = ("learnosity", "http", "https")  # an Airflow URI `https://…` makes a connection of type `https`
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -131,7 +131,8 @@ def build_config(
         raise refuse("the login is no Learnosity consumer key, which has 16 letters and digits; put the key there.")
     if not _SECRET.fullmatch(secret):
         raise refuse(
-            "the password is no Learnosity consumer secret, which has 40 letters and digits; put the secret there."
+            "the password is no Learnosity consumer secret, which has letters and digits alone, 40 in all examples; "
+            "put the secret there."
         )
     version = str(extra.get("version") or DEFAULT_VERSION)
     if not _VERSION.fullmatch(version):

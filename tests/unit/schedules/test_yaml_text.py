@@ -100,8 +100,9 @@ def laughs(levels: int) -> str:
     [
         pytest.param(laughs(9), f"more than {MAX_VALUES:,} values", id="billion laughs"),
         pytest.param("[" + "1, " * MAX_VALUES + "]", f"more than {MAX_VALUES:,} values", id="wide"),
-        pytest.param("[" * 100_000, f"more than {MAX_DEPTH} levels", id="deep list"),
-        pytest.param("{a: " * 50_000, f"more than {MAX_DEPTH} levels", id="deep mapping"),
+        # libyaml has a limit of its own, which may end it before.
+        pytest.param("[" * 100_000, f"more than {MAX_DEPTH} levels|maximum nesting depth", id="deep list"),
+        pytest.param("{a: " * 50_000, f"more than {MAX_DEPTH} levels|maximum nesting depth", id="deep mapping"),
         pytest.param("- " * 100_000, f"more than {MAX_DEPTH} levels", id="deep block"),
     ],
 )
