@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-hostile test-postgres chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -52,10 +52,10 @@ status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
 # One process each, so that only one Airflow runs at a time.
-test: lint chromium ## style, types and all tests but those of Celery, of the clouds' servers and of hostile data, which have targets of their own
+test: lint chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
 	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds --ignore=tests/hostile $(ARGS)
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
-	$(PYTHON) -m pytest tests/browser $(ARGS)
+	$(PYTHON) -m pytest tests/browser -m "not slow" $(ARGS)
 
 test-unit: venv ## the tests that start no server
 	$(PYTHON) -m pytest tests/unit tests/fuzz $(ARGS)
@@ -73,6 +73,9 @@ test-clouds: .clouds/node_modules/azurite ## every kind of store on a real serve
 	mkdir -p .clouds
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" npm install --silent --no-audit --no-fund --prefix .clouds azurite@$$(cat $<)
 	touch $@
+
+test-postgres: venv chromium ## what needs PostgreSQL: publications at the same moment, the start of compose, FAB's roles
+	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
 
 test-hostile: venv ## what a page costs the API server, whatever lies in the store (a minute)
 	$(PYTHON) -m pytest --log-cli-level=INFO tests/hostile $(ARGS)

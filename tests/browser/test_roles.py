@@ -29,7 +29,7 @@ from devstack.servers import DATABASE, start_postgres
 from devstack.stack import Stack, StackOptions
 from devstack.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 FAB = {
     "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",

@@ -41,6 +41,8 @@ from learnosity.assets import OTHER_DATASETS, dataset_asset
 from learnosity.dataset_tasks import RETRY_ARGS
 from learnosity.operators import LearnosityPublishOperator
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = "{{{{ params.dataset_type }}}}"
 
 for dag_id, named in (("form", TEMPLATE), ("another_form", TEMPLATE), ("fixed", "{ACTIVITY_SUMMARY}")):

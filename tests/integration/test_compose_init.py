@@ -15,6 +15,8 @@ import pytest
 from compose.env import TEMPLATE, render
 from devstack.environment import REPOSITORY, inherited_environment
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 300.0
 # What the image has in the folder of the script.
 SCRIPTS = ("compose/init.sh", "compose/connections.py", "devstack/seeding.py")
