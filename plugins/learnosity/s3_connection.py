@@ -94,6 +94,8 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         address = address_of(client, where.bucket)
         client_settings = client_options(extra, address.endpoint, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
+    except ImportError:
+        raise  # the packages of the extra are missing: the caller names it
     except AirflowException as error:
         raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
     except Exception as error:
