@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-hostile test-postgres chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-hostile test-postgres test-several chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -76,6 +76,9 @@ test-clouds: .clouds/node_modules/azurite ## every kind of store on a real serve
 
 test-postgres: venv chromium ## what needs PostgreSQL: publications at the same moment, the start of compose, FAB's roles
 	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
+
+test-several: venv chromium ## DAGs that use datasets, and runs that make several, in a browser
+	$(PYTHON) -m pytest tests/browser/test_dags.py tests/browser/test_several_datasets.py $(ARGS)
 
 test-hostile: venv ## what a page costs the API server, whatever lies in the store (a minute)
 	$(PYTHON) -m pytest --log-cli-level=INFO tests/hostile $(ARGS)

@@ -21,7 +21,7 @@ from tests.browser.conftest import LINEAGE, USERS
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def next_run(api: AirflowApi, dag_id: str, known: set[str], *, timeout: float = 60.0) -> DAGRunResponse:

@@ -25,7 +25,7 @@ from tests.browser.test_accessibility import violations
 if TYPE_CHECKING:
     from tests.browser.conftest import Site
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ACTIVITIES = "activity-analysis-by-question"
 GROUPS, MAPPED = "two_groups", "mapped_group"
