@@ -145,6 +145,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
     hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
     try:
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
+    except ImportError:
+        raise  # the packages of the extra are missing: the caller names it
     # The hook raises whatever its parts raise. Their texts may contain a part of a key.
     except Exception as error:
         raise ConnectionConfigError(

@@ -92,6 +92,8 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
         if not is_reachable(error):
             raise TransientStorageError(no_token(named, "could not be reached", error)) from None
         raise ConnectionConfigError(_refusal(named, error)) from None
+    except ImportError:
+        raise  # the packages of the extra are missing: the caller names it
     # The hook also raises what its parts raise. Their texts may contain a part of the key.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
