@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -21,6 +21,7 @@ from obstore.store import AzureStore
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.azure_tokens import AzureTokens, fixed, is_base64
+from learnosity.storage.cloud_keys import azure_keys
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
 
@@ -56,11 +57,15 @@ class _Account:
 
     :param endpoint: URL without a query.
     :param provider: gives the credentials; None = requests are not signed.
+    :param credential: the same for Azure's own client.
+    :param query: of the address: a shared access signature, or "".
     """
 
     name: str
     endpoint: str
     provider: Provider | None
+    credential: Any
+    query: str
 
 
 def azure_store(where: StorageUri, connection: Connection | None) -> Store:
@@ -83,11 +88,9 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     warn_of_unused(named, extra, _USED)
     client_options({}, extra.get("endpoint_url"))  # before Azure's client makes something else of what is no URL
     account = _account(named, given, extra, where.account)
-    client = client_options(
-        {"proxy": extra.get("proxy") or _proxy(extra, account.endpoint)},
-        account.endpoint,
-        verify=extra.get("verify", extra.get("connection_verify", True)),
-    )
+    proxy = extra.get("proxy") or _proxy(extra, account.endpoint)
+    verify = extra.get("verify", extra.get("connection_verify", True))
+    client = client_options({"proxy": proxy}, account.endpoint, verify=verify)
     store = AzureStore(
         where.bucket,
         prefix=where.key or None,
@@ -102,7 +105,23 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         client_options=client,
         retry_config=RETRY,
     )
-    return ObstoreStore(store, where.text)
+    keys = azure_keys(_listing_client(account, where.bucket, proxy, verify), where.key)
+    return ObstoreStore(store, where.text, keys=keys)
+
+
+def _listing_client(account: _Account, container: str, proxy: str | None, verify: Any) -> Callable[[], Any]:
+    """Makes Azure's own client of the same container. It lists what obstore refuses to list."""
+
+    def make() -> Any:
+        from azure.storage.blob import ContainerClient
+
+        url = f"{account.endpoint}?{account.query}" if account.query else account.endpoint
+        settings: dict[str, Any] = {"connection_verify": verify}
+        if proxy:
+            settings["proxies"] = {"http": proxy, "https": proxy}
+        return ContainerClient(url, container, credential=account.credential, **settings)
+
+    return make
 
 
 def azure_account(where: StorageUri, connection: Connection | None) -> str:
@@ -163,7 +182,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
     if url and "." not in urlsplit(url).netloc:
         # The hook takes an address such as http://azurite:10000/account for none, and calls the public cloud.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
-    return _Account(name, endpoint, _provider(named, client.credential, parts.query, extra))
+    provider = _provider(named, client.credential, parts.query, extra)
+    return _Account(name, endpoint, provider, client.credential, parts.query)
 
 
 def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any]) -> Provider | None:

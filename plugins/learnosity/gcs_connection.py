@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowException
 from obstore.store import GCSStore
 
 from learnosity.errors import ConnectionConfigError, TransientStorageError
+from learnosity.storage.cloud_keys import google_keys
 from learnosity.storage.google_tokens import GoogleTokens, is_reachable, no_token
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
@@ -68,7 +69,31 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
             retry_config=RETRY,
             **unused,
         )
-    return ObstoreStore(store, where.text)
+    listing = _listing_client(credentials, project, address, extra, client.get("default_headers"))
+    return ObstoreStore(store, where.text, keys=google_keys(listing, where.bucket, where.key))
+
+
+def _listing_client(
+    credentials: Any, project: str, address: str, extra: Mapping[str, Any], headers: Any
+) -> Callable[[], Any]:
+    """Makes Google's own client of the same store. It lists what obstore refuses to list."""
+
+    def make() -> Any:
+        from google.cloud.storage import Client  # type: ignore[import-untyped]
+
+        options = {"api_endpoint": address}
+        client = Client(
+            project=project or "none", credentials=credentials, client_options=options, extra_headers=headers or {}
+        )
+        session = client._http
+        if proxy := extra.get("proxy"):
+            session.trust_env = False
+            session.proxies = {"http": proxy, "https": proxy}
+        if extra.get("verify") not in (None, ""):
+            session.verify = extra["verify"]
+        return client
+
+    return make
 
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
@@ -77,7 +102,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage import Client  # type: ignore[import-untyped]
+    from google.cloud.storage import Client
 
     try:
         if connection is None:

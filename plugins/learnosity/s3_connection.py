@@ -18,8 +18,8 @@ from learnosity.errors import ConnectionConfigError, TransientStorageError
 from learnosity.lookups import checked_extra
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.boto3_writes import Boto3WritingStore
+from learnosity.storage.cloud_keys import s3_keys
 from learnosity.storage.errors import first_line
-from learnosity.storage.keys import s3_keys
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.relocating_store import RelocatingStore
 from learnosity.storage.s3_address import S3Address, address_of, located

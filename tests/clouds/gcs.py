@@ -110,6 +110,7 @@ class Front:
     async def _serve(self) -> None:
         self._session = ClientSession(auto_decompress=False)
         application = web.Application(client_max_size=1 << 30)
+        application.router.add_get("/storage/v1/{path:.+}", self._json)
         application.router.add_get("/{bucket}", self._list)
         application.router.add_get("/{bucket}/", self._list)
         application.router.add_route("*", "/{bucket}/{key:.+}", self._object)
@@ -127,6 +128,10 @@ class Front:
             return refusal(404, "NoSuchBucket")
         async with self._session.get(f"{self._inner}/{bucket}", params=request.query) as found:
             return web.Response(body=await found.read(), content_type="application/xml", status=found.status)
+
+    async def _json(self, request: web.Request) -> web.Response:
+        async with self._session.get(f"{self._inner}{request.path_qs}") as found:
+            return web.Response(body=await found.read(), content_type="application/json", status=found.status)
 
     async def _has(self, bucket: str) -> bool:
         async with self._session.get(f"{self._inner}/storage/v1/b/{bucket}") as found:

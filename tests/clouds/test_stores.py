@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from hashlib import md5
+from uuid import uuid4
 
 import obstore
 import pytest
 
-from learnosity.connections import open_store
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.connections import open_input_store, open_store
+from learnosity.errors import InputError, StorageError, TransientStorageError
+from learnosity.inputs.find import find_input
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIN_PART_BYTES
 from learnosity.storage.store import Store
@@ -174,3 +177,53 @@ async def test_googles_own_client_reads_what_was_landed(gcs: Gcs, monkeypatch: p
     assert await asyncio.to_thread(blob.download_as_bytes) == content
     assert blob.content_type == "text/csv"
     assert [key for key in gcs.unfinished() if key.startswith("of google")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [("azure", "p/in/a//b.csv"), ("azure", "p/in//b.csv"), ("gcs", "p/in/a//b.csv"), ("gcs", "p/in//b.csv"),
+     ("gcs", "p/in/./b.csv")],
+)  # fmt: skip
+async def test_a_key_that_obstore_cannot_open_matters_only_where_it_is_asked_for(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, odd: str
+) -> None:
+    server = request.getfixturevalue("azurite" if kind == "azure" else "gcs")
+    monkeypatch.setenv("AIRFLOW_CONN_CLOUD", server.connection)
+    root = str(uuid4())
+    for key in ("p/in/users.csv", "p/in/sub/more.csv", "p/in/archive/", odd):
+        await asyncio.to_thread(write_by_its_own_client, server, f"{root}/{key}", b"" if key.endswith("/") else b"x")
+    place = f"{'abfs' if kind == 'azure' else 'gs'}://cloud@landing/{root}/p/in"
+
+    async def found(uri: str) -> list[str]:
+        return [file.name.rpartition("/in/")[2] for file in await find_input(uri, open_input_store)]
+
+    assert await found(f"{place}/users*") == ["users.csv"]
+    assert await found(f"{place}/sub") == ["sub/more.csv"]
+    with pytest.raises(InputError, match=r"/in/.*b\.csv' cannot be read: its name holds"):
+        await found(place)
+
+
+@pytest.mark.parametrize("kind", ["azure", "gcs"])
+async def test_both_listings_tell_the_same_of_an_object(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Another entity tag would look like a changed input."""
+    server = request.getfixturevalue("azurite" if kind == "azure" else "gcs")
+    monkeypatch.setenv("AIRFLOW_CONN_CLOUD", server.connection)
+    store = await asyncio.to_thread(open_store, f"{'abfs' if kind == 'azure' else 'gs'}://cloud@landing/{uuid4()}")
+    assert isinstance(store, ObstoreStore)
+    await store.put(ODD, b"content")
+    (own,) = [info async for batch in store.list("") for info in batch]
+    (theirs,) = [info for page in store._keys() for info in page]  # type: ignore[misc]
+    assert theirs.path == own.path
+    # fake-gcs-server lists the MD5 in another form than Google's XML API, which gives it as hexadecimal digits.
+    tag = own.etag if kind == "azure" else f'"{md5(b"content").hexdigest()}"'
+    assert (theirs.size, theirs.etag) == (own.size, tag)
+
+
+def write_by_its_own_client(server: Azurite | Gcs, key: str, content: bytes) -> None:
+    """Write an object whose key obstore would not write."""
+    if isinstance(server, Azurite):
+        server.client().get_blob_client("landing", key).upload_blob(content)
+    else:
+        server.client().bucket("landing").blob(key).upload_from_string(content)

@@ -2,7 +2,8 @@
 
 obstore refuses a whole listing when the name of one object has an empty part (`a//b`) or a control character. It drops
 the slash at the end of a folder marker, and in a local folder it passes over files such as `users#1`. People put such
-objects into folders with input. So input is listed here, and the caller decides what a name means.
+objects into folders with input. So input is listed here and by each cloud's own client (`cloud_keys`), and the caller
+decides what a name means.
 """
 
 from __future__ import annotations
@@ -12,12 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from learnosity.storage.store import ObjectInfo
-
-if TYPE_CHECKING:
-    from learnosity.storage.abandoned import S3Client
 
 Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 """Makes a blocking listing, in batches and in any order."""
@@ -44,41 +41,6 @@ def unreadable(path: str, *, local: bool = False) -> str | None:
         if local and LOCAL_RESERVED.search(part):
             return "a name that ends as '#1' or 'C:' do cannot be read from a local folder"
     return None
-
-
-def s3_keys(client: Callable[[], S3Client], bucket: str, prefix: str) -> Keys:
-    """The listing of an S3 prefix.
-
-    :param client: creates boto3's client. It is called only when the listing begins.
-    :param prefix: without slashes at both ends.
-    """
-
-    def listed() -> Iterator[Sequence[ObjectInfo]]:
-        # Imported here, because a deployment that only uses local files may not have botocore.
-        from botocore import exceptions as boto  # type: ignore[import-untyped]
-
-        below = f"{prefix}/" if prefix else ""
-        try:
-            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below):
-                yield [
-                    ObjectInfo(
-                        found["Key"][len(below) :], found["Size"], found.get("ETag"), found["LastModified"].timestamp()
-                    )
-                    for found in page.get("Contents", ())
-                ]
-        except boto.ClientError as error:
-            # In the form in which a server sends it, which `storage_error` reads.
-            said, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-            raise ValueError(
-                f"{status.get('HTTPStatusCode', 0)} Refused <Code>{said.get('Code', '')}</Code>"
-                f"<Message>{said.get('Message', '')}</Message>"
-            ) from None
-        except (boto.ConnectionError, boto.HTTPClientError) as error:
-            raise OSError(f"{error} {error.kwargs.get('error', '')}".strip()) from None
-        except boto.BotoCoreError as error:
-            raise ValueError(str(error)) from None
-
-    return listed
 
 
 def local_keys(root: str) -> Keys:
