@@ -75,7 +75,8 @@ _QUOTA = _refused("the store has no room left for this account", "Raise its quot
 _REGION = _refused("the bucket lies in another region", "Set `region_name` of the connection.")
 _REQUEST = _refused(
     "the store does not take the request as it is",
-    "A bucket with Object Lock wants a checksum, one with default encryption other headers.",
+    "A bucket with Object Lock wants a checksum: set extra `service_config.s3.extra_args.ChecksumAlgorithm` of the "
+    "connection to SHA256. Default encryption may want other headers (docs/stores.md).",
 )
 _UNKNOWN_REQUEST = _refused(
     "the store does not know this request", "Check that the endpoint of the connection is a store of this kind."
