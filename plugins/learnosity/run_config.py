@@ -67,7 +67,9 @@ FIELDS = (
         ACTIVITY_SUMMARY,
         {"type": ["null", "string"], "pattern": "^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$"},
         "Dataset type",
-        "One of the four known types, or the name of another one.",
+        "One of the four known types, or the name of another one. What each needs: "
+        + "; ".join(f"{kind.name}: {kind.needs}" for kind in KNOWN_TYPES.values())
+        + ".",
         DATASET,
         examples=tuple(KNOWN_TYPES),
         labels={kind.name: kind.label for kind in KNOWN_TYPES.values()},

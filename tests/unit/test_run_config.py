@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import string
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.api.dataset_request import KNOWN_TYPES
 from learnosity.errors import RequestError
 from learnosity.run_config import DEFAULTS, FIELDS, chosen, flag, is_empty, read_run_config
 
@@ -85,3 +87,11 @@ def test_a_run_without_config_has_the_values_of_its_dag(conf: Any) -> None:
 def test_a_flag_that_is_neither_true_nor_false_is_refused(value: Any) -> None:
     with pytest.raises(RequestError, match="either true or false"):
         flag("overwrite", value, False)
+
+
+def test_the_readme_and_the_form_say_what_each_dataset_type_needs() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    form = next(each.description for each in FIELDS if each.name == "dataset_type")
+    for kind in KNOWN_TYPES.values():
+        assert f"| `{kind.name}` | {kind.needs} |" in readme
+        assert f"{kind.name}: {kind.needs}" in form

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from learnosity.errors import RequestError
@@ -33,6 +34,7 @@ class DatasetType:
     :param by_group: the result is a tree of groups, and the Reports API can show it; default False.
     :param filters_with_input: filters and input files may be given together; default True.
     :param needs_input_or_filters: input files or filters must be given; default False.
+    :param needs_activities: `filters.activity_id` must be given; default False.
     """
 
     name: str
@@ -41,12 +43,37 @@ class DatasetType:
     by_group: bool = False
     filters_with_input: bool = True
     needs_input_or_filters: bool = False
+    needs_activities: bool = False
+
+    @property
+    def needs(self) -> str:
+        """What a run config must give for this type, for people."""
+        needed = [
+            name
+            for name, is_needed in (
+                ("input_uri", self.input == "required"),
+                ("groups", self.by_group),
+                ("filters.activity_id", self.needs_activities),
+            )
+            if is_needed
+        ]
+        if self.needs_input_or_filters:
+            needed.append("input_uri or filters, not both")
+        elif not self.filters_with_input:
+            needed.append("nothing; input_uri or filters, not both")
+        return ", ".join(needed)
 
 
 KNOWN_TYPES: Mapping[str, DatasetType] = {
     kind.name: kind
     for kind in (
-        DatasetType(ACTIVITY_SUMMARY, "Activity summary by group (large group report)", "required", by_group=True),
+        DatasetType(
+            ACTIVITY_SUMMARY,
+            "Activity summary by group (large group report)",
+            "required",
+            by_group=True,
+            needs_activities=True,
+        ),
         DatasetType(SESSIONS_SUMMARY, "Sessions summary by group (large group report)", "required", by_group=True),
         DatasetType(ITEM_BANK_ANALYSIS, "Item bank analysis by question", "optional", filters_with_input=False),
         DatasetType(
@@ -144,44 +171,30 @@ class DatasetRequest:
         problems = []
         if not self.dataset_type:
             problems.append("dataset_type is empty; the known ones are " + ", ".join(KNOWN_TYPES) + ".")
-        for name in ("filters", "options"):
-            if not isinstance(getattr(self, name), Mapping):
-                problems.append(f"{name} must be a JSON object.")
-        if problems:
-            return problems
-        problems += _group_problems(self.groups)
-        activities = self.filters.get("activity_id")
-        if activities is not None and (
-            not isinstance(activities, Sequence)
-            or isinstance(activities, str)
-            or not all(isinstance(activity, str) and activity for activity in activities)
-        ):
-            problems.append("filters.activity_id must be a list of activity ids.")
-        elif activities is not None and len(activities) > MAX_ACTIVITIES:
-            problems.append(
-                f"filters.activity_id names {len(activities)} activities; Learnosity takes at most {MAX_ACTIVITIES}: "
-                "split them over several datasets."
-            )
-        for sort, fields, order in (
-            ("default_sort_field", "fields", "default_sort_order"),
-            ("default_users_sort_field", "user_fields", "default_users_sort_order"),
-        ):
-            wanted, offered = self.options.get(sort), self.options.get(fields)
-            if wanted is not None and isinstance(offered, list) and wanted not in offered:
-                problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
-            if self.options.get(order) not in (None, "asc", "desc"):
-                problems.append(f"options.{order} must be 'asc' or 'desc'.")
-        return problems
+        return [
+            *problems,
+            *_group_problems(self.groups),
+            *_filter_problems(self.filters),
+            *_option_problems(self.options),
+        ]
 
     def _input_problems(self, has_input: bool) -> list[str]:
-        kind = self.kind
+        """What the dataset type needs and the request does not have, or has and may not."""
+        kind, problems = self.kind, []
         if kind.input == "required" and not has_input:
-            return [f"{kind.name} needs input files: set input_uri to the NDJSON of users and their groups."]
+            problems.append(f"{kind.name} needs input files: set input_uri to the files of users and their groups.")
+        if kind.by_group and not self.groups:
+            problems.append(
+                f'{kind.name} needs a hierarchy: set groups, top level first, such as [{{"key": "school", "label": '
+                '"School"}].'
+            )
+        if kind.needs_activities and isinstance(self.filters, Mapping) and not self.filters.get("activity_id"):
+            problems.append(f'{kind.name} needs activities: set filters, such as {{"activity_id": ["…"]}}.')
         if has_input and self.filters and not kind.filters_with_input:
-            return [f"{kind.name} takes either input files or filters: empty input_uri or filters."]
+            problems.append(f"{kind.name} takes either input files or filters: empty input_uri or filters.")
         if kind.needs_input_or_filters and not has_input and not self.filters:
-            return [f"{kind.name} needs input files or filters: set input_uri, or filters such as activity_id."]
-        return []
+            problems.append(f"{kind.name} needs input files or filters: set input_uri, or filters such as activity_id.")
+        return problems
 
 
 def check_dataset_id(value: str | None) -> str | None:
@@ -197,15 +210,73 @@ def check_dataset_id(value: str | None) -> str | None:
         raise RequestError(f"dataset_id {str(value)[:60]!r} is not a UUID; leave it empty to get a new one.") from None
 
 
+def _filter_problems(filters: Any) -> list[str]:
+    if not isinstance(filters, Mapping):
+        return ["filters must be a JSON object."]
+    problems = []
+    begin, end = (_moment(filters.get(name)) for name in ("mintime", "maxtime"))
+    if begin is not None and end is not None and begin > end:
+        problems.append("filters.mintime is after filters.maxtime: no session can match.")
+    activities = filters.get("activity_id")
+    if activities is None:
+        return problems
+    if (
+        not isinstance(activities, Sequence)
+        or isinstance(activities, str)
+        or not all(isinstance(activity, str) and activity for activity in activities)
+    ):
+        problems.append("filters.activity_id must be a list of activity ids.")
+    elif len(activities) > MAX_ACTIVITIES:
+        problems.append(
+            f"filters.activity_id names {len(activities)} activities; Learnosity takes at most {MAX_ACTIVITIES}: "
+            "split them over several datasets."
+        )
+    return problems
+
+
+def _moment(value: Any) -> float | None:
+    """Unix seconds of a time in a filter; None for what is not understood here, such as a template."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _option_problems(options: Any) -> list[str]:
+    if not isinstance(options, Mapping):
+        return ["options must be a JSON object."]
+    problems = []
+    for sort, fields, order in (
+        ("default_sort_field", "fields", "default_sort_order"),
+        ("default_users_sort_field", "user_fields", "default_users_sort_order"),
+    ):
+        wanted, offered = options.get(sort), options.get(fields)
+        if wanted is not None and isinstance(offered, list) and wanted not in offered:
+            problems.append(f"options.{sort} is {wanted!r}, which is not among options.{fields}.")
+        if options.get(order) not in (None, "asc", "desc"):
+            problems.append(f"options.{order} must be 'asc' or 'desc'.")
+    return problems
+
+
 def _group_problems(groups: Any) -> list[str]:
     if not isinstance(groups, Sequence) or isinstance(groups, str):
         return ["groups must be a list of {key, label}, top level first."]
-    keys = []
+    problems, keys = [], []
     for position, group in enumerate(groups, start=1):
         key = group.get("key") if isinstance(group, Mapping) else None
         if not isinstance(key, str) or not key:
-            return [f"groups: entry {position} must be an object with `key` and `label`."]
-        keys.append(key)
+            problems.append(f"groups: entry {position} must be an object with `key` and `label`.")
+        elif any(char in '"\\' or ord(char) < 0x20 for char in key):
+            problems.append(f'groups: the key of entry {position} may not hold ", \\ or a control character.')
+        else:
+            keys.append(key)
     if len(set(keys)) != len(keys):
-        return ["groups: every level needs a key of its own."]
-    return []
+        problems.append("groups: every level needs a key of its own.")
+    return problems

@@ -13,16 +13,20 @@ from learnosity.api.dataset_request import (
     KNOWN_TYPES,
     SESSIONS_SUMMARY,
     DatasetRequest,
+    DatasetType,
     check_dataset_id,
 )
 from learnosity.errors import RequestError
 
+ACTIVITIES = {"activity_id": ["a"]}
 UUID = "a951cc14-0316-4c12-bb13-1f386338a094"
 GROUPS = [{"key": "school", "label": "School"}, {"key": "class", "label": "Class"}]
 
 
 def asked(**values: Any) -> DatasetRequest:
-    return DatasetRequest.from_mapping({"dataset_type": ACTIVITY_SUMMARY} | values)
+    """A request that has what its type needs, but for what `values` change."""
+    sound = {"dataset_type": ACTIVITY_SUMMARY, "filters": ACTIVITIES, "groups": GROUPS}
+    return DatasetRequest.from_mapping(sound | values)
 
 
 def refusal(request: DatasetRequest, *, has_input: bool = True) -> str:
@@ -56,7 +60,9 @@ def test_what_is_empty_is_left_out_and_empty_form_fields_are_none() -> None:
 @pytest.mark.parametrize(
     ("dataset_type", "has_input", "filters", "allowed"),
     [
-        (ACTIVITY_SUMMARY, True, {}, True),
+        (ACTIVITY_SUMMARY, True, {}, False),
+        (ACTIVITY_SUMMARY, True, {"activity_id": []}, False),
+        (ACTIVITY_SUMMARY, True, {"mintime": 1}, False),
         (ACTIVITY_SUMMARY, True, {"activity_id": ["a"]}, True),
         (ACTIVITY_SUMMARY, False, {"activity_id": ["a"]}, False),
         (SESSIONS_SUMMARY, True, {"mintime": "2026-01-01T00:00:00Z"}, True),
@@ -101,6 +107,8 @@ def test_input_files_and_filters_go_together_as_the_type_allows(
         ({"groups": ["school"]}, "entry 1 must be an object with `key` and `label`"),
         ({"groups": [GROUPS[0], {"label": "x"}]}, "entry 2 must be an object"),
         ({"groups": [GROUPS[0], GROUPS[0]]}, "every level needs a key of its own"),
+        ({"groups": [{"key": 'a"b', "label": "x"}]}, "the key of entry 1 may not hold"),
+        ({"groups": [GROUPS[0], {"key": "a\n", "label": "x"}]}, "the key of entry 2 may not hold"),
     ],
 )
 def test_what_the_api_would_refuse_is_refused_here(values: dict[str, Any], says: str) -> None:
@@ -112,8 +120,52 @@ def test_ten_activities_are_allowed() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    text = refusal(asked(filters={"activity_id": "a"}, options={"default_sort_order": "up"}), has_input=False)
-    assert len(text.splitlines()) == 4
+    text = refusal(
+        asked(filters={"activity_id": "a"}, options={"default_sort_order": "up"}, groups=[]), has_input=False
+    )
+    assert len(text.splitlines()) == 5
+
+
+@pytest.mark.parametrize("kind", KNOWN_TYPES.values(), ids=lambda kind: kind.name)
+def test_everything_that_a_type_needs_is_asked_for_in_one_message(kind: DatasetType) -> None:
+    request, needs = DatasetRequest(kind.name), kind.needs.split("; ")[-1]
+    if kind.needs.startswith("nothing"):
+        request.check(has_input=False)
+        return
+    said = refusal(request, has_input=False).splitlines()[1:]
+    assert len(said) == len([need for need in needs.split(", ") if need != "not both"])
+    assert all(kind.name in line and "set " in line for line in said)
+
+
+@pytest.mark.parametrize("place", ["filters", "options", "groups"])
+@pytest.mark.parametrize("value", ["x", 7, True, {"a"}])
+def test_a_value_of_another_type_hides_no_other_problem(place: str, value: object) -> None:
+    said = refusal(asked(**{place: value}), has_input=False)
+    assert f"{place} must be" in said
+    assert "set input_uri" in said
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "sound"),
+    [
+        ("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", False),
+        ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", True),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", True),
+        ("2026-01-01T00:00:00+02:00", "2025-12-31T23:00:00Z", True),
+        (1767312000, "2026-01-01T00:00:00Z", False),
+        ("1767312000", 1767225600, False),
+        ("{{ data_interval_start }}", "2020-01-01T00:00:00Z", True),
+        (None, 1, True),
+        (True, 0, True),
+        ([], {}, True),
+    ],
+)
+def test_a_time_window_ends_after_it_begins(begin: object, end: object, sound: bool) -> None:
+    request = asked(filters={**ACTIVITIES, "mintime": begin, "maxtime": end})
+    if sound:
+        request.check(has_input=True)
+    else:
+        assert "filters.mintime is after filters.maxtime" in refusal(request)
 
 
 @pytest.mark.parametrize("value", ["7", 7.5, True, [7]])
