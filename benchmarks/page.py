@@ -69,7 +69,7 @@ def _openings(ui: Ui, run: DAGRunResponse) -> list[Opening]:
     page = f"/learnosity/run/{DAG_ID}/{run.dag_run_id.replace('+', '%2B')}"
     in_airflow = f"/dags/{DAG_ID}/runs/{run.dag_run_id}"
     tab = ui.page.locator("a[href$='/plugin/dataset']").first
-    framed = ui.page.frame_locator("iframe[title=Dataset]").get_by_role("link", name="district_1", exact=True)
+    framed = ui.page.frame_locator("iframe[title=Learnosity]").get_by_role("link", name="district_1", exact=True)
 
     def results() -> None:
         ui.goto(page)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from devstack import background
+from devstack import background, first_visit
 from devstack.demo import DemoOptions, run_demo
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
@@ -86,8 +86,18 @@ def _up(options: argparse.Namespace) -> int:
         say("Starting, on free ports of 127.0.0.1")
         stack = Stack(root, StackOptions(), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}"))
         running = background.start(stack)
+        _land_samples(stack)
     say(_address(root, running))
     return 0
+
+
+def _land_samples(stack: Stack) -> None:
+    """Land what a new user looks at first. Without it the stack works as well, so a failure is only told."""
+    say("Landing two samples")
+    try:
+        first_visit.prepare(stack)
+    except DevstackError as error:
+        say(f"They did not land. {error}")
 
 
 def _down(options: argparse.Namespace) -> int:
@@ -129,6 +139,8 @@ def _address(root: Path, running: background.Running) -> str:
             f"Datasets   {running.destination_uri}",
             f"Logs       {root / 'logs'}",
             "Stop       make down",
+            "",
+            first_visit.instructions(running.airflow_url),
         ]
     )
 

@@ -104,9 +104,9 @@ class Ui:
         self.page.goto(f"{self.url}{path}")
 
     def dataset(self, dag_id: str, run_id: str) -> FrameLocator:
-        """Open the tab "Dataset" of a run; what is in it."""
+        """Open the tab "Learnosity" of a run; what is in it."""
         self.goto(f"/dags/{dag_id}/runs/{run_id}/plugin/dataset")
-        frame = self.page.frame_locator("iframe[title=Dataset]")
+        frame = self.page.frame_locator("iframe[title=Learnosity]")
         expect(frame.get_by_role("heading", level=1)).to_be_visible()
         return frame
 

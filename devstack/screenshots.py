@@ -82,13 +82,12 @@ def items(ui: Ui, run_id: str, file: Path) -> None:
 
 
 def form(ui: Ui, file: Path) -> None:
-    """The trigger form with its first section open."""
+    """The trigger form, which opens its first section."""
     ui.page.set_viewport_size({"width": 1280, "height": 1240})
     ui.goto(f"/dags/{DAG_ID}")
     ui.page.get_by_test_id("trigger-dag-button").click()
     dialog = ui.page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Dataset", exact=True).click()
-    expect(dialog.get_by_text("Input files", exact=True)).to_be_visible(timeout=10 * SECONDS)
+    expect(dialog.get_by_text("Input files (input_uri)", exact=True)).to_be_visible(timeout=10 * SECONDS)
     ui.settle()
     dialog.screenshot(path=file)
 

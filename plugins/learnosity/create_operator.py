@@ -22,7 +22,7 @@ from learnosity.creation.upload import Upload, prepare_upload
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import check_places, resolve_destination
-from learnosity.errors import RequestError
+from learnosity.errors import Findings, RequestError
 from learnosity.hooks import LearnosityHook
 from learnosity.inputs.find import find_input, input_identity
 from learnosity.inputs.records import schema_for
@@ -116,18 +116,23 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
         create = flag("create", self.create, True)
-        if create:
-            request.check(has_input=input_uri is not None)
-        elif dataset_id is None:
-            raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
-        schema = schema_for(request.dataset_type, request.group_keys)
-        DatasetLayout(request.dataset_type, dataset_id or "new")
         conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id))
         hook = LearnosityHook(conn_id)
-        config = await hook.aget_config()
-        if self.run_config is not None:
-            await check_places(input_uri, self.destination_uri)
-        destination = await resolve_destination(self.destination_uri)
+        findings = Findings()
+        with findings:
+            if create:
+                request.check(has_input=input_uri is not None)
+            elif dataset_id is None:
+                raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
+            schema = schema_for(request.dataset_type, request.group_keys)
+            DatasetLayout(request.dataset_type, dataset_id or "new")
+        with findings:
+            config = await hook.aget_config()
+        with findings:
+            if self.run_config is not None:
+                await check_places(input_uri, self.destination_uri)
+            destination = await resolve_destination(self.destination_uri)
+        findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
         await check_writable(await asyncio.to_thread(open_store, destination))
         decided = {

@@ -209,6 +209,37 @@ class IncompleteDatasetError(PermanentError):
     """Files of a dataset are missing or changed. Nothing is published. A person must correct this."""
 
 
+class Findings:
+    """Permanent errors of checks that do not depend on each other, so that one error can name all of them.
+
+    Each check is made in a `with` block. A temporary error ends the checks, unless a permanent one was found before: no
+    later try could mend that.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[PermanentError] = []
+
+    def __enter__(self) -> None:
+        """Begin a check."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Keep a permanent error."""
+        if isinstance(error, PermanentError):
+            self._errors.append(error)
+            return True
+        return isinstance(error, TransientError) and bool(self._errors)
+
+    def check(self) -> None:
+        """End the checks.
+
+        :raises PermanentError: something was found. A single error is raised as it is.
+        """
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise RequestError("\n".join(["Several things are missing or wrong:", *map(str, self._errors)]))
+
+
 def first_error(several: BaseExceptionGroup[E]) -> E:
     """The most serious error of a group: a programming error, else a permanent error, else the first one."""
     errors: list[E] = []

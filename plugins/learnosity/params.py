@@ -33,7 +33,7 @@ def _param(each: Field, value: Any) -> Param:
     said = " In this DAG, empty = what its template says." if templated else ""
     return Param(
         None if templated else value,
-        title=each.title,
+        title=f"{each.title} ({each.name})",
         description_md=each.description + said,
         section=each.section,
         **each.schema,

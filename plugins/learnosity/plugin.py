@@ -28,7 +28,7 @@ class LearnosityPlugin(AirflowPlugin):
     listeners = [run_note_listener]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
-            "name": "Dataset",
+            "name": "Learnosity",
             "href": f"{ROOT}{PREFIX}/run/{{DAG_ID}}/{{RUN_ID}}",
             "destination": "dag_run",
             "url_route": "dataset",

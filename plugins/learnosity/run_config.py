@@ -6,6 +6,7 @@ To add a field, add it here and pass it to its operator in `dataset_tasks`. `par
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -15,9 +16,9 @@ from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
 from learnosity.errors import RequestError
 from learnosity.landing.plan import MAX_SHARDS
 
-# Sections of the form.
-DATASET = "Dataset"
-SELECTION = "What to aggregate"
+# Sections of the form. Airflow opens one section, the one with this name, and keeps the others closed.
+DATASET = "Run Parameters"
+IDENTITY = "Dataset id and item bank"
 LANDING = "Landing"
 RUNNING = "Waiting and connection"
 
@@ -80,7 +81,7 @@ FIELDS = (
         {"type": ["null", "string"], "pattern": _URI},
         "Input files",
         "NDJSON on any object storage: a file, a folder or a glob, such as s3://connection@bucket/users/*.ndjson or "
-        "file:///data/users.ndjson.gz. The two group types need it: one line per user with user_id and groups. "
+        "file:///data/users.ndjson.gz. The group types need it: one line per user with user_id and groups. "
         "Empty = no input files.",
         DATASET,
     ),
@@ -101,12 +102,38 @@ FIELDS = (
         DATASET,
     ),
     Field(
+        "filters",
+        {},
+        _OBJECT,
+        "Filters",
+        'Sent as they are: {"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}. At most ten '
+        "activities. The analysis types take either input files or filters.",
+        DATASET,
+    ),
+    Field(
+        "options",
+        {},
+        _OBJECT,
+        "Options",
+        "Sent as they are: fields to compute for every group or question, user_fields to keep for every user, sort "
+        f"fields and orders. An example: {json.dumps({'fields': EXAMPLE_FIELDS, 'user_fields': EXAMPLE_USER_FIELDS})}",
+        DATASET,
+    ),
+    Field(
+        "organisation_id",
+        None,
+        {"type": ["null", "integer"], "minimum": 1},
+        "Item bank (organisation id)",
+        "Empty = the one of the connection, or else the consumer's primary item bank.",
+        IDENTITY,
+    ),
+    Field(
         "dataset_id",
         None,
         {"type": ["null", "string"], "pattern": UUID_PATTERN},
         "Dataset id",
         "A UUID of your own. Empty = a new one, which is nearly always right.",
-        DATASET,
+        IDENTITY,
         scheduled=False,
     ),
     Field(
@@ -115,7 +142,7 @@ FIELDS = (
         {"type": ["null", "boolean"]},
         "Create the dataset",
         "Off = the dataset of the dataset id exists already: nothing is created, it is waited for and landed.",
-        DATASET,
+        IDENTITY,
         scheduled=False,
     ),
     Field(
@@ -124,34 +151,8 @@ FIELDS = (
         {"type": ["null", "string"]},
         "Job to wait for",
         "Only for a dataset that exists already. Empty = it is finished.",
-        DATASET,
+        IDENTITY,
         scheduled=False,
-    ),
-    Field(
-        "filters",
-        {},
-        _OBJECT,
-        "Filters",
-        'Sent as they are: {"activity_id": ["…"], "mintime": "2026-11-01T00:00:00Z", "maxtime": "…"}. At most ten '
-        "activities. The analysis types take either input files or filters.",
-        SELECTION,
-    ),
-    Field(
-        "options",
-        {},
-        _OBJECT,
-        "Options",
-        "Sent as they are: fields to compute for every group or question, user_fields to keep for every user, sort "
-        f"fields and orders. An example: fields: {EXAMPLE_FIELDS}, user_fields: {EXAMPLE_USER_FIELDS}.",
-        SELECTION,
-    ),
-    Field(
-        "organisation_id",
-        None,
-        {"type": ["null", "integer"], "minimum": 1},
-        "Item bank (organisation id)",
-        "Empty = the one of the connection, or else the consumer's primary item bank.",
-        SELECTION,
     ),
     Field(
         "destination_uri",

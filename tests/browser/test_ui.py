@@ -43,10 +43,8 @@ class TestForm:
     def test_a_run_is_triggered_with_the_form_and_followed_to_its_dataset(self, site: Site, ui: Ui) -> None:
         conf = group_conf(upload_users(site.stack, 200))
         dialog = open_form(ui)
-        section(dialog, "Dataset")
         dialog.locator("#element_input_uri").fill(conf["input_uri"])
         write_json(ui, dialog, "groups", conf["groups"])
-        section(dialog, "What to aggregate")
         write_json(ui, dialog, "filters", conf["filters"])
         write_json(ui, dialog, "options", conf["options"])
         section(dialog, "Landing")
@@ -65,7 +63,6 @@ class TestForm:
         ui = site.window()
         before = len(site.stack.airflow.api.dag_runs(DAG_ID))
         dialog = open_form(ui)
-        section(dialog, "Dataset")
         dialog.locator("#element_input_uri").fill("not an address")
         dialog.get_by_test_id("trigger-dag-submit").click()
         expect(dialog.get_by_text(re.compile("input_uri|not an address")).first).to_be_visible()

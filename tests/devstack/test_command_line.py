@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import subprocess
@@ -15,8 +16,9 @@ import pytest
 from airflow_client.client import ConnectionApi, ConnectionBody, VariableApi
 
 from devstack import background
-from devstack.environment import REPOSITORY
+from devstack.environment import REPOSITORY, tool
 from devstack.errors import ApiError
+from devstack.first_visit import GROUPS_RUN, ITEMS_RUN
 from devstack.rest import AirflowApi
 from devstack.secrets import load_or_create
 from devstack.stack import DESTINATION_VARIABLE, LANDING_CONN_ID, LEARNOSITY_CONN_ID
@@ -24,7 +26,7 @@ from devstack.stack import DESTINATION_VARIABLE, LANDING_CONN_ID, LEARNOSITY_CON
 WELL_KNOWN = (8080, 8888, 9000, 8793, 8794, 8974, 9333, 8333, 18333, 19333, 10000)
 
 
-def devstack(*arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def devstack(*arguments: str | Path, timeout: float = 540) -> subprocess.CompletedProcess[str]:
     """Run one command as people do."""
     command = [sys.executable, "-m", "devstack", *map(str, arguments)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout, check=False)
@@ -87,6 +89,35 @@ class TestUp:
         assert api.import_errors() == []
         with pytest.raises(ApiError, match="landing_shards"):
             api.trigger("learnosity_dataset", {"landing_shards": 0})
+
+    def test_two_samples_are_landed_and_one_can_be_triggered_again_as_it_is(self, root: Path) -> None:
+        running = background.find(root)
+        assert running is not None
+        api = AirflowApi(running.airflow_url, *background.login(root))
+        for run_id in (GROUPS_RUN, ITEMS_RUN):
+            run = api.dag_run("learnosity_dataset", run_id)
+            assert run.state == "success"
+            assert f"/runs/{run_id}\n" in devstack("status", "--root", root).stdout
+        again = api.trigger("learnosity_dataset", api.dag_run("learnosity_dataset", GROUPS_RUN).conf)
+        assert api.wait_for_run("learnosity_dataset", again.dag_run_id, timeout=240).state == "success"
+
+    def test_the_examples_of_the_readme_trigger_runs(self, root: Path) -> None:
+        running = background.find(root)
+        assert running is not None
+        api = AirflowApi(running.airflow_url, *background.login(root))
+        examples = re.findall(r"```bash\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+        assert [name in text for name, text in zip(("curl", "airflow dags"), examples, strict=True)] == [True, True]
+        settings = {"AIRFLOW": running.airflow_url, "PASSWORD": background.login(root)[1], "PATH": os.environ["PATH"]}
+        for text in examples:
+            before = {run.dag_run_id for run in api.dag_runs("learnosity_dataset")}
+            script = text.replace(".devstack/airflow", str(root / "airflow"))
+            script = script.replace(".venv/bin/airflow", str(tool("airflow")))
+            ended = subprocess.run(
+                ["bash", "-euc", script], env=settings, cwd=REPOSITORY, capture_output=True, text=True, check=False
+            )
+            assert ended.returncode == 0, ended.stdout + ended.stderr
+            (made,) = {run.dag_run_id for run in api.dag_runs("learnosity_dataset")} - before
+            assert api.wait_for_run("learnosity_dataset", made, timeout=240).state == "success"
 
     def test_its_connections_are_in_the_database_alone(self, root: Path) -> None:
         running = background.find(root)

@@ -96,8 +96,13 @@ def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:
 def test_every_param_is_explained_and_in_a_section() -> None:
     for name, param in dataset_params().items():
         assert param.schema.get("description_md"), name
-        assert param.schema.get("title"), name
+        assert param.schema["title"].endswith(f" ({name})")
         assert param.schema.get("section"), name
+
+
+def test_what_a_first_run_needs_is_in_the_section_that_airflow_opens() -> None:
+    opened = [name for name, param in dataset_params().items() if param.schema["section"] == "Run Parameters"]
+    assert opened == ["dataset_type", "input_uri", "groups", "filters", "options"]
 
 
 @pytest.mark.parametrize("name", PARAMS)

@@ -1,0 +1,58 @@
+"""What a new user finds after ``make up``: two landed datasets, and a run that can be triggered again as it is.
+
+The runs have ids of their own, so that a later start finds them and lands nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from devstack.errors import ApiError, DevstackError
+from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records
+
+if TYPE_CHECKING:
+    from devstack.stack import Stack
+
+INPUT_KEY = "input/sample-users.ndjson"
+USERS = 1_000
+GROUPS_RUN = "sample_groups"
+ITEMS_RUN = "sample_items"
+LAND_SECONDS = 240.0
+
+
+def prepare(stack: Stack) -> None:
+    """Put the sample's input into the bucket, and land both samples, unless an earlier start has done so.
+
+    :raises DevstackError: a run fails or takes too long; the stack works all the same
+    """
+    api = stack.airflow.api
+    api.wait_for_dag(DAG_ID)
+    confs: dict[str, Callable[[], dict[str, Any]]] = {
+        GROUPS_RUN: lambda: group_conf(upload_records(stack, INPUT_KEY, USERS)),
+        ITEMS_RUN: analysis_conf,
+    }
+    for run_id, conf in confs.items():
+        try:
+            api.dag_run(DAG_ID, run_id)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            api.trigger(DAG_ID, conf(), run_id=run_id)
+    for run_id in confs:
+        run = api.wait_for_run(DAG_ID, run_id, timeout=LAND_SECONDS)
+        if run.state != "success":
+            raise DevstackError(f"The sample {run_id} ended as {run.state.value}; {stack.logs} says why.")
+
+
+def instructions(airflow_url: str) -> str:
+    """How to come to a first result with four clicks, for a terminal."""
+    run = f"{airflow_url}/dags/{DAG_ID}/runs/{GROUPS_RUN}"
+    return "\n".join(
+        [
+            "Samples    landed already; the tab Learnosity shows the results:",
+            f"  groups   {run}",
+            f"  items    {airflow_url}/dags/{DAG_ID}/runs/{ITEMS_RUN}",
+            "Try it     open the run of the groups → Trigger → Trigger again with this config → Trigger",
+        ]
+    )

@@ -1,0 +1,46 @@
+"""The first visit of a new user after `make up`: a result of their own with few clicks, and nothing typed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import expect
+
+from devstack import first_visit
+from devstack.browser import Ui
+from devstack.samples import DAG_ID
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.integration
+
+
+def test_four_clicks_lead_from_the_printed_address_to_a_result_of_ones_own(site: Site, ui: Ui) -> None:
+    first_visit.prepare(site.stack)
+    told = first_visit.instructions(site.url)
+    (address,) = re.findall(r"groups +(\S+)", told)
+    ui.page.goto(address)
+    ui.page.get_by_test_id("trigger-dag-button").click()
+    ui.page.get_by_role("menuitem", name="Trigger again with this config").click()
+    dialog = ui.page.get_by_role("dialog")
+    # Both are in the section that is open from the start, and filled.
+    expect(dialog.locator("#element_input_uri")).to_have_value(re.compile(f"{first_visit.INPUT_KEY}$"))
+    expect(dialog.locator("#element_groups")).to_contain_text("district")
+    dialog.get_by_test_id("trigger-dag-submit").click()
+    ui.page.wait_for_url(lambda url: f"/dags/{DAG_ID}/runs/" in url and first_visit.GROUPS_RUN not in url)
+    run_id = unquote(ui.page.url.rpartition("/")[2])
+    assert site.stack.airflow.api.wait_for_run(DAG_ID, run_id, timeout=240).state == "success"
+    ui.page.get_by_role("link", name="Learnosity", exact=True).click()
+    dataset = ui.page.frame_locator("iframe[title=Learnosity]")
+    expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible(timeout=240 * SECONDS)
+
+
+def test_the_samples_are_landed_once(site: Site) -> None:
+    first_visit.prepare(site.stack)
+    before = len(site.stack.airflow.api.dag_runs(DAG_ID))
+    first_visit.prepare(site.stack)
+    assert len(site.stack.airflow.api.dag_runs(DAG_ID)) == before
