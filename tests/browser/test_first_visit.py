@@ -36,7 +36,7 @@ def test_four_clicks_lead_from_the_printed_address_to_a_result_of_ones_own(site:
     assert site.stack.airflow.api.wait_for_run(DAG_ID, run_id, timeout=240).state == "success"
     ui.page.get_by_role("link", name="Learnosity", exact=True).click()
     dataset = ui.page.frame_locator("iframe[title=Learnosity]")
-    expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible(timeout=240 * SECONDS)
+    expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
 
 
 def test_the_samples_are_landed_once(site: Site) -> None:
