@@ -25,6 +25,8 @@ from learnosity.api.dataset_request import ACTIVITY_ANALYSIS, ACTIVITY_SUMMARY, 
 from learnosity.assets import OTHER_DATASETS, dataset_asset
 from tests.unit.dataset.test_parquet import LAYOUT, group, published
 
+pytestmark = pytest.mark.slow  # make test-postgres
+
 NEW_TYPE = "a-type-of-next-year"
 SAMPLE = "learnosity_to_parquet"
 SCHEDULE = f"""
@@ -40,8 +42,6 @@ from airflow.sdk import DAG, task
 from learnosity.assets import OTHER_DATASETS, dataset_asset
 from learnosity.dataset_tasks import RETRY_ARGS
 from learnosity.operators import LearnosityPublishOperator
-
-pytestmark = pytest.mark.slow
 
 TEMPLATE = "{{{{ params.dataset_type }}}}"
 
