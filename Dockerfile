@@ -12,12 +12,14 @@ RUN pip install --no-cache-dir --quiet --disable-pip-version-check \
       --requirement /opt/airflow/install/requirements.txt --constraint /opt/airflow/install/constraints.txt
 # A volume takes its owner from the folder that it covers.
 RUN mkdir -p /opt/airflow/spool /opt/airflow/config
-COPY --chown=airflow:0 compose/airflow_local_settings.py compose/airflow.cfg /opt/airflow/config/
-COPY --chown=airflow:0 compose/init.sh compose/connections.py compose/heartbeat.py devstack/seeding.py /opt/airflow/compose/
+# Where Airflow looks for them, and where the Helm chart puts its own over them.
+COPY --chown=airflow:0 compose/airflow_local_settings.py /opt/airflow/config/
+COPY --chown=airflow:0 compose/airflow.cfg /opt/airflow/airflow.cfg
+COPY --chown=airflow:0 compose/init.sh compose/connections.py compose/admin.py compose/heartbeat.py devstack/seeding.py \
+     /opt/airflow/compose/
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 dags /opt/airflow/dags
-ENV AIRFLOW_CONFIG=/opt/airflow/config/airflow.cfg \
-    PYTHONPATH=/opt/airflow/plugins \
+ENV PYTHONPATH=/opt/airflow/plugins \
     TMPDIR=/opt/airflow/spool
 # The package is found as a provider (connection form, test button) where its metadata is installed.
 COPY --chown=airflow:0 pyproject.toml README.md /opt/airflow/install/

@@ -1,6 +1,6 @@
-"""The connections and Variables of docker-compose.yaml, made of `.env`: `python connections.py | python seeding.py`.
+"""The connections and Variables of docker-compose.yaml, made of `.env`. `init.sh` gives them to `seeding.py`.
 
-A pipe carries them, so that no secret is in a command line or a file. `init.sh` calls it.
+They go through a pipe, so that no secret is in a command line or a file.
 """
 
 from __future__ import annotations
@@ -19,40 +19,95 @@ def wanted(env: Mapping[str, str]) -> dict[str, Any]:
     """What `seeding.py` has to write.
 
     :param env: the environment of the service `init`.
-    :raises KeyError: a setting is missing.
-    :raises ValueError: `LEARNOSITY_URL` or `LEARNOSITY_ALLOW_HTTP` cannot be read.
+    :raises ValueError: a setting is missing or cannot be read. The message lists all of them, without a value.
     """
-    url = urlsplit(env["LEARNOSITY_URL"])
-    if url.scheme not in PORTS or not url.hostname:
-        raise ValueError("LEARNOSITY_URL must be an address such as https://data.learnosity.com")
-    extra: dict[str, Any] = {"domain": env["LEARNOSITY_DOMAIN"]}
-    if json.loads(env["LEARNOSITY_ALLOW_HTTP"]):
-        extra["allow_http"] = True
-    learnosity = {
+    problems: list[str] = []
+    fields = {
+        "learnosity_default": _learnosity(env, problems),
+        "aws_landing": _aws(env, "LANDING", problems),
+        "aws_airflow": _aws(env, "AIRFLOW", problems),
+    }
+    bucket = env.get("S3_LANDING_BUCKET") or "learnosity"
+    if problems:
+        raise ValueError(f"Correct these in .env: {'; '.join(problems)}.")
+    return {
+        "connections": fields,
+        "variables": {"learnosity_destination_uri": f"s3://aws_landing@{bucket}/datasets"},
+    }
+
+
+def _learnosity(env: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    url = urlsplit(env.get("LEARNOSITY_URL") or "")
+    port = None
+    try:
+        port = url.port
+    except ValueError:
+        problems.append("LEARNOSITY_URL has no such port")
+    if url.scheme not in PORTS or not url.hostname or url.path.strip("/") or url.query:
+        problems.append("LEARNOSITY_URL must be an address without a path, such as https://data.learnosity.com")
+    missing = [name for name in ("LEARNOSITY_CONSUMER_KEY", "LEARNOSITY_CONSUMER_SECRET") if not env.get(name)]
+    problems += [f"{name} is missing" for name in missing]
+    return {
         "conn_type": "learnosity",
         "schema": url.scheme,
         "host": url.hostname,
         # Airflow 3.3.2 can only test a saved connection that has a port.
-        "port": url.port or PORTS[url.scheme],
-        "login": env["LEARNOSITY_CONSUMER_KEY"],
-        "password": env["LEARNOSITY_CONSUMER_SECRET"],
-        "extra": extra,
+        "port": port or PORTS.get(url.scheme),
+        "login": env.get("LEARNOSITY_CONSUMER_KEY"),
+        "password": env.get("LEARNOSITY_CONSUMER_SECRET"),
+        "extra": _extra(env, problems),
     }
-    store = {"endpoint_url": env["S3_ENDPOINT"], "region_name": env["S3_REGION"]}
 
-    def aws(name: str) -> dict[str, Any]:
-        keys = {"login": env[f"S3_{name}_ACCESS_KEY"], "password": env[f"S3_{name}_SECRET_KEY"]}
-        return {"conn_type": "aws", **keys, "extra": store}
 
-    return {
-        "connections": {
-            "learnosity_default": learnosity,
-            "aws_landing": aws("LANDING"),
-            "aws_airflow": aws("AIRFLOW"),
-        },
-        "variables": {"learnosity_destination_uri": f"s3://aws_landing@{env['S3_LANDING_BUCKET']}/datasets"},
+def _extra(env: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    extra: dict[str, Any] = {"domain": env.get("LEARNOSITY_DOMAIN") or "localhost"}
+    for name in ("version", "reports_url"):
+        if text := env.get(f"LEARNOSITY_{name.upper()}"):
+            extra[name] = text
+    if text := env.get("LEARNOSITY_ORGANISATION_ID"):
+        if text.isdecimal():
+            extra["organisation_id"] = int(text)
+        else:
+            problems.append("LEARNOSITY_ORGANISATION_ID must be a number")
+    allowed = (env.get("LEARNOSITY_ALLOW_HTTP") or "false").lower()
+    if allowed not in ("true", "false"):
+        problems.append("LEARNOSITY_ALLOW_HTTP must be true or false")
+    elif allowed == "true":
+        extra["allow_http"] = True
+    try:
+        more = json.loads(env.get("LEARNOSITY_EXTRA") or "{}")
+    except ValueError:
+        more = None
+    if isinstance(more, dict):
+        return extra | more
+    problems.append("LEARNOSITY_EXTRA must be a JSON object")
+    return extra
+
+
+def _aws(env: Mapping[str, str], name: str, problems: list[str]) -> dict[str, Any]:
+    """A connection with keys, or with none: boto3 then finds the identity of the machine, such as a role."""
+    key, secret = env.get(f"S3_{name}_ACCESS_KEY"), env.get(f"S3_{name}_SECRET_KEY")
+    if bool(key) != bool(secret):
+        problems.append(f"S3_{name}_ACCESS_KEY and S3_{name}_SECRET_KEY are set together, or both are empty for a role")
+    extra = {
+        "endpoint_url": env.get("S3_ENDPOINT"),
+        "region_name": env.get("S3_REGION"),
+        "role_arn": env.get(f"S3_{name}_ROLE_ARN"),
     }
+    keys = {"login": key, "password": secret} if key else {}
+    return {"conn_type": "aws", **keys, "extra": {each: value for each, value in extra.items() if value}}
+
+
+def main() -> int:
+    """Write what is wanted to standard output; 1 when a setting cannot be used."""
+    try:
+        text = json.dumps(wanted(os.environ))
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(text)
+    return 0
 
 
 if __name__ == "__main__":
-    json.dump(wanted(os.environ), sys.stdout)
+    sys.exit(main())

@@ -3,13 +3,11 @@
 # the API's quota. Safe to run again: it keeps what people have changed, except that the pool gets its size.
 set -euo pipefail
 here=$(dirname "$0")
+# First, because it says at once what is missing in .env.
+wanted=$(python "$here/connections.py")
 airflow db migrate
-python "$here/connections.py" | python "$here/seeding.py"
-# Without a terminal, Airflow reads the password and its confirmation from the pipe. An argument would be in the list
-# of processes.
-printf '%s\n%s\n' "$AIRFLOW_ADMIN_PASSWORD" "$AIRFLOW_ADMIN_PASSWORD" |
-  setsid --wait airflow users create --username "$AIRFLOW_ADMIN_USER" --role Admin \
-    --firstname Airflow --lastname Admin --email "$AIRFLOW_ADMIN_USER@localhost.localdomain"
+printf '%s' "$wanted" | python "$here/seeding.py"
+python "$here/admin.py"
 # With this permission the dataset's tab is shown; see docs/security.md.
 airflow roles add-perms Viewer User --action can_read --resource Plugins
 airflow pools set learnosity_api "${LEARNOSITY_API_SLOTS:-8}" "Tasks that start Learnosity datasets; see docs/operations.md"

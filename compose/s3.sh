@@ -4,13 +4,21 @@
 #   admin    makes buckets; no service but the one-shot that makes them has it
 #   landing  reads and writes the bucket of the datasets
 #   airflow  reads and writes the bucket of Airflow's logs and larger XComs
+# Keys may hold every printable character.
 set -eu
 umask 077
-identities=/tmp/identities.json
+identities=${TMPDIR:-/tmp}/identities.json
 
+json() {  # a text of printable characters as JSON
+  printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"
+}
 identity() {  # identity NAME ACCESS_KEY SECRET_KEY ACTIONS
-  case "$2$3" in *[!A-Za-z0-9]*) echo "The S3 keys may hold letters and digits only." >&2; exit 1 ;; esac
-  printf '{"name":"%s","credentials":[{"accessKey":"%s","secretKey":"%s"}],"actions":[%s]}' "$1" "$2" "$3" "$4"
+  if [ -z "$2" ] || [ -z "$3" ]; then
+    echo "The keys of $1 are empty. make compose-env writes them; without the profile s3, no key is needed here." >&2
+    exit 1
+  fi
+  printf '{"name":"%s","credentials":[{"accessKey":%s,"secretKey":%s}],"actions":[%s]}' \
+    "$1" "$(json "$2")" "$(json "$3")" "$4"
 }
 one_bucket() { printf '"Read:%s","Write:%s","List:%s","Tagging:%s"' "$1" "$1" "$1" "$1"; }
 
@@ -27,7 +35,7 @@ unset S3_ADMIN_ACCESS_KEY S3_ADMIN_SECRET_KEY S3_LANDING_ACCESS_KEY S3_LANDING_S
 unset S3_AIRFLOW_ACCESS_KEY S3_AIRFLOW_SECRET_KEY
 
 # Without -ip each part would announce the container's changing address, and data would be lost to the next one.
-exec /usr/bin/weed -logtostderr=true server -dir=/srv/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.ip.bind=0.0.0.0 \
+exec "${WEED:-/usr/bin/weed}" -logtostderr=true server -dir=/srv/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.ip.bind=0.0.0.0 \
   -filer=true -s3=true -s3.port=8333 -s3.config="$identities" -s3.iam=false -s3.autoCreateBucket=false \
   -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false -master.volumeSizeLimitMB=1024 -volume.max=0 \
   -volume.preStopSeconds=0

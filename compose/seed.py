@@ -22,8 +22,8 @@ def landing_store(prefix: str | None = None) -> S3Store:
     return S3Store(
         os.environ["S3_LANDING_BUCKET"],
         prefix=prefix,
-        endpoint=os.environ["S3_ENDPOINT"],
-        region="us-east-1",
+        endpoint=os.environ["S3_ENDPOINT"] or None,
+        region=os.environ["S3_REGION"],
         access_key_id=os.environ["S3_LANDING_ACCESS_KEY"],
         secret_access_key=os.environ["S3_LANDING_SECRET_KEY"],
         client_options={"allow_http": True},

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 SECONDS = 300.0
 # What the image has in the folder of the script.
-SCRIPTS = ("compose/init.sh", "compose/connections.py", "devstack/seeding.py")
+SCRIPTS = ("compose/init.sh", "compose/connections.py", "compose/admin.py", "devstack/seeding.py")
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
@@ -85,12 +85,15 @@ def airflow(env: dict[str, str], *arguments: str) -> str:
 def test_it_makes_everything_once_and_shows_no_secret(env: dict[str, str], tmp_path: Path) -> None:
     first, commands = run_init(env, tmp_path)
     assert "connection learnosity_default: added" in first
-    assert 'User "admin" created with role "Admin"' in first
-    again, more = run_init(env, tmp_path)
+    assert "administrator admin: created" in first
+    # At the second start nothing is made again, and a password that was changed in .env counts.
+    changed = env | {"AIRFLOW_ADMIN_PASSWORD": "another-" + "p" * 16}
+    again, more = run_init(changed, tmp_path)
     assert "connection learnosity_default: is there" in again
+    assert "administrator admin: has the new password of .env" in again
     assert any("seeding.py" in command for command in commands), "this has to see the commands"
     shown = "\n".join([first, again, *commands, *more])
-    assert [secret for secret in secrets_of(env) if secret in shown] == []
+    assert [secret for secret in {*secrets_of(env), *secrets_of(changed)} if secret in shown] == []
 
     listed = airflow(env, "connections", "list", "--output", "plain")
     assert {"learnosity_default", "aws_landing", "aws_airflow"} <= set(listed.split())
@@ -98,3 +101,35 @@ def test_it_makes_everything_once_and_shows_no_secret(env: dict[str, str], tmp_p
     roles = airflow(env, "roles", "list", "--permission", "--output", "plain")
     readers = {line.split()[0] for line in roles.splitlines() if re.search(r"\bPlugins\s+.*can_read", line)}
     assert {"Viewer", "User"} <= readers
+    assert log_in(env, changed["AIRFLOW_ADMIN_PASSWORD"])
+    assert not log_in(env, env["AIRFLOW_ADMIN_PASSWORD"])
+
+
+def log_in(env: dict[str, str], password: str) -> bool:
+    """Whether FAB lets the administrator in with a password."""
+    code = """
+import sys
+from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+@providers_configuration_loaded
+def found():
+    with get_application_builder() as builder:
+        return builder.sm.auth_user_db("admin", sys.stdin.read())
+
+sys.exit(0 if found() else 3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=password, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 3), done.stderr[-2000:]
+    return done.returncode == 0
+
+
+def test_a_setting_that_is_missing_ends_it_at_once(env: dict[str, str], tmp_path: Path) -> None:
+    for script in SCRIPTS:
+        shutil.copy(REPOSITORY / script, tmp_path)
+    broken = env | {"LEARNOSITY_CONSUMER_SECRET": "", "S3_LANDING_SECRET_KEY": ""}
+    done = subprocess.run(["bash", tmp_path / "init.sh"], env=broken, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"Correct these in .env: .*LEARNOSITY_CONSUMER_SECRET.*S3_LANDING_SECRET_KEY.*\n", done.stderr)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from werkzeug.security import generate_password_hash
 
+from compose.admin import Step, decide
 from compose.connections import wanted
-from compose.env import TEMPLATE, main, render
+from compose.env import TEMPLATE, main, problems, render, settings
 from learnosity.api.config import build_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
 ONE_SHOT = {"init", "s3-buckets", "demo-input"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::?[-?][^}]*)?\}")
+# What a container of Airflow must never be given by the name that `.env` has for it.
+SECRET = re.compile(r"PASSWORD|SECRET|FERNET|_KEY$")
+OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "init")
 
 
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
@@ -65,25 +76,69 @@ def test_database_broker_and_objects_have_no_way_out() -> None:
 
 def test_workers_are_not_told_how_to_reach_the_database() -> None:
     assert not [key for key in SERVICES["worker"]["environment"] if "SQL_ALCHEMY" in key]
-    assert "POSTGRES_PASSWORD" not in str(SERVICES["worker"])
+    assert "${POSTGRES_PASSWORD" not in str(SERVICES["worker"])
 
 
 def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
     assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
 
 
-@pytest.mark.parametrize("name", ["api-server", "scheduler", "dag-processor", "triggerer", "worker"])
-def test_only_the_one_shot_is_told_the_secrets_of_connections(name: str) -> None:
-    secrets = ("LEARNOSITY_CONSUMER", "S3_LANDING_SECRET", "S3_AIRFLOW_SECRET")
-    assert [each for each in secrets if each in str(SERVICES[name])] == []
-    assert [each for each in secrets if each not in str(SERVICES["init"]["environment"])] == []
+@pytest.mark.parametrize("name", OF_AIRFLOW)
+def test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need_it(name: str) -> None:
+    service = SERVICES[name]
+    assert service["env_file"] == [{"path": "${LEARNOSITY_ENV_FILE:-.env}", "required": False}]
+    secrets = {each for each in values(TEMPLATE.read_text()) if SECRET.search(each)}
+    assert len(secrets) == 14
+    # What `environment` says wins over the file; of the secrets of connections, `init` alone makes something.
+    given = {each for each in secrets if service["environment"].get(each) != ""}
+    needed = {each for each in secrets if each.startswith(("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN"))}
+    assert given == (needed if name == "init" else set())
+
+
+@pytest.mark.parametrize("name", OF_AIRFLOW)
+def test_every_setting_of_airflow_can_be_set_under_its_own_name(name: str) -> None:
+    own = {key: value for key, value in SERVICES[name]["environment"].items() if key.startswith("AIRFLOW__")}
+    # Workers must not get the database's address, so it has no name in `.env`.
+    own.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", None)
+    assert len(own) > 20
+    assert [key for key, value in own.items() if not value.startswith(f"${{{key}:-")] == []
+
+
+def test_nothing_waits_for_the_store_of_this_stack_where_it_is_not_wanted() -> None:
+    optional = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert optional["s3"] == optional["s3-buckets"] == ["s3"]
+    waited_for = {
+        (name, other): how.get("required", True)
+        for name, service in SERVICES.items()
+        for other, how in service.get("depends_on", {}).items()
+    }
+    needed = {other for (name, other), required in waited_for.items() if required and name not in optional}
+    assert needed.isdisjoint(optional), "a service of a profile is not there where the profile is not"
+    assert waited_for["init", "s3-buckets"] is False
+
+
+def test_below_a_path_the_health_check_and_the_workers_use_the_path() -> None:
+    assert "8080${AIRFLOW_PATH:-}/api/" in str(SERVICES["api-server"]["healthcheck"])
+    assert (
+        "8080${AIRFLOW_PATH:-}/execution/"
+        in SERVICES["worker"]["environment"]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+    )
+
+
+def test_no_password_is_in_the_command_line_of_a_health_check() -> None:
+    for name, service in SERVICES.items():
+        line = str(service.get("healthcheck", {}).get("test", ""))
+        # An assignment before a command is in the environment of the command, not among its arguments.
+        assert not re.search(r"PASSWORD|SECRET|BROKER_URL", re.sub(r"\w+=\"\$\$\w+\" ", "", line)), name
 
 
 def environment_of_init(*, demo: bool) -> dict[str, str]:
     """What `init` gets with a fresh `.env`."""
     given = values(render(TEMPLATE.read_text(), demo=demo))
-    environment = SERVICES["init"]["environment"]
-    return {name: VARIABLE.sub(lambda each: given[each[1]], environment[name]) for name in given.keys() & environment}
+    return {name: value for name, value in given.items() if name in SERVICES["init"]["environment"]}
+
+
+OWN_KEY = {"LEARNOSITY_CONSUMER_KEY": "k" * 16, "LEARNOSITY_CONSUMER_SECRET": "s" * 40}
 
 
 @pytest.mark.parametrize(("demo", "url"), [(False, "https://data.learnosity.com"), (True, "http://simulator:8500")])
@@ -96,10 +151,65 @@ def test_the_connection_to_learnosity_is_one_that_the_hook_accepts(demo: bool, u
     assert build_config("learnosity_default", password="s" * 40, **fields).base_url == url
 
 
-@pytest.mark.parametrize("url", ["", "data.learnosity.com", "ftp://x", "https://"])
-def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="LEARNOSITY_URL"):
-        wanted(environment_of_init(demo=True) | {"LEARNOSITY_URL": url})
+def test_each_field_of_the_connection_has_a_setting() -> None:
+    more = {
+        "LEARNOSITY_VERSION": "v2025.3.LTS",
+        "LEARNOSITY_ORGANISATION_ID": "17",
+        "LEARNOSITY_REPORTS_URL": "https://reports-ie.learnosity.com",
+        "LEARNOSITY_EXTRA": '{"timeout": 90}',
+    }
+    fields = wanted(environment_of_init(demo=False) | OWN_KEY | more)["connections"]["learnosity_default"]
+    config = build_config("learnosity_default", **{key: each for key, each in fields.items() if key != "conn_type"})
+    assert (config.version, config.organisation_id, config.timeout) == ("v2025.3.LTS", 17, 90)
+    assert fields["extra"]["reports_url"] == "https://reports-ie.learnosity.com"
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        *(({"LEARNOSITY_URL": url}, "LEARNOSITY_URL") for url in ("", "data.learnosity.com", "ftp://x", "https://")),
+        ({"LEARNOSITY_URL": "https://x:99999"}, "LEARNOSITY_URL"),
+        ({"LEARNOSITY_URL": "https://x/v1"}, "LEARNOSITY_URL"),
+        ({"LEARNOSITY_CONSUMER_SECRET": ""}, "LEARNOSITY_CONSUMER_SECRET"),
+        ({"LEARNOSITY_ORGANISATION_ID": "my bank"}, "LEARNOSITY_ORGANISATION_ID"),
+        ({"LEARNOSITY_ALLOW_HTTP": "perhaps"}, "LEARNOSITY_ALLOW_HTTP"),
+        ({"LEARNOSITY_EXTRA": "[1]"}, "LEARNOSITY_EXTRA"),
+        ({"LEARNOSITY_EXTRA": "{"}, "LEARNOSITY_EXTRA"),
+        ({"S3_LANDING_SECRET_KEY": ""}, "S3_LANDING_SECRET_KEY"),
+        ({"S3_AIRFLOW_ACCESS_KEY": ""}, "S3_AIRFLOW_ACCESS_KEY"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_and_not_quoted(changed: dict[str, str], named: str) -> None:
+    with pytest.raises(ValueError, match=named) as raised:
+        wanted(environment_of_init(demo=True) | changed)
+    secrets = [value for name, value in environment_of_init(demo=True).items() if SECRET.search(name)]
+    assert [each for each in ("my bank", "perhaps", *secrets) if each in str(raised.value)] == []
+
+
+def test_without_keys_the_machines_own_identity_is_used_and_without_an_address_aws() -> None:
+    role = "arn:aws:iam::123456789012:role/landing"
+    empty = dict.fromkeys(("S3_LANDING_ACCESS_KEY", "S3_LANDING_SECRET_KEY", "S3_ENDPOINT"), "")
+    made = wanted(environment_of_init(demo=True) | empty | {"S3_LANDING_ROLE_ARN": role})["connections"]
+    assert made["aws_landing"] == {"conn_type": "aws", "extra": {"region_name": "us-east-1", "role_arn": role}}
+    assert made["aws_airflow"]["login"]
+
+
+PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
+
+
+@settings_of_hypothesis(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(secret=PRINTABLE)
+@example(secret="".join(map(chr, range(32, 127))))
+def test_the_store_takes_a_key_of_any_printable_characters(secret: str, tmp_path: Path) -> None:
+    server = tmp_path / "weed"
+    if not server.exists():
+        server.write_text('#!/bin/sh\ncat "$TMPDIR/identities.json"\n')
+        server.chmod(0o755)
+    env = values(render(TEMPLATE.read_text())) | {"WEED": str(server), "TMPDIR": str(tmp_path), "PATH": os.defpath}
+    script = REPOSITORY / "compose" / "s3.sh"
+    done = subprocess.run(["sh", script], env=env | {"S3_LANDING_SECRET_KEY": secret}, capture_output=True, check=True)
+    identities = {each["name"]: each for each in json.loads(done.stdout)["identities"]}
+    assert identities["landing"]["credentials"][0]["secretKey"] == secret
 
 
 def test_no_secret_is_an_argument_of_a_program() -> None:
@@ -116,7 +226,7 @@ def test_the_one_shot_gives_the_permission_that_the_tab_needs() -> None:
 
 
 def test_nothing_secret_has_a_default_in_the_file() -> None:
-    secret = re.compile(r"\$\{([A-Z0-9_]*(?:PASSWORD|SECRET|_KEY)[A-Z0-9_]*):-[^}]")
+    secret = re.compile(r"\$\{([A-Z0-9_]*(?:PASSWORD|SECRET|_KEY)[A-Z0-9_]*):-[^}$]")
     assert secret.findall(TEXT) == []
 
 
@@ -140,7 +250,7 @@ def test_the_demo_connects_to_the_simulator() -> None:
 
 def test_every_variable_is_in_the_example_or_has_a_default() -> None:
     known = set(values(TEMPLATE.read_text()))
-    required = {match[1] for match in VARIABLE.finditer(TEXT) if ":-" not in match[0]}
+    required = {match[1] for match in VARIABLE.finditer(TEXT) if "-" not in match[0]}
     assert required <= known
 
 
@@ -151,3 +261,52 @@ def test_the_file_is_for_its_owner_alone_and_never_overwritten(tmp_path: Path) -
     before = target.read_text()
     assert main(["--output", str(target)]) == 1
     assert target.read_text() == before
+
+
+def test_one_message_names_all_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "env"
+    target.write_text("LEARNOSITY_CONSUMER_KEY=a\nCOMPOSE_PROFILES=s3\nS3_LANDING_ACCESS_KEY=b\n")
+    assert main(["--output", str(target)]) == 1
+    said = capsys.readouterr().err
+    needed = set(re.findall(r"\$\{([A-Z0-9_]+):\?", TEXT)) - {"LEARNOSITY_CONSUMER_KEY"}
+    assert [name for name in (*needed, "S3_LANDING_SECRET_KEY", "S3_ADMIN_ACCESS_KEY") if name not in said] == []
+    assert "LEARNOSITY_CONSUMER_KEY is" not in said
+
+
+def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "env"
+    assert main(["--demo", "--output", str(target)]) == 0
+    assert main(["--output", str(target)]) == 0
+    assert "It is complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"COMPOSE_PROFILES": ""}, "S3_ENDPOINT"),
+        ({"S3_ENDPOINT": "https://s3.example.com"}, "COMPOSE_PROFILES"),
+        ({"S3_LANDING_SECRET_KEY": ""}, "S3_LANDING_SECRET_KEY"),
+        ({"S3_AIRFLOW_SECRET_KEY": "", "S3_AIRFLOW_ACCESS_KEY": ""}, "S3_AIRFLOW_ACCESS_KEY"),
+        ({"AIRFLOW_PATH": "airflow"}, "AIRFLOW_PATH"),
+        ({"AIRFLOW_PATH": "/airflow/"}, "AIRFLOW_PATH"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], said: str) -> None:
+    given = settings(render(TEMPLATE.read_text(), demo=True))
+    assert problems(given) == []
+    (problem,) = problems(given | changed)
+    assert said in problem
+
+
+def test_a_store_of_ones_own_needs_neither_keys_nor_the_profile() -> None:
+    own = {"COMPOSE_PROFILES": "", "S3_ENDPOINT": "", "S3_ADMIN_ACCESS_KEY": ""}
+    keys = {name: "" for name in values(TEMPLATE.read_text()) if name.startswith(("S3_LANDING", "S3_AIRFLOW"))}
+    assert problems(settings(render(TEMPLATE.read_text(), demo=True)) | own | keys) == []
+
+
+def test_the_admins_password_of_env_counts_when_it_changes_and_only_then() -> None:
+    noted = generate_password_hash("first")
+    assert decide("first", None, exists=False) is Step.CREATE
+    assert decide("first", noted, exists=True) is Step.KEEP, "one that was changed in the UI is kept"
+    assert decide("second", noted, exists=True) is Step.RESET
+    assert decide("second", None, exists=True) is Step.KEEP, "it may be a person's choice"

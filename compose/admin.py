@@ -1,0 +1,70 @@
+"""The first administrator of docker-compose.yaml: `AIRFLOW_ADMIN_USER` with `AIRFLOW_ADMIN_PASSWORD` of `.env`.
+
+A password that is changed in `.env` counts from the next start on. One that was changed in the UI is kept until `.env`
+changes again: a Variable has a hash of the password that was set last from there. Nothing secret is in a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+
+from werkzeug.security import check_password_hash, generate_password_hash
+
+# Airflow masks the value of a Variable with such a name, and encrypts it in its database.
+NOTED = "compose_admin_password_hash"
+ROLE = "Admin"
+
+
+class Step(StrEnum):
+    """What is to be done with the user."""
+
+    CREATE = "created"
+    RESET = "has the new password of .env"
+    KEEP = "is there, and its password is kept"
+
+
+def decide(password: str, noted: str | None, *, exists: bool) -> Step:
+    """What is to be done.
+
+    :param noted: the hash of the password that was set last from `.env`; None = none is known.
+    :param exists: whether the user is there.
+    """
+    if not exists:
+        return Step.CREATE
+    # Without a note nobody knows whether a person has chosen the password.
+    return Step.KEEP if noted is None or check_password_hash(noted, password) else Step.RESET
+
+
+def main() -> int:
+    """Make the user, or give it the new password of `.env`."""
+    from airflow.models import Variable
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+    name, password = os.environ["AIRFLOW_ADMIN_USER"], os.environ["AIRFLOW_ADMIN_PASSWORD"]
+
+    @providers_configuration_loaded
+    def apply() -> Step:
+        with get_application_builder() as builder:
+            users = builder.sm
+            user = users.find_user(name)
+            step = decide(password, Variable.get(NOTED, default_var=None), exists=user is not None)
+            if step is Step.CREATE:
+                email = f"{name}@localhost.localdomain"
+                if not users.add_user(name, "Airflow", "Admin", email, users.find_role(ROLE), password):
+                    raise SystemExit(f"The user {name} could not be made; see above.")
+            elif step is Step.RESET:
+                users.reset_password(user.id, password)
+            return step
+
+    step = apply()
+    if step is not Step.KEEP or Variable.get(NOTED, default_var=None) is None:
+        Variable.set(NOTED, generate_password_hash(password), description="Made by compose/admin.py; leave it")
+    sys.stdout.write(f"administrator {name}: {step}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
