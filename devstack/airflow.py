@@ -33,7 +33,7 @@ STOP_SECONDS = 8.0
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
 # Log servers are for workers on other machines; here the API server reads the files itself.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    API_SERVER: ("api-server",),
+    API_SERVER: ("api-server", "--proxy-headers"),  # of proxies on this machine alone, which is uvicorn's default
     SCHEDULER: ("scheduler", "--skip-serve-logs"),
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),

@@ -64,11 +64,24 @@ class Ui:
     problems: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, running: Browser, url: str, *, width: int = 1440, height: int = 900, dark: bool = False) -> Ui:
-        """A fresh window, without anybody's cookies."""
+    def open(
+        cls,
+        running: Browser,
+        url: str,
+        *,
+        width: int = 1440,
+        height: int = 900,
+        dark: bool = False,
+        any_certificate: bool = False,
+    ) -> Ui:
+        """A fresh window, without anybody's cookies.
+
+        :param any_certificate: whether a certificate that no authority has signed is accepted
+        """
         context = running.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
+            ignore_https_errors=any_certificate,
             locale="en-GB",
             timezone_id="UTC",
             permissions=["clipboard-read", "clipboard-write"],

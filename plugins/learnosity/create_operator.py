@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
+from learnosity.api.host_check import check_host
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_input_store, open_store
 from learnosity.creation.create import create_dataset
@@ -134,6 +135,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             destination = await resolve_destination(self.destination_uri)
         findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
+        await check_host(config, conn_id)
         await check_writable(await asyncio.to_thread(open_store, destination))
         decided = {
             "dataset_type": request.dataset_type,

@@ -23,9 +23,15 @@ _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-d
 # Characters of a host name or an IP address. Others are refused, because URL parsers read them in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
 _LEGACY_IPV4 = re.compile(r"[0-9A-Fa-fx]+(\.[0-9A-Fa-fx]+){0,3}", re.IGNORECASE)
-# These IPv6 addresses contain an IPv4 address. A gateway connects to that IPv4 address (RFC 6052), so it is checked.
+# These IPv6 addresses contain an IPv4 address. A gateway connects to that IPv4 address, so it is checked: RFC 6052, and
+# RFC 8215 for a site's own prefix, which may have any of four lengths.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_METADATA_ADDRESSES = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+_LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
+# Of AWS (IPv6), Alibaba and Azure; that of most clouds, 169.254.169.254, is link-local.
+_METADATA_ADDRESSES = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # How long a host name counts as checked. After that, it is checked again, because its addresses may have changed.
 GOOD_FOR_SECONDS = 60.0
 
@@ -35,23 +41,25 @@ def is_loopback(host: str) -> bool:
     name = host.lower().rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    address = _address(host)
-    return address is not None and address.is_loopback
+    return any(address.is_loopback for address in _addresses_in(host))
 
 
 def is_ipv6(host: str) -> bool:
     """Whether `host` is an IPv6 address without brackets."""
-    return isinstance(_address(host), ipaddress.IPv6Address) and ":" in host
+    try:
+        return isinstance(ipaddress.ip_address(_bare(host)), ipaddress.IPv6Address)
+    except ValueError:
+        return False
 
 
 def is_forbidden_address(host: str) -> bool:
     """Whether `host` must never be called: it is link-local, a cloud metadata service, multicast or unspecified."""
     if host.lower().rstrip(".") in _METADATA_HOSTS:
         return True
-    address = _address(host)
-    if address is None:
-        return False
-    return address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_ADDRESSES
+    return any(
+        address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_ADDRESSES
+        for address in _addresses_in(host)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +110,38 @@ def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
     return None
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address in `host`, in any form that resolvers accept; None = `host` is a name."""
-    text = host.strip("[]").partition("%")[0].rstrip(".")
+def _bare(host: str) -> str:
+    return host.strip("[]").partition("%")[0].rstrip(".")
+
+
+def _addresses_in(host: str) -> list[_Address]:
+    """The IP address in `host`, in any form that resolvers accept, and those that it contains. Empty = it is a name."""
+    text = _bare(host)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        return _legacy_ipv4(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address in _NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address
+        legacy = _legacy_ipv4(text)
+        return [] if legacy is None else [legacy]
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    return [address, *_contained(address)]
+
+
+def _contained(address: ipaddress.IPv6Address) -> list[_Address]:
+    """The IPv4 addresses to which a gateway or the operating system may connect for an IPv6 address."""
+    last = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    if address.ipv4_mapped is not None or address in _NAT64:
+        return [last]
+    if address.sixtofour is not None:
+        return [address.sixtofour]
+    if address.teredo is not None:
+        return [*address.teredo]
+    if address in _LOCAL_NAT64:
+        found = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
+        # The length of the prefix is not known here; a reading of nothing but zeros is none.
+        return [each for each in found if int(each)]
+    # The old form of an IPv4 address, ::a.b.c.d; `::` and `::1` are addresses of their own.
+    return [last] if 1 < int(address) <= 0xFFFF_FFFF else []
 
 
 def _legacy_ipv4(text: str) -> ipaddress.IPv4Address | None:

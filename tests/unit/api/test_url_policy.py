@@ -19,6 +19,16 @@ METADATA = [
     "[::ffff:169.254.169.254]",
     "[::ffff:a9fe:a9fe]",
     "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::a9fe:a9fe]",
+    "[64:ff9b:1:a9fe:a9:fe00::]",
+    "[64:ff9b:1:a9:fe:a9fe::]",
+    "[64:ff9b:1:0:a9:fea9:fe00::]",
+    "[2002:a9fe:a9fe::]",
+    "[2001:0:a9fe:a9fe::]",
+    "[::a9fe:a9fe]",
+    "[::169.254.169.254]",
+    "168.63.129.16",
+    "[::ffff:168.63.129.16]",
     "2852039166",
     "0xa9fea9fe",
     "0xa9.0xfe.0xa9.0xfe",
@@ -51,7 +61,24 @@ THIS_MACHINE = [
     "[::1]",
     "[::ffff:127.0.0.1]",
     "[::ffff:7f00:1]",
+    "[::127.0.0.1]",
+    "[2002:7f00:1::]",
+    "[64:ff9b::7f00:1]",
 ]
+# A store may be in a network of one's own, or behind a gateway.
+ALLOWED = [
+    "10.1.2.3",
+    "192.168.0.9",
+    "[fd12:3456::1]",
+    "[2002:c633:6401::]",
+    "[64:ff9b:1::c633:6401]",
+    "[2600:1f18::1]",
+]
+
+
+@pytest.mark.parametrize("host", ALLOWED)
+def test_other_addresses_may_be_called(host: str) -> None:
+    assert REAL.check(f"https://{host}/x") == f"https://{host}/x"
 
 
 @pytest.mark.parametrize("host", METADATA)
