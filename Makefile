@@ -151,7 +151,7 @@ bench-quick: .bench/bin/rclone ## the first row of it, in under a minute
 	$(UV) pip install --quiet --python .bench/bin/python --requirement benchmarks/peers.txt
 	touch $@
 
-clean: ## stop what runs and remove what was generated, but not .venv
+clean: ## stop what runs and remove what was generated, but not .venv, .bench and .clouds, which are installations
 	[ ! -x $(PYTHON) ] || $(PYTHON) -m devstack down
-	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .devstack .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist logs *.egg-info benchmarks/latest.json
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

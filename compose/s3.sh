@@ -1,7 +1,7 @@
 #!/bin/sh
 # The object store: one process, S3 on the network, everything else on the container's own loopback. Three identities
 # are made from the environment at each start, so that a key is changed by changing it there:
-#   admin    makes buckets; no service but the one-shot that makes them has it
+#   admin    makes buckets, for people; no service has it (s3-buckets uses the server's own loopback)
 #   landing  reads and writes the bucket of the datasets
 #   airflow  reads and writes the bucket of Airflow's logs and larger XComs
 # Keys may hold every printable character.

@@ -26,7 +26,7 @@ Generates a dataset and lands it, whole and verified, in object storage:
 3. **land** lists the result files, copies them in parallel, and publishes: `manifest.json` is written last
 
 A dataset is complete when its `manifest.json` exists. Read a dataset through its manifest: then it is always complete.
-A failed task that is cleared continues where it stopped. It starts no job twice and fetches no landed file again.
+A failed task that is cleared continues where it stopped: it takes over the job, and fetches what has not landed.
 """
 
 

@@ -30,13 +30,16 @@ class LearnosityJobSensor(BaseSensorOperator):
     """Waits until a job is completed.
 
     If the job has already ended, the task is not deferred. A halted job fails the task at once, without retries, and
-    with the error of the job. Transient errors of the API do not end the wait. The wait ends at the deadline.
+    with the error of the job. Transient errors of the API do not end the wait. A refused key ends it after 35 minutes,
+    and a connection that cannot be used after 5 (`api.polling`). At the first poll, and where the wait is not deferred,
+    both end it at once. Each try of the task has a deadline of its own.
 
     :param job_reference: what `create_dataset` returned, such as `create_dataset.output`, or the job's reference alone;
         "" = there is no job to wait for. Templated.
     :param learnosity_conn_id: Airflow connection to Learnosity; None = the one that `create_dataset` used. Templated.
-    :param poll_interval: longest time between two polls, in seconds, at most 60; default 15. Templated.
-    :param job_timeout: minutes after which the wait fails; default 360. Templated.
+    :param poll_interval: longest time between two polls, in seconds, above 0; more than 60 counts as 60. Default 15.
+        Templated.
+    :param job_timeout: minutes after which the wait fails, above 0; default 360. Templated.
     :param run_config: those of the two that the run config of a run may give. They replace the arguments. None = the
         run config is not read; default.
     :param deferrable: True = wait in the triggerer, False = wait in a worker as `mode` says; default: the setting

@@ -111,13 +111,14 @@ def log_in(env: dict[str, str], password: str) -> bool:
 import sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from werkzeug.security import check_password_hash
 
 @providers_configuration_loaded
-def found():
+def fits():
     with get_application_builder() as builder:
-        return builder.sm.auth_user_db("admin", sys.stdin.read())
+        return check_password_hash(builder.sm.find_user("admin").password, sys.stdin.read())
 
-sys.exit(0 if found() else 3)
+sys.exit(0 if fits() else 3)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], input=password, env=env, capture_output=True, text=True, check=False

@@ -37,7 +37,12 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 def check_shards(shards: object) -> int:
-    """Return `shards` unchanged. Raise `RequestError` if it is not a whole number from 1 to `MAX_SHARDS`."""
+    """The number of shards. A template may have made it a text.
+
+    :raises RequestError: it is not a whole number from 1 to `MAX_SHARDS`.
+    """
+    if isinstance(shards, str) and shards.strip().isdecimal():
+        shards = int(shards)
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
         raise RequestError(
             f"landing_shards is {shards!r}; it must be a whole number from 1 to {MAX_SHARDS}, because Airflow maps at "
