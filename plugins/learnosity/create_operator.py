@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
@@ -62,8 +63,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         Any other key of a run config is refused, and so are places that the Airflow Variable `learnosity_allowed_uris`
         does not allow. None = the run config is not read; default.
     :param fixed: fields that a run config cannot change, with their values; default none.
-    :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `request` (the
-        request that was sent), `destination_uri`, `learnosity_conn_id` and `organisation_id`. The next tasks use these.
+    :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `input` (what
+        was uploaded), `request` (the request that was sent), `destination_uri`, `learnosity_conn_id` and
+        `organisation_id`. The next tasks use these.
     :raises PermanentError: the run config, the input or an Airflow connection must change.
     :raises TransientError: a later try may succeed. The later try continues where this try ended.
     """
@@ -170,7 +172,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                 log.info(
                     "Reading %d input file(s) from %s.", len(files), files[0].name if len(files) == 1 else input_uri
                 )
-                return await prepare_upload(files, schema, spool)
+                return await prepare_upload(files, schema, spool, uri=input_uri)
 
             async with hook.client() as client, SignedTransfer(config, METRICS) as transfer:
                 created = await create_dataset(
@@ -190,7 +192,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("jobs_started", 1, dataset_type=request.dataset_type)
             METRICS.count("uploaded_records", created.records, dataset_type=request.dataset_type)
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
-        result = asdict(created)
+        result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
         self.created = {**result, **decided}
         return self.created
@@ -241,6 +243,7 @@ def _existing(
         "file_count": 0,
         "records": 0,
         "bytes": 0,
+        "input": None,
         "request": request.body(dataset_id, 0, organisation_id),
     }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import RequestError
 
 
@@ -32,3 +35,11 @@ def decided(created: Mapping[str, Any], name: str) -> str:
         f"create_dataset ran under an earlier release, which did not hand on its {name}. Clear create_dataset with its "
         "downstream tasks: it goes on with the job that it has started."
     )
+
+
+def sent_input(created: Mapping[str, Any]) -> InputInfo | None:
+    """What `create_dataset` has uploaded; None = nothing, or it ran under an earlier release."""
+    try:
+        return msgspec.convert(created.get("input"), InputInfo | None)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"The input in the XCom of create_dataset cannot be read ({error}). Clear it.") from None

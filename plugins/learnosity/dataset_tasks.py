@@ -128,6 +128,7 @@ def dataset_tasks(
             request=request,
             run_config=run_config,
             shards=list_files.output,
+            **_given(values, "require_complete"),
             # If the dataset is already published, `land_files` is skipped. This task must run even then, to check it.
             trigger_rule="none_failed",
         )

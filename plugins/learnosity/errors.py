@@ -209,6 +209,10 @@ class IncompleteDatasetError(PermanentError):
     """Files of a dataset are missing or changed. Nothing is published. A person must correct this."""
 
 
+class GapError(PermanentError):
+    """Less came back than was uploaded, or this cannot be known, and `require_complete` is on. Nothing is published."""
+
+
 class Findings:
     """Permanent errors of checks that do not depend on each other, so that one error can name all of them.
 

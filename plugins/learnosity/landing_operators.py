@@ -17,16 +17,16 @@ from learnosity.api.dataset_request import DatasetRequest
 from learnosity.assets import declared_ports, fixed_type, outlets_for, published_assets
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_store
-from learnosity.created_dataset import check_created, decided
+from learnosity.created_dataset import check_created, decided, sent_input
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import Manifest, RunInfo, sha256_hex
-from learnosity.errors import RequestError
+from learnosity.dataset.manifest import RunInfo, sha256_hex
 from learnosity.hooks import LearnosityHook
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import check_shards, host_name
+from learnosity.landing.plan import check_shards
 from learnosity.landing.publish import publish
+from learnosity.landing_xcoms import FIRST_RELEASE, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.metrics import METRICS
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
-
-# The name for a plan of release 1.0, which had one plan per run, without a name.
-FIRST_RELEASE = "plan"
 
 
 class _LandingOperator(AsyncOperator):
@@ -162,7 +159,7 @@ class LearnosityListFilesOperator(_LandingOperator):
                 shards=shards,
                 overwrite=overwrite,
             )
-        return [{"shard": shard.shard, "files": shard.files, "plan": plan, "host": host_name()} for shard in made]
+        return shard_xcoms(made, plan)
 
 
 class LearnosityLandFilesOperator(_LandingOperator):
@@ -185,12 +182,12 @@ class LearnosityLandFilesOperator(_LandingOperator):
         from learnosity.api.signed_urls import SignedTransfer  # late: its libraries are large, and DAG files need none
 
         config = await LearnosityHook(self.conn_id).aget_config()
-        shards = [self.shard] if isinstance(self.shard, Mapping) else _rendered(self.shard)
+        shards = [self.shard] if isinstance(self.shard, Mapping) else rendered(self.shard)
         landed = []
         async with self.results() as results, SignedTransfer(config, METRICS) as transfer:
             store = await self.store()
             for shard in shards:
-                work, number, host = self.work(context, _plan_of(shard)), int(shard["shard"]), shard.get("host")
+                work, number, host = self.work(context, plan_of(shard)), int(shard["shard"]), shard.get("host")
                 landed.append(
                     await land_shard(store, self.layout, results, transfer, work=work, shard=number, planned_on=host)
                 )
@@ -205,13 +202,15 @@ class LearnosityPublishOperator(_LandingOperator):
     :param request: the request of the create task. If it names the dataset type in plain text, the asset of this type
         is the outlet; else the task chooses its outlet when it runs. See `learnosity.assets`. Templated.
     :param shards: what `list_files` returned. Templated.
-    :param run_config: as of the create task: with `dataset_type` in it, the type of `request` is only a default.
+    :param require_complete: publish only if all that was uploaded came back; default False. Templated.
+    :param run_config: as of the create task: with `dataset_type` in it, the type of `request` is only a default. With
+        `require_complete` in it, the run config of a run may give it.
     :param outlets: replaces the outlet that is described above.
-    :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `destination_uri` and
-        `learnosity_conn_id`.
+    :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `gaps` (what was
+        uploaded and did not come back, in words), `destination_uri` and `learnosity_conn_id`.
     """
 
-    template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards")
+    template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards", "require_complete")
     operator_extra_links: Sequence[BaseOperatorLink] = (
         DatasetLink(),
         ReportLink(),
@@ -220,14 +219,22 @@ class LearnosityPublishOperator(_LandingOperator):
     )
 
     def __init__(
-        self, *, request: Mapping[str, Any], shards: Any, run_config: Sequence[str] | None = None, **kwargs: Any
+        self,
+        *,
+        request: Mapping[str, Any],
+        shards: Any,
+        require_complete: bool | str = False,
+        run_config: Sequence[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         declared = fixed_type(request, run_config)
         super().__init__(**(declared_ports(declared) | kwargs))
         self.declared_type = declared
         self.chooses_outlets = "outlets" not in kwargs
+        self.run_config = run_config
         self.request = request
         self.shards = shards
+        self.require_complete = require_complete
         self.published: dict[str, Any] | None = None
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
@@ -237,18 +244,21 @@ class LearnosityPublishOperator(_LandingOperator):
         if self.chooses_outlets:
             # Airflow reads the outlets after the task has run, and adds an event to each.
             self.outlets = outlets_for(layout.dataset_type, self.declared_type)
-        shards = _rendered(self.shards)
+        shards = rendered(self.shards)
         manifest = await publish(
             store,
             layout,
-            work=self.work(context, _plan_of(shards[0]) if shards else FIRST_RELEASE),
+            work=self.work(context, plan_of(shards[0]) if shards else FIRST_RELEASE),
             shards=len(shards),
             job_reference=str(self.created.get("job_reference") or ""),
             request=self._sent_request(),
             run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
             planned_on=shards[0].get("host") if shards else None,
+            sent=sent_input(self.created),
+            left_out=left_out(shards),
+            require_complete=self._requires_complete(run.conf),
         )
-        self.published = result = _published(store, layout, manifest)
+        self.published = result = published_xcom(store, layout, manifest)
         METRICS.count("datasets_published", 1, dataset_type=layout.dataset_type)
         METRICS.count("published_files", manifest.file_count, dataset_type=layout.dataset_type)
         METRICS.count("published_bytes", manifest.total_bytes, dataset_type=layout.dataset_type)
@@ -264,6 +274,10 @@ class LearnosityPublishOperator(_LandingOperator):
             "learnosity_conn_id": self.conn_id,
         }
 
+    def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:
+        given = (conf or {}).get("require_complete") if "require_complete" in (self.run_config or ()) else None
+        return flag("require_complete", self.require_complete if is_empty(given) else given, False)
+
     def _sent_request(self) -> dict[str, Any]:
         """The request that `create_dataset` sent. The template of this task may now render differently."""
         if sent := self.created.get("request"):
@@ -274,27 +288,3 @@ class LearnosityPublishOperator(_LandingOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The source and the folder of the landed dataset, for the OpenLineage provider."""
         return lineage_of_publication(self.destination, self.published)
-
-
-def _published(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
-    return {
-        "dataset_id": manifest.dataset_id,
-        "dataset_type": manifest.dataset_type,
-        "manifest_uri": f"{store.uri}/{layout.manifest}",
-        "file_count": manifest.file_count,
-        "total_bytes": manifest.total_bytes,
-    }
-
-
-def _rendered(shards: object) -> Sequence[Any]:
-    """What `list_files` returned. It must be known: without it, an incomplete dataset would look complete."""
-    if isinstance(shards, Sequence) and not isinstance(shards, str):
-        return shards
-    raise RequestError(
-        f"list_files returned {type(shards).__name__} instead of the list of shards: was it marked as success by hand? "
-        "Clear list_files with its downstream tasks."
-    )
-
-
-def _plan_of(shard: Mapping[str, Any]) -> str:
-    return str(shard.get("plan") or FIRST_RELEASE)

@@ -181,6 +181,14 @@ FIELDS = (
         LANDING,
     ),
     Field(
+        "require_complete",
+        False,
+        {"type": ["null", "boolean"]},
+        "Require completeness",
+        "Publish only if all users and groups that were uploaded came back. Off = a gap is a warning.",
+        LANDING,
+    ),
+    Field(
         "landing_shards",
         1,
         {"type": ["null", "integer"], "minimum": 1, "maximum": MAX_SHARDS},

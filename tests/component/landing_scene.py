@@ -108,7 +108,7 @@ class Scene:
             store or self.store, self.layout, self.results, self.transfer, work=self.work, shard=shard, **more
         )
 
-    async def publish(self, shards: int = 1, *, store: Store | None = None) -> Manifest:
+    async def publish(self, shards: int = 1, *, store: Store | None = None, **more: Any) -> Manifest:
         """What publish does."""
         return await publish(
             store or self.store,
@@ -116,8 +116,9 @@ class Scene:
             work=self.work,
             shards=shards,
             job_reference="job",
-            request={"dataset_type": self.layout.dataset_type},
+            request=REQUEST.body(self.layout.dataset_id, 1),
             run=RunInfo("dag", self.work, None),
+            **more,
         )
 
     async def landed(self) -> Manifest:

@@ -834,6 +834,7 @@ class TestPublish:
             "manifest_uri": (folder_of(destination, dataset) / "manifest.json").as_uri(),
             "file_count": len(files),
             "total_bytes": sum(files.values()),
+            "gaps": [],
             "destination_uri": destination.as_uri(),
             "learnosity_conn_id": "learnosity_default",
         }
@@ -863,7 +864,8 @@ class TestPublish:
         )
         run.execute(task)
         extra = {
-            name: result[name] for name in ("dataset_id", "dataset_type", "manifest_uri", "file_count", "total_bytes")
+            name: result[name]
+            for name in ("dataset_id", "dataset_type", "manifest_uri", "file_count", "total_bytes", "gaps")
         }
         assert run.events(task) == {f"learnosity_{ANALYSIS}": extra}
 

@@ -35,6 +35,7 @@ PARAMS: dict[str, Any] = {
     "destination_uri": None,
     "include": ["*"],
     "overwrite": False,
+    "require_complete": False,
     "landing_shards": 1,
     "poll_interval": 15,
     "job_timeout": 360,

@@ -166,6 +166,7 @@ class _Creation:
             input_sha256=upload.sha256 if upload else "",
             identity=self.identity,
             request=self._body(dataset_id, file_count),
+            input=upload.info if upload else None,
         )
         await self.notes.save(state if file_count else await self._with_known_jobs(state))
         log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
@@ -273,6 +274,7 @@ class _Creation:
             state.records,
             state.bytes,
             state.request,
+            state.input,
             reattached=not self.started_here,
         )
 

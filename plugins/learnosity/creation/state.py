@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from msgspec.structs import replace
 
+from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import PermanentError
 
 # Longest age of saved upload URLs. The URLs expire after 60 minutes, and the upload itself also takes some time.
@@ -73,6 +74,7 @@ class CreationState(msgspec.Struct, frozen=True):
     :param known_jobs: jobs that were listed before the step. None of them can be the job of this dataset.
     :param identity: the account, request and input that the dataset is made from.
     :param request: the SET request that was sent, without its security part.
+    :param input: what was uploaded; None = nothing, or an earlier release has saved this.
     :param attempt: id of the attempt that saved this last.
     """
 
@@ -90,6 +92,7 @@ class CreationState(msgspec.Struct, frozen=True):
     identity: RequestIdentity = RequestIdentity("", "")
     request: dict[str, Any] = {}
     attempt: str = ""
+    input: InputInfo | None = None
 
     @property
     def is_uploaded(self) -> bool:
@@ -113,6 +116,7 @@ class CreatedDataset:
     :param file_count: number of input files that were uploaded.
     :param records: number of lines in them.
     :param request: the SET request that was sent, without its security part. Empty when release 1.0 sent it.
+    :param input: what was uploaded, with counts of users and groups; None = nothing, or not known.
     :param reattached: whether an earlier attempt started the job.
     """
 
@@ -122,6 +126,7 @@ class CreatedDataset:
     records: int
     bytes: int
     request: dict[str, Any]
+    input: InputInfo | None = None
     reattached: bool = False
 
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, BinaryIO
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from learnosity.api.replies import Reply
+from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import TransferError, UnexpectedReplyError, first_error
 from learnosity.inputs.find import input_identity
 from learnosity.inputs.records import RecordSchema
 from learnosity.inputs.spool import InputFile, Part, plan_parts, spool_input
 from learnosity.network import backoff
 from learnosity.progress import Progress, size
+from learnosity.storage.uris import parse_uri
 
 if TYPE_CHECKING:
     from learnosity.api.signed_urls import SignedTransfer
@@ -38,6 +40,7 @@ class Upload:
 
     :param sha256: digest of the whole input. It shows a later attempt whether the input is still the same.
     :param identity: digest of the names, sizes and entity tags of the input files.
+    :param info: what the manifest says about it.
     """
 
     file: BinaryIO
@@ -46,11 +49,13 @@ class Upload:
     bytes: int
     sha256: str = ""
     identity: str = ""
+    info: InputInfo | None = None
 
 
-async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool: BinaryIO) -> Upload:
+async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool: BinaryIO, *, uri: str = "") -> Upload:
     """Check the input, copy it to a local file, and cut it into parts.
 
+    :param uri: where the files were found, for the manifest. Its Airflow connection is left out.
     :param spool: an empty local file, open for reading and writing.
     :raises InputError: the input has problems.
     """
@@ -60,7 +65,16 @@ async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool
         "The input is valid: %s records, %s, in %d file(s) to upload.",
         f"{summary.records:,}", size(summary.bytes), len(parts),
     )  # fmt: skip
-    return Upload(spool, parts, summary.records, summary.bytes, summary.sha256, input_identity(files))
+    info = InputInfo(
+        uris=(parse_uri(uri).text,) if uri else (),
+        files=summary.files,
+        records=summary.records,
+        bytes=summary.bytes,
+        sha256=summary.sha256,
+        users=summary.records if schema.noun == "user" else None,
+        sessions=summary.records if schema.noun == "session" else None,
+    )
+    return Upload(spool, parts, summary.records, summary.bytes, summary.sha256, input_identity(files), info)
 
 
 async def upload_parts(

@@ -22,12 +22,14 @@ class Announcement:
 
     :param file_count: number of its files; None = the event does not say.
     :param total_bytes: size of its files; None = the event does not say.
+    :param gaps: what is missing in it, in words.
     """
 
     layout: DatasetLayout
     manifest_uri: str
     file_count: int | None
     total_bytes: int | None
+    gaps: tuple[str, ...] = ()
 
 
 def read_announcement(extra: Any) -> Announcement:
@@ -42,7 +44,9 @@ def read_announcement(extra: Any) -> Announcement:
         layout = DatasetLayout(extra["dataset_type"], extra["dataset_id"])
     except RequestError as error:
         raise AnnouncementError(str(error)) from None
-    return Announcement(layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"))
+    return Announcement(
+        layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"), _gaps(extra)
+    )
 
 
 def _problems(extra: Any) -> Iterator[str]:
@@ -60,3 +64,8 @@ def _problems(extra: Any) -> Iterator[str]:
 def _count(extra: Mapping[str, Any], name: str) -> int | None:
     value = extra.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _gaps(extra: Mapping[str, Any]) -> tuple[str, ...]:
+    value = extra.get("gaps")
+    return tuple(each for each in value if isinstance(each, str) and each) if isinstance(value, list) else ()

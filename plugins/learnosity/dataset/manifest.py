@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.returned import Returned
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 
@@ -53,11 +55,15 @@ class Manifest(msgspec.Struct, frozen=True):
     run: RunInfo
     manifest_version: int = MANIFEST_VERSION
     files: str = "files.ndjson"
+    input: InputInfo | None = None
+    """What was uploaded; None = not known, or nothing."""
+    returned: Returned | None = None
+    """What was recognised in the result files; None = an earlier release has published the dataset."""
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """The bytes of manifest.json, indented for human readers, `manifest_version` first."""
-    fields = msgspec.to_builtins(manifest)
+    fields = {name: value for name, value in msgspec.to_builtins(manifest).items() if value is not None}
     ordered = {"manifest_version": fields.pop("manifest_version"), **fields}
     return msgspec.json.format(msgspec.json.encode(ordered), indent=2) + b"\n"
 

@@ -34,6 +34,8 @@ class Shard(msgspec.Struct, frozen=True):
 
     shard: int
     files: int
+    left_out: int = 0
+    """Result files of the dataset that are in no shard, because `include` leaves them out."""
 
 
 def check_shards(shards: object) -> int:
@@ -87,7 +89,8 @@ async def make_plan(
     for number, part in enumerate(parts):
         await store.put(plan_path(work, number), encoder.encode_lines(part), "application/x-ndjson")
     log.info("%s result files in %d shard(s).", f"{len(wanted):,}", len(parts))
-    return tuple(Shard(number, len(part)) for number, part in enumerate(parts))
+    left_out = len(listing.files) - len(wanted)
+    return tuple(Shard(number, len(part), left_out) for number, part in enumerate(parts))
 
 
 def split_into_shards(files: Sequence[ResultFile], shards: int) -> list[list[ResultFile]]:

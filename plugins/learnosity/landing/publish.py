@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
+from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import (
     FileEntry,
@@ -27,6 +28,7 @@ from learnosity.dataset.published import some, stored_files, verify
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
 from learnosity.landing.ledger import Landed, is_same, read_ledger
 from learnosity.landing.plan import read_plan
+from learnosity.landing.reconcile import check_published, reconciled
 from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,9 @@ async def publish(
     request: dict[str, Any],
     run: RunInfo,
     planned_on: str | None = None,
+    sent: InputInfo | None = None,
+    left_out: int = 0,
+    require_complete: bool = False,
 ) -> Manifest:
     """Compare every planned file with its note and with the store, then publish.
 
@@ -67,11 +72,17 @@ async def publish(
     :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
     :param request: the SET request, without its security part.
     :param planned_on: host name of the worker that made the plans; None = unknown.
+    :param sent: what was uploaded; None = not known, or nothing.
+    :param left_out: how many result files were not landed, because `include` leaves them out.
+    :param require_complete: publish only if all that was uploaded came back; default False.
     :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published.
+    :raises GapError: see `require_complete`. Nothing is published.
     """
     published = await read_manifest(store, layout)
     if published is not None:
         await verify(store, layout, published)
+        if require_complete:
+            check_published(published)
         log.info("Published already at %s, and complete: nothing to do.", published.published_at)
         await _write_latest(store, layout, published)
         await _tidy(store, layout, work)
@@ -90,7 +101,6 @@ async def publish(
         for entry in entries
     ]
     listing = b"".join(encode_files(files))
-    await store.put(layout.files, listing, "application/x-ndjson")
     manifest = Manifest(
         dataset_id=layout.dataset_id,
         dataset_type=layout.dataset_type,
@@ -102,6 +112,10 @@ async def publish(
         published_at=datetime.now(UTC).isoformat(timespec="seconds"),
         run=run,
     )
+    manifest = await reconciled(
+        store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
+    )
+    await store.put(layout.files, listing, "application/x-ndjson")
     await store.put(layout.manifest, encode_manifest(manifest), "application/json")
     await _write_latest(store, layout, manifest)
     await _tidy(store, layout, work)

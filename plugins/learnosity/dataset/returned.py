@@ -1,0 +1,145 @@
+"""What came back: what a finished dataset says about its own size, and how that fits to what was uploaded.
+
+The format of result files is not documented, so only what is recognised is compared. What is not recognised is not
+known, which is another thing than a gap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.tables import Document, Kind, Table
+
+_STATISTICS: Final = ("_score", "_percent")
+
+
+class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was recognised in a dataset: the section `returned` of its manifest."""
+
+    population: int | None = None
+    """Users of the root group; None = not recognised."""
+    groups: dict[str, int] = {}
+    """Groups of each level, by the level's key. A level that is not recognised is missing."""
+    questions: int | None = None
+    """Questions of an analysis; None = not recognised, or no analysis."""
+    sessions: int | None = None
+    """Sessions of the question that has the most; None = not recognised, or no analysis."""
+    nothing_matched: bool = False
+    """Whether it is certain that no session was counted."""
+    gaps: tuple[str, ...] = ()
+    """What is missing, in words."""
+
+
+def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> Returned:
+    """What a group dataset says.
+
+    :param root: the content of the file of the root group.
+    :param files: the files of the groups, by group path (`tables.group_files`).
+    :param keys: keys of the levels, top level first.
+    """
+    tables = [table for table in root.tables if table.kind is Kind.GROUPS and table.name != "ancestors"]
+    own = next((table.rows[0] for table in tables if table.name == "group"), None)
+    below = max((table for table in tables if table.name != "group"), key=lambda table: len(table.rows), default=None)
+    if root.cut or (own is None and below is None):
+        return Returned()
+    rows: Sequence[Mapping[str, Any]] = below.rows if below else ()
+    population = _population([own]) if own is not None else _population(rows)
+    return Returned(
+        population=population,
+        groups=_groups(below, files, keys),
+        nothing_matched=population == 0 or _has_no_statistics(rows if own is None else [own]),
+    )
+
+
+def questions_returned(document: Document) -> Returned:
+    """What an analysis says."""
+    table = document.first(Kind.ITEMS)
+    if table is None:
+        return Returned(questions=0, nothing_matched=True) if _is_empty(document) else Returned()
+    if document.cut:
+        return Returned()
+    counts = [count for row in table.rows if (count := _whole(row.get("count_sessions"))) is not None]
+    sessions = max(counts, default=None)
+    return Returned(questions=len(table.rows), sessions=sessions, nothing_matched=sessions == 0)
+
+
+def gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is missing, in words. Nothing that is not recognised counts as missing.
+
+    :param sent: the input; None = not known.
+    :param request: the SET request that made the dataset.
+    """
+    return tuple(_gaps(returned, sent, request))
+
+
+def _gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]) -> Iterator[str]:
+    if returned.nothing_matched:
+        yield f"Nothing matched: no session {_interval(request)}was counted."
+    if sent is None:
+        return
+    came, went = returned.population, sent.users
+    if came is not None and went is not None and came != went:
+        yield f"{went:,} users were uploaded, and {came:,} came back."
+    for level in sent.levels:
+        found = returned.groups.get(level.key)
+        if found is not None and found != level.groups:
+            yield f'{level.groups:,} groups of the level "{level.key}" were uploaded, and {found:,} came back.'
+
+
+def _interval(request: Mapping[str, Any]) -> str:
+    filters = request.get("filters")
+    begin, end = (filters.get("mintime"), filters.get("maxtime")) if isinstance(filters, Mapping) else (None, None)
+    if begin and end:
+        return f"between {begin} and {end} "
+    return f"since {begin} " if begin else f"until {end} " if end else "of any time "
+
+
+def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> dict[str, int]:
+    """Groups of each level. The top level is counted by its rows, and deeper levels by the files of the groups."""
+    if below is None or not keys or (below.name == "" and len(below.rows) == 1):
+        return {}
+    found = {keys[0]: len(below.rows)}
+    # A group may have two paths: as its file is named, and with that name decoded.
+    depths = Counter({file: len(path) for path, file in files.items()}.values())
+    if depths[1] == len(below.rows):  # else the files are not one for each group
+        found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}
+    return found
+
+
+def _population(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    counts = [_whole(row.get("population")) for row in rows]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) and counts else None
+
+
+def _has_no_statistics(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are statistics, and all of them are null: no session was counted."""
+    values = [value for row in rows for name, value in row.items() if name.endswith(_STATISTICS)]
+    return bool(values) and all(value is None for value in values)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _is_empty(document: Document) -> bool:
+    """Whether a document has lists, and all of them are empty."""
+    if document.tables or document.cut:
+        return False
+    try:
+        value = msgspec.json.decode(document.text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return _lists(value) == {0}
+
+
+def _lists(value: Any) -> set[int]:
+    """The lengths of the lists in a JSON value."""
+    if isinstance(value, list):
+        return {len(value)}
+    return set().union(*map(_lists, value.values())) if isinstance(value, dict) else set()

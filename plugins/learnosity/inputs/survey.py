@@ -1,0 +1,190 @@
+"""Surveys the groups of an input: how many there are, and names that the report or its files would suffer from.
+
+Memory is bounded: of each group, only hashes and counts are kept. Nothing here is an error, and no message has a name.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from learnosity.dataset.file_names import MAX_SEGMENT_BYTES
+from learnosity.dataset.input_info import LevelInfo
+from learnosity.errors import InputProblem
+
+MAX_GROUPS: Final = 250_000
+"""Most groups, of all levels together, that are surveyed. With this limit, they take at most about 60 MB."""
+KEPT: Final = 10
+"""How many warnings are kept. The others are counted."""
+
+_UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS: Final = "\u200c\u200d"  # written inside of words in Persian and in Indian scripts
+_ROW_BITS: Final = 40  # a place is one number: that of the file, then that of the row
+
+
+class GroupSurvey:
+    """Counts the groups of each level, and looks at each new name.
+
+    :param keys: keys of the levels, top level first.
+    :param most: see `MAX_GROUPS`.
+    """
+
+    def __init__(self, keys: Sequence[str], *, most: int = MAX_GROUPS) -> None:
+        self._levels = [_Level(key) for key in keys]
+        self._left = most
+        self._files: list[str] = []
+        self.warnings: list[InputProblem] = []
+        """The first warnings."""
+        self.odd_names = 0
+        """How many names were warned about."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all groups were surveyed."""
+        return self._left >= 0
+
+    def add(
+        self,
+        file: str,
+        numbers: Sequence[int],
+        columns: Sequence[Sequence[str]],
+        *,
+        labels: Sequence[str] = (),
+        users: bool = True,
+    ) -> None:
+        """Add the groups of some records.
+
+        :param file: name of their file.
+        :param numbers: line or row of each record.
+        :param columns: for each level, the group of each record.
+        :param labels: how the levels are named in the file; default: their keys.
+        :param users: whether each record is a user; default True. If not, groups are looked at, and not counted.
+        """
+        if not columns:
+            return
+        deepest = self._levels[-1]
+        fresh: set[tuple[str, ...]] = set()
+        for path, count in Counter(zip(*columns, strict=True)).items():
+            slot = deepest.slots.get(hash(path))
+            if slot is None:
+                slot = self._new_group(path)
+                fresh.add(path)
+            if users and slot is not None:
+                deepest.users[slot] += count
+        if fresh:
+            self._look_at(fresh, file, numbers, columns, labels)
+
+    def levels(self) -> tuple[LevelInfo, ...]:
+        """What is known of each level. Call it once, at the end."""
+        for above, level in reversed(list(zip(self._levels, self._levels[1:], strict=False))):
+            for parent, count in zip(level.parents, level.users, strict=True):
+                above.users[parent] += count
+        return tuple(
+            LevelInfo(level.key, len(level.users), sum(level.users), level.users.count(1)) for level in self._levels
+        )
+
+    def _new_group(self, path: tuple[str, ...]) -> int | None:
+        """Add a group, and those above it that are new. Returns its slot; None = there are too many groups."""
+        slot: int | None = 0
+        for depth, level in enumerate(self._levels, 1):
+            parent, key = slot, hash(path[:depth])
+            slot = level.slots.get(key)
+            if slot is None:
+                if self._left <= 0:
+                    self._left = -1
+                    return None
+                self._left -= 1
+                slot = level.slots[key] = len(level.users)
+                level.users.append(0)
+                level.parents.append(parent or 0)
+        return slot
+
+    def _look_at(
+        self,
+        fresh: set[tuple[str, ...]],
+        file: str,
+        numbers: Sequence[int],
+        columns: Sequence[Sequence[str]],
+        labels: Sequence[str],
+    ) -> None:
+        """Look at the names of new groups, each where it is found first."""
+        for number, path in zip(numbers, zip(*columns, strict=True), strict=True):
+            if path not in fresh:
+                continue
+            fresh.remove(path)
+            for depth, level in enumerate(self._levels):
+                slot = level.slots.get(hash(path[: depth + 1]))
+                if slot is None or slot < level.looked_at:
+                    continue
+                level.looked_at = slot + 1
+                above = level.parents[slot]
+                label = labels[depth] if labels else level.key
+                found = list(_oddities(path[depth]))
+                look = hash((above, _folded(path[depth])))
+                if (earlier := level.looks.get(look)) is None:
+                    level.looks[look] = self._place(file, number)
+                else:
+                    where = self._text(earlier, file)
+                    found.append(f"differs from the one in {where} in case, blanks or Unicode form alone")
+                if found:
+                    self._warn(InputProblem(file, number, f'the group of "{label}" {" and ".join(found)}'))
+            if not fresh:
+                return
+
+    def _place(self, file: str, number: int) -> int:
+        if not self._files or self._files[-1] != file:
+            self._files.append(file)
+        return (len(self._files) - 1 << _ROW_BITS) + number
+
+    def _text(self, place: int, file: str) -> str:
+        """A place for people, in a message about `file`."""
+        found, number = self._files[place >> _ROW_BITS], place % (1 << _ROW_BITS)
+        return f"line {number}" if found == file else f"{found}:{number}"
+
+    def _warn(self, warning: InputProblem) -> None:
+        self.odd_names += 1
+        if len(self.warnings) < KEPT:
+            self.warnings.append(warning)
+
+
+class _Level:
+    """The groups of one level."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.slots: dict[int, int] = {}
+        """The number of each group, by the hash of its path."""
+        self.parents = array("q")
+        """For each group, the number of the group above it."""
+        self.users = array("q")
+        """For each group, the number of its users."""
+        self.looks: dict[int, int] = {}
+        """Where each name was found first, by the hash of what it looks like."""
+        self.looked_at = 0
+        """How many groups were looked at."""
+
+
+def _oddities(name: str) -> Iterator[str]:
+    """What is odd about a name."""
+    if name != name.strip():
+        yield "begins or ends with a blank"
+    if not name.isprintable() and any(
+        unicodedata.category(char) in _UNSEEN and char not in _JOINERS for char in name.strip()
+    ):
+        yield "holds a control character or one that is not seen"
+    if name.strip() in (".", "..") or "\\" in name:
+        yield "is . or .. or holds a backslash, which no file name may"
+    if len(name) * 4 > MAX_SEGMENT_BYTES and len(name.encode(errors="replace")) > MAX_SEGMENT_BYTES:
+        yield f"is longer than {MAX_SEGMENT_BYTES} bytes"
+
+
+def _folded(name: str) -> str:
+    """What a name looks like: without its case, its Unicode form, its blanks, and what is not seen."""
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    if not name.isprintable():
+        name = "".join(char for char in name if char.isspace() or unicodedata.category(char) not in _UNSEEN)
+    return " ".join(name.casefold().split())

@@ -1,0 +1,103 @@
+"""Compares what came back with what was uploaded, before a dataset is published. `dataset.returned` decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
+from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.limits import Limits
+from learnosity.dataset.manifest import FileEntry, Manifest
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.returned import Returned, gaps, groups_returned, questions_returned
+from learnosity.dataset.tables import group_files
+from learnosity.errors import GapError
+from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+# One file is read whole, so it may not be large. A larger one is not recognised.
+_LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
+_CANDIDATES = 5  # files that are tried in search of the questions
+_TABLES = (".json", ".ndjson", ".jsonl", ".csv")
+_HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
+
+
+async def reconciled(
+    store: Store,
+    layout: DatasetLayout,
+    manifest: Manifest,
+    files: Sequence[FileEntry],
+    *,
+    sent: InputInfo | None,
+    left_out: int = 0,
+    require_complete: bool = False,
+) -> Manifest:
+    """The manifest with what was sent and what came back. Every gap is logged as a warning.
+
+    :param files: the files of the dataset, which have landed.
+    :param sent: the input; None = not known.
+    :param left_out: how many result files were not landed, because `include` leaves them out.
+    :param require_complete: a gap is an error. So is a comparison that cannot be made, when users were uploaded.
+    :raises GapError: see `require_complete`. Nothing is published.
+    """
+    returned = Returned() if left_out else await _read(store, layout, manifest, files)
+    found = gaps(returned, sent, manifest.request)
+    if not files and not left_out:
+        found = ("Nothing came back: the dataset has no result files.", *found)
+    for gap in found:
+        log.warning("%s", gap)
+    unknown = sent is not None and sent.users is not None and returned.population is None and not found
+    if require_complete and (found or unknown):
+        said = " ".join(found) or _why_unknown(left_out)
+        raise GapError(
+            f"require_complete is on, so dataset {layout.dataset_id} is not published. {said} "
+            + _HOW_TO_PUBLISH.format(layout.dataset_id)
+        )
+    if unknown:
+        log.info("It is not known whether all users came back. %s", _why_unknown(left_out))
+    return replace(manifest, input=sent, returned=replace(returned, gaps=found))
+
+
+def check_published(manifest: Manifest) -> None:
+    """Check a dataset that is published already, where `require_complete` is on.
+
+    :raises GapError: its manifest has gaps.
+    """
+    if manifest.returned is not None and manifest.returned.gaps:
+        raise GapError(
+            f"require_complete is on, and dataset {manifest.dataset_id} was published with gaps. "
+            + " ".join(manifest.returned.gaps)
+        )
+
+
+def _why_unknown(left_out: int) -> str:
+    if left_out:
+        return f"include leaves out {left_out:,} result file(s)."
+    return "The root group has no population that is recognised: name population in options.fields."
+
+
+async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: Sequence[FileEntry]) -> Returned:
+    by_path = {file.path: file for file in files}
+    groups = group_files(by_path)
+    dataset = PublishedDataset(store, layout, manifest, b"", by_path, groups, _LIMITS)
+    if dataset_type(layout.dataset_type).by_group:
+        root = dataset.group_file(())
+        document = await dataset.document(root) if root else None
+        keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
+        return groups_returned(document, groups, keys) if document else Returned()
+    if layout.dataset_type not in KNOWN_TYPES:
+        return Returned()
+    likely = sorted(
+        (path for path in by_path if path.lower().endswith(_TABLES)), key=lambda path: (path.count("/"), len(path))
+    )
+    for path in likely[:_CANDIDATES]:
+        document = await dataset.document(by_path[path])
+        if document is not None and (returned := questions_returned(document)).questions is not None:
+            return returned
+    return Returned()

@@ -1,0 +1,60 @@
+"""The small values that the landing tasks hand to each other, and to the tasks after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest
+from learnosity.errors import RequestError
+from learnosity.landing.plan import Shard, host_name
+from learnosity.storage.store import Store
+
+# The name for a plan of release 1.0, which had one plan per run, without a name.
+FIRST_RELEASE = "plan"
+
+
+def shard_xcoms(shards: Sequence[Shard], plan: str) -> list[dict[str, Any]]:
+    """What `list_files` returns: one entry for each shard.
+
+    :param plan: name of the plan.
+    """
+    host = host_name()
+    return [
+        {"shard": shard.shard, "files": shard.files, "plan": plan, "host": host}
+        | ({"left_out": shard.left_out} if shard.left_out else {})
+        for shard in shards
+    ]
+
+
+def left_out(shards: Sequence[Any]) -> int:
+    """How many result files `include` leaves out, by what `list_files` returned."""
+    return int(shards[0].get("left_out") or 0) if shards else 0
+
+
+def rendered(shards: object) -> Sequence[Any]:
+    """What `list_files` returned. It must be known: without it, an incomplete dataset would look complete."""
+    if isinstance(shards, Sequence) and not isinstance(shards, str):
+        return shards
+    raise RequestError(
+        f"list_files returned {type(shards).__name__} instead of the list of shards: was it marked as success by hand? "
+        "Clear list_files with its downstream tasks."
+    )
+
+
+def plan_of(shard: Mapping[str, Any]) -> str:
+    """The name of the plan of a shard."""
+    return str(shard.get("plan") or FIRST_RELEASE)
+
+
+def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
+    """What `publish` says about a dataset: in its XCom, and in the asset event."""
+    return {
+        "dataset_id": manifest.dataset_id,
+        "dataset_type": manifest.dataset_type,
+        "manifest_uri": f"{store.uri}/{layout.manifest}",
+        "file_count": manifest.file_count,
+        "total_bytes": manifest.total_bytes,
+        "gaps": list(manifest.returned.gaps) if manifest.returned else [],
+    }
