@@ -33,6 +33,13 @@ TEXT = (
 )
 
 
+def test_the_note_says_what_did_not_come_back() -> None:
+    gaps = ["5 users were uploaded, and 4 came back.", "Nothing matched."]
+    assert note_text(PUBLISHED | {"gaps": gaps}) == f"{TEXT} · Gap: {gaps[0]} · Gap: {gaps[1]}"
+    assert note_text(PUBLISHED | {"gaps": []}) == TEXT
+    assert len(note_text(PUBLISHED | {"gaps": gaps * 500})) == MAX_NOTE_CHARS
+
+
 class Runs:
     """Airflow's database, with one run in it."""
 

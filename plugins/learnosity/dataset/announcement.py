@@ -68,4 +68,5 @@ def _count(extra: Mapping[str, Any], name: str) -> int | None:
 
 def _gaps(extra: Mapping[str, Any]) -> tuple[str, ...]:
     value = extra.get("gaps")
-    return tuple(each for each in value if isinstance(each, str) and each) if isinstance(value, list) else ()
+    texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return tuple(text for text in texts if text and text.isprintable())

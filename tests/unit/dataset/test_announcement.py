@@ -16,6 +16,7 @@ EXTRA = {
     "manifest_uri": "s3://bucket/datasets/activity-summary-by-group/33285a4b-0e6e-47e4-bade-78999ada14db/manifest.json",
     "file_count": 2222,
     "total_bytes": 12_100_000,
+    "gaps": ["5 users were uploaded, and 4 came back."],
 }
 # Every JSON value, with the texts that Python's JSON reader can return: also control characters and half characters.
 TEXTS = st.text(st.characters(exclude_categories=()))
@@ -29,6 +30,12 @@ def test_the_extra_of_a_publication_is_read_whole() -> None:
     said = read_announcement(EXTRA | {"from_rest_api": True})
     assert (said.layout.dataset_type, said.layout.dataset_id) == (EXTRA["dataset_type"], EXTRA["dataset_id"])
     assert (said.manifest_uri, said.file_count, said.total_bytes) == (EXTRA["manifest_uri"], 2222, 12_100_000)
+    assert said.gaps == ("5 users were uploaded, and 4 came back.",)
+
+
+@pytest.mark.parametrize("value", [None, "text", 7, {}, [None, 7, "", "a\nb", "a\x00b", "\ud800", ["x"]]], ids=ascii)
+def test_gaps_that_are_no_texts_are_not_shown(value: Any) -> None:
+    assert read_announcement(EXTRA | {"gaps": value}).gaps == ()
 
 
 @pytest.mark.parametrize("name", ["dataset_type", "dataset_id", "manifest_uri"])

@@ -39,7 +39,7 @@ def sent(**values: Any) -> InputInfo:
         pytest.param({"data": {"group": OWN, "groups": BELOW}}, 5, id="one level down"),
         pytest.param({"groups": BELOW}, 5, id="rows below, summed up"),
         pytest.param(BELOW, 5, id="the rows alone"),
-        pytest.param({"group": {**OWN, "population": 0}, "groups": BELOW}, 0, id="own row counts"),
+        pytest.param({"group": OWN | {"population": 0}, "groups": BELOW}, 0, id="own row counts"),
         pytest.param({"group": OWN, "ancestors": [{"group_name": "x", "population": 99}]}, 5, id="ancestors do not"),
         pytest.param({"group": {"group_name": "", "mean_score": 1}, "groups": BELOW}, None, id="not asked for"),
         pytest.param({"groups": [BELOW[0], {"group_name": "d2"}]}, None, id="not in each row"),

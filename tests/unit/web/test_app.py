@@ -27,8 +27,10 @@ from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
 from learnosity.api.config import ApiConfig, Credentials
+from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
 from learnosity.web import app as pages
 from learnosity.web import rights as rights_of_pages
@@ -103,6 +105,7 @@ class Site:
         dataset_id: str = DATASET_ID,
         task_id: str = "land.publish",
         map_index: int = -1,
+        **more: Any,
     ) -> None:
         layout = DatasetLayout(dataset_type, dataset_id)
         base = self.folder / layout.prefix
@@ -140,6 +143,7 @@ class Site:
             sha256_hex(listing),
             "2026-11-24T03:00:00+00:00",
             RunInfo("learnosity_dataset", "manual__1", None),
+            **more,
         )
         (base / "manifest.json").write_bytes(encode_manifest(manifest))
         uri = self.folder.as_uri()
@@ -490,6 +494,19 @@ class TestWhatIsRead:
 
     def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
         assert site.client.get("/run/learnosity_dataset/other").status_code == 404
+
+
+def test_every_page_of_a_dataset_says_what_did_not_come_back(site: Site) -> None:
+    gaps = ("5 users were uploaded, and 4 came back.", "<script>alert(1)</script>")
+    site.publish(GROUPS, returned=Returned(population=4, gaps=gaps), input=InputInfo(("s3://b/u",), 3, 5, 99, "x"))
+    for page in ("", "/files"):
+        text = site.get(page).text
+        assert gaps[0] in text
+        assert "&lt;script&gt;alert(1)" in text
+        assert gaps[1] not in text
+    assert "5 records of 3 files" in site.get().text
+    site.publish(GROUPS, returned=Returned(population=5))
+    assert "came back" not in site.get().text
 
 
 ONE, OTHER = f"/dataset/{DATASET_ID}", f"/dataset/{OTHER_ID}"
