@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -109,7 +110,7 @@ class FsspecStore:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        return ObjectInfo(path, int(info["size"]), None)
+        return ObjectInfo(path, int(info["size"]), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         await self.put(path, content, "application/json")  # fsspec has no conditional writes
@@ -119,16 +120,29 @@ class FsspecStore:
         async for batch in self._find(prefix):
             yield [info for info in batch if not _STAGED.search(info.path)]
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        await self._run(self._fs.invalidate_cache)
+        try:
+            found = await self._run(self._fs.ls, self._full(prefix), detail=True)
+        except FileNotFoundError:
+            return []
+        return [info["name"].rstrip("/").rpartition("/")[2] for info in found if info["type"] == "directory"]
+
     def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         return self.list("")
 
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        # Some drivers remember listings, and would not see what another worker has written since.
+        await self._run(self._fs.invalidate_cache)
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)
         except FileNotFoundError:
             return
         root = self._root.lstrip("/") + "/"
-        yield [ObjectInfo(name.lstrip("/").removeprefix(root), int(info["size"]), None) for name, info in found.items()]
+        yield [
+            ObjectInfo(name.lstrip("/").removeprefix(root), int(info["size"]), None, _modified(info))
+            for name, info in found.items()
+        ]
 
     async def delete(self, paths: Sequence[str]) -> None:
         for path in paths:
@@ -168,3 +182,14 @@ class FsspecStore:
             raise StorageError(f"No permission on {self.uri}. Check the connection named in the URI.") from None
         except OSError as error:
             raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
+
+
+def _modified(info: Mapping[str, Any]) -> float | None:
+    """The time of the last write, which each driver calls differently; None = the driver does not tell it."""
+    for name in ("mtime", "LastModified", "last_modified", "modified", "updated"):
+        value = info.get(name)
+        if isinstance(value, int | float):
+            return float(value)
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            return value.timestamp()
+    return None

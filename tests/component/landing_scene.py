@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,9 @@ class Passing:
 
     async def head(self, path: str) -> Any:
         return await self.inner.head(path)
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await self.inner.folders(prefix)
 
     def list_keys(self) -> Any:
         return self.inner.list_keys()

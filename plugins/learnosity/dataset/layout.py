@@ -71,3 +71,13 @@ class DatasetLayout:
     def landing_prefix(self) -> str:
         """Folder of all notes."""
         return f"{self.prefix}/_landing"
+
+    @property
+    def removal_prefix(self) -> str:
+        """Folder of the marks of those who remove this dataset. See `removal_marks`."""
+        return f"{self.prefix}/_removal"
+
+    def is_own(self, path: str) -> bool:
+        """Whether an object in the folder of this dataset is one that landing or removing has written."""
+        inside = path.removeprefix(f"{self.prefix}/")
+        return inside in (MANIFEST, FILES) or inside.startswith(("data/", "_landing/", "_removal/"))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import read_manifest
+from learnosity.dataset.removal_marks import give_way
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import Shard, make_plan
+from learnosity.landing.plan import Shard, make_plan, plan_path
 from learnosity.landing.publish import withdraw
 from learnosity.storage.store import Store
 
@@ -38,6 +39,8 @@ async def begin_landing(
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
+    # The plan is the note that a removal of this dataset looks for.
+    await give_way(store, layout, [plan_path(work, shard.shard) for shard in plan])
     if overwrite:
         await withdraw(store, layout)
     return plan

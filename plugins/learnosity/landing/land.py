@@ -19,6 +19,7 @@ from learnosity import network
 from learnosity.api.downloads import BUFFERED_BYTES, Download
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.published import stored_files
+from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
 from learnosity.landing.concurrency import MEMORY_BYTES, AdaptiveLimit, Budget, LargeFileSlots
 from learnosity.landing.file_urls import FileUrls
@@ -76,6 +77,7 @@ async def land_shard(
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
     :raises PermanentError: a retry cannot help.
     """
+    await claim_landing(store, layout, work, f"land-{shard:04d}")
     files = await read_plan(store, work, shard, planned_on=planned_on)
     done = await _landed_before(store, layout, work, shard)
     missing = [file for file in files if file.path not in done]

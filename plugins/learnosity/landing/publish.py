@@ -25,6 +25,7 @@ from learnosity.dataset.manifest import (
     sha256_hex,
 )
 from learnosity.dataset.published import some, stored_files, verify
+from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
 from learnosity.landing.ledger import Landed, is_same, read_ledger
 from learnosity.landing.plan import read_plan
@@ -78,6 +79,7 @@ async def publish(
     :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published.
     :raises GapError: see `require_complete`. Nothing is published.
     """
+    await claim_landing(store, layout, work, "publish")
     published = await read_manifest(store, layout)
     if published is not None:
         await verify(store, layout, published)

@@ -45,7 +45,7 @@ def check(file: str, text: YamlText) -> Schedule | list[ScheduleProblem]:
     """
 
     def problem(place: Place, what: str) -> ScheduleProblem:
-        return ScheduleProblem(file, _line(text.lines, place), _dotted(place), what)
+        return ScheduleProblem(file, line_of(text.lines, place), _dotted(place), what)
 
     values = _given(text.value)
     problems = [ScheduleProblem(file, line, _dotted(place), "is there twice.") for place, line in text.doubled]
@@ -87,11 +87,16 @@ def _given(value: Any) -> Any:
 
 
 def _shape(values: Any) -> Iterator[tuple[Place, str]]:
-    """The problems that the JSON schema finds."""
+    """The problems that the JSON schema of schedules finds."""
+    return shape_problems(_VALIDATOR, values)
+
+
+def shape_problems(validator: Draft202012Validator, values: Any) -> Iterator[tuple[Place, str]]:
+    """The problems that a JSON schema finds, each with its place."""
     if values is None:
         yield (), "the file is empty."
         return
-    for error in sorted(_VALIDATOR.iter_errors(values), key=lambda each: list(map(str, each.path))):
+    for error in sorted(validator.iter_errors(values), key=lambda each: list(map(str, each.path))):
         place = tuple(error.absolute_path)
         if error.validator == "additionalProperties":
             known = error.schema.get("properties", {})
@@ -143,7 +148,7 @@ def _days(schedule: Schedule) -> Iterator[tuple[Place, str]]:
         yield ("end_date",), f"the last day, {days[1]}, is before the first, {days[0]}."
 
 
-def _line(lines: Mapping[Place, int], place: Place) -> int:
+def line_of(lines: Mapping[Place, int], place: Place) -> int:
     """The line number of a place. A key that is missing has the line of the nearest key around it."""
     while place and place not in lines:
         place = place[:-1]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from learnosity.schedules.checks import ScheduleProblem, check, printable
 from learnosity.schedules.keys import SCHEMA, Schedule
@@ -22,10 +23,13 @@ __all__ = ["SCHEMA", "Reading", "Schedule", "ScheduleProblem", "parse", "read_fo
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Found = Schedule | Sequence[ScheduleProblem]
 """The schedule of a file, or its problems."""
 
 SUFFIXES = (".yaml", ".yml")
+# The rules of the DAG `learnosity_retention`, which lie beside the schedules. `retention.rules` reads them.
+RETENTION_FILES = ("retention.yaml", "retention.yml")
 MAX_BYTES = 256 * 1024
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -62,7 +66,7 @@ def read_folder(folder: Path) -> Reading:
         return Reading((), {name: [ScheduleProblem(name, 1, "", f"the folder cannot be read: {error.strerror}.")]})
     for name in names:
         path = folder / name
-        if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+        if name.startswith(".") or path.suffix.lower() not in SUFFIXES or name in RETENTION_FILES:
             continue
         shown = printable(name)
         found = _read_file(shown, path)
@@ -88,7 +92,12 @@ def parse(file: str, text: str) -> Found:
     return _bounded(file, lambda: _parse(file, text))
 
 
-def _bounded(file: str, read: Callable[[], Found]) -> Found:
+def read_text(path: Path) -> str | Sequence[ScheduleProblem]:
+    """The text of a file, or why it cannot be read. It never raises."""
+    return _bounded(printable(path.name), lambda: _text(path))
+
+
+def _bounded(file: str, read: Callable[[], T]) -> T | Sequence[ScheduleProblem]:
     """What a file gives, or its problem. All that can go wrong with one file ends here."""
     try:
         return read()

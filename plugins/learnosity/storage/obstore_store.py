@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import obstore
@@ -191,6 +191,12 @@ class ObstoreStore:
             except (StopAsyncIteration, FileNotFoundError):
                 return
             yield [_info(meta) for meta in batch]
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        with suppress(FileNotFoundError), self._errors("list", prefix):
+            found = await obstore.list_with_delimiter_async(self._store, prefix or None)
+            return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+        return []
 
     async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         if self._keys is None or not self._is_local:

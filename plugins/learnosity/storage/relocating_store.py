@@ -84,6 +84,9 @@ class RelocatingStore:
             async for batch in self._store.list(prefix):
                 yield batch
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await self._there(lambda store: store.folders(prefix))
+
     async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         used = self._store
         try:

@@ -93,6 +93,12 @@ class Store(Protocol):
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         """Objects below the folder `prefix` ("" = all), in batches and in any order."""
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Names of the folders directly below the folder `prefix` ("" = all), in any order.
+
+        A folder of a file system may be empty.
+        """
+
     def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         """Everything below the prefix under its own name, for input, which others have written.
 

@@ -103,6 +103,9 @@ class MortalStore:
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         return self.inner.list(prefix)
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await self.inner.folders(prefix)
+
     def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
         return self.inner.list_keys()
 

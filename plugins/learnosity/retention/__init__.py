@@ -1,0 +1,1 @@
+"""Removes datasets that are not needed any more: by rules, or by their ids."""

@@ -1,0 +1,134 @@
+"""Decides which datasets go. Pure: what was found in the store comes in, a verdict for each dataset comes out.
+
+Whatever is not known is kept: a time that the store does not tell, a manifest or a `latest.json` that cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnosity.retention.rules import Rule
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+# A landing task writes a note when it begins and, while files arrive, every few seconds. It ends within 24 hours.
+IN_FLIGHT_SECONDS = 26 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the store has of one dataset. Times are Unix seconds of the store's clock; None = the store tells none.
+
+    :param is_published: whether it has a manifest.
+    :param published: time of the manifest.
+    :param has_notes: whether a landing has notes there.
+    :param noted: time of the newest note.
+    :param touched: time of the newest object of ours.
+    :param is_marked: whether a removal has begun.
+    :param files: number of its result files; of a dataset without a manifest, of its objects.
+    :param total_bytes: their size.
+    :param published_at: time of publication as the manifest has it, for people; "" = not published.
+    :param problem: why it cannot be judged; None = it can.
+    """
+
+    dataset_id: str
+    is_published: bool = False
+    published: float | None = None
+    has_notes: bool = False
+    noted: float | None = None
+    touched: float | None = None
+    is_marked: bool = False
+    files: int = 0
+    total_bytes: int = 0
+    published_at: str = ""
+    problem: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of ours is there."""
+        return not (self.is_published or self.has_notes or self.is_marked or self.files or self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """What `latest.json` of a dataset type says.
+
+    :param dataset_id: the dataset that it names; None = there is no `latest.json`.
+    :param problem: why it cannot be read; None = it can.
+    """
+
+    dataset_id: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a dataset goes, and why.
+
+    :param is_problem: whether a person should look at it.
+    """
+
+    found: Found
+    goes: bool
+    why: str
+    is_problem: bool = False
+
+
+def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -> list[Verdict]:
+    """The verdict for each dataset of one type at one destination, newest first.
+
+    :param datasets: all of them: the newest are counted.
+    :param now: Unix seconds of the store's clock.
+    """
+    # Those without a time count as the newest. They are kept, and so never push another one out by mistake.
+    order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
+    published = [each for each in order if each.is_published]
+    # Consumers who find no dataset through latest.json still find the newest one.
+    is_named = latest.dataset_id in {each.dataset_id for each in published}
+    kept = {each.dataset_id for each in published[: max(rule.keep_newest or 0, 0 if is_named else 1)]}
+    return [_by_rule(each, latest, rule, now, each.dataset_id in kept) for each in order if not each.is_empty]
+
+
+def _by_rule(found: Found, latest: Latest, rule: Rule, now: float, is_newest: bool) -> Verdict:
+    if refusal := _untouchable(found, latest, now):
+        return refusal
+    if found.is_published:
+        if found.published is None:
+            return Verdict(found, False, "kept: the store does not tell when it was published", True)
+        if is_newest:
+            return Verdict(found, False, "kept: it is one of the newest")
+        age = now - found.published
+        if rule.keep_days is not None and age < rule.keep_days * DAY:
+            return Verdict(found, False, f"kept: it is not yet {rule.keep_days:g} days old")
+        return Verdict(found, True, f"superseded, {_age(age)} old")
+    if found.is_marked:
+        return Verdict(found, True, "its removal was cut off")
+    newest = found.noted if found.has_notes else found.touched
+    if newest is None:
+        return Verdict(found, False, "kept: the store does not tell how old its objects are", True)
+    if now - newest < rule.abandoned_days * DAY:
+        return Verdict(found, False, f"kept: not published, and not yet left alone for {rule.abandoned_days:g} days")
+    return Verdict(found, True, f"landing abandoned, last touched {_age(now - newest)} ago")
+
+
+def by_id(found: Found, latest: Latest, now: float) -> Verdict:
+    """The verdict for a dataset that a person has named."""
+    return _untouchable(found, latest, now) or Verdict(found, True, "named by its id")
+
+
+def _untouchable(found: Found, latest: Latest, now: float) -> Verdict | None:
+    """Why nobody may remove a dataset now; None = it may go."""
+    if found.problem:
+        return Verdict(found, False, f"kept: {found.problem}", True)
+    if latest.problem:
+        return Verdict(found, False, f"kept: {latest.problem}", True)
+    if found.dataset_id == latest.dataset_id:
+        return Verdict(found, False, "kept: latest.json names it")
+    if found.has_notes and (found.noted is None or now - found.noted < IN_FLIGHT_SECONDS):
+        return Verdict(found, False, "kept: a landing may be in flight")
+    return None
+
+
+def _age(seconds: float) -> str:
+    return f"{seconds / DAY:.0f} days" if seconds >= 2 * DAY else f"{seconds / HOUR:.0f} hours"

@@ -1,0 +1,119 @@
+"""Looks at what a store has of a dataset. Nothing is written here."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest, decode_manifest
+from learnosity.errors import IncompleteDatasetError, RequestError, StorageError
+from learnosity.retention.decide import Found, Latest
+from learnosity.storage.store import ObjectInfo, Store
+
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+AT_ONCE = 16  # datasets that are looked at in the same moment, at most
+# Only folders with such names are datasets. Anything else below a destination is somebody else's.
+_ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+async def datasets(store: Store, dataset_type: str) -> list[Found]:
+    """All datasets of one type, published or not.
+
+    :raises TransientStorageError: the store fails for now, so it is not known what is there.
+    """
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(dataset_id: str) -> Found:
+        async with gate:
+            return await look(store, DatasetLayout(dataset_type, dataset_id))
+
+    ids = [name for name in await store.folders(dataset_type) if _ID.fullmatch(name)]
+    return list(await asyncio.gather(*map(one, ids)))
+
+
+async def types(store: Store) -> Sequence[str]:
+    """Names of folders in which datasets may be."""
+    found = []
+    for name in await store.folders(""):
+        try:
+            found.append(DatasetLayout(name, "any").dataset_type)
+        except RequestError:
+            continue  # no dataset type can have this name
+    return sorted(found)
+
+
+async def look(store: Store, layout: DatasetLayout) -> Found:
+    """What the store has of one dataset.
+
+    :raises TransientStorageError: the store fails for now.
+    """
+    try:
+        head = await store.head(layout.manifest)
+        manifest = None if head is None else await _manifest(store, layout)
+        notes = await _objects(store, layout.landing_prefix)
+        marks = await _objects(store, layout.removal_prefix)
+        if manifest is not None and head is not None:
+            return Found(
+                layout.dataset_id,
+                is_published=True,
+                published=head.modified,
+                has_notes=bool(notes),
+                noted=_newest(notes),
+                touched=head.modified,
+                is_marked=bool(marks),
+                files=manifest.file_count,
+                total_bytes=manifest.total_bytes,
+                published_at=manifest.published_at,
+            )
+        everything = [
+            info
+            for info in await _objects(store, layout.prefix)
+            if layout.is_own(info.path) and not info.path.startswith(f"{layout.removal_prefix}/")
+        ]
+        if any(info.path == layout.manifest for info in everything):
+            return Found(layout.dataset_id, problem="it has been published in this moment")
+    except (StorageError, IncompleteDatasetError) as error:
+        return Found(layout.dataset_id, problem=str(error))
+    return Found(
+        layout.dataset_id,
+        has_notes=bool(notes),
+        noted=_newest(notes),
+        touched=_newest(everything),
+        is_marked=bool(marks),
+        files=len(everything),
+        total_bytes=sum(info.size for info in everything),
+    )
+
+
+async def latest(store: Store, dataset_type: str) -> Latest:
+    """What `latest.json` of a type says."""
+    path = DatasetLayout(dataset_type, "any").latest
+    try:
+        content = await store.get(path, limit=MAX_MANIFEST_BYTES)
+        return Latest() if content is None else Latest(decode_manifest(content, where=f"{store.uri}/{path}").dataset_id)
+    except (StorageError, IncompleteDatasetError) as error:
+        return Latest(problem=str(error))
+
+
+async def _manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
+    content = await store.get(layout.manifest, limit=MAX_MANIFEST_BYTES)
+    if content is None:
+        return None
+    where = f"{store.uri}/{layout.manifest}"
+    manifest = decode_manifest(content, where=where)
+    if (manifest.dataset_type, manifest.dataset_id.lower()) != (layout.dataset_type, layout.dataset_id.lower()):
+        raise IncompleteDatasetError(f"{where} is the manifest of another dataset.")
+    return manifest
+
+
+async def _objects(store: Store, prefix: str) -> list[ObjectInfo]:
+    return [info async for batch in store.list(prefix) for info in batch]
+
+
+def _newest(objects: Sequence[ObjectInfo]) -> float | None:
+    """The time of the newest object; None when the time of one of them is not known."""
+    times = [info.modified for info in objects]
+    known = [each for each in times if each is not None]
+    return max(known) if known and len(known) == len(times) else None

@@ -1,0 +1,175 @@
+"""Removes one dataset: its manifest first, then everything else, so that no manifest ever promises what is gone.
+
+A mark is written before anything is removed, and goes last. So a removal that is cut off is known as one, and the next
+run goes on with it. While there is a mark, no task lands the dataset (`dataset.removal_marks`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import StorageError, TransientStorageError
+from learnosity.retention.decide import HOUR, Found, Latest, Verdict
+from learnosity.retention.look import latest, look
+from learnosity.storage.store import ObjectInfo, Store
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000  # objects per call
+ROUNDS = 5  # how often the folder is listed, until nothing of ours is left
+# A removal renews its mark after this many seconds, at the next batch. A mark that was not renewed for `STALE_SECONDS`
+# is of a run that was killed.
+RENEW_SECONDS = 300.0
+STALE_SECONDS = 2 * HOUR
+
+Judge = Callable[[Found, Latest, float], Verdict]
+"""Says whether a dataset goes, from what the store has now and the time by the store's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of one dataset.
+
+    :param objects: how many objects were removed.
+    :param others: how many objects in its folder are not ours, and stay.
+    """
+
+    verdict: Verdict
+    objects: int = 0
+    total_bytes: int = 0
+    others: int = 0
+
+
+async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) -> Removal:
+    """Remove one dataset, if it may go.
+
+    :param run: name of the run: a later try of a run takes over the mark of the earlier one.
+    :param judge: decides again, after the mark is written: only then nothing can come in between.
+    :raises TransientStorageError: the store fails for now, or another try has taken over. The next try goes on.
+    """
+    mark = await _Mark.make(store, layout, run)
+    now = await mark.time()
+    others_marks = await mark.others()
+    # Our own mark alone does not mean that a removal was cut off, unless an earlier try of this run has left it.
+    found = replace(await look(store, layout), is_marked=mark.existed or bool(others_marks))
+    if all(_is_stale(info, now) for info in others_marks):
+        verdict = judge(found, await latest(store, layout.dataset_type), now)
+    else:
+        verdict = Verdict(found, False, "kept: another run removes it", True)
+    if not verdict.goes:
+        await mark.drop()
+        return Removal(verdict)
+    removed, size, others = 0, 0, 0
+    for _ in range(ROUNDS):
+        own, others = await _content(store, layout)
+        if not own:
+            break
+        # The manifest alone and first. A landing by an older release, which knows no marks, may even write it again.
+        batches = [[info for info in own if info.path == layout.manifest]]
+        rest = [info for info in own if info.path != layout.manifest]
+        batches += [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
+        for batch in filter(None, batches):
+            await mark.check()
+            await store.delete([info.path for info in batch])
+            removed += len(batch)
+            size += sum(info.size for info in batch)
+    else:
+        raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
+    await discard_unfinished(store, layout)
+    await mark.drop(stale_too=True)
+    log.info(
+        "Removed %s (%s): %s objects, %s bytes.%s",
+        f"{store.uri}/{layout.prefix}",
+        verdict.why,
+        f"{removed:,}",
+        f"{size:,}",
+        f" {others} object(s) in its folder are not ours, and stay." if others else "",
+    )
+    return Removal(verdict, removed, size, others)
+
+
+async def discard_unfinished(store: Store, layout: DatasetLayout) -> int:
+    """Remove unfinished uploads of a dataset that nobody lands."""
+    try:
+        return await store.discard_unfinished(layout.prefix)
+    except StorageError as error:
+        log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
+        return 0
+
+
+async def drop_stale_marks(store: Store, layout: DatasetLayout, now: float) -> None:
+    """Remove the marks of killed runs from a dataset that stays after all."""
+    marks = [info async for batch in store.list(layout.removal_prefix) for info in batch]
+    await store.delete([info.path for info in marks if _is_stale(info, now)])
+
+
+async def _content(store: Store, layout: DatasetLayout) -> tuple[Sequence[ObjectInfo], int]:
+    """The objects of ours, without marks, and how many others there are."""
+    own: list[ObjectInfo] = []
+    others = 0
+    async for batch in store.list(layout.prefix):
+        for info in batch:
+            if not layout.is_own(info.path):
+                others += 1
+            elif not info.path.startswith(f"{layout.removal_prefix}/"):
+                own.append(info)
+    return own, others
+
+
+class _Mark:
+    """The mark of one try of a run at a dataset."""
+
+    def __init__(self, store: Store, layout: DatasetLayout, run: str) -> None:
+        self.existed = False  # whether an earlier try of this run has left it
+        self._store = store
+        self._layout = layout
+        self._path = f"{layout.removal_prefix}/{run}"
+        self._content = uuid4().hex.encode()
+        self._renewed = time.monotonic()
+
+    @classmethod
+    async def make(cls, store: Store, layout: DatasetLayout, run: str) -> _Mark:
+        mark = cls(store, layout, run)
+        mark.existed = await store.head(mark._path) is not None
+        await store.put(mark._path, mark._content)
+        return mark
+
+    async def time(self) -> float:
+        """The time by the store's clock; by this machine's clock, if the store tells none."""
+        info = await self._store.head(self._path)
+        return time.time() if info is None or info.modified is None else info.modified
+
+    async def others(self) -> list[ObjectInfo]:
+        """The marks of other runs."""
+        marks = [info async for batch in self._store.list(self._layout.removal_prefix) for info in batch]
+        return [info for info in marks if info.path != self._path]
+
+    async def check(self) -> None:
+        """Make sure that no later try has taken over, and keep the mark fresh.
+
+        :raises TransientStorageError: a later try has taken over.
+        """
+        if await self._store.get(self._path) != self._content:
+            raise TransientStorageError(
+                f"Another try removes {self._store.uri}/{self._layout.prefix}, so this one has stopped."
+            )
+        if time.monotonic() - self._renewed > RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            await self._store.put(self._path, self._content)
+
+    async def drop(self, *, stale_too: bool = False) -> None:
+        """Remove the mark, and those of killed runs, too."""
+        if stale_too:
+            await drop_stale_marks(self._store, self._layout, await self.time())
+        if await self._store.get(self._path) == self._content:
+            await self._store.delete([self._path])
+
+
+def _is_stale(info: ObjectInfo, now: float) -> bool:
+    """Whether a mark is of a run that was killed. One without a time is not: then nobody knows."""
+    return info.modified is not None and now - info.modified > STALE_SECONDS

@@ -1,0 +1,172 @@
+"""The rules of retention, and the YAML file that holds them. `RetentionRules` is the one table of its keys.
+
+Nothing here needs Airflow. A file that cannot be used gives its problems, by line and key, and no rule at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jsonschema import Draft202012Validator
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import RequestError, StorageError
+from learnosity.schedules.checks import ScheduleProblem, line_of, shape_problems
+from learnosity.schedules.crons import cron_problem
+from learnosity.schedules.files import RETENTION_FILES, read_text
+from learnosity.schedules.yaml_text import Place, YamlTextError, read_yaml
+from learnosity.storage.uris import parse_uri
+
+LEAST_ABANDONED_DAYS = 2
+ABANDONED_DAYS = 7.0
+_DAYS = {"type": "number", "exclusiveMinimum": 0, "maximum": 36_500}
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Retention of Learnosity datasets",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["rules"],
+    "properties": {
+        "schedule": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Cron expression: when the rules are applied. None = only by hand.",
+        },
+        "timezone": {"type": "string", "minLength": 1, "default": "UTC", "description": "Of the schedule."},
+        "dry_run": {
+            "type": "boolean",
+            "default": True,
+            "description": "true = runs only say what they would remove, unless their run config says otherwise.",
+        },
+        "abandoned_days": {
+            **_DAYS,
+            "minimum": LEAST_ABANDONED_DAYS,
+            "default": ABANDONED_DAYS,
+            "description": "A landing that was not published, and that nothing was written to for so many days, goes.",
+        },
+        "rules": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 200,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["dataset_type"],
+                "anyOf": [{"required": ["keep_newest"]}, {"required": ["keep_days"]}],
+                "properties": {
+                    "dataset_type": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "destination_uri": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "None = the Airflow Variable learnosity_destination_uri.",
+                    },
+                    "keep_newest": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": 1_000_000,
+                        "description": "So many of the newest datasets stay.",
+                    },
+                    "keep_days": {
+                        **_DAYS,
+                        "description": "Datasets that were published within so many days stay. With keep_newest, a "
+                        "dataset goes only if neither keeps it.",
+                    },
+                },
+            },
+        },
+    },
+}
+_VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What stays of one dataset type at one destination. What `latest.json` names always stays.
+
+    :param destination_uri: None = the default destination.
+    :param keep_newest: how many of the newest stay; None = not counted.
+    :param keep_days: for how many days after publication each stays; None = not counted.
+    :param abandoned_days: after how many days without a write a landing that was never published goes.
+    """
+
+    dataset_type: str
+    destination_uri: str | None = None
+    keep_newest: int | None = None
+    keep_days: float | None = None
+    abandoned_days: float = ABANDONED_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRules:
+    """The content of the file.
+
+    :param schedule: cron expression; None = runs are started by hand.
+    :param dry_run: whether runs only say what they would remove.
+    """
+
+    rules: Sequence[Rule] = ()
+    schedule: str | None = None
+    timezone: str = "UTC"
+    dry_run: bool = True
+
+
+def read_rules(folder: Path) -> RetentionRules | Sequence[ScheduleProblem] | None:
+    """The rules in a folder of schedule files; None when it has none; or the problems of the file. It never raises."""
+    there = [name for name in RETENTION_FILES if os.path.lexists(folder / name)]
+    if not there:
+        return None
+    if len(there) > 1:
+        return [ScheduleProblem(there[1], 1, "", f"{there[0]} is there, too. Keep one of them.")]
+    text = read_text(folder / there[0])
+    return text if not isinstance(text, str) else parse_rules(there[0], text)
+
+
+def parse_rules(file: str, text: str) -> RetentionRules | Sequence[ScheduleProblem]:
+    """The rules in the text of a file, or the problems of the file.
+
+    :param file: name of the file, for messages.
+    """
+    try:
+        content = read_yaml(text)
+    except YamlTextError as error:
+        return [ScheduleProblem(file, error.line, ".".join(map(str, error.place)), error.what)]
+    problems = [(place, "is there twice.") for place, _ in content.doubled]
+    problems += list(shape_problems(_VALIDATOR, content.value))
+    problems += [] if problems else list(_sense(content.value))
+    if problems:
+        return [
+            ScheduleProblem(file, line_of(content.lines, at), ".".join(map(str, at)), what) for at, what in problems
+        ]
+    given = content.value
+    abandoned = float(given.get("abandoned_days", ABANDONED_DAYS))
+    rules = [Rule(**each, abandoned_days=abandoned) for each in given["rules"]]
+    return RetentionRules(rules, given.get("schedule"), given.get("timezone", "UTC"), given.get("dry_run", True))
+
+
+def _sense(values: Any) -> Iterator[tuple[Place, str]]:
+    """The problems that no schema can find."""
+    if "schedule" in values and (what := cron_problem(values["schedule"])):
+        yield ("schedule",), what
+    try:
+        ZoneInfo(values.get("timezone", "UTC"))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield ("timezone",), f"{values['timezone']!r} is not a time zone; write one such as Europe/Dublin."
+    seen: dict[tuple[str, str], int] = {}
+    for position, rule in enumerate(values["rules"]):
+        place: Place = ("rules", position)
+        uri = rule.get("destination_uri", "")
+        try:
+            DatasetLayout(rule["dataset_type"], "any")
+            if uri:
+                parse_uri(uri)
+        except (RequestError, StorageError) as error:
+            yield place, str(error)
+        key = (rule["dataset_type"], uri.strip().rstrip("/"))
+        if key in seen:
+            yield place, f"is for the same type and destination as rule {seen[key] + 1}. Keep one of them."
+        seen.setdefault(key, position)

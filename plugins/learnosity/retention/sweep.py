@@ -1,0 +1,237 @@
+"""Applies rules, or a list of dataset ids, to destinations. A dry run only says what would go.
+
+One dataset that cannot be removed never keeps the others. What the store refuses for now is raised at the end, after
+everything else was tried.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import LearnosityError
+from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
+from learnosity.retention.look import datasets, latest, look, types
+from learnosity.retention.remove import Judge, discard_unfinished, drop_stale_marks, remove
+from learnosity.retention.rules import Rule
+from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+# A run removes so many datasets at most, so that what it notes stays small. The next run goes on.
+MOST_DATASETS = 200
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One dataset that goes, or that a person should look at."""
+
+    destination_uri: str
+    """Without the Airflow connection."""
+    dataset_type: str
+    dataset_id: str
+    why: str
+    files: int = 0
+    total_bytes: int = 0
+    published_at: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did, or would do.
+
+    :param goes: what was removed; in a dry run, what would be.
+    :param problems: what a person should look at.
+    :param kept: how many datasets stay.
+    :param later: how many more go in later runs.
+    :param uploads: how many unfinished uploads were removed.
+    :param failed: errors that another try may not meet.
+    """
+
+    goes: list[Entry] = field(default_factory=list)
+    problems: list[Entry] = field(default_factory=list)
+    kept: int = 0
+    later: int = 0
+    uploads: int = 0
+    failed: list[LearnosityError] = field(default_factory=list)
+
+
+Note = Callable[[Entry], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One run.
+
+    :param run: name of the run.
+    :param dry_run: nothing is written or removed.
+    :param begins: is called before a dataset is removed, so that it is known even if the worker is killed.
+    :param done: is called after that.
+    """
+
+    run: str
+    dry_run: bool
+    begins: Note
+    done: Note
+    report: Report = field(default_factory=Report)
+
+    async def apply(self, store: Store, rule: Rule) -> None:
+        """Apply one rule to one destination."""
+        try:
+            if rule.dataset_type not in await types(store):
+                log.info("There is no dataset of the type %s at %s.", rule.dataset_type, store.uri)
+                return
+            now = time.time() if self.dry_run else await _time(store, rule.dataset_type)
+            newest, found = await latest(store, rule.dataset_type), await datasets(store, rule.dataset_type)
+        except LearnosityError as error:
+            self._failed(store, rule.dataset_type, "", error)
+            return
+        if newest.problem:
+            self._problem(store, rule.dataset_type, "", newest.problem)
+        for verdict in reversed(by_rule(found, newest, rule, now)):  # the oldest first
+            layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
+            if verdict.goes:
+                await self._remove(store, layout, verdict, partial(_again, rule, found))
+            else:
+                self.report.kept += 1
+                if verdict.is_problem and not newest.problem:
+                    self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
+                await self._tidy(store, layout, verdict, now)
+
+    async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str], removed: Sequence[Entry]) -> None:
+        """Remove the datasets with these ids, whatever their type, wherever they are.
+
+        :param removed: what an earlier try of this run has removed.
+        """
+        missing = set(dataset_ids) - {each.dataset_id for each in removed}
+        where = ", ".join(store.uri for store in stores)
+        for store in stores:
+            try:
+                known = await types(store)
+            except LearnosityError as error:
+                self._failed(store, "", "", error)
+                continue
+            for layout in (DatasetLayout(each, dataset_id) for each in known for dataset_id in dataset_ids):
+                try:
+                    if await self._named(store, layout):
+                        missing.discard(layout.dataset_id)
+                except LearnosityError as error:
+                    self._failed(store, layout.dataset_type, layout.dataset_id, error)
+        # Where something failed, it is not known what is there.
+        for dataset_id in sorted(missing) if not self.report.failed else ():
+            why = "there is no dataset with this id; check the id and the destination"
+            self.report.problems.append(Entry(where, "", dataset_id, why))
+
+    async def _named(self, store: Store, layout: DatasetLayout) -> bool:
+        """Remove one dataset that a person has named. False = it is not there."""
+        found = await look(store, layout)
+        if found.is_empty:
+            return False
+        verdict = by_id(found, await latest(store, layout.dataset_type), time.time())
+        if not verdict.goes:
+            self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
+            if found.is_marked and not self.dry_run:
+                await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
+        elif not (found.is_published or found.has_notes or found.is_marked):
+            # Files alone, without a word of ours beside them, may be somebody else's.
+            why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
+            self._problem(store, layout.dataset_type, layout.dataset_id, why)
+        else:
+            await self._remove(store, layout, verdict, by_id)
+        return True
+
+    async def _remove(self, store: Store, layout: DatasetLayout, verdict: Verdict, judge: Judge) -> None:
+        if len(self.report.goes) >= MOST_DATASETS:
+            self.report.later += 1
+            return
+        entry = _entry(store, layout, verdict)
+        if self.dry_run:
+            self.report.goes.append(entry)
+            return
+        try:
+            await self.begins(entry)
+            removal = await remove(store, layout, self.run, judge)
+        except LearnosityError as error:
+            self._failed(store, layout.dataset_type, layout.dataset_id, error)
+            return
+        if removal.verdict.goes:
+            self.report.goes.append(entry)
+            await self.done(entry)
+        else:
+            self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
+
+    async def _tidy(self, store: Store, layout: DatasetLayout, verdict: Verdict, now: float) -> None:
+        """Remove what killed workers and killed removals left at a dataset that stays."""
+        found = verdict.found
+        if self.dry_run:
+            return
+        try:
+            if found.is_marked:
+                await drop_stale_marks(store, layout, now)
+            if found.is_published and not found.has_notes:
+                self.report.uploads += await discard_unfinished(store, layout)
+        except LearnosityError as error:
+            self._failed(store, layout.dataset_type, layout.dataset_id, error)
+
+    def _failed(self, store: Store, dataset_type: str, dataset_id: str, error: LearnosityError) -> None:
+        log.warning("%s", error)
+        self.report.failed.append(error)
+        self._problem(store, dataset_type, dataset_id, str(error))
+
+    def _problem(self, store: Store, dataset_type: str, dataset_id: str, why: str) -> None:
+        self.report.problems.append(Entry(store.uri, dataset_type, dataset_id, why))
+
+
+def _again(rule: Rule, others: Sequence[Found], found: Found, newest: Latest, now: float) -> Verdict:
+    """The verdict of a rule once more, with what the store has of this one dataset now."""
+    datasets = [found, *(each for each in others if each.dataset_id != found.dataset_id)]
+    verdicts = by_rule(datasets, newest, rule, now)
+    own = [each for each in verdicts if each.found.dataset_id == found.dataset_id]
+    return own[0] if own else Verdict(found, True, "gone already")
+
+
+async def _time(store: Store, dataset_type: str) -> float:
+    """The time by the store's clock: of an object that is written for it. Nothing begins before that has worked."""
+    path = f"{dataset_type}/.learnosity-retention"
+    await store.put(path, b"This object can be deleted.")
+    info = await store.head(path)
+    await store.delete([path])
+    return time.time() if info is None or info.modified is None else info.modified
+
+
+def _entry(store: Store, layout: DatasetLayout, verdict: Verdict) -> Entry:
+    found = verdict.found
+    return Entry(
+        store.uri,
+        layout.dataset_type,
+        layout.dataset_id,
+        verdict.why,
+        found.files,
+        found.total_bytes,
+        found.published_at,
+    )
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """The entries as a table for the log."""
+    heads = ("type", "dataset", "published", "files", "bytes", "why", "destination")
+    rows = [
+        (
+            each.dataset_type,
+            each.dataset_id,
+            each.published_at or "-",
+            f"{each.files:,}",
+            f"{each.total_bytes:,}",
+            each.why,
+            each.destination_uri,
+        )
+        for each in entries
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [heads, tuple("-" * width for width in widths), *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
