@@ -18,6 +18,7 @@ from typing import Any, Self
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from learnosity.api.bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.config import ApiConfig
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
@@ -75,6 +76,9 @@ class LearnosityClient:
             # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
             # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
+            # `reply_body` decompresses in bounded memory.
+            headers={"Accept-Encoding": ENCODINGS},
+            auto_decompress=False,
         )
         return self
 
@@ -193,8 +197,9 @@ class LearnosityClient:
                 allow_redirects=False,
                 proxy=proxy,
             ) as response:
-                body = await response.read()
                 status, headers = response.status, response.headers
+                limit = MAX_DATA_BYTES if action == "get" and endpoint == DATASETS else MAX_REPLY_BYTES
+                body = await reply_body(response, f"{action.upper()} {endpoint}", limit)
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}") from None

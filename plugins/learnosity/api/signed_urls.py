@@ -167,6 +167,9 @@ class SignedTransfer:
                 # Not `trust_env`: it would also send what ~/.netrc holds for the host.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
+                # The body of a refusal is read to `MAX_ANSWER_BYTES`. Decompressed, so little can become very much.
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,
             )
         return self._up
 

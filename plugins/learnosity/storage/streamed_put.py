@@ -81,18 +81,20 @@ class StreamedPut:
         try:
             url, headers = await self._signer.put(path, own)
             request = self._requests().put(url).headers(headers).body_stream(body)
-            async with deadline:
-                response = await request.build().send()
-            if response.status == 200 and body.is_given:
+            # The body of the reply is not read: it may have any size, and status and headers say enough.
+            async with deadline, request.build_streamed() as response:
+                status, tag = response.status, response.get_header("ETag")
+                region = response.get_header("x-amz-bucket-region")
+            if status == 200 and body.is_given:
                 await body.finish()
-                return response.get_header("ETag")
+                return tag
         except (PyreqwestError, TimeoutError) as error:
             raise self._broken(path, type(error).__name__) from None
         finally:
             await body.end()
-        if response.status in (301, 400) and response.get_header("x-amz-bucket-region"):
-            raise refusal("write", f"{self._uri}/{path}", response.status, "PermanentRedirect", "")
-        raise self._broken(path, f"HTTP {response.status}", overload=response.status in (429, 503))
+        if status in (301, 400) and region:
+            raise refusal("write", f"{self._uri}/{path}", status, "PermanentRedirect", "")
+        raise self._broken(path, f"HTTP {status}", overload=status in (429, 503))
 
     def _broken(self, path: str, why: str, *, overload: bool = False) -> BrokenWriteError:
         if self._works:

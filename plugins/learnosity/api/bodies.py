@@ -1,0 +1,155 @@
+"""Reads the body of a reply in bounded memory, whatever the server sends: compressed, endless, or without a length.
+
+A few hundred kilobytes of gzip can become a gigabyte of text. So a body is decompressed piece by piece, and reading
+stops at the first byte over the limit. The limit counts for the bytes that arrive as well.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
+
+from learnosity.errors import TransientApiError, UnexpectedReplyError
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+MIB = 1024 * 1024
+# Largest reply to `get` on /reports/datasets. The addresses of 100,000 files are about 60 MB of it.
+MAX_DATA_BYTES = 256 * MIB
+# Largest reply to any other call: at most 100 upload URLs, or 50 jobs.
+MAX_REPLY_BYTES = 16 * MIB
+# Largest reply whose HTTP status is an error. Its `meta` is short; an error page of a proxy may be longer.
+MAX_ERROR_BYTES = MIB
+# Most objects and lists in a reply. In memory, each takes 70 bytes, and in JSON only two.
+MAX_CONTAINERS = 4_000_000
+
+# Asked for with every call. What is not in this list cannot be decompressed in bounded memory.
+ENCODINGS = "gzip, deflate"
+_PIECE_BYTES = 256 * 1024
+_MAX_MEMBERS = 100
+
+
+class BodyError(Exception):
+    """A body that cannot be used. The message says why, and has nothing of the body.
+
+    :param broken: the body broke off or is damaged, so the next reply may be whole; default False.
+    """
+
+    def __init__(self, why: str, *, broken: bool = False) -> None:
+        super().__init__(why)
+        self.broken = broken
+
+
+async def reply_body(response: ClientResponse, what: str, limit: int) -> bytes:
+    """The body of a reply of the API. It is empty when the status is an error and the body cannot be used.
+
+    :param response: of a session that does not decompress by itself.
+    :param what: the name of the call, for messages.
+    :param limit: largest number of bytes of a reply whose status is not an error.
+    :raises UnexpectedReplyError: it is too large, or compressed in a way that was not asked for.
+    :raises TransientApiError: it is damaged.
+    """
+    is_error = response.status >= 300
+    try:
+        body = await read_body(response.content.iter_any(), response.headers, MAX_ERROR_BYTES if is_error else limit)
+        check_containers(body)
+    except BodyError as error:
+        if is_error:
+            return b""  # the status says enough
+        message = f"Learnosity's reply to {what} cannot be used: {error}."
+        if error.broken:
+            raise TransientApiError(message, http_status=response.status) from None
+        raise UnexpectedReplyError(
+            f"{message} Another try gives the same. Check the host of the connection and any proxy in between; of a "
+            "large dataset, ask for less at a time.",
+            http_status=response.status,
+        ) from None
+    return body
+
+
+async def read_body(pieces: AsyncIterator[bytes], headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body, decompressed.
+
+    :param pieces: the body as it arrives, not decompressed.
+    :param headers: of the reply; `Content-Encoding` is read.
+    :param limit: largest number of bytes, before and after decompression.
+    :raises BodyError: the body is larger, damaged, or compressed in a way that was not asked for.
+    """
+    encoding = headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise BodyError("its body is compressed in a way that was not asked for")
+    inflate = None if encoding in ("", "identity") else _Inflate(gzip=encoding != "deflate", limit=limit)
+    body, arrived = bytearray(), 0
+    async for piece in pieces:
+        arrived += len(piece)
+        if arrived > limit:
+            raise _too_large(limit)
+        if inflate is None:
+            body += piece
+        else:
+            inflate.add(piece, body)
+    if inflate is not None:
+        inflate.end(arrived)
+    return bytes(body)
+
+
+def check_containers(body: bytes) -> None:
+    """Refuse JSON that would take far more memory than its text.
+
+    :raises BodyError: it has more than four million objects and lists.
+    """
+    if len(body) > MAX_CONTAINERS and body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise BodyError(f"it has more than {MAX_CONTAINERS:,} objects and lists")
+
+
+class _Inflate:
+    """Decompresses one body. Each step gives a small piece, so that nothing beyond the limit is ever made."""
+
+    def __init__(self, *, gzip: bool, limit: int) -> None:
+        self._gzip = gzip
+        self._limit = limit
+        self._members = 0
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16) if gzip else None
+
+    def add(self, piece: bytes, body: bytearray) -> None:
+        """Decompress `piece` to the end of `body`."""
+        while piece:
+            if self._stream is None:
+                # `deflate` is meant to have the header of zlib, but some servers send it without (RFC 9110, 8.4.1.2).
+                self._stream = zlib.decompressobj(zlib.MAX_WBITS if piece[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+            elif self._stream.eof:
+                self._next_member()
+            self._take(self._stream, piece, body)
+            piece = self._stream.unused_data
+
+    def _take(self, stream: zlib._Decompress, piece: bytes, body: bytearray) -> None:
+        more = True
+        while more:
+            try:
+                out = stream.decompress(piece, _PIECE_BYTES)
+            except zlib.error:
+                raise BodyError("its compressed body is damaged", broken=True) from None
+            body += out
+            if len(body) > self._limit:
+                raise _too_large(self._limit)
+            piece = stream.unconsumed_tail
+            # A full piece may leave more text inside, although all of the input is taken.
+            more = not stream.eof and (bool(piece) or len(out) == _PIECE_BYTES)
+
+    def _next_member(self) -> None:
+        """A gzip file may have several members. Many of them cost much time for no text."""
+        self._members += 1
+        if not self._gzip or self._members >= _MAX_MEMBERS:
+            raise BodyError("its compressed body goes on after its end")
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def end(self, arrived: int) -> None:
+        """Check that the compressed body is whole."""
+        if arrived and (self._stream is None or not self._stream.eof):
+            raise BodyError("its compressed body breaks off", broken=True)
+
+
+def _too_large(limit: int) -> BodyError:
+    return BodyError(f"it is larger than {limit // MIB} MiB")
