@@ -19,7 +19,7 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from learnosity.api.bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
-from learnosity.api.config import ApiConfig
+from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
 from learnosity.api.pacing import WINDOW_SECONDS, Pacer
@@ -142,7 +142,7 @@ class LearnosityClient:
         reply = await self._call("get", JOBS, {"status": list(STATUSES), "limit": 1})
         versions = reply.meta.get("versions")
         served = versions.get("concrete") if isinstance(versions, Mapping) else None
-        return str(served or self.config.version)
+        return served if isinstance(served, str) and is_version(served) else self.config.version
 
     async def server_time(self) -> float | None:
         """The time of Learnosity's clock now, in Unix seconds; None when its replies contain no time.
@@ -204,7 +204,8 @@ class LearnosityClient:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}") from None
         try:
-            reply = parse_reply(status, body, retry_after=parse_retry_after(headers.get("Retry-After")))
+            retry_after = parse_retry_after(headers.get("Retry-After"))
+            reply = parse_reply(status, body, retry_after=retry_after, sent=request)
         except TransientApiError as error:
             if _is_rate_limit(error):
                 # If the reply gives no time to wait, wait until the window of the rate limit is over.

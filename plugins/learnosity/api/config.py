@@ -40,6 +40,11 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _VERSION = re.compile(r"v\d+(\.\d+)*(\.lts|\.preview\d+)?|latest(-lts)?|developer", re.IGNORECASE)
 
 
+def is_version(text: str) -> bool:
+    """Whether a text has the form of an API version."""
+    return len(text) <= 40 and _VERSION.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """One key set of a Learnosity consumer, and a domain on the allow-list of that consumer."""
@@ -135,7 +140,7 @@ def build_config(
             "put the secret there."
         )
     version = str(extra.get("version") or DEFAULT_VERSION)
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         raise refuse(f"extra `version` is {version!r}; it must look like {DEFAULT_VERSION!r}.")
     domain = str(extra.get("domain") or DEFAULT_DOMAIN)
     if re.search(r"[/:\s_]", domain):

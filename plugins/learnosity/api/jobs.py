@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from learnosity.redaction import redact_text
+from learnosity.api.wording import wording
 
 COMPLETED = "completed"
 HALTED = "halted"
@@ -19,7 +19,6 @@ HALTED = "halted"
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # A reply lists at most this many jobs, and has no more pages. So one call asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
-ERROR_LIMIT = 2000  # a longer error of a job is cut to this many characters, to fit a log line
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -73,17 +72,18 @@ def parse_job(record: Any) -> Job | None:
     others = {key: value for key, value in record.items() if key not in ("reference", "status")}
     return Job(
         reference=reference,
-        status=status.strip().lower(),
-        error=None if error in (None, "") else _error_text(error),
+        status=_status(status.strip().lower()),
+        # It may quote the input: ids of users, and the signed URL of a file.
+        error=None if error in (None, "") else wording(error),
         dt_created=_text_or_none(record.get("dt_created")),
         dt_completed=_text_or_none(record.get("dt_completed")),
         details=to_text(others),
     )
 
 
-def _error_text(error: Any) -> str:
-    # The text may contain the signed URL of an input file. It is redacted, because Airflow logs it with an exception.
-    return redact_text((error if isinstance(error, str) else to_text(error))[:ERROR_LIMIT])
+def _status(status: str) -> str:
+    """One of the documented states, or the words of another one."""
+    return status if status in STATUSES else wording(status[:80])
 
 
 def to_text(value: Any) -> str:

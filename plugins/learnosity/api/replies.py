@@ -6,12 +6,14 @@ errors"). `data` may be an object or an array. Keys may be deeper than expected.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from learnosity.api.wording import wording
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
@@ -21,7 +23,6 @@ from learnosity.errors import (
     TransientApiError,
     UnexpectedReplyError,
 )
-from learnosity.redaction import redact_text
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
@@ -46,6 +47,7 @@ _HINTS = {
     44000: "Check `dataset_type` in the run config.",
     50000: "Not all input files were there when the job was started.",
 }
+_UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
 
@@ -77,10 +79,11 @@ class Reply:
         return list(self.data) if isinstance(self.data, list) else [self.data]
 
 
-def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = None) -> Reply:
+def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = None, sent: Any = None) -> Reply:
     """Read a reply. A reply that reports a failure raises an error.
 
     :param retry_after: seconds of the header `Retry-After`; None = there is none.
+    :param sent: the request. An error does not repeat its values.
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
     """
@@ -92,19 +95,19 @@ def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = No
     if not isinstance(meta, dict) or "status" not in meta:
         raise _error_without_json(http_status, retry_after)
     if meta["status"] is not True:
-        raise _error_from_meta(http_status, meta, retry_after)
+        raise _error_from_meta(http_status, meta, retry_after, sent)
     if http_status >= 300:
         raise _error_without_json(http_status, retry_after)
     return Reply(meta=meta, data=document.get("data"))
 
 
-def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None) -> ApiError:
+def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None, sent: Any) -> ApiError:
     code = _integer(meta.get("code"))
     said = meta.get("message")
-    text = redact_text(said[:_MESSAGE_LIMIT]) if isinstance(said, str) and said else "no reason given"
+    text = wording(said[:_MESSAGE_LIMIT], sent) if isinstance(said, str) and said else "no reason given"
     request_uuid = meta.get("request_uuid")
     where = f"code {code}" if code is not None else f"HTTP {http_status}"
-    if isinstance(request_uuid, str) and len(request_uuid) <= 64:
+    if isinstance(request_uuid, str) and _UUID.fullmatch(request_uuid):
         where += f", request {request_uuid}"
     hint = _HINTS.get(code or 0, "")
     message = f"Learnosity answered: {text} ({where}). {hint}".strip()

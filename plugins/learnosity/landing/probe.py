@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from learnosity.api.wording import wording
 from learnosity.errors import LearnosityError
 from learnosity.results.outcomes import Empty, Failed, Files, Group, Inline, NotReady, NotUnderstood, Reading
 from learnosity.results.reading import classify
-from learnosity.results.sketch import sketch
+from learnosity.results.sketch import masked_key, sketch
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -54,8 +55,8 @@ def _jobs(records: Sequence[Any]) -> str:
     """What the list of jobs looks like."""
     if not records:
         return "Jobs: none is listed"
-    keys = sorted({str(key) for record in records if isinstance(record, Mapping) for key in record})
-    statuses = Counter(str(record.get("status"))[:20] for record in records if isinstance(record, Mapping))
+    keys = sorted({masked_key(str(key)) for record in records if isinstance(record, Mapping) for key in record})
+    statuses = Counter(wording(str(record.get("status"))[:20]) for record in records if isinstance(record, Mapping))
     listed = ", ".join(f"{number} {status}" for status, number in sorted(statuses.items()))
     return f"Jobs: {listed}; keys of a job: {', '.join(keys)}"
 

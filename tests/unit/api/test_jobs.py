@@ -55,9 +55,9 @@ def test_completed_and_halted_are_the_only_ends(status: str, terminal: bool) -> 
         (None, None),
         ("", None),
         ("Bad line 3", "Bad line 3"),
-        ({"code": 50100, "message": "Bad"}, '{"code":50100,"message":"Bad"}'),
-        (["a", 1], '["a",1]'),
-        (17, "17"),
+        ({"code": 50100, "message": "Bad"}, "{code: 50100, message: Bad}"),
+        (["a", 1], "[a, …]"),
+        (17, "…"),
         (False, "false"),
     ],
 )
@@ -71,7 +71,7 @@ def test_an_error_that_quotes_a_signed_url_loses_its_query_and_an_endless_one_it
         shown = job(error=error).error
         assert shown is not None
         assert "Signature" not in shown
-        assert "https://b.s3.amazonaws.com/x.ndjson?…" in shown
+        assert "cannot read …" in shown
     assert len(job(error="x" * 1_000_000).error or "") < 10_000
 
 

@@ -186,7 +186,7 @@ def test_signatures_and_signed_urls_in_a_message_do_not_get_into_the_error() -> 
     text = str(error_of(403, body(41003, said)))
     assert signature not in text
     assert "abc" not in text
-    assert "https://b.s3.amazonaws.com/x?…" in text
+    assert "… is wrong for …" in text
 
 
 def test_a_message_is_kept_short_and_an_id_for_the_vendors_support_is_kept() -> None:

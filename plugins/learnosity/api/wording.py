@@ -1,0 +1,202 @@
+"""What the API says, without what it quotes: its messages may repeat ids of users, names of groups and other values.
+
+Airflow writes errors into logs, its database, events and notes. So of a text of the API only known words are shown: the
+words of its errors, documented names, and numbers that count something. Everything else becomes `…`. That is closed by
+default: a value need not be known to be left out. A hint of ours and the error code stand beside the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from learnosity.redaction import redact_text
+
+LIMIT = 2000
+"""A longer text is cut to this many characters."""
+_HIDDEN = "…"
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words of error messages. None of them is a usual name of a person or of a group.
+_WORDS = _set(
+    """
+    a able about above accepted access add addition additional after again all allowed already also an and
+    another any api are array as associated at available back bad based be because been before begin being below
+    between body boolean both browser but by bytes call called calls can cannot certain change changed character
+    characters check client code codes column columns combined comma commence compile compiled complete
+    completed conflict connection consumer contain contained containing contains content could count create
+    created csv currently data database dataset datasets date day days decimal decode default define defined
+    deleted denied depth detail details did different digits disabled do document documented does domain done
+    down duplicate duplicated during each either element elements else empty enabled encoded encoding end ended
+    endpoint ends enough entered entries entry error errors exactly exceed exceeded exceeds except exist
+    existing exists expect expected expire expired expires extra fail failed failure failures false fatal few
+    fewer field fields file files filter filters first following for forbidden form format formatted found from
+    full generate generated get given greater group groups had halted has have header headers hierarchy higher
+    highest hold holds host hostname hour hours http https id identifier identifiers ids if in inactive
+    incomplete incorrect index infiles inner input insufficient integer internal into invalid is issue it item
+    items its job jobs json key keys kind known label labels large last later least length less level levels
+    lies limit limits line lines list listed long longer lower lowest made malformed mandatory many match
+    matches maximum memory message method minimum minute minutes mismatch missing more most must ndjson near
+    need needed needs negative nested never next no non none nor not nothing null number numbers numeric object
+    objects occurred of off on once one only open operation option optional options or order organisation
+    organisations other out over own page parameter parameters parse parsed parsing part parts path pending per
+    period please position positive possible previous problem process processed processing properties property
+    provided queued quota range rate reached read readable reading ready reason received record recorded records
+    reference references refused region rejected report reports request requested requests require required
+    requires response responses result results retrieve retry returned rights row rows rules running same schema
+    second seconds security see send sent server service session sessions set shape should signature signatures
+    signed size small so some something sort sorted specified start started starts state status stopped storage
+    stored string strings student students submitted success such supplied supported syntax system temporarily
+    temporary text than that the their them then there these they this those thrown time timed timeout times
+    timestamp to together token too top total trailing true try type types unable unavailable unexpected
+    unfinished unicode unique unknown unprocessed unrecognised unrecognized unsupported until unusable unused up
+    update updated upload uploaded uploads url urls use used user users using utf uuid valid validate validated
+    validation value values version versions via wait was were what when where whether which while whole with
+    within without word wrong xml year years yet you your zero
+    """
+)
+# Names that Learnosity documents: of fields, endpoints and dataset types (docs/learnosity-api.md).
+_NAMES = _set(
+    """
+    filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted
+    count_sessions consumer_key dataset_id
+    dataset_type default_sort_field default_sort_order default_users_sort_field default_users_sort_order desc
+    discrimination_index dt_completed dt_created file_count group_count group_name group_path halted input_files
+    item_position item_reference job_reference max_score maxtime mintime mean_attempted_percent
+    mean_seen_activities organisation_id p_value p_value_if_attempted population question_number
+    question_reference request_uuid score seen_activities seen_score session_id session_ids stddev_p_value
+    stddev_p_value_if_attempted unscored_max_score user_fields user_id YYYYMMDD-HHMM activity-summary-by-group
+    sessions-summary-by-group ibk-analysis-by-question activity-analysis-by-question reports/datasets
+    jobs/reports/datasets utf-8 rfc iso
+    """
+)
+_NAMED_BY_THE_API = _set(
+    """
+    dataset_type fields user_fields default_sort_field default_sort_order default_users_sort_field
+    default_users_sort_order status
+    """
+)
+_STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
+# Words in capitals and words with a capital at the begin of a sentence are shown; `Grace` within one is not.
+_ACRONYMS = _set(
+    """
+    API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
+    """
+)
+_CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")  # as in: dataset's, isn't
+# After these words, a number counts something. After others it may be an id.
+_COUNTING = _set(
+    """
+    at between byte bytes code column exceeds file http index least length level limit line lines maximum
+    minimum most only part position row status than within
+    """
+)
+_UNITS = _set(
+    """
+    bytes characters days digits entries files hours lines minutes objects records rows seconds times values
+    """
+)
+
+_TOKEN = re.compile(
+    r"(?P<url>[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>]*)"
+    r"|(?P<quoted>\"[^\"]*\"|“[^”]*”|`[^`]*`|(?<!\w)'[^']*'(?!\w))"
+    r"|(?P<word>[^\W\d_](?:[\w./'-]*\w)?)"
+    r"|(?P<number>\d+)(?![\w@])"
+    r"|(?P<other>[\w@$#%&*+/\\^~|<>-]+)"
+    r"|(?P<plain>\s+|.)",
+    re.DOTALL,
+)
+_SENTENCE_END = re.compile(r"(?:^|[.:;!?(])[\s(]*$")
+_REPEATED = re.compile(r"…(?:[\s,.'/@_-]*…)+")
+
+
+def wording(said: Any, sent: Any = None) -> str:
+    """What the API says, without values.
+
+    :param said: a text, or another JSON value, of a reply.
+    :param sent: the request that is answered. Its values are left out even where they are usual words.
+    """
+    if isinstance(said, str):
+        return _masked(said, sorted(set(_values(sent)), key=len, reverse=True))
+    if isinstance(said, Mapping):
+        return "{" + ", ".join(_pair(str(key), value, sent) for key, value in list(said.items())[:20]) + "}"
+    if isinstance(said, list):
+        return "[" + ", ".join(wording(value, sent) for value in said[:20]) + "]"
+    return msgspec.json.encode(said).decode() if said is None or isinstance(said, bool) else _HIDDEN
+
+
+def _pair(key: str, value: Any, sent: Any) -> str:
+    counts = key == "code" and isinstance(value, int) and 0 <= value < 100_000
+    return f"{_masked(key, ())}: {value if counts else wording(value, sent)}"
+
+
+def _masked(text: str, own: Sequence[str]) -> str:
+    """`text` without values.
+
+    :param own: values that are left out whatever they are, long ones first.
+    """
+    text = redact_text(text[:LIMIT])
+    for value in own:
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
+    tokens = list(_TOKEN.finditer(text))
+    shown: list[str] = []
+    before, counts = "", False  # the word before this token, and whether the last number counted something
+    for place, token in enumerate(tokens):
+        piece = token[0]
+        if token["plain"] is None:
+            after = next((each[0].lower() for each in tokens[place + 1 : place + 3] if each["word"]), "")
+            if token["number"] is not None:
+                counts = len(piece) <= 9 and (before in _COUNTING or after in _UNITS or (counts and before == "and"))
+                piece = piece if counts else _HIDDEN
+            else:
+                begins = _SENTENCE_END.search("".join(shown)[-8:]) is not None
+                before = piece.lower()
+                piece = piece if _is_wording(token, begins=begins) else _HIDDEN
+        shown.append(piece)
+    return _REPEATED.sub(_HIDDEN, "".join(shown)).strip()
+
+
+def _is_wording(token: re.Match[str], *, begins: bool) -> bool:
+    """Whether a token is a word of the API, and not a value."""
+    if token["quoted"] is not None:
+        return _is_name(token[0][1:-1])
+    word = token["word"]
+    if word is None:
+        return False
+    return _is_name(word) or all(_is_word(part, begins=begins) for part in re.split(r"[/']", word))
+
+
+def _is_word(word: str, *, begins: bool) -> bool:
+    if word in _ACRONYMS or word in _CUT:
+        return True
+    return (word.islower() or (begins and word.istitle())) and word.lower() in _WORDS
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text is documented: a name, or names with dots between."""
+    return all(
+        part in _NAMES
+        or part in ("filters", "options", "groups", "fields", "key", "label")
+        or _STATISTIC.fullmatch(part)
+        for part in text.split(".")
+    )
+
+
+def _values(sent: Any) -> Iterator[str]:
+    """All texts of a request, but for those that are meant to be names of the API."""
+    if isinstance(sent, Mapping):
+        for key, value in sent.items():
+            if key not in _NAMED_BY_THE_API:
+                yield from _values(value)
+    elif isinstance(sent, list | tuple):
+        for value in sent:
+            yield from _values(value)
+    elif isinstance(sent, str) and re.search(r"\w", told := redact_text(sent)):
+        yield told

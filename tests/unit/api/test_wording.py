@@ -1,0 +1,191 @@
+"""No value that is sent comes back in a text of the API: not in errors, events or notes. The API's own words stay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from learnosity.api.dataset_request import KNOWN_TYPES, DatasetRequest
+from learnosity.api.jobs import parse_job
+from learnosity.api.replies import parse_reply
+from learnosity.api.wording import wording
+from learnosity.errors import ApiError
+from learnosity.inputs.records import schema_for
+from simulator.errors import ERRORS
+
+UUID = "7c1dd6a0-95c6-4f0d-8a6b-0d5b21c9c7e1"
+REQUEST = DatasetRequest(
+    dataset_type="made-up-type",
+    filters={"activity_id": ["Algebra 2b"], "mintime": "2026-11-05T00:00:00Z", "maxtime": 1795852800},
+    options={"fields": ["own_field"], "user_fields": ["own_user_field"], "default_sort_field": "own_sort"},
+    groups=[{"key": "campus_x", "label": "Springfield Elementary"}],
+    organisation_id=4711,
+).body(UUID, 1)
+RECORD = {
+    "user_id": "grace.hopper@example.org",
+    "session_id": ["9d1e6a0c-95c6-4f0d-8a6b-0d5b21c9c7e2"],
+    "groups": {"campus_x": "Room Seven", "class": "4b"},
+    "birthday": "2015-03-01",
+    "phone": "+49 170 1234567",
+    "points": 4713,
+}
+SENT: Mapping[str, Any] = {
+    "request": REQUEST,
+    "organisation": {"organisation_id": 4711},
+    "jobs": {"references": ["job_6f1c_Ünïcode"], "mintime": 1795852801},
+    "group": {"group_path": ["Lincoln High", "Müller, Zoë"], "next": "1729854752.211087"},
+    "record": RECORD,
+}
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each value in `value` with its path, and each key that is not documented."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from leaves(child, f"{path}.{key}")
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            yield from leaves(child, f"{path}[{number}]")
+    elif not isinstance(value, bool):
+        yield path, str(value)
+
+
+FIELDS = {path: value for path, value in leaves(SENT) if not path.endswith("file_count")}
+SAYINGS: dict[str, Callable[[str, str], str]] = {
+    "in quotes": lambda field, value: f"Invalid parameter value: '{value}' is not a valid {field}",
+    "in double quotes": lambda field, value: f'The {field} "{value}" does not exist.',
+    "in backticks": lambda field, value: f"The {field} `{value}` does not exist.",
+    "bare": lambda field, value: f"Invalid {field} {value} in line 3",
+    "at the begin": lambda field, value: f"{value} is not a valid {field}",
+    "after a stop": lambda field, value: f"Not found. {value} does not exist",
+    "after a colon": lambda field, value: f"{field}: {value}",
+    "after an equals sign": lambda field, value: f"{field}={value}; line 3",
+    "JSON": lambda field, value: f"Line 3 is invalid: {json.dumps({field: value})}",
+    "JSON in ASCII in JSON": lambda field, value: json.dumps(json.dumps({field: [value]})),
+    "Python": lambda field, value: f"unknown {field}: {[value]!r}",
+    "URL": lambda field, value: f"cannot read https://host.example/{field}/{quote(value)}?q={quote(value)}",
+    "in brackets": lambda field, value: f"user ({value}) has no sessions",
+    "in a list": lambda field, value: f"users a, {value}, b have no sessions",
+    "in capitals": lambda field, value: f"INVALID {field.upper()} {value.upper()}",
+}
+
+
+def parts(value: str) -> list[str]:
+    """What must not show of a value: all of it, and each of its words that could name somebody."""
+    words = [word for word in value.replace(",", " ").split() if len(word) > 3]
+    return [value, *words]
+
+
+def raised(text: str, sent: Any) -> str:
+    body = json.dumps({"meta": {"status": False, "code": 20004, "message": text, "request_uuid": text[:64]}}).encode()
+    with pytest.raises(ApiError) as caught:
+        parse_reply(400, body, sent=sent)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("saying", SAYINGS.values(), ids=SAYINGS)
+@pytest.mark.parametrize("path", FIELDS)
+@pytest.mark.promise("no secret")
+def test_no_value_of_any_field_comes_back(path: str, saying: Callable[[str, str], str]) -> None:
+    value = FIELDS[path]
+    field = path.rpartition(".")[2].partition("[")[0]
+    text = saying(field, value)
+    # Whoever polls a job does not know what was sent; who sends a request does.
+    halted = {"reference": "r", "status": "halted"}
+    told = [
+        wording(text),
+        raised(text, None),
+        raised(text, SENT["request"]),
+        *(
+            f"{job.status} {job.error}"
+            for job in map(
+                parse_job,
+                (
+                    {**halted, "error": text},
+                    {**halted, "error": {"message": text, field: value, value: 1}},
+                    {**halted, "status": value},
+                ),
+            )
+            if job is not None
+        ),
+    ]
+    for each in told:
+        for part in parts(value):
+            assert part.lower() not in each.lower()
+
+
+def test_the_table_has_each_field_that_is_sent() -> None:
+    fields = {path.rpartition(".")[2].partition("[")[0] for path in FIELDS} | {"file_count"}
+    everything = {"filters": {"activity_id": ["a"]}, "groups": [{"key": "a", "label": "b"}]}
+    for kind in KNOWN_TYPES:
+        body = DatasetRequest.from_mapping({"dataset_type": kind, "organisation_id": 1, **everything}).body(UUID, 1)
+        assert {path.rpartition(".")[2].partition("[")[0] for path, _ in leaves(body)} <= fields
+        assert schema_for(kind) is not None
+    assert {"user_id", "session_id", "references", "group_path", "next"} <= fields
+
+
+@given(value=st.text(min_size=1, max_size=40))
+@example("Jean-Luc O'Neill")
+@example("no such user")
+@example("Ümit")
+@example("42")
+def test_no_value_of_the_request_comes_back_even_if_it_is_of_usual_words(value: str) -> None:
+    request = {"groups": [{"key": value, "label": "x"}], "filters": {"activity_id": [value]}}
+    told = wording(f'Group "{value}" not found; {value}', request)
+    assert set(re.findall(r"\w+", told)) <= {"Group", "not", "found"}
+
+
+@given(st.text(max_size=3000))
+def test_any_text_can_be_told_in_one_piece_of_bounded_length(text: str) -> None:
+    assert len(wording(text)) <= 2 * 2000
+    assert wording(wording(text)) is not None
+
+
+@pytest.mark.parametrize("message", sorted({message for _, message in ERRORS.values()}))
+def test_the_messages_of_the_api_stay(message: str) -> None:
+    assert wording(message) == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Too many requests",
+        "Invalid parameter value: filters.mintime is after filters.maxtime",
+        "file_count must be between 0 and 100",
+        "filters.activity_id holds more than 10 values",
+        "line 3 is no record: user_id is missing",
+        "No sessions were found",
+        "Unrecognised dataset_type",
+        "options.fields: mean_score",
+        "The dataset isn't ready; try again in 5 seconds.",
+        "activity-summary-by-group needs at least one input file",
+        "JSON failed schema validation",
+    ],
+)
+def test_words_documented_names_and_counts_stay(text: str) -> None:
+    assert wording(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("user Grace has no sessions", "user … has no sessions"),
+        ("user grace has no sessions", "user … has no sessions"),
+        ("user 4711 has no sessions", "user … has no sessions"),
+        ("Invalid value 'u1' for user_id", "Invalid value … for user_id"),
+        ("group 'No School' is empty", "group … is empty"),
+        ("", ""),
+        ({"code": 50100, "message": "line 3 is no record"}, "{code: 50100, message: line 3 is no record}"),
+        (["u1", "u2", None, True], "[…, …, null, true]"),
+        (12345, "…"),
+    ],
+)
+def test_samples(text: Any, told: str) -> None:
+    assert wording(text) == told
