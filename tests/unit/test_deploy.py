@@ -1,0 +1,96 @@
+"""deploy/: the values for the Helm chart name what the chart and Airflow know, and fit the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from airflow.configuration import conf
+
+from devstack.certificate import make_certificate
+from devstack.proxy import configuration
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TEXT = (REPOSITORY / "deploy" / "values.yaml").read_text()
+VALUES: dict[str, Any] = yaml.safe_load(TEXT)
+KEYS = [
+    line
+    for line in (Path(__file__).with_name("chart_keys.txt")).read_text().splitlines()
+    if line and not line.startswith("#")
+]
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+ROLE = "eks.amazonaws.com/role-arn"
+
+
+def names(value: Any, path: str = "") -> Iterator[str]:
+    """The names of all values; what the chart passes on ends in `.*`."""
+    if f"{path}.*" in KEYS:
+        yield f"{path}.*"
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from names(each, f"{path}.{key}".lstrip("."))
+    else:
+        yield path
+
+
+def test_every_value_is_one_of_the_charts_and_the_list_holds_no_other() -> None:
+    assert sorted(set(names(VALUES))) == sorted(KEYS)
+    assert "1.22.0" in TEXT.partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("section", "option"), [(section, option) for section, given in VALUES["config"].items() for option in given]
+)
+def test_every_setting_is_one_of_airflows(section: str, option: str) -> None:
+    # What providers add is only known where they are loaded.
+    provided = {("celery", "worker_concurrency"), ("celery", "worker_prefetch_multiplier")}
+    assert (section, option) in provided or option in conf.configuration_description[section]["options"]
+
+
+def test_the_image_leaves_the_places_of_the_charts_configuration_alone() -> None:
+    assert "AIRFLOW_CONFIG" not in DOCKERFILE, "the chart's airflow.cfg would never be read"
+    assert "/opt/airflow/airflow.cfg" in DOCKERFILE
+    assert "airflow_local_settings.py /opt/airflow/config/" in DOCKERFILE
+    assert VALUES["airflowLocalSettings"] is None, "the chart would mount its own over the policy"
+
+
+def test_the_version_is_that_of_the_image() -> None:
+    assert f"apache/airflow:{VALUES['airflowVersion']}-" in DOCKERFILE
+
+
+def test_workers_api_server_and_triggerer_have_a_role() -> None:
+    for part in (VALUES["apiServer"], VALUES["scheduler"], VALUES["triggerer"], VALUES["workers"]["celery"]):
+        assert part["serviceAccount"]["annotations"][ROLE]
+
+
+def test_inputs_are_spooled_on_a_volume_with_a_limit() -> None:
+    celery = VALUES["workers"]["celery"]
+    (mount,) = celery["extraVolumeMounts"]
+    (volume,) = celery["extraVolumes"]
+    assert mount["mountPath"] == next(each["value"] for each in VALUES["env"] if each["name"] == "TMPDIR")
+    assert volume["name"] == mount["name"]
+    assert volume["emptyDir"]["sizeLimit"]
+    assert celery["persistence"]["enabled"] is False
+
+
+def test_every_part_is_confined_and_limited() -> None:
+    assert VALUES["securityContexts"]["pod"]["runAsNonRoot"] is True
+    assert VALUES["securityContexts"]["containers"]["capabilities"] == {"drop": ["ALL"]}
+    assert VALUES["networkPolicies"]["enabled"] is True
+    parts = [VALUES[name] for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")]
+    for part in [*parts, VALUES["workers"]["celery"]]:
+        assert part["resources"]["limits"]["memory"]
+        assert part["resources"]["requests"]["cpu"]
+
+
+def test_no_value_is_a_secret() -> None:
+    assert not [line for line in TEXT.splitlines() if "password" in line.lower() and not line.startswith("#")]
+
+
+def test_nginx_gets_the_values_of_this_machine_in_the_lines_that_are_to_be_changed(tmp_path: Path) -> None:
+    text = configuration(tmp_path, port=8443, upstream="127.0.0.1:9999", tls=make_certificate(tmp_path))
+    assert "listen 127.0.0.1:8443 ssl;" in text
+    assert not [line for line in text.splitlines() if "example.com" in line and not line.lstrip().startswith("#")]
