@@ -32,7 +32,7 @@ from learnosity.inputs.spool import InputFile
 from learnosity.lineage import lineage_of_creation
 from learnosity.links import DatasetLink
 from learnosity.metrics import METRICS
-from learnosity.run_config import REQUEST_KEYS, chosen, flag, read_run_config
+from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 from learnosity.storage.write_check import check_writable
 from learnosity.task_state import TaskCreationStates, how_to_start_over
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+# Arguments that a run config may give instead, besides the request.
+_OWN_FIELDS = "input_uri input_columns dataset_id create job_reference destination_uri learnosity_conn_id".split()
 
 
 class LearnosityCreateDatasetOperator(AsyncOperator):
@@ -52,7 +55,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     delete the task's state first (`task_state.how_to_start_over`).
 
     :param request: `dataset_type`, `filters`, `options`, `groups`, `organisation_id`. Templated.
-    :param input_uri: NDJSON input: a file, folder or glob on object storage. None = no input files. Templated.
+    :param input_uri: input: a file, folder or glob on object storage, in NDJSON, CSV, TSV or Parquet. None = no input
+        files. Templated.
+    :param input_columns: which column of a table holds which key of a record, where the names differ, such as
+        `{"user_id": "student_no", "groups.district": "lea"}`; default none. Templated.
     :param dataset_id: UUID to use. None = a new one for each attempt that creates a dataset. Templated.
     :param create: False = the dataset of `dataset_id` exists already, so none is created; default True. Templated.
     :param job_reference: the job to wait for, if `create` is False. None = the dataset is finished. Templated.
@@ -73,6 +79,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     template_fields: Sequence[str] = (
         "request",
         "input_uri",
+        "input_columns",
         "dataset_id",
         "create",
         "job_reference",
@@ -87,6 +94,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         *,
         request: Mapping[str, Any],
         input_uri: str | None = None,
+        input_columns: Mapping[str, str] | None = None,
         dataset_id: str | None = None,
         create: bool | str = True,
         job_reference: str | None = None,
@@ -103,11 +111,14 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         self.job_reference = job_reference
         self.request = request
         self.input_uri = input_uri
+        self.input_columns = input_columns
         self.dataset_id = dataset_id
         self.destination_uri = destination_uri
         self.learnosity_conn_id = learnosity_conn_id
         self.created: dict[str, Any] | None = None
-        self._as_written = [copy.deepcopy(request), input_uri, dataset_id]
+        self._as_written: list[Any] = [copy.deepcopy(request), input_uri, dataset_id]
+        if not is_empty(input_columns):
+            self._as_written.append(copy.deepcopy(input_columns))
         """The arguments before templates are rendered. They show whether a person has changed the request."""
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
@@ -127,10 +138,16 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                 request.check(has_input=input_uri is not None)
             elif dataset_id is None:
                 raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
-            schema = schema_for(request.dataset_type, request.group_keys)
             DatasetLayout(request.dataset_type, dataset_id or "new")
         with findings:
             config = await hook.aget_config()
+            input_columns = mapping("input_columns", self.input_columns)
+            schema = schema_for(
+                request.dataset_type,
+                request.group_keys,
+                input_columns=input_columns,
+                any_object=config.input_check == "json",
+            )
         with findings:
             if self.run_config is not None:
                 await check_places(input_uri, self.destination_uri)
@@ -180,7 +197,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     transfer,
                     request,
                     TaskCreationStates(context["task_state_store"], start_over),
-                    identity=self._identity(context, heard, config.account, request, input_uri, dataset_id),
+                    identity=self._identity(
+                        context, heard, config.account, request, input_uri, dataset_id, *_columns_text(input_columns)
+                    ),
                     prepare=prepare,
                     identify_input=identify_input,
                     dataset_id=dataset_id,
@@ -203,7 +222,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             return {}
         heard = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
         self.request = {**self.request, **{key: heard[key] for key in REQUEST_KEYS if key in heard}}
-        for name in ("input_uri", "dataset_id", "create", "job_reference", "destination_uri", "learnosity_conn_id"):
+        for name in _OWN_FIELDS:
             if name in heard:
                 setattr(self, name, heard[name])
         return heard
@@ -219,9 +238,11 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         written = json.dumps(self._as_written, sort_keys=True, default=_stable_text)
         # Only params that a template names. For example, another poll interval makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
-        params |= {key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "dataset_id") if key in heard}
+        params |= {
+            key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in heard
+        }
         rendered = [request.body("", 0), *more]
-        mapped = _mapped(self._as_written, [self.request, self.input_uri, self.dataset_id])
+        mapped = _mapped(self._as_written, [self.request, self.input_uri, self.dataset_id, self.input_columns])
         return RequestIdentity(
             account,
             _digest([written, params, *mapped]),
@@ -246,6 +267,11 @@ def _existing(
         "input": None,
         "request": request.body(dataset_id, 0, organisation_id),
     }
+
+
+def _columns_text(columns: Mapping[str, Any]) -> list[str]:
+    """The columns as a part of an identity. Without columns it is that of releases that had none."""
+    return [json.dumps(columns, sort_keys=True)] if columns else []
 
 
 def _mapped(written: Any, rendered: Any) -> list[Any]:

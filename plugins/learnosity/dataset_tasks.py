@@ -95,7 +95,8 @@ def dataset_tasks(
         request=request,
         run_config=run_config,
         fixed=fixed,
-        **_given(values, "input_uri", "dataset_id", "create", "job_reference", "destination_uri", "learnosity_conn_id"),
+        **_given(values, "input_uri", "input_columns", "dataset_id", "create", "job_reference"),
+        **_given(values, "destination_uri", "learnosity_conn_id"),
     )
     wait_for_job = LearnosityJobSensor(
         task_id="wait_for_job",

@@ -54,6 +54,10 @@ def get_provider_info() -> dict[str, Any]:
                         "Place of the results",
                         'Only where results are not understood: JSON such as {"files": "data.files[]", "url": "url"}.',
                     ),
+                    "input_check": _field(
+                        "Check of the input",
+                        "records, or json: a line has to be a JSON object and no more. Empty = records.",
+                    ),
                     "allow_http": _field(
                         "Allow plain http", "Only for a test server that is not on this machine.", "boolean"
                     ),

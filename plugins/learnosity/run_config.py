@@ -80,9 +80,18 @@ FIELDS = (
         None,
         {"type": ["null", "string"], "pattern": _URI},
         "Input files",
-        "NDJSON on any object storage: a file, a folder or a glob, such as s3://connection@bucket/users/*.ndjson or "
-        "file:///data/users.ndjson.gz. The group types need it: one line per user with user_id and groups. "
-        "Empty = no input files.",
+        "NDJSON, CSV, TSV or Parquet on any object storage, plain, gzip or zstd: a file, a folder or a glob, such as "
+        "s3://connection@bucket/users/*.csv or file:///data/users.ndjson.gz. The group types need it: one line or "
+        "row per user with user_id and groups. Empty = no input files.",
+        DATASET,
+    ),
+    Field(
+        "input_columns",
+        {},
+        {"type": ["null", "object"], "additionalProperties": _FILLED},
+        "Columns of the input",
+        'CSV, TSV and Parquet: which column holds what, such as {"user_id": "student_no", "groups.district": "lea"}. '
+        "What is not named is found under its own name: user_id, session_id, and the key of each level.",
         DATASET,
     ),
     Field(
@@ -261,6 +270,18 @@ def read_run_config(
             "Trigger a new run: the config of this run cannot be changed."
         )
     return given
+
+
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """The value of a field that is an object.
+
+    :raises RequestError: it is something else.
+    """
+    if is_empty(value):
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    raise RequestError(f'{name} has to be an object, such as {{"user_id": "student_no"}}.')
 
 
 def flag(name: str, value: Any, default: bool) -> bool:

@@ -139,8 +139,8 @@ def _write_input(stack: Stack) -> None:
     obstore.put(store, "input/folder/a.ndjson", lines[:half])
     packed("input/folder/b.ndjson.gz", lines[half:])
     obstore.put(store, "input/malformed.ndjson", lines + b'{"user_id": "u1", "groups"\n{"user_id": 7}\n')
-    for number in range(101):
-        obstore.put(store, f"input/many/{number:03d}.ndjson", lines[: lines.index(b"\n") + 1])
+    obstore.put(store, "input/mixed/a.ndjson", lines)
+    obstore.put(store, "input/mixed/b.csv", b"user_id,district,school,class\nu,d,s,c\n")
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +173,7 @@ def runs(stack: Stack) -> Runs:
     bad = {
         "malformed": groups(stack.uri("input/malformed.ndjson")),
         "missing-input": groups(stack.uri("input/nothing-here.ndjson")),
-        "many-files": groups(stack.uri("input/many/")),
+        "mixed-formats": groups(stack.uri("input/mixed/")),
         "no-input": groups(None),
         "unknown-type": groups(dataset_type="no-such-type", filters={}),
         "unknown-key": groups(filter={"activity_id": ["reading-2026"]}),

@@ -22,7 +22,7 @@ REFUSED = {
 FAILED = {
     "malformed": ("malformed.ndjson:201", "Correct the input and run again"),
     "missing-input": ("No input found at s3://learnosity/input/nothing-here.ndjson", "Check input_uri"),
-    "many-files": ("holds 101 files", "Join them"),
+    "mixed-formats": ("mixes formats", "Name files of one format with a glob"),
     "no-input": ("needs input files", "set input_uri"),
     "unknown-connection": ("'learnosity_nowhere' does not exist", "Add it in Airflow"),
     "unknown-storage-connection": ("'nowhere' does not exist", "Add it in Airflow"),

@@ -25,6 +25,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 PARAMS: dict[str, Any] = {
     "dataset_type": "activity-summary-by-group",
     "input_uri": None,
+    "input_columns": {},
     "filters": {},
     "options": {},
     "groups": [],
@@ -103,7 +104,7 @@ def test_every_param_is_explained_and_in_a_section() -> None:
 
 def test_what_a_first_run_needs_is_in_the_section_that_airflow_opens() -> None:
     opened = [name for name, param in dataset_params().items() if param.schema["section"] == "Run Parameters"]
-    assert opened == ["dataset_type", "input_uri", "groups", "filters", "options"]
+    assert opened == ["dataset_type", "input_uri", "input_columns", "groups", "filters", "options"]
 
 
 @pytest.mark.parametrize("name", PARAMS)

@@ -41,7 +41,8 @@ def test_the_form_has_labels_of_its_own() -> None:
     assert behaviour["relabeling"]["password"] == "Consumer secret"
     assert "443" in behaviour["relabeling"]["port"]
     assert behaviour["placeholders"]["port"].startswith("443")
-    assert set(FIELDS) == {"version", "domain", "organisation_id", "region", "reports_url", "results", "allow_http"}
+    urls = {"region", "reports_url", "allow_http"}
+    assert set(FIELDS) == {"version", "domain", "organisation_id", "results", "input_check"} | urls
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_the_form_has_labels_of_its_own() -> None:
     [
         ("version", "v2025.3.LTS", "version"),
         ("organisation_id", 505, "organisation_id"),
+        ("input_check", "json", "input_check"),
         ("reports_url", "https://reports-ie.learnosity.com", "reports_url"),
     ],
 )

@@ -48,7 +48,8 @@ def test_a_text_stays_the_text_that_it_is(name: str, text: str) -> None:
         ("dataset-type", "dataset_type"),
         ("datasetid", "dataset_id"),
         ("shards", "landing_shards"),
-        ("input", "input_uri"),
+        ("input_ur", "input_uri"),
+        ("columns", "input_columns"),
     ],
 )
 def test_a_key_that_is_no_field_is_refused_with_the_nearest_one(wrong: str, meant: str) -> None:

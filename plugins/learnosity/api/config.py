@@ -68,6 +68,8 @@ class ApiConfig:
     :param verify: whether TLS certificates are checked, or a PEM file of authorities to trust as well; default True.
     :param trust_env: whether proxies and certificate authorities of the environment count; default True.
     :param results: where the reply with the results has its files; None = the reader finds this out from each reply.
+    :param input_check: `records` = a line of the input has to be a record of its dataset type; `json` = a JSON object,
+        and no more. Default `records`.
     """
 
     credentials: Credentials
@@ -80,6 +82,7 @@ class ApiConfig:
     verify: bool | str = True
     trust_env: bool = True
     results: Declaration | None = None
+    input_check: str = "records"
 
     @property
     def account(self) -> str:
@@ -179,6 +182,7 @@ def build_config(
         verify=_verify(extra, refuse=refuse),
         trust_env=_switch(extra, "trust_env", refuse=refuse),
         results=parse_declaration(extra),
+        input_check=_input_check(extra, refuse=refuse),
     )
 
 
@@ -245,6 +249,14 @@ def _verify(extra: Mapping[str, Any], *, refuse: Any) -> bool | str:
     if isinstance(value, str) and value.strip().lower() not in _ON + _OFF:
         return value
     return _switch({"verify": value}, "verify", refuse=refuse)
+
+
+def _input_check(extra: Mapping[str, Any], *, refuse: Any) -> str:
+    """Extra `input_check`. The format of the lines is inferred, so whoever knows better must not be held up by it."""
+    value = str(extra.get("input_check") or "records").strip().lower()
+    if value not in ("records", "json"):
+        raise refuse("extra `input_check` is either `records`, or `json`: a line has to be a JSON object and no more.")
+    return value
 
 
 def _switch(extra: Mapping[str, Any], *names: str, refuse: Any) -> bool:

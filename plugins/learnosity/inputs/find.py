@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
-from learnosity.inputs.spool import MAX_FILES, InputFile
+from learnosity.inputs.spool import InputFile
 from learnosity.storage.keys import unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
@@ -25,7 +25,7 @@ async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
     Files and folders that begin with `.` or `_` are skipped, unless the same part of the glob begins like that too.
 
     :param open_store: opens the store at a URI for reading; called in a thread.
-    :raises InputError: there is no file, or there are more than the 100 files that Learnosity takes.
+    :raises InputError: there is no file, or a file has a name that cannot be read.
     :raises StorageError: the store refuses to list the files.
     """
     try:
@@ -65,11 +65,6 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     where = f"{store.uri}/{pattern}".rstrip("/")
     if not found:
         raise InputError(f"No input found at {where}. {_CHECK}")
-    if len(found) > MAX_FILES:
-        raise InputError(
-            f"{where} holds {len(found):,} files; Learnosity takes at most {MAX_FILES} input files. Join them, or name "
-            "fewer with a glob; nothing was sent."
-        )
     return [_input_file(store, info) for info in found]
 
 

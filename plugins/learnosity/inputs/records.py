@@ -1,4 +1,4 @@
-"""What one line of an input file must look like: one class per dataset type.
+"""What one line of an input file, or one row of a table, must look like: one class per dataset type.
 
 The format of the lines is an assumption, because its description was not available ("Input records" in
 docs/learnosity-api.md). To correct a format, change its class or replace it in `SCHEMAS`. Lines are checked, but never
@@ -8,7 +8,7 @@ changed. No message contains the content of a line, because ids can be personal 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final
 
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from learnosity.errors import RequestError
+from learnosity.inputs.columns import GROUPS, RowField, check_input_columns
 
 MAX_USERS: Final = 200_000
 """Most users in one dataset: a limit of Learnosity."""
@@ -37,7 +38,9 @@ class RecordSchema:
     """Checks lines of a dataset type that is not in `SCHEMAS`: any JSON object is accepted.
 
     :param group_keys: the `key` of each entry of the request's `groups`.
-    :raises RequestError: a group key is empty or repeated, or has a quote, backslash or control character.
+    :param input_columns: which column of a table holds which key, where the names differ; default none.
+    :raises RequestError: a group key is empty or repeated, or has a quote, backslash or control character; or
+        `input_columns` names a key that a record does not have.
     """
 
     noun: ClassVar[str] = "record"
@@ -46,10 +49,24 @@ class RecordSchema:
     """The key whose value must be different in every line; None = this type has no such key."""
     max_records: ClassVar[int | None] = None
     """Most lines in one dataset; None = no documented limit."""
+    gathers = False
+    """Whether several rows of a table may make one record: one for each session of a user."""
 
-    def __init__(self, group_keys: Sequence[str] = ()) -> None:
+    def __init__(self, group_keys: Sequence[str] = (), input_columns: Mapping[str, object] | None = None) -> None:
+        self.group_keys = tuple(group_keys)
+        self.fields = self.row_fields(group_keys, input_columns or {})
+        """What the rows of a table hold. Empty = not known: every column becomes a key of the same name."""
+        self.lenient = False
+        """Whether rows are taken as they are, and columns that are missing are left out."""
+        keys = [field.key for field in self.fields]
+        self.input_columns = check_input_columns(input_columns or {}, keys, any_key=not self.fields)
         self._decode = msgspec.json.Decoder(self._record(group_keys)).decode
         self._identity = attrgetter(self.identity_key) if self.identity_key else None
+
+    @classmethod
+    def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
+        """What one row holds."""
+        return ()
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
         """The struct of one record. Keys that it does not name are allowed."""
@@ -96,6 +113,11 @@ class _GroupSchema(RecordSchema):
     base: ClassVar[type[msgspec.Struct] | None] = None
     """A struct with the other fields of a record."""
 
+    @classmethod
+    def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
+        levels = (RowField(f"{GROUPS}{key}", (f"{GROUPS}{key}", key)) for key in group_keys)
+        return (RowField("user_id", ("user_id",), MAX_USER_ID), *levels)
+
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
         fields: list[tuple[str, Any]] = [("user_id", UserId)]
         if group_keys:
@@ -124,6 +146,12 @@ class SessionsSummarySchema(_GroupSchema):
     """`sessions-summary-by-group`: a user with groups and 1 to 50 session ids."""
 
     base = _Sessions
+    gathers = True
+
+    @classmethod
+    def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
+        sessions = RowField("session_id", ("session_id", "session_ids", "sessions"), many=True)
+        return (*super().row_fields(group_keys, input_columns), sessions)
 
 
 class AnalysisSchema(RecordSchema):
@@ -131,6 +159,12 @@ class AnalysisSchema(RecordSchema):
 
     noun = "session"
     identity_key = "session_id"
+
+    @classmethod
+    def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
+        # A roster has ids of users, which these types do not need. They are sent only if somebody asks for it.
+        user = (RowField("user_id", ("user_id",), MAX_USER_ID),) if "user_id" in input_columns else ()
+        return (RowField("session_id", ("session_id",)), *user)
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
         return msgspec.defstruct("Record", [("session_id", Text), ("user_id", UserId | UnsetType, UNSET)])
@@ -144,14 +178,41 @@ SCHEMAS: Final[dict[str, type[RecordSchema]]] = {
 }
 
 
-def schema_for(dataset_type: str, group_keys: Sequence[str] = ()) -> RecordSchema:
+def schema_for(
+    dataset_type: str,
+    group_keys: Sequence[str] = (),
+    *,
+    input_columns: Mapping[str, object] | None = None,
+    any_object: bool = False,
+) -> RecordSchema:
     """The schema of the input lines of a dataset type.
 
     :param dataset_type: any type. For a type that is not in `SCHEMAS`, any JSON object is accepted.
     :param group_keys: the `key` of each entry of the request's `groups`; every user must have each of them.
-    :raises RequestError: the group keys cannot be keys of a record.
+    :param input_columns: which column of a table holds which key, where the names differ; default none.
+    :param any_object: whether a line of a known type, too, has to be a JSON object and no more; default False.
+    :raises RequestError: the group keys cannot be keys of a record, or `input_columns` names a key that is none.
     """
-    return SCHEMAS.get(dataset_type, RecordSchema)(group_keys)
+    kind = SCHEMAS.get(dataset_type, RecordSchema)
+    if any_object:
+        return _AnyObject(kind, group_keys, input_columns)
+    return kind(group_keys, input_columns)
+
+
+class _AnyObject(RecordSchema):
+    """Accepts any JSON object in a line. A row of a table makes what it makes for its dataset type, without checks."""
+
+    def __init__(
+        self, kind: type[RecordSchema], group_keys: Sequence[str], input_columns: Mapping[str, object] | None
+    ) -> None:
+        super().__init__(group_keys)
+        given = input_columns or {}
+        typed = kind.row_fields(group_keys, given)
+        more = set(given) - {field.key for field in typed} if typed else ()
+        self.fields = (*typed, *(RowField(key, ()) for key in given if key in more))
+        self.input_columns = check_input_columns(given, [field.key for field in self.fields], any_key=True)
+        self.lenient = True
+        self.gathers = kind.gathers
 
 
 def _groups(keys: Sequence[str]) -> type[msgspec.Struct]:

@@ -40,7 +40,7 @@ from learnosity.errors import (
     TransientApiError,
     TransientStorageError,
 )
-from learnosity.inputs.spool import plan_parts
+from learnosity.inputs.parts import plan_parts
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from tests.waiting import no_waiting
 

@@ -1,0 +1,140 @@
+"""Which column of a table holds which key of a record.
+
+A message names only columns that were asked for. The first row of a table without a header is data of pupils.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from learnosity.errors import RequestError
+
+GROUPS = "groups."
+"""Begin of the key of each level of the hierarchy, as in `groups.district`."""
+
+
+class ColumnError(ValueError):
+    """A table does not have the columns that are needed. The message says what is missing and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowField:
+    """One key of a record that a row of a table holds.
+
+    :param key: `user_id`, `session_id`, or `groups.` and the key of a level.
+    :param own_names: the names of its column where `input_columns` names none. The first one that is there counts.
+    :param most: most characters; None = only the limit of every cell.
+    :param many: whether a cell may hold several values. Then only one of `own_names` may be there. Default False.
+    """
+
+    key: str
+    own_names: tuple[str, ...]
+    most: int | None = None
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: the key that it holds, its name in the file, and its place from 0. Else as `RowField`."""
+
+    key: str
+    name: str
+    index: int
+    most: int | None = None
+    many: bool = False
+
+
+def check_input_columns(given: Mapping[str, object], keys: Collection[str], *, any_key: bool) -> dict[str, str]:
+    """The checked run config field `input_columns`.
+
+    :param keys: the keys that a record of the dataset type has.
+    :param any_key: whether other keys are allowed, too.
+    :raises RequestError: a key is unknown, or the name of a column is no text.
+    """
+    problems = []
+    for key, name in given.items():
+        if not isinstance(name, str) or not name:
+            problems.append(f"{key!r} has to be the name of a column, as a text")
+        if not any_key and key not in keys:
+            near = get_close_matches(key, [*keys, *(f"{GROUPS}{key}",)], n=1)
+            problems.append(f"{key!r} is no key of a record" + (f"; did you mean {near[0]!r}?" if near else ""))
+    if problems:
+        raise RequestError(
+            f"input_columns cannot be used: {'; '.join(problems)}. The keys are {', '.join(keys)}, as in "
+            '{"user_id": "student_no"}.'
+        )
+    return {key: str(name) for key, name in given.items()}
+
+
+def find_columns(
+    fields: Sequence[RowField], names: Sequence[str], given: Mapping[str, str], *, optional: bool = False
+) -> tuple[Column, ...]:
+    """The column of each field, in the order of the fields.
+
+    A name counts if it is the same to the letter, or else if it differs in case alone: warehouses write names in upper
+    case.
+
+    :param names: the names of the columns in the file.
+    :param given: names from `input_columns`, by key.
+    :param optional: whether fields whose column is missing, and which `given` does not name, are left out.
+    :raises ColumnError: columns are missing, or are there twice. The message names all of them.
+    """
+    found, missing, problems = [], [], []
+    for field in fields:
+        wanted = (given[field.key],) if field.key in given else field.own_names
+        try:
+            places = [place for name in wanted if (place := _place(names, name)) is not None]
+        except ColumnError as error:
+            problems.append(str(error))
+            continue
+        if field.many and len(set(places)) > 1:
+            problems.append(f"it has more than one of the columns {_listed(wanted)}: name one in input_columns")
+        elif places:
+            found.append(Column(field.key, names[places[0]], places[0], field.most, field.many))
+        elif not optional or field.key in given:
+            missing.append(f"{_listed(wanted)}, which holds {field.key}" if field.key in given else wanted[-1])
+    if missing:
+        advice = "name the columns in the first row" if not found and not given else "name them in input_columns"
+        plain = [_quoted(name) if "which holds" not in name else name for name in missing]
+        problems.append(f"it has no column {', '.join(plain)} among its {len(names)}: {advice}")
+    if problems:
+        raise ColumnError("; ".join(problems))
+    return tuple(found)
+
+
+def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[str, str]) -> tuple[Column, ...]:
+    """Every column under its own name, or under the key that `given` has for it. For records of an unknown format.
+
+    :param group_keys: the columns with these names hold levels of the hierarchy.
+    :raises ColumnError: a name cannot be a key, or two columns have the same one, or a column of `given` is missing.
+    """
+    named: dict[int, str] = {}
+    for key, name in given.items():
+        if (place := _place(names, name)) is None:
+            raise ColumnError(f"it has no column {_quoted(name)}, which input_columns names for {key}")
+        named[place] = key
+    keys = [named.get(index, f"{GROUPS}{name}" if name in group_keys else name) for index, name in enumerate(names)]
+    if any(not key.removeprefix(GROUPS) or any(c in '"\\' or ord(c) < 0x20 for c in key) for key in keys):
+        raise ColumnError("the name of a column is empty, or holds a quote, a backslash or a control character")
+    if len(set(keys)) < len(keys) or ("groups" in keys and any(key.startswith(GROUPS) for key in keys)):
+        raise ColumnError("two columns have the same name")
+    return tuple(Column(key, names[index], index) for index, key in enumerate(keys))
+
+
+def _place(names: Sequence[str], wanted: str) -> int | None:
+    exact = [index for index, name in enumerate(names) if name == wanted]
+    folded = wanted.strip().casefold()
+    places = exact or [index for index, name in enumerate(names) if name.strip().casefold() == folded]
+    if len(places) > 1:
+        raise ColumnError(f"it has the column {_quoted(wanted)} {len(places)} times")
+    return places[0] if places else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(map(_quoted, names))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -1,0 +1,67 @@
+"""Recognises the format of a file by its content and its name: NDJSON, a table as text, or Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Collection
+from enum import Enum
+
+from learnosity.inputs.unpack import UnreadableError
+
+_PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)
+_TABLE = (".csv", ".tsv", ".tab", ".psv")
+_NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
+_PARQUET = (".parquet", ".parq", ".pq")
+_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BLANK = b" \t\r\n"
+
+
+class Format(Enum):
+    """How a file is read. A delimited file is named CSV or TSV as soon as its delimiter is known."""
+
+    EMPTY = "nothing"
+    NDJSON = "NDJSON"
+    DELIMITED = "CSV"
+    PARQUET = "Parquet"
+
+
+def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
+    """The format of a file.
+
+    The content decides, where it is certain: Parquet has a mark, and a line of NDJSON is a JSON object. Else the name
+    decides, and else whether the first line looks like a header.
+
+    :param name: the file's name or URI.
+    :param head: the begin of its content, unpacked.
+    :param columns: names of columns, each of which would be a header by itself.
+    :raises UnreadableError: the name says Parquet, and the content does not.
+    """
+    text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
+    if not text:
+        return Format.EMPTY
+    if head.startswith(b"PAR1"):
+        return Format.PARQUET
+    plain = _PACKED.sub("", name.lower())
+    if plain.endswith(_PARQUET):
+        raise UnreadableError("the file is no Parquet, although its name says so: it is damaged, or of another format")
+    first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
+    if first.startswith(b"{") and _is_object(first):
+        return Format.NDJSON
+    if plain.endswith(_NDJSON):
+        return Format.NDJSON
+    if plain.endswith(_TABLE) or head.startswith(_UTF16_BOMS):
+        return Format.DELIMITED
+    if first.startswith((b"{", b"[")):
+        return Format.NDJSON
+    header = first.decode("latin-1").strip("\"' ").casefold()
+    looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
+    return Format.DELIMITED if looks_like_header else Format.NDJSON
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

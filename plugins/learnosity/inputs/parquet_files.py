@@ -1,0 +1,263 @@
+"""Reads Parquet with DuckDB: several files at once, in bounded memory, with every id as the text that it is.
+
+Parquet is read from its end, so files are copied to a temporary folder first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from learnosity.extras import needs_extra
+from learnosity.inputs.columns import Column, ColumnError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BATCH_FILES: Final = 200
+_BATCH_BYTES: Final = 64 * 1024 * 1024
+_ROWS: Final = 8192
+_WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_AS_TEXT: Final = (*_WHOLE, "UHUGEINT", "UUID", "DATE")
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "threads": 1,
+    "memory_limit": "100MB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+_SOURCE: Final = "read_parquet(?, binary_as_string = true)"
+
+FindColumns = Callable[[Sequence[str]], tuple[Column, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetRows:
+    """Rows of one file that follow each other: the number of the first one from 1, and the values of each column."""
+
+    file: str
+    first: int
+    columns: tuple[Column, ...]
+    values: list[Sequence[Any]]
+
+
+@dataclass(slots=True)
+class _File:
+    name: str
+    path: Path
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetProblem:
+    """Why a file, or the rest of it, cannot be read. `row` = 0: the whole file."""
+
+    file: str
+    row: int
+    what: str
+
+
+class ParquetFiles:
+    """Collects files, and reads them when there are enough of them.
+
+    :param find: finds the columns by their names.
+    """
+
+    def __init__(self, find: FindColumns) -> None:
+        self._find = find
+        self._folder = TemporaryDirectory(prefix="learnosity-parquet-")
+        self._files: list[_File] = []
+        self._bytes = 0
+        self._database: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the files have to be read before more are added."""
+        return len(self._files) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES
+
+    def add(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Copy a file to the temporary folder."""
+        path = Path(self._folder.name) / f"{len(self._files)}.parquet"
+        with path.open("wb") as file:
+            for piece in pieces:
+                self._bytes += file.write(piece)
+        self._files.append(_File(name, path))
+
+    def read(self) -> Iterator[ParquetRows | ParquetProblem]:
+        """The rows of the files, which are forgotten then, and what is wrong with them."""
+        with needs_extra("duckdb", "Reading Parquet"):
+            import duckdb
+
+        files, self._files, self._bytes = self._files, [], 0
+        if self._database is None:
+            self._database = _connect(self._folder.name)
+        try:
+            yield from self._described(files, duckdb.Error)
+        finally:
+            for file in files:
+                file.path.unlink(missing_ok=True)
+
+    def _described(self, files: Sequence[_File], failed: type[Exception]) -> Iterator[ParquetRows | ParquetProblem]:
+        """Files of the same columns that follow each other are read together: one query for each is much slower."""
+        try:
+            schemas = self._schemas(files)
+        except failed as error:
+            if len(files) == 1:
+                yield ParquetProblem(files[0].name, 0, _why(error))
+                return
+            for file in files:
+                yield from self._described([file], failed)
+            return
+        for schema, alike in groupby(files, key=lambda file: schemas[str(file.path)]):
+            together = list(alike)
+            try:
+                columns, select = self._select(together[0], schema)
+                yield from self._rows(together, columns, select)
+            except ColumnError as error:
+                yield from (ParquetProblem(file.name, 0, str(error)) for file in together)
+            except failed as error:
+                yield from self._blame(together, select, error, failed)
+
+    def _schemas(self, files: Sequence[_File]) -> dict[str, tuple[Any, ...]]:
+        """What each file says of its columns, by path. Also notes how many rows each file has."""
+        paths = [str(file.path) for file in files]
+        counts = dict(self._query("SELECT file_name, num_rows FROM parquet_file_metadata(?)", paths).fetchall())
+        for file in files:
+            file.rows = counts[str(file.path)]
+        found: dict[str, list[Any]] = {path: [] for path in paths}
+        query = (
+            "SELECT file_name, name, num_children, type, converted_type, logical_type, precision, scale "
+            "FROM parquet_schema(?)"
+        )
+        for path, *element in self._query(query, paths).fetchall():
+            found[path].append(tuple(element))
+        return {path: tuple(elements) for path, elements in found.items()}
+
+    def _select(self, file: _File, schema: tuple[Any, ...]) -> tuple[tuple[Column, ...], str]:
+        """The columns, and the query that reads them as text."""
+        names, nested = _names(schema)
+        columns = self._find([*names, *nested])
+        folded = [name.casefold() for name in names]
+        places = []
+        for column in columns:
+            parts = [column.name] if column.index < len(names) else column.name.split(".", 1)
+            if folded.count(parts[0].casefold()) > 1:
+                raise ColumnError(f'two of its columns have the name "{parts[0]}", or differ in case alone')
+            places.append(".".join(map(_identifier, parts)))
+        described = self._query(f"DESCRIBE SELECT {', '.join(places)} FROM {_SOURCE}", [str(file.path)]).fetchall()
+        kinds = [str(row[1]) for row in described]
+        expressions = [_text(place, kind, column) for place, kind, column in zip(places, kinds, columns, strict=True)]
+        return columns, f"SELECT {', '.join(expressions)} FROM {_SOURCE}"
+
+    def _rows(self, files: Sequence[_File], columns: tuple[Column, ...], select: str) -> Iterator[ParquetRows]:
+        result = self._query(select, [str(file.path) for file in files])
+        borders = iter(files)
+        file, first = next(borders), 1
+        while rows := result.fetchmany(_ROWS):
+            start = 0
+            while start < len(rows):
+                while first > file.rows:
+                    file, first = next(borders), 1
+                part = rows[start : start + file.rows - first + 1]
+                yield ParquetRows(file.name, first, columns, list(zip(*part, strict=True)))
+                start += len(part)
+                first += len(part)
+
+    def _blame(
+        self, files: Sequence[_File], select: str, error: Exception, failed: type[Exception]
+    ) -> Iterator[ParquetProblem]:
+        """Find out which of several files could not be read."""
+        if len(files) == 1:
+            yield ParquetProblem(files[0].name, 0, _why(error))
+            return
+        for file in files:
+            try:
+                result = self._query(select, [str(file.path)])
+                while result.fetchmany(_ROWS):
+                    pass
+            except failed as own:
+                yield ParquetProblem(file.name, 0, _why(own))
+
+    def _query(self, query: str, paths: list[str]) -> duckdb.DuckDBPyConnection:
+        if self._database is None:
+            raise RuntimeError("the database is not open")
+        result: duckdb.DuckDBPyConnection = self._database.execute(query, [paths])
+        return result
+
+    def close(self) -> None:
+        """Remove the temporary folder."""
+        if self._database is not None:
+            self._database.close()
+        self._folder.cleanup()
+
+
+def _connect(folder: str) -> duckdb.DuckDBPyConnection:
+    """A database that reads files of one folder alone."""
+    import duckdb
+
+    database = duckdb.connect(config=_CONFIG)
+    quoted = folder.replace("'", "''")
+    database.execute(f"SET allowed_directories = ['{quoted}/']")
+    database.execute("SET enable_external_access = false")
+    return database
+
+
+def _names(schema: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+    """Names of the columns, and `groups.x` for each field of a nested column `groups`.
+
+    :param schema: elements in the order of the file, each before its children; the first one is the whole row.
+    """
+    names: list[str] = []
+    nested: list[str] = []
+
+    def walk(at: int, depth: int, parent: str) -> int:
+        name, children = schema[at][0], schema[at][1] or 0
+        if depth == 1:
+            names.append(name)
+        elif depth == 2 and parent.casefold() == "groups":
+            nested.append(f"{parent}.{name}")
+        at += 1
+        for _ in range(children):
+            at = walk(at, depth + 1, name) if depth < 2 else _skip(schema, at)
+        return at
+
+    walk(0, 0, "")
+    return names, nested
+
+
+def _skip(schema: tuple[Any, ...], at: int) -> int:
+    """The place behind an element and all that is in it."""
+    open_ = 1
+    while open_:
+        open_ += (schema[at][1] or 0) - 1
+        at += 1
+    return at
+
+
+def _text(place: str, kind: str, column: Column) -> str:
+    """The expression that gives a column as text."""
+    if kind in ("VARCHAR", "JSON") or (kind in ("VARCHAR[]", "UUID[]") and column.many):
+        return f"{place}::VARCHAR[]" if kind == "UUID[]" else place
+    if kind in _AS_TEXT or kind.startswith("ENUM") or (kind.startswith("DECIMAL") and kind.endswith(",0)")):
+        return f"{place}::VARCHAR"
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        raise ColumnError(f'column "{column.name}" is nested ({kind.partition("(")[0]}): write a column of text')
+    raise ColumnError(
+        f'column "{column.name}" is of type {kind.partition("(")[0]}, which has no text of its own: cast it to text in '
+        "the query that writes the file"
+    )
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _why(error: Exception) -> str:
+    """What to say of an error of DuckDB, whose own text may hold values."""
+    if type(error).__name__ == "OutOfMemoryException":
+        return "a cell or a row group is too large to be read in limited memory: write smaller ones"
+    return "the file cannot be read as Parquet: it is damaged or incomplete, or text in it is not UTF-8; write it again"

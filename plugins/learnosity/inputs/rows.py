@@ -1,0 +1,103 @@
+"""Rows of tables become records: columns are checked as a whole, and rows one by one only where something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from learnosity.inputs.columns import GROUPS, Column, all_columns, find_columns
+from learnosity.inputs.records import RecordSchema
+
+MAX_CELL: Final = 131_072
+"""Most characters of one cell."""
+
+Values = Sequence[Any]
+"""The values of one column: texts, or None; for session ids also lists of texts."""
+
+
+class RowSchema:
+    """What the rows of a table must look like, and the records that they make.
+
+    :param schema: what a record must look like.
+    """
+
+    def __init__(self, schema: RecordSchema) -> None:
+        self.schema = schema
+
+    def find(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """The columns that become keys of the records.
+
+        :raises ColumnError: they are not there.
+        """
+        schema = self.schema
+        if not schema.fields:
+            return all_columns(names, schema.group_keys, schema.input_columns)
+        return find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
+
+    def problems(self, columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
+        """What is wrong with rows: place of the row, and the first thing that is wrong. Empty = nothing."""
+        if self.schema.lenient or not self.schema.fields:
+            return {}
+        if all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
+            return {}
+        found: dict[int, str] = {}
+        for column, cells in zip(columns, values, strict=True):
+            for place, cell in enumerate(cells):
+                if place not in found and (what := _wrong(cell, column.most)):
+                    found[place] = f'column "{column.name}": {what}'
+        return found
+
+
+def encode(columns: Sequence[Column], values: Sequence[Values]) -> bytes:
+    """The records of rows: one line of JSON for each, with a newline at its end."""
+    keys = tuple(column.key for column in columns)
+    record, groups = _structs(keys)
+    levels = [cells for key, cells in zip(keys, values, strict=True) if key.startswith(GROUPS)]
+    parts: list[Any] = []
+    for key, cells in zip(keys, values, strict=True):
+        if not key.startswith(GROUPS):
+            parts.append(cells)
+        elif groups is not None and levels:
+            parts.append(map(groups, *levels))
+            levels = []
+    return msgspec.json.Encoder().encode_lines(list(map(record, *parts)))
+
+
+def take(values: Sequence[Values], places: Sequence[int]) -> list[Values]:
+    """The same columns with these rows only."""
+    return [[cells[place] for place in places] for cells in values]
+
+
+@cache
+def _structs(keys: tuple[str, ...]) -> tuple[Any, Any]:
+    """The structs of a record and of its groups; None = it has none. Keys are renamed: not each is a Python name."""
+    levels = [key.removeprefix(GROUPS) for key in keys if key.startswith(GROUPS)]
+    groups = _struct("Groups", levels) if levels else None
+    flat = list(dict.fromkeys("groups" if key.startswith(GROUPS) else key for key in keys))
+    return _struct("Record", flat), groups
+
+
+def _struct(name: str, keys: Sequence[str]) -> Any:
+    names: Mapping[str, str] = {f"field_{number}": key for number, key in enumerate(keys)}
+    return msgspec.defstruct(name, [(field, Any) for field in names], rename=dict(names), gc=False)
+
+
+def _is_good(cells: Values, most: int | None) -> bool:
+    try:
+        lengths = list(map(len, cells))
+    except TypeError:  # a null
+        return False
+    return not lengths or (min(lengths) > 0 and max(lengths) <= (most or MAX_CELL))
+
+
+def _wrong(cell: Any, most: int | None) -> str:
+    if cell is None:
+        return "the cell is null"
+    if not len(cell):
+        return "the cell is empty"
+    if len(cell) > (most or MAX_CELL):
+        return f"the cell has more than {most or MAX_CELL:,} characters"
+    return ""

@@ -1,0 +1,136 @@
+"""Gathers the sessions of each user from rows anywhere in the input, in limited memory."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any, Final
+
+import msgspec
+
+from learnosity.inputs.records import MAX_SESSIONS_PER_USER
+
+_BATCH: Final = 4096  # users whose records are made at once
+_UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_UUIDS: Final = re.compile(rf"\s*{_UUID}(?:\s*[,;|\s]\s*{_UUID})+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A session that does not fit to its user. `file` and `row` are those that `add` was given."""
+
+    file: int
+    row: int
+    what: str
+
+
+class SessionRows:
+    """Users with their sessions. Ids of users are in memory; all else is in a temporary file, which `close` removes.
+
+    :param most: most sessions of one user; None = no limit.
+    """
+
+    def __init__(self, most: int | None = MAX_SESSIONS_PER_USER) -> None:
+        self._most = most
+        self._users: dict[str, int] = {}
+        self._groups = array("q")
+        """A hash of the groups of each user."""
+        self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
+        self._database.execute("PRAGMA cache_size = -16000")  # at most 16 MB of the database in memory
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE users (user INTEGER PRIMARY KEY, other TEXT)")
+        self._database.execute("CREATE TABLE sessions (user INTEGER, session TEXT, file INTEGER, row INTEGER)")
+
+    @property
+    def users(self) -> int:
+        """How many users there are."""
+        return len(self._users)
+
+    def add(
+        self,
+        file: int,
+        numbers: Sequence[int],
+        users: Sequence[str],
+        others: Sequence[tuple[Any, ...]],
+        cells: Iterable[Any],
+    ) -> Iterator[Misfit]:
+        """Add rows, one for each session, or one for each user.
+
+        :param file: number of the file.
+        :param numbers: numbers of the rows.
+        :param others: the other keys of each row. They must be the same in all rows of a user.
+        :param cells: a session, several UUIDs, a JSON array, or a list. The same session twice is a misfit.
+        """
+        fresh: list[tuple[int, str]] = []
+        found: list[tuple[int, str, int, int]] = []
+        known = self._users
+        for number, user, other, cell in zip(numbers, users, others, cells, strict=True):
+            place = known.setdefault(user, len(known))
+            digest = hash(other)
+            if place == len(self._groups):
+                self._groups.append(digest)
+                fresh.append((place, msgspec.json.encode(other).decode()))
+            elif self._groups[place] != digest:
+                yield Misfit(file, number, "its groups differ from those in an earlier row of the same user")
+                continue
+            for session in _sessions(cell):
+                if session:
+                    found.append((place, session, file, number))
+                else:
+                    yield Misfit(file, number, "a session id in it is empty or no text")
+        self._database.executemany("INSERT INTO users VALUES (?, ?)", fresh)
+        self._database.executemany("INSERT INTO sessions VALUES (?, ?, ?, ?)", found)
+
+    def gathered(self) -> Iterator[tuple[list[str], list[list[Any]], list[list[str]], list[Misfit]]]:
+        """Blocks of users in the order in which they came: their ids, their other keys, their sessions, and misfits."""
+        rows = self._database.execute(
+            "SELECT s.user, u.other, s.session, s.file, s.row FROM sessions s JOIN users u USING (user) "
+            "ORDER BY s.user, s.rowid"
+        )
+        names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
+        while batch := list(islice(((key, list(of_user)) for key, of_user in grouped), _BATCH)):
+            ids, others, sessions = [], [], []
+            misfits: list[Misfit] = []
+            for _, of_user in batch:
+                ids.append(next(names))
+                others.append(msgspec.json.decode(of_user[0][1]))
+                sessions.append([row[2] for row in of_user])
+                misfits += self._misfits(of_user)
+            yield ids, others, sessions, misfits
+
+    def close(self) -> None:
+        """Forget all."""
+        self._users = {}
+        self._database.close()
+
+    def _misfits(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[Misfit]:
+        if self._most is None:
+            return
+        if len(rows) > self._most:
+            _, _, _, file, row = rows[self._most]
+            yield Misfit(file, row, f"it is one session too many: a user has at most {self._most}")
+        if len({row[2] for row in rows}) < len(rows):
+            seen = set()
+            for _, _, session, file, row in rows:
+                if session in seen:
+                    yield Misfit(file, row, "this session of this user is in an earlier row too")
+                seen.add(session)
+
+
+def _sessions(cell: Any) -> Sequence[Any]:
+    """The session ids in a cell. An element that is no text counts as empty."""
+    if isinstance(cell, str):
+        if cell.startswith("[") and cell.endswith("]"):
+            try:
+                cell = msgspec.json.decode(cell, type=list[Any])
+            except msgspec.DecodeError:
+                return (cell,)
+        elif len(cell) > 72 and _UUIDS.fullmatch(cell):
+            return re.findall(_UUID, cell)
+        else:
+            return (cell,)
+    return [each if isinstance(each, str) else "" for each in cell] if cell else ("",)

@@ -1,0 +1,180 @@
+"""Checks the rows of tables, and turns them into records. Columns are found by their names in the header."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from learnosity.inputs.columns import Column, ColumnError
+from learnosity.inputs.delimited import DelimitedText, RowBlock
+from learnosity.inputs.duplicates import Identities
+from learnosity.inputs.formats import Format
+from learnosity.inputs.parquet_files import ParquetFiles, ParquetProblem
+from learnosity.inputs.problems import Problems
+from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema
+from learnosity.inputs.rows import RowSchema, Values, encode, take
+from learnosity.inputs.sessions import Misfit, SessionRows
+from learnosity.inputs.text import WINDOWS_1252, DecodedText
+from learnosity.inputs.unpack import UnreadableError
+
+log = logging.getLogger(__name__)
+
+
+class TableInput:
+    """All tables of one input.
+
+    :param seen: the ids that are in the input.
+    :param problems: collects what is wrong.
+    :param write: takes records as lines of JSON, and their number.
+    :param note_format: called with the format and the name of each file. Raises an error if formats are mixed.
+    """
+
+    def __init__(
+        self,
+        schema: RecordSchema,
+        seen: Identities,
+        problems: Problems,
+        write: Callable[[bytes, int], None],
+        note_format: Callable[[str, str], None],
+    ) -> None:
+        self._schema, self._rows = schema, RowSchema(schema)
+        self._seen, self._problems, self._write, self._note_format = seen, problems, write, note_format
+        self._parquet: ParquetFiles | None = None
+        self._sessions: SessionRows | None = None
+        self._columns: tuple[Column, ...] = ()
+        self._files: list[str] = []
+        self._said: set[str] = set()
+
+    def read_text(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Check and spool a CSV or TSV file."""
+        self._files.append(name)
+        text = DecodedText(pieces)
+        table = DelimitedText(text, self._rows.find)
+        try:
+            columns = table.open()
+            if columns is None:
+                return
+            self._note_format(table.dialect.name, name)
+            self._say(name, str(table.dialect), columns)
+            for block in table.blocks():
+                self._take_rows(name, block, columns, table.header)
+        except ColumnError as error:
+            self._problems.add(name, table.row, str(error))
+        except UnreadableError as error:
+            self._problems.add(name, table.row, str(error))
+        if text.encoding == WINDOWS_1252 and text.encoding not in self._said:
+            log.warning(
+                "%s is not UTF-8, so it is read as Windows-1252. Check letters such as é in the result, or write "
+                "UTF-8. This is said once, also for more files.", name,
+            )  # fmt: skip
+        elif text.encoding not in self._said:
+            log.info("%s is %s.", name, text.encoding)
+        self._said.add(text.encoding)
+
+    def add_parquet(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Check and spool a Parquet file, now or later."""
+        self._note_format(Format.PARQUET.value, name)
+        self._parquet = self._parquet or ParquetFiles(self._rows.find)
+        self._parquet.add(name, pieces)
+        if self._parquet.is_full:
+            self._read_parquet()
+
+    def finish(self) -> None:
+        """Spool what has waited for the end of the input."""
+        self._read_parquet()
+        if self._sessions is not None:
+            for users, others, sessions, misfits in self._sessions.gathered():
+                self._note(misfits)
+                values: list[Values] = [users, *zip(*others, strict=True), sessions]
+                self._write(encode(self._columns, values), len(users))
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        if self._parquet is not None:
+            self._parquet.close()
+        if self._sessions is not None:
+            self._sessions.close()
+
+    def _read_parquet(self) -> None:
+        if self._parquet is None:
+            return
+        for found in self._parquet.read():
+            if isinstance(found, ParquetProblem):
+                self._problems.add(found.file, found.row, found.what)
+                continue
+            if not self._files or self._files[-1] != found.file:
+                self._files.append(found.file)
+            self._say(found.file, Format.PARQUET.value, found.columns)
+            self._take(found.file, range(found.first, found.first + len(found.values[0])), found.columns, found.values)
+
+    def _take_rows(self, name: str, block: RowBlock, columns: tuple[Column, ...], header: list[str]) -> None:
+        numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
+        rows, width = block.rows, len(header)
+        if [] in rows:  # a blank line
+            numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
+            rows = [row for row in rows if row]
+        if block.has_nul or header in rows or set(map(len, rows)) - {width}:
+            good = []
+            for number, row in zip(numbers, rows, strict=True):
+                if any("\0" in cell for cell in row):
+                    self._problems.add(name, number, "the row holds a NUL byte: write the file again without it")
+                elif len(row) != width:
+                    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
+                    self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
+                elif row == header:
+                    self._problems.add(name, number, "the header is here again: join files without their headers")
+                else:
+                    good.append((number, row))
+            numbers, rows = [number for number, _ in good], [row for _, row in good]
+        if rows:
+            self._take(name, numbers, columns, [list(map(itemgetter(column.index), rows)) for column in columns])
+
+    def _take(self, name: str, numbers: Sequence[int], columns: tuple[Column, ...], values: Sequence[Values]) -> None:
+        """Check and spool rows of the same columns."""
+        wrong = self._rows.problems(columns, values)
+        for place, what in sorted(wrong.items()):
+            self._problems.add(name, numbers[place], what)
+        if wrong:
+            places = [place for place in range(len(numbers)) if place not in wrong]
+            numbers, values = [numbers[place] for place in places], take(values, places)
+        if not numbers:
+            return
+        if self._schema.gathers and columns[-1].many and columns[0].key == "user_id":
+            self._gather(numbers, columns, values)
+            return
+        identity = next((cells for column, cells in zip(columns, values, strict=True)
+                         if column.key == self._schema.identity_key), ())  # fmt: skip
+        if self._seen.add(identity):
+            self._write(encode(columns, values), len(numbers))
+            return
+        new = 0
+        for number, one in zip(numbers, identity, strict=True):
+            if self._seen.add([one]):
+                new += 1
+            else:
+                self._problems.add(name, number, f"its {self._schema.identity_key} is in an earlier row too")
+        self._write(b"", new)
+
+    def _gather(self, numbers: Sequence[int], columns: tuple[Column, ...], values: Sequence[Values]) -> None:
+        if self._sessions is None:
+            self._sessions = SessionRows(None if self._schema.lenient else MAX_SESSIONS_PER_USER)
+            self._columns = columns
+        users, *others, cells = values
+        rows: Sequence[tuple[Any, ...]] = list(zip(*others, strict=True)) if others else [()] * len(numbers)
+        self._note(self._sessions.add(len(self._files) - 1, numbers, users, rows, cells))
+        most = self._schema.max_records
+        if most is not None and self._sessions.users > most:
+            self._write(b"", self._sessions.users)  # raises the error about too many users
+
+    def _note(self, misfits: Iterable[Misfit]) -> None:
+        for misfit in misfits:
+            self._problems.add(self._files[misfit.file], misfit.row, misfit.what)
+
+    def _say(self, name: str, how: str, columns: Sequence[Column]) -> None:
+        """Log how a file is read, once for each way."""
+        said = f"{how}; columns: " + ", ".join(f'{column.key} = "{column.name}"' for column in columns)
+        if said not in self._said:
+            self._said.add(said)
+            log.info("%s: %s", name, said)

@@ -1,0 +1,107 @@
+"""Finds the encoding of a text file while it is read: UTF-8, UTF-16 or Windows-1252."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+from learnosity.inputs.unpack import UnreadableError
+
+UTF8: Final = "UTF-8"
+UTF16: Final = "UTF-16"
+WINDOWS_1252: Final = "Windows-1252"
+
+_UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_SAMPLE: Final = 512  # bytes that tell UTF-16 without a byte order mark
+
+
+class DecodedText:
+    """The text of a file, in pieces. A byte order mark at its begin is left out.
+
+    Windows-1252 has no mark. Text that is not UTF-8 is taken for it if all before its first such byte is ASCII, which
+    is the same in both. So nothing needs to be read twice.
+
+    :param pieces: the unpacked content; the first piece has at least 512 bytes if the file has them.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.encoding = UTF8
+        self._pieces = iter(pieces)
+
+    def __iter__(self) -> Iterator[str]:
+        """The pieces of text, without empty ones.
+
+        :raises UnreadableError: the rest has no encoding that is known. The text before it is given first.
+        """
+        head = next(self._pieces, b"")
+        pieces = chain((head,), self._pieces)
+        if head.startswith(_UTF32_BOMS):
+            raise UnreadableError("the file is UTF-32: save it as UTF-8")
+        if head.startswith(codecs.BOM_UTF8):
+            yield from _strict(chain((head[3:],), self._pieces), "utf-8", UTF8)
+            return
+        for bom, codec in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+            if head.startswith(bom):
+                self.encoding = UTF16
+                yield from _strict(chain((head[2:],), self._pieces), codec, UTF16)
+                return
+        if unmarked := _utf16_without_mark(head[:_SAMPLE]):
+            self.encoding = UTF16
+            yield from _strict(pieces, unmarked, UTF16)
+            return
+        yield from self._utf8_or_windows(pieces)
+
+    def _utf8_or_windows(self, pieces: Iterable[bytes]) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        certain = False  # whether text beyond ASCII was read as UTF-8
+        for piece, final in _with_last(pieces):
+            try:
+                text = decoder.decode(piece, final)
+            except UnicodeDecodeError as error:
+                before = error.object[: error.start]
+                if certain or not before.isascii():
+                    yield before.decode()
+                    raise UnreadableError("not valid UTF-8 from here on, although the text before is") from None
+                self.encoding = WINDOWS_1252
+                rest = bytes(error.object)
+                break
+            certain = certain or not text.isascii()
+            if text:
+                yield text
+        else:
+            return
+        yield from _strict(chain((rest,), pieces), "cp1252", "UTF-8 or Windows-1252")
+
+
+def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    for piece in pieces:
+        yield piece, False
+    yield b"", True
+
+
+def _strict(pieces: Iterable[bytes], codec: str, name: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder(codec)()
+    for piece, final in _with_last(pieces):
+        try:
+            text = decoder.decode(piece, final)
+        except UnicodeDecodeError as error:
+            # `from None`: the original error contains the bytes of the file, which must not get into a log.
+            if before := bytes(error.object[: error.start]).decode(codec):
+                yield before
+            raise UnreadableError(f"not valid {name} from here on") from None
+        if text:
+            yield text
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """The codec, if nearly every second byte is zero: letters, digits and delimiters of a header are so in UTF-16."""
+    even, odd = head[::2], head[1::2]
+    if len(odd) < 4:
+        return None
+    if odd.count(0) > len(odd) * 0.8 and not even.count(0):
+        return "utf-16-le"
+    if even.count(0) > len(even) * 0.8 and not odd.count(0):
+        return "utf-16-be"
+    return None

@@ -1,0 +1,163 @@
+"""Unpacks gzip and zstd, and names files that are of no format for input, such as a zip archive or a workbook.
+
+The pieces depend only on the content of the file, and not on the size of the chunks from the network.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+BLOCK: Final = 256 * 1024
+"""Bytes of unpacked content in one piece."""
+
+_PACKED_BLOCK: Final = 64 * 1024  # bytes of compressed data that are unpacked in one step
+_HEAD: Final = 4096  # bytes that tell what a file is
+_GZIP: Final = re.compile(rb"\x1f\x8b")
+# A frame, or a frame to skip, which parallel compressors write first (RFC 8878, 3.1).
+_ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+_FOREIGN: Final = (
+    (
+        rb"PK\x03\x04(?s:.*)(\[Content_Types\]\.xml|xl/|opendocument\.spreadsheet)",
+        "an Excel or OpenDocument workbook: save its sheet as CSV",
+    ),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls): save its sheet as CSV"),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive: unpack it, and name the files in it"),
+    (rb"BZh[1-9](1AY&SY|\x17\x72\x45\x38\x50\x90)", "a bzip2 file (.bz2): pack it with gzip or zstd"),
+    (rb"\xfd7zXZ\x00", "an xz file: pack it with gzip or zstd"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it, and name the files in it"),
+    (rb"Rar!\x1a\x07", "a RAR archive: unpack it, and name the files in it"),
+    (rb"\x04\x22\x4d\x18", "an lz4 file: pack it with gzip or zstd"),
+    (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file: pack it with gzip or zstd"),
+    (rb"(?s:.{257})ustar", "a tar archive: unpack it, and name the files in it"),
+    (rb"Obj\x01", "an Avro file: write Parquet, CSV or NDJSON"),
+    (rb"ORC[\x00-\x08]", "an ORC file: write Parquet, CSV or NDJSON"),
+    (rb"(ARROW1|FEA1)", "an Arrow file: write Parquet, CSV or NDJSON"),
+    (rb"PARE", "a Parquet file with an encrypted footer: write it without encryption"),
+    (rb"SQLite format 3\x00", "an SQLite database: write CSV or NDJSON"),
+    (rb"%PDF-", "a PDF"),
+    (rb"\s*<(!doctype html|html|\?xml)", "a page of HTML or XML, perhaps the message of a server"),
+)
+_KINDS: Final = [(re.compile(pattern, re.IGNORECASE if b"html" in pattern else 0), what) for pattern, what in _FOREIGN]
+
+
+class UnreadableError(ValueError):
+    """The rest of a file cannot be read; the message says why."""
+
+
+def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a file, unpacked, in pieces of `BLOCK` bytes. The last piece may be shorter.
+
+    :param chunks: the bytes of the file, in chunks of any size. gzip and zstd are recognised by their first bytes.
+    :raises UnreadableError: the file is of no format for input, or its compressed data is damaged. The content before
+        that is given first.
+    """
+    head, whole = _peek(iter(chunks))
+    if _GZIP.match(head):
+        whole = _gunzip(pieces_of(whole, _PACKED_BLOCK))
+    elif _ZSTD.match(head):
+        whole = _unzstd(pieces_of(whole, _PACKED_BLOCK))
+    else:
+        _check_kind(head)
+        yield from pieces_of(whole, BLOCK)
+        return
+    pieces = pieces_of(whole, BLOCK)
+    first = next(pieces, b"")
+    if _GZIP.match(first) or _ZSTD.match(first):
+        raise UnreadableError("the file is packed twice: unpack it once")
+    _check_kind(first[:_HEAD])
+    yield first
+    yield from pieces
+
+
+def pieces_of(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of exactly `size`; only the last piece may be shorter."""
+    rest = bytearray()
+    try:
+        for chunk in chunks:
+            start = 0
+            if rest:
+                start = size - len(rest)
+                rest += chunk[:start]
+                if len(rest) < size:
+                    continue
+                yield bytes(rest)
+            while start + size <= len(chunk):
+                yield chunk[start : start + size]
+                start += size
+            rest = bytearray(chunk[start:])
+    except UnreadableError:
+        yield bytes(rest)  # what comes before the unreadable data: needed for the line number in the error
+        raise
+    yield bytes(rest)
+
+
+def _peek(source: Iterator[bytes]) -> tuple[bytes, Iterable[bytes]]:
+    head = b""
+    while len(head) < _HEAD and (chunk := next(source, None)) is not None:
+        head += chunk
+    return head[:_HEAD], chain((head,), source)
+
+
+def _check_kind(head: bytes) -> None:
+    for pattern, what in _KINDS:
+        if pattern.match(head):
+            raise UnreadableError(f"the file is {what}")
+
+
+def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack gzip data of one or more members. Each piece has at most `BLOCK` bytes, to limit the memory."""
+    member = None
+    for piece in pieces:
+        data = piece
+        while True:
+            if member is None:
+                data = data.lstrip(b"\0")  # some tools add zeros after the last member
+                if not data:
+                    break
+                member = zlib.decompressobj(wbits=31)
+            try:
+                yield member.decompress(data, BLOCK)
+            except zlib.error:
+                raise UnreadableError("the gzip data is damaged from here on: make the file again") from None
+            if member.eof:
+                data, member = member.unused_data, None
+                continue
+            data = member.unconsumed_tail
+            if not data:
+                break
+    if member is not None:
+        raise UnreadableError("the gzip data ends too early: the file is incomplete, copy it again")
+
+
+def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpack zstd data of one or more frames. Each piece has at most `BLOCK` bytes, to limit the memory."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    frame = None
+    for piece in pieces:
+        data = piece
+        while True:
+            if frame is None:
+                if not data:
+                    break
+                frame = zstd.ZstdDecompressor()
+            try:
+                yield frame.decompress(data, BLOCK)
+            except zstd.ZstdError:
+                raise UnreadableError(
+                    "the zstd data is damaged from here on, or packed with a window above 128 MB: make the file again"
+                ) from None
+            data = b""
+            if frame.eof:
+                data, frame = frame.unused_data, None
+            elif frame.needs_input:
+                break
+    if frame is not None:
+        raise UnreadableError("the zstd data ends too early: the file is incomplete, copy it again")

@@ -1,0 +1,396 @@
+"""Tables become the same records as lines of JSON: CSV, TSV and Parquet, and what is said where they cannot."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from learnosity.errors import InputError, RequestError
+from learnosity.inputs.records import RecordSchema, schema_for
+from learnosity.inputs.spool import InputFile, spool_input
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SUMMARY, SESSIONS, ANALYSIS = "activity-summary-by-group", "sessions-summary-by-group", "ibk-analysis-by-question"
+LEVELS = ("district", "school")
+SCHEMA = schema_for(SUMMARY, LEVELS)
+HEADER = b"user_id,district,school\n"
+SOUND = HEADER + b"u1,d1,s1\n"
+UUIDS = [f"{n}1111111-1111-4111-8111-111111111111" for n in range(60)]
+
+
+def source(content: bytes, name: str = "users.csv", chunk: int = 1 << 16) -> InputFile:
+    return InputFile(name, lambda: (content[at : at + chunk] for at in range(0, len(content), chunk)))
+
+
+def spooled(*files: InputFile | bytes, schema: RecordSchema = SCHEMA, max_bytes: int = 1 << 30) -> list[Any]:
+    target = io.BytesIO()
+    sources = [file if isinstance(file, InputFile) else source(file) for file in files]
+    summary = spool_input(sources, schema, target, max_bytes=max_bytes)
+    lines = target.getvalue().splitlines()
+    assert summary.records == len(lines)
+    return [json.loads(line) for line in lines]
+
+
+def refusal(*files: InputFile | bytes, schema: RecordSchema = SCHEMA, max_bytes: int = 1 << 30) -> InputError:
+    with pytest.raises(InputError) as caught:
+        spooled(*files, schema=schema, max_bytes=max_bytes)
+    return caught.value
+
+
+def problems(*files: InputFile | bytes, schema: RecordSchema = SCHEMA) -> list[str]:
+    return [str(problem) for problem in refusal(*files, schema=schema).problems]
+
+
+def user(name: str, district: str = "d1", school: str = "s1", **more: Any) -> dict[str, Any]:
+    return {"user_id": name, "groups": {"district": district, "school": school}, **more}
+
+
+def parquet(select: str, path: Path, name: str = "users.parquet") -> InputFile:
+    with duckdb.connect() as database:
+        database.execute(f"COPY ({select}) TO '{path / name}' (FORMAT parquet)")
+    content = (path / name).read_bytes()
+    return source(content, name)
+
+
+class TestSamples:
+    """What warehouses and systems of schools write."""
+
+    def test_quotes_and_commas_in_cells(self) -> None:
+        content = b'school,user_id,district\nWest,0007,D 1\n"Old, Mill",0009,"D ""2"""\n'
+        assert spooled(content) == [user("0007", "D 1", "West"), user("0009", 'D "2"', "Old, Mill")]
+
+    def test_semicolons_a_mark_crlf_and_columns_of_other_names(self) -> None:
+        columns = {"user_id": "Nummer", "groups.district": "Kreis", "groups.school": "Schule"}
+        content = "\ufeffNummer;Kreis;Schule\r\n1e5;Süd;„Am Wall“\r\n007;Süd;West \r\n".encode()
+        schema = schema_for(SUMMARY, LEVELS, input_columns=columns)
+        assert spooled(content, schema=schema) == [user("1e5", "Süd", "„Am Wall“"), user("007", "Süd", "West ")]
+
+    def test_windows_1252_with_a_warning(self, caplog: pytest.LogCaptureFixture) -> None:
+        content = "user_id,district,school\nu1,Münster,École\n".encode("cp1252")
+        assert spooled(content, content.replace(b"u1", b"u2"))[0] == user("u1", "Münster", "École")
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "Windows-1252" in warnings[0]
+
+    def test_a_row_for_each_session_of_a_user(self) -> None:
+        content = f"user_id,district,session_id\nu1,d1,{UUIDS[0]}\nu2,d1,{UUIDS[1]}\nu1,d1,{UUIDS[2]}\n".encode()
+        schema = schema_for(SESSIONS, ["district"])
+        assert spooled(content, schema=schema) == [
+            {"user_id": "u1", "groups": {"district": "d1"}, "session_id": [UUIDS[0], UUIDS[2]]},
+            {"user_id": "u2", "groups": {"district": "d1"}, "session_id": [UUIDS[1]]},
+        ]
+
+    def test_a_row_for_each_session_to_analyse_without_the_users(self) -> None:
+        content = f"user_id,session_id\nu1,{UUIDS[0]}\nu1,{UUIDS[2]}\n".encode()
+        sessions = [{"session_id": UUIDS[0]}, {"session_id": UUIDS[2]}]
+        assert spooled(content, schema=schema_for(ANALYSIS)) == sessions
+        asked = schema_for(ANALYSIS, input_columns={"user_id": "user_id"})
+        assert spooled(content, schema=asked) == [each | {"user_id": "u1"} for each in sessions]
+
+    def test_every_column_of_a_type_that_is_not_known(self) -> None:
+        content = b"id,district,groups.school,note\n07,d1,s1,\n"
+        schema = schema_for("next-years-type", ["district"], input_columns={"user": "id"})
+        assert spooled(content, schema=schema) == [
+            {"user": "07", "groups": {"district": "d1", "school": "s1"}, "note": ""}
+        ]
+
+    def test_ragged_rows_are_named(self) -> None:
+        assert problems(HEADER + b"u1,d1,s1\nu2,d1\nu3,d1,s1,extra\n") == [
+            "users.csv:3: the row has 2 cells, and the header has 3",
+            "users.csv:4: the row has 4 cells, and the header has 3",
+        ]
+
+    def test_names_of_a_warehouse_that_writes_upper_case(self) -> None:
+        assert spooled(SOUND.replace(HEADER, HEADER.upper())) == [user("u1")]
+
+
+class TestText:
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_line_ends_encodings_and_delimiters(self, end: str, encoding: str, delimiter: str) -> None:
+        rows = [("school", "user_id", "district"), ("Süd", "0", "d"), ("a\nb", "1e5", 'x"y')]
+        text = io.StringIO()
+        csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
+        expected = [user("0", "d", "Süd"), user("1e5", 'x"y', "a\nb")]
+        for name in ("users.csv", "data_0_0_0", "users.tsv.gz"):
+            assert spooled(source(text.getvalue().encode(encoding), name, chunk=7)) == expected
+
+    @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+    def test_packed_files_and_several_members(self, pack: Any) -> None:
+        packed = pack(SOUND) + pack(b"u2,d1,s1\n")
+        assert spooled(source(packed, "users.csv.zst", chunk=5)) == [user("u1"), user("u2")]
+
+    @pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+    @pytest.mark.parametrize("rows", [1, 50_000])
+    def test_half_a_packed_file_is_one_error(self, pack: Any, rows: int) -> None:
+        content = HEADER + b"".join(b"u%d,d1,s1\n" % number for number in range(rows))
+        packed = pack(content)
+        found = problems(source(packed[: len(packed) * 2 // 3], "users.csv.gz"))
+        assert len(found) == 1
+        assert "ends too early" in found[0]
+
+    def test_zeros_are_unpacked_in_bounded_memory_from_zstd(self) -> None:
+        assert "10,000,000 bytes" in str(
+            refusal(zstd.compress(HEADER + b"u,d,%s\n" % (b"x" * 99_000) * 500), max_bytes=10_000_000)
+        )
+
+    def test_joined_files_with_a_mark_and_a_header_each(self) -> None:
+        more = b"\xef\xbb\xbf" + HEADER + b"u2,d1,s1\n"
+        assert spooled(b"\xef\xbb\xbf" + SOUND + more) == [user("u1"), user("u2")]
+        assert spooled(b"\xef\xbb\xbf" + SOUND + b"\xef\xbb\xbfu2,d1,s1\n") == [user("u1"), user("u2")]
+        assert problems(SOUND + HEADER)[0].startswith("users.csv:3: the header is here again")
+
+    def test_joined_lines_of_json_with_a_mark_each(self) -> None:
+        line = b'\xef\xbb\xbf{"user_id":"%s","groups":{"district":"d1","school":"s1"}}\n'
+        assert spooled(source(line % b"u1" + line % b"u2", "users.ndjson")) == [user("u1"), user("u2")]
+
+    def test_text_of_two_encodings_is_damaged(self) -> None:
+        content = HEADER + "u1,ü,s1\n".encode() + "u2,ü,s1\n".encode("cp1252")
+        assert problems(content) == ["users.csv:3: not valid UTF-8 from here on, although the text before is"]
+
+    def test_a_letter_is_not_cut_between_pieces(self) -> None:
+        rows = [f"u{number},{'é' * 9},s" for number in range(20_000)]
+        for codec in ("utf-8", "cp1252", "utf-16"):
+            records = spooled("\n".join(["user_id,district,school", *rows]).encode(codec))
+            assert {record["groups"]["district"] for record in records} == {"é" * 9}
+
+    def test_quoted_line_ends_across_pieces(self) -> None:
+        cell = "a\nb\n" * 500
+        rows = "".join(f'u{number},"{cell}",s\n' for number in range(1000))
+        records = spooled(HEADER + rows.encode())
+        assert len(records) == 1000
+        assert {record["groups"]["district"] for record in records} == {cell}
+
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            pytest.param(HEADER + b"a\0b,d,s\n", "users.csv:2: the row holds a NUL byte", id="NUL"),
+            pytest.param(HEADER + b"a,d," + b"x" * 5_000_000, "users.csv:2: the row is longer than", id="long row"),
+            pytest.param(HEADER + b'a,d,"' + b"x\n" * 2_500_000, "users.csv:2: a cell is longer than", id="long cell"),
+            pytest.param(HEADER + b'a,d,s\nb,"d,s\nc,d,s\n', "users.csv:3: a quote in this row is ", id="open quote"),
+            pytest.param(HEADER + b'a,"d"x,s\n', "users.csv:2: there is text behind the closing quote", id="bad quote"),
+            pytest.param(b"u0,d,s\nu1,d,s\n", 'users.csv:1: it has no column "user_id", "district"', id="no header"),
+            pytest.param(b"user_id,district\nu1,d\n", 'users.csv:1: it has no column "school"', id="missing"),
+            pytest.param(
+                b"user_id,district,school,user_id\n", 'users.csv:1: it has the column "user_id" 2', id="twice"
+            ),
+            pytest.param(HEADER + b"u1,,s\n", 'users.csv:2: column "district": the cell is empty', id="empty cell"),
+            pytest.param(HEADER + b"u" * 51 + b",d,s\n", 'users.csv:2: column "user_id": the cell has', id="long id"),
+            pytest.param(SOUND + b"u1,d2,s2\n", "users.csv:3: its user_id is in an earlier row too", id="repeated"),
+            pytest.param(b"PK\x03\x04..xl/worksheets", "users.csv: the file is an Excel", id="xlsx"),
+            pytest.param(b"PK\x03\x04users.csv", "users.csv: the file is a zip archive", id="zip"),
+            pytest.param(b"BZh91AY&SY..", "users.csv: the file is a bzip2 file", id="bz2"),
+            pytest.param(gzip.compress(b"PK\x03\x04users.csv"), "users.csv: the file is a zip archive", id="zip in gz"),
+            pytest.param("\ufeffa".encode("utf-32"), "users.csv:1: the file is UTF-32", id="UTF-32"),
+        ],
+    )
+    def test_one_clear_error(self, content: bytes, expected: str) -> None:
+        found = problems(content)
+        assert len(found) == 1
+        assert found[0].startswith(expected)
+
+    @pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", HEADER, gzip.compress(b"")])
+    def test_nothing_in_all_files_is_an_error_and_in_some_it_is_none(self, content: bytes) -> None:
+        assert "no user at all" in str(refusal(content))
+        assert spooled(content, SOUND, content) == [user("u1")]
+
+    def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
+        content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\nu2,,s\n'
+        assert problems(content) == ['users.csv:6: column "district": the cell is empty']
+
+    def test_no_message_quotes_a_cell(self) -> None:
+        content = b"SECRET,PUPIL\n" + HEADER + b"SECRET,,s\nSECRET\nSECRET\0,d,s\n"
+        for each in (content, HEADER + content, HEADER + b'u1,"SECRET"PUPIL,s\n', HEADER + b'u1,"SECRET'):
+            assert "SECRET" not in str(refusal(each))
+            assert "PUPIL" not in str(refusal(each))
+
+    def test_formats_are_not_mixed(self) -> None:
+        line = source(b'{"user_id":"u2","groups":{"district":"d","school":"s"}}\n', "more.ndjson")
+        tabs = source(SOUND.replace(b",", b"\t"), "more.tsv")
+        for other, kind in ((line, "NDJSON"), (tabs, "TSV")):
+            error = str(refusal(SOUND, other))
+            assert "users.csv is CSV" in error
+            assert f"{other.name} is {kind}" in error
+
+
+class TestColumns:
+    @pytest.mark.parametrize(
+        ("columns", "expected"),
+        [
+            ({"user": "x"}, "'user' is no key of a record; did you mean 'user_id'?"),
+            ({"district": "x"}, "did you mean 'groups.district'?"),
+            ({"user_id": 7}, "'user_id' has to be the name of a column"),
+            ({"session_id": "x"}, "'session_id' is no key of a record"),
+        ],
+    )
+    def test_a_key_that_a_record_does_not_have_is_refused(self, columns: Mapping[str, object], expected: str) -> None:
+        with pytest.raises(RequestError, match=r"The keys are user_id, groups\.district, groups\.school") as caught:
+            schema_for(SUMMARY, LEVELS, input_columns=columns)
+        assert expected in str(caught.value)
+
+    def test_a_column_that_is_not_there_is_named_with_its_key(self) -> None:
+        schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
+        assert problems(SOUND, schema=schema)[0].startswith(
+            'users.csv:1: it has no column "Nummer", which holds user_id among its 3'
+        )
+
+    def test_columns_are_for_tables(self) -> None:
+        schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
+        assert "leave it empty for NDJSON" in str(refusal(source(b"{}\n", "users.ndjson"), schema=schema))
+
+
+class TestSessions:
+    schema = schema_for(SESSIONS, ["district"])
+
+    def rows(self, *rows: Sequence[str]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text).writerows([("user_id", "district", "session_id"), *rows])
+        return text.getvalue().encode()
+
+    @pytest.mark.parametrize("cell", ['["{0}","{1}"]', "{0} {1}", "{0}; {1}", "{0},{1}"])
+    def test_a_row_for_each_user(self, cell: str) -> None:
+        records = spooled(self.rows(("u1", "d1", cell.format(*UUIDS))), schema=self.schema)
+        assert records[0]["session_id"] == UUIDS[:2]
+
+    def test_rows_of_a_user_come_from_all_files_in_their_order(self) -> None:
+        files = [self.rows(*((f"u{user}", "d", f"{part}-{user}") for user in range(3))) for part in range(50)]
+        records = spooled(*files, schema=self.schema)
+        assert [record["user_id"] for record in records] == ["u0", "u1", "u2"]
+        assert records[1]["session_id"] == [f"{part}-1" for part in range(50)]
+
+    def test_what_does_not_fit_together_is_named(self) -> None:
+        content = self.rows(("u1", "d1", "a"), ("u1", "d2", "b"), ("u2", "d1", "c"), ("u2", "d1", "c"))
+        assert problems(content, schema=self.schema) == [
+            "users.csv:3: its groups differ from those in an earlier row of the same user",
+            "users.csv:5: this session of this user is in an earlier row too",
+        ]
+
+    def test_a_user_has_at_most_fifty_sessions(self) -> None:
+        rows = [("u1", "d1", uuid) for uuid in UUIDS[:51]]
+        assert len(spooled(self.rows(*rows[:50]), schema=self.schema)[0]["session_id"]) == 50
+        found = problems(self.rows(*rows), schema=self.schema)
+        assert found == ["users.csv:52: it is one session too many: a user has at most 50"]
+
+    def test_an_empty_session_in_a_list_is_named(self) -> None:
+        assert problems(self.rows(("u1", "d1", '["a",""]')), schema=self.schema)[0].startswith("users.csv:2: a session")
+
+    def test_two_columns_of_sessions_are_refused(self) -> None:
+        content = b"user_id,district,session_id,sessions\nu1,d1,a,b\n"
+        assert 'more than one of the columns "session_id" or' in problems(content, schema=self.schema)[0]
+
+    def test_more_users_than_a_dataset_takes(self) -> None:
+        content = b"user_id,district,session_id\n" + b"".join(b"u%d,d,s\n" % number for number in range(200_001))
+        assert "more than 200,000 users" in str(refusal(content, schema=self.schema))
+
+
+class TestParquet:
+    def test_whole_numbers_dates_and_uuids_become_text(self, tmp_path: Path) -> None:
+        file = parquet(f"SELECT 7::BIGINT user_id, DATE '2026-01-05' district, '{UUIDS[0]}'::UUID school", tmp_path)
+        assert spooled(file) == [user("7", "2026-01-05", UUIDS[0])]
+        huge = parquet(
+            "SELECT 123456789012345678901::DECIMAL(38, 0) user_id, 0::UTINYINT district, 's' school", tmp_path
+        )
+        assert spooled(huge) == [user("123456789012345678901", "0", "s")]
+
+    def test_text_stays_as_it_is(self, tmp_path: Path) -> None:
+        file = parquet("SELECT '007' user_id, '1e5' district, E'a\\nö' school, 'x' AS pupil", tmp_path)
+        assert spooled(file) == [user("007", "1e5", "a\nö")]
+
+    @pytest.mark.parametrize("kind", ["DOUBLE", "FLOAT", "DECIMAL(9,2)", "BOOLEAN", "TIMESTAMP"])
+    def test_other_types_are_refused_by_name(self, tmp_path: Path, kind: str) -> None:
+        value = "DATE '2026-01-05'" if kind == "TIMESTAMP" else "1"
+        file = parquet(f"SELECT ({value})::{kind} user_id, 'd' district, 's' school", tmp_path)
+        found = problems(file)
+        assert found[0].startswith(f'users.parquet: column "user_id" is of type {kind.partition("(")[0]}')
+        assert len(found) == 1
+
+    @pytest.mark.parametrize("value", ["{'a': 1}", "['a']", "MAP {'a': 1}"])
+    def test_nested_columns_are_refused_by_name(self, tmp_path: Path, value: str) -> None:
+        file = parquet(f"SELECT 'u' user_id, {value} district, 's' school", tmp_path)
+        assert problems(file)[0].startswith('users.parquet: column "district" is nested')
+
+    def test_groups_may_be_nested_as_in_the_records(self, tmp_path: Path) -> None:
+        select = (
+            "SELECT [1, 2] other, {'school': 's1', 'district': 'd1'} AS groups, 'u1' user_id, ['a', 'b'] session_id"
+        )
+        assert spooled(parquet(select, tmp_path)) == [user("u1")]
+        sessions = schema_for(SESSIONS, LEVELS)
+        assert spooled(parquet(select, tmp_path), schema=sessions) == [user("u1", session_id=["a", "b"])]
+
+    def test_a_null_is_named_by_row_and_column(self, tmp_path: Path) -> None:
+        file = parquet("SELECT 'u' || n user_id, CASE n WHEN 1 THEN NULL ELSE 'd' END district, 's' school "
+                       "FROM range(3) t(n)", tmp_path)  # fmt: skip
+        assert problems(file) == ['users.parquet:2: column "district": the cell is null']
+
+    def test_names_that_differ_in_case_alone_are_refused(self, tmp_path: Path) -> None:
+        file = parquet("SELECT 'u' user_id, 'd' district, 's' school, 'x' other", tmp_path)
+        content = b"".join(file.open()).replace(b"other", b"SCHOO").replace(b"SCHOO", b"SCHO_")
+        assert spooled(source(content, "users.parquet")) == [user("u", "d", "s")]
+
+    def test_several_files_in_their_order_and_rows_by_file(self, tmp_path: Path) -> None:
+        files = [
+            parquet(f"SELECT '{part}-' || n user_id, 'd' district, 's' school FROM range({part}) t(n)", tmp_path, name)
+            for part, name in enumerate(("a.parquet", "b.parquet", "c.parquet"))
+        ]
+        other = parquet("SELECT 's' school, 9 user_id, 'd' district, 1 more", tmp_path, "d.parquet")
+        assert [record["user_id"] for record in spooled(*files, other)] == ["1-0", "2-0", "2-1", "9"]
+        bad = parquet("SELECT 'x' user_id, 'd' district, NULL::VARCHAR school", tmp_path, "e.parquet")
+        assert problems(*files, bad, other) == ['e.parquet:1: column "school": the cell is null']
+
+    def test_a_damaged_file_among_others_is_named(self, tmp_path: Path) -> None:
+        good = parquet("SELECT 'u' || n user_id, 'd' district, 's' school FROM range(9) t(n)", tmp_path, "good.parquet")
+        whole = b"".join(good.open())
+        for content in (whole[:-30], whole[:4] + b"\xff" * 60 + whole[64:]):
+            found = problems(good, source(content, "bad.parquet"))
+            assert len(found) == 1
+            assert found[0].startswith("bad.parquet: the file cannot be read as Parquet")
+        assert "although its name says so" in problems(source(SOUND, "users.parquet"))[0]
+
+    def test_a_cell_of_200_mb_is_refused_in_limited_memory(self, tmp_path: Path) -> None:
+        file = parquet("SELECT 'u' user_id, 'd' district, repeat('x', 200_000_000) school", tmp_path)
+        assert problems(file)[0].startswith("users.parquet: a cell or a row group is too large")
+
+    def test_rows_that_unpack_without_end_stop_at_the_limit(self, tmp_path: Path) -> None:
+        file = parquet("SELECT uuid() session_id FROM range(200_000)", tmp_path)
+        size = sum(map(len, file.open()))
+        assert "bytes once unpacked" in str(refusal(file, schema=schema_for(ANALYSIS), max_bytes=size + 1_000_000))
+
+    def test_packed_parquet_is_read_too(self, tmp_path: Path) -> None:
+        content = b"".join(parquet("SELECT 'u1' user_id, 'd1' district, 's1' school", tmp_path).open())
+        assert spooled(source(gzip.compress(content), "users.parquet.gz")) == [user("u1")]
+
+
+class TestAnyObject:
+    schema = schema_for(SUMMARY, LEVELS, any_object=True)
+
+    def test_a_line_has_to_be_an_object_and_no_more(self) -> None:
+        content = b'{"anything":1}\n{"anything":1}\n{"user_id":7}\n'
+        assert len(spooled(source(content, "users.ndjson"), schema=self.schema)) == 3
+        assert problems(source(b"[]\n", "users.ndjson"), schema=self.schema)[0].startswith("users.ndjson:1: not a")
+
+    def test_a_row_makes_what_it_has(self) -> None:
+        columns = {"pupil": "id", "groups.district": "lea"}
+        schema = schema_for(SUMMARY, LEVELS, input_columns=columns, any_object=True)
+        content = b"id,lea,school,name\n" + b"7" * 60 + b",,s1,SECRET\n"
+        assert spooled(content, schema=schema) == [{"groups": {"district": "", "school": "s1"}, "pupil": "7" * 60}]
+
+    def test_sessions_are_gathered_without_a_limit(self) -> None:
+        schema = schema_for(SESSIONS, ["district"], any_object=True)
+        rows = "".join(f"u1,d1,{uuid}\n" for uuid in [*UUIDS, UUIDS[0]])
+        record = spooled(f"user_id,district,session_id\n{rows}".encode(), schema=schema)[0]
+        assert record["session_id"] == [*UUIDS, UUIDS[0]]
