@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Arguments that a run config may give instead, besides the request.
-_OWN_FIELDS = "input_uri input_columns dataset_id create job_reference destination_uri learnosity_conn_id".split()
+_OWN_FIELDS = ("input_uri", "input_columns", "dataset_id", "create",
+               "job_reference", "destination_uri", "learnosity_conn_id")  # fmt: skip
 
 
 class LearnosityCreateDatasetOperator(AsyncOperator):
