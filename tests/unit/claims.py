@@ -1,0 +1,235 @@
+"""What README, docs and docstrings once claimed and was not so: what settles each claim now.
+
+A text with `::` is a test, below `tests/`; another one is a page and a sentence that stands in it, after `: `.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+OPS, SEC, REL, UI = "docs/operations.md", "docs/security.md", "docs/reliability.md", "docs/interface.md"
+PERF, COMPOSE = "docs/performance.md", "unit/test_compose.py"
+INIT, OPERATORS = "integration/test_compose_init.py", "component/test_operators.py"
+
+CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "A1": (
+        "An S3 of your own by setting its keys",
+        (
+            f"{COMPOSE}::test_the_store_takes_a_key_of_any_printable_characters",
+            f"{COMPOSE}::test_nothing_waits_for_the_store_of_this_stack_where_it_is_not_wanted",
+            f"{COMPOSE}::test_without_keys_the_machines_own_identity_is_used_and_without_an_address_aws",
+        ),
+    ),
+    "A2": (
+        "The chart's config is read",
+        ("unit/test_deploy.py::test_the_image_leaves_the_places_of_the_charts_configuration_alone",),
+    ),
+    "A3": (
+        "The chart leaves the cluster policy alone",
+        ("unit/test_deploy.py::test_the_image_leaves_the_places_of_the_charts_configuration_alone",),
+    ),
+    "A4": (
+        "Give workers a role",
+        (
+            "unit/test_deploy.py::test_workers_api_server_and_triggerer_have_a_role",
+            f"{OPS}: belongs to workers **and** API server",
+        ),
+    ),
+    "A5": (
+        "Set AIRFLOW__API__BASE_URL, OTEL variables",
+        (
+            f"{COMPOSE}::test_every_setting_of_airflow_can_be_set_under_its_own_name",
+            "browser/test_proxy.py::test_behind_the_proxy_the_page_and_the_report_open_and_the_session_is_for_tls_alone",
+        ),
+    ),
+    "A6": ("The rest can be made again", (f"{OPS}: `AIRFLOW_FERNET_KEY`: without it no connection",)),
+    "A7": (
+        "A weekly db clean",
+        (
+            f"{OPS}: Without `--skip-archive` the rows only move",
+            "unit/test_docs.py::test_every_airflow_command_is_one_that_airflow_takes",
+        ),
+    ),
+    "A8": (
+        "docker compose up right after make compose-env",
+        (f"{COMPOSE}::test_one_message_names_all_that_is_missing", "README.md: put your key set into `.env`, then"),
+    ),
+    "A9": ("Running tasks keep the old secret", (f"{OPS}: workers get two minutes to end what they have",)),
+    "A10": ("Upgrade by requirements.txt", (f"{OPS}: Change Airflow in three places at once",)),
+    "B11": ("Plain http is refused", (f"{SEC}: A store is called as its",)),
+    "B12": ("The list of egress", (f"{SEC}: | browsers | Airflow, and `reports.learnosity.com`",)),
+    "B13": (
+        "A secret that Airflow encrypts",
+        (f"{SEC}: readable in each container where it is an environment variable",),
+    ),
+    "B14": (
+        "Addresses in any spelling",
+        (
+            "unit/api/test_url_policy.py::test_metadata_and_link_local_addresses_are_never_followed_however_they_are_spelt",
+            f"{SEC}: Private networks are allowed",
+        ),
+    ),
+    "B15": ("Signed for one view", (f"{UI}: A signature holds for 15 minutes, for anybody who has it",)),
+    "B16": (
+        "Which rights a page needs",
+        (
+            f"{SEC}: the right to read the DAG, its runs and its XComs",
+            f"{UI}: lets read the DAG, its runs and their XComs",
+            "unit/web/test_app.py::test_every_route_needs_the_right_to_the_dag_its_runs_and_its_xcoms",
+        ),
+    ),
+    "B17": (
+        "A password in no command line",
+        (
+            f"{COMPOSE}::test_no_password_is_in_the_command_line_of_a_health_check",
+            f"{INIT}::test_it_makes_everything_once_and_shows_no_secret",
+        ),
+    ),
+    "B18": ("Every package is pinned", (f"{SEC}: what the base images bring is theirs",)),
+    "C19": (
+        "A wait ends only with the job",
+        (
+            "README.md: when the key was refused for 35 minutes",
+            f"{REL}: a refusal ends the task at once",
+            "component/test_sensors.py::test_and_fails_at_once_when_the_key_is_wrong",
+        ),
+    ),
+    "C20": ("The deadline does not move", (f"{REL}: a new try or a clear of the task begins a new one",)),
+    "C21": (
+        "No job is started twice, no file fetched again",
+        (
+            "README.md: what landed in the seconds since the last note is fetched again",
+            f"{REL}: A run can cause two jobs, for two datasets, only in case 3",
+        ),
+    ),
+    "C22": (
+        "What is wrong fails in the first task",
+        (
+            "component/storage/test_write_check.py::test_it_is_cheap_and_tries_all_that_landing_does",
+            "component/storage/test_write_check.py::test_the_right_that_is_missing_is_named",
+            "README.md: that match no file are found later",
+        ),
+    ),
+    "C23": (
+        "Whole datasets only, at any moment",
+        (
+            f"{REL}: While a dataset is landed again",
+            "component/landing/test_publish.py::test_while_a_dataset_is_landed_again_no_latest_names_it",
+        ),
+    ),
+    "C24": ("Bounded memory", (f"{PERF}: The listing is the exception", "README.md: only with the number of files")),
+    "C25": (
+        "10,000 GETs for 10 million files",
+        (f"{OPS}: `list_files` and each of 4 shards ask for the listing: 50,000 GETs",),
+    ),
+    "C26": ("Bytes as served", ("README.md: the API's reply itself is written as JSON",)),
+    "C27": (
+        "celery-test proves the same",
+        ("README.md: `make celery-test` proves the part with", f"{OPS}: `make celery-test` proves the part"),
+    ),
+    "C28": (
+        "Everything here has been run",
+        ("README.md: The official images, the Helm values and managed Airflows have not been run",),
+    ),
+    "C29": ("Tasks wait for the API server", (f"{OPS}: tasks that need it while it is away fail and are tried again",)),
+    "C30": (
+        "The consumer runs after each publication",
+        (f"{UI}: is paused until somebody lets it run", f"{UI}: A JSON file above 32 MiB fails it at once"),
+    ),
+    "C31": (
+        "The tab is on runs with these operators",
+        (f"{UI}: Airflow shows the tab of a plugin on the runs of all DAGs",),
+    ),
+    "C32": (
+        "A box plot for each group",
+        (f"{UI}: with a box plot each where `options.fields` asked for", "README.md: box plots need the last three"),
+    ),
+    "C33": (
+        "Params as in the form, texts as templates",
+        (
+            f"{UI}: Numbers and booleans are written as they are",
+            "unit/schedules/test_files.py::test_the_published_schema_is_the_one_that_is_checked",
+        ),
+    ),
+    "C34": ("The last line of the log is the advice", (f"{OPS}: Airflow writes more lines after it",)),
+    "C35": ("Starting over", ("README.md: tab *Task State Store*", f"{REL}: `dataset_id` cannot start over")),
+    "C36": (
+        "Sizes of requests, notes, XComs",
+        (f"{OPS}: about 90 bytes per shard", "unit/test_claims.py::test_the_largest_xcom_has_the_size_that_is_said"),
+    ),
+    "C37": ("Backfills land nothing again", (f"{OPS}: Each run of a backfill makes a new dataset",)),
+    "C38": (
+        "Numbers of attempts and processes",
+        (f"{OPS}: six attempts in all", "unit/test_claims.py::test_attempts_and_processes_are_those_of_the_code"),
+    ),
+    "C39": (
+        "Ranges of params",
+        (
+            "component/test_sensors.py::test_and_refuses_numbers_that_are_none",
+            "plugins/learnosity/sensors.py: more than 60 counts as 60",
+        ),
+    ),
+    "C40": (
+        "Templated numbers and flags",
+        (
+            "unit/test_run_config.py::test_a_flag_that_is_neither_true_nor_false_is_refused",
+            "component/landing/test_plan.py::test_a_number_that_a_template_made_a_text_is_taken",
+        ),
+    ),
+    "C41": (
+        "Tables that a command repeats",
+        (
+            f"{PERF}: which no command of today repeats",
+            "unit/test_docs.py::test_a_result_carries_its_date_and_its_command",
+        ),
+    ),
+    "C42": (
+        "make clean, versions of Python, who has the store's key",
+        (
+            "Makefile: build dist logs *.egg-info benchmarks/latest.json",
+            "README.md: with Python 3.11 to 3.14",
+            "compose/s3.sh: makes buckets, for people; no service has it",
+        ),
+    ),
+    "D1": ("DAGs start paused", ("README.md: All DAGs start paused", f"{OPS}: All DAGs start paused")),
+    "D2": (
+        "What each type needs",
+        ("unit/test_run_config.py::test_the_readme_and_the_form_say_what_each_dataset_type_needs",),
+    ),
+    "D3": (
+        "A corrected input is seen",
+        (
+            "component/inputs/test_find.py::test_input_keeps_its_identity_until_a_name_a_size_or_the_content_changes",
+            "component/creation/test_create.py::test_other_input_makes_a_fresh_dataset",
+        ),
+    ),
+    "D4": (
+        "A wrong host",
+        ("unit/api/test_host_check.py::test_a_host_that_no_name_server_knows_is_named_with_its_connection",),
+    ),
+    "D5": (
+        "Versions of Airflow",
+        ("README.md: It needs Airflow 3.3.2 or a later 3.3; `requirements.txt` pins the whole of Airflow",),
+    ),
+    "D6": ("Two copies of the package", ("README.md: Python finds the installed package first: upgrade both",)),
+    "D7": (
+        "Limits of the input",
+        (
+            f"{OPS}: At most 4 GiB unpacked, lines of 1 MiB",
+            "unit/test_claims.py::test_the_limits_of_the_input_are_those_of_the_code",
+        ),
+    ),
+    "D8": ("Who deletes datasets", (f"{OPS}: The datasets themselves stay, whatever is cleaned in Airflow",)),
+    "D9": (
+        "What the API server needs",
+        ("README.md: The API server needs the package as well, the connections, and read access",),
+    ),
+    "D10": (
+        "Names that collide; settings of .env",
+        (
+            f"{UI}: the second becomes a DAG that says so",
+            f"{COMPOSE}::test_the_admins_password_of_env_counts_when_it_changes_and_only_then",
+            f"{COMPOSE}::test_each_field_of_the_connection_has_a_setting",
+        ),
+    ),
+}
