@@ -15,6 +15,8 @@ import uvloop
 from airflow.sdk import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from learnosity.task_report import failures_told
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -54,11 +56,13 @@ class AsyncOperator(BaseAsyncOperator):
         loop.set_exception_handler(report)
         _put_off_alarm()
         try:
-            return loop.run_until_complete(self._within_timeout(context))
-        except RuntimeError:
-            if alarms:
-                raise alarms[0] from None
-            raise
+            with failures_told(context):
+                try:
+                    return loop.run_until_complete(self._within_timeout(context))
+                except RuntimeError:
+                    if alarms:
+                        raise alarms[0] from None
+                    raise
         finally:
             # Threads are not waited for: a blocked thread must not keep the task alive. If the alarm has interrupted
             # the loop's own code, the loop counts as running. Closing it would then raise an error.

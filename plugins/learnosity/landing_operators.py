@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,13 +27,14 @@ from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import check_shards
 from learnosity.landing.publish import publish
-from learnosity.landing_xcoms import FIRST_RELEASE, left_out, plan_of, published_xcom, rendered, shard_xcoms
+from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.metrics import METRICS
-from learnosity.progress import size
+from learnosity.progress import Progress, size
 from learnosity.run_config import chosen, flag, is_empty
 from learnosity.storage.store import Store
+from learnosity.task_report import progress_told
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -183,13 +185,18 @@ class LearnosityLandFilesOperator(_LandingOperator):
 
         config = await LearnosityHook(self.conn_id).aget_config()
         shards = [self.shard] if isinstance(self.shard, Mapping) else rendered(self.shard)
-        landed = []
-        async with self.results() as results, SignedTransfer(config, METRICS) as transfer:
+        landed, counts = [], list[Progress]()
+        land = partial(land_shard, watch=counts.append)
+        async with (
+            self.results() as results,
+            SignedTransfer(config, METRICS) as transfer,
+            progress_told(context, lambda: landing_of(shards, counts)),
+        ):
             store = await self.store()
             for shard in shards:
                 work, number, host = self.work(context, plan_of(shard)), int(shard["shard"]), shard.get("host")
                 landed.append(
-                    await land_shard(store, self.layout, results, transfer, work=work, shard=number, planned_on=host)
+                    await land(store, self.layout, results, transfer, work=work, shard=number, planned_on=host)
                 )
         fetched = sum(each.files - each.skipped for each in landed)
         METRICS.count("landed_files", fetched, dataset_type=self.layout.dataset_type)

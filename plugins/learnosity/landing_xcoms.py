@@ -9,7 +9,9 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest
 from learnosity.errors import RequestError
 from learnosity.landing.plan import Shard, host_name
+from learnosity.progress import Progress
 from learnosity.storage.store import Store
+from learnosity.task_report import Landing
 
 # The name for a plan of release 1.0, which had one plan per run, without a name.
 FIRST_RELEASE = "plan"
@@ -58,3 +60,16 @@ def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> d
         "total_bytes": manifest.total_bytes,
         "gaps": list(manifest.returned.gaps) if manifest.returned else [],
     }
+
+
+def landing_of(shards: Sequence[Any], counts: Sequence[Progress]) -> Landing | None:
+    """How far a task is that lands these shards, one after the other.
+
+    :param counts: of the shards that were begun.
+    """
+    if not counts:
+        return None
+    files, total = sum(each.files for each in counts), sum(int(each["files"]) for each in shards)
+    return Landing(
+        files, total, sum(each.bytes for each in counts), counts[-1].byte_rate(), counts[-1].left(total - files)
+    )

@@ -8,6 +8,9 @@ import time
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0  # time between progress lines: short enough to see progress, and the log stays short
+# Before this, a rate says nothing: the first files are landed while connections are still being opened.
+KNOWN_SECONDS = 10.0
+KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -25,7 +28,14 @@ class Progress:
         self._every = every
         self.files = 0
         self.bytes = 0
+        self._before = (0, 0)
         self._started = self._said = time.monotonic()
+
+    def begin_with(self, size: int, files: int) -> None:
+        """Count what an earlier attempt has done. It says nothing about the rate of this one."""
+        self._before = (files, size)
+        self.files += files
+        self.bytes += size
 
     def add(self, size: int, files: int = 1) -> None:
         """Count `files` more files, of `size` bytes together."""
@@ -40,18 +50,30 @@ class Progress:
         """Log the final figures."""
         log.info("%s", self.text(time.monotonic()))
 
+    def byte_rate(self, now: float | None = None) -> float:
+        """Bytes per second of this attempt."""
+        return (self.bytes - self._before[1]) / self._elapsed(now)
+
+    def left(self, files: int, now: float | None = None) -> float | None:
+        """Seconds for so many more files at the rate so far. None while the rate is not known well enough to say."""
+        elapsed, done = self._elapsed(now), self.files - self._before[0]
+        if elapsed < KNOWN_SECONDS or done < KNOWN_FILES or files <= 0:
+            return None
+        return files / (done / elapsed)
+
     def text(self, now: float) -> str:
         """The progress line: files, bytes, rate, and the time left if it can be estimated."""
-        elapsed = max(now - self._started, 1e-6)
-        rate = self.files / elapsed
+        elapsed = self._elapsed(now)
         of = f" of {self._total:,}" if self._total else ""
-        left = ""
-        if self._total and rate and self.files < self._total:
-            left = f", about {duration((self._total - self.files) / rate)} left"
+        seconds = self.left(self._total - self.files, now)
+        left = "" if seconds is None else f", about {duration(seconds)} left"
         return (
             f"{self._verb} {self.files:,}{of} files, {size(self.bytes)} in {duration(elapsed)} "
-            f"({rate:,.0f} files/s, {size(self.bytes / elapsed)}/s){left}"
+            f"({(self.files - self._before[0]) / elapsed:,.0f} files/s, {size(self.byte_rate(now))}/s){left}"
         )
+
+    def _elapsed(self, now: float | None) -> float:
+        return max((time.monotonic() if now is None else now) - self._started, 1e-6)
 
 
 def size(count: float) -> str:

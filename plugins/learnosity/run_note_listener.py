@@ -1,7 +1,8 @@
-"""Writes a note on the run that published a dataset: its id, what landed and where. The list of runs shows notes.
+"""Writes a note on a run: what it published, or why it failed. The list of runs shows notes.
 
-A task cannot write a note through the Task SDK. So this listener writes the note, in the API server, when the asset
-event of the publishing task is registered. A note that a user wrote is not changed.
+A task cannot write a note through the Task SDK. So this listener writes the note: in the API server, when the asset
+event of the publishing task is registered, and in the scheduler, when a run has failed. A note that a user wrote is not
+changed.
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from airflow.listeners import hookimpl
 
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.announcement import AnnouncementError, read_announcement
 from learnosity.progress import size
+from learnosity.task_report import FAILURE_KEY, Failure
 
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
+    from airflow.models.dagrun import DagRun
 
 log = logging.getLogger(__name__)
 
 # Saved as the user id of a note. When a run publishes again, only a note with this author is replaced.
 AUTHOR = "learnosity-plugin"
+MOST_FAILURES = 3  # failed tasks of a run that its note names
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
 
 
@@ -50,13 +55,58 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         run = session.scalar(
             select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
         )
-        if run is None:
-            return
-        written = run.dag_run_note
-        if written is None:
-            run.note = (text, AUTHOR)
-        elif written.user_id == AUTHOR:
-            written.content = text
+        if run is not None:
+            _write(run, text)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: DagRun) -> None:
+    """Write why a run failed, if one of its tasks has told it. The session is that of the caller, which holds locks."""
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    session = object_session(dag_run)
+    if session is None:
+        return
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from airflow.models.taskinstance import TaskInstance
+
+    failed, told = TaskInstance, TaskStateStoreModel
+    rows = session.execute(
+        select(failed.task_id, failed.map_index, told.value)
+        .join(
+            told,
+            (told.dag_run_id == dag_run.id) & (told.task_id == failed.task_id) & (told.map_index == failed.map_index),
+        )
+        .where(
+            failed.dag_id == dag_run.dag_id,
+            failed.run_id == dag_run.run_id,
+            failed.state == "failed",
+            told.key == FAILURE_KEY,
+        )
+        .order_by(failed.end_date)
+        .limit(MOST_FAILURES)
+    ).all()
+    if texts := [text for task_id, map_index, value in rows if (text := _failure_text(task_id, map_index, value))]:
+        _write(dag_run, " · ".join(texts)[:MAX_NOTE_CHARS])
+
+
+def _write(run: DagRun, text: str) -> None:
+    written = run.dag_run_note
+    if written is None:
+        run.note = (text, AUTHOR)
+    elif written.user_id == AUTHOR:
+        written.content = text
+
+
+def _failure_text(task_id: str, map_index: int, value: Any) -> str:
+    """What a task told, with its name; "" if it is not understood, because a user may write anything there."""
+    try:
+        told = msgspec.json.decode(value, type=Failure)
+    except (msgspec.MsgspecError, TypeError):
+        return ""
+    task = task_id if map_index < 0 else f"{task_id}[{map_index}]"
+    return f"failed in {task}: {told.message} {told.advice}".strip()
 
 
 def note_text(extra: Any) -> str:

@@ -20,6 +20,7 @@ from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.links import DatasetLink
 from learnosity.metrics import count_job
 from learnosity.run_config import DEFAULTS, is_empty
+from learnosity.task_report import failures_told
 from learnosity.triggers import LearnosityJobTrigger, WaitStatus
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         :raises JobHaltedError: the job ended without a dataset.
         :raises AirflowSensorTimeout: the deadline passed. The job may still run.
         """
-        with self._soft():
+        with failures_told(context), self._soft():
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
@@ -152,7 +153,7 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
-        with self._soft():
+        with failures_told(context), self._soft():
             return self._end(event)
 
     def _end(self, event: dict[str, Any] | None) -> str:
@@ -183,8 +184,8 @@ class LearnosityJobSensor(BaseSensorOperator):
 def _halted(reference: str, error: str | None) -> JobHaltedError:
     said = (error or "no reason given")[:1000]
     return JobHaltedError(
-        f"Learnosity halted job {reference}: {said}. Correct the input or the run config, then clear create_dataset "
-        "with its downstream tasks: a fresh dataset is made."
+        f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
+        "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
 
 

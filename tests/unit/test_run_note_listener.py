@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import airflow.models
 import pytest
 from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
 from airflow.models.dagrun import DagRun
+from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.models.taskinstance import TaskInstance
 from airflow.utils.types import DagRunType
 from hypothesis import given
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session, sessionmaker
 
-from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted
+from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted, on_dag_run_failed
+from learnosity.task_report import FAILURE_KEY
 from tests.unit.dataset.test_announcement import EXTRAS
 
 PUBLISHED = {
@@ -45,8 +51,8 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         engine = create_engine(f"sqlite:///{folder / 'airflow.db'}")
-        tables = ("dag_run", "dag_run_note", "log_template")
-        Base.metadata.create_all(engine, [Base.metadata.tables[name] for name in tables])
+        airflow.models.import_all_models()
+        Base.metadata.create_all(engine)
         self.session = sessionmaker(engine)
         with self.session.begin() as session:
             session.add(DagRun(dag_id="dag", run_id="run", run_type=DagRunType.MANUAL))
@@ -138,3 +144,56 @@ def test_what_an_event_does_not_say_is_left_out_of_the_note() -> None:
 
 def test_a_note_fits_into_its_column() -> None:
     assert len(note_text(PUBLISHED | {"manifest_uri": f"s3://bucket/{'a' * 2000}/manifest.json"})) == MAX_NOTE_CHARS
+
+
+class TestFailedRuns:
+    @staticmethod
+    def fail(database: Runs, value: str, task_id: str = "wait_for_job", state: str = "failed") -> None:
+        """A task ends, after it has told something, and then its run fails."""
+        with database.session.begin() as session:
+            run = session.query(DagRun).one()
+            session.execute(
+                insert(TaskInstance.__table__).values(
+                    id=uuid.uuid4(),
+                    task_id=task_id,
+                    map_index=-1,
+                    dag_id="dag",
+                    run_id="run",
+                    state=state,
+                    try_number=1,
+                    max_tries=0,
+                    pool="default_pool",
+                    pool_slots=1,
+                )
+            )
+            row = {"dag_run_id": run.id, "task_id": task_id, "map_index": -1, "dag_id": "dag", "run_id": "run"}
+            moment = datetime(2026, 11, 28, tzinfo=UTC)
+            session.execute(
+                insert(TaskStateStoreModel.__table__).values(**row, key=FAILURE_KEY, value=value, updated_at=moment)
+            )
+            on_dag_run_failed(run)
+
+    TOLD = '{"kind": "JobHaltedError", "message": "Learnosity halted it.", "advice": "Clear it."}'
+
+    def test_a_failed_run_says_why_and_what_to_do(self, database: Runs) -> None:
+        self.fail(database, self.TOLD)
+        assert database.note == "failed in wait_for_job: Learnosity halted it. Clear it."
+
+    def test_a_note_of_somebody_else_is_left_alone(self, database: Runs) -> None:
+        database.write("for the board", "7")
+        self.fail(database, self.TOLD)
+        assert database.note == "for the board"
+
+    @pytest.mark.parametrize("value", ["", "[]", "{}", "null"])
+    def test_what_is_not_understood_is_no_note(self, database: Runs, value: str) -> None:
+        self.fail(database, value)
+        assert database.note is None
+
+    def test_a_task_that_succeeded_at_last_is_not_named(self, database: Runs) -> None:
+        self.fail(database, self.TOLD, state="success")
+        assert database.note is None
+
+    def test_a_run_that_publishes_after_all_says_so(self, database: Runs) -> None:
+        self.fail(database, self.TOLD)
+        emit()
+        assert database.note == TEXT

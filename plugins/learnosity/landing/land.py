@@ -68,12 +68,14 @@ async def land_shard(
     shard: int,
     planned_on: str | None = None,
     limit: AdaptiveLimit | None = None,
+    watch: Callable[[Progress], object] | None = None,
 ) -> ShardResult:
     """Land every file of a shard's plan that has not landed yet.
 
     :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
     :param planned_on: host name of the worker that made the plan; None = unknown.
     :param limit: how many files may be copied at the same time. None = the limit is measured.
+    :param watch: gets the count of this shard before the first file lands; default: nobody watches.
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
     :raises PermanentError: a retry cannot help.
     """
@@ -83,8 +85,10 @@ async def land_shard(
     missing = [file for file in files if file.path not in done]
     progress = Progress("Landed", len(files))
     skipped_bytes = sum(done[file.path].bytes for file in files if file.path in done)
+    if watch is not None:
+        watch(progress)
     if len(missing) < len(files):
-        progress.add(skipped_bytes, len(files) - len(missing))
+        progress.begin_with(skipped_bytes, len(files) - len(missing))
         log.info("%s of %s files were landed by an earlier attempt.", len(files) - len(missing), len(files))
     ledger = Ledger(store, work, shard)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def render(
     """
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
-    values |= {"nonce": nonce, "base": base, "airflow": base.rpartition("/")[0]}
+    values |= {"nonce": nonce, "base": base, "airflow": base.rpartition("/")[0], "clock": datetime.now(UTC)}
     html = _environment().get_template(template).render(quote=_quoted, quote_path=quote, **values)
     policy = frame_policy(nonce, reports_url) if reports_url else page_policy(nonce)
     return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})

@@ -111,15 +111,17 @@ class RunDataset:
         return order[0] if order else self.steps[-1] if self.steps else None
 
 
-def steps(instances: Sequence[Instance]) -> tuple[Step, ...]:
-    """The tasks of a run, in the order of their first start."""
+def steps(instances: Sequence[Instance], places: Mapping[str, int] | None = None) -> tuple[Step, ...]:
+    """The tasks of a run in the order of the DAG.
+
+    :param places: the place of each task in the DAG; a task without a place comes later, by its first start.
+    """
     by_task: dict[str, list[Instance]] = {}
     for each in instances:
         by_task.setdefault(each.task_id, []).append(each)
     found = [_step(task_id, several) for task_id, several in by_task.items()]
-    return tuple(
-        sorted(found, key=lambda step: (step.started is None, step.started.timestamp() if step.started else 0))
-    )
+    known = places or {}
+    return tuple(sorted(found, key=lambda step: (known.get(step.task_id, len(known)), _began(step))))
 
 
 def run_datasets(
@@ -275,6 +277,10 @@ def _is_published(value: Any) -> TypeGuard[dict[str, Any]]:
 
 def _label(task_id: str, map_index: int) -> str:
     return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def _began(step: Step) -> float:
+    return step.started.timestamp() if step.started else float("inf")
 
 
 def _moment(publication: Publication) -> float:

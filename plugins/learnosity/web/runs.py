@@ -17,6 +17,8 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
+from learnosity.web.dag_order import task_order
+from learnosity.web.progress import GOING, Progress, progress
 from learnosity.web.run_datasets import (
     Instance,
     Publication,
@@ -28,6 +30,10 @@ from learnosity.web.run_datasets import (
     steps,
     whole,
 )
+from learnosity.web.told import told
+
+USUAL_RUNS = 12  # newest runs whose durations are looked at
+USUAL_ROWS = 1_000  # tasks of these runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Run:
 
     :param datasets: its datasets, published or not, by publish task and map index.
     :param unreadable: other tasks whose XCom cannot be read. One of them may have published a dataset.
+    :param progress: how far it is, and why it failed.
     """
 
     dag_id: str
@@ -47,6 +54,7 @@ class Run:
     steps: tuple[Step, ...]
     datasets: tuple[RunDataset, ...] = ()
     unreadable: tuple[str, ...] = ()
+    progress: Progress | None = None
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -86,16 +94,19 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
         return None
     instances = _instances(session, dag_id, run_id)
     datasets, unreadable = run_datasets(instances, _returned(session, dag_id, run_id), XCom.deserialize_value)
+    ordered, state = steps(instances, task_order(session, dag_id)), str(run.state)
+    usual = _usual(session, dag_id, datasets) if state in GOING else {}
     return Run(
         dag_id,
         run_id,
-        str(run.state),
+        state,
         dict(run.conf or {}),
         run.start_date,
         run.end_date,
-        steps(instances),
+        ordered,
         datasets,
         unreadable,
+        progress(dag_id, run_id, state, instances, ordered, told(session, dag_id, run_id), usual),
     )
 
 
@@ -146,6 +157,30 @@ def _listed(event: AssetEvent) -> ListedDataset:
         whole(extra.get("total_bytes")),
         event.timestamp,
     )
+
+
+def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
+    """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
+    kinds = [f"{ASSET_PREFIX}{kind}" for kind in sorted({each.dataset_type for each in datasets if each.dataset_type})]
+    of_type = [AssetModel.uri.in_(kinds)] if kinds else [AssetModel.uri.startswith(ASSET_PREFIX)]
+    newest_runs = session.scalars(
+        select(AssetEvent.source_run_id)
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id.is_not(None), *of_type)
+        .order_by(AssetEvent.id.desc())
+        .limit(USUAL_RUNS)
+    ).all()
+    table = TaskInstance
+    rows = session.execute(
+        select(table.task_id, table.start_date, table.end_date)
+        .where(table.dag_id == dag_id, table.run_id.in_(set(newest_runs)), table.state == "success")
+        .limit(USUAL_ROWS)
+    )
+    took: dict[str, list[float]] = {}
+    for task_id, started, ended in rows:
+        if started and ended:
+            took.setdefault(task_id, []).append((ended - started).total_seconds())
+    return took
 
 
 def _instances(session: Session, dag_id: str, run_id: str) -> Sequence[Instance]:

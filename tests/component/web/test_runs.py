@@ -13,7 +13,10 @@ from typing import Any
 import airflow.models
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
@@ -22,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.api.dataset_request import ASSET_PREFIX
+from learnosity.task_report import FAILURE_KEY
 from learnosity.web import runs
 
 RETURNED = {
@@ -495,3 +499,57 @@ def test_an_event_of_another_shape_does_not_hide_the_list(session: Session, extr
     announce(session, RETURNED)
     listed, _ = runs.published_datasets(session, {"dag"}, offset=0, limit=10)
     assert [each.run_id for each in listed] == ["run", "by hand"]
+
+
+class TestProgress:
+    def test_a_failed_run_says_what_its_task_told_in_the_order_of_the_dag(self, session: Session) -> None:
+        tasks(session, "", "success", "failed", "upstream_failed", "upstream_failed", "upstream_failed")
+        row = {"dag_run_id": 1, "task_id": "wait_for_job", "map_index": -1, "dag_id": "dag", "run_id": "run"}
+        for key, value in (
+            (FAILURE_KEY, '{"kind": "E", "message": "halted", "advice": "Clear it.", "attempt": 2}'),
+            ("of_another_plugin", '"x"'),
+        ):
+            session.execute(insert(TaskStateStoreModel.__table__).values(**row, key=key, value=value, updated_at=START))
+        arrows = dict(zip(OPERATORS, [*list(OPERATORS)[1:], None], strict=True))
+        serialized = [
+            {"__var": {"task_id": name, "downstream_task_ids": [after] if after else []}}
+            for name, after in arrows.items()
+        ]
+        _serialize(session, {"dag": {"tasks": serialized}})
+        run = loaded(session)
+        assert [step.task_id for step in run.steps] == list(OPERATORS)
+        assert run.progress is not None
+        assert [(each.label, each.message, each.attempt) for each in run.progress.failed] == [
+            ("wait_for_job", "halted", 2)
+        ]
+
+    def test_a_huge_report_is_not_read(self, session: Session) -> None:
+        tasks(session, "", "failed")
+        row = {"dag_run_id": 1, "task_id": "create_dataset", "map_index": -1, "dag_id": "dag", "run_id": "run"}
+        value = '{"kind": "E", "message": "%s", "advice": ""}' % ("x" * 100_000)
+        session.execute(
+            insert(TaskStateStoreModel.__table__).values(**row, key=FAILURE_KEY, value=value, updated_at=START)
+        )
+        run = loaded(session)
+        assert run.progress is not None
+        assert [each.message for each in run.progress.failed] == [""]
+
+
+def _serialize(session: Session, data: dict[str, Any]) -> None:
+    version = uuid.uuid4()
+    session.execute(
+        insert(DagVersion.__table__).values(
+            id=version, version_number=1, dag_id="dag", created_at=START, last_updated=START
+        )
+    )
+    session.execute(
+        insert(SerializedDagModel.__table__).values(
+            id=uuid.uuid4(),
+            dag_id="dag",
+            data=data,
+            dag_hash="x",
+            dag_version_id=version,
+            created_at=START,
+            last_updated=START,
+        )
+    )

@@ -36,6 +36,7 @@ from learnosity.web import app as pages
 from learnosity.web import rights as rights_of_pages
 from learnosity.web import runs
 from learnosity.web.app import app
+from learnosity.web.progress import Landed, Progress, Trouble
 from learnosity.web.run_datasets import Publication, RunDataset, Step
 
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
@@ -491,6 +492,31 @@ class TestWhatIsRead:
         assert reply.status_code == 200
         assert "No dataset yet" in reply.text
         assert site.get("/files").status_code == 404
+
+    def test_a_failed_run_shows_why_and_nothing_in_it_can_act_on_the_page(self, site: Site) -> None:
+        trouble = Trouble("wait_for_job", 2, f"halted {EVIL}", f"Clear it. {EVIL}", "/dags/d/runs/r/tasks/wait_for_job")
+        failed = Progress("Failed in wait_for_job", False, None, None, (trouble,), (), None, True)
+        site.run = replace(site.run, state="failed", progress=failed)
+        reply = site.get()
+        assert "<h1>Failed in wait_for_job</h1>" in reply.text
+        assert "halted &#34;&gt;&lt;script&gt;" in reply.text
+        assert 'href="/dags/d/runs/r/tasks/wait_for_job"' in reply.text
+        assert Markup(reply.text).dangers == []
+        assert "live.js" not in reply.text
+
+    def test_a_running_run_is_followed_and_its_figures_are_shown(self, site: Site) -> None:
+        landed = Landed(1, 2, 150, 300, 1_400, 10.0, None)
+        begun = datetime.now(UTC)
+        going = Progress("Landing the result files", True, begun, 90.0, (), (), landed, True)
+        site.run = replace(site.run, state="running", progress=going)
+        text = site.get().text
+        for said in ("data-live", "live.js", "usually 1 min 30 s", "1 of 2 done", "150 of 300", "not known yet"):
+            assert said in text
+
+    def test_another_run_is_no_learnosity_run(self, site: Site) -> None:
+        other = Progress("No dataset", False, None, None, (), (), None, False)
+        site.run = replace(site.run, progress=other)
+        assert "<h1>Not a Learnosity run</h1>" in site.get().text
 
     def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
         assert site.client.get("/run/learnosity_dataset/other").status_code == 404

@@ -1,0 +1,41 @@
+"""What a person can do about an error of a task.
+
+The config of a run cannot be changed, so no advice says so: a run with another config is a new run.
+"""
+
+from __future__ import annotations
+
+from learnosity.errors import (
+    AuthenticationError,
+    ConnectionConfigError,
+    InputError,
+    LearnosityError,
+    MissingExtraError,
+    RequestError,
+    StorageError,
+    TransientError,
+)
+
+NEW_RUN = "Trigger a new run with another run config: the config of this run cannot be changed."
+_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
+    (InputError, "Correct the input files, then clear {task} with its downstream tasks."),
+    (AuthenticationError, "Correct the Learnosity connection, then clear {task} with its downstream tasks."),
+    (ConnectionConfigError, "Correct the connection, then clear {task} with its downstream tasks."),
+    (MissingExtraError, "Install the package on all workers, then clear {task} with its downstream tasks."),
+    (StorageError, f"Correct the bucket or its connection, then clear {{task}} with its downstream tasks. {NEW_RUN}"),
+    (RequestError, NEW_RUN),
+    (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
+)
+# A message with one of these says itself what to do.
+_SAID = ("clear ", "trigger a new run", "delete ")
+_OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
+
+
+def what_to_do(error: BaseException, task_id: str) -> str:
+    """The advice for an error of a task; "" if its own message says what to do.
+
+    :param task_id: the task that failed.
+    """
+    if isinstance(error, LearnosityError) and any(words in str(error).lower() for words in _SAID):
+        return ""
+    return next((text for kind, text in _BY_TYPE if isinstance(error, kind)), _OTHER).format(task=task_id)

@@ -1,0 +1,127 @@
+"""What a task tells the pages of its run: why it failed, and how far it is.
+
+It is kept in Airflow's task state store, which outlives a try: a page can say why a task is tried again. Nothing here
+may end a task: a report that cannot be stored is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+
+from learnosity.advice import what_to_do
+from learnosity.errors import LearnosityError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+FAILURE_KEY = "learnosity_failure"
+PROGRESS_KEY = "learnosity_progress"
+MAX_MESSAGE = 4_000  # characters
+EVERY_SECONDS = 5.0  # time between two reports of progress
+# Their messages are written by this package or by Airflow. Any other error may quote a value of the input.
+_QUOTED = (LearnosityError, AirflowSensorTimeout, AirflowTaskTimeout)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a try failed.
+
+    :param kind: the type of the error.
+    :param message: what it says.
+    :param advice: what to do next.
+    :param attempt: number of the try, from 1.
+    """
+
+    kind: str
+    message: str
+    advice: str
+    attempt: int = 1
+
+
+class Landing(msgspec.Struct, frozen=True):
+    """How far a landing task is.
+
+    :param files: files that have landed, with those of earlier tries.
+    :param total: files in all.
+    :param bytes: their size so far.
+    :param rate: bytes per second of this try.
+    :param left: seconds that are left; None = not known yet.
+    """
+
+    files: int
+    total: int
+    bytes: int
+    rate: float = 0.0
+    left: float | None = None
+
+
+def failure_of(error: BaseException, task_id: str, attempt: int) -> Failure:
+    """The report about an error. The message of an error from elsewhere is left out, because it may quote data."""
+    kind = type(error).__name__
+    message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
+    return Failure(kind, message[:MAX_MESSAGE], what_to_do(error, task_id), attempt)
+
+
+@contextmanager
+def failures_told(context: Context) -> Iterator[None]:
+    """Log the error of a task in one plain line, before Airflow logs its traceback, and keep it for the pages."""
+    try:
+        yield
+    except (AirflowSkipException, AirflowRescheduleException):
+        raise
+    except Exception as error:
+        if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
+            raise  # Airflow's own way to end a task, such as a deferral
+        ti = context.get("ti")
+        told = failure_of(error, str(getattr(ti, "task_id", "the task")), _whole(getattr(ti, "try_number", 1)))
+        log.error("%s", f"{told.message} {told.advice}".strip())
+        _store(context, FAILURE_KEY, told)
+        raise
+
+
+@asynccontextmanager
+async def progress_told(context: Context, look: Callable[[], Landing | None]) -> AsyncIterator[None]:
+    """Tell every few seconds how far the work of the block is.
+
+    :param look: gives the figures; None = nothing to tell yet.
+    """
+
+    async def tell() -> None:
+        while True:
+            if (found := look()) is not None:
+                # In a thread: the store waits for Airflow's supervisor process, and would block the event loop.
+                await asyncio.to_thread(_store, context, PROGRESS_KEY, found)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    teller = asyncio.ensure_future(tell())
+    try:
+        yield
+    finally:
+        teller.cancel()
+        with suppress(asyncio.CancelledError):
+            await teller
+
+
+def _store(context: Context, key: str, value: msgspec.Struct) -> None:
+    try:
+        context["task_state_store"].set(key, msgspec.to_builtins(value))
+    except Exception as problem:  # a report must not end a task, whatever the store raises
+        log.debug("What the page shows of this task could not be stored: %s", type(problem).__name__)
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 1

@@ -1,0 +1,184 @@
+"""How far a run is, and why it failed: what the page of a run without a dataset says. No routes, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+from urllib.parse import quote
+
+from learnosity.web.run_datasets import FAILED, Instance, Step
+from learnosity.web.told import Told
+
+SHOWN = 20  # failed tasks, and tasks that are tried again
+GOING = ("queued", "running")
+# A task in one of these states is tried again, or is being tried again.
+AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
+LANDING = "LearnosityLandFilesOperator"
+# What a task does, for people; by its operator.
+DOING = {
+    "LearnosityCreateDatasetOperator": "Making the dataset and starting its job",
+    "LearnosityJobSensor": "Waiting for Learnosity's job",
+    "LearnosityListFilesOperator": "Listing the result files",
+    LANDING: "Landing the result files",
+    "LearnosityPublishOperator": "Verifying and publishing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A task that failed, or whose last try failed.
+
+    :param label: the task, with its map index.
+    :param attempt: number of the try that failed; 0 = not known.
+    :param message: what it failed with; "" = not known, so the log has to be read.
+    :param advice: what to do.
+    :param log: address of its log, below Airflow's.
+    """
+
+    label: str
+    attempt: int
+    message: str
+    advice: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """How far the landing is, over all shards.
+
+    :param total: files in all; 0 = not known yet.
+    :param left: seconds; None = not known yet.
+    """
+
+    shards_done: int
+    shards: int
+    files: int
+    total: int
+    bytes: int
+    rate: float
+    left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    :param headline: what it does now, or what it failed in.
+    :param going: whether it goes on.
+    :param since: when the task that runs now began.
+    :param usual: seconds that this task usually takes in runs of this DAG and type; None = not known.
+    :param learnosity: whether a task of the run makes or lands a dataset at all.
+    """
+
+    headline: str
+    going: bool
+    since: datetime | None
+    usual: float | None
+    failed: tuple[Trouble, ...]
+    again: tuple[Trouble, ...]
+    landing: Landed | None
+    learnosity: bool
+
+    def clock(self, now: datetime) -> float | None:
+        """Seconds since the task that runs now began."""
+        return max(0.0, (now - self.since).total_seconds()) if self.going and self.since else None
+
+
+def progress(
+    dag_id: str,
+    run_id: str,
+    state: str,
+    instances: Sequence[Instance],
+    steps: Sequence[Step],
+    told: Told,
+    usual: Mapping[str, Sequence[float]],
+) -> Progress:
+    """How far a run is.
+
+    :param steps: its tasks in the order of the DAG.
+    :param usual: how many seconds each task took in earlier runs, by task id.
+    """
+    going = state in GOING
+    now = next((step for step in steps if step.state not in ("success", "skipped", *FAILED)), None)
+    operators = {each.task_id: each.operator or "" for each in instances}
+    failed = [each for each in _in_order(instances, steps) if each.state == "failed"]
+    again = [
+        each
+        for each in instances
+        if (each.task_id, each.map_index) in told.failures
+        and (each.state == "up_for_retry" or (each.state in AGAIN and each.try_number > 1))
+    ]
+    took = usual.get(now.task_id, ()) if now else ()
+    return Progress(
+        _headline(state, failed, now, operators),
+        going,
+        now.started if now else None,
+        median(took) if took else None,
+        tuple(_trouble(dag_id, run_id, each, told) for each in failed[:SHOWN]),
+        tuple(_trouble(dag_id, run_id, each, told) for each in again[:SHOWN]) if going else (),
+        _landed(instances, told) if going else None,
+        any(each.startswith("Learnosity") for each in operators.values()) or bool(told.failures),
+    )
+
+
+def _headline(state: str, failed: Sequence[Instance], now: Step | None, operators: Mapping[str, str]) -> str:
+    if failed:
+        names = list(dict.fromkeys(each.task_id for each in failed))
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return f"Failed in {names[0]}{more}"
+    if state == "failed":
+        return "Failed"
+    if state not in GOING:
+        return "No dataset"
+    if now is None:
+        return "Running" if state == "running" else "Waiting to start"
+    return DOING.get(operators.get(now.task_id, ""), f"Running {now.task_id}")
+
+
+def _in_order(instances: Sequence[Instance], steps: Sequence[Step]) -> list[Instance]:
+    places = {step.task_id: place for place, step in enumerate(steps)}
+    return sorted(instances, key=lambda each: (places.get(each.task_id, len(places)), each.map_index))
+
+
+def _trouble(dag_id: str, run_id: str, instance: Instance, told: Told) -> Trouble:
+    said = told.failures.get((instance.task_id, instance.map_index))
+    mapped = instance.map_index >= 0
+    address = f"/dags/{_part(dag_id)}/runs/{_part(run_id)}/tasks/{_part(instance.task_id)}"
+    return Trouble(
+        f"{instance.task_id}[{instance.map_index}]" if mapped else instance.task_id,
+        said.attempt if said else 0,
+        said.message if said else "",
+        said.advice if said else "",
+        f"{address}/mapped/{instance.map_index}" if mapped else address,
+    )
+
+
+def _landed(instances: Sequence[Instance], told: Told) -> Landed | None:
+    shards = [each for each in instances if each.operator == LANDING and each.start_date is not None]
+    if not shards:
+        return None
+    done = [each for each in shards if each.state == "success"]
+    told_by = [(each, told.landings.get((each.task_id, each.map_index))) for each in shards]
+    figures = [(each, landing) for each, landing in told_by if landing]
+    running = [landing for each, landing in figures if each.state == "running"]
+    # A shard whose last report is some seconds old has landed all of its files when its task has ended.
+    files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
+    known = len(figures) == len(shards)
+    lefts = [landing.left for landing in running]
+    left = max((each for each in lefts if each is not None), default=None) if None not in lefts else None
+    return Landed(
+        len(done),
+        len(shards),
+        files,
+        sum(landing.total for _, landing in figures) if known else 0,
+        sum(landing.bytes for _, landing in figures),
+        sum(landing.rate for landing in running),
+        left if known else None,
+    )
+
+
+def _part(text: Any) -> str:
+    return quote(str(text), safe="")

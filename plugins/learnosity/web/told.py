@@ -1,0 +1,63 @@
+"""What the tasks of a run have told about themselves: rows of Airflow's task state store, checked.
+
+A user with the right to change a task's state can write anything there. So a value that is not understood is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from airflow.models.task_state_store import TaskStateStoreModel
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
+
+MAX_ROWS = 2_000  # mapped tasks of a run whose reports are read
+MAX_VALUE = 20_000  # characters of a value
+
+T = TypeVar("T")
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The reports of the tasks of a run, by task id and map index."""
+
+    failures: Mapping[Key, Failure] = field(default_factory=dict)
+    landings: Mapping[Key, Landing] = field(default_factory=dict)
+
+
+def told(session: Session, dag_id: str, run_id: str) -> Told:
+    """The reports of the tasks of a run."""
+    table = TaskStateStoreModel
+    rows = session.execute(
+        select(table.task_id, table.map_index, table.key, table.value)
+        .where(
+            table.dag_id == dag_id,
+            table.run_id == run_id,
+            table.key.in_((FAILURE_KEY, PROGRESS_KEY)),
+            func.length(table.value) <= MAX_VALUE,
+        )
+        .order_by(table.task_id, table.map_index)
+        .limit(MAX_ROWS)
+    )
+    failures: dict[Key, Failure] = {}
+    landings: dict[Key, Landing] = {}
+    for task_id, map_index, key, value in rows:
+        if key == FAILURE_KEY and (failure := read(value, Failure)):
+            failures[task_id, map_index] = failure
+        elif key == PROGRESS_KEY and (landing := read(value, Landing)):
+            landings[task_id, map_index] = landing
+    return Told(failures, landings)
+
+
+def read(value: Any, kind: type[T]) -> T | None:
+    """A stored report; None if it is not understood."""
+    try:
+        return msgspec.json.decode(value, type=kind) if isinstance(value, str) else msgspec.convert(value, kind)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,40 @@
+"""The page of a run that has no dataset yet: it follows the run by itself, and says why it failed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from devstack.browser import SECONDS, Ui
+from devstack.samples import DAG_ID
+from tests.browser.test_accessibility import violations
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: Site, ui: Ui) -> None:
+    run = site.stack.airflow.api.trigger(DAG_ID, {})
+    ui.goto(site.page(run))
+    failed = ui.page.get_by_role("heading", level=1, name="Failed in create_dataset")
+    expect(failed).to_be_visible(timeout=180 * SECONDS)
+    expect(ui.page.get_by_text("set input_uri").first).to_be_visible()
+    expect(ui.page.get_by_text("Trigger a new run with another run config")).to_be_visible()
+    steps = ui.page.get_by_role("region", name="Steps").locator("tbody th")
+    expect(steps).to_have_text(["create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish"])
+    assert "failed in create_dataset" in (site.stack.airflow.api.dag_run(DAG_ID, run.dag_run_id).note or "")
+    for dark, width in ((False, 390), (True, 1280)):
+        window = site.window(dark=dark, width=width)
+        window.goto(site.page(run))
+        expect(window.page.get_by_role("heading", level=1)).to_be_visible()
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(window) == []
+        window.close()
+    ui.page.get_by_role("link", name="Log of create_dataset").click()
+    ui.page.wait_for_url(re.compile("/tasks/create_dataset"))
+    expect(ui.page.get_by_text("set input_uri").first).to_be_visible()

@@ -1,0 +1,143 @@
+"""What a task tells its pages: the error and what to do, never a value of data, and never at the cost of the task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from airflow.sdk import Context
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+
+from learnosity.errors import (
+    AuthenticationError,
+    ConnectionConfigError,
+    InputError,
+    JobHaltedError,
+    LearnosityError,
+    MissingExtraError,
+    RequestError,
+    StorageError,
+    TransientApiError,
+)
+from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, failures_told, progress_told
+
+PUPIL = "pupil-4711"
+
+
+class Stores:
+    """The task state store of a task, which may fail."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.values: dict[str, Any] = {}
+        self.stored = asyncio.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def set(self, key: str, value: Any) -> None:
+        if self.error:
+            raise self.error
+        self.values[key] = value
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.stored.set)
+
+    def context(self, attempt: int = 1) -> Context:
+        ti = SimpleNamespace(task_id="wait_for_job", try_number=attempt)
+        return cast(Context, {"ti": ti, "task_state_store": self})
+
+
+def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
+    stores = Stores()
+    with pytest.raises(type(error)), failures_told(stores.context(attempt)):
+        raise error
+    value: dict[str, Any] | None = stores.values.get(FAILURE_KEY)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (RequestError("groups is empty."), "Trigger a new run"),
+        (InputError("2 lines are wrong."), "Correct the input files, then clear wait_for_job"),
+        (ConnectionConfigError("no password."), "Correct the connection, then clear wait_for_job"),
+        (AuthenticationError("refused.", code=41000), "Correct the Learnosity connection"),
+        (StorageError("no such bucket."), "Correct the bucket"),
+        (MissingExtraError("gcsfs is missing."), "Install the package"),
+        (TransientApiError("503"), "clear wait_for_job: it goes on where it ended"),
+        (LearnosityError("other."), "clear wait_for_job"),
+        (AirflowSensorTimeout("too late"), "clear wait_for_job"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, BaseException) else "",
+)
+def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: Exception, advice: str) -> None:
+    found = told(error, attempt=3)
+    assert found is not None
+    assert found["message"] == str(error)
+    assert advice in found["advice"]
+    assert found["attempt"] == 3
+    assert "run config, then clear" not in found["advice"]
+
+
+def test_a_message_that_says_what_to_do_gets_no_second_advice() -> None:
+    found = told(JobHaltedError("Halted: no sessions. Correct it, then clear create_dataset."))
+    assert found is not None
+    assert found["advice"] == ""
+
+
+@pytest.mark.parametrize("error", [KeyError(PUPIL), ValueError(f"bad value {PUPIL}"), OSError(PUPIL)])
+def test_what_an_error_from_elsewhere_quotes_is_not_kept(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    found = told(error)
+    assert found is not None
+    assert PUPIL not in str(found) + caplog.text
+    assert type(error).__name__ in found["message"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        AirflowSkipException("nothing to do"),
+        TaskDeferred(trigger=cast(Any, None), method_name="x"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda end: type(end).__name__,
+)
+def test_an_end_that_is_no_failure_is_not_told(end: BaseException) -> None:
+    assert told(end) is None
+
+
+def test_the_log_has_the_error_in_one_plain_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        told(RequestError("groups is empty."))
+    (record,) = caplog.records
+    assert record.getMessage().startswith("groups is empty. Trigger a new run")
+    assert record.exc_info is None
+
+
+@pytest.mark.parametrize("context", [{}, Stores(RuntimeError("API server away")).context()])
+def test_a_report_that_cannot_be_stored_does_not_change_the_error(context: Any) -> None:
+    with pytest.raises(RequestError, match="groups"), failures_told(context):
+        raise RequestError("groups is empty.")
+
+
+def test_progress_is_told_while_the_work_goes_on_and_ends_with_it() -> None:
+    stores, figures = Stores(), [Landing(1, 10, 100), None]
+
+    async def work() -> None:
+        stores.loop = asyncio.get_running_loop()
+        async with progress_told(stores.context(), lambda: figures[0]):
+            await stores.stored.wait()
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(work())
+    assert stores.values[PROGRESS_KEY] == {"files": 1, "total": 10, "bytes": 100, "rate": 0.0, "left": None}
+
+
+def test_an_error_of_the_work_passes_through_the_telling() -> None:
+    async def work() -> None:
+        async with progress_told(Stores(RuntimeError("away")).context(), lambda: Landing(0, 1, 0)):
+            raise RequestError("no")
+
+    with pytest.raises(RequestError):
+        asyncio.run(work())

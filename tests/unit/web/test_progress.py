@@ -1,0 +1,152 @@
+"""How far a run is, and why it failed, as its page says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from learnosity.task_report import Failure, Landing
+from learnosity.web.dag_order import places
+from learnosity.web.progress import DOING, Progress, progress
+from learnosity.web.run_datasets import steps
+from learnosity.web.told import Told, read
+
+START = datetime(2026, 11, 28, 12, tzinfo=UTC)
+OPERATORS = dict(
+    zip(("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish"), DOING, strict=True)
+)
+PLACES = {task_id: place for place, task_id in enumerate(OPERATORS)}
+
+
+@dataclass
+class Row:
+    task_id: str
+    state: str | None = None
+    map_index: int = -1
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    try_number: int = 1
+    operator: str | None = None
+
+    def __post_init__(self) -> None:
+        self.operator = self.operator or OPERATORS.get(self.task_id)
+
+
+def look(
+    rows: Sequence[Row],
+    state: str = "running",
+    told: Told | None = None,
+    usual: Mapping[str, Sequence[float]] | None = None,
+) -> Progress:
+    return progress("dag", "run 1", state, rows, steps(rows, PLACES), told or Told(), usual or {})
+
+
+def rows(*states: str | None) -> list[Row]:
+    return [Row(task_id, state, start_date=START) for task_id, state in zip(OPERATORS, states, strict=True)]
+
+
+def test_steps_stand_in_the_order_of_the_dag_also_where_start_times_say_otherwise() -> None:
+    mixed = [Row("land.publish", "upstream_failed", start_date=START), Row("wait_for_job", "failed")]
+    mixed.append(Row("create_dataset", "success", start_date=START + timedelta(hours=1)))
+    mixed.append(Row("of_a_new_dag_version", "success", start_date=START))
+    assert [step.task_id for step in steps(mixed, PLACES)] == [
+        "create_dataset",
+        "wait_for_job",
+        "land.publish",
+        "of_a_new_dag_version",
+    ]
+
+
+@pytest.mark.parametrize("failed", range(5))
+def test_the_headline_names_the_task_that_failed_first_in_the_dag(failed: int) -> None:
+    states = ["success"] * failed + ["failed"] + ["upstream_failed"] * (4 - failed)
+    assert look(rows(*states), "failed").headline == f"Failed in {list(OPERATORS)[failed]}"
+
+
+@pytest.mark.parametrize("running", range(5))
+def test_a_running_run_says_what_it_does_since_when_and_how_long_that_usually_takes(running: int) -> None:
+    states = ["success"] * running + ["deferred" if running == 1 else "running"] + [None] * (4 - running)
+    task_id = list(OPERATORS)[running]
+    found = look(rows(*states), usual={task_id: (10.0, 20.0, 90.0)})
+    assert found.headline == DOING[OPERATORS[task_id]]
+    assert found.clock(START + timedelta(seconds=5)) == 5.0
+    assert found.usual == 20.0
+
+
+def test_an_error_is_told_with_its_advice_and_its_log() -> None:
+    told = Told({("wait_for_job", -1): Failure("JobHaltedError", "halted: no sessions", "Clear it.", 2)})
+    found = look(rows("success", "failed", *["upstream_failed"] * 3), "failed", told)
+    (trouble,) = found.failed
+    assert (trouble.message, trouble.advice, trouble.attempt) == ("halted: no sessions", "Clear it.", 2)
+    assert trouble.log == "/dags/dag/runs/run%201/tasks/wait_for_job"
+    assert not found.going
+
+
+def test_a_task_that_was_killed_has_no_message_and_still_a_log() -> None:
+    (trouble,) = look(rows("failed", *["upstream_failed"] * 4), "failed").failed
+    assert trouble.message == ""
+    assert trouble.log.endswith("/tasks/create_dataset")
+
+
+@pytest.mark.parametrize(
+    ("state", "attempt", "shown"),
+    [
+        ("up_for_retry", 1, True),
+        ("running", 2, True),
+        ("running", 1, False),
+        ("success", 2, False),
+        ("queued", 2, True),
+    ],
+)
+def test_what_is_tried_again_is_told_with_the_reason(state: str, attempt: int, shown: bool) -> None:
+    row = Row("create_dataset", state, try_number=attempt)
+    told = Told({("create_dataset", -1): Failure("TransientApiError", "503 of data.example.com", "", 1)})
+    assert [each.message for each in look([row], told=told).again] == ["503 of data.example.com"] * shown
+
+
+def test_the_landing_of_all_shards_is_added_up() -> None:
+    landing = [Row("land.land_files", "success", 0, START), Row("land.land_files", "running", 1, START)]
+    told = Told(
+        {}, {("land.land_files", 0): Landing(90, 100, 900), ("land.land_files", 1): Landing(50, 200, 500, 10.0, 15.0)}
+    )
+    found = look([*rows("success", "success", "success", None, None)[:3], *landing], told=told).landing
+    assert found is not None
+    assert (found.shards_done, found.shards, found.files, found.total, found.bytes) == (1, 2, 150, 300, 1400)
+    assert (found.rate, found.left) == (10.0, 15.0)
+
+
+def test_no_time_is_left_and_no_total_before_every_shard_has_told() -> None:
+    landing = [Row("land.land_files", "running", index, START) for index in (0, 1)]
+    told = Told({}, {("land.land_files", 0): Landing(50, 100, 500, 10.0, 15.0)})
+    found = look(landing, told=told).landing
+    assert found is not None
+    assert (found.total, found.left) == (0, None)
+
+
+@pytest.mark.parametrize("operator", ["PythonOperator", None])
+def test_a_run_without_a_task_of_this_package_is_no_learnosity_run(operator: str | None) -> None:
+    assert not look([Row("extract", "success", operator=operator)], "success").learnosity
+
+
+@pytest.mark.parametrize(
+    "value", ["", "[]", '{"kind": 1}', "not json", '{"kind": "a", "message": "b", "advice": 7}', None, 7, b"\xff"]
+)
+def test_a_report_that_somebody_else_wrote_is_left_out(value: Any) -> None:
+    assert read(value, Failure) is None
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, {"dag": []}, {"dag": {"tasks": "x"}}, {"dag": {"tasks": [None, {"__var": 1}]}}]
+)
+def test_a_dag_that_cannot_be_read_has_no_order(data: Any) -> None:
+    assert places(data) == {}
+
+
+def test_the_order_is_that_of_the_arrows() -> None:
+    tasks = [("c", []), ("a", ["b"]), ("b", ["c"])]
+    data = {"dag": {"tasks": [{"__var": {"task_id": name, "downstream_task_ids": after}} for name, after in tasks]}}
+    assert sorted(places(data), key=lambda name: places(data)[name]) == ["a", "b", "c"]
