@@ -412,7 +412,7 @@ class TestCreate:
         with pytest.raises(error, match=re.escape(says)):
             run.execute(create(**arguments))
         assert not simulator.stats.calls[SET]
-        assert run.state.values == {}
+        assert KEY not in run.state.values
 
     def test_refuses_input_with_a_bad_line_and_names_the_line(self, simulator: Simulator, users: Path) -> None:
         users.write_text(users.read_text() + "no json\n")
