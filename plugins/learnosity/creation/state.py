@@ -7,7 +7,6 @@ URLs give access without a password. So they are encrypted with a key that is ma
 
 from __future__ import annotations
 
-import base64
 import uuid
 import zlib
 from collections.abc import Sequence
@@ -15,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.fernet import InvalidToken
 from msgspec.structs import replace
 
+from learnosity.api.sealing import sealing_key
 from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import PermanentError
 
@@ -181,7 +179,7 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     """
     # The URLs of one dataset are nearly equal, so compression makes them six times smaller.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
-    return _fernet(secret, dataset_id).encrypt(packed).decode()
+    return sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).encrypt(packed).decode()
 
 
 def unseal(sealed: str | None, *, secret: str, dataset_id: str) -> list[str]:
@@ -189,12 +187,9 @@ def unseal(sealed: str | None, *, secret: str, dataset_id: str) -> list[str]:
     if not sealed:
         return []
     try:
-        packed = _fernet(secret, dataset_id).decrypt(sealed.encode(), ttl=URLS_VALID_SECONDS)
+        packed = sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).decrypt(
+            sealed.encode(), ttl=URLS_VALID_SECONDS
+        )
     except InvalidToken:
         return []
     return msgspec.json.decode(zlib.decompress(packed), type=list[str])
-
-
-def _fernet(secret: str, dataset_id: str) -> Fernet:
-    derived = HKDF(SHA256(), length=32, salt=None, info=_KEY_PURPOSE + dataset_id.encode()).derive(secret.encode())
-    return Fernet(base64.urlsafe_b64encode(derived))

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from learnosity.dataset.local_table import LocalTable
 from learnosity.errors import UnsafeNameError
 from learnosity.storage.keys import LOCAL_RESERVED
 
@@ -19,6 +20,8 @@ MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
+# It stands for a slash when names are sorted. No name contains it, because control characters are refused.
+_SLASH = "\x01"
 # These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
@@ -45,29 +48,31 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
     :param local: whether the destination is a file system, which has stricter rules.
     :raises UnsafeNameError: at least one such name exists. The message has the first ten and their number.
     """
-    seen: dict[str, str] = {}
-    folders: set[str] = set()
-    clashes: list[str] = []
-    for name in names:
-        key = name if name.isascii() else unicodedata.normalize("NFC", name)
-        if key in seen:
-            same = seen[key] == name
-            clashes.append(f"{name[:80]!a} {'is listed twice' if same else 'collides with another name'}")
-        seen[key] = name
-        parent = key
-        while (cut := parent.rfind("/")) > 0:
-            parent = parent[:cut]
-            if parent in folders:
-                break
-            folders.add(parent)
+    table = LocalTable("CREATE TABLE names (sorted TEXT, name TEXT)")
+    table.change_many("INSERT INTO names VALUES (?, ?)", ((_sorted(name), name) for name in names))
+    number, shown = 0, list[str]()
+    above, earlier = "", ""
+    for key, name in table.rows("SELECT sorted, name FROM names ORDER BY sorted, name"):
+        clashes: list[str] = []
+        if earlier and key == above:
+            clashes.append(f"{name[:80]!a} {'is listed twice' if earlier == name else 'collides with another name'}")
+        elif earlier and key.startswith(above + _SLASH):
+            clashes.append(f"{earlier[:80]!a} is both a file and a folder")
         if local and any(LOCAL_RESERVED.search(segment) for segment in name.split("/")):
             clashes.append(f"{name[:80]!a} ends as '#1' or 'C:' do, which the local store cannot keep")
-    clashes += [f"{seen[key][:80]!a} is both a file and a folder" for key in folders & seen.keys()]
-    if clashes:
-        shown = "\n  ".join(clashes[:_SHOWN])
+        number += len(clashes)
+        shown += clashes[: _SHOWN - len(shown)]
+        above, earlier = key, name
+    if number:
+        lines = "\n  ".join(shown)
         raise UnsafeNameError(
-            f"{len(clashes)} result file names cannot be landed side by side; nothing was written:\n  {shown}"
+            f"{number} result file names cannot be landed side by side; nothing was written:\n  {lines}"
         )
+
+
+def _sorted(name: str) -> str:
+    """The normalised name, such that a folder comes right before what is in it when names are sorted."""
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).replace("/", _SLASH)
 
 
 def _refusal(name: str) -> str | None:

@@ -117,23 +117,24 @@ async def read_manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
     return None if content is None else decode_manifest(content, where=f"{store.uri}/{layout.manifest}")
 
 
-async def read_files(store: Store, layout: DatasetLayout, manifest: Manifest) -> bytes:
-    """The bytes of files.ndjson, compared with the digest in the manifest.
-
-    :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
-    """
-    return check_files(await store.get(layout.files), store, layout, manifest)
-
-
 def check_files(content: bytes | None, store: Store, layout: DatasetLayout, manifest: Manifest) -> bytes:
     """The bytes of files.ndjson, if they have the digest in the manifest.
 
     :param content: None = files.ndjson is missing.
     :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
     """
-    if content is None or sha256_hex(content) != manifest.files_sha256:
+    check_digest(None if content is None else sha256_hex(content), store, layout, manifest)
+    return content or b""
+
+
+def check_digest(sha256: str | None, store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
+    """Compare the digest of files.ndjson with the manifest.
+
+    :param sha256: None = files.ndjson is missing.
+    :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
+    """
+    if sha256 != manifest.files_sha256:
         raise IncompleteDatasetError(
             f"{store.uri}/{layout.files} is missing or was changed after publishing. Land the dataset again with "
             "overwrite = true."
         )
-    return content

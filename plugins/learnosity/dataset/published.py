@@ -5,22 +5,26 @@ A file that is not in `files.ndjson` cannot be read here, for any path. Nothing 
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Lock
 
 from learnosity.dataset.bounded import read_begin, read_whole, size_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import WHOLE, Limits
+from learnosity.dataset.local_table import LocalTable
 from learnosity.dataset.manifest import (
     FileEntry,
     Manifest,
+    check_digest,
     check_files,
     decode_files,
     decode_manifest,
-    read_files,
 )
 from learnosity.dataset.tables import Document, group_files, read_document
 from learnosity.dataset.workers import working
@@ -210,25 +214,44 @@ async def verify(store: Store, layout: DatasetLayout, manifest: Manifest) -> Non
 
     :raises IncompleteDatasetError: a file is missing or has another size; the message names some of them.
     """
-    listed = decode_files(await read_files(store, layout, manifest))
-    there = await stored_files(store, layout)
-    wrong = [file.path for file in listed if (info := there.get(file.path)) is None or info.size != file.bytes]
-    if wrong:
+    table = LocalTable("CREATE TABLE files (path TEXT PRIMARY KEY, bytes, stored) WITHOUT ROWID")
+    await _read_listed(store, layout, manifest, table)
+    async for batch in stored(store, layout):
+        rows = ((info.size, path) for path, info in batch.items())
+        table.change_many("UPDATE files SET stored = ? WHERE path = ?", rows)
+    is_wrong = "stored IS NULL OR stored != bytes"
+    (number,) = table.row(f"SELECT count(*) FROM files WHERE {is_wrong}")
+    if number:
+        wrong = table.rows(f"SELECT path FROM files WHERE {is_wrong} ORDER BY path")
         raise IncompleteDatasetError(
-            f"{len(wrong)} published file(s) are missing or changed, such as {some(wrong)}. Land the dataset again "
-            "with overwrite = true."
+            f"{number} published file(s) are missing or changed, such as {some(path for (path,) in wrong)}. Land the "
+            "dataset again with overwrite = true."
         )
 
 
-async def stored_files(store: Store, layout: DatasetLayout) -> dict[str, ObjectInfo]:
-    """The objects in the folder `data/` of a dataset, by their path relative to that folder."""
+async def _read_listed(store: Store, layout: DatasetLayout, manifest: Manifest, table: LocalTable) -> None:
+    """Read files.ndjson piece by piece into a table, and compare it with the digest in the manifest.
+
+    :raises IncompleteDatasetError: files.ndjson is missing, or was changed after publishing.
+    """
+    if await store.head(layout.files) is None:
+        check_digest(None, store, layout, manifest)
+    digest, rest, chunks = hashlib.sha256(), b"", store.read(layout.files)
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        digest.update(chunk)
+        whole, _, rest = (rest + chunk).rpartition(b"\n")
+        rows = ((entry.path, min(entry.bytes, _LARGEST - 1)) for entry in decode_files(whole))
+        table.change_many("INSERT OR REPLACE INTO files (path, bytes) VALUES (?, ?)", rows)
+    check_digest(digest.hexdigest() if not rest else None, store, layout, manifest)
+
+
+async def stored(store: Store, layout: DatasetLayout) -> AsyncIterator[dict[str, ObjectInfo]]:
+    """The objects in the folder `data/` of a dataset, in batches, by their path relative to that folder."""
     prefix = f"{layout.data_prefix}/"
-    found: dict[str, ObjectInfo] = {}
     async for batch in store.list(layout.data_prefix):
-        found.update((info.path.removeprefix(prefix), info) for info in batch)
-    return found
+        yield {info.path.removeprefix(prefix): info for info in batch}
 
 
-def some(paths: Sequence[str]) -> str:
+def some(paths: Iterable[str]) -> str:
     """The first few of many paths, for a message."""
-    return ", ".join(ascii(path) for path in paths[:_SHOWN])
+    return ", ".join(map(ascii, islice(paths, _SHOWN)))

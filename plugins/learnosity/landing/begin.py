@@ -9,7 +9,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import read_manifest
 from learnosity.dataset.removal_marks import give_way
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import Shard, make_plan, plan_path
+from learnosity.landing.plan import Shard, make_plan
 from learnosity.landing.publish import withdraw
 from learnosity.storage.store import Store
 
@@ -40,7 +40,7 @@ async def begin_landing(
         return ()
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
     # The plan is the note that a removal of this dataset looks for.
-    await give_way(store, layout, [plan_path(work, shard.shard) for shard in plan])
+    await give_way(store, layout, [info.path async for batch in store.list(work) for info in batch])
     if overwrite:
         await withdraw(store, layout)
     return plan

@@ -1,12 +1,13 @@
 """The current signed URL, or the content, of each result file.
 
-Signed URLs are only in memory, and they expire. A download whose URL has expired asks for a new URL here. The listing
-is then fetched once for all downloads that need a new URL.
+At first they are those that were handed over with the plan, if any. URLs expire. A download whose URL has expired asks
+for a new URL here. The listing is then fetched once for all downloads that need a new URL.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from learnosity.errors import IncompleteDatasetError
 from learnosity.landing.listing import Listing, ResultSet
@@ -14,57 +15,68 @@ from learnosity.results.outcomes import ResultFile
 
 
 class FileUrls:
-    """The current signed URLs and contents of the files in `wanted`.
+    """The current signed URLs and contents of the files of one shard."""
 
-    :param wanted: paths of the files to land. Other files of the listing are not kept.
-    """
-
-    def __init__(self, results: ResultSet, wanted: set[str]) -> None:
+    def __init__(self, results: ResultSet) -> None:
         self._results = results
-        self._wanted = wanted
-        self._listing = Listing()
+        self._handed_urls: dict[str, str] = {}
+        self._handed_contents: dict[str, bytes] = {}
+        self._have_expired = False
+        """Whether a URL that was handed over has expired. Those that are handed over later are as old."""
+        self._listing: Listing | None = None
         self._lock = asyncio.Lock()
 
-    async def refresh(self, stale: str | None = None) -> None:
-        """Fetch the listing again, unless another download has already done so.
+    def hand_over(self, sources: Mapping[str, str | bytes]) -> None:
+        """Take URLs and contents that were made with the plan, by path."""
+        for path, source in sources.items():
+            if isinstance(source, bytes):
+                self._handed_contents[path] = source
+            elif not self._have_expired:
+                self._handed_urls[path] = source
 
-        :param stale: path whose URL is needed. If it already has a URL again, nothing is fetched. None = always fetch.
-        """
-        async with self._lock:
-            if stale is not None and stale in self._listing.urls:
-                return
-            listing = await self._results.list()
-            for path in [path for path in listing.files if path not in self._wanted]:
-                del listing.files[path]
-                listing.urls.pop(path, None)
-                listing.inline.pop(path, None)
-            self._listing = listing
+    def forget(self, path: str) -> None:
+        """Forget what was handed over for a file that has landed."""
+        self._handed_urls.pop(path, None)
+        self._handed_contents.pop(path, None)
 
     def expire(self, path: str, url: str) -> None:
         """Forget all URLs, if `url` is still the URL of `path`. All URLs are equally old, so they expire together."""
-        if self._listing.urls.get(path) == url:
-            self._listing.urls.clear()
+        if self._handed_urls.get(path) == url:
+            self._handed_urls.clear()
+            self._have_expired = True
+        elif self._listing is not None and self._listing.urls.get(path) == url:
+            self._listing = None
 
     async def url(self, path: str) -> str:
         """A signed URL for `path`.
 
         :raises IncompleteDatasetError: when the dataset does not contain the file any more.
         """
-        if path not in self._listing.urls:
-            await self.refresh(path)
+        if (handed := self._handed_urls.get(path)) is not None:
+            return handed
         try:
-            return self._listing.urls[path]
+            return (await self._listed()).urls[path]
         except KeyError:
             raise _vanished(path) from None
 
     async def content(self, file: ResultFile) -> bytes:
         """The content of a file that is inside an API reply."""
+        if (handed := self._handed_contents.get(file.path)) is not None:
+            return handed
         if file.kind == "group":
             return await self._results.group_content(file.group_path)
         try:
-            return self._listing.inline[file.path]
+            return (await self._listed()).contents[file.path]
         except KeyError:
             raise _vanished(file.path) from None
+
+    async def _listed(self) -> Listing:
+        """The listing. It is fetched again when its URLs have expired, once for all files."""
+        if self._listing is None:
+            async with self._lock:
+                if self._listing is None:
+                    self._listing = await self._results.list()
+        return self._listing
 
 
 def _vanished(path: str) -> IncompleteDatasetError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 from learnosity import network
 from learnosity.api.downloads import BUFFERED_BYTES, Download
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.published import stored_files
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
 from learnosity.landing.concurrency import MEMORY_BYTES, AdaptiveLimit, Budget, LargeFileSlots
 from learnosity.landing.file_urls import FileUrls
 from learnosity.landing.large_files import WHOLE_BYTES, LargeFile
-from learnosity.landing.ledger import Landed, Ledger, is_same, read_ledger
+from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import read_plan
+from learnosity.landing.plan import read_block
+from learnosity.landing.shard_queue import ShardQueue, landed_before
 from learnosity.progress import Progress
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
@@ -80,29 +80,26 @@ async def land_shard(
     :raises PermanentError: a retry cannot help.
     """
     await claim_landing(store, layout, work, f"land-{shard:04d}")
-    files = await read_plan(store, work, shard, planned_on=planned_on)
-    done = await _landed_before(store, layout, work, shard)
-    missing = [file for file in files if file.path not in done]
-    progress = Progress("Landed", len(files))
-    skipped_bytes = sum(done[file.path].bytes for file in files if file.path in done)
+    first = await read_block(store, work, shard, planned_on=planned_on)
+    done = await landed_before(store, layout, work, shard)
+    progress = Progress("Landed", len(first.files) + first.more)
     if watch is not None:
         watch(progress)
-    if len(missing) < len(files):
-        progress.begin_with(skipped_bytes, len(files) - len(missing))
-        log.info("%s of %s files were landed by an earlier attempt.", len(files) - len(missing), len(files))
+    before, bytes_before = done.same_in_all()
+    if before:
+        progress.begin_with(bytes_before, before)
+        log.info("%s of %s files were landed by an earlier attempt.", before, len(first.files) + first.more)
     ledger = Ledger(store, work, shard)
+    urls = FileUrls(results)
+    queue = ShardQueue(store, results, urls, done, work=work, shard=shard, first=first)
     try:
-        if missing:
-            urls = FileUrls(results, {file.path for file in missing})
-            if any(file.kind != "group" for file in missing):
-                await urls.refresh()
-            limit = limit or AdaptiveLimit()
-            lander = _Lander(store, layout, transfer, urls, ledger, progress, limit)
-            await _land_all(missing, lander.land, limit)
+        limit = limit or AdaptiveLimit()
+        lander = _Lander(store, layout, transfer, urls, ledger, progress, limit)
+        await _land_all(queue, lander.land, limit)
     finally:
         await ledger.flush()
     progress.finish()
-    return ShardResult(shard, len(files), progress.bytes, len(files) - len(missing))
+    return ShardResult(shard, progress.files, progress.bytes, queue.skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +155,7 @@ class _Lander:
                 self._transfer.metrics.count("landing_retries")
                 wait = network.backoff_seconds(attempt, error, first=FIRST_WAIT_SECONDS, most=MOST_WAIT_SECONDS)
                 await asyncio.sleep(wait)
+        self._urls.forget(file.path)
         self._limit.done(landed.bytes)
         self._progress.add(landed.bytes)
         await self._ledger.add(landed)
@@ -237,22 +235,18 @@ class _Lander:
         return Landed(file.path, len(content), hashlib.sha256(content).hexdigest(), content_type, encoding, etag)
 
 
-async def _land_all(
-    files: Sequence[ResultFile], land: Callable[[ResultFile], Awaitable[None]], limit: AdaptiveLimit
-) -> None:
+async def _land_all(queue: ShardQueue, land: Callable[[ResultFile], Awaitable[None]], limit: AdaptiveLimit) -> None:
     """Run `land` for all files. `limit` says how many files run at the same time, and can change meanwhile.
 
     A permanent error stops all files at once. Transient errors are collected, up to `MAX_FAILED_FILES`: the other files
     still land, so that the next try has less to do.
     """
-    queue = iter(files)
     failures: list[LearnosityError] = []
-    running, left = 0, len(files)
+    running = 0
 
     async def worker() -> None:
-        nonlocal running, left
-        while running <= limit.limit and len(failures) < MAX_FAILED_FILES and (file := next(queue, None)) is not None:
-            left -= 1
+        nonlocal running
+        while running <= limit.limit and len(failures) < MAX_FAILED_FILES and (file := await queue.next()) is not None:
             try:
                 await land(file)
             except LearnosityError as error:
@@ -264,9 +258,15 @@ async def _land_all(
 
     def start_workers() -> None:
         nonlocal running
-        for _ in range(min(limit.limit - running, left)):
+        for _ in range(min(limit.limit - running, queue.left)):
+            one_more = worker()
+            try:
+                group.create_task(one_more)
+            except RuntimeError:
+                # The group ends: an error or a cancellation came first. It must not be hidden by this error.
+                one_more.close()
+                return
             running += 1
-            group.create_task(worker())
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -278,15 +278,6 @@ async def _land_all(
             f"{len(failures)} file(s) did not arrive, among them: {failures[0]} What has landed is kept; the next try "
             "continues."
         )
-
-
-async def _landed_before(store: Store, layout: DatasetLayout, work: str, shard: int) -> Mapping[str, Landed]:
-    """The notes of earlier attempts whose objects are still there, with the same size and entity tag."""
-    noted = await read_ledger(store, work, shard)
-    if not noted:
-        return {}
-    there = await stored_files(store, layout)
-    return {path: entry for path, entry in noted.items() if is_same(there.get(path), entry)}
 
 
 def _memory_of_whole(size: int) -> int:

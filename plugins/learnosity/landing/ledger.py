@@ -7,6 +7,7 @@ interruption, files without a written note are landed again. This is safe, becau
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import msgspec
@@ -66,18 +67,19 @@ class Ledger:
             raise
 
 
-async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
-    """The notes of earlier attempts at this shard, by path of the file. The latest note of a file is used."""
+async def ledger_batches(store: Store, work: str, shard: int) -> AsyncIterator[list[Landed]]:
+    """The notes of earlier attempts at this shard, in batches, the earliest first."""
     names: list[str] = []
     async for batch in store.list(work):
         names += [info.path for info in batch if info.path.startswith(ledger_prefix(work, shard))]
     decoder: msgspec.json.Decoder[Landed] = msgspec.json.Decoder(Landed)
-    landed: dict[str, Landed] = {}
     for name in sorted(names):
-        content = await store.get(name)
-        for entry in decoder.decode_lines(content or b""):
-            landed[entry.path] = entry
-    return landed
+        yield decoder.decode_lines(await store.get(name) or b"")
+
+
+async def read_ledger(store: Store, work: str, shard: int) -> dict[str, Landed]:
+    """The notes of earlier attempts at this shard, by path of the file. The latest note of a file is used."""
+    return {entry.path: entry async for batch in ledger_batches(store, work, shard) for entry in batch}
 
 
 def ledger_prefix(work: str, shard: int) -> str:

@@ -1,7 +1,7 @@
 """The listing of a finished dataset: all of its files, in every form in which the API may list them.
 
 `learnosity.results` says what one reply contains. This module sends requests until the listing is complete: page after
-page, or group after group. An incomplete listing is an error. Signed URLs are only in memory. No `repr` shows them.
+page, or group after group. An incomplete listing is an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,6 +18,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 
 from learnosity.dataset.file_names import safe_path
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
+from learnosity.landing.hand_over import Source, seal_sources, unseal_sources
+from learnosity.landing.listed_files import Listing
 from learnosity.network import backoff
 from learnosity.results.outcomes import (
     Empty,
@@ -36,6 +37,8 @@ from learnosity.results.reading import classify
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
+__all__ = ["Listing", "ResultSet", "group_file_name"]
+
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
@@ -46,38 +49,6 @@ WALK_CONCURRENCY = 16
 # Most characters in a group's folder name, because file systems limit names. A longer name is cut and gets a digest.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
-
-
-@dataclass(slots=True)
-class Listing:
-    """All result files, with their signed URLs or their content.
-
-    :param files: by path.
-    :param urls: signed URL by path, for files of kind `url`.
-    :param inline: content by path, for files of kind `inline`.
-    """
-
-    files: dict[str, ResultFile] = field(default_factory=dict)
-    urls: dict[str, str] = field(default_factory=dict, repr=False)
-    inline: dict[str, bytes] = field(default_factory=dict, repr=False)
-    duplicates: list[str] = field(default_factory=list)
-
-    def add(self, file: ResultFile, *, url: str | None = None, content: bytes | None = None) -> None:
-        """Add a file. A second file with the same path is noted as a duplicate."""
-        if file.path in self.files:
-            self.duplicates.append(file.path)
-        self.files[file.path] = file
-        if url is not None:
-            self.urls[file.path] = url
-        if content is not None:
-            self.inline[file.path] = content
-
-    def __len__(self) -> int:
-        return len(self.files) + len(self.duplicates)
-
-    def names(self) -> list[str]:
-        """Every listed path. A path that was listed twice is in it twice."""
-        return [*self.files, *self.duplicates]
 
 
 class ResultSet:
@@ -127,9 +98,18 @@ class ResultSet:
             raise UnexpectedReplyError("A group of the dataset can no longer be read: it changed while it was landed.")
         return group.content
 
+    def seal(self, sources: Sequence[Source]) -> bytes:
+        """Encrypt URLs and contents, to hand them over to another task."""
+        return seal_sources(sources, secret=self._client.config.credentials.consumer_secret, dataset_id=self._id)
+
+    def unseal(self, sealed: bytes | None) -> Sequence[Source]:
+        """What `seal` encrypted. Empty, or None instead of a URL, when it cannot be used any more."""
+        return unseal_sources(sealed, secret=self._client.config.credentials.consumer_secret, dataset_id=self._id)
+
     async def _list(self) -> Listing:
         page = await self._read()
         listing = Listing()
+        listing.replies = 1
         if isinstance(page, Group):
             await self._walk(page, listing)
         elif isinstance(page, Inline):
@@ -154,6 +134,7 @@ class ResultSet:
                 raise UnexpectedReplyError("The listing repeats a cursor (goes round in circles); nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
+            listing.replies += 1
             if not isinstance(following, Files | Empty):
                 raise UnexpectedReplyError("A later page of the listing is not a list of files; nothing was landed.")
             page = following
@@ -170,7 +151,8 @@ class ResultSet:
 
         def take(path: tuple[str, ...], group: Group) -> None:
             name = group_file_name(path)
-            listing.add(ResultFile(name, "group", len(group.content), "application/json", path))
+            file = ResultFile(name, "group", len(group.content), "application/json", path)
+            listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
             # Two replies may name the same group. If one reply names a group twice, the group is a duplicate.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
@@ -183,6 +165,7 @@ class ResultSet:
             batch = waiting[:WALK_CONCURRENCY]
             del waiting[:WALK_CONCURRENCY]
             replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))
+            listing.replies += len(replies)
             for (path, parent), reading in zip(batch, replies, strict=True):
                 take(path, expect_group(reading, path, parent))
             if len(seen) > MAX_GROUPS:

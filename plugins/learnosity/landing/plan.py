@@ -1,15 +1,21 @@
 """The landing plan: which files belong to which shard. It is stored at the destination, for all workers.
 
-A plan has names and sizes, but no signed URLs: each shard requests new URLs itself. Because the plan is stored, the
-tasks pass only one small value per shard to each other.
+A plan has names and sizes, but no signed URLs: a shard requests them itself, or gets them encrypted (`hand_over`).
+Because the plan is stored, the tasks pass only one small value per shard to each other. A plan is stored in parts of
+limited size, so that a shard needs little memory, however many files it has.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import socket
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from array import array
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,12 +27,29 @@ from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
 
 if TYPE_CHECKING:
+    from learnosity.landing.hand_over import Source
+    from learnosity.landing.listed_files import Listing
     from learnosity.landing.listing import ResultSet
 
 log = logging.getLogger(__name__)
 
 # Most shards. Each shard is one mapped task. By default, Airflow allows this many ([core] max_map_length).
 MAX_SHARDS = 1024
+# A part of a plan has at most so many files, and at most so many bytes of content are handed over with it.
+BLOCK_FILES = 5_000
+BLOCK_BYTES = 4 * 1024 * 1024
+# Above so many files, a shard does not request the listing again, even if it is one reply.
+HAND_OVER_FILES = 10_000
+_LARGEST = 2**53  # no file is larger; a larger number in a listing counts as this when files are split into shards
+
+
+class _More(msgspec.Struct, frozen=True):
+    """The last line of a part of a plan: how many files are in the parts after it."""
+
+    more: int
+
+
+_MORE = b'{"more":'
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -72,51 +95,135 @@ async def make_plan(
     :raises RequestError: `include` matches nothing.
     """
     listing = await results.list()
-    check_names(listing.names(), local=store.is_local)
-    wanted = sorted(
-        (file for file in listing.files.values() if any(fnmatchcase(file.path, glob) for glob in include)),
-        key=lambda file: file.path,
-    )
+    check_names(listing.each_name(), local=store.is_local)
+    globs = [re.compile(translate(glob)).match for glob in include]
+    wanted, sizes = array("q"), array("q")
+    for number, file in listing.by_path():
+        if any(matches(file.path) for matches in globs):
+            wanted.append(number)
+            sizes.append(min(file.bytes or 0, _LARGEST))
     if listing.files and not wanted:
         raise RequestError(
             f"include {list(include)!r} matches none of the {len(listing.files):,} result files, such as "
             f"{min(listing.files)!r}. Nothing was landed."
         )
-    parts = split_into_shards(wanted, check_shards(shards))
+    number_of_shards = max(1, min(check_shards(shards), len(wanted)))
+    owners = _owners(sizes, number_of_shards)
+    listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    encoder = msgspec.json.Encoder()
-    for number, part in enumerate(parts):
-        await store.put(plan_path(work, number), encoder.encode_lines(part), "application/x-ndjson")
-    log.info("%s result files in %d shard(s).", f"{len(wanted):,}", len(parts))
+    # A short listing is requested again by each shard: that costs one call, and nothing needs to be stored.
+    hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
+    files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)
-    return tuple(Shard(number, len(part), left_out) for number, part in enumerate(parts))
+    plan = [Shard(shard, files_of[shard], left_out) for shard in range(number_of_shards)]
+    for shard in plan:
+        await _write_shard(store, work, shard, listing, results if hand_over else None)
+    log.info("%s result files in %d shard(s).", f"{len(wanted):,}", number_of_shards)
+    return tuple(plan)
+
+
+async def _write_shard(store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet | None) -> None:
+    """Write the plan of one shard, block by block.
+
+    :param results: seals the URLs and contents that are handed over; None = nothing is handed over.
+    """
+    left = shard.files
+    for block, (lines, sources) in enumerate(_blocks(listing.assigned(shard.shard))):
+        left -= len(lines)
+        if left:
+            lines.append(msgspec.json.encode(_More(left)))
+        content = b"".join(line + b"\n" for line in lines)
+        if results is not None:
+            await store.put(sources_path(work, shard.shard, block), results.seal(sources), "application/octet-stream")
+        await store.put(plan_path(work, shard.shard, block), content, "application/x-ndjson")
+
+
+def _blocks(files: Iterator[tuple[bytes, Source]]) -> Iterator[tuple[list[bytes], list[Source]]]:
+    """Files in blocks of limited size. There is at least one block, even if it is empty."""
+    lines: list[bytes] = []
+    sources: list[Source] = []
+    room = BLOCK_BYTES
+    for line, source in files:
+        needed = len(source) if isinstance(source, bytes) else 0
+        if len(lines) >= BLOCK_FILES or (needed > room and lines):
+            yield lines, sources
+            lines, sources, room = [], [], BLOCK_BYTES
+        lines.append(line)
+        sources.append(None if needed > BLOCK_BYTES else source)
+        room -= needed
+    yield lines, sources
 
 
 def split_into_shards(files: Sequence[ResultFile], shards: int) -> list[list[ResultFile]]:
-    """Split sorted files into at most `shards` lists with about the same number of bytes. Each list is sorted again.
+    """Split sorted files into at most `shards` lists with about the same number of bytes. Each list is sorted again."""
+    parts: list[list[ResultFile]] = [[] for _ in range(max(1, min(shards, len(files))))]
+    owners = _owners([file.bytes or 0 for file in files], len(parts))
+    for owner, file in zip(owners, files, strict=True):
+        parts[owner].append(file)
+    return parts
 
-    The files are assigned one by one, the largest first: to lists 1, 2, 3, then 3, 2, 1, and so on.
+
+def _owners(sizes: Sequence[int], shards: int) -> array[int]:
+    """The shard of each file.
+
+    The files are assigned one by one, the largest first: to shards 1, 2, 3, then 3, 2, 1, and so on.
     """
-    count = max(1, min(shards, len(files)))
-    by_weight = sorted(range(len(files)), key=lambda index: (-(files[index].bytes or 0), index))
-    parts: list[list[int]] = [[] for _ in range(count)]
-    for turn, index in enumerate(by_weight):
-        position = turn % count
-        parts[position if turn // count % 2 == 0 else count - 1 - position].append(index)
-    return [[files[index] for index in sorted(part)] for part in parts]
+    # One number per file holds its size and its place: a million of them need 50 MB, a million pairs need 150 MB.
+    largest, files = max(sizes, default=0), len(sizes)
+    order = sorted((largest - size) * files + place for place, size in enumerate(sizes))
+    owners = array("H", bytes(2 * files))
+    for turn, key in enumerate(order):
+        position = turn % shards
+        owners[key % files] = position if turn // shards % 2 == 0 else shards - 1 - position
+    return owners
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBlock:
+    """A part of the plan of a shard.
+
+    :param files: the files, in the order of the plan.
+    :param more: how many files are in the blocks after this one.
+    """
+
+    files: list[ResultFile]
+    more: int
 
 
 async def read_plan(store: Store, work: str, shard: int, *, planned_on: str | None = None) -> list[ResultFile]:
-    """The files of one shard.
+    """All files of one shard. See `read_block`."""
+    return [file async for block in plan_blocks(store, work, shard, planned_on=planned_on) for file in block.files]
 
+
+async def plan_blocks(
+    store: Store, work: str, shard: int, *, planned_on: str | None = None
+) -> AsyncIterator[PlanBlock]:
+    """The plan of a shard, block by block. See `read_block`."""
+    for number in count():
+        block = await read_block(store, work, shard, number, planned_on=planned_on)
+        yield block
+        if not block.more:
+            return
+
+
+async def read_block(
+    store: Store, work: str, shard: int, block: int = 0, *, planned_on: str | None = None
+) -> PlanBlock:
+    """A part of the files of one shard.
+
+    :param block: its number; a plan begins with block 0.
     :param planned_on: host name of the worker that made the plan; None = unknown.
     :raises StorageError: the plan is on the disk of another worker.
     :raises IncompleteDatasetError: the plan does not exist any more. To make it again, clear the task `list_files`.
     """
-    content = await store.get(plan_path(work, shard))
+    content = await store.get(plan_path(work, shard, block))
     if content is not None:
-        return msgspec.json.Decoder(ResultFile).decode_lines(content)
+        before, _, last = content.rstrip(b"\n").rpartition(b"\n")
+        more = 0
+        if last.startswith(_MORE):
+            content, more = before, msgspec.json.decode(last, type=_More).more
+        return PlanBlock(msgspec.json.Decoder(ResultFile).decode_lines(content), more)
     here = host_name()
     if store.uri.startswith("file://") and planned_on not in (None, here):
         raise StorageError(
@@ -135,6 +242,15 @@ def host_name() -> str:
     return socket.gethostname()
 
 
-def plan_path(work: str, shard: int) -> str:
-    """Path of the plan of a shard."""
-    return f"{work}/plan-{shard:04d}.ndjson"
+def plan_path(work: str, shard: int, block: int = 0) -> str:
+    """Path of a part of the plan of a shard."""
+    return f"{work}/plan-{shard:04d}{_suffix(block)}.ndjson"
+
+
+def sources_path(work: str, shard: int, block: int) -> str:
+    """Path of the URLs and contents, encrypted, for the files of a part of the plan."""
+    return f"{work}/sources-{shard:04d}{_suffix(block)}.sealed"
+
+
+def _suffix(block: int) -> str:
+    return f"-{block:05d}" if block else ""

@@ -8,33 +8,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import (
-    FileEntry,
-    Manifest,
-    RunInfo,
-    decode_manifest,
-    encode_files,
-    encode_manifest,
-    read_manifest,
-    sha256_hex,
-)
-from learnosity.dataset.published import some, stored_files, verify
+from learnosity.dataset.manifest import Manifest, RunInfo, decode_manifest, encode_manifest, read_manifest
+from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
-from learnosity.landing.ledger import Landed, is_same, read_ledger
-from learnosity.landing.plan import read_plan
-from learnosity.landing.reconcile import check_published, reconciled
-from learnosity.storage.store import ObjectInfo, Store
+from learnosity.landing.files_list import FilesList, file_entry
+from learnosity.landing.landed_files import Finding, LandedFiles
+from learnosity.landing.ledger import Landed
+from learnosity.landing.plan import plan_blocks
+from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
+from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 16  # files that are read and hashed at the same time, at most
+DELETE_AT_ONCE = 10_000  # paths in memory while files of an earlier landing are removed
 LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
 
 
@@ -94,30 +88,28 @@ async def publish(
             "The dataset was published when this run planned its landing, but its manifest is gone. Clear list_files "
             "with its downstream tasks to land it again."
         )
-    entries = await _collect(store, work, shards, planned_on)
-    there = await stored_files(store, layout)
-    await _check_stored(store, layout, entries, there)
-    await _remove_others(store, layout, work, there.keys() - {entry.path for entry in entries})
-    files = [
-        FileEntry(entry.path, entry.bytes, entry.sha256, entry.content_type, entry.content_encoding)
-        for entry in entries
-    ]
-    listing = b"".join(encode_files(files))
-    manifest = Manifest(
-        dataset_id=layout.dataset_id,
-        dataset_type=layout.dataset_type,
-        job_reference=job_reference,
-        request=request,
-        file_count=len(files),
-        total_bytes=sum(file.bytes for file in files),
-        files_sha256=sha256_hex(listing),
-        published_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        run=run,
-    )
-    manifest = await reconciled(
-        store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
-    )
-    await store.put(layout.files, listing, "application/x-ndjson")
+    landed = await _collect(store, work, shards, planned_on)
+    async for batch in stored(store, layout):
+        landed.compare(batch)
+    await _check_stored(store, layout, landed)
+    await _remove_others(store, layout, work, landed)
+    with FilesList(landed.planned()) as listed:
+        manifest = Manifest(
+            dataset_id=layout.dataset_id,
+            dataset_type=layout.dataset_type,
+            job_reference=job_reference,
+            request=request,
+            file_count=listed.files,
+            total_bytes=listed.total_bytes,
+            files_sha256=listed.sha256,
+            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            run=run,
+        )
+        files = [file_entry(entry) for entry in landed.planned()] if listed.files <= COMPARED_FILES else None
+        manifest = await reconciled(
+            store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
+        )
+        await listed.put(store, layout)
     await store.put(layout.manifest, encode_manifest(manifest), "application/json")
     await _write_latest(store, layout, manifest)
     await _tidy(store, layout, work)
@@ -138,63 +130,66 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
             log.info("Removed %d unfinished write(s) of workers that were killed.", found)
 
 
-async def _collect(store: Store, work: str, shards: int, planned_on: str | None) -> list[Landed]:
-    """The notes of all planned files, sorted by path."""
-    entries: list[Landed] = []
-    missing: list[str] = []
+async def _collect(store: Store, work: str, shards: int, planned_on: str | None) -> LandedFiles:
+    """The notes of all planned files."""
+    landed = LandedFiles()
+    missing, shown = 0, list[str]()
     for shard in range(shards):
-        planned = await read_plan(store, work, shard, planned_on=planned_on)
-        noted = await read_ledger(store, work, shard)
-        for file in planned:
-            if (entry := noted.get(file.path)) is None:
-                missing.append(file.path)
-            else:
-                entries.append(entry)
+        await landed.read(store, work, shard)
+        async for block in plan_blocks(store, work, shard, planned_on=planned_on):
+            not_noted = landed.plan(block.files)
+            missing += len(not_noted)
+            shown = shown or not_noted
     if missing:
         raise IncompleteDatasetError(
-            f"{len(missing)} planned file(s) have not landed, such as {some(missing)}. Clear land_files to land the "
-            "rest; nothing was published."
+            f"{missing} planned file(s) have not landed, such as {some(shown)}. Clear land_files to land the rest; "
+            "nothing was published."
         )
-    return sorted(entries, key=lambda entry: entry.path)
+    return landed
 
 
-async def _remove_others(store: Store, layout: DatasetLayout, work: str, paths: Set[str]) -> None:
+async def _remove_others(store: Store, layout: DatasetLayout, work: str, landed: LandedFiles) -> None:
     """Remove files below `data/` that are from an earlier landing of this dataset and are not part of this landing.
 
     Nothing is removed while another run lands the same dataset, because that run may have written these files.
     """
+    others = landed.others()
+    paths = list(islice(others, DELETE_AT_ONCE))
     if not paths:
         return
     run = f"{work.rpartition('/')[0]}/"
     async for batch in store.list(layout.landing_prefix):
         if not all(info.path.startswith(run) for info in batch):
-            log.warning("Another run lands this dataset too. %d file(s) that are not listed are kept.", len(paths))
+            log.warning(
+                "Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths)
+            )
             return
-    log.info("Removing %d file(s) of an earlier landing that are not listed any more.", len(paths))
-    await store.delete([layout.data(path) for path in sorted(paths)])
+    while paths:
+        log.info("Removing %d file(s) of an earlier landing that are not listed any more.", len(paths))
+        await store.delete([layout.data(path) for path in paths])
+        paths = list(islice(others, DELETE_AT_ONCE))
 
 
-async def _check_stored(
-    store: Store, layout: DatasetLayout, entries: Sequence[Landed], there: Mapping[str, ObjectInfo]
-) -> None:
-    """Compare the notes with the store. An object with the right size but another entity tag is read and hashed."""
-    doubtful = [entry for entry in entries if not is_same(there.get(entry.path), entry)]
-    gate = asyncio.Semaphore(VERIFY_CONCURRENCY)
+async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles) -> None:
+    """Judge what was found in the store. An object with the right size but another entity tag is read and hashed."""
 
-    async def is_wrong(entry: Landed) -> bool:
-        info = there.get(entry.path)
-        if info is None or info.size != entry.bytes:
-            return True
-        # Only the entity tag differs. On a file system, writing the same bytes again changes it, so compare the bytes.
-        async with gate:
-            return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
+    async def has_other_bytes(entry: Landed) -> bool:
+        # On a file system, writing the same bytes again changes the entity tag, so compare the bytes.
+        return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 
-    verdicts = await asyncio.gather(*(is_wrong(entry) for entry in doubtful))
-    wrong = [entry.path for entry, bad in zip(doubtful, verdicts, strict=True) if bad]
+    wrong, shown = 0, list[str]()
+    for finding in (Finding.MISSING, Finding.OTHER_SIZE, Finding.OTHER_TAG):
+        entries = landed.planned(finding)
+        while batch := list(islice(entries, VERIFY_CONCURRENCY)):
+            if finding is Finding.OTHER_TAG:
+                verdicts = await asyncio.gather(*map(has_other_bytes, batch))
+                batch = [entry for entry, is_wrong in zip(batch, verdicts, strict=True) if is_wrong]
+            wrong += len(batch)
+            shown += [entry.path for entry in batch if len(shown) < VERIFY_CONCURRENCY]
     if wrong:
         raise IncompleteDatasetError(
-            f"{len(wrong)} file(s) in the store are not what was landed, such as {some(wrong)}. Clear land_files to "
-            "land them again; nothing was published."
+            f"{wrong} file(s) in the store are not what was landed, such as {some(shown)}. Clear land_files to land "
+            "them again; nothing was published."
         )
 
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _MIB = 1024 * 1024
 # One file is read whole, so it may not be large. A larger one is not recognised.
 _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
+# Most files of a dataset that is compared with its input: their names are in memory.
+COMPARED_FILES = 200_000
 _CANDIDATES = 5  # files that are tried in search of the questions
 _TABLES = (".json", ".ndjson", ".jsonl", ".csv")
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
@@ -32,7 +34,7 @@ async def reconciled(
     store: Store,
     layout: DatasetLayout,
     manifest: Manifest,
-    files: Sequence[FileEntry],
+    files: Sequence[FileEntry] | None,
     *,
     sent: InputInfo | None,
     left_out: int = 0,
@@ -40,27 +42,27 @@ async def reconciled(
 ) -> Manifest:
     """The manifest with what was sent and what came back. Every gap is logged as a warning.
 
-    :param files: the files of the dataset, which have landed.
+    :param files: the files of the dataset, which have landed. None = there are more than `COMPARED_FILES`.
     :param sent: the input; None = not known.
     :param left_out: how many result files were not landed, because `include` leaves them out.
     :param require_complete: a gap is an error. So is a comparison that cannot be made, when users were uploaded.
     :raises GapError: see `require_complete`. Nothing is published.
     """
-    returned = Returned() if left_out else await _read(store, layout, manifest, files)
+    returned = Returned() if left_out or files is None else await _read(store, layout, manifest, files)
     found = gaps(returned, sent, manifest.request)
-    if not files and not left_out:
+    if manifest.file_count == 0 and not left_out:
         found = ("Nothing came back: the dataset has no result files.", *found)
     for gap in found:
         log.warning("%s", gap)
     unknown = sent is not None and sent.users is not None and returned.population is None and not found
     if require_complete and (found or unknown):
-        said = " ".join(found) or _why_unknown(left_out)
+        said = " ".join(found) or _why_unknown(left_out, manifest.file_count)
         raise GapError(
             f"require_complete is on, so dataset {layout.dataset_id} is not published. {said} "
             + _HOW_TO_PUBLISH.format(layout.dataset_id)
         )
     if unknown:
-        log.info("It is not known whether all users came back. %s", _why_unknown(left_out))
+        log.info("It is not known whether all users came back. %s", _why_unknown(left_out, manifest.file_count))
     return replace(manifest, input=sent, returned=replace(returned, gaps=found))
 
 
@@ -76,7 +78,9 @@ def check_published(manifest: Manifest) -> None:
         )
 
 
-def _why_unknown(left_out: int) -> str:
+def _why_unknown(left_out: int, files: int) -> str:
+    if files > COMPARED_FILES:
+        return f"More than {COMPARED_FILES:,} files are not compared with the input."
     if left_out:
         return f"include leaves out {left_out:,} result file(s)."
     return "The root group has no population that is recognised: name population in options.fields."

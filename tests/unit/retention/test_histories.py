@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -18,6 +18,7 @@ from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import LearnosityError
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.ledger import Landed, Ledger
+from learnosity.landing.listed_files import Listing
 from learnosity.landing.plan import read_plan
 from learnosity.landing.publish import publish as publish_landing
 from learnosity.results.outcomes import ResultFile
@@ -163,14 +164,11 @@ def test_a_dry_run_writes_nothing_and_names_what_goes(cases: list[Case], latest:
 class Results:
     """What Learnosity has of the dataset."""
 
-    def __init__(self) -> None:
-        self.files = {f"{number}.json": ResultFile(path=f"{number}.json", bytes=4) for number in range(2)}
-
-    async def list(self) -> Results:
-        return self
-
-    def names(self) -> Sequence[str]:
-        return list(self.files)
+    async def list(self) -> Listing:
+        listing = Listing()
+        for number in range(2):
+            listing.add(ResultFile(path=f"{number}.json", bytes=4))
+        return listing
 
 
 async def land(store: MemoryStore, layout: DatasetLayout, run: str, *, overwrite: bool) -> None:

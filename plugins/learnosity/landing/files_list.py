@@ -1,0 +1,74 @@
+"""Makes and writes files.ndjson, the list of the files of a dataset, in limited memory."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+from typing import Self
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry, encode_files
+from learnosity.errors import BrokenWriteError
+from learnosity.landing.ledger import Landed
+from learnosity.storage.store import Store
+
+CONTENT_TYPE = "application/x-ndjson"
+WHOLE_BYTES = 8 * 1024 * 1024  # a list of this size is in memory, and is written in one request
+ATTEMPTS = 3  # attempts to write a longer list
+_PIECE = 1024 * 1024
+
+
+def file_entry(landed: Landed) -> FileEntry:
+    """The line of a file."""
+    return FileEntry(landed.path, landed.bytes, landed.sha256, landed.content_type, landed.content_encoding)
+
+
+class FilesList:
+    """files.ndjson before it is written. A long list is in a temporary file.
+
+    `files` and `total_bytes` are of all files together, `sha256` is the digest of the list.
+
+    :param landed: the files, sorted by path.
+    """
+
+    def __init__(self, landed: Iterable[Landed]) -> None:
+        self.files = self.total_bytes = 0
+        self._spool = tempfile.SpooledTemporaryFile(WHOLE_BYTES)  # noqa: SIM115 (closed at the end of the context)
+        digest = hashlib.sha256()
+        for entry in landed:
+            for line in encode_files([file_entry(entry)]):
+                digest.update(line)
+                self._spool.write(line)
+            self.files += 1
+            self.total_bytes += entry.bytes
+        self.sha256 = digest.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.close()
+
+    async def put(self, store: Store, layout: DatasetLayout) -> None:
+        """Write it."""
+        size = self._spool.seek(0, 2)
+        if size <= WHOLE_BYTES:
+            self._spool.seek(0)
+            await store.put(layout.files, self._spool.read(), CONTENT_TYPE)
+            return
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await store.put_stream(layout.files, self._pieces(), size, CONTENT_TYPE)
+                return
+            except BrokenWriteError:
+                if attempt == ATTEMPTS:
+                    raise
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        self._spool.seek(0)
+        while piece := self._spool.read(_PIECE):
+            yield piece

@@ -1,0 +1,94 @@
+"""The files of a shard that have not landed yet, read from its plan block by block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.published import stored
+from learnosity.landing.file_urls import FileUrls
+from learnosity.landing.landed_files import LandedFiles
+from learnosity.landing.listing import ResultSet
+from learnosity.landing.plan import PlanBlock, read_block, sources_path
+from learnosity.results.outcomes import ResultFile
+from learnosity.storage.store import Store
+
+
+class ShardQueue:
+    """Gives the files of a shard one by one. Files that landed before are left out.
+
+    :param urls: gets the URLs and contents that were handed over with the plan.
+    :param done: the files that landed before and are still there.
+    :param first: the first block of the plan.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        results: ResultSet,
+        urls: FileUrls,
+        done: LandedFiles,
+        *,
+        work: str,
+        shard: int,
+        first: PlanBlock,
+    ) -> None:
+        self._store = store
+        self._results = results
+        self._urls = urls
+        self._done = done
+        self._work = work
+        self._shard = shard
+        self._next: PlanBlock | None = first
+        self._block = 0
+        self._files: deque[ResultFile] = deque()
+        self._later = len(first.files) + first.more
+        """How many files are in blocks that are not taken yet. Some may have landed before."""
+        self._lock = asyncio.Lock()
+        self.skipped = 0
+
+    @property
+    def left(self) -> int:
+        """How many files there are still to land, at most."""
+        return len(self._files) + self._later
+
+    async def next(self) -> ResultFile | None:
+        """The next file; None when there is no more."""
+        while not self._files and self._later:
+            async with self._lock:
+                if not self._files and self._later:
+                    await self._take_block()
+        return self._files.popleft() if self._files else None
+
+    async def _take_block(self) -> None:
+        block = self._next or await read_block(self._store, self._work, self._shard, self._block)
+        missing = [file for file in block.files if not self._done.is_same(file.path)]
+        self.skipped += len(block.files) - len(missing)
+        if missing:
+            await self._hand_over(block, {file.path for file in missing})
+        self._next, self._later = None, block.more
+        self._block += 1
+        self._files.extend(missing)
+
+    async def _hand_over(self, block: PlanBlock, missing: set[str]) -> None:
+        sealed = await self._store.get(sources_path(self._work, self._shard, self._block))
+        if sealed is None:
+            return
+        sources = await asyncio.to_thread(self._results.unseal, sealed)
+        # A plan whose URLs do not belong to it is used without them.
+        if len(sources) == len(block.files):
+            pairs = zip(block.files, sources, strict=True)
+            self._urls.hand_over(
+                {file.path: source for file, source in pairs if source is not None and file.path in missing}
+            )
+
+
+async def landed_before(store: Store, layout: DatasetLayout, work: str, shard: int) -> LandedFiles:
+    """The notes of earlier attempts whose objects are still there, with the same size and entity tag."""
+    done = LandedFiles()
+    await done.read(store, work, shard)
+    if done.notes:
+        async for batch in stored(store, layout):
+            done.compare(batch)
+    return done

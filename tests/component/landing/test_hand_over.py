@@ -1,0 +1,157 @@
+"""What a long listing hands over to its shards, so that they need not request it again, and in how small pieces."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import pytest
+
+from learnosity.errors import IncompleteDatasetError, TransferError
+from learnosity.landing import hand_over, plan
+from learnosity.landing.hand_over import seal_sources, unseal_sources
+from learnosity.landing.plan import plan_path, read_plan, sources_path
+from tests.component.landing_scene import Scene, StartScene, scene
+
+__all__ = ["scene"]
+
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+URL = "https://b.s3.amazonaws.com/file?X-Amz-Signature=5d672d79"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plans of parts of three files each."""
+    monkeypatch.setattr(plan, "BLOCK_FILES", 3)
+
+
+async def listed(dataset: Scene, shards: int) -> tuple[int, int]:
+    """Calls of the plan and of all shards together."""
+    dataset.sim.stats.reset()
+    made = await dataset.plan(shards=shards)
+    planning = dataset.sim.stats.calls["get reports/datasets"]
+    for shard in made:
+        await dataset.land(shard.shard)
+    landing = dataset.sim.stats.calls["get reports/datasets"] - planning
+    await dataset.publish(len(made))
+    await dataset.check_whole()
+    return planning, landing
+
+
+@pytest.mark.parametrize("shards", [1, 4])
+async def test_shards_do_not_request_the_pages_of_a_listing_again(
+    scene: StartScene, small_blocks: None, shards: int
+) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    pages = -(-len(dataset.served) // 5)
+    assert pages > 4
+    assert await listed(dataset, shards) == (pages, 0)
+
+
+async def test_a_listing_of_one_reply_is_requested_again_and_nothing_is_stored_of_it(scene: StartScene) -> None:
+    dataset = await scene()
+    made = await dataset.plan(shards=3)
+    assert len(await dataset.paths(dataset.work)) == len(made)
+    assert await listed(dataset, 3) == (1, 3)
+
+
+async def test_a_listing_of_one_long_reply_is_handed_over(
+    scene: StartScene, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "HAND_OVER_FILES", 10)
+    dataset = await scene()
+    assert await listed(dataset, 3) == (1, 0)
+
+
+@pytest.mark.parametrize("shape", ["paged", "groups"])
+@pytest.mark.promise("no secret")
+async def test_nothing_of_it_lies_in_the_store_in_the_clear_and_nothing_stays(scene: StartScene, shape: str) -> None:
+    dataset = await scene(results_shape=shape, page_size=5)
+    made = await dataset.plan(shards=2)
+    sealed = [path for path in await dataset.paths(dataset.work) if path.endswith(".sealed")]
+    assert len(sealed) == 2
+    for path in await dataset.paths(dataset.work):
+        content = await dataset.store.get(path) or b""
+        for text in (content, base64.urlsafe_b64decode(content) if path in sealed else b""):
+            assert not any(word in text for word in (b"http", b"Signature", b"mean_score"))
+            with pytest.raises(zlib.error):
+                zlib.decompress(text)
+    for shard in made:
+        await dataset.land(shard.shard)
+    await dataset.publish(len(made))
+    assert not await dataset.paths(dataset.layout.landing_prefix)
+
+
+async def test_urls_that_have_run_out_cost_one_listing_for_all_parts(scene: StartScene, small_blocks: None) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    pages = -(-len(dataset.served) // 5)
+    dataset.fault("expired_url", match="get reports/datasets", times=pages)
+    assert await listed(dataset, 1) == (pages, pages)
+
+
+async def test_urls_of_an_hour_ago_are_not_tried(scene: StartScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    await dataset.plan()
+    monkeypatch.setattr(hand_over, "URLS_VALID_SECONDS", -1)
+    dataset.sim.stats.reset()
+    await dataset.land()
+    assert dataset.sim.stats.calls["get reports/datasets"] == -(-len(dataset.served) // 5)
+
+
+@pytest.mark.parametrize("harm", ["gone", "other", "noise"])
+async def test_what_was_handed_over_and_cannot_be_read_is_requested_again(scene: StartScene, harm: str) -> None:
+    dataset = await scene(results_shape="groups")
+    (shard,) = await dataset.plan()
+    path = sources_path(dataset.work, 0, 0)
+    sources = {"gone": None, "other": dataset.results.seal(["one"]), "noise": b"noise"}[harm]
+    await (dataset.store.put(path, sources) if sources else dataset.store.delete([path]))
+    dataset.sim.stats.reset()
+    await dataset.land()
+    assert dataset.sim.stats.calls["get reports/datasets"] == shard.files
+    assert (await dataset.publish()).file_count == shard.files
+
+
+@pytest.mark.promise("whole or nothing")
+async def test_a_plan_of_which_a_part_is_gone_lands_and_publishes_nothing_as_complete(
+    scene: StartScene, small_blocks: None
+) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    await dataset.plan()
+    await dataset.land()
+    await dataset.store.delete([plan_path(dataset.work, 0, 2)])
+    with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
+        await dataset.land()
+    with pytest.raises(IncompleteDatasetError, match="Clear list_files"):
+        await dataset.publish()
+    assert await dataset.manifest() is None
+
+
+async def test_a_landing_of_several_parts_goes_on_with_the_rest(scene: StartScene, small_blocks: None) -> None:
+    dataset = await scene(results_shape="paged", page_size=5)
+    (shard,) = await dataset.plan()
+    assert len(await read_plan(dataset.store, dataset.work, 0)) == shard.files == len(dataset.served)
+    failing = [name for name in dataset.served if name.startswith("groups/s1/")]
+    dataset.fault("status", status=500, name="groups/s1/*")
+    with pytest.raises(TransferError):
+        await dataset.land()
+    with pytest.raises(IncompleteDatasetError, match=f"{len(failing)} planned"):
+        await dataset.publish()
+    dataset.sim.faults.clear()
+    again = await dataset.land()
+    assert (again.files, again.skipped) == (shard.files, shard.files - len(failing))
+    await dataset.publish()
+    await dataset.check_whole()
+    assert set(dataset.gets.values()) == {1}
+
+
+def test_only_the_same_secret_and_dataset_open_it() -> None:
+    sealed = seal_sources([URL, b"content", None], secret=SECRET, dataset_id="one")
+    assert unseal_sources(sealed, secret=SECRET, dataset_id="one") == [URL, b"content", None]
+    assert unseal_sources(sealed, secret=SECRET[::-1], dataset_id="one") == []
+    assert unseal_sources(sealed, secret=SECRET, dataset_id="two") == []
+
+
+def test_content_does_not_grow_old_as_urls_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = seal_sources([URL, b"content"], secret=SECRET, dataset_id="one")
+    monkeypatch.setattr(hand_over, "URLS_VALID_SECONDS", -1)
+    assert unseal_sources(sealed, secret=SECRET, dataset_id="one") == [None, b"content"]
