@@ -55,10 +55,15 @@ def render(template: str, *, demo: bool = False) -> str:
     return "\n".join([*lines, ""])
 
 
+def new_fernet_key() -> str:
+    """A key as Airflow takes it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 def _generate(placeholder: re.Match[str]) -> str:
     kind, size = placeholder.groups()
     if kind == "fernet":
-        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+        return new_fernet_key()
     text = secrets.token_hex(int(size))
     return text.upper() if kind == "HEX" else text
 

@@ -1,0 +1,136 @@
+"""What `make compose-test` does without Docker: settings, names, the commands that the docs show, and its order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from compose import proof as package
+from compose.env import TEMPLATE, main, problems, settings
+from compose.proof import __main__ as command_line
+from compose.proof import deployment, keeping, teams, upgrade
+from compose.proof.deployment import REPOSITORY, Deployment
+
+OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
+COMPOSE = (REPOSITORY / "docker-compose.yaml").read_text()
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Deployment:
+    """A stack with a fresh `.env` that nobody has started."""
+    assert main(["--demo", "--output", str(tmp_path / "env")]) == 0
+    return Deployment({}, tmp_path / "env", 8080)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The docker commands that are run, instead of running them."""
+    commands: list[list[str]] = []
+
+    def run(*command: Any, **options: Any) -> str:
+        commands.append([str(part) for part in command])
+        return ""
+
+    monkeypatch.setattr(deployment, "run", run)
+    return commands
+
+
+def test_a_changed_setting_takes_the_place_of_the_old_one_and_the_others_stay(stack: Deployment) -> None:
+    before = stack.settings
+    stack.change(AIRFLOW_PATH="/airflow", AIRFLOW__API__PAGE_SIZE="37")
+    assert stack.settings == before | {"AIRFLOW_PATH": "/airflow", "AIRFLOW__API__PAGE_SIZE": "37"}
+    assert stack.env_file.read_text().count("AIRFLOW_PATH=") == 1
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=60))
+@example(teams.SECRET)
+@example("a\\")
+@example("a\\'b")
+def test_any_value_is_quoted_so_that_it_comes_back_or_is_refused(value: str) -> None:
+    # What docker compose takes was tried with Compose 2.26: a backslash before the closing quote escapes it.
+    unwritable = "\\'" in value or value.endswith("\\")
+    if unwritable:
+        with pytest.raises(ValueError, match="backslash"):
+            teams.quoted(value)
+        return
+    text = teams.quoted(value)
+    assert (text[0], text[-1]) == ("'", "'")
+    assert text[1:-1].replace("\\'", "'") == value
+
+
+def test_the_settings_of_a_store_of_ones_own_do_not_contradict_each_other(stack: Deployment) -> None:
+    stack.change(
+        COMPOSE_PROFILES="demo", S3_ENDPOINT="http://own:8333", S3_LANDING_SECRET_KEY=teams.quoted(teams.SECRET)
+    )
+    assert problems(stack.settings) == []
+
+
+def test_metrics_that_are_not_there_are_named() -> None:
+    scraped = '# HELP x\nlearnosity_api_calls{endpoint="jobs"} 3\nlearnosity_landed_files_total 4\n'
+    assert teams.missing_metrics(scraped) == ["learnosity_datasets_published"]
+
+
+def test_backup_and_restore_are_the_commands_of_the_docs(stack: Deployment, tmp_path: Path, monkeypatch: Any) -> None:
+    piped: list[str] = []
+    monkeypatch.setattr(keeping, "_piped", lambda proof, command, **pipes: piped.append(" ".join(command)))
+    keeping.dump(stack, tmp_path / "dump")
+    keeping.load(stack, tmp_path / "dump")
+    assert len(piped) == 2
+    for command in piped:
+        assert f"docker compose {command}" in OPERATIONS
+
+
+def test_the_fernet_key_is_rotated_by_the_command_of_the_docs() -> None:
+    assert "airflow rotate-fernet-key" in OPERATIONS
+    assert '"airflow", "rotate-fernet-key"' in Path(keeping.__file__).read_text()
+
+
+def test_each_command_names_project_file_and_folder(stack: Deployment, ran: list[list[str]]) -> None:
+    stack.compose("ps")
+    (command,) = ran
+    assert command[:2] == ["docker", "compose"]
+    assert command[command.index("--env-file") + 1] == str(stack.env_file)
+    assert command[command.index("--project-directory") + 1] == str(REPOSITORY)
+    assert stack.env["LEARNOSITY_ENV_FILE"] == str(stack.env_file)
+
+
+def test_taking_down_removes_the_volumes_unless_they_are_kept(stack: Deployment, ran: list[list[str]]) -> None:
+    stack.down()
+    stack.down(volumes=False)
+    assert ["--volumes" in command for command in ran] == [True, False]
+
+
+def test_the_images_of_the_earlier_commit_have_names_that_the_file_takes() -> None:
+    for name in upgrade.EARLIER:
+        assert f"${{{name}:-" in COMPOSE
+    for name, image in deployment.IMAGES.items():
+        assert f"${{{name}:-{image}" in COMPOSE, "the proof runs on the images of the file"
+
+
+def test_the_files_of_a_commit_are_unpacked(tmp_path: Path) -> None:
+    upgrade.unpack("HEAD", tmp_path / "earlier")
+    assert (tmp_path / "earlier" / "docker-compose.yaml").exists()
+    assert not list(tmp_path.glob("*.tar"))
+
+
+def test_the_parts_run_in_their_order_and_only_those_that_were_asked_for(
+    stack: Deployment, ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(command_line, "FOLDER", tmp_path)
+    for name in ("disturbed", "rotated", "restored", "as_teams_do", "upgraded"):
+        monkeypatch.setattr(command_line, name, lambda *given, name=name: done.append(name))
+    command_line.phases(stack, command_line.parse([]))
+    assert done == ["disturbed", "rotated", "restored", "as_teams_do", "upgraded"]
+    done.clear()
+    command_line.phases(stack, command_line.parse(["--parts", "teams"]))
+    assert done == ["as_teams_do"]
+
+
+def test_it_is_started_by_the_target_of_the_makefile() -> None:
+    assert f"-m {package.__name__} " in (REPOSITORY / "Makefile").read_text()
+    assert settings(TEMPLATE.read_text())["COMPOSE_PROFILES"] == "s3"
