@@ -15,6 +15,7 @@ import msgspec
 from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
+from learnosity.api.field_checks import check_request
 from learnosity.api.host_check import check_host
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_input_store, open_store
@@ -131,7 +132,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
         create = flag("create", self.create, True)
-        conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id))
+        conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id)).strip()
         hook = LearnosityHook(conn_id)
         findings = Findings()
         with findings:
@@ -222,7 +223,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         if self.run_config is None:
             return {}
         heard = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
-        self.request = {**self.request, **{key: heard[key] for key in REQUEST_KEYS if key in heard}}
+        self.request = {**check_request(self.request), **{key: heard[key] for key in REQUEST_KEYS if key in heard}}
         for name in _OWN_FIELDS:
             if name in heard:
                 setattr(self, name, heard[name])

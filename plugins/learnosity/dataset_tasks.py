@@ -12,13 +12,14 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, TaskGroup
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from jinja2 import TemplateError
 
+from learnosity.api.field_checks import check_names
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
     LearnosityLandFilesOperator,
     LearnosityListFilesOperator,
     LearnosityPublishOperator,
 )
-from learnosity.run_config import REQUEST_KEYS
+from learnosity.run_config import DEFAULTS, REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
 
 # Errors in code or in a template: a retry cannot help. Any other error may come from Airflow, so the task is retried.
@@ -80,12 +81,13 @@ def dataset_tasks(
     In a mapped task group, one task lands all shards, because Airflow does not map tasks inside a mapped group.
 
     :param values: the fields of the run config by name (`run_config.FIELDS`), as values, templates or outputs of other
-        tasks. A missing field has its default.
+        tasks. A missing field has its default. Any other name is refused when the DAG is parsed.
     :param group_id: a task group for the tasks; a DAG with several datasets needs one for each. Default none.
     :param run_config: the fields that a run's config may give instead. Any other key of it is refused. None = the run
         config is not read; default.
     :param fixed: fields that a run's config cannot change, with their values; default none.
     """
+    check_names(f"dataset of the group {group_id!r}" if group_id else "dataset", values, DEFAULTS)
     if group_id is not None:
         with TaskGroup(group_id):
             return dataset_tasks(values, run_config=run_config, fixed=fixed)

@@ -15,6 +15,7 @@ from uuid import uuid4
 from airflow.sdk import BaseOperatorLink, XComArg
 
 from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.field_checks import check_organisation_id
 from learnosity.assets import declared_ports, fixed_type, outlets_for, published_assets
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_store
@@ -25,7 +26,7 @@ from learnosity.hooks import LearnosityHook
 from learnosity.landing.begin import begin_landing
 from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import check_shards
+from learnosity.landing.plan import check_include, check_shards
 from learnosity.landing.publish import publish
 from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.lineage import lineage_of_publication
@@ -106,7 +107,7 @@ class _LandingOperator(AsyncOperator):
     @asynccontextmanager
     async def results(self) -> AsyncIterator[ResultSet]:
         """The result files of the dataset at Learnosity."""
-        organisation_id = self.organisation_id or self.created.get("organisation_id")
+        organisation_id = check_organisation_id(self.organisation_id) or self.created.get("organisation_id")
         extra = {"organisation_id": organisation_id} if organisation_id else {}
         async with LearnosityHook(self.conn_id).client() as client:
             yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra)
@@ -148,7 +149,6 @@ class LearnosityListFilesOperator(_LandingOperator):
             chosen(name, getattr(self, name) if is_empty(given.get(name)) else given[name])
             for name in ("include", "overwrite", "landing_shards")
         )
-        include = [wanted] if isinstance(wanted, str) else list(wanted)
         shards, store = check_shards(shards), await self.store()
         overwrite, plan = flag("overwrite", again, False), uuid4().hex[:16]
         async with self.results() as results:
@@ -157,7 +157,7 @@ class LearnosityListFilesOperator(_LandingOperator):
                 self.layout,
                 results,
                 work=self.work(context, plan),
-                include=include,
+                include=check_include(wanted),
                 shards=shards,
                 overwrite=overwrite,
             )

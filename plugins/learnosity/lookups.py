@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from airflow.sdk import Connection
@@ -27,7 +27,7 @@ from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecrets
 from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
 from airflow.sdk.log import mask_secret
 
-from learnosity.errors import ConnectionConfigError, TransientError
+from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 
 
 class LookupFailedError(TransientError):
@@ -38,15 +38,25 @@ def find_connection(conn_id: str) -> Connection | None:
     """The Airflow connection `conn_id`; None when it does not exist. Call this outside an event loop.
 
     :raises LookupFailedError: a secrets backend or the API server failed.
-    :raises ConnectionConfigError: this task may not read it, or its extra is not a JSON object.
+    :raises ConnectionConfigError: this task may not read it, or it is no connection: for example, its extra is not a
+        JSON object.
     """
-    return _connection(_find(f"connection {conn_id!r}", GetConnection(conn_id=conn_id), "get_connection", conn_id))
+    what, request = f"connection {conn_id!r}", GetConnection(conn_id=conn_id)
+    found = _find(what, request, "get_connection", conn_id)
+    if found is None and _may_be_hidden():
+        _check_database(what)
+        found = _find(what, request, "get_connection", conn_id)
+    return _connection(conn_id, found)
 
 
 async def afind_connection(conn_id: str) -> Connection | None:
     """The same inside an event loop."""
-    request = GetConnection(conn_id=conn_id)
-    return _connection(await _afind(f"connection {conn_id!r}", request, "get_connection", conn_id))
+    what, request = f"connection {conn_id!r}", GetConnection(conn_id=conn_id)
+    found = await _afind(what, request, "get_connection", conn_id)
+    if found is None and _may_be_hidden():
+        await _listed(what, GetVariableKeys(limit=1))
+        found = await _afind(what, request, "get_connection", conn_id)
+    return _connection(conn_id, found)
 
 
 async def afind_variable(key: str) -> str | None:
@@ -81,15 +91,36 @@ def checked_extra(connection: Connection) -> dict[str, Any]:
     return extra
 
 
-def _connection(found: Any) -> Connection | None:
+def _connection(conn_id: str, found: Any) -> Connection | None:
     if isinstance(found, ConnectionResult):
         found = Connection(**found.model_dump(exclude={"type"}, by_alias=True))
     if found is None:
         return None
     mask_secret(found.password)
     mask_secret(found.extra)
-    checked_extra(found)
-    return found  # type: ignore[no-any-return]
+    texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
+    for name, value in texts.items():
+        # Of a connection in JSON. A number is not taken as a text, because it has lost the zeros at its beginning.
+        if value is not None and not isinstance(value, str):
+            raise ConnectionConfigError(
+                f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."
+            )
+    extra = checked_extra(found)
+    cut = _without_line_ends({**texts, "extra": extra})
+    text = found.extra if cut["extra"] == extra else json.dumps(cut["extra"])
+    connection = Connection(conn_id=conn_id, port=found.port, **{**cut, "extra": text})
+    mask_secret(connection.password)
+    mask_secret(connection.extra)
+    return connection
+
+
+def _without_line_ends(value: Any) -> Any:
+    """A value whose texts have no line end at their end. Secrets that were made of a file often have one."""
+    if isinstance(value, str):
+        return value.rstrip("\r\n")
+    if isinstance(value, dict):
+        return {name: _without_line_ends(each) for name, each in value.items()}
+    return [_without_line_ends(each) for each in value] if isinstance(value, list) else value
 
 
 def _find(what: str, request: GetConnection | GetVariable, method: str, name: str) -> Any:
@@ -98,7 +129,7 @@ def _find(what: str, request: GetConnection | GetVariable, method: str, name: st
             if isinstance(backend, ExecutionAPISecretsBackend):
                 found = _understood(what, task_runner.SUPERVISOR_COMMS.send(request))
             else:
-                found = getattr(backend, method)(name)
+                found = _ask(what, backend, method, name)
         except Exception as error:
             raise _failed(what, backend, error) from None
         if found is not None:
@@ -115,7 +146,7 @@ async def _afind(what: str, request: GetConnection | GetVariable, method: str, n
             elif own is not None:
                 found = await own(name)
             else:
-                found = await asyncio.to_thread(getattr(backend, method), name)
+                found = await asyncio.to_thread(_ask, what, backend, method, name)
         except Exception as error:
             raise _failed(what, backend, error) from None
         if found is not None:
@@ -123,20 +154,58 @@ async def _afind(what: str, request: GetConnection | GetVariable, method: str, n
     return None
 
 
+def _ask(what: str, backend: Any, method: str, name: str) -> Any:
+    """What a backend has. A text that is no connection stays so: that is not a failure of the backend.
+
+    :raises ConnectionConfigError: the text is no connection.
+    """
+    ask = getattr(backend, method)
+    if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
+        return ask(name)  # a backend that has its own way
+    if not (text := backend.get_conn_value(name)):
+        return None
+    try:
+        return backend.deserialize_connection(name, text)
+    except Exception:  # its text may contain a secret
+        raise ConnectionConfigError(
+            f"The {what} cannot be read: {type(backend).__name__} has a text for it that is neither a URI of a "
+            'connection nor JSON with its fields, such as {"conn_type": "http", "host": "…"}. Correct it there.'
+        ) from None
+
+
+def _may_be_hidden() -> bool:
+    """Whether the API server was asked. It also replies "not found" for a moment in which its database fails."""
+    return any(isinstance(backend, ExecutionAPISecretsBackend) for backend in ensure_secrets_backend_loaded())
+
+
 async def _check_absence(key: str) -> None:
     """Make sure that a Variable does not exist: the API server also replies "not found" if its database fails.
 
     :raises LookupFailedError: it does exist, or the list of Variables cannot be read either.
     """
-    for backend in ensure_secrets_backend_loaded():
-        if isinstance(backend, ExecutionAPISecretsBackend):
-            try:
-                listed = await _asend(GetVariableKeys(prefix=key))
-                missing = key not in listed.keys
-            except Exception as error:
-                raise _failed(f"Variable {key!r}", backend, error) from None
-            if not missing:
-                raise _failed(f"Variable {key!r}", backend, LookupError(key))
+    if _may_be_hidden() and key in await _listed(f"Variable {key!r}", GetVariableKeys(prefix=key)):
+        raise _failed(f"Variable {key!r}", ExecutionAPISecretsBackend(), LookupError(key))
+
+
+async def _listed(what: str, request: GetVariableKeys) -> Sequence[str]:
+    """The names of Variables in the API server's database. While the database fails, there is no list.
+
+    :param what: what was looked up, for the message.
+    :raises LookupFailedError: the list cannot be read.
+    """
+    try:
+        names: Sequence[str] = (await _asend(request)).keys
+    except Exception as error:
+        raise _failed(what, ExecutionAPISecretsBackend(), error) from None
+    return names
+
+
+def _check_database(what: str) -> None:
+    """The same outside an event loop, without the names."""
+    try:
+        _ = task_runner.SUPERVISOR_COMMS.send(GetVariableKeys(limit=1)).keys  # type: ignore[union-attr]
+    except Exception as error:
+        raise _failed(what, ExecutionAPISecretsBackend(), error) from None
 
 
 async def _asend(request: GetConnection | GetVariable | GetVariableKeys) -> Any:
@@ -159,6 +228,8 @@ def _understood(what: str, reply: Any) -> Any:
 
 
 def _failed(what: str, backend: Any, error: Exception) -> Exception:
+    if isinstance(error, LearnosityError):
+        return error
     if isinstance(error, AirflowSecretsBackendAccessDenied):
         return ConnectionConfigError(f"This task may not read the {what}: Airflow denies it. Ask for access.")
     # The text of a backend's error is not shown, because it may contain a secret.

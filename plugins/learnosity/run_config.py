@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
+from learnosity.api.field_checks import REQUEST_KEYS as REQUEST_KEYS
+from learnosity.api.field_checks import unknown_names
 from learnosity.errors import RequestError
 from learnosity.landing.plan import MAX_SHARDS
 
@@ -22,8 +23,6 @@ IDENTITY = "Dataset id and item bank"
 LANDING = "Landing"
 RUNNING = "Waiting and connection"
 
-# The fields that together are the request.
-REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 DESTINATION_VARIABLE = "learnosity_destination_uri"
 EXAMPLE_FIELDS = ["population", "mean_percent", "median_percent", "p25_percent", "p75_percent"]
 EXAMPLE_USER_FIELDS = ["score", "max_score"]
@@ -261,9 +260,7 @@ def read_run_config(
         for name, value in (fixed or {}).items()
         if name in given and given.pop(name) != value
     ]
-    for name in sorted(set(conf or {}) - set(names) - set(fixed or {})):
-        near = get_close_matches(name, names, n=1)
-        problems.append(f"{name!r} is not a field" + (f"; did you mean {near[0]!r}?" if near else ""))
+    problems += unknown_names(set(conf or {}) - set(fixed or {}), names)
     if problems:
         raise RequestError(
             f"The run config cannot be used: {'; '.join(problems)}. The fields are {', '.join(names)}. "

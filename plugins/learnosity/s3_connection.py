@@ -157,6 +157,8 @@ def _service(extra: dict[str, Any], named: str) -> dict[str, Any]:
     service = (extra.get("service_config") or {}).get("s3") or {}
     if not isinstance(service, dict):
         raise ConnectionConfigError(f"`service_config.s3` of {named} is not a JSON object.")
+    if not isinstance(service.get("endpoint_url") or "", str):
+        raise ConnectionConfigError(f"`service_config.s3.endpoint_url` of {named} is not a text.")
     return service
 
 

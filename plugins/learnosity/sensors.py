@@ -13,9 +13,16 @@ from airflow.sdk import BaseSensorOperator, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.api.jobs import Job
-from learnosity.api.polling import MAX_POLL_SECONDS
+from learnosity.api.polling import MAX_POLL_SECONDS, MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.created_dataset import check_created, decided
-from learnosity.errors import JobHaltedError, PermanentApiError, RequestError, TransientApiError, TransientError
+from learnosity.errors import (
+    ConnectionConfigError,
+    JobHaltedError,
+    LearnosityError,
+    PermanentApiError,
+    RequestError,
+    TransientApiError,
+)
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.links import DatasetLink
 from learnosity.metrics import count_job
@@ -25,6 +32,11 @@ from learnosity.triggers import LearnosityJobTrigger, WaitStatus
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from learnosity.task_state import StateStore
+
+# Where a sensor that is rescheduled keeps the time since which its polls are refused.
+REFUSED_SINCE = "refused_since"
 
 
 class LearnosityJobSensor(BaseSensorOperator):
@@ -76,6 +88,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.job_timeout = _seconds(limit) / 60 if job_timeout is None else job_timeout
         self.run_config = run_config
         self.deferrable = deferrable
+        self._polled, self._refused_since = False, 0.0
 
     def execute(self, context: Context) -> Any:
         """Poll once. Then defer, or continue as a rescheduled sensor.
@@ -87,18 +100,19 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
-        given = {name: (context["dag_run"].conf or {}).get(name) for name in self.run_config or ()}
         self._read_job()
         if not self.job_reference:
             self.log.info("The dataset is finished: there is no job to wait for.")
             return ""
-        self.job_timeout = _first(given.get("job_timeout"), self.job_timeout, DEFAULTS["job_timeout"])
-        wanted = _first(given.get("poll_interval"), self.poll_interval, DEFAULTS["poll_interval"])
+        self._hear(context)
         timeout = _positive("job_timeout", self.job_timeout) * 60
-        interval = min(_positive("poll_interval", wanted), MAX_POLL_SECONDS)
+        interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
         if not self.deferrable:
             self.timeout, self.poke_interval = timeout, interval
-            super().execute(context)
+            try:
+                super().execute(context)
+            except AirflowSensorTimeout:
+                raise self._timed_out(str(self.job_reference)) from None
             return self.job_reference
         if self.poke(context):
             return self.job_reference
@@ -113,6 +127,12 @@ class LearnosityJobSensor(BaseSensorOperator):
         # The trigger ends at the deadline. Airflow's own time-out is ten minutes later, if the trigger does not end.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
+
+    def _hear(self, context: Context) -> None:
+        """Replace the two limits by the values of the run config."""
+        for name in ("job_timeout", "poll_interval"):
+            given = (context["dag_run"].conf or {}).get(name) if name in (self.run_config or ()) else None
+            setattr(self, name, _first(given, getattr(self, name), DEFAULTS[name]))
 
     def _read_job(self) -> None:
         """Take the job and the Airflow connection from what `create_dataset` returned.
@@ -138,12 +158,15 @@ class LearnosityJobSensor(BaseSensorOperator):
             raise
 
     def poke(self, context: Context) -> bool:
-        """Whether the job is completed. False after a transient error."""
+        """Whether the job is completed. False after a transient error, and after a refusal that may pass."""
         try:
             job = asyncio.run(self._poll())
-        except TransientError as error:
+        except LearnosityError as error:
+            if not error.transient and not self._bears(error, context):
+                raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
+        self._note_refusal(0.0, context)
         if job is not None and job.is_terminal:
             count_job(job)
         if job is not None and job.is_halted:
@@ -151,9 +174,31 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
         return job is not None and job.is_completed
 
+    def _bears(self, error: LearnosityError, context: Context) -> bool:
+        """Whether the wait goes on after a refusal: as long as the trigger bears it, except at the first poll."""
+        if self.deferrable:
+            return False
+        rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
+        if not (rescheduled or self._polled):
+            return False
+        now, store = time.time(), self._store(context)
+        since = float((self._refused_since if store is None else store.get(REFUSED_SINCE)) or now)
+        self._note_refusal(since, context)
+        return now - since < (MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS)
+
+    def _note_refusal(self, since: float, context: Context) -> None:
+        """Note when refusals began, in Unix seconds; 0 = there is none. A rescheduled sensor is another process."""
+        self._polled, self._refused_since = True, since
+        if (store := self._store(context)) is not None and (store.get(REFUSED_SINCE) or 0.0) != since:
+            store.set(REFUSED_SINCE, since)
+
+    def _store(self, context: Context) -> StateStore | None:
+        return context.get("task_state_store") if self.reschedule and not self.deferrable else None
+
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
         with failures_told(context), self._soft():
+            self._hear(context)
             return self._end(event)
 
     def _end(self, event: dict[str, Any] | None) -> str:
@@ -165,15 +210,18 @@ class LearnosityJobSensor(BaseSensorOperator):
         if status == WaitStatus.HALTED:
             raise _halted(reference, (event or {}).get("error"))
         if status == WaitStatus.TIMEOUT:
-            raise AirflowSensorTimeout(
-                f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
-                "clear this task to continue the wait, or raise job_timeout."
-            )
+            raise self._timed_out(reference)
         if status == WaitStatus.INTERRUPTED:
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == WaitStatus.ERROR:
             raise PermanentApiError(str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")
+
+    def _timed_out(self, reference: str) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(
+            f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
+            "clear this task to continue the wait, or raise job_timeout."
+        )
 
     async def _poll(self) -> Job | None:
         async with LearnosityHook(str(self.learnosity_conn_id)).client() as client:

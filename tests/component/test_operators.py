@@ -414,6 +414,36 @@ class TestCreate:
         assert not simulator.stats.calls[SET]
         assert KEY not in run.state.values
 
+    @pytest.mark.parametrize("run_config", [None, [each.name for each in FIELDS]], ids=["no run config", "run config"])
+    @pytest.mark.parametrize(
+        ("asked", "says"),
+        [
+            pytest.param(request(filter={"activity_id": ["maths"]}), "did you mean 'filters'", id="misspelt"),
+            pytest.param(request(input_uri="file:///users"), "'input_uri' is not a field", id="of another argument"),
+            pytest.param("{{ params }}", "The request is str", id="a text"),
+            pytest.param(None, "The request is NoneType", id="nothing"),
+        ],
+    )
+    def test_refuses_a_request_that_would_leave_something_out(
+        self, simulator: Simulator, asked: Any, says: str, run_config: Any
+    ) -> None:
+        with pytest.raises(RequestError, match=re.escape(says)):
+            Run().execute(create(request=asked, run_config=run_config))
+        assert not simulator.stats.calls[SET]
+
+    def test_takes_numbers_and_names_as_templates_write_them(self, simulator: Simulator) -> None:
+        params = {"bank": 7, "id": WANTED, "conn": "learnosity_default"}
+        asked = request(ANALYSIS, organisation_id="{{ params.bank }}")
+        task = create(
+            request=asked,
+            dataset_id="{{ params.id }}\n\n",
+            learnosity_conn_id=" {{ params.conn }} ",
+            create="{{ true }}",
+        )
+        created = Run(params=params).execute(task)
+        assert (created["request"]["organisation_id"], created["organisation_id"]) == (7, 7)
+        assert (created["dataset_id"], created["learnosity_conn_id"]) == (WANTED, "learnosity_default")
+
     def test_refuses_input_with_a_bad_line_and_names_the_line(self, simulator: Simulator, users: Path) -> None:
         users.write_text(users.read_text() + "no json\n")
         with pytest.raises(InputError, match=r"users\.ndjson:10: ") as caught:
@@ -655,6 +685,13 @@ class TestListFiles:
         (shard,) = listed(Run(), dataset, destination, include=include)
         assert 0 < shard["files"] == len(wanted)
 
+    @pytest.mark.parametrize("shards", [2, "2", "{{ params.shards }}", " 2\n"], ids=repr)
+    def test_makes_as_many_shards_as_a_number_or_its_template_says(
+        self, simulator: Simulator, destination: Path, shards: Any
+    ) -> None:
+        run = Run(params={"shards": 2})
+        assert len(listed(run, finished(simulator), destination, landing_shards=shards)) == 2
+
     @pytest.mark.parametrize("include", [None, [], ()], ids=repr)
     def test_includes_everything_where_nothing_is_named(
         self, simulator: Simulator, destination: Path, include: Any
@@ -671,6 +708,9 @@ class TestListFiles:
             pytest.param({"landing_shards": 1025}, "from 1 to 1024", id="too many shards"),
             pytest.param({"landing_shards": "two"}, "landing_shards is 'two'", id="shards as a word"),
             pytest.param({"overwrite": "perhaps"}, "overwrite is 'perhaps'", id="neither true nor false"),
+            pytest.param({"include": 7}, "include is '7'; it must be a list of globs", id="a number as include"),
+            pytest.param({"include": ["*.csv", None]}, "it must be a list of globs", id="nothing among the globs"),
+            pytest.param({"include": {"*.csv": 1}}, "it must be a list of globs", id="an object as include"),
         ],
     )
     def test_refuses_what_has_to_change_and_writes_nothing(

@@ -15,8 +15,17 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.api.jobs import Job
-from learnosity.errors import JobHaltedError, LearnosityError, PermanentApiError, RequestError, TransientError
-from learnosity.sensors import LearnosityJobSensor
+from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+from learnosity.errors import (
+    AuthenticationError,
+    ConnectionConfigError,
+    JobHaltedError,
+    LearnosityError,
+    PermanentApiError,
+    RequestError,
+    TransientError,
+)
+from learnosity.sensors import REFUSED_SINCE, LearnosityJobSensor
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 
@@ -236,7 +245,87 @@ class TestAsAirflowsOwnSensors:
                 waits.execute(context_of(ago=60))
 
 
-def context_of(ago: float = 0) -> Any:
+class Notes(dict[str, Any]):
+    """Airflow's task state store. It outlives the process of a rescheduled sensor."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def context_of(ago: float = 0, notes: Notes | None = None) -> Any:
     """The context of a sensor that was rescheduled `ago` seconds before."""
     first = datetime.now(UTC) - timedelta(seconds=ago)
-    return {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: first)}
+    return {
+        "ti": SimpleNamespace(get_first_reschedule_date=lambda _: first),
+        "task_state_store": Notes() if notes is None else notes,
+    }
+
+
+class TestAWaitWithoutTheTriggererThatIsRefused:
+    """The key may be changed while the job runs. The trigger bears it as long."""
+
+    @pytest.fixture
+    def poll(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """What the next polls give: an error, or a job."""
+        replies: list[Any] = []
+
+        async def polled(self: LearnosityJobSensor) -> Job | None:
+            if isinstance(reply := replies.pop(0), Exception):
+                raise reply
+            return cast(Job | None, reply)
+
+        monkeypatch.setattr(LearnosityJobSensor, "_poll", polled)
+        return replies
+
+    @pytest.mark.parametrize("refusal", [AuthenticationError("wrong key"), ConnectionConfigError("edited just now")])
+    def test_goes_on_in_a_later_poll(self, poll: list[Any], refusal: Exception) -> None:
+        poll += [refusal, refusal, None]
+        notes = Notes()
+        context = context_of(ago=60, notes=notes)
+        for _ in range(2):
+            assert not rescheduled().poke(context)
+        assert 0 < time.time() - notes[REFUSED_SINCE] < 600
+        assert not rescheduled().poke(context)
+        assert not notes[REFUSED_SINCE], "a poll that is not refused ends the series"
+
+    @pytest.mark.parametrize(
+        ("refusal", "patience"),
+        [
+            (AuthenticationError("wrong key"), REFUSAL_SECONDS),
+            (ConnectionConfigError("no such connection"), MISCONFIGURED_SECONDS),
+        ],
+    )
+    def test_ends_when_the_trigger_would_end_it(self, poll: list[Any], refusal: Exception, patience: float) -> None:
+        poll += [refusal]
+        notes = Notes({REFUSED_SINCE: time.time() - patience - 1})
+        with pytest.raises(type(refusal)):
+            rescheduled().poke(context_of(ago=patience, notes=notes))
+
+    @pytest.mark.parametrize("mode", ["poke", "reschedule"])
+    def test_fails_at_once_in_the_first_poll(self, poll: list[Any], mode: str) -> None:
+        poll += [AuthenticationError("wrong key")]
+        context = context_of() | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+        with pytest.raises(AuthenticationError):
+            sensor(deferrable=False, mode=mode).poke(context)
+
+    def test_goes_on_in_one_process_too(self, poll: list[Any]) -> None:
+        poll += [None, AuthenticationError("wrong key"), AuthenticationError("wrong key")]
+        waits = sensor(deferrable=False, mode="poke")
+        assert not any(waits.poke(NO_CONTEXT) for _ in range(3))
+
+
+def rescheduled() -> LearnosityJobSensor:
+    """A sensor as the next process has it."""
+    return sensor(deferrable=False, mode="reschedule")
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_the_end_of_the_time_names_the_limit_of_the_run_config(simulator: Simulator, deferrable: bool) -> None:
+    simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+    waits = sensor(job_reference=a_job(simulator, "running"), deferrable=deferrable, run_config=("job_timeout",))
+    context = context_of(ago=6000) | {"dag_run": SimpleNamespace(conf={"job_timeout": 7})}
+    with pytest.raises(AirflowSensorTimeout, match="within 7 minutes. It may still run"):
+        if deferrable:
+            waits.execute_complete(context, {"status": "timeout", "job_reference": "a-job"})
+        else:
+            waits.execute(context)

@@ -13,6 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from learnosity.dags import MAX_ACTIVE_RUNS, dataset_dag
 from learnosity.dataset_tasks import dataset_tasks
+from learnosity.errors import RequestError
 from learnosity.run_config import FIELDS
 
 VALUES = {"dataset_type": "ibk-analysis-by-question"}
@@ -105,6 +106,17 @@ def test_another_deployment_sets_defaults_and_arguments_of_its_own() -> None:
     assert dag.get_task("create_dataset").retries == 7
     assert vars(dag.get_task("land.list_files"))["landing_shards"] == 4
     assert set(dag.params) == {each.name for each in FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("filter", "filters"), ("dataset-type", "dataset_type"), ("destination", "destination_uri")]
+)
+def test_a_value_that_is_no_field_is_refused_when_the_dag_is_parsed(wrong: str, meant: str) -> None:
+    values = {**VALUES, wrong: {"activity_id": ["maths"]}}
+    with pytest.raises(RequestError, match=f"'{wrong}' is not a field; did you mean '{meant}'"):
+        dataset_dag("typo", values=values, auto_register=False)
+    with new_dag(), pytest.raises(RequestError, match=f"'{wrong}' is not a field; did you mean '{meant}'"):
+        dataset_tasks(values, group_id="typo")
 
 
 def test_parsing_twice_gives_the_same_dag() -> None:

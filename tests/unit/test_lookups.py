@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.secrets_backend import BaseSecretsBackend
 from airflow.sdk.configuration import clear_secrets_backends_cache
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
@@ -19,6 +20,7 @@ from airflow.sdk.execution_time.comms import (
     VariableKeysResult,
     VariableResult,
 )
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
 from learnosity.connections import open_store
 from learnosity.destination import resolve_destination
@@ -29,6 +31,15 @@ from learnosity.run_config import DESTINATION_VARIABLE
 
 SECRET = "a-secret-in-an-error"
 Answer = Callable[[Any], Any]
+
+
+class Texts(BaseSecretsBackend):
+    """A secrets backend that keeps connections as texts, as most of them do."""
+
+    text = ""
+
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
+        return self.text
 
 
 class Vault:
@@ -211,3 +222,86 @@ def test_an_extra_that_is_no_json_object_is_an_error_and_not_the_default(
             assert "The extra of connection 'store' is not a JSON object" in str(error)
         else:
             assert value is None, "only the Variable has no extra"
+
+
+def in_backend(monkeypatch: pytest.MonkeyPatch, kind: type[Any], text: str) -> None:
+    """Puts the text of the connection `store` into the environment or into another backend."""
+    if kind is EnvironmentVariablesBackend:
+        monkeypatch.setenv("AIRFLOW_CONN_STORE", text)
+        return
+    monkeypatch.setattr(Texts, "text", text)
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Texts")
+    clear_secrets_backends_cache()
+
+
+CONNECTIONS = {name: lookup for name, lookup in LOOKUPS.items() if name != "Variable"}
+NO_CONNECTIONS = {
+    "JSON that is cut off": '{"conn_type": "http", ',
+    "a field that there is not": json.dumps({"conn_type": "http", "hosts": "a.example"}),
+    "a port that is no number": json.dumps({"conn_type": "http", "port": "https"}),
+    "a URI with such a port": f"http://login:{SECRET}@a.example:https",
+    "blanks": "   ",
+}
+
+
+@pytest.mark.parametrize("lookup", CONNECTIONS.values(), ids=CONNECTIONS)
+@pytest.mark.parametrize("text", NO_CONNECTIONS.values(), ids=NO_CONNECTIONS)
+@pytest.mark.parametrize("kind", [EnvironmentVariablesBackend, Texts])
+def test_a_text_that_is_no_connection_is_for_a_person_to_mend(
+    airflow: Any, monkeypatch: pytest.MonkeyPatch, lookup: Any, text: str, kind: type[Any]
+) -> None:
+    airflow(found)
+    in_backend(monkeypatch, kind, text)
+    with pytest.raises(ConnectionConfigError, match=f"{kind.__name__} has a text for it that is neither") as caught:
+        lookup()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("lookup", CONNECTIONS.values(), ids=CONNECTIONS)
+@pytest.mark.parametrize("name", ["login", "password", "host", "schema"])
+def test_a_field_in_json_that_is_no_text_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, lookup: Any, name: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps({"conn_type": "http", name: 12345678}))
+    with pytest.raises(ConnectionConfigError, match=f"The {name} of connection 'store' is not a text") as caught:
+        lookup()
+    assert "12345678" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lookup", CONNECTIONS.values(), ids=CONNECTIONS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"], ids=repr)
+def test_line_ends_of_secrets_are_cut_in_every_field(monkeypatch: pytest.MonkeyPatch, lookup: Any, end: str) -> None:
+    texts = {name: f"a {name}" for name in ("conn_type", "login", "password", "host", "schema")}
+    extra = {"endpoint_url": "https://s3.example", "service_config": {"s3": {"extra_args": {"ACL": "private"}}}, "n": 1}
+    marked = json.dumps(extra).replace('"https://s3.example"', json.dumps(f"https://s3.example{end}"))
+    marked = marked.replace('"private"', json.dumps(f"private{end}"))
+    parts = {name: text + end for name, text in texts.items()} | {"port": 443, "extra": marked}
+    monkeypatch.setenv("AIRFLOW_CONN_STORE", json.dumps(parts))
+    connection = lookup()
+    assert {name: getattr(connection, name) for name in texts} == texts
+    assert (connection.conn_id, connection.port, connection.extra_dejson) == ("store", 443, extra)
+
+
+def then(*answers: Answer) -> Answer:
+    """Another answer to each look-up of the connection."""
+    left = iter(answers)
+    return lambda request: next(left)(request) if isinstance(request, GetConnection) else not_found(request)
+
+
+@pytest.mark.parametrize("lookup", CONNECTIONS.values(), ids=CONNECTIONS)
+class TestAConnectionThatTheApiServerDoesNotFind:
+    """It replies in the same way for a moment in which its database fails."""
+
+    def test_is_asked_for_again(self, airflow: Any, lookup: Any) -> None:
+        airflow(then(not_found, found))
+        assert lookup().host == "api.example"
+
+    def test_is_not_taken_for_absent_while_the_database_fails(self, airflow: Any, lookup: Any) -> None:
+        airflow(not_found_and_no_list)
+        with pytest.raises(LookupFailedError, match="could not be read") as caught:
+            lookup()
+        assert SECRET not in str(caught.value)
+
+    def test_is_absent_where_it_is_not_found_twice(self, airflow: Any, lookup: Any) -> None:
+        airflow(then(not_found, not_found))
+        assert lookup() is None

@@ -199,6 +199,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
         name, own_port = parts.hostname, parts.port
     except ValueError:
         raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None
+    if not 0 <= (port or 0) <= 65535:
+        raise refuse(f"the port is {port}; it is a number from 1 to 65535, or empty.")
     if parts.scheme not in ("http", "https") or not name:
         raise refuse("the host must be a host name, or a URL that starts with https://.")
     if parts.username is not None or parts.query or parts.path.strip("/"):

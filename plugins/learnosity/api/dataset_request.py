@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from learnosity.api.field_checks import check_organisation_id, check_request
 from learnosity.errors import RequestError
 
 ACTIVITY_SUMMARY = "activity-summary-by-group"
@@ -111,21 +112,17 @@ class DatasetRequest:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> DatasetRequest:
-        """Make a request from a run config. An empty form field is None in it.
+        """Make a request from the part of a run config that is the request. An empty form field is None in it.
 
-        :raises RequestError: `organisation_id` is not a whole number.
+        :raises RequestError: it cannot be used (`check_request`), or `organisation_id` is not a whole number.
         """
-        organisation_id = values.get("organisation_id")
-        if organisation_id in ("", None):
-            organisation_id = None
-        elif isinstance(organisation_id, bool) or not isinstance(organisation_id, int):
-            raise RequestError("organisation_id must be a whole number or empty.")
+        check_request(values)
         return cls(
             dataset_type=str(values.get("dataset_type") or "").strip(),
             filters=values.get("filters") or {},
             options=values.get("options") or {},
             groups=values.get("groups") or (),
-            organisation_id=organisation_id,
+            organisation_id=check_organisation_id(values.get("organisation_id")),
         )
 
     @property
@@ -202,10 +199,11 @@ def check_dataset_id(value: str | None) -> str | None:
 
     :raises RequestError: the value is not a UUID.
     """
-    if not value:
+    text = str(value or "").strip()
+    if not text:
         return None
     try:
-        return str(uuid.UUID(str(value)))
+        return str(uuid.UUID(text))
     except ValueError:
         raise RequestError(f"dataset_id {str(value)[:60]!r} is not a UUID; leave it empty to get a new one.") from None
 

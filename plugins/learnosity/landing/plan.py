@@ -76,6 +76,17 @@ def check_shards(shards: object) -> int:
     return shards
 
 
+def check_include(include: object) -> Sequence[str]:
+    """The globs of the files to land; a single one may be a text.
+
+    :raises RequestError: it is not a list of globs.
+    """
+    globs = [include] if isinstance(include, str) else include
+    if isinstance(globs, Sequence) and all(isinstance(glob, str) and glob for glob in globs):
+        return globs
+    raise RequestError(f"include is {str(include)[:60]!r}; it must be a list of globs such as *.json.")
+
+
 async def make_plan(
     store: Store,
     layout: DatasetLayout,

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from learnosity.api.dataset_request import ASSET_PREFIX, DatasetRequest
 from learnosity.errors import RequestError
+from learnosity.run_config import REQUEST_KEYS
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
 from learnosity.schedules.templates import template_problem
@@ -126,7 +127,8 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
         if what := template_problem(text):
             yield place, what
     try:
-        DatasetRequest.from_mapping(schedule.params).check(has_input=bool(schedule.params.get("input_uri")))
+        request = {key: schedule.params.get(key) for key in REQUEST_KEYS}
+        DatasetRequest.from_mapping(request).check(has_input=bool(schedule.params.get("input_uri")))
     except RequestError as error:
         for line in str(error).splitlines()[1:] or [str(error)]:
             yield ("params",), line.strip()

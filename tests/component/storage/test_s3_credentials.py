@@ -281,6 +281,9 @@ async def test_the_credentials_service_of_a_container_too(
         pytest.param({"config_kwargs": {"retries": {"mode": "odd"}}}, {}, "odd", id="unknown mode"),
         pytest.param({"service_config": "text"}, {}, "`service_config`", id="service as text"),
         pytest.param({"service_config": {"s3": "text"}}, {}, "`service_config.s3`", id="S3 service as text"),
+        pytest.param(
+            {"service_config": {"s3": {"endpoint_url": 5}}}, {}, "endpoint_url`.* not a text", id="endpoint as number"
+        ),
         pytest.param({"service_config": {"s3": {"extra_args": []}}}, {}, "extra_args", id="args as list"),
         pytest.param({"session_kwargs": "text"}, {}, "`session_kwargs`", id="session as text"),
         pytest.param({"assume_role_kwargs": "text", "role_arn": ROLE}, {}, "`assume_role_kwargs`", id="role as text"),

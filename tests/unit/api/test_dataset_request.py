@@ -168,7 +168,7 @@ def test_a_time_window_ends_after_it_begins(begin: object, end: object, sound: b
         assert "filters.mintime is after filters.maxtime" in refusal(request)
 
 
-@pytest.mark.parametrize("value", ["7", 7.5, True, [7]])
+@pytest.mark.parametrize("value", ["seven", "7.0", 7.5, True, [7]])
 def test_an_item_bank_is_a_whole_number(value: object) -> None:
     with pytest.raises(RequestError, match="organisation_id must be a whole number"):
         asked(organisation_id=value)
@@ -193,9 +193,17 @@ def test_what_was_sent_does_not_change_with_what_it_was_made_of() -> None:
     assert body["groups"] == [GROUPS[0]]
 
 
-@pytest.mark.parametrize(("given", "taken"), [(None, None), ("", None), (UUID, UUID), (UUID.upper(), UUID)])
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [(None, None), ("", None), (" ", None), (UUID, UUID), (UUID.upper(), UUID), (f" {UUID}\n", UUID)],
+)
 def test_a_dataset_id_is_a_uuid_or_empty(given: str | None, taken: str | None) -> None:
     assert check_dataset_id(given) == taken
+
+
+@pytest.mark.parametrize("value", [7, "7", " 7\n"])
+def test_an_item_bank_may_be_written_by_a_template(value: object) -> None:
+    assert asked(organisation_id=value).organisation_id == 7
 
 
 @pytest.mark.parametrize("value", ["x", "a951cc14", "../../etc", UUID + "0"])

@@ -1,0 +1,57 @@
+"""Checks of what people and templates write into the fields of a run config and of a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from learnosity.errors import RequestError
+
+# The fields that together are the request.
+REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+
+
+def unknown_names(given: Collection[str], known: Collection[str]) -> list[str]:
+    """What is wrong with names of fields. A misspelt one would leave the default in its place, without a word."""
+    problems = []
+    for name in sorted(set(given) - set(known), key=str):
+        near = get_close_matches(str(name), known, n=1)
+        problems.append(f"{name!r} is not a field" + (f"; did you mean {near[0]!r}?" if near else ""))
+    return problems
+
+
+def check_names(what: str, given: Collection[str], known: Collection[str]) -> None:
+    """Check the names of fields.
+
+    :param what: what the fields are of, for the message.
+    :raises RequestError: one of them is not known. The message has the nearest one that is.
+    """
+    if problems := unknown_names(given, known):
+        raise RequestError(f"The {what} cannot be used: {'; '.join(problems)}. The fields are {', '.join(known)}.")
+
+
+def check_request(values: object) -> Mapping[str, Any]:
+    """Check the names in a request.
+
+    :raises RequestError: it is not a mapping, or has a name that is no field of a request.
+    """
+    if not isinstance(values, Mapping):
+        raise RequestError(f"The request is {type(values).__name__}; it must be an object with dataset_type and more.")
+    check_names("request", values, REQUEST_KEYS)
+    return values
+
+
+def check_organisation_id(value: object) -> int | None:
+    """The id of an item bank; None for an empty value. Templates make a text of it.
+
+    :raises RequestError: the value is not a whole number.
+    """
+    text = str(value if value is not None else "").strip()
+    if not text:
+        return None
+    if isinstance(value, (int, str)) and not isinstance(value, bool) and _WHOLE.fullmatch(text):
+        return int(text)
+    raise RequestError("organisation_id must be a whole number or empty.")
