@@ -80,6 +80,9 @@ def test_every_part_is_confined_and_limited() -> None:
     assert VALUES["securityContexts"]["pod"]["runAsNonRoot"] is True
     assert VALUES["securityContexts"]["containers"]["capabilities"] == {"drop": ["ALL"]}
     assert VALUES["networkPolicies"]["enabled"] is True
+    ingress, own = VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]
+    assert "namespaceSelector" in ingress
+    assert own["podSelector"]["matchLabels"]["release"] == "airflow", "the workers' calls of the execution API"
     parts = [VALUES[name] for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")]
     for part in [*parts, VALUES["workers"]["celery"]]:
         assert part["resources"]["limits"]["memory"]
