@@ -61,7 +61,7 @@ test-unit: venv ## the tests that start no server
 	$(PYTHON) -m pytest tests/unit tests/fuzz $(ARGS)
 
 test-component: venv ## parts of the product against a real S3 server, the simulator and hand-made servers
-	$(PYTHON) -m pytest tests/component tests/contract tests/simulator tests/devstack $(ARGS)
+	$(PYTHON) -m pytest tests/component tests/contract tests/recipes tests/simulator tests/devstack $(ARGS)
 
 test-integration: venv ## the tests against a real Airflow, S3 server and simulator
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
@@ -74,8 +74,8 @@ test-clouds: .clouds/node_modules/azurite ## every kind of store on a real serve
 	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" npm install --silent --no-audit --no-fund --prefix .clouds azurite@$$(cat $<)
 	touch $@
 
-test-postgres: venv chromium ## what needs PostgreSQL: publications at the same moment, the start of compose, FAB's roles
-	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
+test-postgres: venv chromium ## what needs PostgreSQL: publications at the same moment, the start of compose, FAB's roles, the sample from a warehouse
+	$(PYTHON) -m pytest tests/integration/test_assets.py tests/integration/test_warehouse.py tests/integration/test_compose_init.py tests/browser/test_roles.py $(ARGS)
 
 test-several: venv chromium ## DAGs that use datasets, and runs that make several, in a browser
 	$(PYTHON) -m pytest tests/browser/test_dags.py tests/browser/test_several_datasets.py $(ARGS)

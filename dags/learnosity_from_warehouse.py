@@ -1,0 +1,85 @@
+"""### From the warehouse to Learnosity and back
+
+A sample: one query, one dataset, and its rows as Parquet. Airflow's own `SqlToS3Operator` writes the answer of
+`rosters/warehouse.sql` to S3, as a Parquet file. The dataset is made of that file, and its groups and users are written
+as Parquet beside the destination.
+
+To make it yours: edit the query, and the levels and activities below. It needs `apache-airflow-providers-amazon`, the
+provider of your database, and `apache-airflow-providers-common-sql[polars]`. Polars keeps a NULL; pandas would write
+the text `None`. The roster stays in the bucket, below `rosters/`, until a lifecycle rule removes it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.transfers.sql_to_s3 import SqlToS3Operator
+from airflow.sdk import DAG, Param, task
+
+from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
+
+ACTIVITIES = ["reading-2026", "mathematics-2026"]
+LEVELS = ("district", "school", "class")
+# Each run has a roster of its own: a run that is cleared later finds what it began with.
+KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
+
+with DAG(
+    dag_id="learnosity_from_warehouse",
+    dag_display_name="Learnosity from the warehouse",
+    description="A sample: a query's answer becomes a dataset, and the dataset becomes Parquet",
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    params={
+        "sql_conn_id": Param("warehouse", type="string", minLength=1, title="Database connection"),
+        "aws_conn_id": Param("aws_landing", type="string", minLength=1, title="S3 connection, for the roster"),
+        "bucket": Param("learnosity", type="string", minLength=1, title="Bucket, for the roster"),
+    },
+    default_args={"owner": "data-engineering", **RETRY_ARGS},
+    tags=["learnosity", "sample"],
+):
+    roster = SqlToS3Operator(
+        task_id="write_roster",
+        query="rosters/warehouse.sql",
+        sql_conn_id="{{ params.sql_conn_id }}",
+        aws_conn_id="{{ params.aws_conn_id }}",
+        s3_bucket="{{ params.bucket }}",
+        s3_key=KEY,
+        file_format="parquet",
+        df_type="polars",
+        replace=True,
+        execution_timeout=timedelta(hours=1),
+    )
+    dataset = dataset_tasks(
+        {
+            "dataset_type": "activity-summary-by-group",
+            "input_uri": "s3://{{ params.aws_conn_id }}@{{ params.bucket }}/" + KEY,
+            "groups": [{"key": level, "label": level.title()} for level in LEVELS],
+            "filters": {"activity_id": ACTIVITIES},
+            "options": {"fields": ["population", "mean_percent"], "user_fields": ["score", "max_score"]},
+            "require_complete": True,
+        },
+        group_id="dataset",
+    )
+
+    @task(execution_timeout=timedelta(hours=6))
+    async def to_parquet(published: Any = None) -> list[dict[str, Any]]:
+        """Write the rows of the dataset as Parquet, beside the folder where datasets land."""
+        import asyncio
+        from dataclasses import asdict
+
+        from learnosity.connections import open_store
+        from learnosity.dataset.layout import DatasetLayout
+        from learnosity.dataset.parquet import beside, to_parquet
+        from learnosity.dataset.published import PublishedDataset
+
+        destination = published["destination_uri"]
+        layout = DatasetLayout(published["dataset_type"], published["dataset_id"])
+        store = await asyncio.to_thread(open_store, destination)
+        landed = await PublishedDataset.open(store, published["manifest_uri"], layout)
+        target = await asyncio.to_thread(open_store, beside(destination))
+        return [asdict(file) for file in await to_parquet(landed, target)]
+
+    roster >> dataset.first
+    to_parquet(dataset.last.output)
