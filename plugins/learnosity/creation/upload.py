@@ -74,6 +74,8 @@ async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool
         sha256=summary.sha256,
         users=summary.records if schema.noun == "user" else None,
         sessions=summary.records if schema.noun == "session" else None,
+        levels=summary.levels,
+        odd_names=summary.odd_names,
     )
     return Upload(spool, parts, summary.records, summary.bytes, summary.sha256, input_identity(files), info)
 

@@ -7,10 +7,9 @@ changed. No message contains the content of a line, because ids can be personal 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -32,6 +31,17 @@ SessionIds = Annotated[list[Text], Meta(min_length=1, max_length=MAX_SESSIONS_PE
 
 class RecordError(ValueError):
     """A line is not a record of this dataset type. The message names keys and types, never values."""
+
+
+class Checked(NamedTuple):
+    """What was read of some lines.
+
+    :param ids: the value of `identity_key` of each line; empty for types without that key.
+    :param groups: for each level of the hierarchy, the group of each line; empty for types without groups.
+    """
+
+    ids: list[str]
+    groups: list[list[str]]
 
 
 class RecordSchema:
@@ -62,6 +72,12 @@ class RecordSchema:
         self.input_columns = check_input_columns(input_columns or {}, keys, any_key=not self.fields)
         self._decode = msgspec.json.Decoder(self._record(group_keys)).decode
         self._identity = attrgetter(self.identity_key) if self.identity_key else None
+        self._levels = [attrgetter(f"groups.level_{level}") for level in range(len(self.levels))]
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Keys of the hierarchy that every record has, top level first."""
+        return ()
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
@@ -73,14 +89,17 @@ class RecordSchema:
         return msgspec.defstruct("Record", ())
 
     def identities(self, lines: Sequence[bytes], text: bytes | None = None) -> list[str]:
-        """Check lines and return their ids.
+        """The ids of lines; parameters and errors as for `check`."""
+        return self.check(lines, text).ids
+
+    def check(self, lines: Sequence[bytes], text: bytes | None = None) -> Checked:
+        """Check lines and return their ids and groups.
 
         Each line is decoded by itself: msgspec's `decode_lines` is a little faster, but it accepts two records in one
         line and one record in two lines.
 
         :param lines: the lines, without line ends and without blanks around them.
         :param text: all lines in one text, if the caller has that.
-        :returns: the value of `identity_key` of each line, in order; an empty list for types without that key.
         :raises RecordError: at least one line is bad. Check the lines one at a time to find the bad line.
         """
         try:
@@ -88,11 +107,9 @@ class RecordSchema:
                 text = b"\n".join(lines)
             if not text.isascii():
                 str(text, "utf-8")  # this checks all text: the decoder does not check values of unknown keys
-            records = map(self._decode, lines)
-            if self._identity is not None:
-                return list(map(self._identity, records))
-            deque(records, maxlen=0)
-            return []
+            records = list(map(self._decode, lines))
+            ids = [] if self._identity is None else list(map(self._identity, records))
+            return Checked(ids, [list(map(level, records)) for level in self._levels])
         except UnicodeDecodeError as error:
             # `from None`: the original error contains the bytes of the lines, which must not get into a log.
             raise RecordError(f"not valid UTF-8: {error.reason}") from None
@@ -112,6 +129,11 @@ class _GroupSchema(RecordSchema):
     max_records = MAX_USERS
     base: ClassVar[type[msgspec.Struct] | None] = None
     """A struct with the other fields of a record."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Keys of the hierarchy."""
+        return self.group_keys
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import BinaryIO, Final
 
+from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
 from learnosity.inputs.duplicates import Identities
 from learnosity.inputs.formats import Format, recognise
 from learnosity.inputs.lines import MAX_LINE_BYTES, whole_lines
 from learnosity.inputs.problems import Problems
 from learnosity.inputs.records import RecordError, RecordSchema
+from learnosity.inputs.survey import GroupSurvey, finished_levels, log_warnings
 from learnosity.inputs.table import TableInput
 from learnosity.inputs.unpack import UnreadableError, unpacked
 
@@ -48,12 +50,20 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """What was spooled: records, bytes, number of input files, and the SHA-256 (hex) of the spool."""
+    """What was spooled.
+
+    :param files: number of input files.
+    :param sha256: digest of the spool, in hex.
+    :param levels: the groups of each level; empty = there are none, or too many to count.
+    :param odd_names: how many group names were warned about.
+    """
 
     records: int
     bytes: int
     files: int
     sha256: str
+    levels: tuple[LevelInfo, ...] = ()
+    odd_names: int = 0
 
 
 def spool_input(
@@ -75,11 +85,14 @@ def spool_input(
     :param target: a binary file, written from its present position and flushed. Not usable after an error.
     :param progress: called after each block of records, with the number of records and of spooled bytes so far.
     :param max_bytes: limit for all files together, in bytes after unpacking; default 4 GiB.
+    :returns: what was spooled. Group names that look wrong are logged as warnings, also before an error.
     :raises InputError: the input has problems. The message names the first ten and counts the others.
     """
     count = 0
     with ExitStack() as resources:
-        spool = _Spool(schema, target, progress, max_bytes, resources)
+        survey = GroupSurvey(schema.levels)
+        resources.callback(log_warnings, survey)
+        spool = _Spool(schema, target, survey, progress, max_bytes, resources)
         for count, source in enumerate(files, 1):  # noqa: B007 - the count is that of all files
             spool.read(source)
         return spool.finish(count)
@@ -92,16 +105,17 @@ class _Spool:
         self,
         schema: RecordSchema,
         target: BinaryIO,
+        survey: GroupSurvey,
         progress: Callable[[int, int], None] | None,
         max_bytes: int,
         resources: ExitStack,
     ) -> None:
-        self._schema, self._target = schema, target
+        self._schema, self._target, self._survey = schema, target, survey
         self._progress, self._max_bytes = progress, max_bytes
         self._seen = Identities()
         resources.callback(self._seen.close)
         self._problems = Problems()
-        self._table = TableInput(schema, self._seen, self._problems, self.write, self._note_format)
+        self._table = TableInput(schema, self._seen, self._problems, survey, self.write, self._note_format)
         resources.callback(self._table.close)
         self._names = {name for field in schema.fields for name in (*field.own_names, field.key)}
         self._names.update(schema.input_columns.values())
@@ -140,7 +154,8 @@ class _Spool:
                 "Check input_uri, and that its files have one JSON object on each line, or rows below a header."
             )
         self._target.flush()
-        return InputSummary(self._records, self._bytes, files, self._hash.hexdigest())
+        levels = finished_levels(self._survey)
+        return InputSummary(self._records, self._bytes, files, self._hash.hexdigest(), levels, self._survey.odd_names)
 
     def write(self, clean: bytes, records: int) -> None:
         """Add checked records: lines that each end with a newline."""
@@ -217,10 +232,13 @@ class _Spool:
 
     def _check(self, name: str, first: int, block: bytes, lines: list[bytes], clean: bytes) -> None:
         try:
-            good = self._seen.add(self._schema.identities(lines, clean))
+            checked = self._schema.check(lines, clean)
+            good = self._seen.add(checked.ids)
         except RecordError:
             good = False
         if good:
+            if checked.groups:
+                self._survey.add(name, _numbers(first, block, len(lines)), checked.groups)
             self.write(clean, len(lines))
         else:
             self.write(b"", self._name_bad_lines(name, first, block))
@@ -242,6 +260,16 @@ class _Spool:
             else:
                 self._problems.add(name, number, f"its `{self._schema.identity_key}` is in an earlier line too")
         return records
+
+
+def _numbers(first: int, block: bytes, count: int) -> Sequence[int]:
+    """The line numbers of the records of a block.
+
+    :param count: number of its records.
+    """
+    if block.count(b"\n") + (not block.endswith(b"\n")) == count:
+        return range(first, first + count)
+    return [number for number, raw in enumerate(block.split(b"\n"), first) if raw.strip(_BLANKS)]
 
 
 @contextmanager

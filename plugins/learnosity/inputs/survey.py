@@ -5,6 +5,7 @@ Memory is bounded: of each group, only hashes and counts are kept. Nothing here 
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from array import array
 from collections import Counter
@@ -23,6 +24,9 @@ KEPT: Final = 10
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS: Final = "\u200c\u200d"  # written inside of words in Persian and in Indian scripts
 _ROW_BITS: Final = 40  # a place is one number: that of the file, then that of the row
+
+
+log = logging.getLogger(__name__)
 
 
 class GroupSurvey:
@@ -148,6 +152,30 @@ class GroupSurvey:
         self.odd_names += 1
         if len(self.warnings) < KEPT:
             self.warnings.append(warning)
+
+
+def log_warnings(survey: GroupSurvey) -> None:
+    """Log the names that look wrong, each by its place."""
+    if survey.odd_names:
+        kept = f" The first {KEPT}:" if survey.odd_names > KEPT else ""
+        lines = [f"{survey.odd_names:,} group name(s) look wrong; they are sent as they are.{kept}", *survey.warnings]
+        log.warning("%s", "\n  ".join(map(str, lines)))
+
+
+def finished_levels(survey: GroupSurvey) -> tuple[LevelInfo, ...]:
+    """The groups of each level, which are also logged. Empty = there are none, or too many to count. Call it once."""
+    levels = survey.levels()
+    if not survey.is_whole:
+        log.warning("The input has more than %s groups: they are not counted, and not all are looked at.", MAX_GROUPS)
+        return ()
+    if levels:
+        said = "; ".join(
+            f'"{level.key}" has {level.groups:,}'
+            + (f", {level.single_user_groups:,} of them with one user" if level.single_user_groups else "")
+            for level in levels
+        )
+        log.info("Groups: %s. %s users.", said, f"{levels[0].users:,}")
+    return levels
 
 
 class _Level:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from learnosity.inputs.columns import Column, ColumnError
+from learnosity.inputs.columns import GROUPS, Column, ColumnError
 from learnosity.inputs.delimited import DelimitedText, RowBlock
 from learnosity.inputs.duplicates import Identities
 from learnosity.inputs.formats import Format
@@ -16,6 +16,7 @@ from learnosity.inputs.problems import Problems
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema
 from learnosity.inputs.rows import RowSchema, Values, encode, take
 from learnosity.inputs.sessions import Misfit, SessionRows
+from learnosity.inputs.survey import GroupSurvey
 from learnosity.inputs.text import WINDOWS_1252, DecodedText
 from learnosity.inputs.unpack import UnreadableError
 
@@ -27,6 +28,7 @@ class TableInput:
 
     :param seen: the ids that are in the input.
     :param problems: collects what is wrong.
+    :param survey: collects the groups.
     :param write: takes records as lines of JSON, and their number.
     :param note_format: called with the format and the name of each file. Raises an error if formats are mixed.
     """
@@ -36,10 +38,12 @@ class TableInput:
         schema: RecordSchema,
         seen: Identities,
         problems: Problems,
+        survey: GroupSurvey,
         write: Callable[[bytes, int], None],
         note_format: Callable[[str, str], None],
     ) -> None:
         self._schema, self._rows = schema, RowSchema(schema)
+        self._survey = survey
         self._seen, self._problems, self._write, self._note_format = seen, problems, write, note_format
         self._parquet: ParquetFiles | None = None
         self._sessions: SessionRows | None = None
@@ -88,6 +92,7 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 values: list[Values] = [users, *zip(*others, strict=True), sessions]
+                self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users))
 
     def close(self) -> None:
@@ -142,8 +147,10 @@ class TableInput:
         if not numbers:
             return
         if self._schema.gathers and columns[-1].many and columns[0].key == "user_id":
+            self._look_at(name, numbers, columns, values, users=False)
             self._gather(numbers, columns, values)
             return
+        self._look_at(name, numbers, columns, values)
         identity = next((cells for column, cells in zip(columns, values, strict=True)
                          if column.key == self._schema.identity_key), ())  # fmt: skip
         if self._seen.add(identity):
@@ -156,6 +163,21 @@ class TableInput:
             else:
                 self._problems.add(name, number, f"its {self._schema.identity_key} is in an earlier row too")
         self._write(b"", new)
+
+    def _look_at(
+        self,
+        name: str,
+        numbers: Sequence[int],
+        columns: Sequence[Column],
+        values: Sequence[Values],
+        *,
+        users: bool = True,
+    ) -> None:
+        """Survey the groups of rows."""
+        if self._schema.levels:
+            levels = [place for place, column in enumerate(columns) if column.key.startswith(GROUPS)]
+            labels = [columns[place].name for place in levels]
+            self._survey.add(name, numbers, [values[place] for place in levels], labels=labels, users=users)
 
     def _gather(self, numbers: Sequence[int], columns: tuple[Column, ...], values: Sequence[Values]) -> None:
         if self._sessions is None:

