@@ -62,7 +62,7 @@ class TaskCreationStates:
 
         :raises PermanentError: the state cannot be read. It is not treated as missing, because a job may run.
         """
-        value = await self._patiently(self._store.get, KEY)
+        value = await patiently(self._store.get, KEY)
         if value is None:
             return None
         try:
@@ -80,19 +80,23 @@ class TaskCreationStates:
         """
         # The store accepts only plain JSON values. This turns tuples into lists.
         value = msgspec.json.decode(msgspec.json.encode(state))
-        await self._patiently(self._store.set, KEY, value)
+        await patiently(self._store.set, KEY, value)
 
-    async def _patiently(self, call: Callable[..., Any], *args: Any) -> Any:
-        """Call the store in a thread. Try again when Airflow's API server cannot be reached."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(AirflowRuntimeError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
-            before_sleep=before_sleep_log(log, logging.WARNING),
-            reraise=True,
-        )
-        try:
-            # In a thread: the store waits for Airflow's supervisor process, and would block the event loop.
-            return await retrying(asyncio.to_thread, call, *args)
-        except AirflowRuntimeError as error:
-            raise TransientError(f"Airflow did not read or save the state of the task: {error}") from None
+
+async def patiently(call: Callable[..., Any], *args: Any) -> Any:
+    """Call a method of the state store in a thread. Try again when Airflow's API server cannot be reached.
+
+    :raises TransientError: it could not be reached, in several attempts.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(AirflowRuntimeError),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    )
+    try:
+        # In a thread: the store waits for Airflow's supervisor process, and would block the event loop.
+        return await retrying(asyncio.to_thread, call, *args)
+    except AirflowRuntimeError as error:
+        raise TransientError(f"Airflow did not read or save the state of the task: {error}") from None

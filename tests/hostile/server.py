@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -20,7 +21,7 @@ from fastapi import FastAPI, Request
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import app as pages
-from learnosity.web import runs
+from learnosity.web import audit, runs
 from learnosity.web.run_datasets import Publication, RunDataset
 
 DAG = "learnosity_dataset"
@@ -29,9 +30,14 @@ DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 LAYOUT = DatasetLayout(TYPE, DATASET_ID)
 
 
+class _Account(str):
+    def get_name(self) -> str:
+        return str(self)
+
+
 class _Manager:
-    async def get_user_from_token(self, token: str) -> str:
-        return token
+    async def get_user_from_token(self, token: str) -> _Account:
+        return _Account(token)
 
     def is_authorized_dag(self, **_: Any) -> bool:
         return True
@@ -40,6 +46,11 @@ class _Manager:
 @contextmanager
 def _no_session() -> Iterator[None]:
     yield None
+
+
+@contextmanager
+def _noting_session() -> Iterator[Any]:
+    yield SimpleNamespace(add=lambda row: None)
 
 
 def main() -> None:
@@ -56,6 +67,7 @@ def main() -> None:
         (security, "get_auth_manager", _Manager),
         (DagModel, "get_team_name", lambda dag_id: None),
         (pages, "create_session", _no_session),
+        (audit, "create_session", _noting_session),
         (runs, "load_run", load_run),
     ):
         patch.object(where, name, stand_in).start()

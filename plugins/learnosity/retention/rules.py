@@ -57,7 +57,6 @@ SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "additionalProperties": False,
                 "required": ["dataset_type"],
-                "anyOf": [{"required": ["keep_newest"]}, {"required": ["keep_days"]}],
                 "properties": {
                     "dataset_type": {"type": "string", "minLength": 1, "maxLength": 100},
                     "destination_uri": {
@@ -159,6 +158,8 @@ def _sense(values: Any) -> Iterator[tuple[Place, str]]:
     seen: dict[tuple[str, str], int] = {}
     for position, rule in enumerate(values["rules"]):
         place: Place = ("rules", position)
+        if not {"keep_newest", "keep_days"} & set(rule):
+            yield place, "says neither keep_newest nor keep_days."
         uri = rule.get("destination_uri", "")
         try:
             DatasetLayout(rule["dataset_type"], "any")

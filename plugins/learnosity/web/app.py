@@ -1,4 +1,6 @@
-"""The web app of the dataset pages: its routes, and who may see them. Nothing here writes.
+"""The web app of the dataset pages: its routes, and who may see them.
+
+Nothing here writes, but for a row in Airflow's audit log before a page of a dataset is sent (`audit`).
 
 A page of a dataset has two addresses: below the run, for a run with one dataset, and below the dataset's id.
 
@@ -9,6 +11,7 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +30,7 @@ from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.web import runs
+from learnosity.web.audit import note_reading
 from learnosity.web.plots import PLOT_WIDTH
 from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
@@ -69,8 +73,8 @@ def index(request: Request, user: GetUserDep, page: PageNumber = 1) -> Response:
     return render(request, "index.html", datasets=listed, pager=Pager.of(total, page, DATASETS_PAGE))
 
 
-async def _shown(request: Request, dag_id: str, run_id: str) -> Shown:
-    return await shown_dataset(request, await _run(dag_id, run_id))
+async def _shown(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> Shown:
+    return replace(await shown_dataset(request, await _run(dag_id, run_id)), reader=user.get_name())
 
 
 ShownDataset = Annotated[Shown, Depends(_shown)]
@@ -95,12 +99,14 @@ async def run_page(
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
+    await note_reading(shown, "learnosity_results", _group_entry(shown, group))
     return await shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
 
 
 @_page("/files", response_class=HTMLResponse)
 async def files_page(request: Request, shown: ShownDataset, q: Words = "", page: PageNumber = 1) -> Response:
     """The files of a dataset. They are searched and paged on the server, so that a long list opens quickly."""
+    await note_reading(shown, "learnosity_files")
     found = await working(shown.dataset.search, q)
     pager = Pager.of(len(found), page, FILES_PAGE)
     return await shown.page(
@@ -114,6 +120,7 @@ async def file_page(
 ) -> Response:
     """One file as tables, or as text."""
     entry = _entry(shown.dataset, path)
+    await note_reading(shown, "learnosity_view", entry)
     document = await shown.dataset.document(entry)
     tables = [] if document is None else await working(views, document, wanted)
     return await shown.page(
@@ -132,6 +139,7 @@ async def download(shown: ShownDataset, path: str) -> Response:
     """One file, streamed."""
     dataset = shown.dataset
     entry = _entry(dataset, path)
+    await note_reading(shown, "learnosity_download", entry)
     first, rest = await reading(_begun, await dataset.stream(entry))
     name = quote(entry.path.rpartition("/")[2], safe="")
     headers = {
@@ -147,6 +155,7 @@ async def download(shown: ShownDataset, path: str) -> Response:
 @_page("/manifest.json")
 async def manifest(shown: ShownDataset) -> Response:
     """The manifest, as it was published."""
+    await note_reading(shown, "learnosity_manifest")
     return Response(shown.dataset.manifest_bytes, media_type="application/json", headers=DOWNLOAD_HEADERS)
 
 
@@ -159,6 +168,7 @@ async def report_page(
 ) -> Response:
     """The page around the report. It has the local view too, if the report fails."""
     _check_report(shown, group)
+    await note_reading(shown, "learnosity_report", _group_entry(shown, group))
     local = await results(shown.dataset, group, wanted, shown.here)
     frame = address(f"{shown.here}/report/frame", group)
     return await shown.page(request, "report.html", shown=local, frame=frame)
@@ -172,6 +182,7 @@ async def report_frame(
 ) -> Response:
     """The report of the Reports API, signed for this view: for a frame, because its script is of another site."""
     _check_report(shown, group)
+    await note_reading(shown, "learnosity_report_signed", _group_entry(shown, group))
     conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
     config = await reading(LearnosityHook(conn_id).get_config)
     layout = shown.publication.layout
@@ -212,6 +223,11 @@ def _check_report(shown: Shown, group: list[str]) -> None:
         raise HTTPException(404, "The Reports API has no report for this type of dataset.")
     if group and shown.dataset.group_file(group) is None:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
+
+
+def _group_entry(shown: Shown, group: list[str]) -> FileEntry | None:
+    """The file of the group that a page shows, for the audit log; None where there is none."""
+    return shown.dataset.group_file(group)
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:

@@ -35,6 +35,7 @@ class Shown:
 
     :param here: address of its page.
     :param steps: its tasks; of a run with one dataset: all tasks.
+    :param reader: name of the account that sees it.
     """
 
     run: Run
@@ -42,6 +43,7 @@ class Shown:
     dataset: PublishedDataset
     here: str
     steps: tuple[Step, ...]
+    reader: str = ""
 
     async def page(self, request: Request, template: str, **values: Any) -> Response:
         """Render a page of the dataset. `values` are for the template, and `reports_url` is for `render`."""

@@ -7,11 +7,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -33,11 +34,12 @@ from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_fil
 from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
 from learnosity.web import app as pages
+from learnosity.web import audit, runs
 from learnosity.web import rights as rights_of_pages
-from learnosity.web import runs
 from learnosity.web.app import app
 from learnosity.web.progress import Landed, Progress, Trouble
 from learnosity.web.run_datasets import Publication, RunDataset, Step
+from learnosity.web.shown import RUN
 
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 OTHER_ID = "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
@@ -95,6 +97,8 @@ class Site:
     run: runs.Run
     rights: dict[str, set[str]]
     lacking: set[str]
+    noted: list[Any] = field(default_factory=list)
+    """Rows of the audit log."""
 
     def publish(
         self,
@@ -166,6 +170,13 @@ class Site:
         return self.client.get(f"/run/learnosity_dataset/manual__1{path}", params=query)
 
 
+class Account(str):
+    """A user, by name."""
+
+    def get_name(self) -> str:
+        return str(self)
+
+
 class Manager:
     """An auth manager that knows users by their token.
 
@@ -176,8 +187,8 @@ class Manager:
         self.rights = rights
         self.lacking = lacking
 
-    async def get_user_from_token(self, token: str) -> str:
-        return token
+    async def get_user_from_token(self, token: str) -> Account:
+        return Account(token)
 
     def is_authorized_dag(self, *, method: str, user: str, details: Any, access_entity: Any = None) -> bool:
         entity = access_entity.value if access_entity else "DAG"
@@ -208,7 +219,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         monkeypatch.setattr(rights_of_pages, "get_auth_manager", lambda: manager)
         monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids, session: {})
         monkeypatch.setattr(runs, "publishing_dags", lambda session, dag_ids: set(dag_ids))
+
+        @contextmanager
+        def noting_session() -> Iterator[Any]:
+            yield SimpleNamespace(add=made.noted.append)
+
         monkeypatch.setattr(pages, "create_session", no_session)
+        monkeypatch.setattr(audit, "create_session", noting_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
         monkeypatch.setattr("learnosity.web.app.LearnosityHook.get_config", lambda self: config)
@@ -868,3 +885,75 @@ class TestReport:
         assert site.get("/report").status_code == 404
         assert site.get("/report/frame").status_code == 404
         assert "/report" not in site.get().text
+
+
+EVENTS = {
+    "": "learnosity_results",
+    "/files": "learnosity_files",
+    "/view/groups/group.json": "learnosity_view",
+    "/file/groups/group.json": "learnosity_download",
+    "/manifest.json": "learnosity_manifest",
+    "/report": "learnosity_report",
+    "/report/frame": "learnosity_report_signed",
+}
+
+
+class TestWhoHasReadWhat:
+    def test_every_page_of_a_dataset_is_known_here(self) -> None:
+        known = {re.sub(r"/groups/group.json$", "/{path:path}", route) for route in ROUTES}
+        assert {path.removeprefix(RUN).removeprefix("/dataset/{dataset_id}") for path in DATA_ROUTES} == known
+        assert set(EVENTS) == set(ROUTES)
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_a_page_leaves_one_row_with_the_account_and_the_dataset(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        assert site.get(route).status_code == 200
+        (row,) = site.noted
+        assert (row.event, row.owner, row.dag_id, row.run_id) == (
+            EVENTS[route],
+            "teacher",
+            "learnosity_dataset",
+            "manual__1",
+        )
+        extra = msgspec.json.decode(row.extra)
+        assert (extra["dataset_type"], extra["dataset_id"]) == ("activity-summary-by-group", DATASET_ID)
+        assert len(row.event) <= 60
+
+    @pytest.mark.parametrize("route", ["/view/{}", "/file/{}"])
+    @pytest.mark.parametrize("name", [name for name in GROUPS if "%" not in name])
+    def test_the_row_leads_to_the_file_without_naming_it(self, site: Site, route: str, name: str) -> None:
+        site.publish(GROUPS)
+        assert site.get(route.format(name)).status_code == 200
+        extra = msgspec.json.decode(site.noted[0].extra)
+        lines = (site.folder / "activity-summary-by-group" / DATASET_ID / "files.ndjson").read_bytes().splitlines()
+        assert msgspec.json.decode(lines[extra["file_line"] - 1], type=FileEntry).path == name
+        assert extra["file_sha256"] == hashlib.sha256(GROUPS[name]).hexdigest()
+
+    @pytest.mark.parametrize("route", ["", "/files", "/view/{}", "/file/{}", "/report", "/report/frame"])
+    def test_no_name_of_a_pupil_or_group_is_in_the_row(self, site: Site, route: str) -> None:
+        name = "groups/pupil-u17/group.json"
+        site.publish({name: group(["pupil-u17"]), "groups/group.json": group([])})
+        reply = site.get(route.format(name), group="pupil-u17", q="u17", sort="u17")
+        assert reply.status_code == 200
+        (row,) = site.noted
+        assert "u17" not in str(vars(row))
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_without_the_row_nothing_is_sent(self, site: Site, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        site.publish(GROUPS)
+
+        def broken(row: Any) -> None:
+            raise RuntimeError("the database is away")
+
+        monkeypatch.setattr(audit, "create_session", lambda: nullcontext(SimpleNamespace(add=broken)))
+        client = TestClient(app, cookies={"_token": "teacher"}, raise_server_exceptions=False)
+        reply = client.get(f"/run/learnosity_dataset/manual__1{route}")
+        assert reply.status_code == 500
+        assert "north" not in reply.text
+
+    @pytest.mark.parametrize("route", ROUTES)
+    def test_who_is_refused_leaves_none(self, site: Site, route: str) -> None:
+        site.publish(GROUPS)
+        site.client.cookies.set("_token", "stranger")
+        assert site.get(route).status_code == 403
+        assert site.noted == []

@@ -1,0 +1,248 @@
+"""The tasks of the DAG `learnosity_retention`: what a run may say, what it may touch, and that no removal is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
+
+from learnosity.errors import PermanentError, RequestError, StorageError, TransientStorageError
+from learnosity.retention import remove as removing
+from learnosity.retention.look import look
+from learnosity.retention.rules import RetentionRules, Rule
+from learnosity.retention_operator import (
+    KEY,
+    REMOVED_DATASETS,
+    LearnosityRetentionCheckOperator,
+    LearnosityRetentionOperator,
+)
+from tests.memory_store import Killed, MemoryStore
+from tests.unit.retention.scenes import TYPE, layout_of, publish
+
+RULES = RetentionRules([Rule(TYPE, keep_newest=1)], dry_run=False)
+
+
+class State:
+    """Airflow's task state store."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = json.loads(json.dumps(value))
+
+
+class Run:
+    """One run, with as many tries as are asked for."""
+
+    def __init__(self, rules: RetentionRules | None = RULES, problems: tuple[str, ...] = ()) -> None:
+        self.state = State()
+        self.rules, self.problems = rules, problems
+        self.tries = 0
+        self.event: Mapping[str, Any] | None = None
+
+    def go(self, conf: Mapping[str, Any] | None = None, *, max_tries: int = 7) -> dict[str, Any]:
+        self.tries += 1
+        task = LearnosityRetentionOperator(task_id="remove_datasets", rules=self.rules, file_problems=self.problems)
+        events = OutletEventAccessors()
+        context = {
+            "dag_run": SimpleNamespace(dag_id="learnosity_retention", run_id="r", conf=conf),
+            "ti": SimpleNamespace(try_number=self.tries, max_tries=max_tries),
+            "task_state_store": self.state,
+            "outlet_events": events,
+        }
+        result: dict[str, Any] = asyncio.run(task.aexecute(context))  # type: ignore[arg-type]
+        self.event = events[REMOVED_DATASETS].extra if task.outlets else None
+        return result
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default destination, with three datasets. The third is the newest, and latest.json names it."""
+    place = tmp_path / "datasets"
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", place.as_uri())
+    scene = MemoryStore()
+    for number in (1, 2, 3):
+        publish(scene, layout_of(number), 0)
+    scene.objects[layout_of(3).latest] = scene.objects[layout_of(3).manifest]
+    for path, stored in scene.objects.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(stored.content)
+    return place
+
+
+def there(place: Path) -> set[int]:
+    """The numbers of the datasets of which anything is there."""
+    return {
+        number for number in (1, 2, 3) if any(each.is_file() for each in (place / layout_of(number).prefix).rglob("*"))
+    }
+
+
+def ids(*numbers: int) -> list[str]:
+    return [layout_of(number).dataset_id for number in numbers]
+
+
+def removed(run: Run) -> set[str]:
+    return {each["dataset_id"] for each in run.event["removed"]} if run.event else set()
+
+
+def test_rules_remove_what_is_superseded_and_the_event_names_it(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run = Run()
+    result = run.go()
+    assert there(place) == {3}
+    assert (result["removed"], result["kept"], result["problems"]) == (2, 1, [])
+    assert removed(run) == set(ids(1, 2))
+    for dataset_id in ids(1, 2):
+        assert any(f"{dataset_id} (superseded" in record.getMessage() for record in caplog.records)
+
+
+def test_a_dry_run_shows_a_table_and_has_no_event(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run = Run()
+    result = run.go({"dry_run": True})
+    assert there(place) == {1, 2, 3}
+    assert (result["dry_run"], result["would_remove"], result["removed"], run.event) == (True, 2, 0, None)
+    shown = next(record.getMessage() for record in caplog.records if "Would be removed" in record.getMessage())
+    assert all(dataset_id in shown for dataset_id in ids(1, 2))
+    assert ids(3)[0] not in shown
+
+
+def test_without_a_word_a_run_is_dry(place: Path) -> None:
+    assert Run(RetentionRules([Rule(TYPE, keep_newest=1)])).go()["dry_run"] is True
+    assert Run(None).go({"dataset_ids": ids(1)})["dry_run"] is True
+    assert there(place) == {1, 2, 3}
+
+
+def test_ids_remove_just_those_whatever_the_rules_say(place: Path) -> None:
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=10)], dry_run=False))
+    result = run.go({"dataset_ids": [ids(2)[0].upper()]})
+    assert there(place) == {1, 3}
+    assert (result["removed"], removed(run)) == (1, set(ids(2)))
+
+
+def test_what_latest_names_stays_and_an_id_that_is_nowhere_is_a_problem(place: Path) -> None:
+    run = Run(None)
+    result = run.go({"dataset_ids": [*ids(3), *ids(99)], "dry_run": False})
+    assert there(place) == {1, 2, 3}
+    assert [each.partition(": ")[2] for each in result["problems"]] == [
+        "kept: latest.json names it",
+        "there is no dataset with this id; check the id and the destination",
+    ]
+    with pytest.raises(PermanentError, match="latest.json names it"):
+        LearnosityRetentionCheckOperator(task_id="check", report=result).execute({})
+
+
+@pytest.mark.parametrize(
+    ("conf", "what"),
+    [
+        ({"dataset_ids": "x"}, "list of UUIDs"),
+        ({"dataset_ids": ["../../etc"]}, "is not a UUID"),
+        ({"dataset_ids": [1]}, "list of UUIDs"),
+        ({"dryrun": False}, "did you mean 'dry_run'"),
+        ({"dry_run": "perhaps"}, "either true or false"),
+        ({"destination_uri": "file:///tmp/elsewhere"}, "for dataset_ids only"),
+        ({"dataset_ids": ids(1), "destination_uri": "s3://somebody-elses-bucket/x"}, "may not write to"),
+        ({"dataset_ids": ids(1), "destination_uri": "file:///etc"}, "may not write to"),
+    ],
+)
+def test_a_run_config_that_cannot_be_meant_is_refused(place: Path, conf: dict[str, Any], what: str) -> None:
+    with pytest.raises(RequestError, match=what):
+        Run().go(conf)
+    assert there(place) == {1, 2, 3}
+
+
+def test_a_rule_may_not_name_a_place_that_is_not_allowed(place: Path) -> None:
+    with pytest.raises(RequestError, match="may not write to"):
+        Run(RetentionRules([Rule(TYPE, "s3://somebody-elses-bucket/x", keep_newest=1)], dry_run=False)).go()
+
+
+def test_neither_rules_nor_ids_is_refused_and_says_what_to_do(place: Path) -> None:
+    with pytest.raises(RequestError, match=r"retention\.yaml\.example"):
+        Run(None).go()
+    with pytest.raises(RequestError, match="line 3 is wrong"):
+        Run(None, ("line 3 is wrong",)).go()
+
+
+def test_a_destination_that_is_not_there_is_a_problem_and_never_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", (tmp_path / "not-mounted").as_uri())
+    result = Run().go()
+    assert "is no folder that this worker can see" in result["problems"][0]
+    assert not (tmp_path / "not-mounted").exists()
+
+
+def test_a_worker_that_is_killed_loses_no_event(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, real = Run(), removing.discard_unfinished
+
+    async def dies(*_: Any) -> int:
+        raise Killed
+
+    monkeypatch.setattr(removing, "discard_unfinished", dies)
+    with pytest.raises(Killed):
+        run.go()
+    assert there(place) == {1, 2, 3}  # of the first, only the mark is there
+    assert not (place / layout_of(1).manifest).exists()
+    monkeypatch.setattr(removing, "discard_unfinished", real)
+    run.go()
+    assert there(place) == {3}
+    assert removed(run) == set(ids(1, 2))
+
+
+def test_a_worker_that_is_killed_between_the_removal_and_its_note_loses_no_event(place: Path) -> None:
+    run = Run()
+    run.go()
+    entry = run.state.values[KEY]["removed"].pop()
+    run.state.values[KEY]["begun"] = entry
+    run.go()
+    assert removed(run) == set(ids(1, 2))
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_store_that_fails_for_now_is_tried_again_and_the_last_try_tells_what_was_removed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, last: bool
+) -> None:
+    real, failing = look, ids(2)[0]
+
+    async def failing_look(store: Any, layout: Any) -> Any:
+        if layout.dataset_id == failing:
+            raise TransientStorageError("503 for now")
+        return await real(store, layout)
+
+    monkeypatch.setattr(removing, "look", failing_look)
+    run = Run()
+    if last:
+        result = run.go(max_tries=0)
+        assert "503 for now" in result["problems"][0]
+        assert removed(run) == set(ids(1))
+    else:
+        with pytest.raises(TransientStorageError, match="503 for now"):
+            run.go()
+        monkeypatch.setattr(removing, "look", real)
+        run.go()
+        assert there(place) == {3}
+        assert removed(run) == set(ids(1, 2))
+
+
+def test_a_refusal_of_one_dataset_keeps_no_other_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = look
+
+    async def failing_look(store: Any, layout: Any) -> Any:
+        if layout.dataset_id == ids(1)[0]:
+            raise StorageError("403 for good")
+        return await real(store, layout)
+
+    monkeypatch.setattr(removing, "look", failing_look)
+    result = Run().go()
+    assert there(place) == {1, 3}
+    assert "403 for good" in result["problems"][0]

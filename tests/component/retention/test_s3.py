@@ -1,0 +1,126 @@
+"""Retention on a real S3 server, and on local files: listing, deleting, unfinished uploads, refused rights."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from obstore.store import LocalStore
+
+from devstack.seaweedfs import REGION, SeaweedFS
+from devstack.secrets import KeyPair
+from learnosity.retention.rules import Rule
+from learnosity.storage.abandoned import s3_uploads
+from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.store import Store
+from tests.component.landing_scene import s3_store
+from tests.memory_store import MemoryStore
+from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep
+
+
+async def copied(scene: MemoryStore, store: Store) -> None:
+    for path, stored in scene.objects.items():
+        await store.put(path, stored.content)
+
+
+def client_for(server: SeaweedFS) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.landing.access_key,
+        aws_secret_access_key=server.landing.secret_key,
+        region_name=REGION,
+    )
+
+
+async def paths(store: Store) -> set[str]:
+    return {info.path async for batch in store.list("") for info in batch}
+
+
+@pytest.fixture(params=["s3", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObstoreStore:
+    if request.param == "s3":
+        return s3_store(request.getfixturevalue("s3_server"))
+    return ObstoreStore(LocalStore(tmp_path, automatic_cleanup=True), tmp_path.as_uri(), is_local=True)
+
+
+async def test_the_newest_stay_the_rest_goes_and_what_is_not_ours_stays(store: ObstoreStore) -> None:
+    scene = MemoryStore()
+    for number in (1, 2):
+        publish(scene, layout_of(number), 0)
+    scene.place(f"{layout_of(1).prefix}/readme.txt")
+    scene.place(f"{TYPE}/notes/data/x.csv")
+    await copied(scene, store)
+    await asyncio.sleep(1.1)  # S3 tells whole seconds: the third has to be younger
+    newest = MemoryStore()
+    publish(newest, layout_of(3), 0)
+    newest.objects[layout_of(3).latest] = newest.objects[layout_of(3).manifest]
+    await copied(newest, store)
+    before = await paths(store)
+
+    dry = sweep(dry_run=True)
+    await dry.apply(store, Rule(TYPE, keep_newest=1))
+    assert {entry.dataset_id for entry in dry.report.goes} == {layout_of(1).dataset_id, layout_of(2).dataset_id}
+    assert await paths(store) == before
+
+    wet = sweep()
+    await wet.apply(store, Rule(TYPE, keep_newest=1))
+    assert wet.report.problems == []
+    assert await paths(store) == {*newest.objects, f"{layout_of(1).prefix}/readme.txt", f"{TYPE}/notes/data/x.csv"}
+
+
+async def test_a_landing_of_this_moment_is_left_alone(store: ObstoreStore) -> None:
+    scene = MemoryStore()
+    begin(scene, layout_of(1), 0)
+    await copied(scene, store)
+    one = sweep()
+    await one.apply(store, Rule(TYPE, keep_newest=1))
+    await one.named([store], [layout_of(1).dataset_id], [])
+    assert await paths(store) == set(scene.objects)
+    assert [entry.why for entry in one.report.problems] == ["kept: a landing may be in flight"]
+
+
+async def test_more_objects_than_one_call_takes_go_too(s3_server: SeaweedFS) -> None:
+    store, scene = s3_store(s3_server), MemoryStore()
+    publish(scene, layout_of(1), 0, files=1100)
+    await asyncio.gather(*(store.put(path, stored.content) for path, stored in scene.objects.items()))
+    one = sweep()
+    await one.named([store], [layout_of(1).dataset_id], [])
+    assert [entry.files for entry in one.report.goes] == [1100]
+    assert await paths(store) == set()
+
+
+async def test_unfinished_uploads_of_a_dataset_go_with_it_and_those_beside_it_stay(s3_server: SeaweedFS) -> None:
+    plain, client = s3_store(s3_server), client_for(s3_server)
+    prefix = plain.uri.removeprefix("s3://landing/")
+    store = ObstoreStore(
+        s3_server.store(prefix=prefix), plain.uri, discard=s3_uploads(lambda: client, "landing", prefix)
+    )
+    scene = MemoryStore()
+    publish(scene, layout_of(1), 0)
+    await copied(scene, store)
+    for name in (layout_of(1).data("large.json"), f"{TYPE}/notes/large.json"):
+        client.create_multipart_upload(Bucket="landing", Key=f"{prefix}/{name}")
+    one = sweep()
+    await one.named([store], [layout_of(1).dataset_id], [])
+    left = client.list_multipart_uploads(Bucket="landing", Prefix=f"{prefix}/").get("Uploads", [])
+    assert [upload["Key"] for upload in left] == [f"{prefix}/{TYPE}/notes/large.json"]
+
+
+async def test_without_the_right_to_write_nothing_goes_and_the_report_says_so(
+    s3_server: SeaweedFS, s3_reader: KeyPair
+) -> None:
+    store, scene = s3_store(s3_server), MemoryStore()
+    publish(scene, layout_of(1), 0)
+    await copied(scene, store)
+    prefix = store.uri.removeprefix("s3://landing/")
+    reader = ObstoreStore(s3_server.store(prefix=prefix, keys=s3_reader), store.uri)
+    one = sweep()
+    await one.apply(reader, Rule(TYPE, keep_newest=1))
+    await one.named([reader], [layout_of(1).dataset_id], [])
+    assert len(one.report.problems) == len(one.report.failed) == 2
+    assert one.report.goes == []
+    assert await paths(store) == set(scene.objects)

@@ -1,0 +1,92 @@
+"""The file of rules: what it says, what is wrong with it, and that the DAG is off without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from airflow.sdk import CronTriggerTimetable
+
+from learnosity.retention.rules import RetentionRules, Rule, parse_rules, read_rules
+from learnosity.retention_dag import retention_dags
+from learnosity.schedules.files import read_folder
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "dags" / "datasets" / "retention.yaml.example"
+
+
+def test_the_sample_is_a_dry_run_with_the_rules_that_it_shows() -> None:
+    found = parse_rules("retention.yaml", EXAMPLE.read_text())
+    assert found == RetentionRules(
+        [
+            Rule("activity-summary-by-group", None, 3, 30, 7.0),
+            Rule("ibk-analysis-by-question", "s3://aws_landing@learnosity/item-bank", 10, None, 7.0),
+        ],
+        "30 2 * * *",
+        "Australia/Sydney",
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("", 1, "the file is empty"),
+        ("rules: []", 1, "should be non-empty"),
+        ("rules:\n  - dataset_type: a", 2, "neither keep_newest nor keep_days"),
+        ("rules:\n  - {dataset_type: a, keep_newest: 0}", 2, "0 is less than the minimum of 1"),
+        ("rules:\n  - {dataset_type: a, keep_newest: '3'}", 2, "'3' is not of type 'integer'"),
+        ("rules:\n  - {dataset_type: a, keep_days: 0}", 2, "less than or equal to the minimum of 0"),
+        ("rules:\n  - {dataset_type: ../b, keep_days: 1}", 2, "cannot be part of a path"),
+        ("rules:\n  - {dataset_type: a, keep_days: 1, destination_uri: bucket}", 2, "is not an object-storage URI"),
+        ("rules:\n  - {dataset_type: a, keep_days: 1}\n  - {dataset_type: a, keep_newest: 1}", 3, "as rule 1"),
+        ("abandoned_days: 1\nrules:\n  - {dataset_type: a, keep_days: 1}", 1, "1 is less than the minimum of 2"),
+        ("dryrun: false\nrules:\n  - {dataset_type: a, keep_days: 1}", 1, "is not known here"),
+        ("dry_run: maybe\nrules:\n  - {dataset_type: a, keep_days: 1}", 1, "'maybe' is not of type 'boolean'"),
+        ("schedule: nightly\nrules:\n  - {dataset_type: a, keep_days: 1}", 1, "nightly"),
+        ("timezone: Mars\nrules:\n  - {dataset_type: a, keep_days: 1}", 1, "is not a time zone"),
+        ("rules: [", 2, "This is not YAML"),
+    ],
+)
+def test_what_cannot_be_used_is_named_by_line_and_nothing_of_it_is_used(text: str, line: int, what: str) -> None:
+    found = parse_rules("retention.yaml", text)
+    assert not isinstance(found, RetentionRules)
+    assert any(problem.line == line and what in str(problem) for problem in found), [str(each) for each in found]
+
+
+def test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default(tmp_path: Path) -> None:
+    dags = retention_dags(tmp_path)
+    assert list(dags) == ["learnosity_retention"]
+    dag = dags["learnosity_retention"]
+    assert not dag.schedule
+    assert {name: dag.params[name] for name in dag.params} == {
+        "dataset_ids": [],
+        "dry_run": True,
+        "destination_uri": None,
+    }
+
+
+def test_with_the_sample_it_has_the_schedule_of_the_file_and_the_file_is_no_dataset(tmp_path: Path) -> None:
+    (tmp_path / "retention.yaml").write_text(EXAMPLE.read_text())
+    dag = retention_dags(tmp_path)["learnosity_retention"]
+    assert dag.schedule == CronTriggerTimetable("30 2 * * *", timezone="Australia/Sydney")
+    reading = read_folder(tmp_path)
+    assert (list(reading.schedules), dict(reading.problems)) == ([], {})
+
+
+@pytest.mark.parametrize("kind", ["bad", "two", "folder", "dangling"])
+def test_a_file_that_cannot_be_used_is_a_dag_that_says_so_and_removal_by_ids_stays(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "retention.yaml"
+    if kind == "bad":
+        file.write_text("rules: 3")
+    elif kind == "two":
+        file.write_text(EXAMPLE.read_text())
+        (tmp_path / "retention.yml").write_text(EXAMPLE.read_text())
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(tmp_path / "nothing")
+    assert read_rules(tmp_path)
+    dags = retention_dags(tmp_path)
+    assert sorted(dags) == ["learnosity_invalid_retention", "learnosity_retention"]
+    assert not dags["learnosity_retention"].schedule
+    assert dags["learnosity_retention"].params["dry_run"] is True

@@ -1,0 +1,83 @@
+"""The commands of docs/privacy.md run: its queries find whom they should, and Airflow knows its commands."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+from airflow.cli.cli_parser import get_parser
+
+from tests.memory_store import MemoryStore
+from tests.unit.retention.scenes import layout_of
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
+
+
+BODIES = {
+    1: b'{"users": [{"user_id": "u17", "score": 4}]}',
+    2: b'{"users": [{"user_id": "u171"}, {"user_id": "xu17"}]}',
+    3: b"user_id,score\nu17,4\n",
+    4: b'{"users":[{"user_id":"\\u00751\\u0037"}]}',
+    5: b"{}",
+    6: b"score\n4\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("person", "expected"),
+    [
+        ("u17", {1: (1, 0), 3: (1, 0), 4: (1, 0), 5: (1, 0), 7: (0, 1)}),
+        ("jo\u00e3o o'neil/3", {7: (0, 1), 8: (1, 0), 9: (1, 0)}),
+        ("nobody", {7: (0, 1)}),
+    ],
+)
+def test_the_query_finds_the_datasets_of_one_person(
+    tmp_path: Path, person: str, expected: dict[int, tuple[int, int]]
+) -> None:
+    store = MemoryStore()
+    for number, body in BODIES.items():
+        name = "of-u17.json" if number == 5 else "groups/a.csv" if number in (3, 6) else "groups/a.json"
+        store.place(layout_of(number).data(name), body)
+    store.place(layout_of(7).data("groups/a.json"), gzip.compress(BODIES[1]))
+    entry = {"path": "groups/a.json", "bytes": 9, "sha256": "", "content_type": "", "content_encoding": "gzip"}
+    store.place(layout_of(7).files, json.dumps(entry).encode() + b"\n")
+    store.place(layout_of(8).data("a.json"), json.dumps({"user_id": "jo\u00e3o o'neil/3"}).encode())
+    store.place(layout_of(9).data("a.json"), '{"user_id": "jo\u00e3o o\'neil\\/3"}'.encode())
+    for path, stored in store.objects.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(stored.content)
+    first, second = (
+        block.replace("'/data/datasets'", f"'{tmp_path}'").replace("'u17'", "'" + person.replace("'", "''") + "'")
+        for block in blocks("sql")
+    )
+    database = duckdb.connect()
+    found = database.execute(first).fetchall()
+    assert {row[1]: (row[2], row[3]) for row in found} == {
+        layout_of(number).dataset_id: counts for number, counts in expected.items()
+    }
+    compressed = {row[0] for row in database.execute(second).fetchall()}
+    assert compressed == ({layout_of(7).dataset_id} if person == "u17" else set())
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("airflow ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_airflow_knows_the_commands(command: str) -> None:
+    known = get_parser().parse_args(shlex.split(command)[1:])
+    assert callable(known.func)
+    if conf := getattr(known, "conf", None):
+        assert set(json.loads(conf)) == {"dataset_ids", "dry_run"}
+
+
+def test_the_page_has_commands_of_airflow() -> None:
+    assert len(COMMANDS) == 4
