@@ -16,6 +16,7 @@ from learnosity.dataset.limits import PAGE
 from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.errors import ConnectionConfigError, StorageError, TransientError
+from learnosity.web.completeness import completeness
 from learnosity.web.rendering import render
 from learnosity.web.run_datasets import Publication, Step
 from learnosity.web.runs import Run
@@ -54,6 +55,7 @@ class Shown:
             run=self.run,
             run_page=run_page_of(request, self.run),
             dataset=self.dataset,
+            complete=completeness(self.dataset.manifest),
             here=self.here,
             steps=self.steps,
             reportable=has_report(self.publication.layout.dataset_type),

@@ -28,7 +28,7 @@ from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
 from learnosity.api.config import ApiConfig, Credentials
-from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
 from learnosity.dataset.returned import Returned
@@ -509,6 +509,44 @@ class TestWhatIsRead:
         assert reply.status_code == 200
         assert "No dataset yet" in reply.text
         assert site.get("/files").status_code == 404
+
+    def test_a_gap_is_warned_about_on_every_tab_and_counted_per_level(self, site: Site) -> None:
+        levels = (LevelInfo("region", 2, 40, 0), LevelInfo("school", 5, 40, 0))
+        sent = InputInfo(("s3://b/i",), 1, 40, 4_000, "x", users=40, levels=levels)
+        gap = f"2 users did not come back. {EVIL}"
+        returned = Returned(population=38, groups={"region": 2, "school": 4}, gaps=(gap,))
+        site.publish(GROUPS, input=sent, returned=returned)
+        for tab in ("", "/files", "/report"):
+            reply = site.get(tab)
+            assert "2 users did not come back." in reply.text
+            assert Markup(reply.text).dangers == []
+        text = re.sub(r"<[^>]*>|\s+", " ", site.get().text)
+        assert "Not complete" in text
+        for row in (r"Users +40 +38 +differs", r"Region +2 +2 +School +5 +4 +differs"):
+            assert re.search(row, text)
+
+    def test_a_complete_dataset_says_so(self, site: Site) -> None:
+        sent = InputInfo(("s3://b/i",), 1, 40, 4_000, "x", users=40, levels=(LevelInfo("region", 2, 40, 0),))
+        site.publish(GROUPS, input=sent, returned=Returned(population=40, groups={"region": 2}))
+        reply = site.get().text
+        assert "all that was uploaded came back" in reply
+        assert "did not come back" not in reply
+
+    def test_a_dataset_of_an_earlier_release_claims_nothing(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert "Complete?" not in site.get().text
+
+    def test_a_result_without_any_session_is_warned_about(self, site: Site) -> None:
+        site.publish(
+            {"items.json": b"[]"}, "ibk-analysis-by-question", returned=Returned(questions=0, nothing_matched=True)
+        )
+        assert "no session matched the request" in site.get().text
+
+    def test_an_empty_result_is_said_in_words(self, site: Site) -> None:
+        site.publish({"items.json": b"[]"}, "ibk-analysis-by-question")
+        reply = site.get()
+        assert "The result is empty" in reply.text
+        assert "<pre" not in reply.text.partition('aria-labelledby="about"')[0]
 
     def test_a_failed_run_shows_why_and_nothing_in_it_can_act_on_the_page(self, site: Site) -> None:
         trouble = Trouble("wait_for_job", 2, f"halted {EVIL}", f"Clear it. {EVIL}", "/dags/d/runs/r/tasks/wait_for_job")
