@@ -24,22 +24,26 @@ class Tls:
     key: Path
 
 
-def make_certificate(folder: Path) -> Tls:
-    """A self-signed certificate for loopback and its key; clients that trust the certificate trust the server."""
+def make_certificate(folder: Path, *, name: str = "") -> Tls:
+    """A self-signed certificate and its key; clients that trust the certificate trust the server.
+
+    :param name: host name that it is for; "" = loopback.
+    """
+    subject = x509.DNSName(name) if name else x509.IPAddress(ipaddress.ip_address(LOOPBACK))
     key = ec.generate_private_key(ec.SECP256R1())
     # An authority is looked up by its name: two of the same name would hide each other.
     serial = x509.random_serial_number()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{LOOPBACK} {serial:x}"[:64])])
+    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{LOOPBACK} {serial:x}"[:64])])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(named)
+        .issuer_name(named)
         .public_key(key.public_key())
         .serial_number(serial)
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

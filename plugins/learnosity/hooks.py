@@ -32,7 +32,7 @@ class LearnosityHook(BaseHook):
 
     :param learnosity_conn_id: Airflow connection of type `learnosity` or `http`: login = consumer key, password =
         consumer secret, host (+ schema, port) = Data API, extra = `version`, `domain`, `organisation_id`, `region`,
-        `reports_url`, `allow_http`, `timeout`, `proxy`, `verify`, `trust_env`, `results`,
+        `reports_url`, `allow_http`, `timeout`, `proxy`, `verify`, `trust_env`, `private_hosts`, `results`,
         `input_check`.
     """
 

@@ -62,6 +62,7 @@ def signed_url_client(
     verify: bool = True,
     certificates: str | bytes | None = None,
     read_timeout: float | None = None,
+    target: tuple[str, str] | None = None,
 ) -> Client:
     """An HTTP client that sends a signed URL unchanged, follows no redirect, and does not decompress bodies.
 
@@ -69,6 +70,7 @@ def signed_url_client(
     :param verify: whether TLS certificates are checked; default True.
     :param certificates: PEM of certificate authorities to trust in addition to the usual ones; default none.
     :param read_timeout: longest time that a read may wait, in seconds; None = no limit.
+    :param target: a host name in lower case, and the address that is connected to for it; None = names are looked up.
     :raises ConnectionConfigError: a certificate in `certificates` cannot be used.
     """
     builder = (
@@ -85,6 +87,8 @@ def signed_url_client(
         .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
         .danger_accept_invalid_certs(not verify)
     )
+    if target is not None:
+        builder = builder.resolve(*target, 0)  # 0: the port of the URL
     if read_timeout is not None:
         builder = builder.read_timeout(timedelta(seconds=read_timeout))
     if certificates:

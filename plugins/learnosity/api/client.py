@@ -19,6 +19,7 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from learnosity.api.bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
+from learnosity.api.checked_names import CheckedNames, CheckingResolver
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
@@ -70,9 +71,12 @@ class LearnosityClient:
 
     async def __aenter__(self) -> Self:
         tls = await asyncio.to_thread(self._egress.tls)  # reads files
+        # aiohttp looks up the name of a proxy, too, and a proxy may be anywhere.
+        proxied = self._egress.proxy_for(self.config.base_url) is not None
+        resolver = None if proxied else CheckingResolver(CheckedNames(self.config.url_policy))
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
-            connector=aiohttp.TCPConnector(ssl=tls),
+            connector=aiohttp.TCPConnector(ssl=tls, resolver=resolver),
             # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
             # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -67,6 +67,7 @@ class ApiConfig:
     :param proxy: URL of an outgoing proxy; default none.
     :param verify: whether TLS certificates are checked, or a PEM file of authorities to trust as well; default True.
     :param trust_env: whether proxies and certificate authorities of the environment count; default True.
+    :param private_hosts: hosts of signed URLs that may be in a private network; `*.example.org` is each host below it.
     :param results: where the reply with the results has its files; None = the reader finds this out from each reply.
     :param input_check: `records` = a line of the input has to be a record of its dataset type; `json` = a JSON object,
         and no more. Default `records`.
@@ -83,6 +84,7 @@ class ApiConfig:
     trust_env: bool = True
     results: Declaration | None = None
     input_check: str = "records"
+    private_hosts: tuple[str, ...] = ()
 
     @property
     def account(self) -> str:
@@ -93,7 +95,7 @@ class ApiConfig:
     def url_policy(self) -> UrlPolicy:
         """Which signed URLs of this API may be followed."""
         parts = urlsplit(self.base_url)
-        return UrlPolicy((parts.hostname or "").lower(), parts.scheme == "http")
+        return UrlPolicy((parts.hostname or "").lower(), parts.scheme == "http", self.private_hosts)
 
     @property
     def egress(self) -> Egress:
@@ -183,6 +185,7 @@ def build_config(
         trust_env=_switch(extra, "trust_env", refuse=refuse),
         results=parse_declaration(extra),
         input_check=_input_check(extra, refuse=refuse),
+        private_hosts=_private_hosts(extra.get("private_hosts"), refuse=refuse),
     )
 
 
@@ -243,6 +246,16 @@ def _proxy(extra: Mapping[str, Any], scheme: str, *, refuse: Any) -> str | None:
         return checked_proxy(str(url), "extra `proxy`")
     except ConnectionConfigError as error:
         raise refuse(str(error)) from None
+
+
+def _private_hosts(given: Any, *, refuse: Any) -> tuple[str, ...]:
+    """Extra `private_hosts`: host names, as a list or as one text with commas or spaces."""
+    names = re.split(r"[,\s]+", given.strip()) if isinstance(given, str) else given or []
+    if not isinstance(names, list) or not all(
+        isinstance(name, str) and _HOST.fullmatch(name.removeprefix("*.").rstrip(".")) for name in names if name != ""
+    ):
+        raise refuse('extra `private_hosts` must be a list of host names, such as ["*.s3.eu-west-1.amazonaws.com"].')
+    return tuple(name.lower().rstrip(".") for name in names if name)
 
 
 def _verify(extra: Mapping[str, Any], *, refuse: Any) -> bool | str:

@@ -21,13 +21,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from pyreqwest.client import Client
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestError
 from pyreqwest.proxy import ProxyBuilder
 from yarl import URL
 
+from learnosity.api.checked_names import CheckedNames, CheckingResolver
 from learnosity.api.config import ApiConfig
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
-from learnosity.api.url_policy import HostGuard
+from learnosity.api.ip_addresses import leads
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
 from learnosity.redaction import redact
@@ -39,6 +40,8 @@ UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Not every server knows `Expect: 100-continue`. The body is sent after this long without an answer, as curl does.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
+# Clients for downloads that are kept: the addresses of a host change over hours.
+MOST_CLIENTS = 16
 
 
 class SignedTransfer:
@@ -53,10 +56,11 @@ class SignedTransfer:
         self._policy = config.url_policy
         self._egress = config.egress
         self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
-        self._guard = HostGuard(self._policy.api_host)
+        self._names = CheckedNames(self._policy)
         self._open = False
-        self._down: Client | None = None
-        self._up: aiohttp.ClientSession | None = None
+        # A client for each address of a host, the one that was used last at the end; and one for what needs no look-up.
+        self._down: dict[tuple[str, str] | None, Client] = {}
+        self._up: dict[bool, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
         self._open = True
@@ -66,12 +70,12 @@ class SignedTransfer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = False
-        down, self._down = self._down, None
-        up, self._up = self._up, None
-        if down is not None:
-            await down.close()
-        if up is not None:
-            await up.close()
+        down, self._down = self._down, {}
+        up, self._up = self._up, {}
+        for client in down.values():
+            await client.close()
+        for session in up.values():
+            await session.close()
 
     @asynccontextmanager
     async def get(self, url: str, rest: Rest | None = None) -> AsyncIterator[Download]:
@@ -84,9 +88,11 @@ class SignedTransfer:
         :raises PermanentApiError: the URL may not be followed, redirects, or is refused for good.
         """
         what = f"GET {redact(url)}"
-        await self._way(url)
+        target = None
+        if self._proxy(url) is None:
+            target = await self._target(url, what)
         # The query is signed as it stands, and is sent as it stands.
-        request = self._downloads().get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
+        request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)
         try:
@@ -97,6 +103,10 @@ class SignedTransfer:
                         raise ChangedFileError(f"{what}: the file now ends before byte {rest.start}.")
                     raise refusal(what, response.status, answer, response.get_header("Retry-After"))
                 yield opened(what, response, rest)
+        except (ConnectError, ConnectTimeoutError) as error:
+            if target is not None:
+                self._names.failed(*target)
+            raise connection_failed(what, error) from None
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise connection_failed(what, error) from None
 
@@ -113,14 +123,14 @@ class SignedTransfer:
             "Content-Length": str(length),
             "Expect": "100-continue",
         }
-        proxy = await self._way(url)
+        proxy = self._proxy(url)
         # Covers what the client's own limits do not: a body that the server does not take.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:
             async with (
                 deadline,
-                self._uploads().put(
+                self._uploads(direct=proxy is None).put(
                     URL(url, encoded=True),
                     headers=headers,
                     data=body.pieces(),
@@ -136,32 +146,51 @@ class SignedTransfer:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             raise connection_failed(what, error) from None
 
-    async def _way(self, url: str) -> str | None:
+    def _proxy(self, url: str) -> str | None:
         """The proxy for a signed URL, if the URL may be followed. A proxy resolves the host name itself."""
         parts = urlsplit(self._policy.check(url))
-        proxy = self._proxy_of(f"{parts.scheme}://{parts.netloc}/")
-        if proxy is None:
-            await self._guard.check(url)
-        return proxy
+        return self._proxy_of(f"{parts.scheme}://{parts.netloc}/")
 
-    def _downloads(self) -> Client:
-        if self._down is None:
+    async def _target(self, url: str, what: str) -> tuple[str, str] | None:
+        """The host of a URL, and the checked address to connect to; None = the host is an address itself."""
+        host = (urlsplit(url).hostname or "").lower()
+        if leads(host) is not None:
+            return None
+        try:
+            return host, await self._names.address(host)
+        except OSError as error:
+            raise TransferError(
+                f"{what}: the connection failed, because the host name could not be looked up "
+                f"({type(error).__name__}). Check this machine's DNS."
+            ) from None
+
+    def _downloads(self, target: tuple[str, str] | None) -> Client:
+        """The client that connects to a host at one address."""
+        client = self._down.pop(target, None)
+        if client is None:
             self._check_open()
             proxy_of = self._proxy_of
-            self._down = signed_url_client(
-                # The function gets the origin of each URL, for which `_way` has asked before: so it does not fail here.
+            client = signed_url_client(
+                # The function gets the origin of each URL, for which `_proxy` has asked before: it does not fail here.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),
                 read_timeout=IDLE_SECONDS,
+                target=target,
             )
-        return self._down
+            if len(self._down) >= MOST_CLIENTS:
+                # It is not closed: what it still downloads goes on.
+                del self._down[next(iter(self._down))]
+        self._down[target] = client
+        return client
 
-    def _uploads(self) -> aiohttp.ClientSession:
-        if self._up is None:
+    def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
+        if direct not in self._up:
             self._check_open()
-            self._up = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._egress.tls()),
+            # aiohttp looks up the name of a proxy, too, and a proxy may be anywhere.
+            resolver = CheckingResolver(self._names) if direct else None
+            self._up[direct] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
                 # Not `trust_env`: it would also send what ~/.netrc holds for the host.
@@ -171,7 +200,7 @@ class SignedTransfer:
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
             )
-        return self._up
+        return self._up[direct]
 
     def _check_open(self) -> None:
         if not self._open:

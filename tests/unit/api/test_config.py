@@ -239,3 +239,24 @@ def test_neither_the_secret_nor_the_proxy_is_in_any_repr() -> None:
     for shown in (repr(built), str(built), repr(built.credentials)):
         assert SECRET not in shown
         assert "proxy-password" not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (None, ()),
+        ("", ()),
+        ([], ()),
+        (["Files.Example.", "*.s3.example"], ("files.example", "*.s3.example")),
+        ("a.example, *.b.example 10.1.2.3", ("a.example", "*.b.example", "10.1.2.3")),
+    ],
+)
+def test_hosts_of_private_networks_are_named(given: Any, names: tuple[str, ...]) -> None:
+    config = build_config("test", login="k" * 16, password="s" * 40, extra={"private_hosts": given})
+    assert config.url_policy.private_hosts == names
+
+
+@pytest.mark.parametrize("given", ["*", "*.", ["a b"], [1], {"a": 1}, 7, True, ["https://a.example"], ["*.*.a"]])
+def test_what_names_no_host_is_refused(given: Any) -> None:
+    with pytest.raises(ConnectionConfigError, match="private_hosts"):
+        build_config("test", login="k" * 16, password="s" * 40, extra={"private_hosts": given})

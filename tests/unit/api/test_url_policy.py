@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.api.ip_addresses import HERE, NEVER, Leads, is_oddly_spelt, leads
+from learnosity.api.ip_addresses import PRIVATE as NETS
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact, redact_text
@@ -48,6 +52,29 @@ METADATA = [
     "224.0.0.1",
     "[ff02::1]",
 ]
+# Beside the spellings above, one of each place that is never called.
+METADATA += [
+    "168.63.129.16",
+    "192.0.0.192",
+    "169.254.170.2",
+    "[fd00:ec2::23]",
+    "[fd20:ce::254]",
+    "240.0.0.1",
+    "255.255.255.255",
+    "0.1.2.3",
+    "[2001:0:a9fe:a9fe::1]",
+    "instance-data.ec2.internal",
+]
+PRIVATE = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "100.64.0.1",
+    "198.18.0.1",
+    "[fc00::1]",
+    "[fd12:3456::1]",
+]
 THIS_MACHINE = [
     "localhost",
     "LOCALHOST",
@@ -65,15 +92,7 @@ THIS_MACHINE = [
     "[2002:7f00:1::]",
     "[64:ff9b::7f00:1]",
 ]
-# A store may be in a network of one's own, or behind a gateway.
-ALLOWED = [
-    "10.1.2.3",
-    "192.168.0.9",
-    "[fd12:3456::1]",
-    "[2002:c633:6401::]",
-    "[64:ff9b:1::c633:6401]",
-    "[2600:1f18::1]",
-]
+ALLOWED = ["[2002:c633:6401::]", "[64:ff9b::c633:6401]", "[2600:1f18::1]", "8.8.8.8", "172.32.0.1", "100.128.0.1"]
 
 
 @pytest.mark.parametrize("host", ALLOWED)
@@ -94,7 +113,80 @@ def test_this_machine_is_followed_only_when_the_connection_points_at_it(host: st
     assert is_loopback(host)
     with pytest.raises(PermanentApiError, match="this machine"):
         REAL.check(f"https://{host}/file")
-    assert LOCAL.check(f"http://{host}:8080/file") == f"http://{host}:8080/file"
+    if is_oddly_spelt(host):
+        with pytest.raises(PermanentApiError, match="unusual form"):
+            LOCAL.check(f"http://{host}:8080/file")
+    else:
+        assert LOCAL.check(f"http://{host}:8080/file") == f"http://{host}:8080/file"
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_a_private_address_is_followed_only_when_the_connection_names_it(host: str) -> None:
+    for policy in (REAL, LOCAL):
+        with pytest.raises(PermanentApiError, match="a private network"):
+            policy.check(f"https://{host}/file")
+    for policy in (UrlPolicy("data.learnosity.com", False, (host.strip("[]"),)), UrlPolicy(host.strip("[]"), False)):
+        assert policy.check(f"https://{host}/file")
+
+
+def spellings(address: ipaddress.IPv4Address) -> dict[str, str]:
+    """All ways to write an IPv4 address that some resolver, gateway or parser takes."""
+    a, b, c, d = address.packed
+    bits = int(address)
+    low, high = bits & 0xFFFF, bits >> 16
+    return {
+        "dotted": str(address),
+        "final dot": f"{address}.",
+        "decimal": str(bits),
+        "hex": f"{bits:#x}",
+        "octal": f"0{bits:o}",
+        "dotted hex": f"{a:#x}.{b:#x}.{c:#x}.{d:#x}",
+        "dotted octal": f"0{a:o}.0{b:o}.0{c:o}.0{d:o}",
+        "mixed": f"{a:#X}.0{b:o}.{c}.{d}",
+        "two parts": f"{a}.{bits & 0xFFFFFF}",
+        "three parts": f"{a}.{b}.{low}",
+        "mapped": f"[::ffff:{address}]",
+        "mapped in hex": f"[::ffff:{high:x}:{low:x}]",
+        "mapped, long": f"[0:0:0:0:0:ffff:{high:04x}:{low:04x}]",
+        "translated": f"[::ffff:0:{address}]",
+        "compatible": f"[::{address}]",
+        "NAT64": f"[64:ff9b::{address}]",
+        "NAT64 of one's own": f"[64:ff9b:1::{address}]",
+        "6to4": f"[2002:{high:x}:{low:x}::1]",
+        "ISATAP": f"[2001:db8::5efe:{address}]",
+        "Teredo": f"[2001:0:{high:x}:{low:x}::1]",
+    }
+
+
+NEVER_V4 = [network for network in NEVER if network.version == 4]
+
+
+@given(st.sampled_from([*NEVER_V4, *(each for each in (*HERE, *NETS) if each.version == 4)]), st.integers(0, 2**32 - 1))
+def test_no_spelling_of_a_place_that_is_not_called_gets_through(network: ipaddress.IPv4Network, n: int) -> None:
+    address = network[n % network.num_addresses]
+    for how, host in spellings(address).items():
+        if how == "compatible" and int(address) <= 1:
+            continue  # `::` and `::1` are addresses of their own, which are refused as well
+        for url in (f"https://{host}/f", f"https://{host.upper()}:8443/f", f"http://{host}/f"):
+            with pytest.raises(PermanentApiError, match="Refused to follow|cannot be read"):
+                REAL.check(url)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_address_of_the_open_net_leads_there_in_every_spelling(n: int) -> None:
+    address = ipaddress.IPv4Address(n)
+    if any(address in network for network in (*NEVER_V4, *HERE, *NETS) if network.version == 4):
+        return
+    for how, host in spellings(address).items():
+        if how == "NAT64 of one's own":
+            assert leads(host) in (Leads.PRIVATE, Leads.NEVER)  # the length of the prefix is not known
+        elif how != "Teredo":
+            assert leads(host) is Leads.OUTSIDE, how
+    assert REAL.check(f"https://{address}/f")
+    assert not is_oddly_spelt(str(address))
+    for how in ("final dot", "decimal", "hex", "octal", "dotted hex", "two parts"):
+        if spellings(address)[how] != str(address):
+            assert is_oddly_spelt(spellings(address)[how])
 
 
 @pytest.mark.parametrize("host", ["notlocalhost", "localhost.example.org", "8.8.8.8", "128.0.0.1", "[2001:db8::1]"])

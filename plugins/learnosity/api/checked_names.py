@@ -1,0 +1,126 @@
+"""Finds the addresses of a host, refuses those that must not be called, and hands on the others to who connects.
+
+A check alone is worth nothing: a name that led to a good address a moment ago may lead to another one when the client
+looks it up again. So a client never looks up a name itself. It connects to an address that was checked here. The name
+still goes with the request (`Host`), and the TLS certificate has to be for the name.
+
+This is not for URLs that go through a proxy: the proxy looks up their names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from learnosity.api.ip_addresses import leads
+from learnosity.api.url_policy import UrlPolicy
+from learnosity.errors import PermanentApiError
+from learnosity.network import CONNECT_SECONDS
+
+# How long the addresses of a name are used. After that, it is looked up again, because they may have changed.
+GOOD_FOR_SECONDS = 60.0
+# So many addresses of a name are used at the same time.
+MOST_ADDRESSES = 4
+
+
+class CheckedNames:
+    """The addresses of host names, all of them checked.
+
+    :param policy: where a host may lead.
+    """
+
+    def __init__(self, policy: UrlPolicy) -> None:
+        self._policy = policy
+        self._known: dict[str, tuple[float, list[str]]] = {}
+        self._looking_up = defaultdict[str, asyncio.Lock](asyncio.Lock)
+        self._turn = 0
+
+    async def addresses(self, host: str) -> list[str]:
+        """At most four addresses of a host, best first.
+
+        :param host: in lower case.
+        :raises PermanentApiError: it leads to a place that is not called. All of its addresses count.
+        :raises OSError: it is not known, or the look-up took more than 15 s.
+        """
+        if leads(host) is not None:
+            self._check(host, [host])
+            return [host.strip("[]")]
+        if found := self._good(host):
+            return found
+        async with self._looking_up[host]:  # with the lock, hundreds of files of one host need only one DNS query
+            if found := self._good(host):
+                return found
+            found = await _look_up(host)
+            self._check(host, found)
+            used = self._known[host][1] if host in self._known else []
+            # Addresses to which connections are open stay in use.
+            found = sorted(found, key=lambda address: address not in used)[:MOST_ADDRESSES]
+            self._known[host] = (time.monotonic() + GOOD_FOR_SECONDS, found)
+            return found
+
+    async def address(self, host: str) -> str:
+        """One of the addresses, another one at each call. Raises the errors of `addresses`."""
+        found = await self.addresses(host)
+        alike = [address for address in found if (":" in address) == (":" in found[0])]
+        self._turn += 1
+        return alike[self._turn % len(alike)]
+
+    def failed(self, host: str, address: str) -> None:
+        """Note that no connection to an address could be opened. Without any address, the host is looked up again."""
+        until, found = self._known.get(host, (0.0, []))
+        left = [each for each in found if each != address]
+        self._known[host] = (until if left else 0.0, left)
+
+    def _good(self, host: str) -> list[str]:
+        until, found = self._known.get(host, (0.0, []))
+        return found if until > time.monotonic() else []
+
+    def _check(self, host: str, found: Iterable[str]) -> None:
+        for address in found:
+            if why := self._policy.refuses(host, address):
+                raise PermanentApiError(
+                    f"Refused to connect to {host}: its name leads to {why}. Check the DNS of this machine."
+                )
+
+
+class CheckingResolver(AbstractResolver):
+    """`CheckedNames` for aiohttp."""
+
+    def __init__(self, names: CheckedNames) -> None:
+        self._names = names
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a host. Raises the errors of `CheckedNames.addresses`."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await self._names.addresses(host.lower())
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def _look_up(host: str) -> list[str]:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise OSError("no host name") from None
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    if not addresses:
+        raise OSError("no address")
+    return addresses

@@ -1,0 +1,115 @@
+"""What an IP address leads to, in whatever form it is written: the open net, a private net, this machine, or nothing
+that is ever called.
+
+An IPv6 address may hold an IPv4 address, to which a gateway or the machine itself connects. So that one counts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from enum import StrEnum
+from functools import lru_cache
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Leads(StrEnum):
+    """Where an address leads."""
+
+    OUTSIDE = "the open net"
+    PRIVATE = "a private network"
+    HERE = "this machine"
+    NEVER = "a link-local or metadata address"
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(each) for each in text.split())
+
+
+# Metadata services and host agents of clouds, link-local, multicast, unspecified, reserved, and the tunnels of Teredo.
+NEVER = _networks(
+    """
+    0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
+    ::/128 fe80::/10 ff00::/8 fd00:ec2::/32 fd20:ce::254/128 fd00:c1::a9fe:a9fe/128 100::/64 2001::/32
+    """
+)
+HERE = _networks("127.0.0.0/8 ::1/128")
+PRIVATE = _networks(
+    "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 192.0.0.0/24 198.18.0.0/15 fc00::/7 fec0::/10 64:ff9b:1::/48"
+)
+
+# IPv6 networks whose last 32 bits are an IPv4 address: mapped, translated (RFC 2765), compatible, NAT64 (RFC 6052).
+_IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
+_6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
+# A gateway of one's own network (RFC 8215). The length of its prefix is not known: one of these bytes are the address.
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # before the IPv4 address at the end (RFC 5214)
+_LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
+# URL parsers take a host for an IPv4 address if its last part is a number.
+_LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def leads(host: str) -> Leads | None:
+    """Where an address leads; None = `host` is a name.
+
+    :param host: an address in any form that a resolver takes, with or without brackets, zone and final dot.
+    """
+    address = parse_address(host)
+    if address is None:
+        return None
+    meant = _meant(address)
+    for kind, networks in ((Leads.NEVER, NEVER), (Leads.HERE, HERE), (Leads.PRIVATE, PRIVATE)):
+        if any(each in network for each in meant for network in networks if network.version == each.version):
+            return kind
+    return Leads.OUTSIDE
+
+
+def parse_address(host: str) -> Address | None:
+    """The IP address in `host`; None = `host` is a name. Old forms count: `127.1` and `0x7f000001` are 127.0.0.1."""
+    text = host.strip("[]").partition("%")[0].rstrip(".")
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        if not _LEGACY.fullmatch(text):
+            return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(text))
+    except OSError:
+        return None
+
+
+def is_oddly_spelt(host: str) -> bool:
+    """Whether `host` is a number, or ends with one, and is not the usual form of an IPv4 address.
+
+    HTTP clients read such hosts in different ways: `010.0.0.1` is 8.0.0.1 for one and 10.0.0.1 for another.
+    """
+    if ":" in host or not _LAST_IS_NUMBER.fullmatch(host):
+        return False
+    try:
+        return str(ipaddress.IPv4Address(host)) != host
+    except ValueError:
+        return True
+
+
+def _meant(address: Address) -> tuple[Address, ...]:
+    """The addresses to which a connection to an address may lead."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return (address,)
+    bits = int(address)
+    if int(address) <= 1:
+        return (address,)  # unspecified and loopback, not an IPv4 address
+    if any(address in network for network in _IPV4_AT_THE_END):
+        return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF),)
+    if address in _6TO4:
+        return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
+    if address in _LOCAL_NAT64:
+        read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
+        # With the wrong length, an address of small numbers is read. That says nothing.
+        return (*(each for each in read if int(each) >> 24), address)
+    if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
+        return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)
+    return (address,)
