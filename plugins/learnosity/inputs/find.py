@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
+from learnosity.inputs.markers import is_hidden, is_marker
 from learnosity.inputs.spool import InputFile
 from learnosity.storage.keys import unreadable
 from learnosity.storage.store import ObjectInfo, Store
@@ -22,7 +23,8 @@ OpenStore = Callable[[str], Store]
 async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
     """The files that `uri` names, sorted by path. Nothing is written.
 
-    Files and folders that begin with `.` or `_` are skipped, unless the same part of the glob begins like that too.
+    Files and folders that begin with `.` or `_` are passed over, unless the same part of the glob begins like that too.
+    So are files that tools write beside their data (see `markers`), unless the glob ends like them.
 
     :param open_store: opens the store at a URI for reading; called in a thread.
     :raises InputError: there is no file, or a file has a name that cannot be read.
@@ -50,11 +52,10 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
                 return [_input_file(store, info)]
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
+    globs = _globs(pattern)
     async for batch in store.list_keys():
-        for info in batch:
-            # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
-            if info.path and not (info.size == 0 and info.path.endswith("/")) and _is_wanted(info.path, pattern):
-                matching[info.path] = info
+        # In a thread: a glob of many parts may take a while for many long paths.
+        matching |= await asyncio.to_thread(_wanted, batch, globs)
     found = [info for _, info in sorted(matching.items())]
     for info in found:
         if reason := unreadable(info.path, local=store.uri.startswith("file://")):
@@ -69,15 +70,30 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
 
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:
-    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), f"{info.size} {info.etag}")
+    version = f"{info.size} {info.etag or info.modified}"
+    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version)
 
 
-def _is_wanted(path: str, pattern: str) -> bool:
-    """Whether a path below the prefix matches the glob, as in a shell. The glob "" matches every file.
+def _globs(pattern: str) -> list[str]:
+    """The parts of a glob, as in a shell: `*` matches within one folder, `**` matches any number of folders.
 
-    `*` matches within one folder, `**` matches any number of folders.
+    The glob "" matches every file. Several `**` that follow each other match what one of them matches.
     """
-    return _matches(path.split("/"), pattern.split("/") if pattern else ["**"])
+    parts = pattern.split("/") if pattern else ["**"]
+    return [part for part, before in zip(parts, ["", *parts], strict=False) if not part == before == "**"]
+
+
+def _wanted(batch: Sequence[ObjectInfo], globs: Sequence[str]) -> dict[str, ObjectInfo]:
+    """The objects of a listing that are input, by path."""
+    return {info.path: info for info in batch if _is_wanted(info, globs)}
+
+
+def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
+    # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
+    if not info.path or (info.size == 0 and info.path.endswith("/")):
+        return False
+    parts = info.path.split("/")
+    return (is_marker(globs[-1]) or not is_marker(parts[-1])) and _matches(parts, globs)
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
@@ -87,7 +103,7 @@ def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
         after: set[int] = set()
         for place in places - {len(globs)}:
             glob = globs[place]
-            if _is_hidden(part) and not _is_hidden(glob):
+            if is_hidden(part) and not is_hidden(glob):
                 continue
             if glob == "**":
                 after.add(place)
@@ -104,7 +120,3 @@ def _with_nothing(places: set[int], globs: Sequence[str]) -> set[int]:
         if place in reached and globs[place] == "**":
             reached.add(place + 1)
     return reached
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "_")) and name not in (".", "..")

@@ -183,6 +183,9 @@ class TableInput:
         if self._sessions is None:
             self._sessions = SessionRows(None if self._schema.lenient else MAX_SESSIONS_PER_USER)
             self._columns = columns
+        elif [column.key for column in columns] != [column.key for column in self._columns]:
+            self._problems.add(self._files[-1], 1, "it has other columns than the files before it")
+            return
         users, *others, cells = values
         rows: Sequence[tuple[Any, ...]] = list(zip(*others, strict=True)) if others else [()] * len(numbers)
         self._note(self._sessions.add(len(self._files) - 1, numbers, users, rows, cells))

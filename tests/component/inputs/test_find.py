@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import obstore
@@ -17,6 +18,7 @@ from learnosity.connections import open_input_store
 from learnosity.errors import ConnectionConfigError, InputError, StorageError
 from learnosity.inputs.find import find_input, input_identity
 from learnosity.inputs.spool import InputFile
+from learnosity.storage.store import ObjectInfo, Store
 
 Put = Callable[..., str]
 
@@ -65,6 +67,37 @@ TREE = {
         "north/.git/users-7.ndjson",
     )
 }
+# What warehouses and clusters leave beside their data, and the data.
+LEFT_BEHIND = (
+    "spark/_SUCCESS",
+    "spark/_committed_4711",
+    "spark/_started_4711",
+    "spark/.part-00000.csv.crc",
+    "spark/_temporary/0/part-00001.csv",
+    "spark/_delta_log/00000.json",
+    "spark_$folder$",
+    "hadoop/users.csv._COPYING_",
+    "hadoop/.hive-staging_hive_2026/users.csv",
+    "hadoop/_metadata",
+    "flink/part-0-0.csv.inprogress.1b671a64-40d5-491e-99b0-da01ff1f3341",
+    "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.csv.metadata",
+    "athena/1b671a64-40d5-491e-99b0-da01ff1f3341-manifest.csv",
+    "redshift/unload_manifest",
+    "redshift/manifest",
+    "others/users.csv.tmp",
+    "others/users.csv.md5",
+    "others/~$users.xlsx",
+)
+DATA = (
+    "spark/part-00000-7f.c000.snappy.parquet",
+    "hadoop/part-m-00000",
+    "bigquery/users-000000000000.csv.gz",
+    "snowflake/data_0_0_0.csv.gz",
+    "athena/1b671a64-40d5-491e-99b0-da01ff1f3341.csv",
+    "redshift/unload_0000_part_00.gz",
+    "others/manifest-2026.csv",
+    "others/template.csv",
+)
 
 
 async def found(uri: str) -> list[str]:
@@ -102,6 +135,46 @@ async def test_a_file_a_folder_or_a_glob_finds_what_a_shell_would_and_leaves_hid
 async def test_a_whole_folder_is_all_files_below_it_that_are_not_hidden(put: Put) -> None:
     hidden = [name for name in TREE if any(part.startswith((".", "_")) for part in name.split("/"))]
     assert await found(put(**TREE)) == sorted(TREE.keys() - set(hidden))
+
+
+async def test_what_tools_leave_behind_is_no_input_unless_it_is_asked_for(put: Put) -> None:
+    base = put(**dict.fromkeys((*LEFT_BEHIND, *DATA), b"x"))
+    assert await found(base) == sorted(DATA)
+    assert await found(f"{base}/others/*.tmp") == ["others/users.csv.tmp"]
+    assert await found(f"{base}/redshift/manifest") == ["redshift/manifest"]
+
+
+@pytest.mark.parametrize("glob", ["**/" * 40 + "*.csv", "/".join(["**", "*a*"] * 8) + "/*.csv", "*a" * 30 + "*.csv"])
+async def test_a_glob_of_many_parts_holds_nothing_up(glob: str) -> None:
+    class Listed:
+        uri, read = "memory://lake", print
+
+        async def list_keys(self) -> AsyncIterator[list[ObjectInfo]]:
+            yield [ObjectInfo("/".join(["aa"] * 60) + f"/{number}.csv", 1, None) for number in range(50)]
+            yield [ObjectInfo(f"{'a' * 60}.csv", 1, None)]
+
+    # Ways to match would be beyond counting. Nothing here measures time: without a bound, it would not end.
+    files = await find_input(f"memory://lake/{glob}", lambda _uri: cast("Store", Listed()))
+    assert len(files) in (1, 50, 51)
+
+
+async def test_a_file_without_a_tag_is_another_one_when_it_was_written_later() -> None:
+    class Untagged:
+        uri, read = "memory://lake", print
+        modified = 1.0
+
+        async def list_keys(self) -> AsyncIterator[list[ObjectInfo]]:
+            yield [ObjectInfo("users.csv", 7, None, self.modified)]
+
+    store = Untagged()
+
+    async def identity() -> str:
+        return input_identity(await find_input("memory://lake/*", lambda _uri: cast("Store", store)))
+
+    first = await identity()
+    assert await identity() == first
+    store.modified = 2.0
+    assert await identity() != first
 
 
 async def test_what_was_found_reads_as_it_lies_there_packed_or_not(put: Put) -> None:
