@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from chaos.fuzzing.mutation import hostile_bytes, hostile_name, hostile_reply
 from chaos.fuzzing.readings import check
+from chaos.fuzzing.tables import check_table
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.jobs import parse_job
@@ -126,8 +127,15 @@ def read_shapes(seed: int, loop: asyncio.AbstractEventLoop) -> None:
     check(seed)
 
 
+def read_tables(seed: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Tables in any dialect: the same upload as lines of JSON, or a problem with a name."""
+    del loop
+    check_table(seed)
+
+
 TARGETS: Mapping[str, Callable[[int, asyncio.AbstractEventLoop], None]] = {
     "NDJSON input": read_lines,
+    "tables": read_tables,
     "API replies": read_replies,
     "file names": read_names,
     "reply shapes": read_shapes,

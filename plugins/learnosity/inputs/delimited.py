@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from learnosity.inputs.columns import ColumnError
 from learnosity.inputs.unpack import BLOCK, UnreadableError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 MAX_CELL: Final = 131_072
 """Most characters of one cell; the limit that Python's `csv` begins with."""
@@ -26,19 +30,24 @@ _SAMPLE: Final = 64 * 1024  # characters that tell the delimiter and the quote
 _MARK: Final = "\ufeff"
 _UNFINISHED: Final = "unexpected end of data"  # what `csv` says of a quote that is not closed
 
+_ODD: Final = ("\0", "\\", "'")  # cells with one of these are looked at by `oddity`
+_ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
+
 Found = TypeVar("Found")
-
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a file is written."""
+    """How a file is written.
+
+    :param end: the last character of each line: a line feed, or a carriage return alone.
+    :param is_certain: whether names in the header are in double quotes, so that no other quotes are meant.
+    """
 
     delimiter: str
     quote: str
+    end: str = "\n"
+    is_certain: bool = False
 
     @property
     def name(self) -> str:
@@ -50,8 +59,14 @@ class Dialect:
 
     def rows(self, text: str) -> Reader:
         """The rows of whole lines. A blank line gives an empty row."""
-        lines = io.StringIO(text, newline="")
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=True)
+        return csv.reader(self.lines(text), delimiter=self.delimiter, quotechar=self.quote, strict=True)
+
+    def lines(self, text: str) -> Iterable[str]:
+        """The lines, each with its end. Only one kind of line end counts: the other one has to be in quotes."""
+        if self.end == "\n":
+            return io.StringIO(text, newline="\n")
+        *lines, rest = text.split(self.end)
+        return [*(f"{line}{self.end}" for line in lines), *([rest] if rest else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +74,12 @@ class RowBlock:
     """Rows that follow each other.
 
     :param first: number of the first one. The first line of a file is 1.
-    :param has_nul: whether a cell may hold a NUL byte.
+    :param is_odd: whether a cell may hold a NUL byte, or look as if it was written in another dialect.
     """
 
     first: int
     rows: list[list[str]]
-    has_nul: bool
+    is_odd: bool
 
 
 class DelimitedText(Generic[Found]):
@@ -78,6 +93,7 @@ class DelimitedText(Generic[Found]):
         self.row = 1
         """Number of the row that is read next."""
         self.header: list[str] = []
+        self._header_line = ""
         self.dialect = Dialect(",", '"')
         self._texts = iter(texts)
         self._find = find
@@ -91,9 +107,14 @@ class DelimitedText(Generic[Found]):
         sample = self._sample()
         if not sample:
             return None
+        line_end = re.search(r"\r?\n|\r", sample)
+        end = line_end[0][-1] if line_end else "\n"
+        self._header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
-            dialect = Dialect(delimiter, _quote_of(sample, delimiter))
+            # Single quotes only where the header has them, too: a value may have them as its own.
+            single = self._header_line.startswith("'") or f"{delimiter}'" in self._header_line
+            dialect = Dialect(delimiter, "'" if single else '"', end, '"' in self._header_line)
             try:
                 header = next(dialect.rows(sample))
                 found: Any = self._find(header)
@@ -125,14 +146,14 @@ class DelimitedText(Generic[Found]):
                 text, failure = None, error
             final = text is None and failure is None
             rest += text or ""
-            rows, end = self._parse(rest, len(rest) if final else _end_of_lines(rest), final)
-            has_nul = "\0" in rest
+            rows, end = self._parse(rest, len(rest) if final else rest.rfind(self.dialect.end) + 1, final)
+            is_odd = any(mark in rest for mark in _ODD)
             rest = rest[end:]
             if rows and header:
                 rows, header = rows[1:], False
                 self.row += 1
             if rows:
-                yield RowBlock(self.row, rows, has_nul)
+                yield RowBlock(self.row, rows, is_odd)
                 self.row += len(rows)
             if len(rest) > MAX_ROW + BLOCK:
                 raise UnreadableError(f"the row is longer than {MAX_ROW:,} characters, or a quote in it is not closed")
@@ -149,7 +170,7 @@ class DelimitedText(Generic[Found]):
                 if len(head) >= _SAMPLE and head.strip(_MARK + "\r\n"):
                     break
         except UnreadableError as error:
-            if not _end_of_lines(head.lstrip(_MARK + "\r\n")):
+            if not re.search(r"[\r\n]", head.lstrip(_MARK + "\r\n")):
                 raise  # the header is not whole
             rest = _raising(error)
         start = len(head) - len(head.lstrip(_MARK + "\r\n"))
@@ -180,21 +201,30 @@ class DelimitedText(Generic[Found]):
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
         # The last row goes on behind the end. The marks that were removed are not counted: the lines are.
-        return rows, sum(map(len, islice(io.StringIO(text[:end], newline=""), lines)))
+        return rows, sum(map(len, islice(self.dialect.lines(text[:end]), lines)))
 
     def _without_marks(self, block: str) -> str:
         """Without the byte order marks, and the headers behind them, of files that were joined."""
         kept, quotes = [], 0
-        for line in io.StringIO(block, newline=""):
+        for line in self.dialect.lines(block):
             if line.startswith(_MARK) and quotes % 2 == 0:
                 line = line.lstrip(_MARK)
-                if next(csv.reader([line], delimiter=self.dialect.delimiter, quotechar=self.dialect.quote), None) == (
-                    self.header
-                ):
-                    line = "\n"
+                if line.strip("\r\n") == self._header_line:
+                    line = self.dialect.end
             quotes += line.count(self.dialect.quote)
             kept.append(line)
         return "".join(kept)
+
+
+def oddity(cell: str, dialect: Dialect) -> str:
+    """Why a cell may not be what it seems, and so is refused; "" = it is."""
+    if cell == "\\N":
+        return "the cell is null (\\N)"
+    if _ESCAPE.search(cell):
+        return "a backslash in the cell may be an escape: write the file with doubled quotes instead of backslashes"
+    if cell[:1] == cell[-1:] == "'" and len(cell) > 1 and dialect == Dialect(dialect.delimiter, '"', dialect.end):
+        return "the cell may be quoted by ': write the file with double quotes"
+    return ""
 
 
 def _raising(error: UnreadableError) -> Iterator[str]:
@@ -202,26 +232,13 @@ def _raising(error: UnreadableError) -> Iterator[str]:
     raise error
 
 
-def _end_of_lines(text: str) -> int:
-    """Where the last whole line of a text ends. A `\\r` at the very end may be the first half of a line end."""
-    return text.rfind("\n") + 1 or text.rfind("\r", 0, max(0, len(text) - 1)) + 1
-
-
-def _quote_of(sample: str, delimiter: str) -> str:
-    """The quote of a file: `'` if its first cell is in such quotes, or if cells are, and none is in `"`."""
-    ends = (delimiter, "\n", "\r")
-    if sample.startswith(('"', "'")):
-        return sample[0]
-    double = any(f'{end}"' in sample for end in ends)
-    single = any(f"{end}'" in sample for end in ends) and any(f"'{end}" in sample for end in ends)
-    return "'" if single and not double else '"'
-
-
 def _why(error: str) -> str:
     if _UNFINISHED in error:
         return "a quote in this row is not closed"
     if "field larger than" in error:
         return f"a cell is longer than {MAX_CELL:,} characters"
+    if "new-line character" in error:
+        return "a line end of another kind than that of the first line is in a cell without quotes"
     if "expected after" in error:
         return "there is text behind the closing quote of a cell: a quote in a cell has to be doubled"
     return "the row cannot be read as CSV"

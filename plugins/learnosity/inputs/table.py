@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError
-from learnosity.inputs.delimited import DelimitedText, RowBlock
+from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
 from learnosity.inputs.duplicates import Identities
 from learnosity.inputs.formats import Format
 from learnosity.inputs.parquet_files import ParquetFiles, ParquetProblem
@@ -63,7 +63,7 @@ class TableInput:
             self._note_format(table.dialect.name, name)
             self._say(name, str(table.dialect), columns)
             for block in table.blocks():
-                self._take_rows(name, block, columns, table.header)
+                self._take_rows(name, block, columns, table)
         except ColumnError as error:
             self._problems.add(name, table.row, str(error))
         except UnreadableError as error:
@@ -114,13 +114,14 @@ class TableInput:
             self._say(found.file, Format.PARQUET.value, found.columns)
             self._take(found.file, range(found.first, found.first + len(found.values[0])), found.columns, found.values)
 
-    def _take_rows(self, name: str, block: RowBlock, columns: tuple[Column, ...], header: list[str]) -> None:
+    def _take_rows(self, name: str, block: RowBlock, columns: tuple[Column, ...], table: DelimitedText[Any]) -> None:
         numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
+        header, dialect = table.header, table.dialect
         rows, width = block.rows, len(header)
         if [] in rows:  # a blank line
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
-        if block.has_nul or header in rows or set(map(len, rows)) - {width}:
+        if block.is_odd or header in rows or set(map(len, rows)) - {width}:
             good = []
             for number, row in zip(numbers, rows, strict=True):
                 if any("\0" in cell for cell in row):
@@ -130,6 +131,8 @@ class TableInput:
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
                 elif row == header:
                     self._problems.add(name, number, "the header is here again: join files without their headers")
+                elif what := _oddity(row, columns, dialect) if block.is_odd else "":
+                    self._problems.add(name, number, what)
                 else:
                     good.append((number, row))
             numbers, rows = [number for number, _ in good], [row for _, row in good]
@@ -203,3 +206,10 @@ class TableInput:
         if said not in self._said:
             self._said.add(said)
             log.info("%s: %s", name, said)
+
+
+def _oddity(row: Sequence[str], columns: Sequence[Column], dialect: Dialect) -> str:
+    for column in columns:
+        if what := oddity(row[column.index], dialect):
+            return f'column "{column.name}": {what}'
+    return ""

@@ -209,6 +209,30 @@ class TestText:
         assert "no user at all" in str(refusal(content))
         assert spooled(content, SOUND, content) == [user("u1")]
 
+    @pytest.mark.parametrize(
+        ("cell", "what"),
+        [
+            (b"\\N", "the cell is null"),
+            (b"a\\\\b", "may be an escape"),
+            (b"a\\", "may be an escape"),
+            (b"'West'", "may be quoted by '"),
+        ],
+    )
+    def test_a_cell_of_another_dialect_is_not_taken_for_a_name(self, cell: bytes, what: str) -> None:
+        found = problems(HEADER + b"u1,d1," + cell + b"\n")
+        assert len(found) == 1
+        assert found[0].startswith('users.csv:2: column "school": ')
+        assert what in found[0]
+
+    def test_apostrophes_are_no_quotes(self) -> None:
+        names = ["O'Brien", "'s-Hertogenbosch", "Hawai'"]
+        rows = "".join(f"u{number},d1,{name}\n" for number, name in enumerate(names))
+        assert [record["groups"]["school"] for record in spooled(HEADER + rows.encode())] == names
+        quoted = b'"user_id","district","school"\n"u1","d1","\'West\'"\n'
+        assert spooled(quoted) == [user("u1", school="'West'")]
+        single = b"'user_id','district','school'\n'u1','d1','O''Brien'\n"
+        assert spooled(single) == [user("u1", school="O'Brien")]
+
     def test_rows_are_counted_with_the_blank_ones_and_quoted_line_ends(self) -> None:
         content = b"\n" + HEADER + b'u1,"d\n1",s\n\n\nu2,,s\n'
         assert problems(content) == ['users.csv:6: column "district": the cell is empty']
