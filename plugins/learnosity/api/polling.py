@@ -1,6 +1,7 @@
 """One poller for all waits of an event loop that use the same Airflow connection. One call asks for up to 50 jobs.
 
-So a thousand waits need twenty calls per round. An error about one job affects only this job. A short network failure
+So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
+job is seen by the next call for any job. An error about one job affects only this job. A short network failure
 ends no wait. A slow call delays only the jobs that it asks for. The poller ends with its last wait.
 """
 
@@ -11,7 +12,7 @@ import contextvars
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 EARLY_SHARE = 0.3
 # Seconds from the begin of a wait to the next call. Often more waits begin in this time, and share this call.
 GATHER_SECONDS = 0.5
+# A younger wait uses no free places: Airflow can lose a task that is resumed right after it was deferred.
+SETTLED_SECONDS = 3.0
 # Most calls at the same time. There are several, so that one slow reply does not delay the other calls.
 CALLS_AT_ONCE = 4
 # How long a refused key is tried again: the 30 minutes that Learnosity may need to apply a change, and 5 for safety.
@@ -63,11 +66,12 @@ class PollResult:
 
 @dataclass(eq=False, slots=True)
 class _Wait:
-    """One wait for one job. `due` and `refused_since` are monotonic seconds, `deadline` is Unix seconds."""
+    """One wait for one job. `began`, `due` and `refused_since` are monotonic seconds, `deadline` is Unix seconds."""
 
     reference: str
     poll_interval: float
     deadline: float
+    began: float = field(default_factory=time.monotonic)
     due: float = 0.0
     delay: float = 0.0
     rounds: int = 0
@@ -84,6 +88,19 @@ class _Wait:
         self.due = now + min(self.delay, max(self.deadline - time.time(), 0.0) + 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The waits that one call asks for: those that are due, and others in its free places. It cannot delay those."""
+
+    due: Sequence[_Wait]
+    others: Sequence[_Wait] = ()
+
+    @property
+    def references(self) -> list[str]:
+        """The jobs, each once."""
+        return list(dict.fromkeys(wait.reference for wait in (*self.due, *self.others)))
+
+
 class JobPoller:
     """Polls jobs for all waits on one Airflow connection. Use `shared_poller`, which starts and ends it.
 
@@ -97,6 +114,8 @@ class JobPoller:
         self._waits: set[_Wait] = set()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._fills_calls = True
+        """Whether calls have others. Not after a refusal: one of them may have been the reason."""
         self.users = 0
 
     @contextmanager
@@ -135,65 +154,75 @@ class JobPoller:
     async def _run(self) -> None:
         slots = asyncio.Semaphore(CALLS_AT_ONCE)
         while True:
-            batch = await self._next_batch()
+            call = await self._next_call()
             try:
                 async with self._connect() as client, asyncio.TaskGroup() as calls:
                     while True:
                         await slots.acquire()
-                        call = calls.create_task(self._poll(client, batch))
-                        call.add_done_callback(lambda _: slots.release())
-                        batch = await self._next_batch()
+                        calls.create_task(self._poll(client, call)).add_done_callback(lambda _: slots.release())
+                        call = await self._next_call()
             except* LearnosityError as refused:
                 # The Airflow connection is wrong, or its key was refused. Tell the waits. Then open it again.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
-    async def _next_batch(self) -> list[_Wait]:
-        """Wait until a poll is due. Return it, and as many polls that are due soon as fit into one call."""
+    async def _next_call(self) -> _Call:
+        """Wait until a poll is due. Return it, and as many other polls as fit into one call, the soonest first."""
         while True:
             self._more.clear()
             now = time.monotonic()
-            waiting = [wait for wait in self._waits if not wait.asked]
-            first = min((wait.due for wait in waiting), default=None)
+            waiting = sorted((wait for wait in self._waits if not wait.asked), key=lambda wait: wait.due)
+            first = waiting[0].due if waiting else None
             if first is not None and first <= now:
                 break
-            with _ignore_timeout():
+            with suppress(TimeoutError):
                 async with asyncio.timeout(None if first is None else first - now):
                     await self._more.wait()
                     await asyncio.sleep(GATHER_SECONDS)
-        soon = sorted(
-            (wait for wait in waiting if wait.due - EARLY_SHARE * wait.delay <= now), key=lambda wait: wait.due
-        )
-        references = list(dict.fromkeys(wait.reference for wait in soon))[:REFERENCES_PER_CALL]
-        batch = [wait for wait in soon if wait.reference in set(references)]
-        for wait in batch:
+        soon = [wait for wait in waiting if wait.due - EARLY_SHARE * wait.delay <= now]
+        references = set(list(dict.fromkeys(wait.reference for wait in soon))[:REFERENCES_PER_CALL])
+        due = [wait for wait in soon if wait.reference in references]
+        for wait in due:
             wait.asked = True
-        return batch
+        others: list[_Wait] = []
+        settled = [wait for wait in waiting if not wait.asked and now - wait.began >= SETTLED_SECONDS]
+        for wait in settled if self._fills_calls else ():
+            if wait.reference in references or len(references) < REFERENCES_PER_CALL:
+                references.add(wait.reference)
+                others.append(wait)
+        return _Call(due, others)
 
-    async def _poll(self, client: LearnosityClient, batch: Sequence[_Wait]) -> None:
-        """Ask for the jobs of a batch in one call.
+    async def _poll(self, client: LearnosityClient, call: _Call) -> None:
+        """Ask for the jobs of a call.
 
         :raises AuthenticationError: key, secret or rights are wrong. Every other error is reported to the waits.
         """
-        references = list(dict.fromkeys(wait.reference for wait in batch))
+        references = call.references
         try:
             jobs = {job.reference: job for job in await client.jobs(references)}
         except AuthenticationError:
             raise
         except PermanentApiError as error:
             if len(references) == 1:
-                self._failed(batch, error)
-                return
-            # Perhaps one job made the API refuse the whole call. So each half is polled alone: the other jobs go on.
-            half = set(references[: len(references) // 2])
-            await self._poll(client, [wait for wait in batch if wait.reference in half])
-            await self._poll(client, [wait for wait in batch if wait.reference not in half])
+                self._failed(call.due, error)
+            elif call.others:
+                self._fills_calls = False
+                await self._poll(client, _Call(call.due))
+            else:
+                # Perhaps one job made the API refuse the whole call. So each half is polled alone: the others go on.
+                half = set(references[: len(references) // 2])
+                await self._poll(client, _Call([wait for wait in call.due if wait.reference in half]))
+                await self._poll(client, _Call([wait for wait in call.due if wait.reference not in half]))
         except LearnosityError as error:
-            self._failed(batch, error)
+            self._failed(call.due, error)
         else:
-            for wait in batch:
+            for wait in call.due:
                 job = jobs.get(wait.reference)
                 wait.refused_since = None
                 self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
+            for wait in call.others:
+                job = jobs.get(wait.reference)
+                if wait in self._waits and job is not None and job.is_terminal:
+                    self._report(wait, PollResult(job, final=True))
 
     def _failed(self, batch: Sequence[_Wait], error: LearnosityError) -> None:
         now = time.monotonic()
@@ -201,11 +230,13 @@ class JobPoller:
             if error.transient:
                 self._report(wait, PollResult(error=error))
                 continue
-            wait.refused_since = now if wait.refused_since is None else wait.refused_since
+            wait.refused_since = wait.refused_since or now
             patience = MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS
             self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
 
     def _report(self, wait: _Wait, result: PollResult) -> None:
+        if wait not in self._waits:  # another call has seen the end of its job
+            return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, None, final=True)
         wait.results.put_nowait(result)
@@ -253,14 +284,6 @@ async def shared_poller(key: str, connect: Connect, metrics: Metrics = NULL_METR
             if pollers.get(key) is poller:
                 del pollers[key]
             await poller.close()
-
-
-@contextmanager
-def _ignore_timeout() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        return
 
 
 def poll_delay(round_number: int, poll_interval: float) -> float:

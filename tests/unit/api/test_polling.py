@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -268,3 +268,75 @@ def test_looks_grow_apart_from_five_seconds_to_the_poll_interval() -> None:
     assert 4.5 <= poll_delay(0, 60) <= 5.5
     assert 54 <= poll_delay(30, 60) <= 66
     assert poll_delay(10**6, 10**6) <= 66
+
+
+class TestFreePlaces:
+    """A call asks for other jobs, too, as far as it has room: `often` is due again and again, `seldom` is not."""
+
+    @pytest.fixture(autouse=True)
+    def paced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "poll_delay", lambda rounds, interval: interval)
+        monkeypatch.setattr(polling, "SETTLED_SECONDS", 0.0)
+
+    @asynccontextmanager
+    async def watched(self, api: FakeApi, *seldom: str) -> AsyncIterator[list[asyncio.Queue[PollResult]]]:
+        async with shared_poller("conn", api.connect) as poller:
+            with ExitStack() as watches:
+                queues = [
+                    watches.enter_context(poller.watch(each, poll_interval=1000, deadline=LATER)) for each in seldom
+                ]
+                watches.enter_context(poller.watch("often", poll_interval=0.02, deadline=LATER))
+                yield queues
+
+    async def test_the_end_of_a_job_is_seen_by_the_next_call_for_any_job(self) -> None:
+        api = FakeApi({"often": "running", "seldom": "running"})
+        async with self.watched(api, "seldom") as (seldom,):
+            await until(lambda: len(api.calls) > 2)
+            assert seldom.empty()
+            assert all("often" in call for call in api.calls)
+            api.jobs_by_reference["seldom"] = "completed"
+            result = await asyncio.wait_for(seldom.get(), 10)
+        assert result == PollResult(Job("seldom", "completed"), final=True)
+
+    async def test_a_wait_that_has_just_begun_is_not_resumed_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "SETTLED_SECONDS", 1000.0)
+        api = FakeApi({"often": "running", "seldom": "completed"})
+        async with self.watched(api, "seldom") as (seldom,):
+            await until(lambda: len(api.calls) > 5)
+            assert seldom.empty()
+        assert set(map(tuple, api.calls)) == {("often",)}
+
+    async def test_no_call_asks_for_more_than_fits(self) -> None:
+        api = FakeApi({"often": "running"})
+        async with self.watched(api, *(f"job-{number}" for number in range(120))):
+            await until(lambda: len(api.calls) > 3)
+        assert {len(call) for call in api.calls} == {50}
+
+    async def test_a_job_that_is_asked_for_by_the_way_is_still_polled_by_itself_when_that_call_hangs(self) -> None:
+        api = HangingApi({"often": "running", "seldom": "running"})
+        async with shared_poller("conn", api.connect) as poller:
+            with (
+                poller.watch("seldom", poll_interval=0.3, deadline=LATER) as seldom,
+                poller.watch("often", poll_interval=0.02, deadline=LATER),
+            ):
+                await until(lambda: api.calls != [])
+                assert set(api.calls[0]) == {"often", "seldom"}
+                assert (await asyncio.wait_for(seldom.get(), 10)).job == Job("seldom", "running")
+                api.answers.set()
+
+    @pytest.mark.parametrize("error", [PermanentApiError("refused"), TransientApiError("reset")])
+    async def test_a_failure_of_the_call_is_none_of_theirs(self, error: Exception) -> None:
+        api = FakeApi({"often": "running", "seldom": "running"}, fail=lambda references: error)
+        async with self.watched(api, "seldom") as (seldom,):
+            await until(lambda: len(api.calls) > 4)
+            assert seldom.empty()
+
+    async def test_after_a_refusal_calls_ask_only_for_what_is_due(self) -> None:
+        def fail(references: Sequence[str]) -> Exception | None:
+            return PermanentApiError("refused") if "bad" in references else None
+
+        api = FakeApi({"often": "running"}, fail=fail)
+        async with self.watched(api, "bad") as (bad,):
+            await until(lambda: len(api.calls) > 5)
+            assert bad.empty()
+        assert api.calls[1:] == [["often"]] * (len(api.calls) - 1)
