@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from learnosity.retention.decide import Found, Latest
 from learnosity.storage.store import ObjectInfo, Store
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+_FILE = "file://"
 AT_ONCE = 16  # datasets that are looked at in the same moment, at most
 # Only folders with such names are datasets. Anything else below a destination is somebody else's.
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -50,6 +52,8 @@ async def look(store: Store, layout: DatasetLayout) -> Found:
     :raises TransientStorageError: the store fails for now.
     """
     try:
+        if leads_elsewhere(store, layout.manifest):
+            raise StorageError(f"{store.uri}/{layout.prefix} is a link, or is below one, so nothing is removed there.")
         head = await store.head(layout.manifest)
         manifest = None if head is None else await _manifest(store, layout)
         notes = await _objects(store, layout.landing_prefix)
@@ -95,6 +99,18 @@ async def latest(store: Store, dataset_type: str) -> Latest:
         return Latest() if content is None else Latest(decode_manifest(content, where=f"{store.uri}/{path}").dataset_id)
     except (StorageError, IncompleteDatasetError) as error:
         return Latest(problem=str(error))
+
+
+def leads_elsewhere(store: Store, path: str) -> bool:
+    """Whether the folder of a local file is reached by a symbolic link below the destination.
+
+    What lies behind a link is not ours. A file that is itself a link may go: then only the link is removed.
+    """
+    if not store.uri.startswith(_FILE):
+        return False
+    root = os.path.realpath(store.uri.removeprefix(_FILE))
+    folder = os.path.normpath(f"{root}/{path.rpartition('/')[0]}")
+    return os.path.realpath(folder) != folder
 
 
 async def _manifest(store: Store, layout: DatasetLayout) -> Manifest | None:

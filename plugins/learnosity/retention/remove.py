@@ -15,7 +15,7 @@ from uuid import uuid4
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.retention.decide import HOUR, Found, Latest, Verdict
-from learnosity.retention.look import latest, look
+from learnosity.retention.look import latest, leads_elsewhere, look
 from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,13 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     return Removal(verdict, removed, size, others)
 
 
-async def discard_unfinished(store: Store, layout: DatasetLayout) -> int:
-    """Remove unfinished uploads of a dataset that nobody lands."""
+async def discard_unfinished(store: Store, layout: DatasetLayout) -> int | None:
+    """Remove unfinished uploads of a dataset that nobody lands. None = the store does not allow it."""
     try:
         return await store.discard_unfinished(layout.prefix)
     except StorageError as error:
         log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
-        return 0
+        return None
 
 
 async def drop_stale_marks(store: Store, layout: DatasetLayout, now: float) -> None:
@@ -114,7 +114,7 @@ async def _content(store: Store, layout: DatasetLayout) -> tuple[Sequence[Object
     others = 0
     async for batch in store.list(layout.prefix):
         for info in batch:
-            if not layout.is_own(info.path):
+            if not layout.is_own(info.path) or leads_elsewhere(store, info.path):
                 others += 1
             elif not info.path.startswith(f"{layout.removal_prefix}/"):
                 own.append(info)

@@ -25,7 +25,7 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 # A run removes so many datasets at most, so that what it notes stays small. The next run goes on.
-MOST_DATASETS = 200
+MOST_DATASETS = 150
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -79,6 +79,8 @@ class Sweep:
     begins: Note
     done: Note
     report: Report = field(default_factory=Report)
+    refusing: set[str] = field(default_factory=set)
+    """Stores that do not allow to remove unfinished uploads."""
 
     async def apply(self, store: Store, rule: Rule) -> None:
         """Apply one rule to one destination."""
@@ -106,9 +108,11 @@ class Sweep:
     async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str], removed: Sequence[Entry]) -> None:
         """Remove the datasets with these ids, whatever their type, wherever they are.
 
+        :param dataset_ids: in lower case.
         :param removed: what an earlier try of this run has removed.
         """
-        missing = set(dataset_ids) - {each.dataset_id for each in removed}
+        wanted = set(dataset_ids)
+        missing = wanted - {each.dataset_id.lower() for each in removed}
         where = ", ".join(store.uri for store in stores)
         for store in stores:
             try:
@@ -116,12 +120,14 @@ class Sweep:
             except LearnosityError as error:
                 self._failed(store, "", "", error)
                 continue
-            for layout in (DatasetLayout(each, dataset_id) for each in known for dataset_id in dataset_ids):
+            for dataset_type in known:
                 try:
-                    if await self._named(store, layout):
-                        missing.discard(layout.dataset_id)
+                    names = [name for name in await store.folders(dataset_type) if name.lower() in wanted]
+                    for name in names:
+                        if await self._named(store, DatasetLayout(dataset_type, name)):
+                            missing.discard(name.lower())
                 except LearnosityError as error:
-                    self._failed(store, layout.dataset_type, layout.dataset_id, error)
+                    self._failed(store, dataset_type, "", error)
         # Where something failed, it is not known what is there.
         for dataset_id in sorted(missing) if not self.report.failed else ():
             why = "there is no dataset with this id; check the id and the destination"
@@ -173,8 +179,11 @@ class Sweep:
         try:
             if found.is_marked:
                 await drop_stale_marks(store, layout, now)
-            if found.is_published and not found.has_notes:
-                self.report.uploads += await discard_unfinished(store, layout)
+            if found.is_published and not found.has_notes and store.uri not in self.refusing:
+                removed = await discard_unfinished(store, layout)
+                self.report.uploads += removed or 0
+                if removed is None:
+                    self.refusing.add(store.uri)  # it would refuse, and be warned of, at each dataset
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
 

@@ -12,6 +12,8 @@ from obstore.store import LocalStore
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import KeyPair
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import StorageError
 from learnosity.retention.rules import Rule
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.obstore_store import ObstoreStore
@@ -124,3 +126,61 @@ async def test_without_the_right_to_write_nothing_goes_and_the_report_says_so(
     assert len(one.report.problems) == len(one.report.failed) == 2
     assert one.report.goes == []
     assert await paths(store) == set(scene.objects)
+
+
+@pytest.mark.parametrize("linked", ["type", "dataset", "data", "file"])
+async def test_nothing_behind_a_link_is_removed(tmp_path: Path, linked: str) -> None:
+    place, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    scene, layout = MemoryStore(), layout_of(1)
+    publish(scene, layout, 0)
+    for path, stored in scene.objects.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(stored.content)
+    below = {"type": TYPE, "dataset": layout.prefix, "data": layout.data_prefix, "file": layout.data("groups/0.json")}
+    moved = elsewhere / "moved"
+    (place / below[linked]).rename(moved)
+    (place / below[linked]).symlink_to(moved)
+    before = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
+    store = ObstoreStore(LocalStore(place, automatic_cleanup=True), place.as_uri(), is_local=True)
+    one = sweep()
+    await one.named([store], [layout.dataset_id], [])
+    await one.apply(store, Rule(TYPE, keep_newest=1))
+    assert {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()} == before
+    if linked in ("type", "dataset"):
+        assert one.report.goes == []
+        assert "is a link" in one.report.problems[0].why
+
+
+async def test_an_id_is_found_in_whatever_case_its_folder_is_written(tmp_path: Path) -> None:
+    store = ObstoreStore(LocalStore(tmp_path, automatic_cleanup=True), tmp_path.as_uri(), is_local=True)
+    layout = DatasetLayout(TYPE, "A951CC14-0316-4C12-BB13-1F386338A094")
+    scene = MemoryStore()
+    publish(scene, layout, 0)
+    await copied(scene, store)
+    one = sweep()
+    await one.named([store], [layout.dataset_id.lower()], [])
+    assert await paths(store) == set()
+    assert one.report.problems == []
+
+
+async def test_a_store_that_refuses_to_list_uploads_is_asked_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    def refuse(prefix: str) -> int:
+        asked.append(prefix)
+        raise StorageError("403 for uploads.")
+
+    local = LocalStore(tmp_path, automatic_cleanup=True)
+    store = ObstoreStore(local, tmp_path.as_uri(), is_local=True, discard=refuse)
+    scene = MemoryStore()
+    for number in (1, 2, 3):
+        publish(scene, layout_of(number), 0)
+    await copied(scene, store)
+    one = sweep()
+    await one.apply(store, Rule(TYPE, keep_newest=5))
+    assert len(asked) == 1
+    assert (one.report.kept, one.report.problems) == (3, [])
