@@ -24,7 +24,7 @@ LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-789
 async def test_a_row_is_what_airflow_shows_under_audit_log(monkeypatch: pytest.MonkeyPatch) -> None:
     airflow.models.import_all_models()
     engine = create_engine("sqlite://")
-    Log.__table__.create(engine)  # type: ignore[attr-defined]
+    Log.__table__.create(engine)
 
     @contextmanager
     def session() -> Iterator[Session]:
