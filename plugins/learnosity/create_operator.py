@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from airflow.sdk.definitions._internal.expandinput import MappedArgument
 
 from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
 from learnosity.api.field_checks import check_request
@@ -23,7 +22,6 @@ from learnosity.creation.create import create_dataset
 from learnosity.creation.state import RequestIdentity
 from learnosity.creation.upload import Upload, prepare_upload
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import Findings, RequestError
 from learnosity.hooks import LearnosityHook
@@ -36,6 +34,7 @@ from learnosity.metrics import METRICS
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 from learnosity.storage.write_check import check_writable
 from learnosity.task_state import TaskCreationStates, how_to_start_over
+from learnosity.written_values import digest, mapped_values, stable_text
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -45,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # Arguments that a run config may give instead, besides the request.
 _OWN_FIELDS = ("input_uri", "input_columns", "dataset_id", "create",
-               "job_reference", "destination_uri", "learnosity_conn_id")  # fmt: skip
+               "job_reference", "destination_uri", "learnosity_conn_id", "require_complete")  # fmt: skip
 
 
 class LearnosityCreateDatasetOperator(AsyncOperator):
@@ -67,6 +66,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     :param destination_uri: object-storage prefix below which the dataset will land. A test write is made there before
         the first call of the API. None = what the Airflow Variable `learnosity_destination_uri` says. Templated.
     :param learnosity_conn_id: Airflow connection to Learnosity; None = `learnosity_default`. Templated.
+    :param require_complete: refuse a request whose result cannot be compared with its input; default False. Templated.
     :param run_config: fields of `run_config.FIELDS` that the run config of a run may give. They replace the arguments.
         Any other key of a run config is refused, and so are places that the Airflow Variable `learnosity_allowed_uris`
         does not allow. None = the run config is not read; default.
@@ -87,6 +87,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         "job_reference",
         "learnosity_conn_id",
         "destination_uri",
+        "require_complete",
     )
     operator_extra_links = (DatasetLink(),)
     ui_color = "#dcecf8"
@@ -102,11 +103,13 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         job_reference: str | None = None,
         destination_uri: str | None = None,
         learnosity_conn_id: str | None = None,
+        require_complete: bool | str = False,
         run_config: Sequence[str] | None = None,
         fixed: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.require_complete = require_complete
         self.run_config = run_config
         self.fixed = fixed
         self.create = create
@@ -137,7 +140,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         findings = Findings()
         with findings:
             if create:
-                request.check(has_input=input_uri is not None)
+                request.check(
+                    has_input=input_uri is not None,
+                    require_complete=flag("require_complete", self.require_complete, False),
+                )
             elif dataset_id is None:
                 raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
             DatasetLayout(request.dataset_type, dataset_id or "new")
@@ -237,18 +243,18 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         :param heard: the values of the run config.
         :param more: other values that make a different dataset.
         """
-        written = json.dumps(self._as_written, sort_keys=True, default=_stable_text)
+        written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
         # Only params that a template names. For example, another poll interval makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in heard
         }
         rendered = [request.body("", 0), *more]
-        mapped = _mapped(self._as_written, [self.request, self.input_uri, self.dataset_id, self.input_columns])
+        mapped = mapped_values(self._as_written, [self.request, self.input_uri, self.dataset_id, self.input_columns])
         return RequestIdentity(
             account,
-            _digest([written, params, *mapped]),
-            rendered=_digest(rendered),
+            digest([written, params, *mapped]),
+            rendered=digest(rendered),
         )
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
@@ -274,24 +280,3 @@ def _existing(
 def _columns_text(columns: Mapping[str, Any]) -> list[str]:
     """The columns as a part of an identity. Without columns it is that of releases that had none."""
     return [json.dumps(columns, sort_keys=True)] if columns else []
-
-
-def _mapped(written: Any, rendered: Any) -> list[Any]:
-    """The values that a mapped task group gave to this task. In another order, they make other datasets."""
-    if isinstance(written, MappedArgument):
-        return [rendered]
-    if isinstance(written, Mapping) and isinstance(rendered, Mapping):
-        return [found for key, each in written.items() for found in _mapped(each, rendered.get(key))]
-    if isinstance(written, (list, tuple)) and isinstance(rendered, (list, tuple)):
-        return [found for pair in zip(written, rendered, strict=False) for found in _mapped(*pair)]
-    return []
-
-
-def _digest(value: Any) -> str:
-    return sha256_hex(json.dumps(value, sort_keys=True, default=_stable_text).encode())[:32]
-
-
-def _stable_text(value: Any) -> str:
-    """The text of a value that is not JSON. It is the same in every process, so it has no memory address."""
-    text = str(value)
-    return type(value).__qualname__ if " at 0x" in text else text

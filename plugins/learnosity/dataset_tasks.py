@@ -98,7 +98,7 @@ def dataset_tasks(
         run_config=run_config,
         fixed=fixed,
         **_given(values, "input_uri", "input_columns", "dataset_id", "create", "job_reference"),
-        **_given(values, "destination_uri", "learnosity_conn_id"),
+        **_given(values, "destination_uri", "learnosity_conn_id", "require_complete"),
     )
     wait_for_job = LearnosityJobSensor(
         task_id="wait_for_job",

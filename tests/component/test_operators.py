@@ -23,6 +23,7 @@ from learnosity import create_operator, landing_operators
 from learnosity.creation import decide
 from learnosity.errors import (
     ConnectionConfigError,
+    GapError,
     IncompleteDatasetError,
     InputError,
     PermanentApiError,
@@ -1155,3 +1156,39 @@ class TestHandedOn:
         with pytest.raises(RequestError, match=f"did not hand on its {name}. Clear create_dataset"):
             Run().execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
         assert Run().execute(create())["dataset_id"]
+
+
+class TestRequireComplete:
+    """`require_complete`, from the task's author or from the run config."""
+
+    FIELDS = ("require_complete",)
+
+    def test_a_request_whose_result_cannot_be_compared_is_refused_before_anything_is_sent(
+        self, simulator: Simulator, users: Path
+    ) -> None:
+        wanted = {**request(SUMMARY), "options": {"fields": ["mean_score"]}}
+        task = create(request=wanted, input_uri=users.as_uri(), run_config=self.FIELDS)
+        with pytest.raises(RequestError, match='add "population" to options.fields'):
+            Run(conf={"require_complete": True}).execute(task)
+        assert not simulator._running.datasets
+
+    @pytest.mark.parametrize("how", ["argument", "run config"])
+    def test_a_gap_is_an_error_before_publication_and_else_it_is_said_in_the_event(
+        self, simulator: Simulator, users: Path, destination: Path, how: str
+    ) -> None:
+        dataset = finished(simulator, request=request(SUMMARY), input_uri=users.as_uri())
+        assert dataset["input"]["users"] == 9
+        assert dataset["input"]["levels"][0]["groups"] == 2
+        dataset["input"]["users"] += 1
+        run = Run(conf={"require_complete": True} if how == "run config" else {})
+        shards = listed(run, dataset, destination)
+        landed(run, dataset, destination, shards)
+        arguments: dict[str, Any] = {"require_complete": True} if how == "argument" else {"run_config": self.FIELDS}
+        with pytest.raises(GapError, match="10 users were uploaded, and 9 came back"):
+            publish(run, dataset, destination, shards, **arguments)
+        assert not (folder_of(destination, dataset) / "manifest.json").exists()
+
+        task = landing(LearnosityPublishOperator, dataset, destination, shards=shards)
+        again = Run(run.run_id)
+        assert again.execute(task)["gaps"] == ["10 users were uploaded, and 9 came back."]
+        assert again.events(task)[f"learnosity_{SUMMARY}"]["gaps"] == ["10 users were uploaded, and 9 came back."]

@@ -153,13 +153,17 @@ class DatasetRequest:
             body["organisation_id"] = chosen
         return body
 
-    def check(self, *, has_input: bool) -> None:
+    def check(self, *, has_input: bool, require_complete: bool = False) -> None:
         """Check the request against Learnosity's documented rules.
 
         :param has_input: whether input files will be uploaded.
+        :param require_complete: whether the result must be comparable with the input; default False.
         :raises RequestError: something is wrong. The message lists all problems and what to do.
         """
         problems = [*self._shape_problems(), *self._input_problems(has_input)]
+        fields = self.options.get("fields") if isinstance(self.options, Mapping) else None
+        if require_complete and self.kind.by_group and isinstance(fields, list) and "population" not in fields:
+            problems.append('require_complete compares users with the population: add "population" to options.fields.')
         if problems:
             listed = "\n  ".join(problems)
             raise RequestError(f"The run config cannot become a dataset; nothing was sent to Learnosity:\n  {listed}")

@@ -14,16 +14,18 @@ class Problems:
     """Counts the problems and keeps the first ones."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self._repeated = 0
         self._kept: list[InputProblem] = []
 
-    def add(self, file: str, line: int, what: str) -> None:
+    def add(self, file: str, line: int, what: str, *, repeated: bool = False) -> None:
         """Note a problem.
 
         :param line: line of an NDJSON file, or row of a table, from 1. 0 = the whole file.
+        :param repeated: whether it is an id that was there before; default False.
         :raises InputError: there are `MAX_PROBLEMS` problems, so reading stops.
         """
         self.count += 1
+        self._repeated += repeated
         if len(self._kept) < InputError.KEPT:
             self._kept.append(InputProblem(file, line, what))
         if self.count >= MAX_PROBLEMS:
@@ -33,6 +35,11 @@ class Problems:
         """The error to raise. `headline` says why reading stopped before the end of the input."""
         found = f"{'at least ' if at_least else ''}{self.count:,} problem{'s' if self.count != 1 else ''}"
         advice = f"The input has {found}; nothing was sent. Correct the input and run again."
+        if self._repeated:
+            advice += (
+                f" {self._repeated:,} of them repeat an id, and each may come once. A user in several groups needs a "
+                "rule that chooses one; docs/rosters.md has one for classes."
+            )
         if self.count > len(self._kept):
             advice += f" The first {len(self._kept)}:"
         parts = [part for part in (headline, advice if self.count else "") if part]

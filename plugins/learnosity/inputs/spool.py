@@ -258,7 +258,8 @@ class _Spool:
             if new:
                 records += 1
             else:
-                self._problems.add(name, number, f"its `{self._schema.identity_key}` is in an earlier line too")
+                what = f"its `{self._schema.identity_key}` is in an earlier line too"
+                self._problems.add(name, number, what, repeated=True)
         return records
 
 

@@ -164,7 +164,8 @@ class TableInput:
             if self._seen.add([one]):
                 new += 1
             else:
-                self._problems.add(name, number, f"its {self._schema.identity_key} is in an earlier row too")
+                what = f"its {self._schema.identity_key} is in an earlier row too"
+                self._problems.add(name, number, what, repeated=True)
         self._write(b"", new)
 
     def _look_at(

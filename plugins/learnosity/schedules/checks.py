@@ -128,7 +128,10 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
             yield place, what
     try:
         request = {key: schedule.params.get(key) for key in REQUEST_KEYS}
-        DatasetRequest.from_mapping(request).check(has_input=bool(schedule.params.get("input_uri")))
+        DatasetRequest.from_mapping(request).check(
+            has_input=bool(schedule.params.get("input_uri")),
+            require_complete=schedule.params.get("require_complete") is True,
+        )
     except RequestError as error:
         for line in str(error).splitlines()[1:] or [str(error)]:
             yield ("params",), line.strip()

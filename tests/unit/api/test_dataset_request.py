@@ -137,6 +137,28 @@ def test_everything_that_a_type_needs_is_asked_for_in_one_message(kind: DatasetT
     assert all(kind.name in line and "set " in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("options", "dataset_type", "sound"),
+    [
+        ({}, ACTIVITY_SUMMARY, True),
+        ({"fields": ["population", "mean_score"]}, ACTIVITY_SUMMARY, True),
+        ({"fields": ["mean_score"]}, ACTIVITY_SUMMARY, False),
+        ({"fields": []}, SESSIONS_SUMMARY, False),
+        ({"fields": "{{ var.value.fields }}"}, ACTIVITY_SUMMARY, True),
+    ],
+)
+def test_a_result_that_must_be_complete_must_have_what_is_compared(
+    options: dict[str, Any], dataset_type: str, sound: bool
+) -> None:
+    request = asked(options=options, dataset_type=dataset_type)
+    request.check(has_input=True)
+    if sound:
+        request.check(has_input=True, require_complete=True)
+    else:
+        with pytest.raises(RequestError, match='add "population" to options.fields'):
+            request.check(has_input=True, require_complete=True)
+
+
 @pytest.mark.parametrize("place", ["filters", "options", "groups"])
 @pytest.mark.parametrize("value", ["x", 7, True, {"a"}])
 def test_a_value_of_another_type_hides_no_other_problem(place: str, value: object) -> None:
