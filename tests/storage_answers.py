@@ -106,6 +106,7 @@ UNKNOWN: Final = [
     for case in (
         *[Case(status, code, "person", "person") for status in (400, 405, 409, 411, 412)],
         *[Case(status, code, "person", "new URL", "no permission") for status in (401, 403)],
+        Case(407, code, "person", "person", "the proxy wants a login"),
         Case(404, code, "missing", "new URL"),
         Case(501, code, "person", "person", "does not know this request"),
         *[Case(status, code, "passes", "passes") for status in (408, 500, 502, 504)],

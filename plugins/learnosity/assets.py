@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from airflow.sdk import Asset, AssetAny
 
 from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES
+from learnosity.api.dataset_request import OTHER_DATASETS as OTHER_DATASETS_NAME
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import RequestError
 
@@ -23,7 +24,7 @@ def dataset_asset(dataset_type: str) -> Asset:
 
 KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
 # Gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can have this URI or name.
-OTHER_DATASETS = Asset(name="learnosity-other-datasets", uri=f"{ASSET_PREFIX}*")
+OTHER_DATASETS = Asset(name=OTHER_DATASETS_NAME, uri=f"{ASSET_PREFIX}*")
 # Schedule a DAG on this to run after each publication of any type.
 ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
 

@@ -23,6 +23,8 @@ ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 MAX_ACTIVITIES = 10  # Learnosity's limit for the ids in `filters.activity_id`
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
+# Name of the asset that gets an event for each dataset whose type is not in `KNOWN_TYPES`. Its URI ends with `*`.
+OTHER_DATASETS = "learnosity-other-datasets"
 
 
 @dataclass(frozen=True, slots=True)

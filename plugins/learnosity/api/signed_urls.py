@@ -32,7 +32,8 @@ from learnosity.api.ip_addresses import leads
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
 from learnosity.redaction import redact
-from learnosity.storage.errors import MAX_ANSWER_BYTES, Verdict, code_of, judge, url_is_refused
+from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
+from learnosity.storage.meanings import Verdict, judge
 from learnosity.telemetry import NULL_METRICS, Metrics
 
 # The header is part of what S3 signature v2 signs (docs/learnosity-api.md, "Upload URLs and uploads").

@@ -68,6 +68,8 @@ def check_shards(shards: object) -> int:
     """
     if isinstance(shards, str) and shards.strip().isdecimal():
         shards = int(shards)
+    elif isinstance(shards, float) and shards.is_integer():
+        shards = int(shards)  # a whole number to the JSON schema of the run config, which is checked before the job
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
         raise RequestError(
             f"landing_shards is {shards!r}; it must be a whole number from 1 to {MAX_SHARDS}, because Airflow maps at "

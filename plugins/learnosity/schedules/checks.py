@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jsonschema import Draft202012Validator
 
-from learnosity.api.dataset_request import ASSET_PREFIX, DatasetRequest
+from learnosity.api.dataset_request import ASSET_PREFIX, KNOWN_TYPES, OTHER_DATASETS, DatasetRequest
 from learnosity.errors import RequestError
 from learnosity.run_config import REQUEST_KEYS
 from learnosity.schedules.crons import cron_problem
@@ -114,9 +114,7 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
     for cron in schedule.crons:
         if what := cron_problem(cron):
             yield ("schedule",), what
-    if own := {f"learnosity_{schedule.params['dataset_type']}", ASSET_PREFIX + schedule.params["dataset_type"]} & {
-        *schedule.assets
-    }:
+    if own := _updated(schedule.params["dataset_type"]) & {*schedule.assets}:
         yield ("schedule", "assets"), f"each run updates {own.pop()!r}, which would start the next one, without end."
     try:
         ZoneInfo(schedule.timezone)
@@ -135,6 +133,12 @@ def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
     except RequestError as error:
         for line in str(error).splitlines()[1:] or [str(error)]:
             yield ("params",), line.strip()
+
+
+def _updated(dataset_type: str) -> set[str]:
+    """Names and URIs of the assets that a publication of this type updates (`assets.published_assets`)."""
+    own = {f"learnosity_{dataset_type}", ASSET_PREFIX + dataset_type}
+    return own if dataset_type in KNOWN_TYPES else own | {OTHER_DATASETS, f"{ASSET_PREFIX}*"}
 
 
 def _days(schedule: Schedule) -> Iterator[tuple[Place, str]]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage.errors import judge
+from learnosity.storage.meanings import judge
 
 Provider = Callable[[], Any]
 

@@ -14,15 +14,15 @@ from tests.component.landing_scene import StartScene, scene
 __all__ = ["scene"]
 
 
-@pytest.mark.parametrize("shards", [0, -1, MAX_SHARDS + 1, True, 2.0, "four", "0", "-4"])
+@pytest.mark.parametrize("shards", [0, -1, MAX_SHARDS + 1, True, 2.5, "four", "0", "-4"])
 def test_a_number_of_shards_that_airflow_cannot_map_is_refused(shards: object) -> None:
     with pytest.raises(RequestError, match=rf"from 1 to {MAX_SHARDS}"):
         check_shards(shards)
 
 
-@pytest.mark.parametrize("text", ["4", " 4 "])
-def test_a_number_that_a_template_made_a_text_is_taken(text: str) -> None:
-    assert check_shards(text) == 4
+@pytest.mark.parametrize("number", ["4", " 4 ", 4.0])
+def test_a_number_as_templates_and_json_write_it_is_taken(number: object) -> None:
+    assert check_shards(number) == 4
 
 
 @pytest.mark.parametrize("shards", [1, MAX_SHARDS])

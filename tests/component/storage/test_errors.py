@@ -16,6 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from devstack.certificate import make_certificate
 from devstack.ports import LOOPBACK
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.errors import storage_error
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import MIN_PART_BYTES
 from learnosity.storage.store import ObjectInfo
@@ -322,6 +323,54 @@ async def test_a_port_on_which_nothing_listens_passes(name: str, closed_port: in
     assert type(found) is TransientStorageError
     check_text(found)
     assert "no server listens" in str(found)
+
+
+def _tunnel(status: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+NO_REPLIES = {
+    "a proxy that wants a login": ("proxy", _tunnel("407 Proxy Authentication Required"), "wants a login", False),
+    "a proxy that refuses": ("proxy", _tunnel("403 Forbidden"), "the proxy does not connect", True),
+    "a proxy that cannot reach it": ("proxy", _tunnel("502 Bad Gateway"), "the proxy does not connect", True),
+    "plain HTTP where TLS is asked for": ("https", _tunnel("400 Bad Request"), "speaks no TLS there.*http://", False),
+    "a TLS version that it does not speak": ("https", b"\x15\x03\x01\x00\x02\x02\x46", "speaks no TLS there", False),
+    "TLS where plain HTTP is asked for": ("http", b"\x15\x03\x01\x00\x02\x02\x32", "no plain HTTP.*https://", False),
+    "a redirect of a write": ("http", _tunnel("302 Found\r\nLocation: /login"), "another address.*endpoint", False),
+    "a redirect for now": ("http", _tunnel("307 Temporary Redirect\r\nLocation: /x"), "another address for now", True),
+}
+
+
+@pytest.mark.parametrize(("how", "said", "says", "transient"), NO_REPLIES.values(), ids=NO_REPLIES)
+@pytest.mark.promise("advice")
+async def test_what_is_no_reply_of_a_store_says_what_to_change(
+    how: str, said: bytes, says: str, transient: bool
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(said)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, LOOPBACK)
+    async with server:
+        address = f"{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        if how == "proxy":
+            store = s3("https://s3.example", client_options={"proxy_url": f"http://{address}"})
+        else:
+            store = s3(f"{how}://{address}")
+        found = await outcome(OPERATIONS["put"], store)
+    assert type(found) is (TransientStorageError if transient else StorageError), found
+    check_text(found)
+    assert re.search(says, str(found)), found
+
+
+@pytest.mark.parametrize(
+    ("why", "says"), [("Expired", "not valid today.*renewed"), ("NotValidYet", "not valid today"), ("Other", "trusted")]
+)
+def test_a_certificate_that_has_run_out_is_not_called_unknown(why: str, says: str) -> None:
+    error = OSError(f"Generic S3 error\n\n  error: InvalidCertificate(\n      {why},\n  )")
+    assert re.search(says, str(storage_error("write", URI, error)))
 
 
 @pytest.mark.parametrize("endpoint", ["minio.example:9000", "minio.example", "127.0.0.1:9000"])

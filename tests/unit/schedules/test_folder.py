@@ -54,6 +54,16 @@ CASES = {
         GOOD.replace('"0 4 * * 1"', "{assets: [learnosity_ibk-analysis-by-question]}"),
         "would start the next one, without end",
     ),
+    "asset of all types that are not known": (
+        GOOD.replace('"0 4 * * 1"', "{assets: [learnosity-other-datasets]}").replace("ibk-analysis-by-question", "new"),
+        "would start the next one, without end",
+    ),
+    "the URI of that asset": (
+        GOOD.replace('"0 4 * * 1"', '{assets: ["x-learnosity://datasets/*"]}').replace(
+            "ibk-analysis-by-question", "new"
+        ),
+        "would start the next one, without end",
+    ),
     "no assets": (GOOD.replace('"0 4 * * 1"', "{assets: []}"), "schedule.assets: [] should be non-empty"),
     "any and all": (GOOD.replace('"0 4 * * 1"', "{assets: {any: [a], all: [b]}}"), "too many properties"),
     "notify about what": (GOOD + "notify: {http_conn_id: chat, on: [start]}\n", "notify.on.0: 'start' is not one of"),

@@ -1,0 +1,228 @@
+"""What the reply of a storage server means for the next request: one table, by error code, status and cause.
+
+The status alone is not enough: S3 replies 400 to a request that timed out, and also to one that can never succeed. So
+the error code in the body of the reply decides. When the code is missing or not in the table, the status decides.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a reply means for the next request."""
+
+    PASSES = "the same request may succeed later"
+    OVERLOADED = "the server asks for less"
+    EXPIRED = "the signature or the credentials have run out"
+    DENIED = "the credentials are good, and may not do this"
+    MISSING = "what was asked for is not there"
+    REFUSED = "the same request can never succeed"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a reply means.
+
+    :param what: what is wrong, in a few words; "" = the reply's own words say it.
+    :param advice: what to do, as a sentence; "" = there is no advice for this reply.
+    """
+
+    verdict: Verdict
+    what: str = ""
+    advice: str = ""
+
+    @property
+    def transient(self) -> bool:
+        """Whether trying again can help."""
+        return self.verdict in (Verdict.PASSES, Verdict.OVERLOADED, Verdict.EXPIRED)
+
+
+def _refused(what: str, advice: str) -> Meaning:
+    return Meaning(Verdict.REFUSED, what, advice)
+
+
+_CHECK = "Check the connection named in the URI and its rights on this prefix."
+_DENIED = Meaning(Verdict.DENIED, "no permission", _CHECK)
+_EXPIRED = Meaning(Verdict.EXPIRED, "the credentials have run out", "The next try asks the connection for new ones.")
+_PASSES = Meaning(Verdict.PASSES)
+OVERLOADED = Meaning(Verdict.OVERLOADED, "the store asks for less")
+_KEY = _refused("the access key or its secret is wrong", _CHECK)
+_BUCKET = _refused("the bucket or folder does not exist", "Correct the URI, or make it.")
+_CLOCK = _refused("the clocks of this machine and of the store differ", "Correct this machine's clock.")
+KMS = _refused("the encryption key (KMS) cannot be used", "Check its state, and the rights to it.")
+QUOTA = _refused("the store has no room left for this account", "Raise its quota or make room.")
+REGION = _refused("the bucket lies in another region", "Set `region_name` of the connection.")
+REQUEST = _refused(
+    "the store does not take the request as it is",
+    "A bucket with Object Lock wants a checksum: set extra `service_config.s3.extra_args.ChecksumAlgorithm` of the "
+    "connection to SHA256. Default encryption may want other headers (docs/stores.md).",
+)
+_UNKNOWN_REQUEST = _refused(
+    "the store does not know this request", "Check that the endpoint of the connection is a store of this kind."
+)
+_PROXY_LOGIN = _refused(
+    "the proxy wants a login", "Put it into the proxy's URL: http://user:password@proxy.example:3128."
+)
+ELSEWHERE = _refused(
+    "the server sends requests to another address",
+    "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
+)
+MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
+_PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
+
+_NO_REASON = _refused(
+    "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
+)
+
+_BY_CODE = {
+    # S3 and compatible servers. GCS has the same codes in its XML replies.
+    "RequestTimeout": _PASSES,
+    "RequestTimeoutException": _PASSES,
+    "InternalError": _PASSES,
+    "IncompleteBody": _PASSES,
+    "BadDigest": _PASSES,
+    "OperationAborted": _PASSES,
+    "ConditionalRequestConflict": _PASSES,
+    "NoSuchUpload": _PASSES,
+    "ServiceUnavailable": OVERLOADED,
+    "SlowDown": OVERLOADED,
+    "Throttling": OVERLOADED,
+    "ThrottlingException": OVERLOADED,
+    "RequestLimitExceeded": OVERLOADED,
+    "TooManyRequests": OVERLOADED,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "RequestTimeTooSkewed": _CLOCK,
+    "InvalidAccessKeyId": _KEY,
+    "InvalidToken": _KEY,
+    "SignatureDoesNotMatch": _KEY,
+    "AuthorizationHeaderMalformed": REGION,
+    "PermanentRedirect": REGION,
+    "TemporaryRedirect": _PASSES,
+    "IllegalLocationConstraintException": REGION,
+    "AccessDenied": _DENIED,
+    "AllAccessDisabled": _DENIED,
+    "AccountProblem": _DENIED,
+    "UserProjectMissing": _PAYER,
+    "QuotaExceeded": QUOTA,
+    "XMinioStorageFull": QUOTA,
+    "NoSuchBucket": _BUCKET,
+    "NoSuchKey": Meaning(Verdict.MISSING),
+    "InvalidRequest": REQUEST,
+    "MissingContentMD5": REQUEST,
+    "ServerSideEncryptionConfigurationNotFoundError": KMS,
+    "EntityTooLarge": _refused("the object is larger than the store takes", ""),
+    "MethodNotAllowed": _UNKNOWN_REQUEST,
+    "NotImplemented": _UNKNOWN_REQUEST,
+    # JSON replies of GCS.
+    "backendError": _PASSES,
+    "internalError": _PASSES,
+    "rateLimitExceeded": OVERLOADED,
+    "userRateLimitExceeded": OVERLOADED,
+    "quotaExceeded": QUOTA,
+    # Azure.
+    "ServerBusy": OVERLOADED,
+    "OperationTimedOut": _PASSES,
+    "AuthenticationFailed": _KEY,
+    "AuthorizationFailure": _DENIED,
+    "AuthorizationPermissionMismatch": _DENIED,
+    "InsufficientAccountPermissions": _DENIED,
+    "AccountIsDisabled": _DENIED,
+    "ContainerNotFound": _BUCKET,
+    "ContainerBeingDeleted": _PASSES,
+    "BlobNotFound": Meaning(Verdict.MISSING),
+    "LeaseIdMissing": _refused("the blob or container is leased to somebody else", ""),
+    "BlobImmutableDueToPolicy": _refused("an immutability policy does not allow this change", ""),
+}
+
+
+# Why there is no reply at all. The clients report this only in the text of their errors.
+_CAUSES = (
+    (r"redirect without LOCATION|301 Moved", REGION),
+    (
+        r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",
+        _refused(
+            "the server's TLS certificate is not valid today",
+            "Have it renewed, or correct the clock of this machine.",
+        ),
+    ),
+    (
+        r"UnknownIssuer|InvalidCertificate|invalid peer cert|certificate verify failed|self.signed|NotValidForName",
+        _refused(
+            "the server's TLS certificate is not trusted",
+            "Name its authority's PEM file in the extra `verify` of the connection.",
+        ),
+    ),
+    (r"temporary failure in name resolution", Meaning(Verdict.PASSES, "the host's name could not be looked up")),
+    (
+        r"dns error|failed to lookup address|name or service not known|nodename nor servname",
+        _refused("there is no such host", "Check the endpoint of the connection, and the bucket's name."),
+    ),
+    (
+        # obstore panics over an endpoint that it cannot read.
+        r"relative URL without a base|RelativeUrlWithoutBase|builder error|invalid uri|rust future panicked",
+        _refused("the endpoint of the connection is not a URL", "It begins with https:// or http://."),
+    ),
+    (r"ProxyAuthRequired|proxy authentication required|proxy authorization required", _PROXY_LOGIN),
+    (
+        r"TunnelUnsuccessful|unsuccessful tunnel|tunnel connection failed|tunnel error",
+        Meaning(Verdict.PASSES, "the proxy does not connect to the store", "Check that it lets the host pass."),
+    ),
+    (
+        r"InvalidContentType|AlertReceived\(\s*(ProtocolVersion|HandshakeFailure)|wrong.version.number",
+        _refused("the server speaks no TLS there", "Begin the endpoint with http://, or correct its port."),
+    ),
+    (
+        r"Parse\(\s*Version",
+        _refused("the server speaks no plain HTTP there", "Begin the endpoint with https://, or correct its port."),
+    ),
+    (
+        r"connection refused",
+        Meaning(Verdict.PASSES, "no server listens there", "Check the endpoint of the connection, and that it runs."),
+    ),
+)
+
+
+def judge(status: int, code: str = "") -> Meaning:
+    """What a reply means.
+
+    :param status: HTTP status.
+    :param code: error code in the body (see `code_of`); "" = none.
+    """
+    if code.startswith("KMS."):
+        return _PASSES if code in ("KMS.ThrottlingException", "KMS.KMSInternalException") else KMS
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if status in (429, 503):
+        return OVERLOADED
+    if status == 501:
+        return _UNKNOWN_REQUEST
+    if status in (408, 425) or status >= 500:
+        return _PASSES
+    if status == 407:
+        return _PROXY_LOGIN
+    if 300 <= status < 400:
+        return MOVING if status == 307 else ELSEWHERE
+    if status in (401, 403):
+        return _DENIED
+    if status in (404, 410):
+        return Meaning(Verdict.MISSING)
+    return _NO_REASON
+
+
+def cause_of(error: BaseException, text: str) -> Meaning:
+    """Why there is no reply at all.
+
+    :param text: the words of the error and of what caused it.
+    """
+    for pattern, meaning in _CAUSES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return meaning
+    if isinstance(error, PermissionError):
+        return _DENIED
+    return _PASSES if isinstance(error, OSError) or "Generic" in text else Meaning(Verdict.REFUSED)
