@@ -110,7 +110,9 @@ class Stack:
         def ready(text: str) -> None:
             self._report(text, time.monotonic() - started)
 
+        # Logs, databases and landed files of the stack are nobody else's on this machine.
         self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
         with undisturbed():
             migration = self._launch(load_or_create(self.root / "secrets.json"))
         self.simulator.wait_until_ready()

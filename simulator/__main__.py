@@ -61,6 +61,8 @@ def _configuration(arguments: argparse.Namespace) -> tuple[SimulatorConfig, list
         if arguments.consumer_secret_env is not None:
             secret = os.environ[arguments.consumer_secret_env]
         changes["consumers"] = {arguments.consumer_key: secret}
+    if arguments.control_token_env is not None:
+        changes["control_token"] = os.environ[arguments.control_token_env]
     return SimulatorConfig().with_changes(changes), file.faults
 
 
@@ -77,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to bind (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to bind (default 0: any free one)")
+    parser.add_argument(
+        "--control-token-env", metavar="NAME", help="environment variable with the token that /_control asks for"
+    )
     parser.add_argument("--consumer-key", help="16 characters (default: a fictitious demo key)")
     parser.add_argument(
         "--consumer-secret-env",

@@ -83,11 +83,13 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         SeaweedFS serves the range in any case: false.
     :param large_file_bytes: size of one more file in every dataset, `exports/rows.csv`, before it is packed; 0: no
         such file.
+    :param control_token: what `/_control` asks for as a bearer token; "" = only this machine may use it.
     :param hostile_names: raw names added to the listing of every dataset, each a small text file.
     :param strict_request: unknown keys in a SET request are refused (20004) instead of ignored.
     :param public_url: base of issued URLs, where clients do not reach the simulator at the address that it binds.
     """
 
+    control_token: str = ""
     host: str = "127.0.0.1"
     port: int = 0
     public_url: str | None = None
@@ -162,8 +164,8 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return msgspec.convert({**msgspec.to_builtins(self), **changes}, SimulatorConfig)
 
     def __repr__(self) -> str:
-        # Consumer secrets must not get into a log through a repr.
-        shown = {n: getattr(self, n) for n in self.__struct_fields__ if n != "consumers"}
+        # Secrets must not get into a log through a repr.
+        shown = {n: getattr(self, n) for n in self.__struct_fields__ if n not in ("consumers", "control_token")}
         changed = {n: v for n, v in shown.items() if v != getattr(DEFAULTS, n)}
         return f"SimulatorConfig(consumers={sorted(self.consumers)}, {changed})"
 

@@ -1,11 +1,14 @@
 """The simulator's own endpoints, under `/_control`: faults, counters, file hashes and switches, for tests.
 
-They are not part of the Learnosity API and need no signature: bind the simulator to loopback.
+They are not part of the Learnosity API and need no signature. With a `control_token`, they need that; without one, they
+answer this machine alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +19,7 @@ from .state import Dataset, State, truth
 
 _Rules = list[FaultRule] | FaultRule
 T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes(state: State) -> list[web.RouteDef]:
@@ -59,17 +63,44 @@ def routes(state: State) -> list[web.RouteDef]:
     async def datasets(_: web.Request) -> web.Response:
         return _json({name: _summary(dataset) for name, dataset in state.datasets.items()})
 
+    handlers: list[tuple[str, str, Handler]] = [
+        ("GET", "stats", stats),
+        ("DELETE", "stats", reset_stats),
+        ("GET", "faults", faults),
+        ("POST", "faults", add_faults),
+        ("DELETE", "faults", clear_faults),
+        ("POST", "config", configure),
+        ("GET", "datasets", datasets),
+        ("GET", "datasets/{dataset_id}/files", files),
+    ]
+    # A token that is changed by `config` would shut out who set it: that of the begin counts.
+    token = state.config.control_token
     return [
         web.get("/healthz", health),
-        web.get("/_control/stats", stats),
-        web.delete("/_control/stats", reset_stats),
-        web.get("/_control/faults", faults),
-        web.post("/_control/faults", add_faults),
-        web.delete("/_control/faults", clear_faults),
-        web.post("/_control/config", configure),
-        web.get("/_control/datasets", datasets),
-        web.get("/_control/datasets/{dataset_id}/files", files),
+        *(web.route(method, f"/_control/{path}", _guarded(handler, token)) for method, path, handler in handlers),
     ]
+
+
+def _guarded(handler: Handler, token: str) -> Handler:
+    async def guarded(request: web.Request) -> web.Response:
+        if token:
+            given = request.headers.get("Authorization", "")
+            allowed = hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+        else:
+            # The name counts as well: a page in a browser can make a name of its own lead to this machine.
+            allowed = _is_here(request.remote) and _is_here(request.url.host)
+        if not allowed:
+            raise web.HTTPForbidden(text="The control endpoints need the token, or a request from this machine.")
+        return await handler(request)
+
+    return guarded
+
+
+def _is_here(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

@@ -46,12 +46,17 @@ def taken_ports() -> Iterator[None]:
 def root(tmp_path_factory: pytest.TempPathFactory, taken_ports: None) -> Iterator[Path]:
     """The folder of a stack that was started by ``up``."""
     root = tmp_path_factory.mktemp("up")
+    root.chmod(0o755)
     started = devstack("up", "--root", root)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         yield root
     finally:
         devstack("down", "--root", root)
+
+
+def test_nobody_else_on_the_machine_can_read_the_folder(root: Path) -> None:
+    assert root.stat().st_mode & 0o777 == 0o700
 
 
 def connection_port(root: Path, conn_id: str) -> int | None:

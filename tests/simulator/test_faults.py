@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from simulator import FaultRule
 from simulator.faults import FaultBook
 
-from .conftest import ACTIVITY_SUMMARY, USERS, Client
+from .conftest import ACTIVITY_SUMMARY, USERS, Client, Start
 
 CUT = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 
@@ -233,3 +233,35 @@ async def test_health_and_datasets_can_be_asked_for(client: Client) -> None:
         assert (await response.json())[named["dataset_id"]]["files"] == 14
     async with client.http.get(f"{client.sim.url}/_control/datasets/none/files") as response:
         assert response.status == 404
+
+
+async def control_status(client: Client, **headers: str) -> set[int]:
+    """The statuses of each control endpoint."""
+    endpoints = (
+        *(("GET", path) for path in ("stats", "faults", "datasets", "datasets/x/files")),
+        *(("POST", path) for path in ("faults", "config")),
+        *(("DELETE", path) for path in ("stats", "faults")),
+    )
+    seen = set()
+    for method, path in endpoints:
+        async with client.http.request(
+            method, f"{client.sim.url}/_control/{path}", data=b"[]", headers=headers
+        ) as response:
+            seen.add(response.status)
+    return seen
+
+
+async def test_control_without_a_token_answers_this_machine_alone_and_by_its_own_name(client: Client) -> None:
+    for name in ("attacker.example", "127.0.0.1.attacker.example", "10.0.0.1", "localhost.attacker.example:80"):
+        assert await control_status(client, Host=name) == {403}
+    assert 403 not in await control_status(client, Host="localhost:1")
+    assert 403 not in await control_status(client)
+
+
+async def test_control_with_a_token_answers_nobody_without_it(start: Start) -> None:
+    client = await start(control_token="of-the-control")
+    assert await control_status(client) == {403}
+    for wrong in ("Bearer wrong", "of-the-control", "Bearer ", "Basic of-the-control"):
+        assert await control_status(client, Authorization=wrong) == {403}
+    assert 403 not in await control_status(client, Authorization="Bearer of-the-control")
+    assert "of-the-control" not in repr(client.sim.config)

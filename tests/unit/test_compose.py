@@ -52,6 +52,7 @@ def test_every_container_is_confined(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 1024
     assert "privileged" not in service
     assert not str(service.get("user", "")).startswith(("0", "root"))
 
@@ -79,6 +80,35 @@ def test_workers_are_not_told_how_to_reach_the_database() -> None:
     assert "${POSTGRES_PASSWORD" not in str(SERVICES["worker"])
 
 
+SIGNING = {"api-server", "scheduler"}
+"""Who may sign tokens, by Airflow's own table: the API server and the scheduler."""
+
+
+def test_only_who_signs_tokens_has_the_key() -> None:
+    named = {
+        name: each["environment"]["AIRFLOW__API_AUTH__JWT_SECRET"]
+        for name, each in SERVICES.items()
+        if name in OF_AIRFLOW
+    }
+    assert {name for name, value in named.items() if "JWT_SECRET" in value} == SIGNING
+    # Empty wins over `.env`, which every container of Airflow is given.
+    assert {value for name, value in named.items() if name not in SIGNING} == {""}
+
+
+def test_a_connection_can_be_tested_only_where_that_is_asked_for() -> None:
+    for name in OF_AIRFLOW:
+        assert SERVICES[name]["environment"]["AIRFLOW__CORE__TEST_CONNECTION"].endswith(":-Disabled}")
+
+
+def test_no_secret_is_in_an_argument_or_in_the_history_of_an_image() -> None:
+    for name, service in SERVICES.items():
+        words = str([service.get("command"), service.get("entrypoint"), service.get("build", {})])
+        for secret in re.findall(r"\$\{(\w+)", words):
+            assert not SECRET.search(secret) or secret == "LEARNOSITY_CONSUMER_KEY", (name, secret)
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    assert not [each for each in re.findall(r"^(?:ARG|ENV)\s+(\w+)", dockerfile, re.MULTILINE) if SECRET.search(each)]
+
+
 def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
     assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
 
@@ -100,6 +130,8 @@ def test_every_setting_of_airflow_can_be_set_under_its_own_name(name: str) -> No
     own = {key: value for key, value in SERVICES[name]["environment"].items() if key.startswith("AIRFLOW__")}
     # Workers must not get the database's address, so it has no name in `.env`.
     own.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", None)
+    if name not in SIGNING:
+        own.pop("AIRFLOW__API_AUTH__JWT_SECRET")
     assert len(own) > 20
     assert [key for key, value in own.items() if not value.startswith(f"${{{key}:-")] == []
 
