@@ -15,7 +15,8 @@ RUN mkdir -p /opt/airflow/spool /opt/airflow/config
 # Where Airflow looks for them, and where the Helm chart puts its own over them.
 COPY --chown=airflow:0 compose/airflow_local_settings.py /opt/airflow/config/
 COPY --chown=airflow:0 compose/airflow.cfg /opt/airflow/airflow.cfg
-COPY --chown=airflow:0 compose/init.sh compose/connections.py compose/admin.py compose/heartbeat.py devstack/seeding.py \
+COPY --chown=airflow:0 compose/init.sh compose/connections.py compose/admin.py compose/heartbeat.py \
+     compose/rotate_fernet.py devstack/seeding.py \
      /opt/airflow/compose/
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 dags /opt/airflow/dags

@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -82,6 +82,9 @@ test-several: venv chromium ## DAGs that use datasets, and runs that make severa
 
 test-proxy: venv chromium ## behind nginx with TLS and a path, as deploy/nginx.conf has it, in a browser (a minute)
 	$(PYTHON) -m pytest tests/browser/test_proxy.py $(ARGS)
+
+test-rotation: venv ## a new Fernet key while a wait is deferred (three minutes)
+	$(PYTHON) -m pytest tests/integration/test_key_rotation.py $(ARGS)
 
 docs-test: venv ## what README and docs say: commands, links, names, tables, versions
 	$(PYTHON) -m pytest tests/unit/test_docs.py tests/unit/test_deploy.py $(ARGS)

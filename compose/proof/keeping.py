@@ -14,6 +14,7 @@ from devstack.tasks import state
 # Long enough for a wait to be deferred when all containers are made anew.
 JOB_SECONDS = 90.0
 DUMP = "airflow.dump"
+ROTATE = ("python", "/opt/airflow/compose/rotate_fernet.py")
 # The store of the stack, as `docker compose` names its volume.
 STORE_VOLUME = f"{PROJECT}_s3"
 
@@ -25,9 +26,12 @@ def rotated(proof: Deployment) -> None:
         waiting = proof.start_run("waits-while-rotated")
         proof.wait("wait", lambda: waits(proof, waiting), timeout=240)
         new = new_fernet_key()
+        # The job ends meanwhile; nobody hears of it before the key is rotated.
+        proof.control("POST", "faults", {"match": "get jobs", "kind": "status", "status": 502})
         proof.change(AIRFLOW_FERNET_KEY=f"{new},{proof.settings['AIRFLOW_FERNET_KEY']}")
         proof.up()
-        proof.compose("exec", "-T", "scheduler", "airflow", "rotate-fernet-key")
+        proof.compose("exec", "-T", "scheduler", *ROTATE)
+        proof.control("DELETE", "faults")
         proof.control("POST", "config", {"job_seconds": 2.0})
         proof.finish(waiting, timeout=600)
         proof.change(AIRFLOW_FERNET_KEY=new)

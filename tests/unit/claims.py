@@ -66,7 +66,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Addresses in any spelling",
         (
             "unit/api/test_url_policy.py::test_metadata_and_link_local_addresses_are_never_followed_however_they_are_spelt",
-            f"{SEC}: Private networks are allowed",
+            f"{SEC}: A host in a private network, such as S3 behind a VPC endpoint, has to",
         ),
     ),
     "B15": ("Signed for one view", (f"{UI}: A signature holds for 15 minutes, for anybody who has it",)),
@@ -117,10 +117,10 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "component/landing/test_publish.py::test_while_a_dataset_is_landed_again_no_latest_names_it",
         ),
     ),
-    "C24": ("Bounded memory", (f"{PERF}: The listing is the exception", "README.md: only with the number of files")),
+    "C24": ("Bounded memory", (f"{PERF}: A listing lies on the local disk", "README.md: in bounded memory ([how]")),
     "C25": (
         "10,000 GETs for 10 million files",
-        (f"{OPS}: `list_files` and each of 4 shards ask for the listing: 50,000 GETs",),
+        (f"{OPS}: in pages of 1,000 are 10,000 GETs. The shards get the URLs from `list_files`",),
     ),
     "C26": ("Bytes as served", ("README.md: the API's reply itself is written as JSON",)),
     "C27": (
@@ -173,7 +173,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Templated numbers and flags",
         (
             "unit/test_run_config.py::test_a_flag_that_is_neither_true_nor_false_is_refused",
-            "component/landing/test_plan.py::test_a_number_that_a_template_made_a_text_is_taken",
+            "component/landing/test_plan.py::test_a_number_as_templates_and_json_write_it_is_taken",
         ),
     ),
     "C41": (

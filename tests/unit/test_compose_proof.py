@@ -85,8 +85,8 @@ def test_backup_and_restore_are_the_commands_of_the_docs(stack: Deployment, tmp_
 
 
 def test_the_fernet_key_is_rotated_by_the_command_of_the_docs() -> None:
-    assert "airflow rotate-fernet-key" in OPERATIONS
-    assert '"airflow", "rotate-fernet-key"' in Path(keeping.__file__).read_text()
+    assert f"docker compose exec scheduler {' '.join(keeping.ROTATE)}" in OPERATIONS
+    assert "compose/rotate_fernet.py" in (REPOSITORY / "Dockerfile").read_text()
 
 
 def test_each_command_names_project_file_and_folder(stack: Deployment, ran: list[list[str]]) -> None:

@@ -24,8 +24,8 @@ PAGES = sorted(
     key=lambda page: page.as_posix(),
 )
 TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text() for page in PAGES}
-# Files of an Airflow's folder, of the SDK, and what a command writes.
-NOT_OURS = ("config/", "datasets/", "request/", "benchmarks/latest.json")
+# Files of an Airflow's folder, of a site, of the SDK, and what a command writes.
+NOT_OURS = ("config/", "datasets/", "dags/datasets/", "request/", "benchmarks/latest.json")
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^|\n\n)((?:    \S[^\n]*\n)+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
