@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -12,7 +12,7 @@ UV_PIN := uv==0.13.9
 # Installed again only when one of these changes.
 PINS   := requirements.txt requirements-dev.txt requirements-google.txt constraints.txt pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
-CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose tests)
+CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose supply tests)
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -130,12 +130,18 @@ chaos: venv ## 250 runs against faults and killed processes; ARGS="--seed 17" re
 fuzz: venv ## a million hostile inputs for everything that reads what others wrote (four minutes)
 	$(PYTHON) -m chaos.fuzzing $(ARGS)
 
-audit: venv ## known vulnerabilities of the pinned packages; fails, too, when the database cannot be asked
+audit: venv ## known vulnerabilities, age and withdrawals of the pinned packages; fails, too, when they cannot be asked for
 	{ said=$$($(VENV)/bin/pip-audit --vulnerability-service osv --strict --no-deps --disable-pip \
 	    --progress-spinner off --requirement constraints.txt $(ARGS) 2>&1 >&3); } 3>&1 && code=0 || code=$$?; \
 	printf '%s\n' "$$said" | tail -n 1 >&2; \
-	[ $$code = 0 ] || { echo "The audit did NOT pass: a vulnerability is known, or not every package was looked up." >&2; \
-	  exit $$code; }
+	[ $$code = 0 ] || echo "The audit did NOT pass: a vulnerability is known, or not every package was looked up." >&2; \
+	$(PYTHON) -m supply ages || code=1; exit $$code
+
+audit-ages: venv ## of each pinned package: its age, its newest version, whether it was withdrawn
+	$(PYTHON) -m supply ages
+
+sbom: venv ## dist/sbom.cdx.json, the bill of materials, and dist/licences.txt
+	$(PYTHON) -m supply sbom
 
 bench-page: venv chromium ## how fast the page of a dataset of 10,000 files opens
 	$(PYTHON) -m benchmarks.page $(ARGS)
