@@ -87,7 +87,7 @@ test-rotation: venv ## a new Fernet key while a wait is deferred (three minutes)
 	$(PYTHON) -m pytest tests/integration/test_key_rotation.py $(ARGS)
 
 docs-test: venv ## what README and docs say: commands, links, names, tables, versions
-	$(PYTHON) -m pytest tests/unit/test_docs.py tests/unit/test_deploy.py $(ARGS)
+	$(PYTHON) -m pytest tests/unit/test_docs.py tests/unit/test_claims.py tests/unit/test_deploy.py $(ARGS)
 
 test-hostile: venv ## what a page costs the API server, whatever lies in the store (a minute)
 	$(PYTHON) -m pytest --log-cli-level=INFO tests/hostile $(ARGS)
