@@ -86,7 +86,8 @@ window.LearnosityReports = (() => {
         const line = body.appendChild(make("tr"));
         for (const column of columns) line.append(this.cell(column, row, shown[index], users));
       });
-      this.element.replaceChildren(this.crumbs(), table);
+      const told = make("p", {}, "Drawn by the simulator's stand-in for the Reports API: this is not Learnosity's report.");
+      this.element.replaceChildren(told, this.crumbs(), table);
       this.element.removeAttribute("aria-busy");
     }
 

@@ -97,7 +97,7 @@ def _local(where: StorageUri, must_exist: bool) -> Store:
         store = LocalStore(where.key, automatic_cleanup=not must_exist, mkdir=not must_exist)
     except (OSError, ObstoreError) as error:
         if must_exist and not Path(where.key).is_dir():
-            raise FolderNotFoundError(f"{where.text} is no folder that this worker can see.") from None
+            raise FolderNotFoundError(f"There is no file and no folder {where.text} on this worker.") from None
         raise StorageError(
             f"Could not open {where.text}: {first_line(error)}. Check the path, and that Airflow may write there."
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from learnosity import __version__
-from learnosity.api.defaults import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPORTS_URL, DEFAULT_VERSION, REGIONS
+from learnosity.api.defaults import DEFAULT_BASE_URL, DEFAULT_DOMAIN, DEFAULT_REPORTS_URL, DEFAULT_VERSION, REGION_NAMES
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -46,7 +46,7 @@ def get_provider_info() -> dict[str, Any]:
                         "Whole number; empty = the consumer's primary item bank.",
                         "integer",
                     ),
-                    "region": _field("Region", f"Used when the host is empty: {', '.join(REGIONS)} (Europe is `ie`)."),
+                    "region": _field("Region", f"Used when the host is empty: {REGION_NAMES}."),
                     "reports_url": _field(
                         "Reports API", f"Where the browser loads reports from; empty = {DEFAULT_REPORTS_URL}."
                     ),

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import (
 )
 
 from learnosity.advice import what_to_do
-from learnosity.errors import LearnosityError
+from learnosity.errors import ApiError, LearnosityError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,10 +69,15 @@ class Landing(msgspec.Struct, frozen=True):
     left: float | None = None
 
 
-def failure_of(error: BaseException, task_id: str, attempt: int) -> Failure:
-    """The report about an error. The message of an error from elsewhere is left out, because it may quote data."""
+def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = "") -> Failure:
+    """The report about an error. The message of an error from elsewhere is left out, because it may quote data.
+
+    :param conn_id: the connection to Learnosity, which an error of the API does not name; "" = not known.
+    """
     kind = type(error).__name__
     message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
+    if conn_id and isinstance(error, ApiError):
+        message = f"{message} The Learnosity connection was {conn_id!r}."
     return Failure(kind, message[:MAX_MESSAGE], what_to_do(error, task_id), attempt)
 
 
@@ -87,7 +92,8 @@ def failures_told(context: Context) -> Iterator[None]:
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
             raise  # Airflow's own way to end a task, such as a deferral
         ti = context.get("ti")
-        told = failure_of(error, str(getattr(ti, "task_id", "the task")), _whole(getattr(ti, "try_number", 1)))
+        attempt = _whole(getattr(ti, "try_number", 1))
+        told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))
         log.error("%s", f"{told.message} {told.advice}".strip())
         _store(context, FAILURE_KEY, told)
         raise
@@ -121,6 +127,14 @@ def _store(context: Context, key: str, value: msgspec.Struct) -> None:
         context["task_state_store"].set(key, msgspec.to_builtins(value))
     except Exception as problem:  # a report must not end a task, whatever the store raises
         log.debug("What the page shows of this task could not be stored: %s", type(problem).__name__)
+
+
+def _connection(context: Context) -> str:
+    """The connection to Learnosity that a task uses; "" = not known."""
+    task = getattr(context.get("ti"), "task", None)
+    with suppress(LearnosityError):  # it is read from what `create_dataset` returned
+        return str(getattr(task, "conn_id", None) or getattr(task, "learnosity_conn_id", None) or "")
+    return ""
 
 
 def _whole(value: Any) -> int:

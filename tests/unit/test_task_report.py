@@ -80,6 +80,18 @@ def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: Exc
     assert "run config, then clear" not in found["advice"]
 
 
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("refused.", code=41000), TransientApiError("GET jobs timed out.")]
+)
+def test_an_error_of_the_api_names_the_connection(error: Exception) -> None:
+    stores = Stores()
+    context = stores.context()
+    cast(Any, context["ti"]).task = SimpleNamespace(learnosity_conn_id="learnosity_europe")
+    with pytest.raises(type(error)), failures_told(context):
+        raise error
+    assert stores.values[FAILURE_KEY]["message"] == f"{error} The Learnosity connection was 'learnosity_europe'."
+
+
 def test_a_message_that_says_what_to_do_gets_no_second_advice() -> None:
     found = told(JobHaltedError("Halted: no sessions. Correct it, then clear create_dataset."))
     assert found is not None

@@ -19,6 +19,7 @@ from learnosity.api.defaults import (
     DEFAULT_REPORTS_URL,
     DEFAULT_TIMEOUT,
     DEFAULT_VERSION,
+    REGION_NAMES,
     REGIONS,
 )
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_ipv6, is_loopback
@@ -194,7 +195,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
         if port not in (None, 0, _DEFAULT_PORTS["https"]):
             raise refuse(f"the port is {port}, but the host is empty; enter the host as well, or 443 as port.")
         if region and region not in REGIONS:
-            raise refuse(f"extra `region` is {region!r}; it is one of {', '.join(REGIONS)} (Europe is `ie`).")
+            raise refuse(f"extra `region` is {region!r}; it is one of {REGION_NAMES}.")
         return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
     try:
         address = f"[{host}]" if "[" not in host and is_ipv6(host) else host

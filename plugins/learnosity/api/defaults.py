@@ -9,3 +9,4 @@ CALL_ATTEMPTS = 6  # of one call, over about 30 s. After a longer failure, Airfl
 
 # Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
 REGIONS = ("va", "ie", "au", "ca", "or")
+REGION_NAMES = "'va' (Virginia), 'ie' (Europe), 'au' (Sydney), 'ca' (California), 'or' (Oregon)"

@@ -33,7 +33,7 @@ async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
     try:
         return await _find(uri, open_store)
     except FolderNotFoundError as error:
-        raise InputError(f"No input found at {parse_uri(uri).text}: {error} {_CHECK}") from None
+        raise InputError(f"No input found at {parse_uri(uri).text}. {error} {_CHECK}") from None
 
 
 def input_identity(files: Sequence[InputFile]) -> str:

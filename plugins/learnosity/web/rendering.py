@@ -17,7 +17,9 @@ from urllib.parse import quote, urlsplit
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from learnosity.api.dataset_request import dataset_type
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
 from learnosity.progress import duration, size
@@ -109,20 +111,23 @@ def _environment() -> Environment:
     environment.filters["bytes"] = size
     environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
     environment.filters["duration"] = duration
+    environment.filters["type_label"] = lambda name: dataset_type(str(name)).label
     environment.filters["moment"] = _moment
     environment.filters["pretty"] = lambda value: json_text(value, _MAX_JSON, indent=2) or "nested too deeply"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 
 
-def _moment(value: datetime | str | None) -> str:
+def _moment(value: datetime | str | None) -> str | Markup:
+    """A moment in UTC, for a script that shows it in the time zone that the viewer has chosen in Airflow."""
     if value is None:
         return ""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return str(value)[:40]
-    return at.strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"))
 
 
 def _quoted(text: str) -> str:

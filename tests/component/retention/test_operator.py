@@ -178,7 +178,7 @@ def test_a_destination_that_is_not_there_is_a_problem_and_never_empty(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", (tmp_path / "not-mounted").as_uri())
     result = Run().go()
-    assert "is no folder that this worker can see" in result["problems"][0]
+    assert "There is no file and no folder" in result["problems"][0]
     assert not (tmp_path / "not-mounted").exists()
 
 

@@ -568,6 +568,17 @@ class TestWhatIsRead:
         for said in ("data-live", "live.js", "usually 1 min 30 s", "1 of 2 done", "150 of 300", "not known yet"):
             assert said in text
 
+    def test_the_label_of_the_type_stands_above_its_name(self, site: Site) -> None:
+        site.publish(GROUPS)
+        text = site.get().text
+        assert "<h1>Activity summary by group (large group report)</h1>" in text
+        assert "<code>activity-summary-by-group</code>" in text
+
+    def test_moments_name_their_zone_and_can_be_read_by_the_script(self, site: Site) -> None:
+        site.publish(GROUPS)
+        expected = '<time datetime="2026-11-24T03:00:00+00:00">2026-11-24 03:00:00 UTC</time>'
+        assert expected in site.get().text
+
     def test_another_run_is_no_learnosity_run(self, site: Site) -> None:
         other = Progress("No dataset", False, None, None, (), (), None, False)
         site.run = replace(site.run, progress=other)
@@ -618,8 +629,8 @@ class TestSeveralDatasets:
         run = "/run/learnosity_dataset/manual__1"
         for route in ("", "/files", "/view/groups/group.json", "/report"):
             for link in links(two.get(ONE + route).text):
-                in_airflow = "/dags/learnosity_dataset/runs/manual__1"
-                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link in (run, in_airflow)
+                airflow = ("/dags/learnosity_dataset", "/dags/learnosity_dataset/runs/manual__1")
+                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link in (run, *airflow)
                 assert ours, f"{route or 'the page'} leads to {link}"
 
     def test_all_of_one_datasets_pages_can_be_reached_from_the_list(self, two: Site) -> None:

@@ -4,6 +4,7 @@
 (() => {
   const [SOON, LATE] = [2500, 30000]; // milliseconds
   let wait = SOON;
+  let last = ""; // of the server: another script shows its times in another zone
 
   const follow = async () => {
     const here = document.getElementById("live");
@@ -18,7 +19,8 @@
       }
       wait = SOON;
       // Without a change nothing is replaced: a selection, and the place in a long error, stay.
-      if (next.innerHTML !== here.innerHTML && !here.contains(document.activeElement)) {
+      if (next.innerHTML !== last && !here.contains(document.activeElement)) {
+        last = next.innerHTML;
         here.replaceChildren(...document.adoptNode(next).childNodes);
       }
     } catch {

@@ -1,0 +1,26 @@
+// Shows every moment in the time zone that the viewer has chosen in Airflow, with the zone named. The server writes UTC.
+"use strict";
+(() => {
+  const stored = () => {
+    // Airflow stores the zone as a plain text; other values are not used.
+    const zone = (localStorage.getItem("timezone") || "UTC").replaceAll('"', "");
+    try {
+      return new Intl.DateTimeFormat("en", { timeZone: zone === "local" ? undefined : zone }).resolvedOptions().timeZone;
+    } catch {
+      return "UTC";
+    }
+  };
+  const zone = stored();
+  const format = new Intl.DateTimeFormat("sv-SE", {
+    timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+  const show = (part) => {
+    for (const each of part.querySelectorAll("time[datetime]")) {
+      const at = new Date(each.dateTime);
+      if (!Number.isNaN(at.valueOf())) each.textContent = `${format.format(at)} ${zone}`;
+    }
+  };
+  show(document);
+  const live = document.getElementById("live");
+  if (live) new MutationObserver(() => show(live)).observe(live, { childList: true });
+})();
