@@ -25,7 +25,7 @@ PAGES = sorted(
 )
 TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text() for page in PAGES}
 # Files of an Airflow's folder, of a site, of the SDK, and what a command writes.
-NOT_OURS = ("config/", "datasets/", "dags/datasets/", "request/", "benchmarks/latest.json")
+NOT_OURS = ("dist/", "config/", "datasets/", "dags/datasets/", "request/", "benchmarks/latest.json")
 FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^|\n\n)((?:    \S[^\n]*\n)+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
