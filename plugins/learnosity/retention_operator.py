@@ -116,20 +116,19 @@ class LearnosityRetentionOperator(AsyncOperator):
         if by_rules:
             named = {rule.destination_uri for rule in by_rules.rules}
         stores: dict[str | None, Store] = {}
+        refused: list[LearnosityError] = []
         for each in sorted(named, key=str):
-            await check_places(None, each)
-            if each is None and not by_rules and len(named) > 1:
-                try:
-                    uri = await resolve_destination(None)
-                except RequestError:
-                    continue  # the rules name all destinations that there are
-            else:
-                uri = await resolve_destination(each)
             try:
-                stores[each] = await asyncio.to_thread(_opened, uri)
+                await check_places(None, each)
+                stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
             except LearnosityError as error:
+                if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
+                    continue  # there is no default destination, and the rules name others
+                refused.append(error)
                 report.failed.append(error)
                 report.problems.append(Entry(each or "the default destination", "", "", str(error)))
+        if refused and not stores:
+            raise refused[0]  # there is nothing else to do
         return stores
 
     def _rules(self) -> Sequence[Any]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shlex
+import subprocess
+import time
 from pathlib import Path
 
 import duckdb
@@ -77,6 +80,32 @@ def test_airflow_knows_the_commands(command: str) -> None:
     assert callable(known.func)
     if conf := getattr(known, "conf", None):
         assert set(json.loads(conf)) == {"dataset_ids", "dry_run"}
+
+
+def test_its_find_commands_take_what_is_old_and_ours_and_nothing_else(tmp_path: Path) -> None:
+    old, logs, temporary = time.time() - 200 * 86_400, tmp_path / "logs", tmp_path / "tmp"
+    files = {
+        logs / "dag_id=learnosity_dataset" / "run_id=a" / "attempt=1.log": old,
+        logs / "dag_id=learnosity_dataset" / "run_id=b" / "attempt=1.log": time.time(),
+        logs / "dag_id=another" / "run_id=a" / "attempt=1.log": old,
+        temporary / "learnosity-parquet-abc" / "0.parquet": old,
+        temporary / "learnosity-parquet-new" / "0.parquet": time.time(),
+        temporary / "of-others" / "0.parquet": old,
+    }
+    for path, moment in files.items():
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+        os.utime(path, (moment, moment))
+        os.utime(path.parent, (moment, moment))
+    commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("find ")]
+    assert len(commands) == 2
+    for command in commands:
+        environment = os.environ | {"AIRFLOW_HOME": str(tmp_path), "TMPDIR": str(temporary)}
+        subprocess.run(["sh", "-ec", command], env=environment, check=True)
+    gone = {path for path in files if not path.exists()}
+    assert gone == {
+        path for path, moment in files.items() if moment == old and "learnosity" in str(path.relative_to(tmp_path))
+    }
 
 
 def test_the_page_has_commands_of_airflow() -> None:

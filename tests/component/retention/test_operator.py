@@ -177,9 +177,25 @@ def test_a_destination_that_is_not_there_is_a_problem_and_never_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", (tmp_path / "not-mounted").as_uri())
-    result = Run().go()
-    assert "There is no file and no folder" in result["problems"][0]
+    with pytest.raises(StorageError, match="There is no file and no folder"):
+        Run().go()
     assert not (tmp_path / "not-mounted").exists()
+
+
+@pytest.mark.parametrize("bad", ["s3://somebody-elses-bucket/x", "s3://no_such_connection@bucket/x"])
+def test_one_destination_that_cannot_be_used_keeps_no_other_one(
+    place: Path, bad: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "@" in bad:
+        monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS", json.dumps([bad, place.as_uri()]))
+    rules = [Rule(TYPE, bad, keep_newest=1), Rule(TYPE, keep_newest=1)]
+    run = Run(RetentionRules(rules, dry_run=False))
+    result = run.go()
+    assert there(place) == {3}
+    assert removed(run) == set(ids(1, 2))
+    assert len(result["problems"]) == 1
+    by_ids = Run(RetentionRules(rules, dry_run=False)).go({"dataset_ids": ids(3)})
+    assert any("latest.json names it" in each for each in by_ids["problems"])
 
 
 def test_a_worker_that_is_killed_loses_no_event(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

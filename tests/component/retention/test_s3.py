@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
+import fsspec  # type: ignore[import-untyped]
 import pytest
 from obstore.store import LocalStore
 
@@ -14,6 +15,7 @@ from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import StorageError
+from learnosity.fsspec_store import FsspecStore
 from learnosity.retention.rules import Rule
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.obstore_store import ObstoreStore
@@ -42,14 +44,16 @@ async def paths(store: Store) -> set[str]:
     return {info.path async for batch in store.list("") for info in batch}
 
 
-@pytest.fixture(params=["s3", "file"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObstoreStore:
+@pytest.fixture(params=["s3", "file", "fsspec"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "s3":
         return s3_store(request.getfixturevalue("s3_server"))
+    if request.param == "fsspec":
+        return FsspecStore(fsspec.filesystem("file"), str(tmp_path), "any://place")
     return ObstoreStore(LocalStore(tmp_path, automatic_cleanup=True), tmp_path.as_uri(), is_local=True)
 
 
-async def test_the_newest_stay_the_rest_goes_and_what_is_not_ours_stays(store: ObstoreStore) -> None:
+async def test_the_newest_stay_the_rest_goes_and_what_is_not_ours_stays(store: Store) -> None:
     scene = MemoryStore()
     for number in (1, 2):
         publish(scene, layout_of(number), 0)
@@ -74,7 +78,7 @@ async def test_the_newest_stay_the_rest_goes_and_what_is_not_ours_stays(store: O
     assert await paths(store) == {*newest.objects, f"{layout_of(1).prefix}/readme.txt", f"{TYPE}/notes/data/x.csv"}
 
 
-async def test_a_landing_of_this_moment_is_left_alone(store: ObstoreStore) -> None:
+async def test_a_landing_of_this_moment_is_left_alone(store: Store) -> None:
     scene = MemoryStore()
     begin(scene, layout_of(1), 0)
     await copied(scene, store)
