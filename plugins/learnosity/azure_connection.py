@@ -88,9 +88,9 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     warn_of_unused(named, extra, _USED)
     client_options({}, extra.get("endpoint_url"))  # before Azure's client makes something else of what is no URL
     account = _account(named, given, extra, where.account)
-    proxy = extra.get("proxy") or _proxy(extra, account.endpoint)
     verify = extra.get("verify", extra.get("connection_verify", True))
-    client = client_options({"proxy": proxy}, account.endpoint, verify=verify)
+    client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
+    proxy = _proxy(extra, account.endpoint)
     store = AzureStore(
         where.bucket,
         prefix=where.key or None,
@@ -226,10 +226,12 @@ def _for_hook(extra: Mapping[str, Any]) -> str:
     """The extra without the fields that WasbHook does not know, or that would reach it twice."""
     own = ("endpoint_url", "account_host", "account_url", "account_name", "anon", "proxy", "verify")
     left = {key: value for key, value in extra.items() if key not in own}
+    if isinstance(proxies := extra.get("proxies"), str):
+        left["proxies"] = {"http": proxies, "https": proxies}
     if extra.get("proxies") and extra.get("tenant_id"):
         # As in AzureDataLakeStorageV2Hook: tokens are asked through the same proxy.
         config = left.get("client_secret_auth_config") or {}
-        left["client_secret_auth_config"] = {"proxies": extra["proxies"], **config}
+        left["client_secret_auth_config"] = {"proxies": left["proxies"], **config}
     return json.dumps(left)
 
 
@@ -240,9 +242,9 @@ def _is_anonymous(connection: Connection, extra: Mapping[str, Any]) -> bool:
 
 
 def _proxy(extra: Mapping[str, Any], endpoint: str) -> str | None:
-    """The proxy of extra `proxies`, which has the form of the requests library."""
-    proxies = extra.get("proxies") or {}
-    return proxies.get(urlsplit(endpoint).scheme) if isinstance(proxies, Mapping) else None
+    """The proxy of the connection for its endpoint: a URL, or URLs by scheme as in the requests library."""
+    given = extra.get("proxy") or extra.get("proxies")
+    return given.get(urlsplit(endpoint).scheme) or given.get("all") if isinstance(given, Mapping) else given or None
 
 
 def _of_environment(where: StorageUri) -> Connection:

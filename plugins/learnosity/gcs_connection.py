@@ -88,7 +88,7 @@ def _listing_client(
         session = client._http
         if proxy := extra.get("proxy"):
             session.trust_env = False
-            session.proxies = {"http": proxy, "https": proxy}
+            session.proxies = {"all": proxy} if isinstance(proxy, str) else dict(proxy)
         if extra.get("verify") not in (None, ""):
             session.verify = extra["verify"]
         return client

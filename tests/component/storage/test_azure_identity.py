@@ -430,3 +430,28 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
         await store.put("x", b"x")
     assert kind.transient == caught.value.transient
     assert "secret-of-client" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["proxy", "proxies"])
+@pytest.mark.parametrize("form", ["a URL", "by scheme", "for all"])
+async def test_the_proxy_of_the_connection_is_used_in_each_form(define: Define, name: str, form: str) -> None:
+    """A form that is not understood would send data past the proxy."""
+
+    async def answer(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(201, b"", {"ETag": '"a"'}))
+
+    async with hand_made(answer) as proxy:
+        value: Any = {"a URL": proxy.url, "by scheme": {"http": proxy.url}, "for all": {"all": proxy.url}}[form]
+        extra = {"sas_token": SAS, "account_name": "account", name: value}
+        define("wasb", host="http://account.example", extra=extra)
+        store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        await store.put("file.json", b"content", None)
+    assert [asked.target.partition("?")[0] for asked in proxy.asked] == ["http://account.example/container/p/file.json"]
+
+
+@pytest.mark.parametrize("value", [["http://proxy.example"], 8080, {"https": 8080}, "socks5://proxy.example"])
+def test_proxies_that_cannot_be_used_are_refused(define: Define, value: Any) -> None:
+    define("wasb", host=ACCOUNT, password=KEY, extra={"proxies": value})
+    with pytest.raises(ConnectionConfigError):
+        open_store("abfs://lake@container/p")
