@@ -75,6 +75,7 @@ COMES_ALONG = {
     "jinja2",
     "jsonschema",
     "openlineage-python",
+    "markupsafe",
     "pyyaml",
     "sqlalchemy",
     "yarl",
