@@ -34,6 +34,7 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "many": rows.many_files,
     "shards": rows.shards,
     "upload": rows.upload,
+    "tables": rows.tables,
     "dag": lambda stack: dag_overhead(stack.folder / "airflow"),
 }
 

@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from benchmarks.line import line
+from benchmarks.rosters import write_tables
 from benchmarks.source import Files
 from benchmarks.stack import Stack
 from benchmarks.worker import Bucket, Order, Outcome
@@ -245,6 +246,23 @@ def upload(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
         faster(f"{name} to S3 over 100 Mbit/s", _total(slow), _total(slow_peer), "curl -T", 0.5),
         faster(f"{name} to a sink on loopback", _total(sink), _total(sink_peer), "curl -T", 0.5),
     ]
+
+
+def tables(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
+    """Users in CSV and Parquet against the same users in NDJSON, from one and from 500 files, to S3."""
+    stack.fresh_bucket()
+    rows = []
+    for files in (1, 500):
+        folders = write_tables(stack.folder, users, files)
+        ours = _interleaved(
+            runs or RUNS, *(partial(_upload, stack, folder, stack.s3_urls(UPLOAD_URLS)) for folder in folders.values())
+        )
+        took = dict(zip(folders, ours, strict=True))
+        for kind in ("csv", "parquet"):
+            name = f"input of {users:,} users, {kind}, {files} file{'s' if files > 1 else ''}"
+            rows.append(faster(name, _total(took[kind]), _total(took["ndjson"]), "NDJSON", 1 / 1.5))
+            rows.append(within(f"{name}, peak memory", max(outcome.peak_mb for outcome in took[kind]), 200))
+    return rows
 
 
 def _uploads(stack: Stack, path: Path, runs: int, urls: Callable[[], list[str]]) -> list[list[Outcome]]:

@@ -134,11 +134,11 @@ def _text(
     end = chance.choice(("\n", "\r\n", "\r"))
     if end == "\r":
         quoting = csv.QUOTE_ALL  # Python 3.11 does not quote a line feed there
-    if quote == "'" and any("\n" in cell or "\r" in cell for row in rows for cell in row):
-        quoting = csv.QUOTE_ALL  # lines that begin and end with an apostrophe could be anything
     doubled = chance.random() < 0.9
     columns = [*keys, *chance.sample(("name", "note;x", "a,b", "é"), chance.randrange(3))]
     chance.shuffle(columns)
+    if quote == "'" and (len(columns) > len(keys) or re.search('[\n\r"]', "".join(map("".join, rows)))):
+        quoting = csv.QUOTE_ALL  # else double quotes and line ends in cells would be a table of their own
     cut = chance.randrange(len(rows) + 1)
     suffix = chance.choice((".csv", ".tsv", ".CSV", "", ".txt", ".csv.gz"))
     files = []

@@ -314,6 +314,38 @@ class TestCreate:
         assert "Signature" not in text
         assert "http" not in text
 
+    def test_reads_a_table_by_the_columns_that_were_named(self, simulator: Simulator, users: Path) -> None:
+        table = users.with_name("users.csv")
+        table.write_text("student_no,school,former\nu1,s1,s2\nu2,s1,s1\n")
+        arguments = dict[str, Any](request=request(SUMMARY), input_uri=table.as_uri())
+        columns = {"user_id": "student_no"}
+        run = Run()
+        first = run.execute(create(**arguments, input_columns=columns))
+        assert first["records"] == 2
+        again = run.execute(create(**arguments, input_columns=dict(columns)))
+        assert again["dataset_id"] == first["dataset_id"]
+        second = run.execute(create(**arguments, input_columns=columns | {"groups.school": "former"}))
+        assert second["dataset_id"] != first["dataset_id"], "other columns make another dataset"
+
+    @pytest.mark.parametrize("columns", [{"user": "student_no"}, {"user_id": 7}, "student_no"], ids=repr)
+    def test_columns_that_cannot_be_used_are_refused_before_anything_is_sent(
+        self, simulator: Simulator, users: Path, columns: Any
+    ) -> None:
+        with pytest.raises(RequestError, match="input_columns"):
+            Run().execute(create(SUMMARY, input_uri=users.as_uri(), input_columns=columns))
+        assert not simulator.stats.calls
+
+    def test_the_check_of_lines_can_be_turned_off(
+        self, simulator: Simulator, users: Path, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        users.write_text('{"student": "u1", "unit": {"school": "s1"}}\n')
+        with pytest.raises(InputError, match="user_id"):
+            Run().execute(create(SUMMARY, input_uri=users.as_uri()))
+        assert not simulator.stats.calls
+        parts = connection | {"extra": {"input_check": "json"}}
+        monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps(parts))
+        assert Run().execute(create(SUMMARY, input_uri=users.as_uri()))["records"] == 1
+
     @pytest.mark.parametrize("nothing", [None, ""], ids=repr)
     def test_makes_a_dataset_without_input(self, simulator: Simulator, nothing: str | None) -> None:
         created = Run().execute(create(input_uri=nothing))

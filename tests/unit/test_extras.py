@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import re
 import sys
@@ -18,6 +19,8 @@ import pytest
 import learnosity
 from learnosity.connections import open_store
 from learnosity.errors import MissingExtraError, PermanentError
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import InputFile, spool_input
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -42,6 +45,11 @@ def parquet() -> None:
     importlib.import_module("learnosity.dataset.parquet")
 
 
+def parquet_input() -> None:
+    source = InputFile("users.parquet", lambda: iter([b"PAR1"]))
+    spool_input([source], schema_for("ibk-analysis-by-question"), io.BytesIO())
+
+
 @pytest.mark.parametrize(
     ("extra", "module", "use"),
     [
@@ -49,6 +57,7 @@ def parquet() -> None:
         pytest.param("gcs", "airflow.providers.google", lambda: open_store("gs://bucket/key"), id="gcs"),
         pytest.param("azure", "airflow.providers.microsoft", azure, id="azure"),
         pytest.param("duckdb", "duckdb", parquet, id="duckdb"),
+        pytest.param("duckdb", "duckdb", parquet_input, id="duckdb for input"),
     ],
 )
 def test_what_needs_an_extra_says_which(
