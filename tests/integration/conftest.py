@@ -6,17 +6,22 @@ then waits for its own.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import obstore
 import pytest
 from airflow_client.client import ConnectionApi
+from obstore.store import S3Store
 
 from devstack.environment import REPOSITORY
 from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records
@@ -139,8 +144,32 @@ def _write_input(stack: Stack) -> None:
     obstore.put(store, "input/folder/a.ndjson", lines[:half])
     packed("input/folder/b.ndjson.gz", lines[half:])
     obstore.put(store, "input/malformed.ndjson", lines + b'{"user_id": "u1", "groups"\n{"user_id": 7}\n')
+    _write_tables(store, [json.loads(line) for line in lines.splitlines()])
     obstore.put(store, "input/mixed/a.ndjson", lines)
     obstore.put(store, "input/mixed/b.csv", b"user_id,district,school,class\nu,d,s,c\n")
+
+
+def _write_tables(store: S3Store, users: list[dict[str, Any]]) -> None:
+    """The same users as a folder of CSV files, as TSV, and as Parquet with names of its own."""
+    levels = ("district", "school", "class")
+    rows = [[user["user_id"], *(user["groups"][level] for level in levels)] for user in users]
+
+    def text(header: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str) -> str:
+        target = io.StringIO()
+        csv.writer(target, delimiter=delimiter).writerows([header, *rows])
+        return target.getvalue()
+
+    for number in range(0, len(rows), 2):
+        content = text(("user_id", *levels), rows[number : number + 2], ",").encode()
+        obstore.put(store, f"input/csv/part-{number:05d}.csv.gz", gzip.compress(content))
+    obstore.put(store, "input/csv/_SUCCESS", b"")
+    obstore.put(store, "input/users.tsv", text(("user_id", *levels), rows, "\t").encode("utf-16"))
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as database:
+        (Path(folder) / "users.csv").write_text(text(("student_no", "lea", *levels[1:]), rows, ","))
+        database.execute(
+            f"COPY (FROM read_csv('{folder}/users.csv', all_varchar = true)) TO '{folder}/x' (FORMAT parquet)"
+        )
+        obstore.put(store, "input/users.parquet", (Path(folder) / "x").read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -168,6 +197,12 @@ def runs(stack: Stack) -> Runs:
         "activity-analysis": analysis("activity-analysis-by-question", filters={"activity_id": ["reading-2026"]}),
         "activity-analysis-files": analysis("activity-analysis-by-question", input_uri=sessions),
         "folder-csv": groups(stack.uri("input/folder"), include=["*.csv"]),
+        "csv": groups(stack.uri("input/csv/")),
+        "tsv": groups(stack.uri("input/users.tsv")),
+        "parquet": groups(
+            stack.uri("input/users.parquet"),
+            input_columns={"user_id": "student_no", "groups.district": "lea"},
+        ),
         "nulls": {each.name: None for each in FIELDS} | groups(),
     }
     bad = {

@@ -21,6 +21,9 @@ TYPES = {
     "activity-analysis": "activity-analysis-by-question",
     "activity-analysis-files": "activity-analysis-by-question",
     "folder-csv": "activity-summary-by-group",
+    "csv": "activity-summary-by-group",
+    "tsv": "activity-summary-by-group",
+    "parquet": "activity-summary-by-group",
 }
 
 
@@ -48,6 +51,17 @@ def test_the_manifest_says_what_was_asked_for_and_by_which_run(runs: Runs, stack
     assert [group["key"] for group in manifest["request"]["groups"]] == ["district", "school", "class"]
     assert manifest["run"] == {"dag_id": DAG_ID, "run_id": "test-activity-summary", "logical_date": None}
     assert created["records"] == USERS
+
+
+@pytest.mark.parametrize("name", ["csv", "tsv", "parquet"])
+def test_a_table_is_uploaded_as_the_same_bytes_as_lines_of_json(runs: Runs, stack: Stack, name: str) -> None:
+    inputs = []
+    for each in ("activity-summary", name):
+        result = published(runs, each)
+        inputs.append(stack_manifest(stack, "activity-summary-by-group", result["dataset_id"])["input"])
+    assert [given["records"] for given in inputs] == [USERS, USERS]
+    assert inputs[0]["sha256"] == inputs[1]["sha256"]
+    assert inputs[1]["files"] == (USERS // 2 if name == "csv" else 1)
 
 
 def test_the_landing_is_shared_over_the_shards_that_were_asked_for(runs: Runs) -> None:
