@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -145,6 +145,9 @@ sbom: venv ## dist/sbom.cdx.json, the bill of materials, and dist/licences.txt
 
 bench-page: venv chromium ## how fast the page of a dataset of 10,000 files opens
 	$(PYTHON) -m benchmarks.page $(ARGS)
+
+bench-million: venv ## how landing grows up to 1,000,000 files: seconds, memory, API calls (30 minutes); ARGS="--files 10000,50000" is short
+	$(PYTHON) -m benchmarks.million $(ARGS)
 
 bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes on when its job is done
 	$(PYTHON) -m benchmarks.waits $(ARGS)

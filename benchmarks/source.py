@@ -30,6 +30,7 @@ SIGNATURE = (
     "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
     "&X-Amz-Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
 )
+SAME_BYTES = 200  # of the one body that `/same/` has under every name
 # No client may profit from compressible or equal content; these bytes are drawn once per file size.
 _RANDOM_BYTES = 64 * 1024 * 1024
 
@@ -59,6 +60,8 @@ http {{
     root {root}/www;
     location = /ready {{ return 200 "ready"; }}
     location /files/ {{ }}
+    # One body under every name, where there would be too many files to write.
+    location /same/ {{ rewrite ^ /files/same break; }}
     # A request without a password is answered after a delay, and then with the file all the same.
     auth_basic_user_file {root}/nobody;
     location /slow/ {{ auth_basic "late"; auth_delay 50ms; error_page 401 =200 @late; }}
@@ -124,6 +127,7 @@ class Source:
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "nobody").write_text("")
         self.certificate = make_certificate(root).certificate
+        (root / "www" / "files" / "same").write_bytes(b"x" * SAME_BYTES)
         config = root / "nginx.conf"
         config.write_text(
             _CONFIG.format(root=root, host=LOOPBACK, port=port, tls_port=tls_port, workers=os.cpu_count() or 1)

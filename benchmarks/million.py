@@ -1,0 +1,111 @@
+"""How landing grows with the number of files: `python -m benchmarks.million`, from 10,000 to 1,000,000 files.
+
+A listing in pages of 1,000, files of 200 bytes, 8 shards of which two run at once, each step in a process of its own,
+as Airflow's tasks are. It prints seconds, memory and API calls of each step, and whether its goals are reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.pages import PAGE_FILES
+from benchmarks.stack import Stack
+from benchmarks.worker import Order, Outcome
+from devstack import http
+from devstack.environment import inherited_environment
+from devstack.ports import LOOPBACK, free_ports
+from devstack.processes import ManagedProcess
+
+GOAL_MB = 300
+GOAL_GROWTH = 1.15
+READY_SECONDS = 20.0
+ROOT = Path(__file__).parents[1]
+
+
+def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[float, bool]:
+    """Land one dataset. Returns the microseconds per file, and whether memory and calls are within their goals."""
+    bucket = stack.fresh_bucket()
+    with _api(stack, files) as api:
+
+        def step(*orders: Order) -> list[Outcome]:
+            return stack.all_ours(list(orders))
+
+        def order(name: str, shard: int = 0) -> Order:
+            return Order(steps=(name,), api=api, bucket=bucket, shards=shards, shard=shard)
+
+        planned = step(order("plan"))
+        after_plan = _calls(api)
+        landed: list[list[Outcome]] = []
+        for first in range(0, shards, at_once):
+            landed.append(step(*(order("land", shard) for shard in range(first, min(first + at_once, shards)))))
+        published = step(order("publish"))
+        calls = _calls(api)
+    pages = -(-files // PAGE_FILES)
+    seconds = {
+        "plan": planned[0].total,
+        "land": sum(max(outcome.total for outcome in together) for together in landed),
+        "publish": published[0].total,
+    }
+    peaks = {
+        "plan": planned[0].peak_mb,
+        "land": max(outcome.peak_mb for together in landed for outcome in together),
+        "publish": published[0].peak_mb,
+    }
+    per_file = sum(seconds.values()) / files * 1e6
+    said = ", ".join(f"{name} {seconds[name]:.1f} s {peaks[name]:.0f} MB" for name in seconds)
+    print(
+        f"{files:>9,} files: {said}; {per_file:,.0f} µs a file; calls: plan {after_plan}, shards {calls - after_plan} "
+        f"(goal: {pages} + {shards})",
+        flush=True,
+    )
+    return per_file, max(peaks.values()) <= GOAL_MB and calls <= pages + shards
+
+
+@contextmanager
+def _api(stack: Stack, files: int) -> Iterator[str]:
+    (port,) = free_ports(1)
+    url = f"http://{LOOPBACK}:{port}"
+    process = ManagedProcess.start(
+        "pages",
+        [sys.executable, "-m", "benchmarks.pages", str(port), str(files), f"{stack.source.url}/same"],
+        log=stack.folder / "pages.log",
+        env=inherited_environment(),
+        cwd=ROOT,
+    )
+    try:
+        process.wait_until_ready(lambda: http.answers_ok(f"{url}/count"), timeout=READY_SECONDS)
+        yield url
+    finally:
+        process.stop()
+
+
+def _calls(api: str) -> int:
+    return int(http.call("GET", f"{api}/count").body)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Its exit code says whether all goals are reached."""
+    # On SIGTERM it stops its servers too, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
+    parser.add_argument("--files", default="10000,100000,1000000", help="numbers of files, with commas between")
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--at-once", type=int, default=2, help="shards that run at the same time, default 2")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="learnosity-bench-") as folder, Stack(Path(folder)) as stack:
+        found = [measure(stack, int(files), options.shards, options.at_once) for files in options.files.split(",")]
+    growth = found[-1][0] / found[0][0]
+    print(f"µs a file, last against first: {growth:.2f} (goal: at most {GOAL_GROWTH})")
+    ok = growth <= GOAL_GROWTH and all(within for _, within in found)
+    print("goals reached" if ok else "goals NOT reached")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
