@@ -6,7 +6,6 @@ permanent and says which name to use.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -26,14 +25,46 @@ DATED = {
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
     *("prev_data_interval_start_success", "prev_data_interval_end_success"),
 }
+# Not `var`, `conn`, `macros` or `ti`: what they give goes into the request to Learnosity, and into the manifest. They
+# lead to passwords, and `macros` to any module of Python.
 NAMES = DATED | {
-    *("dag_run", "run_id", "params", "macros", "var", "triggering_asset_events"),
-    *("partition_key", "partition_date", "prev_start_date_success", "prev_end_date_success"),
+    *("dag_run", "run_id", "params", "partition_key", "partition_date"),
+    *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Airflow hides Variables with such names in its UI. A template would show their values.
-_SECRET = re.compile(
-    r"secret|passw|passphrase|token|api_?key|access_?key|private|credential|authorization", re.IGNORECASE
+# Of Jinja's own filters, those that neither look up an attribute nor make a text long.
+_JINJA_FILTERS = frozenset(
+    {
+        *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
+        *("string", "title", "trim", "upper"),
+    }
+)
+_OF_RUN = frozenset(
+    {
+        *(
+            "conf",
+            "dag_id",
+            "data_interval_end",
+            "data_interval_start",
+            "logical_date",
+            "partition_date",
+            "partition_key",
+        ),
+        *("run_after", "run_id", "run_type", "start_date"),
+    }
+)
+_OF_WHOLE_RUNS = ("interval_start", "interval_end")
+_OF_TIME = frozenset(
+    {
+        *("day", "day_of_week", "day_of_year", "hour", "int_timestamp", "minute", "month", "quarter", "second"),
+        *("week_of_year", "year"),
+    }
+)
+_METHODS_OF_TIME = frozenset(
+    {
+        *("add", "date", "end_of", "in_timezone", "isoformat", "start_of", "strftime", "subtract", "timestamp"),
+        *("to_date_string",),
+    }
 )
 _INSTEAD = (
     "A run that was started by an asset, or without a logical date, has none. Write a time that every run has: "
@@ -89,18 +120,28 @@ def template_problem(text: str) -> str | None:
         return None
     try:
         tree = _environment().parse(text)
-        names = find_undeclared_variables(tree)
+        if any(True for _ in find_referenced_templates(tree)):
+            return "a template here cannot include other files."
+        # First this: Jinja works out constants such as `9 ** 9 ** 9` while it looks for names.
+        if problem := _unknown(_names(tree) - NAMES) or _misuse(tree):
+            return problem
+        return _unknown(find_undeclared_variables(tree) - NAMES)
     except TemplateSyntaxError as error:
         return f"the template cannot be read: {error.message}."
     except RecursionError:
         return "the template cannot be read: its parts are too deep inside each other."
-    if any(True for _ in find_referenced_templates(tree)):
-        return "a template here cannot include other files."
-    if unknown := sorted(names - NAMES):
-        return f"templates here do not know {', '.join(unknown)[:100]}; they know {', '.join(sorted(NAMES))}."
-    if "var" in names and any(_SECRET.search(word) for word in _words(tree)):
-        return "a secret may not be in a template: everybody who can see the run, or its manifest, could read it."
-    return None
+
+
+def _names(tree: nodes.Template) -> set[str]:
+    """The names that are read in a template and set nowhere in it."""
+    found = list(tree.find_all(nodes.Name))
+    return {each.name for each in found if each.ctx == "load"} - {each.name for each in found if each.ctx != "load"}
+
+
+def _unknown(names: set[str]) -> str | None:
+    if not names:
+        return None
+    return f"templates here do not know {', '.join(sorted(names))[:100]}; they know {', '.join(sorted(NAMES))}."
 
 
 def dated_names(text: str) -> set[str]:
@@ -120,10 +161,61 @@ def _environment() -> Environment:
     return environment
 
 
-def _words(tree: nodes.Template) -> list[str]:
-    """Attributes and constant texts in a template, such as the names of Variables."""
-    attributes = [node.attr for node in tree.find_all(nodes.Getattr)]
-    return [*attributes, *(node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))]
+def _misuse(tree: nodes.Template) -> str | None:
+    """What a template may not do: everything but to read the documented fields and to change times.
+
+    An object of Airflow has more than its documented fields: methods that read files, or that run code.
+    """
+    # Where a run as a whole, or a method of a time, may stand.
+    called = {id(node.node) for node in tree.find_all(nodes.Call)}
+    whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
+    whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}
+    for each in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Filter, nodes.Call, nodes.BinExpr)):
+        if problem := _misuse_of(each, whole_runs, called):
+            return problem
+    return None
+
+
+def _misuse_of(node: nodes.Node, whole_runs: set[int], called: set[int]) -> str | None:
+    match node:
+        case nodes.Name(name="self"):
+            return "templates here do not know self."
+        case nodes.Name(name="dag_run") if id(node) not in whole_runs:
+            fields = _listed(_OF_RUN, "dag_run.")
+            return f"a template here can use dag_run only as dag_run | interval_start, or as {fields}."
+        case nodes.Getattr() if not _is_of_data(node.node):
+            of_run = isinstance(node.node, nodes.Name) and node.node.name == "dag_run"
+            known = _OF_RUN if of_run else _METHODS_OF_TIME if id(node) in called else _OF_TIME
+            if node.attr not in known:
+                return f"a template here does not know .{node.attr[:60]}; it knows {_listed(known, '.')}."
+        case nodes.Getitem() if not _is_of_data(node.node):
+            if not isinstance(node.arg, nodes.Slice) and not isinstance(getattr(node.arg, "value", None), int):
+                return "a template here can use [ ] only with numbers, and with params."
+        case nodes.Filter() if node.name not in _JINJA_FILTERS and node.name not in _filters():
+            usual = _listed(_filters() | _JINJA_FILTERS)
+            return f"templates here do not know the filter {node.name[:60]}; they know {usual}."
+        case nodes.Call() if not isinstance(node.node, nodes.Getattr) or _is_of_data(node.node):
+            return f"a template here can call only what changes a time: {_listed(_METHODS_OF_TIME, '.')}."
+        case nodes.Mul() | nodes.Pow():
+            return "a template here can neither multiply nor raise to a power."
+    return None
+
+
+def _is_of_data(node: nodes.Node) -> bool:
+    """Whether an expression is `params`, `dag_run.conf`, or a value in them: plain values without methods."""
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Getattr) and node.attr == "conf" and isinstance(node.node, nodes.Name):
+            return node.node.name == "dag_run"
+        node = node.node
+    return isinstance(node, nodes.Name) and node.name == "params"
+
+
+def _filters() -> frozenset[str]:
+    return frozenset((*template_filters("UTC"), *AIRFLOW_FILTERS))
+
+
+def _listed(names: frozenset[str], before: str = "") -> str:
+    return ", ".join(f"{before}{name}" for name in sorted(names))
 
 
 def _moment(value: Any) -> pendulum.DateTime:

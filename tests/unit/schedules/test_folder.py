@@ -40,14 +40,14 @@ CASES = {
     "once": (GOOD.replace("0 4 * * 1", "@once"), "is not a cron expression"),
     "one bad cron of two": (GOOD.replace('"0 4 * * 1"', '["@daily", often]'), "'often' is not a cron"),
     "secret": (GOOD.replace("data_interval_start | iso", "conn.aws.password"), "do not know conn"),
-    "secret of a Variable": (GOOD.replace("data_interval_start | iso", "var.value.api_secret"), "a secret may not be"),
+    "secret of a Variable": (GOOD.replace("data_interval_start | iso", "var.value.api_secret"), "do not know var"),
     "secret of a Variable, by get": (
-        GOOD.replace("data_interval_start | iso", "var.value.get('db_password')"),
-        "a secret may not be",
+        GOOD.replace("data_interval_start | iso", "var.value.get('db_' ~ 'pass' ~ 'word')"),
+        "do not know var",
     ),
     "secret by the task": (GOOD.replace("data_interval_start | iso", "ti.get_template_context()"), "do not know ti"),
     "other file": (GOOD.replace("{{ data_interval_start | iso }}", "{% include 'x' %}"), "cannot include"),
-    "unknown filter": (GOOD.replace("| iso", "| isso"), "No filter named 'isso'"),
+    "unknown filter": (GOOD.replace("| iso", "| isso"), "do not know the filter isso"),
     "deep template": (GOOD.replace("data_interval_start", "(" * 5000), "too deep inside each other"),
     "deep statements": (GOOD.replace("{{ data_interval_start | iso }}", "{% if x %}" * 5000), "too deep"),
     "asset that it updates itself": (

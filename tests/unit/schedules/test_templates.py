@@ -1,0 +1,117 @@
+"""What a template of a schedule may do: read the documented fields, and change times. Nothing leads out of it."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.schedules.templates import NAMES, template_problem
+
+HOSTILE = {
+    "connection": "conn.aws_default.password",
+    "Variable": "var.value.db_url",
+    "Variable whose name is put together": "var.value.get('pass' ~ 'word')",
+    "Variable as JSON": "var.json.settings.token",
+    "environment, by a module of a macro": "macros.uuid.os.environ",
+    "file, by a module of a macro": "macros.json.codecs.open('/etc/passwd').read()",
+    "task": "ti.get_template_context()",
+    "the template itself": "self._TemplateReference__context",
+    "configuration": "conf.get('core', 'fernet_key')",
+    "asset events": "triggering_asset_events.values()",
+    "file, by a method of the run": "dag_run.parse_file('/etc/passwd')",
+    "pickle, by a method of the run": "dag_run.parse_raw('x', proto='pickle', allow_pickle=true)",
+    "class of the run": "dag_run.__class__.__mro__",
+    "attribute by item": "dag_run['parse_raw']('{}')",
+    "attribute by a name that is put together": "dag_run['parse' ~ '_raw']('{}')",
+    "attribute by filter": "dag_run | attr('parse_raw')",
+    "attribute by filter of a list": "[dag_run] | map(attribute='parse_raw') | first",
+    "attribute by filter of a time": "data_interval_start | attr('tzinfo')",
+    "the whole run": "dag_run",
+    "the whole run in a list": "[dag_run]",
+    "the whole run as text": "dag_run | string",
+    "who started the run": "dag_run.triggering_user_name",
+    "method of a text": "run_id.format(dag_run)",
+    "method of a value of the run config": "params.x.mro()",
+    "method of a value of dag_run.conf": "dag_run.conf.x.mro()",
+    "class of a time": "data_interval_start.__class__",
+    "module of a time": "data_interval_start.tzinfo.__module__",
+    "unknown method of a time": "data_interval_start.__reduce__()",
+    "function": "range(3)",
+    "function of Jinja": "lipsum()",
+    "long text": "'x' * 9999999999",
+    "large number": "9 ** 9 ** 9",
+    "long text by filter": "'x' | center(9999999999)",
+    "function of a filter": "(run_id | string)(1)",
+}
+STATEMENTS = {
+    "other name": "{% set run = dag_run %}{{ run.parse_raw('{}') }}",
+    "other name in a loop": "{% for run in [dag_run] %}{{ run.parse_raw('{}') }}{% endfor %}",
+    "the run as params": "{% set params = dag_run %}{{ params.parse_raw('{}') }}",
+    "filter of a block": "{% filter attr('x') %}x{% endfilter %}",
+    "macro": "{% macro m() %}{{ caller() }}{% endmacro %}{{ m() }}",
+    "import": "{% import 'x' as x %}",
+    "include": "{% include ['x', 'y'] %}",
+    "block": "{% block a %}{{ self.a() }}{% endblock %}",
+}
+
+
+@pytest.mark.parametrize("expression", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.promise("no secret")
+def test_what_leads_out_of_a_template_is_refused_wherever_it_stands(expression: str) -> None:
+    for text in (
+        f"{{{{ {expression} }}}}",
+        f"{{{{ ({expression}) | string | lower }}}}",
+        f"{{% if {expression} %}}x{{% endif %}}",
+        f"{{% set x = {expression} %}}",
+        f"{{{{ data_interval_start | days_before({expression}) | iso }}}}",
+        f"{{{{ params[{expression}] }}}}",
+        f"{{{{ 'a' if {expression} else 'b' }}}}",
+    ):
+        assert template_problem(text) is not None, text
+
+
+@pytest.mark.parametrize("text", STATEMENTS.values(), ids=STATEMENTS)
+def test_no_statement_leads_out_of_a_template(text: str) -> None:
+    assert template_problem(text) is not None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "data_interval_start | iso",
+        "dag_run | interval_start | iso",
+        "dag_run | interval_end | days_before(30) | day_start | iso",
+        "dag_run.run_after | days_before(1) | iso",
+        "dag_run.run_after.strftime('%Y-%m')",
+        "dag_run.logical_date.subtract(days=3).isoformat()",
+        "dag_run.run_after.year - 1",
+        "dag_run.conf.season",
+        "dag_run.conf['a']['b'] | default('x')",
+        "params.dataset_type",
+        "params['filters']['activity_id'][0]",
+        "ds",
+        "ds_nodash[:6]",
+        "run_id | replace(':', '-') | lower",
+        "logical_date | ds",
+        "'spring' if data_interval_end.month < 7 else 'autumn'",
+        "partition_key",
+        "'a' ~ ds",
+    ],
+)
+def test_the_documented_fields_and_times_can_be_used(expression: str) -> None:
+    assert template_problem(f"s3://x/{{{{ {expression} }}}}/y") is None
+
+
+@given(
+    st.sampled_from(sorted(dir(datetime.datetime) + dir(str) + ["mro", "parse_raw", "model_dump"])),
+    st.sampled_from(sorted(NAMES)),
+)
+def test_a_name_with_underscores_or_that_is_not_listed_is_no_attribute(attribute: str, name: str) -> None:
+    if name == "params":
+        assert template_problem(f"{{{{ params.x.{attribute}() }}}}") is not None
+    elif attribute.startswith("_") or attribute in ("format", "format_map", "mro", "parse_raw", "model_dump"):
+        assert template_problem(f"{{{{ {name}.{attribute} }}}}") is not None
+        assert template_problem(f"{{{{ {name}.{attribute}('x') }}}}") is not None
