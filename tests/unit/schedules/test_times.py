@@ -26,7 +26,11 @@ from learnosity.schedules.dags import build_dag, scheduled_dags, template_filter
 from learnosity.schedules.files import Schedule, parse
 from learnosity.schedules.templates import AIRFLOW_FILTERS
 
-SAMPLES = sorted((Path(__file__).resolve().parents[3] / "dags" / "datasets").glob("*.yaml.example"))
+SAMPLES = sorted(
+    path
+    for path in (Path(__file__).resolve().parents[3] / "dags" / "datasets").glob("*.yaml.example")
+    if not path.name.startswith("retention")
+)
 TWICE = '["0 6 * * *", "30 18 * * *"]'
 
 
