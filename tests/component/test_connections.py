@@ -315,7 +315,7 @@ def test_a_local_destination_is_made_and_an_input_folder_is_not(tmp_path: Path) 
     made, missing = tmp_path / "made" / "deep", tmp_path / "missing"
     open_store(made.as_uri())
     assert made.is_dir()
-    with pytest.raises(FolderNotFoundError, match="no folder that this worker can see"):
+    with pytest.raises(FolderNotFoundError, match="There is no file and no folder"):
         open_input_store(missing.as_uri())
     assert not missing.exists()
 
