@@ -17,6 +17,7 @@ from devstack.browser import SECONDS, Ui, browser
 from devstack.environment import REPOSITORY
 from devstack.errors import DevstackError
 from devstack.output import say
+from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
@@ -40,6 +41,7 @@ def take(folder: Path) -> None:
             page(ui, run.dag_run_id, "Results", folder / "page.png")
             page(ui, run.dag_run_id, "Report", folder / "report.png")
             items(ui, analysis.dag_run_id, folder / "items.png")
+            failed(ui, stack.airflow.api, folder / "failed.png")
             form(ui, folder / "form.png")
             # Airflow remembers that the graph was shown, and would show it beside every other page.
             graph(ui, run.dag_run_id, folder / "graph.png")
@@ -77,6 +79,15 @@ def items(ui: Ui, run_id: str, file: Path) -> None:
     """The page of an item analysis."""
     dataset = ui.dataset(DAG_ID, run_id)
     expect(dataset.locator("#scatter")).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def failed(ui: Ui, api: AirflowApi, file: Path) -> None:
+    """The page of a run that failed, because nothing was filled in."""
+    run = api.wait_for_run(DAG_ID, api.trigger(DAG_ID, {}).dag_run_id)
+    dataset = ui.dataset(DAG_ID, run.dag_run_id)
+    expect(dataset.get_by_role("heading", name="Failed in create_dataset")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)
 

@@ -568,6 +568,12 @@ class TestWhatIsRead:
         for said in ("data-live", "live.js", "usually 1 min 30 s", "1 of 2 done", "150 of 300", "not known yet"):
             assert said in text
 
+    def test_about_stands_above_the_rows_of_the_whole_and_below_those_of_a_group(self, site: Site) -> None:
+        site.publish(GROUPS)
+        whole, group = site.get().text, site.get(group="north").text
+        assert whole.index("About this dataset") < whole.index("Distribution")
+        assert group.index("About this dataset") > group.index("school 1")
+
     def test_the_label_of_the_type_stands_above_its_name(self, site: Site) -> None:
         site.publish(GROUPS)
         text = site.get().text
