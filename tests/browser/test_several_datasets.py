@@ -20,6 +20,7 @@ from devstack.browser import Ui
 from devstack.landed import LandedDataset
 from devstack.samples import ANALYSIS_TYPE
 from devstack.simulator import control, made_files
+from learnosity.api.dataset_request import dataset_type
 from tests.browser.test_accessibility import violations
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def test_people_choose_a_dataset_and_stay_with_it(site: Site, ui: Ui, runs: dict
         own = row(tab, task_id if map_index < 0 else f"{task_id}[{map_index}]")
         expect(own).to_contain_text(result["dataset_type"])
         own.get_by_role("link", name=result["dataset_id"]).click()
-        expect(tab.get_by_role("heading", level=1)).to_have_text(result["dataset_type"])
+        expect(tab.get_by_role("heading", level=1)).to_have_text(dataset_type(result["dataset_type"]).label)
         tab.get_by_role("link", name="Discrimination index").click()
         expect(tab.get_by_text(result["dataset_id"], exact=True)).to_be_visible()
         tab.get_by_role("link", name="Files").click()
@@ -162,8 +163,9 @@ def test_the_list_of_all_datasets_has_each_of_them(site: Site, ui: Ui, runs: dic
     for dag_id, run_id in runs.items():
         for result in published(site, dag_id, run_id):
             ui.goto("/learnosity/")
-            ui.page.get_by_role("row", name=result["dataset_id"]).get_by_role("link").click()
-            expect(ui.page.get_by_role("heading", level=1)).to_have_text(result["dataset_type"])
+            ui.page.get_by_role("row", name=result["dataset_id"]).get_by_role("link").first.click()
+            label = dataset_type(result["dataset_type"]).label
+            expect(ui.page.get_by_role("heading", level=1)).to_have_text(label)
             assert ui.page.url.endswith(f"/run/{dag_id}/{run_id}/dataset/{result['dataset_id']}")
 
 
@@ -175,7 +177,7 @@ def test_one_that_failed_is_listed_and_hides_no_other(site: Site, ui: Ui, runs: 
     expect(tab.get_by_role("status")).to_contain_text("1 of 2 published")
     expect(row(tab, "dataset.land.publish[1]")).to_contain_text("failed dataset.create_dataset")
     row(tab, "dataset.land.publish[0]").get_by_role("link").click()
-    expect(tab.get_by_role("heading", level=1)).to_have_text(ANALYSIS_TYPE)
+    expect(tab.get_by_role("heading", level=1)).to_have_text(dataset_type(ANALYSIS_TYPE).label)
 
 
 def test_clearing_one_dataset_of_a_mapped_group_leaves_the_others_alone(site: Site, runs: dict[str, str]) -> None:
