@@ -127,7 +127,7 @@ lint: venv ## style, formatting and types
 chaos: venv ## 250 runs against faults and killed processes; ARGS="--seed 17" repeats one (half an hour on two cores)
 	$(PYTHON) -m chaos $(ARGS)
 
-fuzz: venv ## a million hostile inputs for everything that reads what others wrote (four minutes)
+fuzz: venv ## a million hostile inputs for everything that reads what others wrote (a quarter of an hour)
 	$(PYTHON) -m chaos.fuzzing $(ARGS)
 
 audit: venv ## known vulnerabilities, age and withdrawals of the pinned packages; fails, too, when they cannot be asked for
