@@ -130,6 +130,8 @@ class DelimitedText(Generic[Found]):
         _, self.dialect, self.header, found = best
         if isinstance(found, ColumnError):
             raise found
+        if any(map(_ESCAPE.search, self.header)):
+            raise UnreadableError("a backslash in the header may be an escape: write the file with doubled quotes")
         return found  # type: ignore[no-any-return]
 
     def blocks(self) -> Iterator[RowBlock]:
