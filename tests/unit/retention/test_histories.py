@@ -31,7 +31,10 @@ KINDS = ("published", "landing", "published and landing", "data alone", "foreign
 
 @dataclass(frozen=True)
 class Case:
-    """One dataset folder. Ages in days."""
+    """One dataset folder.
+
+    Ages are in days. They stay below the next whole day while four workers die, for 12 hours in all.
+    """
 
     kind: str
     age: float
@@ -42,8 +45,8 @@ class Case:
 CASES = st.builds(
     Case,
     kind=st.sampled_from(KINDS),
-    age=st.integers(0, 40).map(lambda days: days + 0.5),
-    notes=st.integers(0, 40).map(lambda days: days + 0.5),
+    age=st.integers(0, 40).map(lambda days: days + 0.25),
+    notes=st.integers(0, 40).map(lambda days: days + 0.25),
     has_stale_mark=st.booleans(),
 )
 RULES = st.builds(
