@@ -51,11 +51,21 @@ down: venv ## stop what `make up` started; its data stays
 status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
-# One process each, so that only one Airflow runs at a time.
+# Tests without an Airflow run side by side, because most of them wait. Those with one follow, so that only one runs.
 test: lint chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
-	$(PYTHON) -m pytest --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds --ignore=tests/hostile $(ARGS)
+	echo "Tests without an Airflow run side by side. Each part shows its results when it ends (ten minutes on two cores)."
+	$(MAKE) --no-print-directory --output-sync=target --jobs=3 part-stores part-components part-rest
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser -m "not slow" $(ARGS)
+
+part-stores:
+	$(PYTHON) -m pytest tests/component/storage tests/component/test_egress.py $(ARGS)
+
+part-components:
+	$(PYTHON) -m pytest tests/component --ignore=tests/component/storage --ignore=tests/component/test_egress.py $(ARGS)
+
+part-rest:
+	$(PYTHON) -m pytest --ignore=tests/component --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds --ignore=tests/hostile $(ARGS)
 
 test-unit: venv ## the tests that start no server
 	$(PYTHON) -m pytest tests/unit tests/fuzz $(ARGS)
