@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from obstore.store import ObjectStore
 
 from devstack.airflow import SCHEDULER
 from devstack.environment import REPOSITORY
@@ -90,9 +91,11 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
     assert (again.try_number or 0) > 1
     assert len([task for task in tasks if task.task_id == LANDING]) == SHARDS
     destination: Any = open_store(f"{root}/datasets")
-    dataset = LandedDataset.of_run(destination._store, run_id)
+    while not isinstance(destination, ObjectStore):  # the store inside of ours
+        destination = destination._store
+    dataset = LandedDataset.of_run(destination, run_id)
     assert dataset.problems(made_files(stack.simulator.url, dataset.manifest.dataset_id)) == []
-    assert LandedDataset.latest(destination._store, GROUP_TYPE).manifest == dataset.manifest
+    assert LandedDataset.latest(destination, GROUP_TYPE).manifest == dataset.manifest
     page = f"/learnosity/run/{DAG_ID}/{run_id}"
     assert dataset.manifest.dataset_id in api.page(page)
     assert dataset.listed[0].path.rpartition("/")[2] in api.page(f"{page}/files")

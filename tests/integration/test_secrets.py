@@ -68,7 +68,8 @@ def test_xcoms_hold_small_values_only(finished: Runs) -> None:
     for name, run_id in finished.started.items():
         for entry in finished.api.xcom_entries(DAG_ID, run_id):
             value = finished.api.xcom(DAG_ID, run_id, entry.task_id, key=entry.key, map_index=entry.map_index)
-            assert len(json.dumps(value)) < 1000, (name, entry)
+            # create_dataset hands on some counts for each level of the hierarchy.
+            assert len(json.dumps(value)) < (3000 if entry.task_id == "create_dataset" else 1000), (name, entry)
 
 
 def test_signed_urls_get_nothing_but_themselves(finished: Runs, simulator_control: Control) -> None:
