@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui
 from devstack.samples import DAG_ID
+from devstack.waiting import wait_until
 from tests.browser.test_accessibility import violations
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: S
     expect(ui.page.get_by_text("Trigger a new run with another run config")).to_be_visible()
     steps = ui.page.get_by_role("region", name="Steps").locator("tbody th")
     expect(steps).to_have_text(["create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish"])
-    assert "failed in create_dataset" in (site.stack.airflow.api.dag_run(DAG_ID, run.dag_run_id).note or "")
+    # The page knows it as soon as the task has failed. The note is written when the scheduler has ended the run.
+    wait_until(
+        lambda: "failed in create_dataset" in (site.stack.airflow.api.dag_run(DAG_ID, run.dag_run_id).note or ""),
+        timeout=180,
+        late=lambda: "the run has no note of its failure",
+    )
     for dark, width in ((False, 390), (True, 1280)):
         window = site.window(dark=dark, width=width)
         window.goto(site.page(run))
