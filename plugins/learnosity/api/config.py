@@ -268,7 +268,7 @@ def _verify(extra: Mapping[str, Any], *, refuse: Any) -> bool | str:
 
 
 def _input_check(extra: Mapping[str, Any], *, refuse: Any) -> str:
-    """Extra `input_check`. The format of the lines is inferred, so whoever knows better must not be held up by it."""
+    """Extra `input_check`. The format of the lines is inferred, so a user who knows better can turn the check off."""
     value = str(extra.get("input_check") or "records").strip().lower()
     if value not in ("records", "json"):
         raise refuse("extra `input_check` is either `records`, or `json`: a line has to be a JSON object and no more.")
