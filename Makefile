@@ -53,7 +53,7 @@ status: venv ## what of it runs, and where
 
 # Tests without an Airflow run side by side, because most of them wait. Those with one follow, so that only one runs.
 test: lint chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
-	echo "Tests without an Airflow run side by side. Each part shows its results when it ends (ten minutes on two cores)."
+	echo "Tests without an Airflow run side by side. Each part shows its results when it ends."
 	$(MAKE) --no-print-directory --output-sync=target --jobs=3 part-stores part-components part-rest
 	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
 	$(PYTHON) -m pytest tests/browser -m "not slow" $(ARGS)
