@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import app as pages
-from learnosity.web import audit, runs
+from learnosity.web import audit, routes, runs
 from learnosity.web.run_datasets import Publication, RunDataset
 
 DAG = "learnosity_dataset"
@@ -67,6 +67,7 @@ def main() -> None:
         (security, "get_auth_manager", _Manager),
         (DagModel, "get_team_name", lambda dag_id: None),
         (pages, "create_session", _no_session),
+        (routes, "create_session", _no_session),
         (audit, "create_session", _noting_session),
         (runs, "load_run", load_run),
     ):

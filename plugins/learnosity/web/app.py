@@ -10,15 +10,13 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from airflow.utils.session import create_session
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -26,7 +24,6 @@ from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.web import runs
@@ -34,32 +31,22 @@ from learnosity.web.audit import note_reading
 from learnosity.web.plots import PLOT_WIDTH
 from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
-from learnosity.web.results import NoSuchGroupError, Sorting, address, results, script_json, views
-from learnosity.web.rights import READ_RUN, readable_dags
-from learnosity.web.shown import RUN, Shown, shown_dataset
+from learnosity.web.results import NoSuchGroupError, address, results, script_json, views
+from learnosity.web.rights import readable_dags
+from learnosity.web.routes import LONGEST_QUERY, GroupPath, PageNumber, ShownDataset, SortedBy, Words, page, pages
+from learnosity.web.shown import Shown
 from learnosity.web.tables import Pager
 
 FILES_PAGE = 100
-LONGEST_QUERY = 200  # characters
 DATASETS_PAGE = 50
 REPORT_ELEMENT = "learnosity-report"
 
-Page = TypeVar("Page", bound=Callable[..., Any])
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
-Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
 # Encodings that a browser decompresses. A file with another encoding is downloaded as it is.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 
-def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) -> Sorting:
-    """The query parameters that sort a table."""
-    return Sorting(sort, direction, page)
-
-
 # FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
 app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=HANDLERS)
-pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
 
@@ -73,29 +60,11 @@ def index(request: Request, user: GetUserDep, page: PageNumber = 1) -> Response:
     return render(request, "index.html", datasets=listed, pager=Pager.of(total, page, DATASETS_PAGE))
 
 
-async def _shown(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> Shown:
-    return replace(await shown_dataset(request, await _run(dag_id, run_id)), reader=user.get_name())
-
-
-ShownDataset = Annotated[Shown, Depends(_shown)]
-
-
-def _page(path: str, **options: Any) -> Callable[[Page], Page]:
-    """Register a page of a dataset at both of its addresses."""
-
-    def register(function: Page) -> Page:
-        for before in (RUN, RUN + "/dataset/{dataset_id}"):
-            pages.get(before + path, **options)(function)
-        return function
-
-    return register
-
-
-@_page("", response_class=HTMLResponse)
+@page("", response_class=HTMLResponse)
 async def run_page(
     request: Request,
     shown: ShownDataset,
-    wanted: Annotated[Sorting, Depends(sorting)],
+    wanted: SortedBy,
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
@@ -103,7 +72,7 @@ async def run_page(
     return await shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
 
 
-@_page("/files", response_class=HTMLResponse)
+@page("/files", response_class=HTMLResponse)
 async def files_page(request: Request, shown: ShownDataset, q: Words = "", page: PageNumber = 1) -> Response:
     """The files of a dataset. They are searched and paged on the server, so that a long list opens quickly."""
     await note_reading(shown, "learnosity_files")
@@ -114,10 +83,8 @@ async def files_page(request: Request, shown: ShownDataset, q: Words = "", page:
     )
 
 
-@_page("/view/{path:path}", response_class=HTMLResponse)
-async def file_page(
-    request: Request, shown: ShownDataset, path: str, wanted: Annotated[Sorting, Depends(sorting)]
-) -> Response:
+@page("/view/{path:path}", response_class=HTMLResponse)
+async def file_page(request: Request, shown: ShownDataset, path: str, wanted: SortedBy) -> Response:
     """One file as tables, or as text."""
     entry = _entry(shown.dataset, path)
     await note_reading(shown, "learnosity_view", entry)
@@ -134,7 +101,7 @@ async def file_page(
     )
 
 
-@_page("/file/{path:path}")
+@page("/file/{path:path}")
 async def download(shown: ShownDataset, path: str) -> Response:
     """One file, streamed."""
     dataset = shown.dataset
@@ -152,18 +119,18 @@ async def download(shown: ShownDataset, path: str) -> Response:
     return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
 
 
-@_page("/manifest.json")
+@page("/manifest.json")
 async def manifest(shown: ShownDataset) -> Response:
     """The manifest, as it was published."""
     await note_reading(shown, "learnosity_manifest")
     return Response(shown.dataset.manifest_bytes, media_type="application/json", headers=DOWNLOAD_HEADERS)
 
 
-@_page("/report", response_class=HTMLResponse)
+@page("/report", response_class=HTMLResponse)
 async def report_page(
     request: Request,
     shown: ShownDataset,
-    wanted: Annotated[Sorting, Depends(sorting)],
+    wanted: SortedBy,
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The page around the report. It has the local view too, if the report fails."""
@@ -174,7 +141,7 @@ async def report_page(
     return await shown.page(request, "report.html", shown=local, frame=frame)
 
 
-@_page("/report/frame", response_class=HTMLResponse)
+@page("/report/frame", response_class=HTMLResponse)
 async def report_frame(
     request: Request,
     shown: ShownDataset,
@@ -205,17 +172,6 @@ async def report_frame(
 
 
 app.include_router(pages)
-
-
-async def _run(dag_id: str, run_id: str) -> runs.Run:
-    def load() -> runs.Run | None:
-        with create_session() as session:
-            return runs.load_run(session, dag_id, run_id)
-
-    run = await reading(load)
-    if run is None:
-        raise HTTPException(404, "There is no such run.")
-    return run
 
 
 def _check_report(shown: Shown, group: list[str]) -> None:

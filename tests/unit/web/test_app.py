@@ -34,7 +34,7 @@ from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_fil
 from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
 from learnosity.web import app as pages
-from learnosity.web import audit, runs
+from learnosity.web import audit, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
 from learnosity.web.progress import Landed, Progress, Trouble
@@ -225,6 +225,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             yield SimpleNamespace(add=made.noted.append)
 
         monkeypatch.setattr(pages, "create_session", no_session)
+        monkeypatch.setattr(routes, "create_session", no_session)
         monkeypatch.setattr(audit, "create_session", noting_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")

@@ -1,0 +1,69 @@
+"""What the routes of a dataset's pages share: their router with its rights, their addresses, and their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+
+from learnosity.dataset.tables import MAX_GROUP_DEPTH
+from learnosity.dataset.workers import reading
+from learnosity.web import runs
+from learnosity.web.results import Sorting
+from learnosity.web.rights import READ_RUN
+from learnosity.web.shown import RUN, Shown, shown_dataset
+
+LONGEST_QUERY = 200  # characters
+
+Page = TypeVar("Page", bound=Callable[..., Any])
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
+Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
+
+pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
+
+
+def page(path: str, **options: Any) -> Callable[[Page], Page]:
+    """Register a page of a dataset at both of its addresses."""
+
+    def register(function: Page) -> Page:
+        for before in (RUN, RUN + "/dataset/{dataset_id}"):
+            pages.get(before + path, **options)(function)
+        return function
+
+    return register
+
+
+def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) -> Sorting:
+    """The query parameters that sort a table."""
+    return Sorting(sort, direction, page)
+
+
+SortedBy = Annotated[Sorting, Depends(sorting)]
+
+
+async def loaded_run(dag_id: str, run_id: str) -> runs.Run:
+    """A run. The caller checks that the user may read it.
+
+    :raises HTTPException: 404: there is no such run.
+    """
+
+    def load() -> runs.Run | None:
+        with create_session() as session:
+            return runs.load_run(session, dag_id, run_id)
+
+    run = await reading(load)
+    if run is None:
+        raise HTTPException(404, "There is no such run.")
+    return run
+
+
+async def _shown(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> Shown:
+    return replace(await shown_dataset(request, await loaded_run(dag_id, run_id)), reader=user.get_name())
+
+
+ShownDataset = Annotated[Shown, Depends(_shown)]
