@@ -16,29 +16,58 @@ from devstack.proxy import configuration
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = (REPOSITORY / "deploy" / "values.yaml").read_text()
 VALUES: dict[str, Any] = yaml.safe_load(TEXT)
-KEYS = [
-    line
-    for line in (Path(__file__).with_name("chart_keys.txt")).read_text().splitlines()
-    if line and not line.startswith("#")
-]
+# Of each value: the types that the chart's schema gives it.
+SCHEMA: dict[str, list[str]] = {
+    name: types.split("|")
+    for name, _, types in (
+        line.partition(" ")
+        for line in Path(__file__).with_name("chart_keys.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+}
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 ROLE = "eks.amazonaws.com/role-arn"
 
 
-def names(value: Any, path: str = "") -> Iterator[str]:
-    """The names of all values; what the chart passes on ends in `.*`."""
-    if f"{path}.*" in KEYS:
-        yield f"{path}.*"
+TYPES = {bool: "boolean", int: "integer", str: "string", dict: "object", type(None): "null"}
+
+
+def named(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each value's name and type, as the list of the schema has them."""
+    below = f"{path}.*".lstrip(".")
+    if isinstance(value, list):
+        for each in value:
+            yield from named(each, f"{path}[]")
+    elif isinstance(value, dict) and below in SCHEMA:
+        for each in value.values():
+            yield below, TYPES[type(each)]
     elif isinstance(value, dict):
         for key, each in value.items():
-            yield from names(each, f"{path}.{key}".lstrip("."))
+            yield from named(each, f"{path}.{key}".lstrip("."))
     else:
-        yield path
+        yield path, TYPES[type(value)]
 
 
 def test_every_value_is_one_of_the_charts_and_the_list_holds_no_other() -> None:
-    assert sorted(set(names(VALUES))) == sorted(KEYS)
+    assert sorted({name for name, _ in named(VALUES)}) == sorted(SCHEMA)
     assert "1.22.0" in TEXT.partition("\n")[0]
+
+
+def test_every_value_has_a_type_that_the_chart_takes() -> None:
+    assert [(name, kind) for name, kind in named(VALUES) if kind not in SCHEMA[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("triggerer: {replicas: '2'}", "triggerer.replicas"),
+        ("defaultAirflowTag: 1", "defaultAirflowTag"),
+        ("workers: {replicas: 2}", "workers.replicas"),
+    ],
+)
+def test_a_wrong_type_and_an_unknown_name_are_noticed(text: str, wrong: str) -> None:
+    found = [name for name, kind in named(yaml.safe_load(text)) if kind not in SCHEMA.get(name, [])]
+    assert found == [wrong]
 
 
 @pytest.mark.parametrize(
@@ -83,10 +112,34 @@ def test_every_part_is_confined_and_limited() -> None:
     ingress, own = VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]
     assert "namespaceSelector" in ingress
     assert own["podSelector"]["matchLabels"]["release"] == "airflow", "the workers' calls of the execution API"
+    assert VALUES["statsd"]["securityContexts"]["pod"]["runAsNonRoot"] is True
     parts = [VALUES[name] for name in ("apiServer", "scheduler", "dagProcessor", "triggerer")]
     for part in [*parts, VALUES["workers"]["celery"]]:
         assert part["resources"]["limits"]["memory"]
         assert part["resources"]["requests"]["cpu"]
+
+
+def test_nobody_gets_in_with_a_password_that_is_the_same_everywhere() -> None:
+    assert VALUES["createUserJob"] == {"enabled": False}, "the chart's own makes admin with the password admin"
+
+
+def test_the_api_server_reads_logs_of_tasks_that_run() -> None:
+    policy = yaml.safe_load((REPOSITORY / "deploy" / "network-policy.yaml").read_text())
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchLabels"]["component"] == "api-server"
+    wanted = {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT"}
+    ports = {conf.getint("logging", name.rpartition("__")[2].lower()) for name in wanted}
+    assert {each["port"] for each in rule["ports"]} == ports
+    assert "kubectl apply --filename deploy/network-policy.yaml" in TEXT
+
+
+def test_every_secret_that_is_named_is_made_by_a_command() -> None:
+    names = {
+        *(VALUES[each] for each in ("fernetKeySecretName", "jwtSecretName", "apiSecretKeySecretName")),
+        *VALUES["data"].values(),
+        *(each["secretRef"]["name"] for each in yaml.safe_load(VALUES["extraEnvFrom"])),
+    }
+    assert names == {line.split()[5] for line in TEXT.splitlines() if line.startswith("#   kubectl create secret")}
 
 
 def test_no_value_is_a_secret() -> None:
