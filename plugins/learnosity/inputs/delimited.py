@@ -57,9 +57,10 @@ class Dialect:
     def __str__(self) -> str:
         return f"{self.name}, delimiter {_DELIMITERS[self.delimiter]}, quote {self.quote}"
 
-    def rows(self, text: str) -> Reader:
-        """The rows of whole lines. A blank line gives an empty row."""
-        return csv.reader(self.lines(text), delimiter=self.delimiter, quotechar=self.quote, strict=True)
+    def rows(self, text: str | Iterable[str]) -> Reader:
+        """The rows of a text, or of its lines. A blank line gives an empty row."""
+        lines = self.lines(text) if isinstance(text, str) else text
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=True)
 
     def lines(self, text: str) -> Iterable[str]:
         """The lines, each with its end. Only one kind of line end counts: the other one has to be in quotes."""
@@ -93,10 +94,11 @@ class DelimitedText(Generic[Found]):
         self.row = 1
         """Number of the row that is read next."""
         self.header: list[str] = []
-        self._header_line = ""
         self.dialect = Dialect(",", '"')
         self._texts = iter(texts)
         self._find = find
+        self._is_marked = False
+        """Whether the file begins with a byte order mark."""
 
     def open(self) -> Found | None:
         """Read the header. Returns what `find` has found; None if the file has no row.
@@ -109,12 +111,12 @@ class DelimitedText(Generic[Found]):
             return None
         line_end = re.search(r"\r?\n|\r", sample)
         end = line_end[0][-1] if line_end else "\n"
-        self._header_line = sample[: line_end.start()] if line_end else sample
+        header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
             # Single quotes only where the header has them, too: a value may have them as its own.
-            single = self._header_line.startswith("'") or f"{delimiter}'" in self._header_line
-            dialect = Dialect(delimiter, "'" if single else '"', end, '"' in self._header_line)
+            single = header_line.startswith("'") or f"{delimiter}'" in header_line
+            dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
             try:
                 header = next(dialect.rows(sample))
                 found: Any = self._find(header)
@@ -176,6 +178,7 @@ class DelimitedText(Generic[Found]):
                 raise  # the header is not whole
             rest = _raising(error)
         start = len(head) - len(head.lstrip(_MARK + "\r\n"))
+        self._is_marked = _MARK in head[:start]
         self.row += head.count("\n", 0, start) or head.count("\r", 0, start)
         self._texts = chain((head[start:],), rest)
         return head[start:]
@@ -186,36 +189,69 @@ class DelimitedText(Generic[Found]):
         :raises UnreadableError: a row cannot be read. The rows before it are lost, `row` is its number.
         """
         block = text[:end]
-        if _MARK in block:
-            block = self._without_marks(block)
-        try:
-            return list(self.dialect.rows(block)), end
-        except csv.Error:
-            pass
+        if _MARK not in block:
+            try:
+                return list(self.dialect.rows(block)), end
+            except csv.Error:
+                pass
         rows: list[list[str]] = []
-        reader, lines = self.dialect.rows(block), 0
+        lines = _Lines(self.dialect.lines(block))
+        reader, read = self.dialect.rows(lines), 0
         try:
             for row in reader:
-                rows.append(row)
-                lines = reader.line_num
+                rows.append(self._unmarked(row, len(rows)) if lines.row_is_marked else row)
+                read = reader.line_num
+                lines.row_ends()
         except csv.Error as error:
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row goes on behind the end. The marks that were removed are not counted: the lines are.
-        return rows, sum(map(len, islice(self.dialect.lines(text[:end]), lines)))
+        # The last row goes on behind the end. Marks are left out of what the parser gets, but not of its line numbers.
+        return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
-    def _without_marks(self, block: str) -> str:
-        """Without the byte order marks, and the headers behind them, of files that were joined."""
-        kept, quotes = [], 0
-        for line in self.dialect.lines(block):
-            if line.startswith(_MARK) and quotes % 2 == 0:
-                line = line.lstrip(_MARK)
-                if line.strip("\r\n") == self._header_line:
-                    line = self.dialect.end
-            quotes += line.count(self.dialect.quote)
-            kept.append(line)
-        return "".join(kept)
+    def _unmarked(self, row: list[str], place: int) -> list[str]:
+        """A row that had a byte order mark before it. Empty if it is the header of a file that was joined.
+
+        :param place: how many rows of the text are before it.
+        :raises UnreadableError: it is not certain that the mark is one, and no part of the first cell.
+        """
+        if row == self.header or not row:
+            return []
+        if not self._is_marked:
+            self.row += place
+            raise UnreadableError(
+                "a byte order mark is before this row, and none at the begin of the file: remove it, or put the first "
+                "cell in quotes if it is part of it"
+            )
+        return row
+
+
+class _Lines:
+    """Lines for the parser, without the byte order mark before a row. A mark inside of a cell stays.
+
+    Only the parser knows where a row begins, because quotes hold line ends. It takes lines one by one, up to the end of
+    a row.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._row_begins = True
+        self.row_is_marked = False
+        """Whether the row that was read last had a mark before it."""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            if self._row_begins:
+                self._row_begins = False
+                self.row_is_marked = line.startswith(_MARK)
+                if self.row_is_marked:
+                    yield line.lstrip(_MARK)
+                    continue
+            yield line
+
+    def row_ends(self) -> None:
+        """The next line begins a row."""
+        self._row_begins = True
 
 
 def oddity(cell: str, dialect: Dialect) -> str:

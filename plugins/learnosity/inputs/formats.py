@@ -8,13 +8,13 @@ import re
 from collections.abc import Collection
 from enum import Enum
 
+from learnosity.inputs.text import utf16_codec
 from learnosity.inputs.unpack import UnreadableError
 
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)
 _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
-_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BLANK = b" \t\r\n"
 
 
@@ -36,7 +36,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     :param name: the file's name or URI.
     :param head: the begin of its content, unpacked.
     :param columns: names of columns, each of which would be a header by itself.
-    :raises UnreadableError: the name says Parquet, and the content does not.
+    :raises UnreadableError: the name says Parquet, and the content does not; or the file is NDJSON in UTF-16.
     """
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
     if not text:
@@ -46,12 +46,17 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     plain = _PACKED.sub("", name.lower())
     if plain.endswith(_PARQUET):
         raise UnreadableError("the file is no Parquet, although its name says so: it is damaged, or of another format")
+    if codec := utf16_codec(head):
+        start = head.decode(codec, "replace").removeprefix("\ufeff").lstrip(" \t\r\n")
+        if plain.endswith(_NDJSON) or _is_object(re.split(r"[\r\n]", start, maxsplit=1)[0]):
+            raise UnreadableError("the file is NDJSON in UTF-16, and JSON is UTF-8: save it as UTF-8")
+        return Format.DELIMITED
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
     if first.startswith(b"{") and _is_object(first):
         return Format.NDJSON
     if plain.endswith(_NDJSON):
         return Format.NDJSON
-    if plain.endswith(_TABLE) or head.startswith(_UTF16_BOMS):
+    if plain.endswith(_TABLE):
         return Format.DELIMITED
     if first.startswith((b"{", b"[")):
         return Format.NDJSON
@@ -60,7 +65,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     return Format.DELIMITED if looks_like_header else Format.NDJSON
 
 
-def _is_object(line: bytes) -> bool:
+def _is_object(line: bytes | str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):

@@ -8,32 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from learnosity.inputs.unpack import UnreadableError
-
 MAX_LINE_BYTES: Final = 1024 * 1024
 """Longest line in bytes, without its line end. With this limit, a file without line ends cannot fill the memory."""
 
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
-_UTF16_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
     """Blocks of whole lines. Each line that is longer than `MAX_LINE_BYTES` is replaced by None.
 
-    A byte order mark at the begin of a line is removed: files that were joined have one where the next file begins.
-
-    :raises UnreadableError: the file is UTF-16.
+    A byte order mark at the begin of a line is removed: files that were joined have one where the next file begins. It
+    is never inside of a text there, because a text in JSON has no line end.
     """
-    first = True
     for block in _split(pieces):
-        if block is None:
-            yield None
-            first = False
-            continue
-        if first and block.startswith(_UTF16_BOMS):
-            raise UnreadableError("the file is UTF-16, and JSON is UTF-8: save it as UTF-8")
-        first = False
-        if _UTF8_BOM in block:
+        if block is not None and _UTF8_BOM in block:
             block = block.removeprefix(_UTF8_BOM).replace(b"\n" + _UTF8_BOM, b"\n")
         yield block
 

@@ -13,12 +13,12 @@ UTF8: Final = "UTF-8"
 UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
-_UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _SAMPLE: Final = 512  # bytes that tell UTF-16 without a byte order mark
 
 
 class DecodedText:
-    """The text of a file, in pieces. A byte order mark at its begin is left out.
+    """The text of a file, in pieces. A byte order mark stays in it as U+FEFF, wherever it is.
 
     Windows-1252 has no mark. Text that is not UTF-8 is taken for it if all before its first such byte is ASCII, which
     is the same in both. So nothing needs to be read twice.
@@ -37,19 +37,14 @@ class DecodedText:
         """
         head = next(self._pieces, b"")
         pieces = chain((head,), self._pieces)
-        if head.startswith(_UTF32_BOMS):
+        if head.startswith(UTF32_BOMS):
             raise UnreadableError("the file is UTF-32: save it as UTF-8")
         if head.startswith(codecs.BOM_UTF8):
-            yield from _strict(chain((head[3:],), self._pieces), "utf-8", UTF8)
+            yield from _strict(pieces, "utf-8", UTF8)
             return
-        for bom, codec in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
-            if head.startswith(bom):
-                self.encoding = UTF16
-                yield from _strict(chain((head[2:],), self._pieces), codec, UTF16)
-                return
-        if unmarked := _utf16_without_mark(head[:_SAMPLE]):
+        if codec := utf16_codec(head):
             self.encoding = UTF16
-            yield from _strict(pieces, unmarked, UTF16)
+            yield from _strict(pieces, codec, UTF16)
             return
         yield from self._utf8_or_windows(pieces)
 
@@ -95,8 +90,16 @@ def _strict(pieces: Iterable[bytes], codec: str, name: str) -> Iterator[str]:
             yield text
 
 
-def _utf16_without_mark(head: bytes) -> str | None:
-    """The codec, if nearly every second byte is zero: letters, digits and delimiters of a header are so in UTF-16."""
+def utf16_codec(head: bytes) -> str | None:
+    """The codec, if the begin of a file is UTF-16; None = it is not.
+
+    Without a mark, nearly every second byte is zero: letters, digits and delimiters of a header are so in UTF-16.
+    """
+    if head.startswith(UTF32_BOMS):
+        return None
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16-le" if head.startswith(codecs.BOM_UTF16_LE) else "utf-16-be"
+    head = head[:_SAMPLE]
     even, odd = head[::2], head[1::2]
     if len(odd) < 4:
         return None

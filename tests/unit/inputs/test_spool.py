@@ -201,12 +201,14 @@ class TestProblems:
         error = refusal(lines_of(b"{}", b'{"a":"\xe9"}', '{"a":"é"}'.encode()), schema=ANYTHING)
         assert where(error) == [("users.ndjson", 2)]
 
-    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-    def test_says_that_a_file_is_utf16(self, encoding: str) -> None:
-        content = "\ufeff{}\n{}\n".encode(encoding)
-        error = refusal(content, schema=ANYTHING)
-        assert error.count == 1
-        assert "UTF-16" in str(error)
+    @pytest.mark.parametrize("name", ["users.ndjson", "users.jsonl.gz", "part-0"])
+    @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("mark", ["", "\ufeff"])
+    def test_a_file_in_utf16_is_named_once_and_as_what_it_is(self, name: str, codec: str, mark: str) -> None:
+        content = "".join(f'{mark}{{"user_id":"u{number}","x":{{}}}}\n' for number in range(20)).encode(codec)
+        error = refusal(source(content, name))
+        assert where(error) == [(name, 0)]
+        assert "NDJSON in UTF-16, and JSON is UTF-8: save it as UTF-8" in str(error)
 
     @pytest.mark.parametrize(
         "content",
