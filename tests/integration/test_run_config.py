@@ -44,10 +44,10 @@ def test_after_a_create_task_that_was_marked_as_success_the_next_one_says_so(run
     TaskInstanceApi(api.client).patch_task_instance(
         DAG_ID, run_id, "create_dataset", by_hand, update_mask=["new_state"]
     )
-    api.clear(DAG_ID, run_id, ["wait_for_job"])
-    assert runs.finish(name).state == "failed"
+    # Airflow itself goes on with the tasks that follow a marked one: nothing has to be cleared for that.
+    wait_until(lambda: state(runs.tasks(name)["wait_for_job"]) == "failed", timeout=240, late=lambda: runs.explain(name))
     task = runs.tasks(name)["wait_for_job"]
-    assert (task.state, task.try_number) == ("failed", 1)
+    assert task.try_number == 1
     assert "was it marked as success by hand? Clear it" in runs.log(name, task)
 
 
