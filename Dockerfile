@@ -7,9 +7,9 @@ ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
 FROM ${AIRFLOW_IMAGE} AS airflow
 # The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=...
 ARG PIP_INDEX_URL
-COPY --chown=airflow:0 requirements.txt constraints.txt /opt/airflow/install/
+COPY --chown=airflow:0 locks/image.txt /opt/airflow/install/lock.txt
 RUN pip install --no-cache-dir --quiet --disable-pip-version-check \
-      --requirement /opt/airflow/install/requirements.txt --constraint /opt/airflow/install/constraints.txt
+      --no-deps --require-hashes --only-binary :all: --requirement /opt/airflow/install/lock.txt
 # A volume takes its owner from the folder that it covers.
 RUN mkdir -p /opt/airflow/spool /opt/airflow/config
 # Where Airflow looks for them, and where the Helm chart puts its own over them.
@@ -25,7 +25,8 @@ ENV PYTHONPATH=/opt/airflow/plugins \
 # The package is found as a provider (connection form, test button) where its metadata is installed.
 COPY --chown=airflow:0 pyproject.toml README.md /opt/airflow/install/
 RUN ln -s /opt/airflow/plugins /opt/airflow/install/plugins \
- && pip install --no-cache-dir --quiet --disable-pip-version-check --no-deps --editable /opt/airflow/install
+ && pip install --no-cache-dir --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+      --editable /opt/airflow/install
 
 FROM airflow AS demo
 COPY --chown=airflow:0 compose/seed.py compose/simulator.json /opt/airflow/demo/

@@ -10,7 +10,8 @@ UV     := $(VENV)/bin/uv
 UV_PIN := uv==0.13.9
 
 # Installed again only when one of these changes.
-PINS   := requirements.txt requirements-dev.txt requirements-google.txt constraints.txt pyproject.toml
+LOCKS  := locks/uv.txt locks/venv.txt locks/google.txt
+PINS   := $(LOCKS) pyproject.toml
 STAMP  := $(VENV)/.installed-$(shell cat $(PINS) | cksum | tr ' ' '-')
 CODE   := $(wildcard dags plugins/learnosity plugins/learnosity_plugin.py simulator devstack chaos benchmarks compose supply tests)
 
@@ -28,14 +29,13 @@ $(UV):
 	echo "Making $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) || { \
 	  echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check $(UV_PIN)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement locks/uv.txt
 
 $(STAMP): $(PINS) | $(UV)
 	echo "Installing the pinned packages (a minute the first time)"
-	$(UV) pip install --quiet --compile-bytecode --python $(PYTHON) \
-	  --requirement requirements.txt --requirement requirements-dev.txt --constraint constraints.txt
-	$(UV) pip install --quiet --python $(PYTHON) --no-deps --requirement requirements-google.txt
-	$(UV) pip install --quiet --python $(PYTHON) --no-deps --editable .
+	$(UV) pip install --quiet --compile-bytecode --python $(PYTHON) --require-hashes --requirement locks/venv.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --require-hashes --requirement locks/google.txt
+	$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
 	rm -f $(VENV)/.installed-*
 	touch $@
 
@@ -140,11 +140,12 @@ chaos: venv ## 250 runs against faults and killed processes; ARGS="--seed 17" re
 fuzz: venv ## a million hostile inputs for everything that reads what others wrote (a quarter of an hour)
 	$(PYTHON) -m chaos.fuzzing $(ARGS)
 
-audit: venv ## known vulnerabilities, age and withdrawals of the pinned packages; fails, too, when they cannot be asked for
+audit: venv ## known vulnerabilities, keepers, age and withdrawals of the pinned packages; fails, too, when they cannot be asked for
 	{ said=$$($(VENV)/bin/pip-audit --vulnerability-service osv --strict --no-deps --disable-pip \
-	    --progress-spinner off --requirement constraints.txt $(ARGS) 2>&1 >&3); } 3>&1 && code=0 || code=$$?; \
+	    --progress-spinner off $(LOCKS:%=--requirement %) $(ARGS) 2>&1 >&3); } 3>&1 && code=0 || code=$$?; \
 	printf '%s\n' "$$said" | tail -n 1 >&2; \
 	[ $$code = 0 ] || echo "The audit did NOT pass: a vulnerability is known, or not every package was looked up." >&2; \
+	echo "Packages that secrets pass:"; $(PYTHON) -m supply keepers || code=1; \
 	$(PYTHON) -m supply ages || code=1; exit $$code
 
 audit-ages: venv ## of each pinned package: its age, its newest version, whether it was withdrawn
@@ -163,9 +164,16 @@ bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes 
 	$(PYTHON) -m benchmarks.waits $(ARGS)
 	$(PYTHON) -m benchmarks.resumed
 
-lock: $(UV) ## refresh constraints.txt from requirements.txt and requirements-dev.txt
-	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header \
-	  --upgrade --output-file constraints.txt requirements.txt requirements-dev.txt
+# Of every platform and Python: the files that the index has for a version, each with its SHA-256.
+COMPILE := $(UV) pip compile --quiet --universal --no-emit-index-url --no-header
+HASHED  := $(COMPILE) --python-version 3.11 --generate-hashes --no-annotate --constraint constraints.txt
+
+lock: $(UV) ## refresh constraints.txt and locks/ from the requirements: ARGS=--upgrade for newer versions of what they need
+	$(COMPILE) --python-version 3.11 $(ARGS) --output-file constraints.txt requirements.txt requirements-dev.txt
+	$(HASHED) --output-file locks/image.txt requirements.txt
+	$(HASHED) --output-file locks/venv.txt requirements.txt requirements-dev.txt
+	$(COMPILE) --python-version 3.11.3 --generate-hashes --no-annotate --no-deps --output-file locks/google.txt requirements-google.txt
+	echo "$(UV_PIN)" | $(HASHED) --output-file locks/uv.txt -
 
 bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (25 minutes); see docs/performance.md
 	$(PYTHON) -m benchmarks --chart $(ARGS)

@@ -1,6 +1,7 @@
 """What the pinned packages are. `make audit` and `make sbom` call this.
 
-`ages` tells how old each one is, and whether it was withdrawn; `sbom` writes the bill of materials and the licences.
+`ages` tells how old each one is, and whether it was withdrawn; `keepers` who keeps those that secrets pass; `sbom`
+writes the bill of materials and the licences.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from learnosity import __version__
 from supply.bom import NOT_INSTALLED, UNKNOWN, bill, licence
 from supply.index import Known, ask_all, index_url
-from supply.pins import LOCK, LockError, Pin, read_pins
+from supply.keepers import lines
+from supply.pins import LockError, Pin, read_pins
 
 PRODUCT = "airflow-provider-learnosity"
 
@@ -24,18 +26,22 @@ PRODUCT = "airflow-provider-learnosity"
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 1 when a package was withdrawn, or when not all is known; otherwise 0."""
     parser = argparse.ArgumentParser(prog="python -m supply", description=__doc__)
-    parser.add_argument("--lock", type=Path, default=LOCK, help="default: %(default)s")
+    parser.add_argument("--lock", type=Path, action="append", default=[], help="default: all of locks/")
     commands = parser.add_subparsers(dest="command", required=True)
     ages = commands.add_parser("ages", help="age, newest version, and whether it was withdrawn")
     ages.add_argument("names", nargs="*", help="packages; default: all of the lock")
     ages.add_argument("--index", default=index_url(), help="simple index; default: that of pip and uv")
+    commands.add_parser("keepers", help="which packages secrets pass, who keeps them, what would replace them")
     sbom = commands.add_parser("sbom", help="write sbom.cdx.json and licences.txt")
     sbom.add_argument("--folder", type=Path, default=Path("dist"), help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
-        pins = read_pins(options.lock)
+        pins = read_pins(*options.lock)
         if options.command == "sbom":
             return _write(pins, options.folder)
+        if options.command == "keepers":
+            sys.stdout.write("\n".join([*lines({pin.name: pin.version for pin in pins}), ""]))
+            return 0
         wanted = [pin for pin in pins if not options.names or pin.name in options.names]
         if missing := set(options.names) - {pin.name for pin in wanted}:
             raise LockError(f"The lock has no package {', '.join(sorted(missing))}.")

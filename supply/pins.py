@@ -1,4 +1,4 @@
-"""Reads the lock, `constraints.txt`."""
+"""Reads the locks, `locks/*.txt`: every package that is installed, with the SHA-256 of each of its files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parent.parent / "constraints.txt"
+LOCKS = tuple(sorted((Path(__file__).resolve().parent.parent / "locks").glob("*.txt")))
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -28,25 +28,31 @@ class LockError(Exception):
     """The lock has a line that is not understood, so nobody would know of that package."""
 
 
-def read_pins(path: Path = LOCK) -> list[Pin]:
-    """All packages of a lock, each version once.
+def read_pins(*paths: Path) -> list[Pin]:
+    """All packages of some locks, each version once, by name.
 
-    :raises LockError: a line is neither a pin, a hash nor a comment; or there is no pin.
+    :param paths: default: all locks of the repository
+    :raises LockError: a line is neither a pin, a hash nor a comment; or a lock pins nothing.
     """
     found: dict[tuple[str, str], list[str]] = {}
-    current: list[str] = []
+    for path in paths or LOCKS:
+        _read(path, found)
+    return [Pin(name, version, tuple(dict.fromkeys(hashes))) for (name, version), hashes in sorted(found.items())]
+
+
+def _read(path: Path, found: dict[tuple[str, str], list[str]]) -> None:
+    current: list[str] | None = None
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if pin := _PIN.match(text):
             current = found.setdefault((canonical(pin[1]), pin[2]), [])
-        elif not text.startswith("--hash="):
+        elif current is None or not text.startswith("--hash="):
             raise LockError(f"{path.name}:{number} is not understood: {text[:100]!r}.")
         current += _HASH.findall(text)
-    if not found:
+    if current is None:
         raise LockError(f"{path.name} pins nothing.")
-    return [Pin(name, version, tuple(dict.fromkeys(hashes))) for (name, version), hashes in found.items()]
 
 
 def canonical(name: str) -> str:
