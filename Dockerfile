@@ -26,7 +26,8 @@ ENV PYTHONPATH=/opt/airflow/plugins \
 COPY --chown=airflow:0 pyproject.toml README.md /opt/airflow/install/
 RUN ln -s /opt/airflow/plugins /opt/airflow/install/plugins \
  && pip install --no-cache-dir --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-      --editable /opt/airflow/install
+      --editable /opt/airflow/install \
+ && python -m compileall -q /opt/airflow/plugins  # else each task process compiles what it imports
 
 FROM airflow AS demo
 COPY --chown=airflow:0 compose/seed.py compose/simulator.json /opt/airflow/demo/

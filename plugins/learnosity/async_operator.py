@@ -11,7 +11,6 @@ from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import uvloop
 from airflow.sdk import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
@@ -42,6 +41,8 @@ class AsyncOperator(BaseAsyncOperator):
 
         :raises AirflowTaskTimeout: `execution_timeout` has passed. The next try continues where this try ended.
         """
+        import uvloop  # late: a DAG file needs no event loop
+
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:

@@ -13,13 +13,9 @@ from airflow.sdk import Connection
 from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import LocalStore
 
-from learnosity.azure_connection import azure_account as account_of
-from learnosity.azure_connection import azure_store
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
 from learnosity.extras import needs_extra
-from learnosity.gcs_connection import gcs_store
 from learnosity.lookups import find_connection
-from learnosity.s3_connection import s3_store
 from learnosity.storage.abandoned import local_files
 from learnosity.storage.errors import first_line
 from learnosity.storage.keys import local_keys
@@ -27,10 +23,30 @@ from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
+
+# A store of one cloud is opened without the modules of the others.
+def _s3(where: StorageUri, connection: Connection | None) -> Store:
+    from learnosity.s3_connection import s3_store
+
+    return s3_store(where, connection)
+
+
+def _gcs(where: StorageUri, connection: Connection | None) -> Store:
+    from learnosity.gcs_connection import gcs_store
+
+    return gcs_store(where, connection)
+
+
+def _azure(where: StorageUri, connection: Connection | None) -> Store:
+    from learnosity.azure_connection import azure_store
+
+    return azure_store(where, connection)
+
+
 _CLOUDS = (
-    (S3_SCHEMES, s3_store, "s3", ("aws", "s3")),
-    (GCS_SCHEMES, gcs_store, "gcs", ("google_cloud_platform",)),
-    (AZURE_SCHEMES, azure_store, "azure", ("wasb", "adls", "azure", "azure_data_lake")),
+    (S3_SCHEMES, _s3, "s3", ("aws", "s3")),
+    (GCS_SCHEMES, _gcs, "gcs", ("google_cloud_platform",)),
+    (AZURE_SCHEMES, _azure, "azure", ("wasb", "adls", "azure", "azure_data_lake")),
 )
 """Schemes, the function that opens their store, the extra with the packages that it imports, and the types of Airflow
 connections that fit. Without the check of the type, a URI could send the password of any connection to its host."""
@@ -88,6 +104,8 @@ def _connection(conn_id: str) -> Connection:
 
 def azure_account(where: StorageUri) -> str:
     """The storage account of an Azure URI and its Airflow connection; empty when they name no account."""
+    from learnosity.azure_connection import azure_account as account_of
+
     return account_of(where, _connection(where.conn_id) if where.conn_id else None)
 
 

@@ -11,34 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
 from learnosity.api.field_checks import check_request
-from learnosity.api.host_check import check_host
 from learnosity.async_operator import AsyncOperator
-from learnosity.connections import open_input_store, open_store
-from learnosity.creation.create import create_dataset
-from learnosity.creation.state import RequestIdentity
-from learnosity.creation.upload import Upload, prepare_upload
-from learnosity.dataset.layout import DatasetLayout
-from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import Findings, RequestError
-from learnosity.hooks import LearnosityHook
-from learnosity.inputs.find import find_input, input_identity
-from learnosity.inputs.records import schema_for
-from learnosity.inputs.spool import InputFile
-from learnosity.lineage import lineage_of_creation
 from learnosity.links import DatasetLink
-from learnosity.metrics import METRICS
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
-from learnosity.storage.write_check import check_writable
-from learnosity.task_state import TaskCreationStates, how_to_start_over
-from learnosity.written_values import digest, mapped_values, stable_text
 
+# Each task process reads the DAG file. What only this task needs is imported where it runs.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+
+    from learnosity.api.dataset_request import DatasetRequest
+    from learnosity.creation.state import RequestIdentity
+    from learnosity.creation.upload import Upload
+    from learnosity.inputs.spool import InputFile
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +115,22 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Check everything that can be checked without a call, then create the dataset or use its existing job."""
-        from learnosity.api.signed_urls import SignedTransfer  # late: its libraries are large, and DAG files need none
+        import msgspec
+
+        from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
+        from learnosity.api.host_check import check_host
+        from learnosity.api.signed_urls import SignedTransfer
+        from learnosity.connections import open_input_store, open_store
+        from learnosity.creation.create import create_dataset
+        from learnosity.creation.upload import prepare_upload
+        from learnosity.dataset.layout import DatasetLayout
+        from learnosity.destination import check_places, resolve_destination
+        from learnosity.hooks import LearnosityHook
+        from learnosity.inputs.find import find_input, input_identity
+        from learnosity.inputs.records import schema_for
+        from learnosity.metrics import METRICS
+        from learnosity.storage.write_check import check_writable
+        from learnosity.task_state import TaskCreationStates, how_to_start_over
 
         heard = self._hear(context)
         request = DatasetRequest.from_mapping(self.request)
@@ -243,6 +245,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         :param heard: the values of the run config.
         :param more: other values that make a different dataset.
         """
+        from learnosity.creation.state import RequestIdentity
+        from learnosity.written_values import digest, mapped_values, stable_text
+
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
         # Only params that a template names. For example, another poll interval makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
@@ -259,6 +264,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The input and the new dataset, for the OpenLineage provider."""
+        from learnosity.lineage import lineage_of_creation
+
         return lineage_of_creation(self.input_uri, self.created)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG
@@ -10,7 +11,6 @@ from airflow.sdk import DAG
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.params import dataset_params
 from learnosity.run_config import DEFAULTS
-from learnosity.schedules.dags import scheduled_dags
 
 __all__ = ["dataset_dag", "scheduled_dags"]
 
@@ -28,6 +28,13 @@ Generates a dataset and lands it, whole and verified, in object storage:
 A dataset is complete when its `manifest.json` exists. Read a dataset through its manifest: then it is always complete.
 A failed task that is cleared continues where it stopped: it takes over the job, and fetches what has not landed.
 """
+
+
+def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
+    """The DAGs of all schedule files in a folder, by DAG id. See `learnosity.schedules.dags`."""
+    from learnosity.schedules import dags  # late: the DAG `learnosity_dataset` needs none of it
+
+    return dags.scheduled_dags(folder)
 
 
 def dataset_dag(dag_id: str = DAG_ID, *, values: Mapping[str, Any] | None = None, **dag_args: Any) -> DAG:

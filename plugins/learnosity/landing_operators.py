@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from airflow.sdk import BaseOperatorLink, XComArg
 
-from learnosity.api.dataset_request import DatasetRequest
-from learnosity.api.field_checks import check_organisation_id
 from learnosity.assets import declared_ports, fixed_type, outlets_for, published_assets
 from learnosity.async_operator import AsyncOperator
-from learnosity.connections import open_store
-from learnosity.created_dataset import check_created, decided, sent_input
-from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import RunInfo, sha256_hex
-from learnosity.hooks import LearnosityHook
-from learnosity.landing.begin import begin_landing
-from learnosity.landing.land import land_shard
-from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import check_include, check_shards
-from learnosity.landing.publish import publish
-from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
-from learnosity.lineage import lineage_of_publication
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
-from learnosity.metrics import METRICS
-from learnosity.progress import Progress, size
 from learnosity.run_config import chosen, flag, is_empty
-from learnosity.storage.store import Store
-from learnosity.task_report import progress_told
 
+# Each task process reads the DAG file. What the tasks need is imported where they run.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
-log = logging.getLogger(__name__)
+    from learnosity.landing_tasks import LandingTask
 
 
 class _LandingOperator(AsyncOperator):
@@ -72,45 +49,11 @@ class _LandingOperator(AsyncOperator):
         self.organisation_id = organisation_id
         self.learnosity_conn_id = learnosity_conn_id
 
-    @property
-    def created(self) -> Mapping[str, Any]:
-        """What the create task returned."""
-        return check_created(self.dataset)
+    def _running(self, context: Context) -> LandingTask:
+        """This task, as it runs."""
+        from learnosity.landing_tasks import LandingTask
 
-    @property
-    def layout(self) -> DatasetLayout:
-        """The paths of the dataset below the destination."""
-        return DatasetLayout(str(self.created["dataset_type"]), str(self.created["dataset_id"]))
-
-    @property
-    def destination(self) -> str:
-        """The prefix below which the dataset lands."""
-        return str(self.destination_uri or decided(self.created, "destination_uri"))
-
-    @property
-    def conn_id(self) -> str:
-        """The Airflow connection to Learnosity."""
-        return str(self.learnosity_conn_id or decided(self.created, "learnosity_conn_id"))
-
-    async def store(self) -> Store:
-        """The destination. Its Airflow connection is read in a thread: that call must not run in an event loop."""
-        return await asyncio.to_thread(open_store, self.destination)
-
-    def work(self, context: Context, plan: str) -> str:
-        """The folder for the plan and the notes of this landing.
-
-        :param plan: the name that `list_files` gave to its plan.
-        """
-        run = context["dag_run"]
-        return self.layout.work_prefix(sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16], plan)
-
-    @asynccontextmanager
-    async def results(self) -> AsyncIterator[ResultSet]:
-        """The result files of the dataset at Learnosity."""
-        organisation_id = check_organisation_id(self.organisation_id) or self.created.get("organisation_id")
-        extra = {"organisation_id": organisation_id} if organisation_id else {}
-        async with LearnosityHook(self.conn_id).client() as client:
-            yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra)
+        return LandingTask(context, self.dataset, self.destination_uri, self.organisation_id, self.learnosity_conn_id)
 
 
 class LearnosityListFilesOperator(_LandingOperator):
@@ -149,19 +92,8 @@ class LearnosityListFilesOperator(_LandingOperator):
             chosen(name, getattr(self, name) if is_empty(given.get(name)) else given[name])
             for name in ("include", "overwrite", "landing_shards")
         )
-        shards, store = check_shards(shards), await self.store()
-        overwrite, plan = flag("overwrite", again, False), uuid4().hex[:16]
-        async with self.results() as results:
-            made = await begin_landing(
-                store,
-                self.layout,
-                results,
-                work=self.work(context, plan),
-                include=check_include(wanted),
-                shards=shards,
-                overwrite=overwrite,
-            )
-        return shard_xcoms(made, plan)
+        overwrite = flag("overwrite", again, False)
+        return await self._running(context).list_files(include=wanted, shards=shards, overwrite=overwrite)
 
 
 class LearnosityLandFilesOperator(_LandingOperator):
@@ -181,26 +113,7 @@ class LearnosityLandFilesOperator(_LandingOperator):
 
     async def aexecute(self, context: Context) -> dict[str, int] | list[dict[str, int]]:
         """Copy the files of the shard that are still missing."""
-        from learnosity.api.signed_urls import SignedTransfer  # late: its libraries are large, and DAG files need none
-
-        config = await LearnosityHook(self.conn_id).aget_config()
-        shards = [self.shard] if isinstance(self.shard, Mapping) else rendered(self.shard)
-        landed, counts = [], list[Progress]()
-        land = partial(land_shard, watch=counts.append)
-        async with (
-            self.results() as results,
-            SignedTransfer(config, METRICS) as transfer,
-            progress_told(context, lambda: landing_of(shards, counts)),
-        ):
-            store = await self.store()
-            for shard in shards:
-                work, number, host = self.work(context, plan_of(shard)), int(shard["shard"]), shard.get("host")
-                landed.append(
-                    await land(store, self.layout, results, transfer, work=work, shard=number, planned_on=host)
-                )
-        fetched = sum(each.files - each.skipped for each in landed)
-        METRICS.count("landed_files", fetched, dataset_type=self.layout.dataset_type)
-        return asdict(landed[0]) if isinstance(self.shard, Mapping) else [asdict(each) for each in landed]
+        return await self._running(context).land_files(self.shard)
 
 
 class LearnosityPublishOperator(_LandingOperator):
@@ -246,52 +159,29 @@ class LearnosityPublishOperator(_LandingOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Verify and publish."""
-        layout, store, run = self.layout, await self.store(), context["dag_run"]
-        logical_date = run.logical_date
+        task = self._running(context)
+        dataset_type = task.layout.dataset_type
         if self.chooses_outlets:
             # Airflow reads the outlets after the task has run, and adds an event to each.
-            self.outlets = outlets_for(layout.dataset_type, self.declared_type)
-        shards = rendered(self.shards)
-        manifest = await publish(
-            store,
-            layout,
-            work=self.work(context, plan_of(shards[0]) if shards else FIRST_RELEASE),
-            shards=len(shards),
-            job_reference=str(self.created.get("job_reference") or ""),
-            request=self._sent_request(),
-            run=RunInfo(run.dag_id, run.run_id, logical_date.isoformat() if logical_date else None),
-            planned_on=shards[0].get("host") if shards else None,
-            sent=sent_input(self.created),
-            left_out=left_out(shards),
-            require_complete=self._requires_complete(run.conf),
+            self.outlets = outlets_for(dataset_type, self.declared_type)
+        self.published = result = await task.publish(
+            shards=self.shards,
+            request=self.request,
+            require_complete=self._requires_complete(context["dag_run"].conf),
         )
-        self.published = result = published_xcom(store, layout, manifest)
-        METRICS.count("datasets_published", 1, dataset_type=layout.dataset_type)
-        METRICS.count("published_files", manifest.file_count, dataset_type=layout.dataset_type)
-        METRICS.count("published_bytes", manifest.total_bytes, dataset_type=layout.dataset_type)
-        for asset in published_assets(layout.dataset_type):
+        for asset in published_assets(dataset_type):
             context["outlet_events"][asset].extra = dict(result)
-        log.info(
-            "Published %s files, %s: %s", f"{manifest.file_count:,}", size(manifest.total_bytes), result["manifest_uri"]
-        )
         # The dataset pages in the UI need these two values. The values are not part of the asset event.
-        return {
-            **result,
-            "destination_uri": self.destination,
-            "learnosity_conn_id": self.conn_id,
-        }
+        return {**result, "destination_uri": task.destination, "learnosity_conn_id": task.conn_id}
 
     def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:
         given = (conf or {}).get("require_complete") if "require_complete" in (self.run_config or ()) else None
         return flag("require_complete", self.require_complete if is_empty(given) else given, False)
 
-    def _sent_request(self) -> dict[str, Any]:
-        """The request that `create_dataset` sent. The template of this task may now render differently."""
-        if sent := self.created.get("request"):
-            return dict(sent)
-        request = DatasetRequest.from_mapping(self.request)
-        return request.body(self.layout.dataset_id, int(self.created["file_count"]))
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The source and the folder of the landed dataset, for the OpenLineage provider."""
-        return lineage_of_publication(self.destination, self.published)
+        from learnosity.created_dataset import check_created, decided
+        from learnosity.lineage import lineage_of_publication
+
+        destination = self.destination_uri or decided(check_created(self.dataset), "destination_uri")
+        return lineage_of_publication(destination, self.published)

@@ -13,9 +13,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink, conf
 from airflow.sdk.execution_time.xcom import XCom
 
-from learnosity.api.report_definition import has_report
 from learnosity.errors import LearnosityError, StorageError
-from learnosity.lookups import find_connection
 from learnosity.storage.uris import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 if TYPE_CHECKING:
@@ -43,6 +41,8 @@ class ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Address of the report; empty before the task has run, and for types without a report."""
+        from learnosity.api.report_definition import has_report
+
         returned = _returned(ti_key)
         return f"{_page(ti_key, returned)}/report" if has_report(str(returned.get("dataset_type", ""))) else ""
 
@@ -88,6 +88,8 @@ def _is_elsewhere(store: StorageUri) -> bool:
     """Whether the bucket is not in the cloud of its URI scheme: for example, `s3://` may be a server outside AWS."""
     if store.conn_id is None:
         return False
+    from learnosity.lookups import find_connection
+
     try:
         connection = find_connection(store.conn_id)
     except LearnosityError:

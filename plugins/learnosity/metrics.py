@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import socket
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
-from learnosity.api.jobs import Job
 from learnosity.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from learnosity.api.jobs import Job
 
 PREFIX = "learnosity."
 

@@ -14,8 +14,8 @@ from typing import Any
 from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
 from learnosity.api.field_checks import REQUEST_KEYS as REQUEST_KEYS
 from learnosity.api.field_checks import unknown_names
+from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError
-from learnosity.landing.plan import MAX_SHARDS
 
 # Sections of the form. Airflow opens one section, the one with this name, and keeps the others closed.
 DATASET = "Run Parameters"

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
-from learnosity.api.jobs import Job
-from learnosity.api.polling import MAX_POLL_SECONDS, MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
     ConnectionConfigError,
@@ -23,16 +21,15 @@ from learnosity.errors import (
     RequestError,
     TransientApiError,
 )
-from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.links import DatasetLink
-from learnosity.metrics import count_job
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import failures_told
-from learnosity.triggers import LearnosityJobTrigger, WaitStatus
 
+# Each task process reads the DAG file. What only a wait needs is imported where it begins and ends.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from learnosity.api.jobs import Job
     from learnosity.task_state import StateStore
 
 # Where a sensor that is rescheduled keeps the time since which its polls are refused.
@@ -100,6 +97,8 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
+        from learnosity.api.polling import MAX_POLL_SECONDS
+
         self._read_job()
         if not self.job_reference:
             self.log.info("The dataset is finished: there is no job to wait for.")
@@ -116,6 +115,8 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self.job_reference
         if self.poke(context):
             return self.job_reference
+        from learnosity.triggers import LearnosityJobTrigger
+
         now = time.time()
         trigger = LearnosityJobTrigger(
             str(self.job_reference),
@@ -140,7 +141,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         :raises RequestError: it returned nothing, because it did not run.
         """
         if isinstance(self.job_reference, (str, int)):
-            self.learnosity_conn_id = str(self.learnosity_conn_id or DEFAULT_CONN_ID)
+            self.learnosity_conn_id = str(self.learnosity_conn_id or DEFAULTS["learnosity_conn_id"])
         else:
             created = check_created(self.job_reference)
             self.learnosity_conn_id = str(self.learnosity_conn_id or decided(created, "learnosity_conn_id"))
@@ -159,6 +160,8 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> bool:
         """Whether the job is completed. False after a transient error, and after a refusal that may pass."""
+        from learnosity.metrics import count_job
+
         try:
             job = asyncio.run(self._poll())
         except LearnosityError as error:
@@ -176,6 +179,8 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def _bears(self, error: LearnosityError, context: Context) -> bool:
         """Whether the wait goes on after a refusal: as long as the trigger bears it, except at the first poll."""
+        from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+
         if self.deferrable:
             return False
         rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
@@ -202,6 +207,8 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self._end(event)
 
     def _end(self, event: dict[str, Any] | None) -> str:
+        from learnosity.triggers import WaitStatus
+
         status = (event or {}).get("status")
         reference = str((event or {}).get("job_reference") or self.job_reference)
         if status == WaitStatus.COMPLETED:
@@ -224,6 +231,8 @@ class LearnosityJobSensor(BaseSensorOperator):
         )
 
     async def _poll(self) -> Job | None:
+        from learnosity.hooks import LearnosityHook
+
         async with LearnosityHook(str(self.learnosity_conn_id)).client() as client:
             jobs = await client.jobs([str(self.job_reference)])
         return next((job for job in jobs if job.reference == self.job_reference), None)

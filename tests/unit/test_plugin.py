@@ -41,8 +41,12 @@ HEAVY = {
     *("aiohttp", "airflow.api_fastapi.core_api.security", "boto3", "botocore", "duckdb", "fastapi", "learnosity.web"),
     *("learnosity_sdk", "requests", "starlette"),
 }
-# What only work needs, and not the plugin.
-OF_THE_OPERATORS = {"jmespath", "learnosity.operators", "obstore", "pyreqwest", "uvloop"}
+# What only work needs, and no DAG file.
+OF_THE_WORK = {"jmespath", "obstore", "pyreqwest", "uvloop", "learnosity.connections", "learnosity.landing_tasks"}
+# Rooms of the package that the DAG of the datasets does not enter while its file is read.
+ROOMS_OF_THE_WORK = {
+    f"learnosity.{room}" for room in ("creation", "inputs", "landing", "results", "retention", "schedules")
+}
 
 
 def run_airflow(home: Path, program: str, *, installed: bool, **environment: str) -> dict[str, Any]:
@@ -137,13 +141,11 @@ def test_a_task_does_not_pay_for_the_pages(home: Path, installed: bool) -> None:
     environment = {} if installed else {"AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins")}
     found = run_airflow(home, f"{LOAD}print(json.dumps(found))", installed=installed, **environment)
     assert "learnosity" in found["tasks"]
-    assert not [name for name in found["loaded"] if is_part_of(name, HEAVY | OF_THE_OPERATORS)]
+    assert not [name for name in found["loaded"] if is_part_of(name, HEAVY | OF_THE_WORK | {"learnosity.operators"})]
 
 
-def test_reading_the_dag_files_imports_no_http_client_and_no_cloud(home: Path) -> None:
-    # The operator of Amazon's provider imports boto3. A task process only reads the file of its own DAG.
-    files = [file for file in (REPOSITORY / "dags").glob("*.py") if file.name != "learnosity_from_warehouse.py"]
-    assert len(files) > 3
+def loaded_by(home: Path, *files: Path) -> list[str]:
+    """The modules that a task process imports to read DAG files, besides those of Airflow's task runner."""
     program = f"""
 import json, runpy, sys
 import airflow.sdk.execution_time.task_runner
@@ -151,9 +153,25 @@ before = set(sys.modules)
 for file in {sorted(map(str, files))!r}:
     runpy.run_path(file)
 print(json.dumps({{"loaded": sorted(set(sys.modules) - before)}}))"""
-    found = run_airflow(home, program, installed=True)
-    assert "learnosity.operators" in found["loaded"]
-    assert not [name for name in found["loaded"] if is_part_of(name, HEAVY)]
+    loaded: list[str] = run_airflow(home, program, installed=True)["loaded"]
+    return loaded
+
+
+def test_reading_the_dag_files_imports_nothing_large(home: Path) -> None:
+    # The operator of Amazon's provider imports boto3. A task process only reads the file of its own DAG.
+    files = [file for file in (REPOSITORY / "dags").glob("*.py") if file.name != "learnosity_from_warehouse.py"]
+    assert len(files) > 3
+    loaded = loaded_by(home, *files)
+    assert {"learnosity.operators", "learnosity.schedules.dags", "learnosity.retention_dag"} <= {*loaded}
+    assert not [name for name in loaded if is_part_of(name, HEAVY)]
+
+
+@pytest.mark.parametrize("file", ["learnosity_dataset.py", "learnosity_schedules.py"])
+def test_reading_a_dag_file_imports_nothing_that_only_a_running_task_needs(home: Path, file: str) -> None:
+    loaded = loaded_by(home, REPOSITORY / "dags" / file)
+    rooms = ROOMS_OF_THE_WORK - ({"learnosity.schedules"} if "schedules" in file else set())
+    assert "learnosity.landing_operators" in loaded
+    assert not [name for name in loaded if is_part_of(name, OF_THE_WORK | rooms)]
 
 
 def test_no_airflow_process_pays_for_the_description_of_the_provider(home: Path) -> None:

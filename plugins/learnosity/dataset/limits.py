@@ -1,9 +1,14 @@
-"""How much of a dataset its readers take: a task all of a file or nothing, a page the begin of it."""
+"""Limits of a dataset: into how many shards it is split, and how much of it its readers take.
+
+A task takes all of a file or nothing, a page the begin of it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Each shard is one mapped task. By default, Airflow allows this many ([core] max_map_length).
+MAX_SHARDS = 1024
 MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
 _MIB = 1024 * 1024
 _NO_LIMIT = 2**62

@@ -22,6 +22,7 @@ import msgspec
 
 from learnosity.dataset.file_names import check_names
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import IncompleteDatasetError, RequestError, StorageError
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Most shards. Each shard is one mapped task. By default, Airflow allows this many ([core] max_map_length).
-MAX_SHARDS = 1024
 # A part of a plan has at most so many files, and at most so many bytes of content are handed over with it.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError, UnsafeNameError
-from learnosity.landing.plan import MAX_SHARDS, check_shards, read_plan, split_into_shards
+from learnosity.landing.plan import check_shards, read_plan, split_into_shards
 from learnosity.results.outcomes import ResultFile
 from tests.component.landing_scene import StartScene, scene
 
