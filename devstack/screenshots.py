@@ -76,9 +76,11 @@ def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
 
 
 def items(ui: Ui, run_id: str, file: Path) -> None:
-    """The page of an item analysis."""
-    dataset = ui.dataset(DAG_ID, run_id)
-    expect(dataset.locator("#scatter")).to_be_visible()
+    """The page of an item analysis, from its summary on."""
+    ui.page.set_viewport_size({"width": 1280, "height": 900})
+    ui.goto(f"/learnosity/run/{DAG_ID}/{run_id.replace('+', '%2B')}?only=flagged")
+    expect(ui.page.locator("#scatter")).to_be_visible()
+    ui.page.evaluate("document.querySelector('.tiles').scrollIntoView()")
     ui.settle()
     ui.page.screenshot(path=file)
 

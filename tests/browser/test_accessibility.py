@@ -19,7 +19,7 @@ PAGES = {
     "the list": "/learnosity/",
     "groups": "{groups}",
     "users": "{groups}?group=district_1&group=school_1&group=class_1",
-    "items": "{items}",
+    "items": "{items}?only=flagged&hard=0.4",
     "files": "{groups}/files?q=school_1",
     "a file": "{groups}/view/groups/group.json",
     "the report": "{groups}/report",

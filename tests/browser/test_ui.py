@@ -107,6 +107,14 @@ class TestDatasetPage:
         expect(header).to_have_attribute("aria-sort", "ascending")
         rows = dataset.get_by_role("region", name="Questions").locator("tbody tr")
         expect(rows.first.get_by_text("poor")).to_be_visible()
+        dataset.get_by_label("Poor below discrimination").fill("0.4")
+        dataset.get_by_role("button", name="Apply").click()
+        dataset.get_by_role("link", name=re.compile("^Poor discrimination")).click()
+        expect(dataset.get_by_label("Poor below discrimination")).to_have_value("0.4")
+        expect(header).to_have_attribute("aria-sort", "none")
+        name = rows.first.get_by_role("link").inner_text()
+        rows.first.get_by_role("link").click()
+        expect(dataset.get_by_role("heading", name=f"items/{name}.json")).to_be_visible()
 
     def test_the_list_of_datasets_leads_to_their_pages(self, site: Site, ui: Ui) -> None:
         ui.goto("/plugin/learnosity")

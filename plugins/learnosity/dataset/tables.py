@@ -26,7 +26,6 @@ MAX_TEXT = 200_000  # characters of a file that is shown as text
 MAX_NAME = 200  # characters of a column's name; a longer one is no name
 MAX_GROUP_DEPTH = 20  # groups below groups; deeper folders are no groups
 _SORTED = 64  # characters of a text in which numbers are compared as numbers
-POOR_DISCRIMINATION = 0.2  # an item with a lower index is poor ("Initialise a dataset" in docs/learnosity-api.md)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -150,12 +149,6 @@ def is_id(column: str) -> bool:
 def is_number(value: Any) -> TypeGuard[int | float]:
     """Whether a cell is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_poor(row: Mapping[str, Any]) -> bool:
-    """Whether an item does not separate strong and weak users well: its discrimination index is below 0.2."""
-    value = row.get("discrimination_index")
-    return is_number(value) and value < POOR_DISCRIMINATION
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: bool) -> list[Mapping[str, Any]]:

@@ -33,7 +33,17 @@ from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
 from learnosity.web.results import NoSuchGroupError, address, results, script_json, views
 from learnosity.web.rights import readable_dags
-from learnosity.web.routes import LONGEST_QUERY, GroupPath, PageNumber, ShownDataset, SortedBy, Words, page, pages
+from learnosity.web.routes import (
+    LONGEST_QUERY,
+    AskedItems,
+    GroupPath,
+    PageNumber,
+    ShownDataset,
+    SortedBy,
+    Words,
+    page,
+    pages,
+)
 from learnosity.web.shown import Shown
 from learnosity.web.tables import Pager
 
@@ -65,11 +75,12 @@ async def run_page(
     request: Request,
     shown: ShownDataset,
     wanted: SortedBy,
+    asked: AskedItems,
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
     """The dataset of a run, and its results."""
     await note_reading(shown, "learnosity_results", _group_entry(shown, group))
-    return await shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here))
+    return await shown.page(request, "run.html", shown=await results(shown.dataset, group, wanted, shown.here, asked))
 
 
 @page("/files", response_class=HTMLResponse)

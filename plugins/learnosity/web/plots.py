@@ -1,16 +1,19 @@
-"""Computes the plots: one box plot per row, and the points of the item scatter plot. Templates draw them."""
+"""Computes the plots: a box plot per row, their axis, and the points of the item scatter plot. Templates draw them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.dataset.tables import Table, is_number, is_poor
+from learnosity.dataset.items import DISCRIMINATION, P_VALUE, Flag, Thresholds, flags
+from learnosity.dataset.tables import Table, is_number
 
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000  # in one scatter plot; a browser draws this number quickly
-_MARGIN = 4.0
+MAX_DOTS = 400  # users whose results are drawn as dots
+_MARGIN = 10.0  # half of an axis label
 _LABEL = 200  # characters of a point's name
 _LARGEST = 1e100  # larger numbers are not drawn
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
@@ -18,7 +21,10 @@ _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box plot. Positions are pixels from the left edge; the drawing is `PLOT_WIDTH` wide."""
+    """A box plot. Positions are pixels from the left edge; the drawing is `PLOT_WIDTH` wide.
+
+    :param dots: one for each user, where users are drawn.
+    """
 
     low: float
     left: float
@@ -26,16 +32,54 @@ class Box:
     right: float
     high: float
     text: str
+    dots: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A number on the axis of the box plots, and its place in pixels."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From which to which number the box plots of a table reach."""
+
+    unit: str
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """The place of a number in pixels; a number beyond the scale stands at its end."""
+        share = min(max((value - self.low) / ((self.high - self.low) or 1.0), 0.0), 1.0)
+        return round(_MARGIN + share * (PLOT_WIDTH - 2 * _MARGIN), 1)
+
+    @property
+    def sign(self) -> str:
+        """What stands behind each number."""
+        return "%" if self.unit == "percent" else ""
+
+    @property
+    def ticks(self) -> tuple[Tick, ...]:
+        """The numbers on the axis: its ends, and what is between them."""
+        middle = (self.low + self.high) / 2
+        return tuple(Tick(self.at(value), f"{value:g}{self.sign}") for value in (self.low, middle, self.high))
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One item in the scatter plot: x is its p-value, y its discrimination index."""
+    """One item in the scatter plot: x is its p-value, y its discrimination index.
+
+    :param path: its own file; "" = it has none.
+    """
 
     x: float
     y: float
     label: str
-    poor: bool
+    flags: tuple[Flag, ...] = ()
+    path: str = field(default="")
 
 
 def box_unit(columns: Sequence[str]) -> str | None:
@@ -44,49 +88,77 @@ def box_unit(columns: Sequence[str]) -> str | None:
     return next((unit for unit in units if {f"{name}_{unit}" for name in _NAMES[1:4]} <= set(columns)), None)
 
 
-def boxes(table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Box | None]:
-    """One box plot per row, all with the scale of the whole table. None for a row without these numbers."""
+def scale_of(table: Table) -> Scale | None:
+    """The scale for all box plots of a table; None if it has none. It begins and ends at round numbers."""
     unit = box_unit(table.columns)
     if unit is None:
-        return [None] * len(rows)
+        return None
+    if unit == "percent":
+        return Scale(unit, 0.0, 100.0)
     columns = [f"{name}_{unit}" for name in _NAMES]
     known = [float(row[column]) for row in table.rows for column in columns if _finite(row.get(column))]
-    low, high = (0.0, 100.0) if unit == "percent" else (min(known, default=0.0), max(known, default=1.0))
-    span = (high - low) or 1.0
-    return [_box(row, columns, low, span, "%" if unit == "percent" else "") for row in rows]
+    return Scale(unit, *_round_ends(min(known, default=0.0), max(known, default=1.0)))
 
 
-def points(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Items that have both numbers, at most `MAX_POINTS`. Poor items come first, because people look for them."""
-    usable = [row for row in rows if _finite(row.get("p_value")) and _finite(row.get("discrimination_index"))]
-    usable.sort(key=lambda row: not is_poor(row))
-    return [
-        Point(
-            float(row["p_value"]),
-            float(row["discrimination_index"]),
-            str(row.get("question_reference") or row.get("item_reference") or "")[:_LABEL],
-            is_poor(row),
-        )
-        for row in usable[:MAX_POINTS]
-    ]
+def box_of(row: Mapping[str, Any], scale: Scale, users: Iterable[Any] = ()) -> Box | None:
+    """The box plot of a row; None for a row without these numbers.
 
-
-def _box(row: Mapping[str, Any], columns: Sequence[str], low: float, span: float, sign: str) -> Box | None:
+    :param users: results of single users, in the unit of the scale; the first `MAX_DOTS` numbers are drawn.
+    """
+    columns = [f"{name}_{scale.unit}" for name in _NAMES]
     values = [float(row[column]) if _finite(row.get(column)) else None for column in columns]
     lowest, left, middle, right, highest = values
     if left is None or middle is None or right is None:
         return None
     lowest, highest = left if lowest is None else lowest, right if highest is None else highest
-
-    def at(value: float) -> float:
-        share = min(max((value - low) / span, 0.0), 1.0)
-        return round(_MARGIN + share * (PLOT_WIDTH - 2 * _MARGIN), 1)
-
+    sign, at = scale.sign, scale.at
     text = (
         f"lowest {lowest:g}{sign}, lower quartile {left:g}{sign}, median {middle:g}{sign}, "
         f"upper quartile {right:g}{sign}, highest {highest:g}{sign}"
     )
-    return Box(at(lowest), at(left), at(middle), at(right), at(highest), text)
+    dots = [at(float(value)) for value in users if _finite(value)]
+    # Quartiles that are not in order would be drawn backwards.
+    left, right = min(left, right), max(left, right)
+    return Box(at(lowest), at(left), at(middle), at(right), at(highest), text, tuple(dots[:MAX_DOTS]))
+
+
+def points(rows: Sequence[Mapping[str, Any]], at: Thresholds, files: Mapping[str, str] | None = None) -> list[Point]:
+    """Items that have both numbers, at most `MAX_POINTS`. Flagged items come first, because people look for them.
+
+    :param files: an item's own file, by its reference.
+    """
+    known = files or {}
+    usable = [
+        (row, flags(row, at)) for row in rows if _within(row.get(P_VALUE), 0) and _within(row.get(DISCRIMINATION), -1)
+    ]
+    usable.sort(key=lambda each: not each[1])
+    return [
+        Point(
+            float(row[P_VALUE]),
+            float(row[DISCRIMINATION]),
+            reference(row)[:_LABEL],
+            found,
+            known.get(reference(row), ""),
+        )
+        for row, found in usable[:MAX_POINTS]
+    ]
+
+
+def reference(row: Mapping[str, Any]) -> str:
+    """The name of an item: of its question, or else of the item."""
+    named = (row.get("question_reference"), row.get("item_reference"))
+    return next((name for name in named if isinstance(name, str) and name), "")
+
+
+def _round_ends(low: float, high: float) -> tuple[float, float]:
+    """The scale from a low to a high number, widened to multiples of a round step."""
+    span = (high - low) or abs(high) or 1.0
+    step = 10.0 ** math.floor(math.log10(span)) or span
+    return math.floor(low / step) * step, math.ceil(high / step) * step
+
+
+def _within(value: Any, low: int) -> bool:
+    return is_number(value) and low <= value <= 1
 
 
 def _finite(value: Any) -> bool:

@@ -20,9 +20,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from learnosity.api.dataset_request import dataset_type
+from learnosity.dataset.items import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
 from learnosity.progress import duration, size
+from learnosity.web.item_analysis import LABELS
 
 _MAX_JSON = 100_000  # characters of a request or a run config on a page
 HERE = Path(__file__).parent
@@ -110,6 +112,7 @@ def _environment() -> Environment:
     )
     environment.filters["bytes"] = size
     environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
+    environment.globals.update(flag_labels=LABELS, few_sessions=FEW_SESSIONS)
     environment.filters["duration"] = duration
     environment.filters["type_label"] = lambda name: dataset_type(str(name)).label
     environment.filters["moment"] = _moment

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from learnosity.api.report_definition import field_label, group_label, has_report
+from learnosity.dataset.group_figures import own_row
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.dataset.workers import working
-from learnosity.web.plots import PLOT_WIDTH, points
+from learnosity.web.group_page import GroupPage, group_page, last_row, users_with_percents
+from learnosity.web.item_analysis import ItemAnalysis, ItemQuery, item_analysis, own_files, words_of
+from learnosity.web.plots import PLOT_WIDTH, reference
 from learnosity.web.tables import TableView, view
+
+ALL_ITEMS = ItemQuery()
 
 
 class NoSuchGroupError(LookupError):
@@ -39,7 +44,9 @@ class Results:
     :param cut: whether the file has more than is shown.
     :param path: group path of what is shown.
     :param crumbs: name and address of each group from the root to the shown group.
-    :param scatter: points of the item scatter plot, as JSON; None when there is no plot.
+    :param items: what is shown of an item analysis beside its rows; None = it is none.
+    :param scatter: data of its scatter plot, as JSON; None when there is no plot.
+    :param group: what is shown of a group beside its rows; None = it is none.
     """
 
     table: TableView | None
@@ -48,22 +55,27 @@ class Results:
     entry: FileEntry | None
     path: Sequence[str]
     crumbs: Sequence[tuple[str, str]]
-    scatter: str | None
+    items: ItemAnalysis | None = None
+    scatter: str | None = None
+    group: GroupPage | None = None
     plot_width: float = PLOT_WIDTH
 
 
-async def results(dataset: PublishedDataset, path: Sequence[str], wanted: Sorting, here: str) -> Results:
+async def results(
+    dataset: PublishedDataset, path: Sequence[str], wanted: Sorting, here: str, asked: ItemQuery = ALL_ITEMS
+) -> Results:
     """The local view of a group.
 
     :param path: names of the groups from the top to this group; empty = the whole dataset.
     :param here: address of the page, to which `?group=` is added.
+    :param asked: which questions of an analysis are shown; default all.
     :raises NoSuchGroupError: no file describes this group.
     """
     entry = dataset.group_file(path)
     if entry is None and path:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
     document = await dataset.document(entry) if entry else None
-    return await working(_results, dataset, entry, document, path, wanted, here)
+    return await working(_results, dataset, entry, document, path, wanted, here, asked)
 
 
 def _results(
@@ -73,17 +85,17 @@ def _results(
     path: Sequence[str],
     wanted: Sorting,
     here: str,
+    asked: ItemQuery,
 ) -> Results:
     crumbs = [(name, address(here, path[:depth])) for depth, name in enumerate(["All", *path])]
     if document is None:
-        return Results(None, "", False, entry, path, crumbs, None)
-    table = document.first(Kind.GROUPS) if has_report(dataset.layout.dataset_type) else None
-    users = document.first(Kind.USERS)
-    items = document.first(Kind.ITEMS)
-    chosen = users if users and (table is None or table.name == "group") else table
-    chosen = chosen or items or next(iter(document.tables), None)
+        return Results(None, "", False, entry, path, crumbs)
+    chosen = chosen_table(document, dataset.layout.dataset_type)
+    plain = Results(None, document.text, document.cut, entry, path, crumbs)
     if chosen is None:
-        return Results(None, document.text, document.cut, entry, path, crumbs, None)
+        return plain
+    if chosen.kind is Kind.ITEMS:
+        return _items(plain, dataset, chosen, wanted, here, asked)
 
     def below(row: Mapping[str, Any]) -> str | None:
         name = row.get("group_name")
@@ -91,17 +103,52 @@ def _results(
             return None
         return address(here, [*path, name])
 
-    label = group_label(dataset.manifest.request, len(path))
-    caption = {Kind.GROUPS: label, Kind.USERS: "Users", Kind.ITEMS: "Questions"}.get(chosen.kind, "Rows")
-    shown = view(chosen, caption=caption, sort=wanted.sort, direction=wanted.direction, page=wanted.page, link=below)
-    return Results(shown, "", document.cut, entry, path, crumbs, _scatter(chosen))
+    request = dataset.manifest.request
+    rows, users, calculated, group = chosen, None, False, None
+    if chosen.kind is Kind.USERS:
+        rows, calculated = users_with_percents(chosen)
+        users = rows
+    if has_report(dataset.layout.dataset_type):
+        group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)
+    caption = {Kind.GROUPS: group_label(request, len(path)), Kind.USERS: "Users"}.get(chosen.kind, "Rows")
+    last = None if document.cut else last_row(rows, own_row(document), path)
+    table = view(
+        rows, caption=caption, sort=wanted.sort, direction=wanted.direction, page=wanted.page, link=below, total=last
+    )
+    return replace(plain, table=table, text="", group=group)
 
 
-def _scatter(table: Table) -> str | None:
-    if table.kind is not Kind.ITEMS:
-        return None
-    found = points(table.rows)
-    return script_json([[each.x, each.y, each.label, each.poor] for each in found]) if found else None
+def chosen_table(document: Document, dataset_type: str) -> Table | None:
+    """The table of a file that is shown as its results: users, or else groups, questions, or any."""
+    table = document.first(Kind.GROUPS) if has_report(dataset_type) else None
+    users = document.first(Kind.USERS)
+    chosen = users if users and (table is None or table.name == "group") else table
+    return chosen or document.first(Kind.ITEMS) or next(iter(document.tables), None)
+
+
+def _items(
+    plain: Results, dataset: PublishedDataset, table: Table, wanted: Sorting, here: str, asked: ItemQuery
+) -> Results:
+    shown = replace(table, rows=[row for row in table.rows if asked.shows(row)])
+    files = own_files(dataset.files, shown.rows)
+    found = item_analysis(table, shown, asked, files, here)
+
+    def own(row: Mapping[str, Any]) -> str | None:
+        path = files.get(reference(row))
+        return f"{here}/view/{quote(path)}" if path else None
+
+    rows = view(
+        shown,
+        caption="Questions",
+        sort=wanted.sort,
+        direction=wanted.direction,
+        page=wanted.page,
+        link=own,
+        tags=words_of,
+        at=asked.at,
+    )
+    scatter = script_json(found.scatter) if found.scatter else None
+    return replace(plain, table=rows, text="", items=found, scatter=scatter)
 
 
 def views(document: Document, wanted: Sorting) -> list[TableView]:

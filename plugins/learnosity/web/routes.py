@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.dataset.workers import reading
 from learnosity.web import runs
+from learnosity.web.item_analysis import ItemQuery, NotAThresholdError
 from learnosity.web.results import Sorting
 from learnosity.web.rights import READ_RUN
 from learnosity.web.shown import RUN, Shown, shown_dataset
@@ -23,6 +24,7 @@ Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
+Number = Annotated[str, Query(max_length=20)]  # a form sends an empty text for what is not given
 
 pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 
@@ -43,6 +45,18 @@ def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) ->
     return Sorting(sort, direction, page)
 
 
+def item_query(hard: Number = "", easy: Number = "", poor: Number = "", only: Number = "") -> ItemQuery:
+    """The query parameters that choose questions of an analysis.
+
+    :raises HTTPException: 422: a value is not allowed.
+    """
+    try:
+        return ItemQuery.of(hard=hard, easy=easy, poor=poor, only=only)
+    except NotAThresholdError as error:
+        raise HTTPException(422, f"A value in this address is not allowed. {error}.") from None
+
+
+AskedItems = Annotated[ItemQuery, Depends(item_query)]
 SortedBy = Annotated[Sorting, Depends(sorting)]
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.tables import Kind, Table, is_number, is_poor, json_text, sorted_rows
-from learnosity.web.plots import Box, box_unit, boxes
+from learnosity.dataset.items import Flag, Thresholds, flags
+from learnosity.dataset.tables import Kind, Table, is_number, sorted_rows
+from learnosity.web.cells import cell_text, decimals
+from learnosity.web.plots import Box, Tick, box_of, scale_of
 
 PAGE_ROWS = 100
-MAX_CELL = 1_000  # characters of a cell
-_JSON_CELL = 500
+MEAN_PLACES = 1  # decimals of the mean of whole numbers
+_USUAL = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,40 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: the texts of its cells, the address of the group below it, its plot, and whether its item is poor."""
+    """A row of a table.
+
+    :param cells: their texts.
+    :param link: address of what the row describes: the group below it, or the file of its item. None = nothing.
+    :param flags: what is noticed of its item.
+    :param tags: other words that stand beside its name.
+    :param anchor: its place in the file, from 0; None = the rows are not in the order of the file.
+    """
 
     cells: tuple[str, ...]
-    link: str | None
-    box: Box | None
-    poor: bool
+    link: str | None = None
+    box: Box | None = None
+    flags: tuple[Flag, ...] = ()
+    tags: tuple[str, ...] = ()
+    anchor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """One page of a table."""
+    """One page of a table.
+
+    :param ticks: axis of the box plots; empty = there are none.
+    :param flagged: whether there is a column for the flags of items.
+    :param total: the row below all others; None = there is none.
+    """
 
     caption: str
     kind: Kind
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     pager: Pager
-    plotted: bool
+    ticks: tuple[Tick, ...] = ()
+    flagged: bool = False
+    total: Row | None = None
 
 
 def view(
@@ -94,17 +112,28 @@ def view(
     direction: str = "asc",
     page: int = 1,
     link: Callable[[Mapping[str, Any]], str | None] = lambda row: None,
+    tags: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda row: (),
+    total: Mapping[str, Any] | None = None,
+    users: Mapping[str, Sequence[Any]] | None = None,
+    drawn: Sequence[str] = (),
+    at: Thresholds = _USUAL,
 ) -> TableView:
     """One page of a table.
 
     :param sort: column to sort by; default: the order of the file.
     :param direction: `asc` or `desc`.
     :param page: from 1. A page number that is too high shows the last page.
-    :param link: gives the address of the group below a row; None = no group is below it.
+    :param link: gives the address of what a row describes; None = nothing.
+    :param tags: gives the words beside the name of a row; default none.
+    :param total: the row below all others; default none.
+    :param users: results of the users of a group, by its name, to be drawn as dots; default none.
+    :param drawn: columns that only the box plots show; default none.
+    :param at: from where on items are flagged.
     """
     descending = direction == "desc"
     rows: Sequence[Mapping[str, Any]] = table.rows
-    if sort in table.columns:
+    is_sorted = sort in table.columns
+    if is_sorted:
         rows = sorted_rows(rows, sort, descending=descending)
     pager = Pager.of(len(rows), page)
     shown = rows[pager.start : pager.stop]
@@ -113,34 +142,36 @@ def view(
         Column(name, field_label(name), _is_numeric(table.rows, name), order if name == sort else "none")
         for name in table.columns
     )
-    drawn = boxes(table, shown)
+    places = {name: decimals(name, (row.get(name) for row in shown)) for name in table.columns}
+    items, plotted = table.kind is Kind.ITEMS, replace(table, columns=(*table.columns, *drawn))
+    scale = scale_of(plotted) if table.kind is Kind.GROUPS else None
+
+    def made(row: Mapping[str, Any], number: int | None, more: int = 0) -> Row:
+        return Row(
+            tuple(cell_text(row.get(name), places[name] or more, signed=is_change(name)) for name in table.columns),
+            link(row),
+            box_of(row, scale, (users or {}).get(str(row.get("group_name")), ())) if scale else None,
+            flags(row, at) if items else (),
+            tags(row),
+            number,
+        )
+
+    numbered, more = enumerate(shown, pager.start), MEAN_PLACES if table.kind is Kind.USERS else 0
     return TableView(
         caption,
         table.kind,
         columns,
-        tuple(
-            Row(tuple(cell_text(row.get(name)) for name in table.columns), link(row), box, is_poor(row))
-            for row, box in zip(shown, drawn, strict=True)
-        ),
+        tuple(made(row, None if is_sorted else number) for number, row in numbered),
         pager,
-        table.kind is Kind.GROUPS and box_unit(table.columns) is not None,
+        scale.ticks if scale else (),
+        items,
+        None if total is None else replace(made(total, None, more), link=None),
     )
 
 
-def cell_text(value: Any) -> str:
-    """The text of a cell. Numbers have separators and two decimals (four below 10); objects and lists are JSON."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if is_number(value):
-        text = f"{value:,.2f}" if abs(value) >= 10 else f"{value:,.4f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    if isinstance(value, str):
-        return value if len(value) <= MAX_CELL else f"{value[:MAX_CELL]}…"
-    return json_text(value, _JSON_CELL) or "nested too deeply"
+def is_change(column: str) -> bool:
+    """Whether a column has differences: their numbers have a sign."""
+    return column.endswith("_change") or column.startswith("difference_")
 
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.dataset.limits import MAX_COLUMNS, PAGE
-from learnosity.dataset.tables import Document, Kind, group_files, is_poor, sorted_rows
+from learnosity.dataset.tables import Document, Kind, group_files, sorted_rows
 from learnosity.dataset.tables import read_document as read_limited
 
 
@@ -83,12 +83,6 @@ def test_texts_are_sorted_with_their_numbers_as_numbers(names: list[str]) -> Non
     rows = [{"name": name} for name in names]
     found = [row["name"] for row in sorted_rows(rows, "name", descending=False)]
     assert found == ["9" * 5000, "Class 2a", "class 2b", "class 10", "class 10a", "school_1", "school_2", "school_10"]
-
-
-def test_an_item_is_poor_below_two_tenths() -> None:
-    assert is_poor({"discrimination_index": 0.19})
-    assert not is_poor({"discrimination_index": 0.2})
-    assert not is_poor({"discrimination_index": None})
 
 
 @given(st.binary(max_size=200), st.sampled_from(["a.json", "a.csv", "a.ndjson", "a.txt"]))

@@ -1,0 +1,52 @@
+"""The texts of the cells of a table. The numbers of a column have the same number of decimals, so that they line up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from typing import Any
+
+from learnosity.dataset.tables import is_number, json_text
+
+MAX_CELL = 1_000  # characters of a cell
+_JSON_CELL = 500
+MINUS = "\N{MINUS SIGN}"  # as wide as a plus
+_LARGEST = 1e15  # larger numbers are shown as they are
+_DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
+
+
+def decimals(column: str, values: Iterable[Any]) -> int:
+    """How many decimals the numbers of a column have: none for whole numbers; else by its name, or by their size."""
+    numbers = [abs(value) for value in values if is_number(value) and abs(value) < _LARGEST]
+    if all(number == int(number) for number in numbers):
+        return 0
+    named = next((places for end, places in _DECIMALS.items() if column.removesuffix("_change").endswith(end)), None)
+    return named if named is not None else 4 if max(numbers) < 1 else 2
+
+
+def cell_text(value: Any, places: int = 0, *, signed: bool = False) -> str:
+    """The text of a cell. Numbers have separators for thousands; objects and lists are JSON.
+
+    :param places: decimals of a number.
+    :param signed: whether a number above zero has a plus.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if is_number(value):
+        return _number(value, places, signed=signed)
+    if isinstance(value, str):
+        return value if len(value) <= MAX_CELL else f"{value[:MAX_CELL]}…"
+    return json_text(value, _JSON_CELL) or "nested too deeply"
+
+
+def _number(value: int | float, places: int, *, signed: bool) -> str:
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        text = json_text(value, MAX_CELL)
+        return f"{text[:MAX_CELL]}…" if len(text) >= MAX_CELL else text
+    if not isfinite(value) or abs(value) >= _LARGEST:
+        return f"{value:g}"
+    text = f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"
+    # What is rounded to zero has no sign, and is no change.
+    return text.lstrip("+-") if not any(digit in text for digit in "123456789") else text.replace("-", MINUS)
