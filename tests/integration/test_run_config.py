@@ -45,7 +45,9 @@ def test_after_a_create_task_that_was_marked_as_success_the_next_one_says_so(run
         DAG_ID, run_id, "create_dataset", by_hand, update_mask=["new_state"]
     )
     # Airflow itself goes on with the tasks that follow a marked one: nothing has to be cleared for that.
-    wait_until(lambda: state(runs.tasks(name)["wait_for_job"]) == "failed", timeout=240, late=lambda: runs.explain(name))
+    wait_until(
+        lambda: state(runs.tasks(name)["wait_for_job"]) == "failed", timeout=240, late=lambda: runs.explain(name)
+    )
     task = runs.tasks(name)["wait_for_job"]
     assert task.try_number == 1
     assert "was it marked as success by hand? Clear it" in runs.log(name, task)
