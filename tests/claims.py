@@ -20,13 +20,13 @@ CLAIMS: Final = {
         "unit/api/test_url_policy.py::test_no_spelling_of_a_place_that_is_not_called_gets_through"
     ),
     "be named in the connection's extra": (
-        "unit/api/test_checked_names.py::test_a_name_that_leads_to_a_private_network_needs_the_connection_to_name_it"
+        "unit/api/test_dns_lookup.py::test_a_name_that_leads_to_a_private_network_needs_the_connection_to_name_it"
     ),
     "connected to at the very address that was checked": (
-        "unit/api/test_checked_names.py::test_a_name_that_leads_elsewhere_at_the_second_look_gets_nothing"
+        "unit/api/test_dns_lookup.py::test_a_name_that_leads_elsewhere_at_the_second_look_gets_nothing"
     ),
     "TLS certificates and `Host` stay those of the name": (
-        "unit/api/test_checked_names.py::test_the_certificate_has_to_be_for_the_name"
+        "unit/api/test_dns_lookup.py::test_the_certificate_has_to_be_for_the_name"
     ),
     "Replies are read in bounded memory": (
         "component/api/test_hostile_replies.py::test_a_reply_that_is_too_large_fails_at_once"

@@ -118,7 +118,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         import msgspec
 
         from learnosity.api.dataset_request import DatasetRequest, check_dataset_id
-        from learnosity.api.host_check import check_host
+        from learnosity.api.host_exists import check_host
         from learnosity.api.signed_urls import SignedTransfer
         from learnosity.connections import open_input_store, open_store
         from learnosity.creation.create import create_dataset

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.observability import stats
 
-from learnosity.telemetry import Metrics
+from learnosity.metrics_interface import Metrics
 
 if TYPE_CHECKING:
     from learnosity.api.jobs import Job

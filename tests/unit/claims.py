@@ -205,7 +205,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "D4": (
         "A wrong host",
-        ("unit/api/test_host_check.py::test_a_host_that_no_name_server_knows_is_named_with_its_connection",),
+        ("unit/api/test_host_exists.py::test_a_host_that_no_name_server_knows_is_named_with_its_connection",),
     ),
     "D5": (
         "Versions of Airflow",

@@ -19,16 +19,16 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from learnosity.api.bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
-from learnosity.api.checked_names import CheckedNames, CheckingResolver
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
+from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
 from learnosity.api.pacing import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.signing import routing_headers, sign_data_request
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
+from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import backoff, parse_retry_after
-from learnosity.telemetry import NULL_METRICS, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class LearnosityClient:
         tls = await asyncio.to_thread(self._egress.tls)  # reads files
         # aiohttp looks up the name of a proxy, too, and a proxy may be anywhere.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
-        resolver = None if proxied else CheckingResolver(CheckedNames(self.config.url_policy))
+        resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=tls, resolver=resolver),

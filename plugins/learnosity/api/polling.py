@@ -26,7 +26,7 @@ from learnosity.errors import (
     TransientError,
     first_error,
 )
-from learnosity.telemetry import NULL_METRICS, Metrics
+from learnosity.metrics_interface import NULL_METRICS, Metrics
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient

@@ -25,16 +25,16 @@ from pyreqwest.exceptions import ConnectError, ConnectTimeoutError, PyreqwestErr
 from pyreqwest.proxy import ProxyBuilder
 from yarl import URL
 
-from learnosity.api.checked_names import CheckedNames, CheckingResolver
 from learnosity.api.config import ApiConfig
+from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
-from learnosity.api.ip_addresses import leads
+from learnosity.api.ip_ranges import leads
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
+from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
 from learnosity.redaction import redact
+from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
-from learnosity.storage.meanings import Verdict, judge
-from learnosity.telemetry import NULL_METRICS, Metrics
 
 # The header is part of what S3 signature v2 signs (docs/learnosity-api.md, "Upload URLs and uploads").
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
@@ -57,7 +57,7 @@ class SignedTransfer:
         self._policy = config.url_policy
         self._egress = config.egress
         self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
-        self._names = CheckedNames(self._policy)
+        self._names = CheckedLookup(self._policy)
         self._open = False
         # A client for each address of a host, the one that was used last at the end; and one for what needs no look-up.
         self._down: dict[tuple[str, str] | None, Client] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from learnosity.api.ip_addresses import Leads, is_oddly_spelt, leads, parse_address
+from learnosity.api.ip_ranges import Leads, is_oddly_spelt, leads, parse_address
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage.meanings import judge
+from learnosity.storage.error_codes import judge
 
 Provider = Callable[[], Any]
 

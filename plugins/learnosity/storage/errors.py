@@ -1,6 +1,6 @@
 """The reply of a storage server as an error of this package, for downloads, uploads and stores, on S3, GCS and Azure.
 
-`storage.meanings` has the table of what replies mean.
+`storage.error_codes` has the table of what replies mean.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
-from learnosity.storage.meanings import (
+from learnosity.storage.error_codes import (
     ELSEWHERE,
     KMS,
     MOVING,

@@ -11,7 +11,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage.meanings import judge
+from learnosity.storage.error_codes import judge
 
 # They say that there is a metadata server, and where.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientStorageError
 from learnosity.redaction import redact_text
-from learnosity.storage.meanings import cause_of, judge
+from learnosity.storage.error_codes import cause_of, judge
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential

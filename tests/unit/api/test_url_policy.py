@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.ip_addresses import HERE, NEVER, Leads, is_oddly_spelt, leads
-from learnosity.api.ip_addresses import PRIVATE as NETS
+from learnosity.api.ip_ranges import HERE, NEVER, Leads, is_oddly_spelt, leads
+from learnosity.api.ip_ranges import PRIVATE as NETS
 from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_loopback
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact, redact_text

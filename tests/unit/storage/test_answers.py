@@ -15,9 +15,9 @@ from learnosity.errors import (
     TransientStorageError,
     UrlExpiredError,
 )
-from learnosity.storage import meanings
+from learnosity.storage import error_codes
+from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, status_of, storage_error
-from learnosity.storage.meanings import Verdict, judge
 from tests.storage_answers import KNOWN, UNKNOWN, Case
 
 SIGNED = {"passes": TransferError, "new URL": UrlExpiredError, "person": PermanentApiError}
@@ -43,7 +43,7 @@ def from_obstore(case: Case, body: str) -> OSError:
 
 
 def test_every_code_that_is_judged_has_a_case() -> None:
-    assert set(meanings._BY_CODE) <= {case.code for case in KNOWN}
+    assert set(error_codes._BY_CODE) <= {case.code for case in KNOWN}
 
 
 @pytest.mark.parametrize("case", KNOWN + UNKNOWN, ids=str)

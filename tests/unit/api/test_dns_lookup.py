@@ -14,12 +14,12 @@ import pytest
 import uvloop
 
 from devstack.certificate import make_certificate
-from learnosity.api import checked_names, ip_addresses
-from learnosity.api.checked_names import CheckedNames
+from learnosity.api import dns_lookup, ip_ranges
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
+from learnosity.api.dns_lookup import CheckedLookup
 from learnosity.api.downloads import READ_AHEAD_BYTES
-from learnosity.api.ip_addresses import leads
+from learnosity.api.ip_ranges import leads
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.api.url_policy import UrlPolicy
 from learnosity.errors import LearnosityError, PermanentApiError, TransferError, TransientApiError
@@ -64,16 +64,16 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> Dns:
 
 def refusing(*networks: str) -> tuple[Any, ...]:
     """Networks that are never called, although they are on this machine."""
-    return (*ip_addresses.NEVER, *map(ipaddress.ip_network, networks))
+    return (*ip_ranges.NEVER, *map(ipaddress.ip_network, networks))
 
 
 @pytest.fixture
 def evil(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An address of this machine that stands for a metadata service."""
-    monkeypatch.setattr(ip_addresses, "NEVER", refusing("127.0.0.66/32"))
-    ip_addresses.leads.cache_clear()
+    monkeypatch.setattr(ip_ranges, "NEVER", refusing("127.0.0.66/32"))
+    ip_ranges.leads.cache_clear()
     yield "127.0.0.66"
-    ip_addresses.leads.cache_clear()
+    ip_ranges.leads.cache_clear()
 
 
 async def api(config: ApiConfig, url: str, folder: Path) -> object:
@@ -131,7 +131,7 @@ async def test_a_client_connects_to_the_address_that_was_checked_and_speaks_of_t
 async def test_a_name_that_leads_elsewhere_at_the_second_look_gets_nothing(
     dns: Dns, evil: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checked_names, "GOOD_FOR_SECONDS", -1.0)  # each request looks the name up
+    monkeypatch.setattr(dns_lookup, "GOOD_FOR_SECONDS", -1.0)  # each request looks the name up
     async with hand_made(serves, host="127.0.0.2") as good:
         port = good.url.rpartition(":")[2]
         listening = socket.create_server((evil, int(port)))
@@ -183,7 +183,7 @@ async def test_a_name_that_leads_to_a_metadata_service_is_refused(dns: Dns, addr
     dns.known[HOST] = ["203.0.113.7", address]
     for policy in (REAL, UrlPolicy(HOST, plain_http=False), UrlPolicy("127.0.0.1", True, (HOST,))):
         with pytest.raises(PermanentApiError, match="leads to a link-local or metadata address"):
-            await CheckedNames(policy).addresses(HOST)
+            await CheckedLookup(policy).addresses(HOST)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "127.8.8.8"])
@@ -191,34 +191,34 @@ async def test_a_name_that_leads_back_here_is_refused_unless_the_connection_does
     dns.known[HOST] = [address]
     for policy in (REAL, UrlPolicy("data.learnosity.com", False, (HOST,))):
         with pytest.raises(PermanentApiError, match="leads to this machine"):
-            await CheckedNames(policy).addresses(HOST)
+            await CheckedLookup(policy).addresses(HOST)
     for policy in (UrlPolicy("127.0.0.1", False), UrlPolicy("localhost", False), UrlPolicy(HOST, False)):
-        assert await CheckedNames(policy).addresses(HOST) == [address]
+        assert await CheckedLookup(policy).addresses(HOST) == [address]
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "172.20.0.1", "192.168.1.1", "fd12::1", "64:ff9b:1::8.8.8.8"])
 async def test_a_name_that_leads_to_a_private_network_needs_the_connection_to_name_it(dns: Dns, address: str) -> None:
     dns.known |= {HOST: [address], "notbucket.example": [address], "a.bucket.example": [address]}
     with pytest.raises(PermanentApiError, match="leads to a private network.*`private_hosts`"):
-        await CheckedNames(REAL).addresses(HOST)
+        await CheckedLookup(REAL).addresses(HOST)
     own = config_for("https://data.learnosity.com", private_hosts=[HOST.upper(), "*.bucket.example"]).url_policy
     for name in (HOST, "a.bucket.example"):
-        assert await CheckedNames(own).addresses(name) == [address]
+        assert await CheckedLookup(own).addresses(name) == [address]
     with pytest.raises(PermanentApiError):
-        await CheckedNames(own).addresses("notbucket.example")
-    assert await CheckedNames(UrlPolicy(HOST, False)).addresses(HOST) == [address]
+        await CheckedLookup(own).addresses("notbucket.example")
+    assert await CheckedLookup(UrlPolicy(HOST, False)).addresses(HOST) == [address]
 
 
 async def test_other_names_pass_and_are_asked_for_once(dns: Dns) -> None:
     dns.known[HOST] = ["203.0.113.7"]
-    names = CheckedNames(REAL)
+    names = CheckedLookup(REAL)
     assert await asyncio.gather(*(names.address(HOST) for _ in range(100))) == ["203.0.113.7"] * 100
     assert dns.asked == [HOST]
 
 
 async def test_addresses_take_turns_and_one_that_fails_is_left_out(dns: Dns) -> None:
     dns.known[HOST] = [f"203.0.113.{number}" for number in range(9)]
-    names = CheckedNames(REAL)
+    names = CheckedLookup(REAL)
     used = {await names.address(HOST) for _ in range(20)}
     assert used == {"203.0.113.0", "203.0.113.1", "203.0.113.2", "203.0.113.3"}
     for address in sorted(used)[1:]:
@@ -266,7 +266,7 @@ async def test_a_name_server_that_does_not_answer_is_given_up(
         return []
 
     monkeypatch.setattr(uvloop.Loop, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(checked_names, "CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(dns_lookup, "CONNECT_SECONDS", 0.01)
     with pytest.raises((TransferError, TransientApiError)) as caught:
         await call(config_for(f"https://{HOST}"), URL, tmp_path)
     assert caught.value.transient

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.api import host_check
+from learnosity.api import host_exists
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.errors import ConnectionConfigError
 
@@ -32,7 +32,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
                 raise error
             return []
 
-        monkeypatch.setattr(host_check, "WAITS_SECONDS", (0.0, 0.0))
+        monkeypatch.setattr(host_exists, "WAITS_SECONDS", (0.0, 0.0))
         monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
         return asked
 
@@ -45,7 +45,7 @@ UNKNOWN = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 def test_a_host_that_no_name_server_knows_is_named_with_its_connection(answers: Callable[..., list[str]]) -> None:
     asked = answers(UNKNOWN, UNKNOWN, UNKNOWN)
     with pytest.raises(ConnectionConfigError, match=r"data\.lernosity\.test.*connection mine"):
-        asyncio.run(host_check.check_host(config(), "mine"))
+        asyncio.run(host_exists.check_host(config(), "mine"))
     assert asked == ["data.lernosity.test"] * 3
 
 
@@ -61,10 +61,10 @@ def test_a_host_that_no_name_server_knows_is_named_with_its_connection(answers: 
 )
 def test_what_may_pass_is_no_error_here(given: list[Exception | None], answers: Callable[..., list[str]]) -> None:
     answers(*given)
-    asyncio.run(host_check.check_host(config(), "mine"))
+    asyncio.run(host_exists.check_host(config(), "mine"))
 
 
 def test_behind_a_proxy_no_name_is_looked_up(answers: Callable[..., list[str]]) -> None:
     asked = answers(UNKNOWN)
-    asyncio.run(host_check.check_host(config(proxy="http://127.0.0.1:3128"), "mine"))
+    asyncio.run(host_exists.check_host(config(proxy="http://127.0.0.1:3128"), "mine"))
     assert asked == []

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from learnosity.api.ip_addresses import leads
+from learnosity.api.ip_ranges import leads
 from learnosity.api.url_policy import UrlPolicy
 from learnosity.errors import PermanentApiError
 from learnosity.network import CONNECT_SECONDS
@@ -28,7 +28,7 @@ GOOD_FOR_SECONDS = 60.0
 MOST_ADDRESSES = 4
 
 
-class CheckedNames:
+class CheckedLookup:
     """The addresses of host names, all of them checked.
 
     :param policy: where a host may lead.
@@ -89,15 +89,15 @@ class CheckedNames:
 
 
 class CheckingResolver(AbstractResolver):
-    """`CheckedNames` for aiohttp."""
+    """`CheckedLookup` for aiohttp."""
 
-    def __init__(self, names: CheckedNames) -> None:
+    def __init__(self, names: CheckedLookup) -> None:
         self._names = names
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises the errors of `CheckedNames.addresses`."""
+        """The addresses of a host. Raises the errors of `CheckedLookup.addresses`."""
         return [
             ResolveResult(
                 hostname=host,
