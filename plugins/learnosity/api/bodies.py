@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MIB = 1024 * 1024
-# Largest reply to `get` on /reports/datasets. The addresses of 100,000 files are about 60 MB of it.
+# Largest reply to `get` on /reports/datasets. With 100,000 signed URLs, a reply has about 60 MB.
 MAX_DATA_BYTES = 256 * MIB
 # Largest reply to any other call: at most 100 upload URLs, or 50 jobs.
 MAX_REPLY_BYTES = 16 * MIB
 # Largest reply whose HTTP status is an error. Its `meta` is short; an error page of a proxy may be longer.
 MAX_ERROR_BYTES = MIB
-# Most objects and lists in a reply. In memory, each takes 70 bytes, and in JSON only two.
+# Most objects and lists in a reply. Each takes 70 bytes in memory, but as few as two in JSON.
 MAX_CONTAINERS = 4_000_000
 
-# Asked for with every call. What is not in this list cannot be decompressed in bounded memory.
+# `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.
 ENCODINGS = "gzip, deflate"
 _PIECE_BYTES = 256 * 1024
 _MAX_MEMBERS = 100
@@ -57,7 +57,7 @@ async def reply_body(response: ClientResponse, what: str, limit: int) -> bytes:
         check_containers(body)
     except BodyError as error:
         if is_error:
-            return b""  # the status says enough
+            return b""  # the HTTP status says that it is an error
         message = f"Learnosity's reply to {what} cannot be used: {error}."
         if error.broken:
             raise TransientApiError(message, http_status=response.status) from None
@@ -105,7 +105,7 @@ def check_containers(body: bytes) -> None:
 
 
 class _Inflate:
-    """Decompresses one body. Each step gives a small piece, so that nothing beyond the limit is ever made."""
+    """Decompresses one body in small steps, and refuses it when it grows over the limit."""
 
     def __init__(self, *, gzip: bool, limit: int) -> None:
         self._gzip = gzip
@@ -117,7 +117,7 @@ class _Inflate:
         """Decompress `piece` to the end of `body`."""
         while piece:
             if self._stream is None:
-                # `deflate` is meant to have the header of zlib, but some servers send it without (RFC 9110, 8.4.1.2).
+                # A `deflate` body should have zlib's header, but some servers leave it out (RFC 9110, 8.4.1.2).
                 self._stream = zlib.decompressobj(zlib.MAX_WBITS if piece[0] & 0x0F == 8 else -zlib.MAX_WBITS)
             elif self._stream.eof:
                 self._next_member()
@@ -135,11 +135,11 @@ class _Inflate:
             if len(body) > self._limit:
                 raise _too_large(self._limit)
             piece = stream.unconsumed_tail
-            # A full piece may leave more text inside, although all of the input is taken.
+            # After a full piece, zlib may hold more output, although it has taken all of the input.
             more = not stream.eof and (bool(piece) or len(out) == _PIECE_BYTES)
 
     def _next_member(self) -> None:
-        """A gzip file may have several members. Many of them cost much time for no text."""
+        """Begin the next member of a gzip body. Their number is limited: empty members cost time and give no text."""
         self._members += 1
         if not self._gzip or self._members >= _MAX_MEMBERS:
             raise BodyError("its compressed body goes on after its end")

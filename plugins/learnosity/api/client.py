@@ -71,7 +71,7 @@ class LearnosityClient:
 
     async def __aenter__(self) -> Self:
         tls = await asyncio.to_thread(self._egress.tls)  # reads files
-        # aiohttp looks up the name of a proxy, too, and a proxy may be anywhere.
+        # Behind a proxy, aiohttp would check the proxy's address instead. A proxy may be in a private network.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(
@@ -80,7 +80,7 @@ class LearnosityClient:
             # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
             # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
-            # `reply_body` decompresses in bounded memory.
+            # aiohttp would decompress without a limit. `reply_body` has one.
             headers={"Accept-Encoding": ENCODINGS},
             auto_decompress=False,
         )

@@ -33,7 +33,7 @@ _OFF = ("0", "false", "no", "off")
 # The form of a key set (docs/learnosity-api.md, "The security object"). The login and password of another system rarely
 # have it, so they are neither sent to Learnosity nor signed.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
-_SECRET = re.compile(r"[A-Za-z0-9]{20,128}")  # all examples have 40; the length is not documented
+_SECRET = re.compile(r"[A-Za-z0-9]{20,128}")  # documented examples have 40 characters; no length is documented
 CONN_TYPES = ("learnosity", "http", "https")  # an Airflow URI `https://…` makes a connection of type `https`
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -212,7 +212,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # A port that is entered only for the Test button must not make it another account: see `ApiConfig.account`.
+    # `ApiConfig.account` has to be the same with and without the default port, so `base_url` leaves it out.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

@@ -1,4 +1,4 @@
-"""What applies where an Airflow connection says nothing. Every Airflow process reads this, so it imports nothing."""
+"""Defaults of the Learnosity connection's fields. Every Airflow process reads this module, so it imports nothing."""
 
 DEFAULT_BASE_URL = "https://data.learnosity.com"
 DEFAULT_REPORTS_URL = "https://reports.learnosity.com"

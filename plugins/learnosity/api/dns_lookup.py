@@ -1,8 +1,8 @@
-"""Finds the addresses of a host, refuses those that must not be called, and hands on the others to who connects.
+"""Looks up the addresses of a host, and refuses those that must not be called, such as this machine.
 
-A check alone is worth nothing: a name that led to a good address a moment ago may lead to another one when the client
-looks it up again. So a client never looks up a name itself. It connects to an address that was checked here. The name
-still goes with the request (`Host`), and the TLS certificate has to be for the name.
+An HTTP client that looks the name up again after a check may get another address (DNS rebinding). So a client never
+looks up a name itself: it connects to an address that was checked here. The name still goes with the request (`Host`),
+and the TLS certificate has to be for the name.
 
 This is not for URLs that go through a proxy: the proxy looks up their names.
 """
@@ -22,14 +22,14 @@ from learnosity.api.url_policy import UrlPolicy
 from learnosity.errors import PermanentApiError
 from learnosity.network import CONNECT_SECONDS
 
-# How long the addresses of a name are used. After that, it is looked up again, because they may have changed.
+# How long the addresses of a host are used. After that, the host is looked up again, because they may have changed.
 GOOD_FOR_SECONDS = 60.0
-# So many addresses of a name are used at the same time.
+# Largest number of addresses of one host that are used.
 MOST_ADDRESSES = 4
 
 
 class CheckedLookup:
-    """The addresses of host names, all of them checked.
+    """Looks up hosts, checks their addresses, and remembers them for a minute.
 
     :param policy: where a host may lead.
     """
@@ -44,7 +44,7 @@ class CheckedLookup:
         """At most four addresses of a host, best first.
 
         :param host: in lower case.
-        :raises PermanentApiError: it leads to a place that is not called. All of its addresses count.
+        :raises PermanentApiError: one of its addresses must not be called.
         :raises OSError: it is not known, or the look-up took more than 15 s.
         """
         if leads(host) is not None:
@@ -58,7 +58,7 @@ class CheckedLookup:
             found = await _look_up(host)
             self._check(host, found)
             used = self._known[host][1] if host in self._known else []
-            # Addresses to which connections are open stay in use.
+            # Addresses that were used before come first, because connections to them may still be open.
             found = sorted(found, key=lambda address: address not in used)[:MOST_ADDRESSES]
             self._known[host] = (time.monotonic() + GOOD_FOR_SECONDS, found)
             return found
@@ -71,7 +71,7 @@ class CheckedLookup:
         return alike[self._turn % len(alike)]
 
     def failed(self, host: str, address: str) -> None:
-        """Note that no connection to an address could be opened. Without any address, the host is looked up again."""
+        """Drop an address that could not be connected to. When none is left, the host is looked up again."""
         until, found = self._known.get(host, (0.0, []))
         left = [each for each in found if each != address]
         self._known[host] = (until if left else 0.0, left)
@@ -89,7 +89,7 @@ class CheckedLookup:
 
 
 class CheckingResolver(AbstractResolver):
-    """`CheckedLookup` for aiohttp."""
+    """The resolver that aiohttp uses. It gives only addresses that `CheckedLookup` has checked."""
 
     def __init__(self, names: CheckedLookup) -> None:
         self._names = names

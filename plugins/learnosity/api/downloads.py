@@ -20,7 +20,7 @@ from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
-# A longer number than this is no size of a file.
+# First byte, last byte and size of the file. No size has more than 18 digits.
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from learnosity.errors import RequestError
 
-# The fields that together are the request.
+# The fields of `DatasetRequest`.
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def unknown_names(given: Collection[str], known: Collection[str]) -> list[str]:
-    """What is wrong with names of fields. A misspelt one would leave the default in its place, without a word."""
+    """A message for each name that is not known. Otherwise, a misspelt field would silently get its default."""
     problems = []
     for name in sorted(set(given) - set(known), key=str):
         near = get_close_matches(str(name), known, n=1)
@@ -45,7 +45,7 @@ def check_request(values: object) -> Mapping[str, Any]:
 
 
 def check_organisation_id(value: object) -> int | None:
-    """The id of an item bank; None for an empty value. Templates make a text of it.
+    """The id of an item bank, as a number or, from a template, as text; None for an empty value.
 
     :raises RequestError: the value is not a whole number.
     """

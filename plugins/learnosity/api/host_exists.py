@@ -1,4 +1,4 @@
-"""Finds out early that a connection names a host that does not exist: a misspelt host would be tried for an hour."""
+"""Finds out early that the host of a connection does not exist. Otherwise a misspelt host is retried for an hour."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from learnosity.api.config import ApiConfig
 from learnosity.errors import ConnectionConfigError
 from learnosity.network import CONNECT_SECONDS
 
-# A name server may know a new name a moment later. So the answer "no such name" counts when it was given three times.
+# Seconds between three look-ups. A new name may be known a moment later, so only three answers "no such name" count.
 WAITS_SECONDS = (1.0, 3.0)
 
 
 async def check_host(config: ApiConfig, conn_id: str) -> None:
-    """Do nothing if the host of the API has an address, or if nobody can say whether it has one.
+    """Refuse the connection if its host does not exist. If no name server can say, the host is taken to exist.
 
     Behind a proxy, the proxy resolves the name, so it is not looked up here.
 
@@ -44,7 +44,7 @@ async def _is_unknown(host: str) -> bool:
     except socket.gaierror as error:
         return error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
     except UnicodeError:
-        return True  # no name can be written like this
+        return True  # the host has characters that no DNS name has
     except (OSError, TimeoutError):
         return False
     return False

@@ -1,7 +1,6 @@
-"""What an IP address leads to, in whatever form it is written: the open net, a private net, this machine, or nothing
-that is ever called.
+"""Where an IP address leads: the internet, a private network, this machine, or a place that must never be called.
 
-An IPv6 address may hold an IPv4 address, to which a gateway or the machine itself connects. So that one counts.
+An IPv6 address may contain an IPv4 address, to which a gateway or the machine itself connects. Then that one decides.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ PRIVATE = _networks(
 # IPv6 networks whose last 32 bits are an IPv4 address: mapped, translated (RFC 2765), compatible, NAT64 (RFC 6052).
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
-# A gateway of one's own network (RFC 8215). The length of its prefix is not known: one of these bytes are the address.
+# NAT64 within a network (RFC 8215). The length of its prefix is not known, so one of these four bytes are the address.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-_ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # before the IPv4 address at the end (RFC 5214)
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # these 32 bits stand before the IPv4 address (RFC 5214)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
-# URL parsers take a host for an IPv4 address if its last part is a number.
+# URL parsers read a host as an IPv4 address if its last part is a number.
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
 
 
@@ -96,19 +95,19 @@ def is_oddly_spelt(host: str) -> bool:
 
 
 def _meant(address: Address) -> tuple[Address, ...]:
-    """The addresses to which a connection to an address may lead."""
+    """The addresses that a connection to `address` may reach: for IPv6, also the IPv4 address that it contains."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     bits = int(address)
     if int(address) <= 1:
-        return (address,)  # unspecified and loopback, not an IPv4 address
+        return (address,)  # `::` and `::1` contain no IPv4 address
     if any(address in network for network in _IPV4_AT_THE_END):
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF),)
     if address in _6TO4:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # With the wrong length, an address of small numbers is read. That says nothing.
+        # Read with a wrong prefix length, an address begins with 0. Such an address is left out.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

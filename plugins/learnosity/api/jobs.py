@@ -73,7 +73,7 @@ def parse_job(record: Any) -> Job | None:
     return Job(
         reference=reference,
         status=_status(status.strip().lower()),
-        # It may quote the input: ids of users, and the signed URL of a file.
+        # The API's `error` may quote the input: ids of users, and the signed URL of a file.
         error=None if error in (None, "") else wording(error),
         dt_created=_text_or_none(record.get("dt_created")),
         dt_completed=_text_or_none(record.get("dt_completed")),
@@ -82,7 +82,7 @@ def parse_job(record: Any) -> Job | None:
 
 
 def _status(status: str) -> str:
-    """One of the documented states, or the words of another one."""
+    """A documented status as it is; of any other one only known words (see `wording`), because it may quote values."""
     return status if status in STATUSES else wording(status[:80])
 
 

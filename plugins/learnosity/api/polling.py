@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# A call with free places also polls jobs that are due soon: a poll may be early by this share of its delay.
+# A poll may be early by this share of its `delay`, so that it joins a call that another poll needs now.
 EARLY_SHARE = 0.3
-# Seconds from the begin of a wait to the next call. Often more waits begin in this time, and share this call.
+# Seconds from the begin of a wait to the next call. Waits often begin together, and then share this call.
 GATHER_SECONDS = 0.5
-# A younger wait uses no free places: Airflow can lose a task that is resumed right after it was deferred.
+# A call that has fewer than 50 due jobs also asks for jobs that are not due, but not for those of younger waits:
+# Airflow can lose a task that is resumed right after it was deferred.
 SETTLED_SECONDS = 3.0
 # Most calls at the same time. There are several, so that one slow reply does not delay the other calls.
 CALLS_AT_ONCE = 4
@@ -66,7 +67,7 @@ class PollResult:
 
 @dataclass(eq=False, slots=True)
 class _Wait:
-    """One wait for one job. `began`, `due` and `refused_since` are monotonic seconds, `deadline` is Unix seconds."""
+    """A task's wait for one job. `began`, `due`, `refused_since`: monotonic seconds; `deadline`: Unix seconds."""
 
     reference: str
     poll_interval: float
@@ -76,7 +77,7 @@ class _Wait:
     delay: float = 0.0
     rounds: int = 0
     asked: bool = False
-    """Whether a call that asks for this job waits for its reply."""
+    """Whether a call that asks for this job has no reply yet."""
     refused_since: float | None = None
     results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
 
@@ -90,7 +91,7 @@ class _Wait:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The waits that one call asks for: those that are due, and others in its free places. It cannot delay those."""
+    """The waits whose jobs one call asks for: those that are due, and up to 50 jobs in all, `others` that are not."""
 
     due: Sequence[_Wait]
     others: Sequence[_Wait] = ()
@@ -115,7 +116,7 @@ class JobPoller:
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fills_calls = True
-        """Whether calls have others. Not after a refusal: one of them may have been the reason."""
+        """Whether calls also ask for jobs that are not due. False after such a call was refused: they may be why."""
         self.users = 0
 
     @contextmanager
@@ -130,7 +131,7 @@ class JobPoller:
         self._waits.add(wait)
         self._report_open()
         if self._task is None:
-            # The poller gets an empty context: otherwise its log lines would go to the log of the first wait.
+            # In the context of the first wait, all log lines of the poller would go to the log of that task.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
             self._task.add_done_callback(self._ended)
         self._more.set()
@@ -162,7 +163,7 @@ class JobPoller:
                         calls.create_task(self._poll(client, call)).add_done_callback(lambda _: slots.release())
                         call = await self._next_call()
             except* LearnosityError as refused:
-                # The Airflow connection is wrong, or its key was refused. Tell the waits. Then open it again.
+                # The connection is wrong, or its key was refused. The loop reads it again: it may be corrected.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
     async def _next_call(self) -> _Call:
@@ -208,7 +209,7 @@ class JobPoller:
                 self._fills_calls = False
                 await self._poll(client, _Call(call.due))
             else:
-                # Perhaps one job made the API refuse the whole call. So each half is polled alone: the others go on.
+                # One of the jobs may be why the API refused the call. Halving finds it, and the others are polled.
                 half = set(references[: len(references) // 2])
                 await self._poll(client, _Call([wait for wait in call.due if wait.reference in half]))
                 await self._poll(client, _Call([wait for wait in call.due if wait.reference not in half]))
@@ -235,7 +236,7 @@ class JobPoller:
             self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
 
     def _report(self, wait: _Wait, result: PollResult) -> None:
-        if wait not in self._waits:  # another call has seen the end of its job
+        if wait not in self._waits:  # another call has already reported the end of its job
             return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, None, final=True)
@@ -295,4 +296,4 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     ceiling = min(max(poll_interval, 1.0), MAX_POLL_SECONDS)
     # The exponent is limited: after a day of rounds, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # needs no secure random numbers
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # jitter, not security

@@ -1,4 +1,4 @@
-"""Encrypts what must be stored for a while and gives access without a password, with a key from the consumer secret."""
+"""Makes keys from the consumer secret. Signed URLs are encrypted with them while they have to be stored."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def sealing_key(secret: str, purpose: bytes) -> Fernet:
-    """The key for one purpose. What is sealed for one purpose cannot be opened for another one.
+    """The key for one purpose. What it encrypts cannot be decrypted with the key for another purpose.
 
     :param secret: the consumer secret.
-    :param purpose: what is sealed, and for which dataset.
+    :param purpose: what is encrypted, and for which dataset.
     """
-    # Late: DAG files need no cryptography.
+    # Imported here, because DAG files do not need it and are parsed often.
     from cryptography.fernet import Fernet
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF

@@ -1,10 +1,10 @@
 """Bytes over signed URLs: downloads and uploads, streamed, bounded in time, and never redirected.
 
-A signed URL is all the authority there is: no header of ours goes with it, and no error names its query.
+Whoever has a signed URL can use it. So no credential is sent with it, and no error contains its query.
 
 Downloads go over pyreqwest, which does TLS and HTTP outside of the interpreter: thousands of small files cost half the
-processor time (docs/performance.md). Uploads go over aiohttp, which waits for `100 Continue`: so a URL that has run
-out is told apart from a broken connection before the body is sent.
+processor time (docs/performance.md). Uploads go over aiohttp, which waits for `100 Continue` before it sends the body.
+So an expired URL gets a reply that says so, and does not look like a broken connection.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from learnosity.redaction import redact
 from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
-# The header is part of what S3 signature v2 signs (docs/learnosity-api.md, "Upload URLs and uploads").
+# `Content-Type` of every upload, because S3 signature v2 covers it (docs/learnosity-api.md, "Upload URLs and uploads").
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
-# Not every server knows `Expect: 100-continue`. The body is sent after this long without an answer, as curl does.
+# Some servers never reply to `Expect: 100-continue`. After this time the body is sent all the same, as curl does.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
-# Clients for downloads that are kept: the addresses of a host change over hours.
+# Largest number of HTTP clients for downloads. Each is for one address, and hosts change their addresses.
 MOST_CLIENTS = 16
 
 
@@ -49,7 +49,7 @@ class SignedTransfer:
     """GETs and PUTs on signed URLs over kept connections. Use it as an async context manager.
 
     :param config: whose URL policy, proxy and TLS settings count.
-    :param metrics: for the caller, who repeats what has failed.
+    :param metrics: not used here: the code that repeats failed transfers counts with it.
     """
 
     def __init__(self, config: ApiConfig, metrics: Metrics = NULL_METRICS) -> None:
@@ -59,7 +59,8 @@ class SignedTransfer:
         self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
         self._names = CheckedLookup(self._policy)
         self._open = False
-        # A client for each address of a host, the one that was used last at the end; and one for what needs no look-up.
+        # One client per host and address, the last used at the end. The client of None looks up no host: it is for URLs
+        # that go through a proxy or contain an IP address.
         self._down: dict[tuple[str, str] | None, Client] = {}
         self._up: dict[bool, aiohttp.ClientSession] = {}
 
@@ -92,7 +93,7 @@ class SignedTransfer:
         target = None
         if self._proxy(url) is None:
             target = await self._target(url, what)
-        # The query is signed as it stands, and is sent as it stands.
+        # The URL is sent unchanged: an encoding that differs would break its signature.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)
@@ -125,7 +126,7 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         proxy = self._proxy(url)
-        # Covers what the client's own limits do not: a body that the server does not take.
+        # aiohttp itself has no time limit for a server that stops reading the body.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:
@@ -172,7 +173,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = self._proxy_of
             client = signed_url_client(
-                # The function gets the origin of each URL, for which `_proxy` has asked before: it does not fail here.
+                # `proxy_of` does not fail here, because `_proxy` has called it for the same scheme and host before.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),
@@ -180,7 +181,7 @@ class SignedTransfer:
                 target=target,
             )
             if len(self._down) >= MOST_CLIENTS:
-                # It is not closed: what it still downloads goes on.
+                # The client is not closed: its downloads go on.
                 del self._down[next(iter(self._down))]
         self._down[target] = client
         return client
@@ -188,16 +189,16 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # aiohttp looks up the name of a proxy, too, and a proxy may be anywhere.
+            # Behind a proxy, aiohttp would check the proxy's address instead. A proxy may be in a private network.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
-                # Not `trust_env`: it would also send what ~/.netrc holds for the host.
+                # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
-                # The body of a refusal is read to `MAX_ANSWER_BYTES`. Decompressed, so little can become very much.
+                # The reply is not compressed: `MAX_ANSWER_BYTES` limits its size only before decompression.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
             )
@@ -218,7 +219,7 @@ def refusal(what: str, status: int, answer: bytes, retry_after: str | None = Non
     code = code_of(answer.decode(errors="replace"))
     said = f"HTTP {status}{f', {code}' if code else ''}"
     meaning = judge(status, code)
-    # Who signed the URL is Learnosity. So a signature that is refused is a reason to ask for another URL.
+    # Learnosity signed the URL. So when its signature is refused, only Learnosity can give one that works.
     if url_is_refused(status, code):
         return UrlExpiredError(f"{what}: the signed URL is no longer good ({said}).")
     if meaning.transient:
@@ -253,7 +254,7 @@ class _Body:
         self._offset = offset
         self._deadline = deadline
         self.left = length
-        """Bytes that the server has not asked for yet."""
+        """Bytes that are not sent yet."""
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """All bytes, from the first one on."""

@@ -30,7 +30,7 @@ def sign_data_request(
     security = {"consumer_key": credentials.consumer_key, "domain": credentials.domain}
     if timestamp is not None:
         security["timestamp"] = timestamp
-    # The SDK adds telemetry to the object that it gets. So it gets a copy, and the caller's request stays unchanged.
+    # A copy, because the SDK adds telemetry to the object that it gets.
     form = Init("data", security, credentials.consumer_secret, copy.deepcopy(dict(request)), action).generate()
     if not isinstance(form, dict):
         raise TypeError("the SDK did not return form fields")
@@ -67,7 +67,7 @@ def sign_report(
         "timestamp": now.strftime("%Y%m%d-%H%M"),
         "expires": (now + timedelta(minutes=minutes)).strftime("%Y%m%d-%H%M"),
     }
-    # The SDK adds telemetry to the object that it gets. So it gets a copy, and the caller's report stays unchanged.
+    # A copy, because the SDK adds telemetry to the object that it gets.
     request = {"reports": [copy.deepcopy(dict(report))]}
     signed = Init("reports", security, credentials.consumer_secret, request).generate(encode=False)
     if not isinstance(signed, dict):

@@ -1,4 +1,4 @@
-"""Rules for URLs that the API gives: which of them may be called, and to which addresses their hosts may lead.
+"""Which of the signed URLs that the API gives may be called, and at which IP addresses.
 
 A signed URL gives access to everybody who has it. So it is sent only to its own host, and messages show it redacted.
 """

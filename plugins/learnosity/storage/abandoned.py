@@ -20,7 +20,7 @@ Discard = Callable[[str], int]
 
 # obstore's temporary files have such names. At a local destination, `check_names` refuses them for result files.
 _STAGED = re.compile(r"#\d+$")
-# How long a failed call is repeated: a server can restart in this time. No later task would remove the parts.
+# How long a failed call is repeated. A server can restart in this time, and no later task removes the parts.
 PATIENCE_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 5.0  # longest wait after any attempt
@@ -72,7 +72,7 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the server could not be reached, or is overloaded or broken."""
+    """Whether the same call may succeed later: the server could not be reached, is overloaded, or has a fault."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
     if isinstance(error, ClientError):

@@ -1,4 +1,4 @@
-"""Which places runs may read from and write to. Whoever may trigger a run must not reach every bucket of the worker.
+"""Which places runs may read from and write to: who may trigger a run must not reach all that the worker can reach.
 
 An administrator lists URI prefixes in an Airflow Variable. Without the list, runs write to the bucket of the default
 destination, and read from connections that name a storage type.
@@ -115,7 +115,7 @@ def _covers(prefix: StorageUri, where: StorageUri) -> bool:
 
 
 def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str, str]:
-    # An account of Azure has two hosts, for the same objects.
+    # An Azure account has two hosts for the same objects: `….dfs.…` and `….blob.…`.
     return _family(where.scheme), where.conn_id, where.bucket, where.account.replace(".dfs.", ".blob.", 1)
 
 

@@ -1,4 +1,4 @@
-"""Gives obstore the credentials of an Azure account: a fixed key or signature, or tokens that are asked again in time.
+"""Gives obstore the credentials of an Azure account: a fixed key or signature, or tokens that are renewed in time.
 
 obstore calls a provider in a thread of its own, never in the event loop. What a provider raises comes back from obstore
 as text; `storage.errors` makes it an error again.
@@ -19,7 +19,7 @@ from learnosity.storage.error_codes import judge
 Provider = Callable[[], Any]
 
 _SCOPE = "https://storage.azure.com/.default"
-# azure-identity says only in its text that nobody replied, or that the service asks for less.
+# Words in the text of an azure-identity error. Nothing else tells that the service did not reply or is overloaded.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|throttled|too many requests|temporarily_unavailable|server_error",

@@ -34,7 +34,7 @@ class Boto3WritingStore(ObstoreStore):
         self._key = key
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
-            # The default of boto3's own transfers, so that all requests of an upload agree.
+            # boto3's own uploads use CRC32. All requests of one upload have to name the same algorithm.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
@@ -47,7 +47,7 @@ class Boto3WritingStore(ObstoreStore):
         return str((await self._put(path, content, self._kept(content_type, content_encoding)))["ETag"])
 
     def memory_for(self, size: int | None) -> int:
-        return 3 * part_bytes(size)  # a part while it is read, the same as bytes, and the next chunk
+        return 3 * part_bytes(size)  # the part that is filled, its copy as `bytes`, and the next chunk
 
     async def put_stream(
         self,
@@ -90,7 +90,7 @@ class Boto3WritingStore(ObstoreStore):
                 await send(body)
             done = await self._call(path, "complete_multipart_upload", **where, MultipartUpload={"Parts": parts})
         except BaseException:
-            with suppress(Exception):  # what remains is removed when the dataset is published
+            with suppress(Exception):  # publishing the dataset removes the parts that remain after a failure here
                 await self._call(path, "abort_multipart_upload", **where)
             raise
         return str(done["ETag"])
@@ -149,7 +149,7 @@ class Boto3WritingStore(ObstoreStore):
 
 
 def _status(error: Exception) -> int:
-    """The HTTP status of a refusal; 0 = it is none."""
+    """The HTTP status of the reply that boto3's error holds; 0 = it holds none."""
     reply = getattr(error, "response", None) or {}
     return int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) if isinstance(reply, dict) else 0
 

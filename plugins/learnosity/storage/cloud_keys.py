@@ -1,4 +1,4 @@
-"""Lists a bucket with the cloud's own client, which passes on every name as it is (see `storage.keys`)."""
+"""Lists a bucket with the cloud's own client, because obstore refuses some names (see `storage.keys`)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def google_keys(client: Callable[[], Any], bucket: str, prefix: str) -> Keys:
 
 
 def _google_tag(blob: Any) -> str:
-    """The entity tag as the XML API has it, which obstore reads: another one would look like another content."""
+    """The entity tag in the form that obstore gives (GCS's XML API). Another form would look like a changed object."""
     return f'"{base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else blob.etag}"'
 
 
@@ -116,5 +116,5 @@ def azure_keys(container: Callable[[], Any], prefix: str) -> Keys:
 
 
 def _refusal(status: int, code: str, message: str) -> str:
-    """A refusal in the form in which a server sends it, which `storage_error` reads."""
+    """A refusal as text in the form that a server sends, because `storage_error` reads that form."""
     return f"{status} Refused <Code>{code}</Code><Message>{message}</Message>"

@@ -1,4 +1,4 @@
-"""What the reply of a storage server means for the next request: one table, by error code, status and cause.
+"""What an error of a storage server or of its client means, by error code, HTTP status or cause: may it pass?
 
 The status alone is not enough: S3 replies 400 to a request that timed out, and also to one that can never succeed. So
 the error code in the body of the reply decides. When the code is missing or not in the table, the status decides.
@@ -141,7 +141,7 @@ _BY_CODE = {
 }
 
 
-# Why there is no reply at all. The clients report this only in the text of their errors.
+# Failures without an error code. The client of the store names their cause only in the text of its error.
 _CAUSES = (
     (r"redirect without LOCATION|301 Moved", REGION),
     (
@@ -164,7 +164,7 @@ _CAUSES = (
         _refused("there is no such host", "Check the endpoint of the connection, and the bucket's name."),
     ),
     (
-        # obstore panics over an endpoint that it cannot read.
+        # obstore fails with one of these texts if the endpoint is not a URL.
         r"relative URL without a base|RelativeUrlWithoutBase|builder error|invalid uri|rust future panicked",
         _refused("the endpoint of the connection is not a URL", "It begins with https:// or http://."),
     ),
@@ -216,9 +216,9 @@ def judge(status: int, code: str = "") -> Meaning:
 
 
 def cause_of(error: BaseException, text: str) -> Meaning:
-    """Why there is no reply at all.
+    """What an error without an error code and without an HTTP status means.
 
-    :param text: the words of the error and of what caused it.
+    :param text: the text of the error and of the error that caused it.
     """
     for pattern, meaning in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):

@@ -1,6 +1,6 @@
-"""The reply of a storage server as an error of this package, for downloads, uploads and stores, on S3, GCS and Azure.
+"""Turns an error of a storage server or of its client into an error of this package: S3, GCS, Azure and files.
 
-`storage.error_codes` has the table of what replies mean.
+`storage.error_codes` says what each error code means.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from learnosity.storage.error_codes import (
     judge,
 )
 
-# Bytes of a reply that are read. The error code is near the beginning, so a longer reply is not read to its end.
+# Bytes of an error reply that are read. The error code is near the beginning, so the rest is not needed.
 MAX_ANSWER_BYTES = 4096
 
-# In XML, in JSON, and in obstore's words for one object of many that could not be deleted.
+# The error code in XML, in JSON, and in obstore's message about one object that a bulk delete could not remove.
 _CODE = re.compile(
     r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
@@ -35,23 +35,23 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 
 
-# How a library quotes an error of ours that one of our functions has raised inside it.
+# An error of this package that was raised inside a library: the library's error holds only its name and text.
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
-# What no other URL can change.
+# Refusals that concern the store, not the signed URL. A newly signed URL would be refused as well.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
 
 def storage_error(verb: str, where: str, error: BaseException) -> LearnosityError:
-    """An error of a store's client as an error of this package.
+    """The error of this package for an error of a store's client.
 
     :param verb: what was to be done, such as "write".
     :param where: the object's URI.
     """
     text = str(error)
     if ours := _OURS.search(text):
-        # Credentials are fetched by code of this package, which the client calls.
+        # obstore calls this package for credentials, and turns an error of it into text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     code, status = code_of(text), status_of(text)
@@ -62,7 +62,7 @@ def storage_error(verb: str, where: str, error: BaseException) -> LearnosityErro
 
 
 def refusal(verb: str, where: str, status: int, code: str, message: str) -> LearnosityError:
-    """A reply that refuses as an error of this package.
+    """The error of this package for a reply that refuses a request.
 
     :param verb: what was to be done, such as "write".
     :param where: the object's URI.
@@ -72,7 +72,7 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
     """
     said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, redact_text(message)[:200].rstrip(".")]))
     if verb == "look at" and status in (400, 409) and not code:
-        # The reply to a HEAD has no body, and so no code. Both statuses have codes that pass.
+        # "look at" sends a HEAD. Its reply has no body, so no error code says whether this 400 or 409 may pass.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear
@@ -92,7 +92,7 @@ def first_line(error: BaseException) -> str:
 
 
 def url_is_refused(status: int, code: str = "") -> bool:
-    """Whether a signed URL was refused: another one, signed later, can succeed."""
+    """Whether a reply refuses a signed URL in a way that a newly signed URL can change."""
     meaning = judge(status, code)
     if meaning in _OF_THE_STORE:
         return False

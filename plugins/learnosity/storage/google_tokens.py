@@ -13,7 +13,7 @@ from typing import Any
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.error_codes import judge
 
-# They say that there is a metadata server, and where.
+# Environment variables with the address of a metadata server. One that is set means that there is such a server.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
 
@@ -24,7 +24,8 @@ class GoogleTokens:
     :param named: whose credentials they are, for messages, after "the".
     """
 
-    refresh_threshold = timedelta(minutes=3, seconds=45)  # as in google-auth
+    # obstore reads this: it asks for a new token so long before the old one expires, as google-auth does.
+    refresh_threshold = timedelta(minutes=3, seconds=45)
 
     def __init__(self, credentials: Any, named: str) -> None:
         self._credentials = credentials
@@ -39,7 +40,7 @@ class GoogleTokens:
         request = _Request()
         try:
             self._credentials.refresh(request)
-        # google-auth also raises what its parts raise: a KeyError for a reply without a token.
+        # google-auth does not catch every error. A reply without a token, for example, raises a KeyError.
         except Exception as error:
             if request.failed or (request.passes if request.status else not is_reachable(error)):
                 raise TransientStorageError(no_token(self._named, "could not be reached", error, request)) from None
@@ -58,12 +59,12 @@ class _Request:
         from google.auth.transport.requests import Request
 
         self._send = Request()
-        self.status = 0  # of the last reply; 0 = there is none
-        self.failed = False  # no reply came to the last request
+        self.status = 0  # HTTP status of the last reply; 0 = no reply yet
+        self.failed = False  # whether the last request got no reply
 
     @property
     def passes(self) -> bool:
-        """Whether the last reply was a fault of the server, or none that google-auth understands."""
+        """Whether the failure may pass: the server had a fault, or google-auth did not understand its reply."""
         return judge(self.status).transient or self.status < 300
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,21 +75,21 @@ class _Request:
 
 
 def is_reachable(error: Exception) -> bool:
-    """Whether credentials could be reached, as far as an error of Google's libraries says it."""
+    """Whether Google's server replied at all, judged by the error that Google's library raised."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import DefaultCredentialsError, TransportError
 
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # google-auth has asked the metadata server, and takes no reply for no server.
+        # google-auth raises this also when there is a metadata server that did not reply.
         return not any(os.environ.get(name) for name in _METADATA)
-    # Among the OSErrors are those of the library requests.
+    # The errors of the HTTP library `requests` are OSErrors.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)
 
 
 def no_token(named: str, how: str, error: Exception, request: _Request | None = None) -> str:
-    """A message without the error's own text, which may contain a part of a key."""
+    """The error message. It leaves out the text of `error`, which may contain a part of a key."""
     status = f", HTTP {request.status}" if request and request.status else ""
     advice = "" if how == "could not be reached" else " Check its fields, and the rights of its account."
     return f"no Google token for the {named}: it {how} ({type(error).__name__}{status}).{advice}"

@@ -1,4 +1,4 @@
-"""Lists everything below a prefix under its own name, also what a store cannot open.
+"""Lists every object below a prefix by its exact name, also one whose name obstore cannot open.
 
 obstore refuses a whole listing when the name of one object has an empty part (`a//b`) or a control character. It drops
 the slash at the end of a folder marker, and in a local folder it passes over files such as `users#1`. People put such
@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def unreadable(path: str, *, local: bool = False) -> str | None:
-    """Why no store opens an object of this name; None = it can be opened.
+    """Why obstore cannot open an object of this name; None = it can.
 
     :param local: whether it is a file.
     """
@@ -51,11 +51,11 @@ def local_keys(root: str) -> Keys:
         while waiting:
             folder, above = waiting.pop()
             batch: list[ObjectInfo] = []
-            with suppress(FileNotFoundError):  # removed while it is listed
+            with suppress(FileNotFoundError):  # somebody removed the folder meanwhile
                 where = Path(root, folder)
                 status = where.stat()
                 if (own := (status.st_dev, status.st_ino)) in above:
-                    continue  # a link that leads back
+                    continue  # a link to a folder above it: the listing would never end
                 with os.scandir(where) as entries:
                     for entry in entries:
                         path = f"{folder}/{entry.name}" if folder else entry.name
@@ -70,6 +70,6 @@ def local_keys(root: str) -> Keys:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # The entity tag is that of obstore, which a single file has when it is looked at.
+    # `head` gives obstore's entity tag for the same file. Both have to be the same, because they are compared.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

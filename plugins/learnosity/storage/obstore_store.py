@@ -144,7 +144,7 @@ class ObstoreStore:
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
-            # GCS compares the version, all others the entity tag. obstore takes no None.
+            # GCS compares the version, other stores the entity tag. obstore refuses a version of None.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version
@@ -172,7 +172,7 @@ class ObstoreStore:
         return True
 
     async def _replace_at_once(self, path: str, content: bytes) -> bool:
-        """Write without a condition, because the store has none."""
+        """Write without a condition, because the store does not know conditional writes."""
         if not self._is_local:
             log.warning(
                 "%s has no conditional writes. Of two writes of %s in the same instant, the older one can stay.",
@@ -216,7 +216,7 @@ class ObstoreStore:
             yield page
 
     async def _marked(self, info: ObjectInfo) -> ObjectInfo:
-        """A folder marker with the slash at its end, which obstore drops: nothing has the name without it."""
+        """Give an empty folder marker its final slash back, which obstore drops. No object has the name without it."""
         if info.size or await self.head(info.path) is not None:
             return info
         return replace(info, path=f"{info.path}/")
@@ -228,7 +228,7 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await self._delete(batch)
             except FileNotFoundError:
-                # Another run has removed one already; a file system stops there, and leaves those that come after it.
+                # Another run had removed one of the files. A file system stops there, so the others are still left.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
@@ -256,7 +256,7 @@ class ObstoreStore:
 
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:
-            return None  # a file system has nowhere to keep them
+            return None  # files have no such attributes
         attributes: obstore.Attributes = {**self._always}
         if content_type:
             attributes["Content-Type"] = content_type
@@ -285,14 +285,14 @@ class ObstoreStore:
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error) from None
         except BaseException as error:
-            # A fault of the Rust library, such as an endpoint that it cannot read, is no Exception.
+            # A panic of obstore's Rust code, for example over a wrong endpoint, is a BaseException.
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error) from None
 
 
 def _is_unknown(error: BaseException) -> bool:
-    """Whether the store says that it does not know this kind of request."""
+    """Whether the error says that the store does not know this kind of request."""
     return status_of(str(error)) == 501 or code_of(str(error)) == "NotImplemented"
 
 

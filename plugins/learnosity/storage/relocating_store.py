@@ -1,6 +1,6 @@
 """A store that finds its bucket when the first request says that the bucket lies in another region.
 
-boto3 does the same for Airflow's hook. Nothing is asked for while all requests go to the right region.
+boto3 does the same for Airflow's hook. The region is looked up only after such a refusal.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class RelocatingStore:
             return await call(self._store)
 
     def _moved(self, used: Store) -> bool:
-        """Whether the store is at another address now than `used`, which was refused."""
+        """Whether there is a store at another address than `used`, which refused the request."""
         with self._lock:
             if self._store is used and (found := self._find()) is not None:
                 self._store = found

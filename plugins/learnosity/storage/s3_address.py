@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from learnosity.errors import ConnectionConfigError
 
 _EVENT = "before-send.s3"
-# Where no reply names the region, boto3 asks for it without an end.
+# If no reply names the bucket's region, boto3 would ask for it for ever.
 _MOST_REQUESTS = 5
 _SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
@@ -37,7 +37,7 @@ class S3Address:
     signed: bool
 
     def bucket_url(self, bucket: str) -> str:
-        """The URL that all keys of the bucket follow after a slash."""
+        """The URL of the bucket: it, a slash and a key make the URL of an object."""
         return self.endpoint if self.virtual else f"{self.endpoint}/{bucket}"
 
 
@@ -53,7 +53,7 @@ def address_of(client: Any, bucket: str) -> S3Address:
 
 
 def located(client: Any, bucket: str) -> S3Address:
-    """The same after asking S3 for the bucket's region, for a bucket that lies elsewhere. boto3 finds the region.
+    """Where the client sends requests for `bucket` once it has learnt the bucket's region from S3.
 
     :raises botocore.exceptions.BotoCoreError: S3 could not be reached.
     """
@@ -73,7 +73,7 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
 
     def record(request: Any, **_: object) -> Any:
         if threading.get_ident() != thread:
-            return None  # another use of the same client
+            return None  # a request of another thread, which uses the same client
         requests.append(request)
         return (
             None if len(requests) <= most else AWSResponse(request.url, 404 if most else 200, HeadersDict(), _Empty())
@@ -83,9 +83,9 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
     try:
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
     except ClientError:
-        if not requests:  # such as a role that cannot be assumed
+        if not requests:  # nothing was signed, for example because a role could not be assumed
             raise
-        # A refusal says where the bucket is as well as a listing does.
+        # A refused listing went to the same address as one that succeeds.
     finally:
         client.meta.events.unregister(_EVENT, record)
     return next(request for request in reversed(requests) if "list-type=2" in request.url)

@@ -1,7 +1,7 @@
 """AWS credentials of a botocore session in the form that obstore takes, and what their errors mean.
 
-botocore knows how long credentials are valid and how to get new ones. obstore asks here every second. In the last
-minutes of the credentials a thread gets new ones, and the writes go on with those that are still valid.
+botocore knows how long credentials are valid and how to get new ones. obstore asks this module every second. Minutes
+before the credentials end, a thread gets new ones. Until then, writes use the old ones, which are still valid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How long obstore uses what it got before it asks here again.
+# How long obstore uses credentials before it calls `SessionCredentials` again.
 HELD = timedelta(seconds=1)
 # Credentials with less time left are not used: a request must reach the server before they end.
 MARGIN_SECONDS = 60
@@ -102,7 +102,7 @@ class SessionCredentials:
 
 
 def credentials_error(error: Exception, named: str) -> LearnosityError:
-    """Why there are no credentials, as an error of this package: not reachable is not the same as refused.
+    """The error of this package for credentials that could not be got. An unreachable service may be tried again.
 
     :param named: the Airflow connection or the environment, for the message.
     """
@@ -115,7 +115,7 @@ def credentials_error(error: Exception, named: str) -> LearnosityError:
 
 
 def _passes(error: Exception) -> bool:
-    """Whether the same look-up may succeed later."""
+    """Whether asking for the credentials again may succeed."""
     from botocore import exceptions as aws  # type: ignore[import-untyped]
 
     if isinstance(error, aws.ClientError):
@@ -128,24 +128,24 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):
-        # Another service or program gives the credentials, and it failed. Only a clear refusal is final.
+        # The service or program that gives the credentials failed. Only these statuses are a refusal for good.
         return not any(f"response {status}" in str(error) for status in (400, 401, 403, 404))
     if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
-        return judge(int(status)).transient  # an identity provider that speaks HTTP
+        return judge(int(status)).transient  # the HTTP status of an identity provider
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return False
-    # botocore raises RuntimeError when new credentials are past their end already.
+    # botocore raises this RuntimeError when the credentials that it has just got are expired already.
     return isinstance(error, OSError) or (isinstance(error, RuntimeError) and "still expired" in str(error))
 
 
 def _code(details: Any) -> str:
-    """The error code of a service. Identity services add to the names that S3 uses."""
+    """The error code of an AWS service. An identity service has another name for `ServiceUnavailable`."""
     code = str(details.get("Code", ""))
     return {"IDPCommunicationError": "ServiceUnavailable"}.get(code, code)
 
 
 def _has_metadata_service() -> bool:
-    """Whether this machine should get its credentials from a metadata service: then their absence may pass."""
+    """Whether this machine gets credentials from a metadata service. They may be missing for a while."""
     if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return False
     if os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):

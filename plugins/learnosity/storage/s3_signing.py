@@ -14,7 +14,7 @@ _HASH = "X-Amz-Content-SHA256"
 class S3Signer:
     """Signs the writes of objects below one prefix. The body is not part of the signature.
 
-    :param bucket_url: URL that all keys follow after a slash.
+    :param bucket_url: URL of the bucket, without a slash at its end.
     :param prefix: prefix of the store, without slashes at both ends.
     :param region: the region that the signature names.
     :param credentials: gives botocore's `ReadOnlyCredentials`; it may block. None = requests are not signed.
@@ -57,7 +57,7 @@ class S3Signer:
 @functools.cache
 def _unhashed() -> Any:
     """botocore's signature for S3, without the body, which is not known yet. Verified TLS protects the body."""
-    # Imported only here: a deployment without S3 does not need it.
+    # Imported here, because a deployment without S3 may not have botocore.
     from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
 
     class Unhashed(S3SigV4Auth):  # type: ignore[misc]

@@ -17,9 +17,9 @@ from learnosity.errors import ConnectionConfigError
 
 log = logging.getLogger(__name__)
 
-# Where the connection's extra has them.
+# The key in the connection's extra that holds `extra_args`.
 PLACE = "service_config.s3.extra_args"
-_CHECKSUMS = ("SHA256", "CRC64NVME")  # that obstore can compute
+_CHECKSUMS = ("SHA256", "CRC64NVME")  # the algorithms that obstore can compute
 _CONFIG = {"ServerSideEncryption": "server_side_encryption", "SSEKMSKeyId": "sse_kms_key_id"}
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -44,7 +44,8 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# Values with which obstore accepts any environment. They are used only where obstore writes nothing.
+# obstore refuses unknown values in environment variables, unless the same settings are passed to it. These are passed
+# when boto3 writes: obstore only reads then, so their values have no effect.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
     "server_side_encryption": "AES256",
@@ -55,7 +56,7 @@ _UNUSED = {
 
 @dataclass(frozen=True, slots=True)
 class S3Writes:
-    """How objects are written.
+    """How objects are written to S3.
 
     :param extra_args: as the connection has them.
     :param config: settings of obstore's store.
@@ -76,7 +77,7 @@ class S3Writes:
         return "ChecksumAlgorithm" in self.extra_args
 
     def headers(self, client: Any) -> dict[str, str]:
-        """The headers of a single PUT, named by boto3's own model of S3."""
+        """The HTTP headers of a single PUT. boto3's model of S3 has the header's name of each argument."""
         members = client.meta.service_model.operation_model("PutObject").input_shape.members
         found: dict[str, str] = {}
         for name, value in self.extra_args.items():
@@ -115,7 +116,7 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
     by_boto3 = bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # obstore leaves both out then. The store decides what they mean for its default encryption.
+        # Without `aws:kms`, obstore does not send these two, but they may concern the bucket's default encryption.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:
@@ -133,7 +134,7 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
 
 
 def _decided_by_environment(config: Mapping[str, str], environment: Mapping[str, str]) -> set[str]:
-    """Variables from which obstore would take a setting that cannot be turned off, only changed.
+    """Environment variables that would change what obstore writes, and that no argument can switch off.
 
     boto3 knows none of them. obstore compares their names without regard to case.
     """

@@ -21,7 +21,7 @@ class ObjectInfo:
     :param path: relative to the store's prefix.
     :param size: bytes.
     :param modified: time of the last write, in Unix seconds of the store's clock; None = unknown.
-    :param version: number of this content, which GCS wants for a conditional write; None = the store has none.
+    :param version: GCS's generation number of the content, for conditional writes; None = the store has no versions.
     """
 
     path: str
@@ -100,7 +100,7 @@ class Store(Protocol):
         """
 
     def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Everything below the prefix under its own name, for input, which others have written.
+        """Every object below the prefix by its exact name. This is for input files, whose names are not ours.
 
         The path of a folder marker ends with a slash. There may be names that this store cannot open
         (`storage.keys.unreadable`). An object may come twice.

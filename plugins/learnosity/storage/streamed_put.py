@@ -74,7 +74,7 @@ class StreamedPut:
         if content_type:
             own["Content-Type"] = content_type
         if content_encoding:
-            # The same as in `ObstoreStore`, so that the way of writing does not show.
+            # The same headers as in `ObstoreStore`: how an object is stored must not depend on how it is sent.
             own |= {"Content-Encoding": content_encoding, "Cache-Control": "no-transform"}
         deadline = asyncio.timeout(IDLE_SECONDS)
         body = _Body(chunks, size, deadline)
@@ -138,7 +138,7 @@ class _Body:
     async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
-        # The client reads the body in another task. This task is kept, so that `end` can stop it.
+        # The HTTP client reads the body in a task of its own. `end` needs that task, to stop it.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
         piece = await self._next()
@@ -157,7 +157,8 @@ class _Body:
         """End the body. If bytes are missing, the request fails and the store writes no object."""
         self._ended = True
         if self._reader is not None and not self._reader.done():
-            # After a cancel or an early reply, the client's task still reads. Stop it before closing the source.
+            # After a cancel or an early reply, the HTTP client's task still reads `_chunks`. It has to stop before
+            # `_chunks` can be closed.
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         if isinstance(self._chunks, AsyncGenerator):

@@ -48,12 +48,12 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    # ObjectStoragePath drops blanks before a URI, and line ends in it. A folder's name may end with a blank.
+    # As in ObjectStoragePath, blanks before the URI are dropped. A blank at its end can be part of a folder's name.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
     scheme, separator, rest = text.partition("://")
-    scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec has both names
+    scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec calls local files by both names
     if not separator or not _SCHEME.fullmatch(scheme):
         raise StorageError(
             f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "
@@ -77,7 +77,7 @@ def parse_uri(uri: str) -> StorageUri:
 
 
 def _with_account(scheme: str, container: str, host: str, key: str) -> StorageUri:
-    """Hadoop's form, `abfss://container@account.dfs.core.windows.net/key`. No name of a container has a dot."""
+    """Parse Hadoop's form of an Azure URI, `abfss://container@account.dfs.core.windows.net/key`."""
     if not container or not _ACCOUNT_HOST.fullmatch(host.lower()):
         raise StorageError(
             f"{scheme}://{container}@{host}: no container of Azure has a dot in its name. Write "

@@ -41,7 +41,7 @@ async def check_writable(store: Store) -> None:
                 f"{store.uri} does not give back at once what was written there. Landing needs a store that does."
             )
     except BaseException:
-        with suppress(LearnosityError):  # the first error says what is wrong
+        with suppress(LearnosityError):  # the error above says more than a failed delete
             await store.delete(written)
         raise
     await _need(
@@ -52,7 +52,7 @@ async def check_writable(store: Store) -> None:
     try:
         await store.discard_unfinished(folder)
     except StorageError as error:
-        # The remains of killed workers cost money, but readers do not see them.
+        # Landing can do without this right: the remains of killed workers only cost money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
 
 
