@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from learnosity.dataset.announcement import activities_of
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest
 from learnosity.errors import RequestError
@@ -59,6 +60,8 @@ def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> d
         "file_count": manifest.file_count,
         "total_bytes": manifest.total_bytes,
         "gaps": list(manifest.returned.gaps) if manifest.returned else [],
+        "records": manifest.input.records if manifest.input else None,
+        "activities": list(activities_of(manifest.request.get("filters"))),
     }
 
 

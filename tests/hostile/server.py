@@ -66,7 +66,6 @@ def main() -> None:
     for where, name, stand_in in (
         (security, "get_auth_manager", _Manager),
         (DagModel, "get_team_name", lambda dag_id: None),
-        (pages, "create_session", _no_session),
         (routes, "create_session", _no_session),
         (audit, "create_session", _noting_session),
         (runs, "load_run", load_run),

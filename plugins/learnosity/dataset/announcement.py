@@ -10,6 +10,8 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import PermanentError, RequestError
 
 NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
+MAX_ACTIVITIES = 10  # Learnosity takes no more in one request
+_MAX_ID = 200  # characters of an activity id
 
 
 class AnnouncementError(PermanentError):
@@ -47,6 +49,17 @@ def read_announcement(extra: Any) -> Announcement:
     return Announcement(
         layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"), _gaps(extra)
     )
+
+
+def activities_of(said: Any) -> tuple[str, ...]:
+    """The activities that an event, or the filters of a request, name; none for a value that is not understood.
+
+    :param said: a mapping with `activities` or `activity_id`, or any other JSON value.
+    """
+    value = (said.get("activities") or said.get("activity_id")) if isinstance(said, Mapping) else None
+    several = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+    named = [each for each in several if isinstance(each, str) and each.isprintable() and 0 < len(each) <= _MAX_ID]
+    return tuple(named[:MAX_ACTIVITIES])
 
 
 def _problems(extra: Any) -> Iterator[str]:

@@ -159,6 +159,11 @@ class PublishedDataset:
         path = self.groups.get(tuple(group_path))
         return self.files[path] if path else None
 
+    def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
+        """The group that a file describes, by group path; None when it describes none."""
+        found = [group for group, path in self.groups.items() if path == entry.path]
+        return found[-1] if found else None  # the last one is the spelling without percent-encoding
+
 
 Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
 

@@ -11,28 +11,27 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
-from airflow.utils.session import create_session
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
+from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.web import runs
+from learnosity.web import list_page
 from learnosity.web.audit import note_reading
 from learnosity.web.plots import PLOT_WIDTH
 from learnosity.web.problems import HANDLERS
-from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, render
+from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE
 from learnosity.web.results import NoSuchGroupError, address, results, script_json, views
-from learnosity.web.rights import readable_dags
 from learnosity.web.routes import (
     LONGEST_QUERY,
     AskedItems,
@@ -48,7 +47,6 @@ from learnosity.web.shown import Shown
 from learnosity.web.tables import Pager
 
 FILES_PAGE = 100
-DATASETS_PAGE = 50
 REPORT_ELEMENT = "learnosity-report"
 
 # Encodings that a browser decompresses. A file with another encoding is downloaded as it is.
@@ -58,16 +56,6 @@ ENCODINGS = ("gzip", "x-gzip", "deflate")
 # FastAPI's documentation pages are off: they load scripts from other sites, and no program needs these routes.
 app = FastAPI(title="Learnosity datasets", docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=HANDLERS)
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-
-
-@app.get("/", response_class=HTMLResponse)
-def index(request: Request, user: GetUserDep, page: PageNumber = 1) -> Response:
-    """All published datasets of the DAGs whose runs and XComs the user may read, newest first."""
-    with create_session() as session:
-        readable = readable_dags(session, user)
-        offset = (page - 1) * DATASETS_PAGE
-        listed, total = runs.published_datasets(session, readable, offset=offset, limit=DATASETS_PAGE)
-    return render(request, "index.html", datasets=listed, pager=Pager.of(total, page, DATASETS_PAGE))
 
 
 @page("", response_class=HTMLResponse)
@@ -95,9 +83,15 @@ async def files_page(request: Request, shown: ShownDataset, q: Words = "", page:
 
 
 @page("/view/{path:path}", response_class=HTMLResponse)
-async def file_page(request: Request, shown: ShownDataset, path: str, wanted: SortedBy) -> Response:
-    """One file as tables, or as text."""
-    entry = _entry(shown.dataset, path)
+async def file_page(
+    request: Request,
+    shown: ShownDataset,
+    path: str,
+    wanted: SortedBy,
+    file: Annotated[str, Query(max_length=MAX_PATH_BYTES)] = "",
+) -> Response:
+    """One file as tables, or as text. The query may name it instead of the path; see `addresses`."""
+    entry = _entry(shown.dataset, file or path)
     await note_reading(shown, "learnosity_view", entry)
     document = await shown.dataset.document(entry)
     tables = [] if document is None else await working(views, document, wanted)
@@ -105,6 +99,7 @@ async def file_page(request: Request, shown: ShownDataset, path: str, wanted: So
         request,
         "file.html",
         entry=entry,
+        group=shown.dataset.group_of(entry),
         tables=tables,
         text=document.text if document else None,
         cut=document is not None and document.cut,
@@ -182,6 +177,7 @@ async def report_frame(
     )
 
 
+app.include_router(list_page.router)
 app.include_router(pages)
 
 

@@ -15,7 +15,7 @@ from airflow.models.dag import DagModel
 from fastapi import Depends
 from sqlalchemy.orm import Session
 
-from learnosity.web import runs
+from learnosity.web import known_dags
 
 ENTITIES = (None, DagAccessEntity.RUN, DagAccessEntity.XCOM)  # None = the DAG itself
 
@@ -24,14 +24,14 @@ READ_RUN: list[Any] = [Depends(requires_access_dag("GET", entity)) for entity in
 
 
 def readable_dags(session: Session, user: BaseUser) -> set[str]:
-    """The DAGs that have published a dataset, and of which the user may read the runs and the XComs."""
+    """The DAGs that have datasets, and of which the user may read the runs and the XComs."""
     manager = get_auth_manager()
     known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
-    publishing = runs.publishing_dags(session, known)
-    teams = DagModel.get_dag_id_to_team_name_mapping(sorted(publishing), session=session) if publishing else {}
+    having = known_dags.learnosity_dags(session, known)
+    teams = DagModel.get_dag_id_to_team_name_mapping(sorted(having), session=session) if having else {}
     return {
         dag_id
-        for dag_id in publishing
+        for dag_id in having
         if all(
             manager.is_authorized_dag(
                 method="GET",

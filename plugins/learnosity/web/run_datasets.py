@@ -55,6 +55,7 @@ class Step:
     ended: datetime | None
     instances: int = 1
     tries: int = 1
+    mapped: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -249,6 +250,7 @@ def _step(task_id: str, instances: Sequence[Instance]) -> Step:
         max(ends, default=None) if len(ends) == len(instances) else None,
         len(instances),
         max(each.try_number for each in instances),
+        any(each.map_index >= 0 for each in instances),
     )
 
 

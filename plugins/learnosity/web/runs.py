@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -12,8 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.execution_time.xcom import XCom
-from sqlalchemy import String, func, select
-from sqlalchemy import cast as as_type
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
@@ -28,7 +27,6 @@ from learnosity.web.run_datasets import (
     newest,
     run_datasets,
     steps,
-    whole,
 )
 from learnosity.web.told import told
 
@@ -74,19 +72,6 @@ class Run:
         return self.only is None and (more or bool(self.unreadable))
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDataset:
-    """One published dataset, from its asset event."""
-
-    dag_id: str
-    run_id: str
-    dataset_id: str
-    dataset_type: str
-    file_count: int
-    total_bytes: int
-    published: datetime
-
-
 def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     """One run with its steps and datasets; None when there is no such run."""
     run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
@@ -107,55 +92,6 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
         datasets,
         unreadable,
         progress(dag_id, run_id, state, instances, ordered, told(session, dag_id, run_id), usual),
-    )
-
-
-def publishing_dags(session: Session, dag_ids: Collection[str]) -> set[str]:
-    """Those of the DAGs that have published a dataset."""
-    found = session.scalars(
-        select(AssetEvent.source_dag_id)
-        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
-        .distinct()
-    )
-    return {str(dag_id) for dag_id in found}
-
-
-def published_datasets(
-    session: Session, dag_ids: Collection[str], *, offset: int, limit: int
-) -> tuple[Sequence[ListedDataset], int]:
-    """One page of the published datasets of these DAGs, newest first, and how many there are in all.
-
-    :param dag_ids: DAGs that the user may read.
-    """
-    run = (AssetEvent.source_dag_id, AssetEvent.source_run_id)
-    # A task that was cleared publishes again, perhaps another dataset. Only its last event is used.
-    last = (
-        select(func.max(AssetEvent.id))
-        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
-        .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
-    )
-    # Two tasks of a run may publish the same dataset. An event that names no dataset is one of its own.
-    dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
-    chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset)
-    count = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
-    events = session.scalars(
-        select(AssetEvent).where(AssetEvent.id.in_(chosen)).order_by(AssetEvent.id.desc()).offset(offset).limit(limit)
-    )
-    return [_listed(event) for event in events], count
-
-
-def _listed(event: AssetEvent) -> ListedDataset:
-    extra = event.extra if isinstance(event.extra, dict) else {}
-    return ListedDataset(
-        str(event.source_dag_id),
-        str(event.source_run_id),
-        str(extra.get("dataset_id") or ""),
-        str(extra.get("dataset_type") or ""),
-        whole(extra.get("file_count")),
-        whole(extra.get("total_bytes")),
-        event.timestamp,
     )
 
 

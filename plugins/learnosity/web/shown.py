@@ -16,6 +16,7 @@ from learnosity.dataset.limits import PAGE
 from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.errors import ConnectionConfigError, StorageError, TransientError
+from learnosity.web.addresses import segment
 from learnosity.web.completeness import completeness
 from learnosity.web.rendering import render
 from learnosity.web.run_datasets import Publication, Step
@@ -98,7 +99,7 @@ async def shown_dataset(request: Request, run: Run) -> Shown:
 def run_page_of(request: Request, run: Run) -> str:
     """Address of the page of a run."""
     base = str(request.scope.get("root_path", ""))
-    return f"{base}/run/{quote(run.dag_id, safe='')}/{quote(run.run_id, safe='')}"
+    return f"{base}/run/{segment(run.dag_id)}/{segment(run.run_id)}"
 
 
 async def _opened(run: Run, found: Publication) -> PublishedDataset:

@@ -12,7 +12,6 @@ from typing import Any
 
 import airflow.models
 import pytest
-from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
@@ -20,11 +19,10 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
-from sqlalchemy import create_engine, event, insert, select
+from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
-from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.task_report import FAILURE_KEY
 from learnosity.web import runs
 
@@ -261,87 +259,6 @@ class TestSeveralDatasets:
         assert (found.file_count, found.total_bytes) == (0, 0)
 
 
-def happened(session: Session, task_id: str, map_index: int, extra: Any, run_id: str = "run", asset: int = 1) -> None:
-    """An asset event, as Airflow registers it."""
-    session.execute(
-        insert(AssetEvent.__table__).values(
-            asset_id=asset,
-            extra=extra,
-            source_task_id=task_id,
-            source_dag_id="dag",
-            source_run_id=run_id,
-            source_map_index=map_index,
-            timestamp=datetime.now(UTC),
-        )
-    )
-
-
-@pytest.fixture
-def assets(session: Session) -> Session:
-    """A database that knows two dataset types."""
-    for number, name in enumerate(["activity-summary-by-group", "ibk-analysis-by-question"], start=1):
-        uri = f"{ASSET_PREFIX}{name}"
-        session.execute(
-            insert(AssetModel.__table__).values(
-                id=number, name=name, uri=uri, group="asset", extra={}, created_at=START, updated_at=START
-            )
-        )
-    return session
-
-
-class TestListOfAllDatasets:
-    def listed(self, session: Session, offset: int = 0, limit: int = 50) -> tuple[list[tuple[str, str]], int]:
-        found, total = runs.published_datasets(session, {"dag"}, offset=offset, limit=limit)
-        return [(each.run_id, each.dataset_id) for each in found], total
-
-    def test_datasets_of_one_type_in_one_run_do_not_hide_each_other(self, assets: Session) -> None:
-        for map_index in (0, 1):
-            happened(assets, "dataset.land.publish", map_index, publication(f"mapped-{map_index}"))
-        for group in ("maths", "reading"):
-            happened(assets, f"{group}.land.publish", -1, publication(group))
-        found, total = self.listed(assets)
-        assert found == [("run", each) for each in ("reading", "maths", "mapped-1", "mapped-0")]
-        assert total == 4
-
-    def test_of_each_dataset_of_a_run_the_last_event_is_taken(self, assets: Session) -> None:
-        happened(assets, "land.publish", -1, publication(FIRST))
-        happened(assets, "land.publish", -1, publication(FIRST))
-        happened(assets, "again.land.publish", -1, publication(FIRST, file_count=9))
-        happened(assets, "land.publish", -1, publication(FIRST), run_id="another")
-        found, total = self.listed(assets)
-        assert found == [("another", FIRST), ("run", FIRST)]
-        assert total == 2
-        assert runs.published_datasets(assets, {"dag"}, offset=1, limit=1)[0][0].file_count == 9
-
-    def test_a_task_that_published_another_dataset_after_a_clear_has_only_that(self, assets: Session) -> None:
-        happened(assets, "dataset.land.publish", 0, publication(FIRST))
-        happened(assets, "dataset.land.publish", 1, publication("neighbour"))
-        happened(assets, "dataset.land.publish", 0, publication(SECOND), asset=2)
-        assert self.listed(assets) == ([("run", SECOND), ("run", "neighbour")], 2)
-
-    @pytest.mark.parametrize(
-        "extra", [{}, {"dataset_id": None}, [], ["dataset_id"], "a text", 7, {"dataset_id": {"a": 1}}]
-    )
-    def test_an_event_that_says_nothing_hides_no_other(self, assets: Session, extra: Any) -> None:
-        happened(assets, "dataset.land.publish", 0, publication(FIRST))
-        happened(assets, "dataset.land.publish", 1, extra)
-        happened(assets, "dataset.land.publish", 2, extra)
-        happened(assets, "dataset.land.publish", 3, publication(SECOND))
-        found, total = self.listed(assets)
-        assert [found[0], found[-1]] == [("run", SECOND), ("run", FIRST)]
-        assert total >= 3
-
-    def test_it_takes_two_queries_for_a_page_however_long_the_list_is(self, assets: Session) -> None:
-        for map_index in range(120):
-            happened(assets, "dataset.land.publish", map_index, publication(f"id-{map_index}"))
-        asked: list[str] = []
-        event.listen(assets.get_bind(), "before_cursor_execute", lambda *args: asked.append(args[2]))
-        found, total = self.listed(assets, offset=100, limit=50)
-        assert (len(found), total) == (20, 120)
-        assert len(asked) == 2
-        assert not any("xcom" in statement.lower() for statement in asked)
-
-
 def test_what_was_published_is_found_by_what_it_says_not_by_the_name_of_its_task(session: Session) -> None:
     put(session, {"job_reference": "job"}, "create_dataset")
     assert published(session) is None
@@ -458,47 +375,6 @@ def test_what_other_tasks_returned_is_not_fetched_from_object_storage(
     monkeypatch.setattr(backend.XComObjectStorageBackend, "deserialize_value", staticmethod(counted))
     assert published(session) == RETURNED["manifest_uri"]
     assert set(fetched) == {"create_dataset", "land.publish"}
-
-
-def announce(session: Session, extra: Any, *, uri: str = "x-learnosity://datasets/a", run_id: str = "run") -> None:
-    """An asset event of the task that publishes."""
-    asset = session.scalar(select(AssetModel).where(AssetModel.uri == uri))
-    if asset is None:
-        asset = AssetModel(name=uri.rpartition("/")[2], uri=uri)
-        session.add(asset)
-        session.flush()
-    added = AssetEvent(
-        asset_id=asset.id, extra=extra, source_dag_id="dag", source_task_id="publish", source_run_id=run_id
-    )
-    session.add(added)
-    session.flush()
-
-
-def test_only_dags_that_have_published_are_asked_about(session: Session) -> None:
-    announce(session, RETURNED)
-    assert runs.publishing_dags(session, {"dag", "another"}) == {"dag"}
-    assert runs.publishing_dags(session, {"another"}) == set()
-    assert runs.publishing_dags(session, set()) == set()
-
-
-def test_a_publication_with_events_of_two_assets_is_listed_once(session: Session) -> None:
-    announce(session, RETURNED)
-    announce(session, RETURNED, uri="x-learnosity://datasets/*")
-    announce(session, RETURNED, run_id="another")
-    listed, count = runs.published_datasets(session, {"dag"}, offset=0, limit=10)
-    assert count == 2
-    assert [(each.run_id, each.dataset_id) for each in listed] == [
-        ("another", RETURNED["dataset_id"]),
-        ("run", RETURNED["dataset_id"]),
-    ]
-
-
-@pytest.mark.parametrize("extra", [{}, {"dataset_id": 7}, [1], "text", 5])
-def test_an_event_of_another_shape_does_not_hide_the_list(session: Session, extra: Any) -> None:
-    announce(session, extra, run_id="by hand")
-    announce(session, RETURNED)
-    listed, _ = runs.published_datasets(session, {"dag"}, offset=0, limit=10)
-    assert [each.run_id for each in listed] == ["run", "by hand"]
 
 
 class TestProgress:

@@ -33,15 +33,16 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
 from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
-from learnosity.web import app as pages
-from learnosity.web import audit, routes, runs
+from learnosity.web import audit, known_dags, list_page, listing, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
+from learnosity.web.listing import Found, Listed
 from learnosity.web.progress import Landed, Progress, Trouble
 from learnosity.web.run_datasets import Publication, RunDataset, Step
 from learnosity.web.shown import RUN
 
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
+GROUP_TYPE = "activity-summary-by-group"
 OTHER_ID = "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002"
 SECRET = "a-consumer-secret-that-nobody-may-see"
 get_real_config = LearnosityHook.get_config
@@ -218,14 +219,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         monkeypatch.setattr("airflow.api_fastapi.core_api.security.DagModel.get_team_name", lambda dag_id: None)
         monkeypatch.setattr(rights_of_pages, "get_auth_manager", lambda: manager)
         monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids, session: {})
-        monkeypatch.setattr(runs, "publishing_dags", lambda session, dag_ids: set(dag_ids))
+        monkeypatch.setattr(known_dags, "learnosity_dags", lambda session, dag_ids: set(dag_ids))
 
         @contextmanager
         def noting_session() -> Iterator[Any]:
             yield SimpleNamespace(add=made.noted.append)
 
-        monkeypatch.setattr(pages, "create_session", no_session)
         monkeypatch.setattr(routes, "create_session", no_session)
+        monkeypatch.setattr(list_page, "create_session", no_session)
         monkeypatch.setattr(audit, "create_session", noting_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
@@ -330,11 +331,11 @@ class TestWhoMaySee:
     ) -> None:
         asked: list[set[str]] = []
 
-        def published(session: Any, dag_ids: set[str], *, offset: int, limit: int) -> tuple[list[Any], int]:
+        def found(session: Any, dag_ids: set[str], **_: Any) -> Found:
             asked.append(dag_ids)
-            return [], 0
+            return Found([], False)
 
-        monkeypatch.setattr(runs, "published_datasets", published)
+        monkeypatch.setattr(listing, "listed", found)
         site.lacking.add(entity)
         assert site.client.get("/").status_code == 200
         assert asked == [set()]
@@ -344,16 +345,14 @@ class TestWhoMaySee:
         assert site.client.get("/").status_code == 401
 
     def test_the_list_holds_only_dags_that_the_user_may_read(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        listed = runs.ListedDataset(
-            "learnosity_dataset", "manual__1", DATASET_ID, "activity-summary-by-group", 5, 99, datetime.now(UTC)
-        )
+        row = Listed("learnosity_dataset", "manual__1", "published", datetime.now(UTC), GROUP_TYPE, DATASET_ID)
         asked: list[set[str]] = []
 
-        def published(session: Any, dag_ids: set[str], *, offset: int, limit: int) -> tuple[list[Any], int]:
+        def found(session: Any, dag_ids: set[str], **_: Any) -> Found:
             asked.append(dag_ids)
-            return ([listed], 1) if listed.dag_id in dag_ids else ([], 0)
+            return Found([row] if row.dag_id in dag_ids else [], False)
 
-        monkeypatch.setattr(runs, "published_datasets", published)
+        monkeypatch.setattr(listing, "listed", found)
         assert DATASET_ID in site.client.get("/").text
         site.client.cookies.set("_token", "stranger")
         assert DATASET_ID not in site.client.get("/").text
@@ -637,7 +636,8 @@ class TestSeveralDatasets:
         for route in ("", "/files", "/view/groups/group.json", "/report"):
             for link in links(two.get(ONE + route).text):
                 airflow = ("/dags/learnosity_dataset", "/dags/learnosity_dataset/runs/manual__1")
-                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link in (run, *airflow)
+                ours = link.startswith(("?", f"{run}{ONE}", "/static/", "data:")) or link in ("/", run, *airflow)
+                ours = ours or link.startswith("/dags/learnosity_dataset/runs/manual__1/tasks/")
                 assert ours, f"{route or 'the page'} leads to {link}"
 
     def test_all_of_one_datasets_pages_can_be_reached_from_the_list(self, two: Site) -> None:

@@ -21,6 +21,8 @@
     }
   };
   show(document);
+  // Days that are typed are days of this zone.
+  for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
   const live = document.getElementById("live");
   if (live) new MutationObserver(() => show(live)).observe(live, { childList: true });
 })();

@@ -1,0 +1,115 @@
+"""Which rows of the list are shown, and in which order: search, filters and sorting. No database, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from learnosity.web.listing import OPEN_STATES, PUBLISHED, Listed
+
+STATES = (PUBLISHED, *OPEN_STATES)
+_MAX_ZONE = 64  # characters
+
+_KEYS: dict[str, Callable[[Listed], Any]] = {
+    "at": lambda row: row.at,
+    "type": lambda row: row.dataset_type,
+    "state": lambda row: row.state,
+    "activities": lambda row: ", ".join(row.activities) or None,
+    "records": lambda row: row.records,
+    "files": lambda row: row.file_count,
+    "size": lambda row: row.total_bytes,
+    "dag": lambda row: (row.dag_id, row.run_id),
+}
+# The first click on these begins with the largest value.
+_LARGEST_FIRST = ("at", "records", "files", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the address of the list asks for. Each text may be empty: then it does not matter.
+
+    :param q: words that all have to stand in the type, the id, an activity, the DAG or the run.
+    :param since: first day, and `until` the last, in the time zone `zone`.
+    :param sort: one of the columns.
+    """
+
+    q: str = ""
+    type: str = ""
+    dag: str = ""
+    state: str = ""
+    since: date | None = None
+    until: date | None = None
+    zone: str = ""
+    sort: str = "at"
+    direction: str = "desc"
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it leaves rows out."""
+        return any((self.q, self.type, self.dag, self.state, self.since, self.until))
+
+    @property
+    def times(self) -> tuple[datetime | None, datetime | None]:
+        """The first moment, and the moment after the last."""
+        zone = zone_of(self.zone)
+
+        def start(day: date | None, days: int) -> datetime | None:
+            try:
+                return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
+            except OverflowError:
+                return None  # the last day of all days has no next one
+
+        return start(self.since, 0), start(self.until, 1)
+
+    def query(self, **changes: Any) -> str:
+        """The query of an address that asks for this, with some values changed."""
+        new = replace(self, **changes)
+        given = {name: getattr(new, name) for name in ("q", "type", "dag", "state", "since", "until", "zone")}
+        given |= {"sort": new.sort, "direction": new.direction} if (new.sort, new.direction) != ("at", "desc") else {}
+        return urlencode({name: str(value) for name, value in given.items() if value})
+
+    def sorted_by(self, column: str) -> str:
+        """The query that a click on the heading of a column asks for."""
+        first = "desc" if column in _LARGEST_FIRST else "asc"
+        turned = "asc" if self.direction == "desc" else "desc"
+        return self.query(sort=column, direction=turned if column == self.sort else first)
+
+    def order(self, column: str) -> str:
+        """How a column is sorted: a value of the HTML attribute aria-sort."""
+        if column != self.sort:
+            return "none"
+        return "descending" if self.direction == "desc" else "ascending"
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its name; UTC for a name that is none."""
+    try:
+        return ZoneInfo(name) if 0 < len(name) <= _MAX_ZONE else ZoneInfo("UTC")
+    except (ValueError, OSError):  # the error for an unknown zone is a KeyError in itself, and no zone a folder
+        return ZoneInfo("UTC")
+    except KeyError:
+        return ZoneInfo("UTC")
+
+
+def chosen(rows: Iterable[Listed], wanted: Wanted) -> Sequence[Listed]:
+    """The rows that are wanted, in the order that is wanted. Rows without a value come last."""
+    words = wanted.q.casefold().split()
+    found = [row for row in rows if _fits(row, wanted) and all(word in _text(row) for word in words)]
+    key = _KEYS.get(wanted.sort, _KEYS["at"])
+    having = [row for row in found if key(row) is not None]
+    having.sort(key=key, reverse=wanted.direction == "desc")
+    return [*having, *(row for row in found if key(row) is None)]
+
+
+def _fits(row: Listed, wanted: Wanted) -> bool:
+    asked = ((wanted.type, row.dataset_type), (wanted.dag, row.dag_id), (wanted.state, row.state))
+    return all(value in ("", has) for value, has in asked)
+
+
+def _text(row: Listed) -> str:
+    texts = (row.dataset_type, row.dataset_id, row.dag_id, row.run_id, row.state, *row.activities)
+    return "\n".join(texts).casefold()

@@ -1,0 +1,92 @@
+"""The list of all datasets: its route. What it shows is checked for each DAG; see `rights`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from typing import Annotated, Literal
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from learnosity.api.dataset_request import KNOWN_TYPES
+from learnosity.dataset.workers import reading, working
+from learnosity.web import listing
+from learnosity.web.chosen import STATES, Wanted, chosen
+from learnosity.web.rendering import render
+from learnosity.web.rights import readable_dags
+from learnosity.web.tables import Pager
+
+ROWS = 50
+LONGEST = 200  # characters of a search, and of a name to filter by
+
+Text = Annotated[str, Query(max_length=LONGEST)]
+
+router = APIRouter()
+
+
+def wanted(
+    q: Text = "",
+    type: Text = "",
+    dag: Text = "",
+    state: Text = "",
+    since: Text = "",
+    until: Text = "",
+    zone: Text = "",
+    sort: Text = "at",
+    direction: Literal["asc", "desc"] = "desc",
+) -> Wanted:
+    """What the address of the list asks for."""
+    return Wanted(q, type, dag, state, _day("since", since), _day("until", until), zone, sort, direction)
+
+
+@router.get("/", response_class=HTMLResponse)
+async def index(
+    request: Request,
+    user: GetUserDep,
+    wanted: Annotated[Wanted, Depends(wanted)],
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """The datasets, failed and running runs of all DAGs whose runs and XComs the user may read, newest first."""
+
+    def load() -> tuple[Collection[str], listing.Found]:
+        since, until = wanted.times
+        with create_session() as session:
+            readable = readable_dags(session, user)
+            return readable, listing.listed(session, readable, since=since, until=until)
+
+    def shown() -> Response:
+        rows = chosen(found.rows, wanted)
+        pager = Pager.of(len(rows), page, ROWS)
+        return render(
+            request,
+            "index.html",
+            rows=rows[pager.start : pager.stop],
+            pager=pager,
+            total=len(found.rows),
+            more=found.more,
+            newest=listing.NEWEST,
+            wanted=wanted,
+            types=_with(wanted.type, {*KNOWN_TYPES, *(row.dataset_type for row in found.rows)}),
+            dags=_with(wanted.dag, set(readable)),
+            states=STATES,
+            longest=LONGEST,
+        )
+
+    readable, found = await reading(load)
+    return await working(shown)
+
+
+def _day(name: str, text: str) -> date | None:
+    """A day of the form; None for the empty text that it sends for a day that is not set."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise HTTPException(422, f"{name} is no day. Write it like 2026-11-28.") from None
+
+
+def _with(chosen_now: str, names: set[str]) -> list[str]:
+    """What a filter offers: the names, with the one that is chosen now."""
+    return sorted(each for each in {*names, chosen_now} if each)

@@ -1,0 +1,91 @@
+// Ways from and to this page: links out of the frame in which Airflow shows it, an address that survives a reload in
+// the tab of a run, and the buttons that copy.
+"use strict";
+(() => {
+  const { airflow } = document.currentScript.dataset;
+  const around = window.parent !== window ? window.parent : null;
+  const here = window.location;
+  const TAB = /\/runs\/[^/]+\/plugin\/[^/]+\/?$/; // the tab of a run; the page of the menu has an address for each page
+  const inTab = around && TAB.test(around.location.pathname);
+
+  // Airflow spells the id of a run in another way than these pages.
+  const spelt = (address) => {
+    try {
+      return decodeURIComponent(address);
+    } catch {
+      return address;
+    }
+  };
+
+  // The tab of a run always begins with the page of the run. The page that is shown stands behind the # of its address.
+  if (inTab && window.frameElement) {
+    const frame = window.frameElement;
+    const own = here.pathname + here.search;
+    const root = spelt(frame.getAttribute("src"));
+    const wanted = new URL(around.location.hash.slice(1), here.origin);
+    const path = spelt(wanted.pathname);
+    const within = path === root || path.startsWith(`${root}/`); // a link may have any text behind its #
+    const fresh = !("shown" in frame.dataset);
+    frame.dataset.shown = "";
+    if (fresh && wanted.origin === here.origin && within && wanted.pathname + wanted.search !== own) {
+      here.replace(wanted);
+      return;
+    }
+    const mark = spelt(own) === root ? "" : `#${own}`;
+    const address = around.location.pathname + around.location.search;
+    if (around.location.hash !== mark) around.history.replaceState(around.history.state, "", address + mark);
+  }
+
+  // The sandbox of the frame forbids links out of it. A link in the page around it is allowed.
+  const follow = (event) => {
+    const link = event.target.closest && event.target.closest("a[href]");
+    if (!around || !link || event.button > 1) return;
+    const list = "list" in link.dataset && inTab;
+    const aside = event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1;
+    if (!list && !aside && link.target !== "_top") return;
+    if (link.hasAttribute("download")) return;
+    event.preventDefault();
+    const way = around.document.createElement("a");
+    way.href = list ? `${airflow}/plugin/learnosity` : aside && link.target !== "_top" ? lasting(link) : link.href;
+    if (aside) {
+      way.target = "_blank";
+      way.rel = "noopener";
+    }
+    around.document.body.append(way);
+    way.click();
+    way.remove();
+  };
+  document.addEventListener("click", follow);
+  document.addEventListener("auxclick", follow);
+
+  // Airflow keeps its menu around a page below this path, also after a reload.
+  const lasting = (place) =>
+    around ? `${place.origin}${airflow}/plugin/learnosity${place.pathname}${place.search}` : place.href;
+
+  const copied = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      // Browsers have no clipboard for pages without TLS.
+      const area = document.createElement("textarea");
+      area.value = text;
+      area.className = "hidden";
+      document.body.append(area);
+      area.select();
+      const done = document.execCommand("copy");
+      area.remove();
+      return done;
+    }
+  };
+  for (const button of document.querySelectorAll("[data-copy-link], [data-copy]")) {
+    button.addEventListener("click", async () => {
+      const from = button.dataset.copy ? document.getElementById(button.dataset.copy).textContent : lasting(here);
+      const done = await copied(from);
+      const told = button.parentElement.querySelector("[data-told]");
+      told.textContent = done ? "Copied" : "Not copied: select the text and copy it";
+      button.focus();
+      setTimeout(() => { told.textContent = ""; }, 4000);
+    });
+  }
+})();
