@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 
 PAGES = {
     "the list": "/learnosity/",
+    "the list without a row": "/learnosity/?q=no+such+dataset",
     "groups": "{groups}",
     "users": "{groups}?group=district_1&group=school_1&group=class_1",
     "items": "{items}?only=flagged&hard=0.4",

@@ -85,7 +85,7 @@ class TestDatasetPage:
 
     def test_a_file_is_found_shown_and_downloaded(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
-        dataset.get_by_role("link", name="Files").click()
+        dataset.get_by_role("link", name=re.compile("^Files")).click()
         dataset.get_by_label("Find files").fill("school_1/group.json")
         dataset.get_by_role("button", name="Find").click()
         expect(dataset.get_by_role("status")).to_contain_text("1 of")
@@ -120,7 +120,7 @@ class TestDatasetPage:
         ui.goto("/plugin/learnosity")
         listed = ui.page.frame_locator("iframe")
         expect(listed.get_by_text("ibk-analysis-by-question").first).to_be_visible()
-        listed.locator("tbody th a").first.click()
+        listed.get_by_role("row").filter(has_text="published").locator("th a").first.click()
         expect(listed.get_by_role("heading", name="About this dataset")).to_be_visible()
 
     def test_dark_mode_is_that_of_airflow(self, site: Site) -> None:

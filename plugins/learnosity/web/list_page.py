@@ -11,7 +11,6 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from learnosity.api.dataset_request import KNOWN_TYPES
 from learnosity.dataset.workers import reading, working
 from learnosity.web import listing
 from learnosity.web.chosen import STATES, Wanted, chosen
@@ -69,7 +68,7 @@ async def index(
             more=found.more,
             newest=listing.NEWEST,
             wanted=wanted,
-            types=_with(wanted.type, {*KNOWN_TYPES, *(row.dataset_type for row in found.rows)}),
+            types=_with(wanted.type, {row.dataset_type for row in found.rows}),
             dags=_with(wanted.dag, set(readable)),
             states=STATES,
             longest=LONGEST,
