@@ -62,7 +62,7 @@ def read_users(
     :raises InputError: naming file and line of the first wrong record.
     """
     kind = _StrictUserRecord if strict else UserRecord
-    wanted = {level.key for level in spec.levels}
+    wanted = [level.key for level in spec.levels]
     sessions_needed = spec.dataset_type == "sessions-summary-by-group"
     for place, record in _read(paths, kind, skip_malformed):
         fault = _fault(record, wanted, sessions_needed)
@@ -80,11 +80,12 @@ def read_sessions(
         yield record
 
 
-def _fault(record: UserRecord, wanted: set[str], sessions_needed: bool) -> str | None:
-    if unknown := sorted(set(record.groups) - wanted):
+def _fault(record: UserRecord, wanted: Sequence[str], sessions_needed: bool) -> str | None:
+    if unknown := sorted(set(record.groups) - set(wanted)):
         return f"unknown group keys {unknown}"
-    if missing := sorted(wanted - set(record.groups)):
-        return f"missing group keys {missing}"
+    has = [level in record.groups for level in wanted]
+    if has != sorted(has, reverse=True):
+        return "a group without the group above it"
     if not all(record.groups.values()):
         return "a group name is empty"
     if not record.user_id or len(record.user_id) > 50:

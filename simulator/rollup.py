@@ -1,7 +1,7 @@
 """Summary datasets: users with their scores, the tree of their groups, and the statistics of each group.
 
 Users are columns of numbers, and groups hold user numbers, so that a large district fits in memory. A user in two
-classes of one school counts once for the school.
+classes of one school counts once for the school, and one without a class counts for the school.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ class Rollup:
     def _leaf(self, record: UserRecord) -> Group:
         group = self.root
         for level in self._spec.levels:
-            name = record.groups[level.key]
+            if (name := record.groups.get(level.key)) is None:
+                break
             child = group.children.get(name)
             if child is None:
                 child = group.children[name] = Group(name)
@@ -169,7 +170,8 @@ class Rollup:
         check()
         for child in group.children.values():
             self._sum_up(child, check)
-        members = [child.users for child in group.children.values()] or [group.users]
+        # A user without a group of a lower level counts in those above.
+        members = [group.users, *(child.users for child in group.children.values())]
         group.users = sorted({row for rows in members for row in rows})
         group.row = {"group_name": group.name, **self._statistics(group)}
         for child in group.children.values():

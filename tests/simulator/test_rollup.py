@@ -172,7 +172,7 @@ def test_a_session_summary_counts_exactly_the_sessions_listed(results_of: Build)
         (b"[]\n", "0.ndjson line 2"),
         (b'{"user_id": "u"}\n', "groups"),
         (b'{"user_id": "u", "groups": {"school": "s", "class": "c", "planet": "p"}}\n', "planet"),
-        (b'{"user_id": "u", "groups": {"school": "s"}}\n', "class"),
+        (b'{"user_id": "u", "groups": {"class": "c"}}\n', "above it"),
         (b'{"user_id": "u", "groups": {"school": "s", "class": ""}}\n', "empty"),
         (b'{"user_id": "%s", "groups": {"school": "s", "class": "c"}}\n' % (b"u" * 51), "user_id"),
         (b"\xff\xfe\n", "0.ndjson line 2"),
@@ -183,6 +183,15 @@ def test_a_wrong_line_is_told_with_its_place_or_skipped_by_switch(results_of: Bu
     with pytest.raises(InputError, match=told):
         results_of(lines)
     assert view(results_of(lines, malformed_input="skip"))["group"]["population"] == 1
+
+
+def test_users_without_a_group_count_above_and_those_in_several_count_once_where_they_meet(results_of: Build) -> None:
+    bare = [{"user_id": "u8", "groups": {"school": "s1"}}, {"user_id": "u9", "groups": {}}]
+    results = results_of([user(1, "s1", "a"), user(1, "s1", "b"), user(1, "s2", "c"), user(2, "s1", "a"), *bare])
+    populations = {
+        path: view(results, *path)["group"]["population"] for path in ((), ("s1",), ("s1", "a"), ("s1", "b"), ("s2",))
+    }
+    assert populations == {(): 4, ("s1",): 3, ("s1", "a"): 2, ("s1", "b"): 1, ("s2",): 1}
 
 
 def test_unknown_keys_of_a_line_matter_only_when_strict(results_of: Build) -> None:

@@ -72,7 +72,7 @@ async def prepare_upload(files: Sequence[InputFile], schema: RecordSchema, spool
         records=summary.records,
         bytes=summary.bytes,
         sha256=summary.sha256,
-        users=summary.records if schema.noun == "user" else None,
+        users=summary.users if schema.noun == "user" else None,
         sessions=summary.records if schema.noun == "session" else None,
         levels=summary.levels,
         odd_names=summary.odd_names,

@@ -15,6 +15,10 @@ class LevelInfo(msgspec.Struct, frozen=True):
     """Users that belong to a group of this level."""
     single_user_groups: int
     """Groups with one user. Their statistics are those of that user."""
+    users_without_group: int = 0
+    """Users that belong to no group of this level."""
+    users_in_several_groups: int = 0
+    """Users that belong to more than one group of this level. They are counted once in `users`."""
 
 
 class InputInfo(msgspec.Struct, frozen=True, omit_defaults=True):

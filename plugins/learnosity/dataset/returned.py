@@ -83,7 +83,9 @@ def _gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]
     if sent is None:
         return
     came, went = returned.population, sent.users
-    if came is not None and went is not None and came != went:
+    # Not documented: whether a user in several groups counts once, and whether one in no group counts at all.
+    least = (went or 0) - (sent.levels[0].users_without_group if sent.levels else 0)
+    if came is not None and went is not None and not least <= came <= max(went, sent.records):
         yield f"{went:,} users were uploaded, and {came:,} came back."
     for level in sent.levels:
         found = returned.groups.get(level.key)

@@ -1,11 +1,71 @@
-"""Finds user and session ids that are in one input twice, in limited memory."""
+"""Finds records that are in one input twice, in limited memory: ids of sessions, and users in the same group."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from learnosity.inputs.records import MAX_USERS
+
+
+class SeenRecords:
+    """All records that were added.
+
+    A user may be in several groups: a record for each. The same user in the same group again is a repetition, and so is
+    an id of a type without groups.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many different ids there are."""
+        self._identities = Identities()
+        self._paths: dict[str, int | tuple[int, ...]] = {}
+        """The groups of each user: the hash of a path, or several of them."""
+
+    def add(self, ids: Sequence[str], groups: Sequence[Sequence[Hashable]]) -> list[int]:
+        """Add records.
+
+        :param ids: the id of each record; empty for a type without ids.
+        :param groups: for each level, the group of each record; empty for a type without groups.
+        :returns: the places of those that are repetitions. They are not added.
+        """
+        if not groups:
+            if self._identities.add(ids):
+                self.count += len(ids)
+                return []
+            repeated = [place for place, one in enumerate(ids) if not self._identities.add([one])]
+            self.count += len(ids) - len(repeated)
+            return repeated
+        paths = list(map(hash, zip(*groups, strict=True)))
+        fresh = dict(zip(ids, paths, strict=True))
+        if len(fresh) == len(ids) and self._paths.keys().isdisjoint(fresh):
+            self._paths.update(fresh)
+            repeated = []
+        else:
+            each = enumerate(zip(ids, paths, strict=True))
+            repeated = [place for place, (user, path) in each if not self._add_path(user, path)]
+        self.count = len(self._paths)
+        return repeated
+
+    def in_several(self) -> Iterator[tuple[int, ...]]:
+        """For each user who is in several groups, the hashes of their paths."""
+        return (paths for paths in self._paths.values() if isinstance(paths, tuple))
+
+    def close(self) -> None:
+        """Forget all records."""
+        self._identities.close()
+        self._paths = {}
+
+    def _add_path(self, user: str, path: int) -> bool:
+        earlier = self._paths.get(user)
+        if earlier is None:
+            self._paths[user] = path
+            return True
+        known = earlier if isinstance(earlier, tuple) else (earlier,)
+        if path in known:
+            return False
+        self._paths[user] = (*known, path)
+        return True
 
 
 class Identities:

@@ -37,8 +37,8 @@ class Problems:
         advice = f"The input has {found}; nothing was sent. Correct the input and run again."
         if self._repeated:
             advice += (
-                f" {self._repeated:,} of them repeat an id, and each may come once. A user in several groups needs a "
-                "rule that chooses one; docs/rosters.md has one for classes."
+                f" {self._repeated:,} of them repeat what is there already: an id, or a user in the same group. Leave "
+                "them out, as SELECT DISTINCT does."
             )
         if self.count > len(self._kept):
             advice += f" The first {len(self._kept)}:"

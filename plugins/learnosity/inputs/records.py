@@ -7,6 +7,7 @@ changed. No message contains the content of a line, because ids can be personal 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, NamedTuple
@@ -37,11 +38,12 @@ class Checked(NamedTuple):
     """What was read of some lines.
 
     :param ids: the value of `identity_key` of each line; empty for types without that key.
-    :param groups: for each level of the hierarchy, the group of each line; empty for types without groups.
+    :param groups: for each level of the hierarchy, the group of each line; UNSET = the user is in no group of this
+        level. Empty for types without groups.
     """
 
     ids: list[str]
-    groups: list[list[str]]
+    groups: list[list[str | UnsetType]]
 
 
 class RecordSchema:
@@ -109,16 +111,45 @@ class RecordSchema:
                 str(text, "utf-8")  # this checks all text: the decoder does not check values of unknown keys
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))
-            return Checked(ids, [list(map(level, records)) for level in self._levels])
+            groups = [list(map(level, records)) for level in self._levels]
+            if any(UNSET in level for level in groups):
+                self._check_nesting(groups)
+            return Checked(ids, groups)
         except UnicodeDecodeError as error:
             # `from None`: the original error contains the bytes of the lines, which must not get into a log.
             raise RecordError(f"not valid UTF-8: {error.reason}") from None
         except msgspec.ValidationError as error:
-            raise RecordError(f"not a {self.noun} record: {error}") from None
+            without = re.search(r"(null`|length >= 1) - at `\$\.groups\.", str(error))
+            advice = "; for a user without a group, leave the key out" if without else ""
+            raise RecordError(f"not a {self.noun} record: {error}{advice}") from None
         except msgspec.DecodeError as error:
             raise RecordError(f"not valid JSON: {error}") from None
         except RecursionError:
             raise RecordError("objects or arrays are nested too deeply") from None
+
+    def _check_nesting(self, groups: Sequence[Sequence[Any]]) -> None:
+        """Groups lie in groups.
+
+        :raises RecordError: a line has a group of a level, and none of the level above it.
+        """
+        for path in zip(*groups, strict=True):
+            if level := level_above_nothing(path):
+                above, below = self.levels[level - 1], self.levels[level]
+                raise RecordError(f'it has a group of the level "{below}", and none of the level "{above}" above it')
+
+
+def repetition(schema: RecordSchema, unit: str) -> str:
+    """What to say of a record that is there already. `unit` is a line or a row."""
+    same = ", with the same groups" if schema.levels else ""
+    return f"its {schema.identity_key} is in an earlier {unit} too{same}"
+
+
+def level_above_nothing(path: Sequence[Any]) -> int:
+    """The first level of a path that has a group where the level above it has none; 0 = there is no such level."""
+    for level in range(1, len(path)):
+        if path[level] and not path[level - 1]:
+            return level
+    return 0
 
 
 class _GroupSchema(RecordSchema):
@@ -210,7 +241,7 @@ def schema_for(
     """The schema of the input lines of a dataset type.
 
     :param dataset_type: any type. For a type that is not in `SCHEMAS`, any JSON object is accepted.
-    :param group_keys: the `key` of each entry of the request's `groups`; every user must have each of them.
+    :param group_keys: the `key` of each entry of the request's `groups`. A user may lack the lower ones, or all.
     :param input_columns: which column of a table holds which key, where the names differ; default none.
     :param any_object: whether a line of a known type, too, has to be a JSON object and no more; default False.
     :raises RequestError: the group keys cannot be keys of a record, or `input_columns` names a key that is none.
@@ -238,11 +269,11 @@ class _AnyObject(RecordSchema):
 
 
 def _groups(keys: Sequence[str]) -> type[msgspec.Struct]:
-    """A struct that requires each key. Its fields are numbered, because a key may not be a valid Python name."""
+    """A struct with these keys. Its fields are numbered, because a key may not be a valid Python name."""
     for key in keys:
         if not key or any(c in '"\\' or ord(c) < 0x20 for c in key):
             raise RequestError(f'groups: {key!r} cannot be a key: use one or more characters other than " and \\')
     if len(set(keys)) != len(keys):
         raise RequestError("groups: two levels have the same key; give each level its own")
     names = {f"level_{level}": key for level, key in enumerate(keys)}
-    return msgspec.defstruct("Groups", [(name, Text) for name in names], rename=names)
+    return msgspec.defstruct("Groups", [(name, Text | UnsetType, UNSET) for name in names], rename=names)

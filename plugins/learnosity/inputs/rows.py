@@ -7,15 +7,16 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from learnosity.inputs.columns import GROUPS, Column, all_columns, find_columns
-from learnosity.inputs.records import RecordSchema
+from learnosity.inputs.records import RecordSchema, level_above_nothing
 
 MAX_CELL: Final = 131_072
 """Most characters of one cell."""
 
 Values = Sequence[Any]
-"""The values of one column: texts, or None; for session ids also lists of texts."""
+"""The values of one column: texts, or None, or UNSET; for session ids also lists of texts."""
 
 
 class RowSchema:
@@ -37,18 +38,35 @@ class RowSchema:
             return all_columns(names, schema.group_keys, schema.input_columns)
         return find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
 
-    def problems(self, columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
-        """What is wrong with rows: place of the row, and the first thing that is wrong. Empty = nothing."""
+    def check(self, columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:
+        """What is wrong with rows: place of the row, and the first thing that is wrong. Empty = nothing.
+
+        :returns: also the values, with UNSET where a cell for a group is empty or null: the user is in no such group.
+        """
         if self.schema.lenient or not self.schema.fields:
-            return {}
+            return {}, values
         if all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
-            return {}
+            return {}, values
         found: dict[int, str] = {}
+        checked: list[Values] = []
         for column, cells in zip(columns, values, strict=True):
+            is_group = column.key.startswith(GROUPS)
+            checked.append([cell or UNSET for cell in cells] if is_group else cells)
             for place, cell in enumerate(cells):
-                if place not in found and (what := _wrong(cell, column.most)):
+                if place not in found and (cell or not is_group) and (what := _wrong(cell, column.most)):
                     found[place] = f'column "{column.name}": {what}'
-        return found
+        return _without_parent(columns, checked) | found, checked
+
+
+def _without_parent(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
+    """Rows with a group of a level, and none of the level above it."""
+    levels = [place for place, column in enumerate(columns) if column.key.startswith(GROUPS)]
+    found = {}
+    for place, path in enumerate(zip(*(values[level] for level in levels), strict=True)):
+        if level := level_above_nothing(path):
+            above, below = columns[levels[level - 1]].name, columns[levels[level]].name
+            found[place] = f'column "{below}" has a group, and column "{above}", the level above it, has none'
+    return found
 
 
 def encode(columns: Sequence[Column], values: Sequence[Values]) -> bytes:

@@ -1,4 +1,7 @@
-"""Gathers the sessions of each user from rows anywhere in the input, in limited memory."""
+"""Gathers the sessions of each user from rows anywhere in the input, in limited memory.
+
+A user who is in several groups becomes a record for each.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from itertools import groupby, islice
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
@@ -37,8 +41,11 @@ class SessionRows:
     def __init__(self, most: int | None = MAX_SESSIONS_PER_USER) -> None:
         self._most = most
         self._users: dict[str, int] = {}
+        """The first record of each user."""
         self._groups = array("q")
-        """A hash of the groups of each user."""
+        """A hash of the groups of each record."""
+        self._more: dict[tuple[str, int], int] = {}
+        """The other records of users, by user and hash of the groups."""
         self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
         self._database.execute("PRAGMA cache_size = -16000")  # at most 16 MB of the database in memory
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -62,21 +69,20 @@ class SessionRows:
 
         :param file: number of the file.
         :param numbers: numbers of the rows.
-        :param others: the other keys of each row. They must be the same in all rows of a user.
+        :param others: the other keys of each row. Rows of a user with the same ones make one record.
         :param cells: a session, several UUIDs, a JSON array, or a list. The same session twice is a misfit.
         """
-        fresh: list[tuple[int, str]] = []
+        fresh: list[tuple[int, bytes]] = []
         found: list[tuple[int, str, int, int]] = []
         known = self._users
         for number, user, other, cell in zip(numbers, users, others, cells, strict=True):
-            place = known.setdefault(user, len(known))
+            place = known.setdefault(user, len(self._groups))
             digest = hash(other)
+            if place < len(self._groups) and self._groups[place] != digest:
+                place = self._more.setdefault((user, digest), len(self._groups))
             if place == len(self._groups):
                 self._groups.append(digest)
-                fresh.append((place, msgspec.json.encode(other).decode()))
-            elif self._groups[place] != digest:
-                yield Misfit(file, number, "its groups differ from those in an earlier row of the same user")
-                continue
+                fresh.append((place, msgspec.json.encode([value if value is not UNSET else None for value in other])))
             for session in _sessions(cell):
                 if session:
                     found.append((place, session, file, number))
@@ -86,17 +92,21 @@ class SessionRows:
         self._database.executemany("INSERT INTO sessions VALUES (?, ?, ?, ?)", found)
 
     def gathered(self) -> Iterator[tuple[list[str], list[list[Any]], list[list[str]], list[Misfit]]]:
-        """Blocks of users in the order in which they came: their ids, their other keys, their sessions, and misfits."""
+        """Blocks of records in the order in which they came: ids of users, other keys, sessions, and misfits.
+
+        An other key that was UNSET is None.
+        """
         rows = self._database.execute(
             "SELECT s.user, u.other, s.session, s.file, s.row FROM sessions s JOIN users u USING (user) "
             "ORDER BY s.user, s.rowid"
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
+        more = {place: user for (user, _), place in self._more.items()}
         while batch := list(islice(((key, list(of_user)) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []
             misfits: list[Misfit] = []
-            for _, of_user in batch:
-                ids.append(next(names))
+            for place, of_user in batch:
+                ids.append(more.get(place) or next(names))
                 others.append(msgspec.json.decode(of_user[0][1]))
                 sessions.append([row[2] for row in of_user])
                 misfits += self._misfits(of_user)
@@ -104,7 +114,7 @@ class SessionRows:
 
     def close(self) -> None:
         """Forget all."""
-        self._users = {}
+        self._users, self._more = {}, {}
         self._database.close()
 
     def _misfits(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[Misfit]:

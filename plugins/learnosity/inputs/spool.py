@@ -17,11 +17,11 @@ from typing import BinaryIO, Final
 
 from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
-from learnosity.inputs.duplicates import Identities
+from learnosity.inputs.duplicates import SeenRecords
 from learnosity.inputs.formats import Format, recognise
 from learnosity.inputs.lines import MAX_LINE_BYTES, whole_lines
 from learnosity.inputs.problems import Problems
-from learnosity.inputs.records import RecordError, RecordSchema
+from learnosity.inputs.records import Checked, RecordError, RecordSchema, repetition
 from learnosity.inputs.survey import GroupSurvey, finished_levels, log_warnings
 from learnosity.inputs.table import TableInput
 from learnosity.inputs.unpack import UnreadableError, unpacked
@@ -54,6 +54,7 @@ class InputSummary:
 
     :param files: number of input files.
     :param sha256: digest of the spool, in hex.
+    :param users: number of different ids: of users, or of sessions for a type without users.
     :param levels: the groups of each level; empty = there are none, or too many to count.
     :param odd_names: how many group names were warned about.
     """
@@ -62,6 +63,7 @@ class InputSummary:
     bytes: int
     files: int
     sha256: str
+    users: int = 0
     levels: tuple[LevelInfo, ...] = ()
     odd_names: int = 0
 
@@ -112,7 +114,7 @@ class _Spool:
     ) -> None:
         self._schema, self._target, self._survey = schema, target, survey
         self._progress, self._max_bytes = progress, max_bytes
-        self._seen = Identities()
+        self._seen = SeenRecords()
         resources.callback(self._seen.close)
         self._problems = Problems()
         self._table = TableInput(schema, self._seen, self._problems, survey, self.write, self._note_format)
@@ -154,18 +156,27 @@ class _Spool:
                 "Check input_uri, and that its files have one JSON object on each line, or rows below a header."
             )
         self._target.flush()
-        levels = finished_levels(self._survey)
-        return InputSummary(self._records, self._bytes, files, self._hash.hexdigest(), levels, self._survey.odd_names)
+        levels = finished_levels(self._survey, self._seen.count, self._seen.in_several())
+        if empty := [level.key for level in levels if not level.groups]:
+            raise InputError(
+                f"No user of the input has a group of the level {', '.join(map(repr, empty))}; nothing was sent. Check "
+                "the names of the columns or keys, or leave the level out of groups."
+            )
+        digest = self._hash.hexdigest()
+        return InputSummary(self._records, self._bytes, files, digest, self._seen.count, levels, self._survey.odd_names)
 
-    def write(self, clean: bytes, records: int) -> None:
-        """Add checked records: lines that each end with a newline."""
+    def write(self, clean: bytes, records: int, users: int = 0) -> None:
+        """Add checked records: lines that each end with a newline.
+
+        :param users: how many different users there are, if they are counted elsewhere.
+        """
         self._records += records
         if not self._problems.count:  # else the input will be refused, so the spool is not needed
             self._target.write(clean)
             self._hash.update(clean)
             self._bytes += len(clean)
         most = self._schema.max_records
-        if most is not None and self._records > most:
+        if most is not None and max(users, self._seen.count) > most:
             headline = (
                 f"The input has more than {most:,} {self._schema.noun}s, the most that one dataset takes. "
                 "Split it into several datasets."
@@ -233,34 +244,34 @@ class _Spool:
     def _check(self, name: str, first: int, block: bytes, lines: list[bytes], clean: bytes) -> None:
         try:
             checked = self._schema.check(lines, clean)
-            good = self._seen.add(checked.ids)
         except RecordError:
-            good = False
-        if good:
-            if checked.groups:
-                self._survey.add(name, _numbers(first, block, len(lines)), checked.groups)
-            self.write(clean, len(lines))
-        else:
             self.write(b"", self._name_bad_lines(name, first, block))
+            return
+        numbers = _numbers(first, block, len(lines))
+        repeated = self._add(name, numbers, checked)
+        if checked.groups and not repeated:
+            self._survey.add(name, numbers, checked.groups)
+        self.write(clean, len(lines) - repeated)
 
     def _name_bad_lines(self, name: str, first: int, block: bytes) -> int:
         """Add the problems of a block. Returns how many of its lines are records."""
         records = 0
         for number, raw in enumerate(block.split(b"\n"), first):
-            line = raw.strip(_BLANKS)
-            if not line:
-                continue
-            try:
-                new = self._seen.add(self._schema.identities([line]))
-            except RecordError as error:
-                self._problems.add(name, number, str(error))
-                continue
-            if new:
-                records += 1
-            else:
-                what = f"its `{self._schema.identity_key}` is in an earlier line too"
-                self._problems.add(name, number, what, repeated=True)
+            if line := raw.strip(_BLANKS):
+                try:
+                    checked = self._schema.check([line])
+                except RecordError as error:
+                    self._problems.add(name, number, str(error))
+                else:
+                    records += 1 - self._add(name, [number], checked)
         return records
+
+    def _add(self, name: str, numbers: Sequence[int], checked: Checked) -> int:
+        """Note records, and as problems those that are there already. Returns how many these are."""
+        repeated = self._seen.add(checked.ids, checked.groups)
+        for place in repeated:
+            self._problems.add(name, numbers[place], repetition(self._schema, "line"), repeated=True)
+        return len(repeated)
 
 
 def _numbers(first: int, block: bytes, count: int) -> Sequence[int]:

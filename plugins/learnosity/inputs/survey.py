@@ -1,4 +1,5 @@
-"""Surveys the groups of an input: how many there are, and names that the report or its files would suffer from.
+"""Surveys the groups of an input: how many there are, which users are in none or in several, and names that the report
+or its files would suffer from.
 
 Memory is bounded: of each group, only hashes and counts are kept. Nothing here is an error, and no message has a name.
 """
@@ -9,8 +10,10 @@ import logging
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
+
+from msgspec import UnsetType
 
 from learnosity.dataset.file_names import MAX_SEGMENT_BYTES
 from learnosity.dataset.input_info import LevelInfo
@@ -27,6 +30,9 @@ _ROW_BITS: Final = 40  # a place is one number: that of the file, then that of t
 
 
 log = logging.getLogger(__name__)
+
+Name = str | UnsetType
+"""Name of a group; UNSET = there is none."""
 
 
 class GroupSurvey:
@@ -54,7 +60,7 @@ class GroupSurvey:
         self,
         file: str,
         numbers: Sequence[int],
-        columns: Sequence[Sequence[str]],
+        columns: Sequence[Sequence[Name]],
         *,
         labels: Sequence[str] = (),
         users: bool = True,
@@ -63,14 +69,14 @@ class GroupSurvey:
 
         :param file: name of their file.
         :param numbers: line or row of each record.
-        :param columns: for each level, the group of each record.
+        :param columns: for each level, the group of each record; UNSET = it has none.
         :param labels: how the levels are named in the file; default: their keys.
         :param users: whether each record is a user; default True. If not, groups are looked at, and not counted.
         """
         if not columns:
             return
         deepest = self._levels[-1]
-        fresh: set[tuple[str, ...]] = set()
+        fresh: set[tuple[Name, ...]] = set()
         for path, count in Counter(zip(*columns, strict=True)).items():
             slot = deepest.slots.get(hash(path))
             if slot is None:
@@ -81,16 +87,34 @@ class GroupSurvey:
         if fresh:
             self._look_at(fresh, file, numbers, columns, labels)
 
-    def levels(self) -> tuple[LevelInfo, ...]:
-        """What is known of each level. Call it once, at the end."""
+    def levels(self, users: int, in_several: Iterable[Sequence[int]] = ()) -> tuple[LevelInfo, ...]:
+        """What is known of each level. Call it once, at the end.
+
+        :param users: how many different users there are.
+        :param in_several: for each user with several records, the hashes of the groups of all of them, top level first.
+        """
         for above, level in reversed(list(zip(self._levels, self._levels[1:], strict=False))):
             for parent, count in zip(level.parents, level.users, strict=True):
                 above.users[parent] += count
-        return tuple(
-            LevelInfo(level.key, len(level.users), sum(level.users), level.users.count(1)) for level in self._levels
-        )
+        for paths in in_several if self.is_whole else ():
+            self._count_once([self._levels[-1].slots[path] for path in paths])
+        return tuple(level.info(users) for level in self._levels)
 
-    def _new_group(self, path: tuple[str, ...]) -> int | None:
+    def _count_once(self, slots: Sequence[int]) -> None:
+        """Correct the counts of one user, who was counted for each of its records.
+
+        :param slots: the group of the lowest level of each record.
+        """
+        for level in reversed(self._levels):
+            groups = Counter(slots)
+            for slot, count in groups.items():
+                level.users[slot] -= count - 1
+            if (of_names := len(groups.keys() - level.nameless)) > 1:
+                level.in_several += 1
+                level.too_many += of_names - 1
+            slots = [level.parents[slot] for slot in slots]
+
+    def _new_group(self, path: tuple[Name, ...]) -> int | None:
         """Add a group, and those above it that are new. Returns its slot; None = there are too many groups."""
         slot: int | None = 0
         for depth, level in enumerate(self._levels, 1):
@@ -104,14 +128,16 @@ class GroupSurvey:
                 slot = level.slots[key] = len(level.users)
                 level.users.append(0)
                 level.parents.append(parent or 0)
+                if not path[depth - 1]:
+                    level.nameless.add(slot)
         return slot
 
     def _look_at(
         self,
-        fresh: set[tuple[str, ...]],
+        fresh: set[tuple[Name, ...]],
         file: str,
         numbers: Sequence[int],
-        columns: Sequence[Sequence[str]],
+        columns: Sequence[Sequence[Name]],
         labels: Sequence[str],
     ) -> None:
         """Look at the names of new groups, each where it is found first."""
@@ -124,10 +150,12 @@ class GroupSurvey:
                 if slot is None or slot < level.looked_at:
                     continue
                 level.looked_at = slot + 1
+                if not isinstance(name := path[depth], str) or not name:
+                    continue
                 above = level.parents[slot]
                 label = labels[depth] if labels else level.key
-                found = list(_oddities(path[depth]))
-                look = hash((above, _folded(path[depth])))
+                found = list(_oddities(name))
+                look = hash((above, _folded(name)))
                 if (earlier := level.looks.get(look)) is None:
                     level.looks[look] = self._place(file, number)
                 else:
@@ -162,9 +190,12 @@ def log_warnings(survey: GroupSurvey) -> None:
         log.warning("%s", "\n  ".join(map(str, lines)))
 
 
-def finished_levels(survey: GroupSurvey) -> tuple[LevelInfo, ...]:
-    """The groups of each level, which are also logged. Empty = there are none, or too many to count. Call it once."""
-    levels = survey.levels()
+def finished_levels(survey: GroupSurvey, users: int, in_several: Iterable[Sequence[int]] = ()) -> tuple[LevelInfo, ...]:
+    """The groups of each level, which are also logged. Empty = there are none, or too many to count. Call it once.
+
+    Parameters as for `GroupSurvey.levels`.
+    """
+    levels = survey.levels(users, in_several)
     if not survey.is_whole:
         log.warning("The input has more than %s groups: they are not counted, and not all are looked at.", MAX_GROUPS)
         return ()
@@ -174,7 +205,18 @@ def finished_levels(survey: GroupSurvey) -> tuple[LevelInfo, ...]:
             + (f", {level.single_user_groups:,} of them with one user" if level.single_user_groups else "")
             for level in levels
         )
-        log.info("Groups: %s. %s users.", said, f"{levels[0].users:,}")
+        log.info("Groups: %s. %s users.", said, f"{users:,}")
+        for level in levels:
+            if level.users_without_group:
+                log.warning(
+                    '%s user(s) are in no group of the level "%s". They are sent without one, and count in the groups '
+                    "above at most.", f"{level.users_without_group:,}", level.key,
+                )  # fmt: skip
+            if level.users_in_several_groups:
+                log.warning(
+                    '%s user(s) are in several groups of the level "%s". They are sent once for each, and count in '
+                    "each.", f"{level.users_in_several_groups:,}", level.key,
+                )  # fmt: skip
     return levels
 
 
@@ -193,6 +235,25 @@ class _Level:
         """Where each name was found first, by the hash of what it looks like."""
         self.looked_at = 0
         """How many groups were looked at."""
+        self.nameless: set[int] = set()
+        """Slots that stand for no group: of users who lack this level."""
+        self.in_several = 0
+        """How many users are in several groups."""
+        self.too_many = 0
+        """How often these users are counted too many times in all groups together."""
+
+    def info(self, users: int) -> LevelInfo:
+        """What is known of this level."""
+        nameless = [self.users[slot] for slot in self.nameless]
+        members = sum(self.users) - sum(nameless) - self.too_many
+        return LevelInfo(
+            self.key,
+            len(self.users) - len(nameless),
+            members,
+            self.users.count(1) - nameless.count(1),
+            users_without_group=users - members,
+            users_in_several_groups=self.in_several,
+        )
 
 
 def _oddities(name: str) -> Iterator[str]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError
 from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
-from learnosity.inputs.duplicates import Identities
+from learnosity.inputs.duplicates import SeenRecords
 from learnosity.inputs.formats import Format
 from learnosity.inputs.parquet_files import ParquetFiles, ParquetProblem
 from learnosity.inputs.problems import Problems
-from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema
+from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema, repetition
 from learnosity.inputs.rows import RowSchema, Values, encode, take
 from learnosity.inputs.sessions import Misfit, SessionRows
 from learnosity.inputs.survey import GroupSurvey
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class TableInput:
     """All tables of one input.
 
-    :param seen: the ids that are in the input.
+    :param seen: the records that are in the input.
     :param problems: collects what is wrong.
     :param survey: collects the groups.
     :param write: takes records as lines of JSON, and their number.
@@ -36,10 +36,10 @@ class TableInput:
     def __init__(
         self,
         schema: RecordSchema,
-        seen: Identities,
+        seen: SeenRecords,
         problems: Problems,
         survey: GroupSurvey,
-        write: Callable[[bytes, int], None],
+        write: Callable[[bytes, int, int], None],
         note_format: Callable[[str, str], None],
     ) -> None:
         self._schema, self._rows = schema, RowSchema(schema)
@@ -91,9 +91,10 @@ class TableInput:
         if self._sessions is not None:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
-                values: list[Values] = [users, *zip(*others, strict=True), sessions]
+                _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
+                self._seen.add(users, self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
-                self._write(encode(self._columns, values), len(users))
+                self._write(encode(self._columns, values), len(users), 0)
 
     def close(self) -> None:
         """Remove temporary files."""
@@ -141,7 +142,7 @@ class TableInput:
 
     def _take(self, name: str, numbers: Sequence[int], columns: tuple[Column, ...], values: Sequence[Values]) -> None:
         """Check and spool rows of the same columns."""
-        wrong = self._rows.problems(columns, values)
+        wrong, values = self._rows.check(columns, values)
         for place, what in sorted(wrong.items()):
             self._problems.add(name, numbers[place], what)
         if wrong:
@@ -153,20 +154,13 @@ class TableInput:
             self._look_at(name, numbers, columns, values, users=False)
             self._gather(numbers, columns, values)
             return
-        self._look_at(name, numbers, columns, values)
         identity = next((cells for column, cells in zip(columns, values, strict=True)
                          if column.key == self._schema.identity_key), ())  # fmt: skip
-        if self._seen.add(identity):
-            self._write(encode(columns, values), len(numbers))
-            return
-        new = 0
-        for number, one in zip(numbers, identity, strict=True):
-            if self._seen.add([one]):
-                new += 1
-            else:
-                what = f"its {self._schema.identity_key} is in an earlier row too"
-                self._problems.add(name, number, what, repeated=True)
-        self._write(b"", new)
+        repeated = self._seen.add(identity, self._groups(columns, values))
+        for place in repeated:
+            self._problems.add(name, numbers[place], repetition(self._schema, "row"), repeated=True)
+        self._look_at(name, numbers, columns, values)
+        self._write(encode(columns, values), len(numbers) - len(repeated), 0)
 
     def _look_at(
         self,
@@ -179,9 +173,14 @@ class TableInput:
     ) -> None:
         """Survey the groups of rows."""
         if self._schema.levels:
-            levels = [place for place, column in enumerate(columns) if column.key.startswith(GROUPS)]
-            labels = [columns[place].name for place in levels]
-            self._survey.add(name, numbers, [values[place] for place in levels], labels=labels, users=users)
+            labels = [column.name for column in columns if column.key.startswith(GROUPS)]
+            self._survey.add(name, numbers, self._groups(columns, values), labels=labels, users=users)
+
+    def _groups(self, columns: Sequence[Column], values: Sequence[Values]) -> list[Values]:
+        """The columns of the levels, if every record has them."""
+        if not self._schema.levels:
+            return []
+        return [cells for column, cells in zip(columns, values, strict=True) if column.key.startswith(GROUPS)]
 
     def _gather(self, numbers: Sequence[int], columns: tuple[Column, ...], values: Sequence[Values]) -> None:
         if self._sessions is None:
@@ -195,7 +194,7 @@ class TableInput:
         self._note(self._sessions.add(len(self._files) - 1, numbers, users, rows, cells))
         most = self._schema.max_records
         if most is not None and self._sessions.users > most:
-            self._write(b"", self._sessions.users)  # raises the error about too many users
+            self._write(b"", 0, self._sessions.users)  # raises the error about too many users
 
     def _note(self, misfits: Iterable[Misfit]) -> None:
         for misfit in misfits:

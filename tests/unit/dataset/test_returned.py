@@ -131,6 +131,16 @@ def test_questions_and_their_sessions_are_counted(
         (Returned(population=4), sent(users=5), ("5 users were uploaded, and 4 came back.",)),
         (Returned(population=6), sent(users=5), ("5 users were uploaded, and 6 came back.",)),
         (Returned(population=None), sent(users=5), ()),
+        # A user in two groups may count twice, and one in no group of the top level may not count.
+        *(
+            (Returned(population=came), sent(users=4, levels=(LevelInfo("district", 1, 3, 0, 1, 1),)), ())
+            for came in (3, 4, 5)
+        ),
+        (
+            Returned(population=2),
+            sent(users=4, levels=(LevelInfo("district", 1, 3, 0, 1, 1),)),
+            ("4 users were uploaded, and 2 came back.",),
+        ),
         (Returned(population=4), sent(), ()),
         (Returned(population=4), None, ()),
         (

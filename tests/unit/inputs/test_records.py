@@ -53,7 +53,10 @@ class TestActivitySummary:
             pytest.param(line(user_id=None, groups=GROUPS), "got `null`", id="null as user id"),
             pytest.param(line(user_id="u1"), "groups", id="no groups"),
             pytest.param(line(user_id="u1", groups=["d1"]), "got `array`", id="groups as array"),
-            pytest.param(line(user_id="u1", groups={"district": "d1"}), "school", id="a group missing"),
+            pytest.param(line(user_id="u1", groups={"school": "s1"}), 'none of the level "district"', id="no parent"),
+            pytest.param(
+                line(user_id="u1", groups={**GROUPS, "school": None}), "leave the key out", id="null as group"
+            ),
             pytest.param(line(user_id="u1", groups={**GROUPS, "school": ""}), "groups.school", id="empty group"),
             pytest.param(line(user_id="u1", groups={**GROUPS, "school": 4}), "got `int`", id="number as group"),
             pytest.param(b'[{"user_id": "u1"}]', "got `array`", id="an array"),
@@ -71,7 +74,7 @@ class TestActivitySummary:
     def test_takes_any_word_as_a_group_key(self, key: str) -> None:
         schema = schema_for("activity-summary-by-group", [key])
         assert schema.identities([line(user_id="u1", groups={key: "g"})]) == ["u1"]
-        assert problem(schema, line(user_id="u1", groups={}))
+        assert problem(schema, line(user_id="u1", groups={key: 4}))
 
     @pytest.mark.parametrize("keys", [[""], ["a", "a"], ['a"b'], ["a\\b"], ["a\nb"]])
     def test_refuses_group_keys_that_cannot_be_keys_of_a_record(self, keys: list[str]) -> None:

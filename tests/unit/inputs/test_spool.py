@@ -68,7 +68,7 @@ class TestCleanInput:
         summary, clean = spool(lines_of(user("a"), odd), lines_of(user("c")))
         assert clean == lines_of(user("a"), odd, user("c"))
         levels = summary.levels
-        assert summary == InputSummary(3, len(clean), 2, hashlib.sha256(clean).hexdigest(), levels)
+        assert summary == InputSummary(3, len(clean), 2, hashlib.sha256(clean).hexdigest(), 3, levels)
 
     @pytest.mark.parametrize(
         "content",
@@ -347,7 +347,7 @@ def test_chunks_make_no_difference_to_large_files(chunk: int, damage: int) -> No
 @given(st.lists(LINE.filter(lambda line: b"\n" not in line), min_size=1, max_size=30), SCHEMA)
 @settings(max_examples=200)
 def test_a_line_is_bad_among_others_exactly_when_it_is_bad_alone(lines: list[bytes], schema: RecordSchema) -> None:
-    lines = [b"{}", *lines] if lines[0][:2] in {b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb"} else lines
+    lines = lines if lines[0][:1] == b"{" else [b"{}", *lines]  # else the begin may be that of another kind of file
     known: set[str] = set()
     bad: list[int] = []
     good: list[bytes] = []

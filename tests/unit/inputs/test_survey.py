@@ -29,7 +29,7 @@ def surveyed(*paths: tuple[str, ...], keys: tuple[str, ...] = KEYS, block: int =
 
 def test_groups_and_users_of_each_level_are_counted() -> None:
     survey = surveyed(("d1", "s1"), ("d1", "s2"), ("d2", "s1"), ("d1", "s1"), ("d1", "s1"))
-    district, school = survey.levels()
+    district, school = survey.levels(5)
     assert (district.key, district.groups, district.users, district.single_user_groups) == ("district", 2, 5, 1)
     assert (school.key, school.groups, school.users, school.single_user_groups) == ("school", 3, 5, 2)
     assert (survey.odd_names, survey.is_whole) == (0, True)
@@ -40,7 +40,7 @@ NAMES = st.text(st.sampled_from("aAéÉ é\u200b"), min_size=1, max_size=3)
 
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES), max_size=40), st.integers(1, 7))
 def test_the_figures_are_those_of_a_plain_count_whatever_the_blocks(paths: list[tuple[str, ...]], block: int) -> None:
-    for depth, level in enumerate(surveyed(*paths, keys=("a", "b", "c"), block=block).levels(), 1):
+    for depth, level in enumerate(surveyed(*paths, keys=("a", "b", "c"), block=block).levels(len(paths)), 1):
         plain = Counter(path[:depth] for path in paths)
         assert (level.groups, level.users) == (len(plain), len(paths))
         assert level.single_user_groups == list(plain.values()).count(1)
@@ -128,14 +128,14 @@ def test_records_that_are_no_users_are_looked_at_and_counted_later() -> None:
     survey = GroupSurvey(["school"])
     survey.add("a.csv", [2, 3], [["West ", "West "]], users=False)
     survey.add("a.csv", [2], [["West "]])
-    assert [(level.groups, level.users) for level in survey.levels()] == [(1, 1)]
+    assert [(level.groups, level.users) for level in survey.levels(1)] == [(1, 1)]
     assert survey.odd_names == 1
 
 
 def test_no_levels_are_nothing_to_survey() -> None:
     survey = GroupSurvey([])
     survey.add("a.csv", [2], [])
-    assert survey.levels() == ()
+    assert survey.levels(1) == ()
 
 
 def test_the_memory_has_a_limit_and_the_survey_says_that_it_is_not_whole() -> None:
@@ -149,11 +149,11 @@ def test_the_memory_has_a_limit_and_the_survey_says_that_it_is_not_whole() -> No
     finally:
         tracemalloc.stop()
     assert not survey.is_whole
-    assert sum(level.groups for level in survey.levels()) == 3_000
+    assert sum(level.groups for level in survey.levels(60_000)) == 3_000
     assert peak < 3_000_000
 
 
 def test_the_limit_holds_for_all_levels_together() -> None:
-    counts = [sum(level.groups for level in surveyed(*[(str(n), str(n)) for n in range(9)], most=k).levels())
+    counts = [sum(level.groups for level in surveyed(*[(str(n), str(n)) for n in range(9)], most=k).levels(9))
               for k in range(18)]  # fmt: skip
     assert counts == list(accumulate([0] + [1] * 17))
