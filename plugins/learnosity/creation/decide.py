@@ -13,10 +13,10 @@ from enum import StrEnum
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
-# Seconds to wait before each poll of the list of jobs. A new job may not be listed at once. So a job counts as missing
-# only after the last poll.
+# Seconds to wait before each reading of the list of jobs. A new job may not be listed at once, so it counts as missing
+# only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# How often the list of jobs is read if it has new jobs without a dataset id: reading it more often would not help.
+# How often the list of jobs is read if it has new jobs that name no dataset. Reading it more often would not help.
 POLLS_FOR_DOUBT = 2
 
 
@@ -80,7 +80,7 @@ def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, 
             return Decision(Action.START, f"Dataset {noted.dataset_id} has all its input.")
         return Decision(Action.UPLOAD, f"The upload of dataset {noted.dataset_id} was cut short.")
     if noted.step == "initialising" and noted.file_count:
-        # A dataset with input files needs a second call to start its job. That call was not sent, so no job can run.
+        # The job of a dataset with input files is started by a second call, which was not sent. So no job can run.
         return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")
     return _of_doubtful(noted, seen, fixed_id)
 
@@ -106,7 +106,7 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )
     new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
-    # A full list may not show a new job. Then every listed job is treated as a possible job of this dataset.
+    # A full list may leave out a new job. Then no listed job proves that this dataset has none.
     suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
     if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
         return Decision(

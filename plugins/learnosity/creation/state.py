@@ -177,7 +177,7 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     :param secret: the consumer secret, from which the key is made.
     :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another dataset.
     """
-    # The URLs of one dataset are nearly equal, so compression makes them six times smaller.
+    # The URLs of one dataset are nearly the same: compressed, they take a sixth of the space.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
     return sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).encrypt(packed).decode()
 

@@ -1,6 +1,6 @@
 """Which column of a table holds which key of a record.
 
-A message names only columns that were asked for. The first row of a table without a header is data of pupils.
+A message never quotes the names in a file's first row: without a header, that row is data of pupils.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from learnosity.errors import RequestError
 
 GROUPS = "groups."
-"""Begin of the key of each level of the hierarchy, as in `groups.district`."""
+"""Prefix of a key that holds the group of one level, as in `groups.district`."""
 
 
 class ColumnError(ValueError):
@@ -24,7 +24,7 @@ class RowField:
     """One key of a record that a row of a table holds.
 
     :param key: `user_id`, `session_id`, or `groups.` and the key of a level.
-    :param own_names: the names of its column where `input_columns` names none. The first one that is there counts.
+    :param own_names: names of its column if `input_columns` does not give one. The first one in the file is used.
     :param most: most characters; None = only the limit of every cell.
     :param many: whether a cell may hold several values. Then only one of `own_names` may be there. Default False.
     """
@@ -37,7 +37,7 @@ class RowField:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: the key that it holds, its name in the file, and its place from 0. Else as `RowField`."""
+    """A column of a table: its key, its name in the file, and its index from 0. `most` and `many` as in `RowField`."""
 
     key: str
     name: str
@@ -71,7 +71,7 @@ def check_input_columns(given: Mapping[str, object], keys: Collection[str], *, a
 def find_columns(
     fields: Sequence[RowField], names: Sequence[str], given: Mapping[str, str], *, optional: bool = False
 ) -> tuple[Column, ...]:
-    """The column of each field, in the order of the fields.
+    """Find the column of each field. The result has the order of the fields.
 
     A name counts if it is the same to the letter, or else if it differs in case alone: warehouses write names in upper
     case.

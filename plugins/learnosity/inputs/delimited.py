@@ -1,7 +1,7 @@
 """Reads CSV and TSV: finds the delimiter and the quote, and gives the rows as texts, in bounded memory.
 
-Python's `csv` does the parsing. DuckDB was tried: of a file with a cell of 200 MB it reads no row and says nothing, it
-takes a NUL byte for text, and it needs a download for Windows-1252.
+Python's `csv` does the parsing. DuckDB would not do: it reads no row of a file with a cell of 200 MB and reports no
+error, it takes a NUL byte for text, and it needs a download for Windows-1252.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 MAX_CELL: Final = 131_072
-"""Most characters of one cell; the limit that Python's `csv` begins with."""
+"""Most characters of one cell: the default limit of Python's `csv`."""
 MAX_ROW: Final = 1024 * 1024
 """Most characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SAMPLE: Final = 64 * 1024  # characters that tell the delimiter and the quote
+_SAMPLE: Final = 64 * 1024  # characters from which the delimiter and the quote are found
 _MARK: Final = "\ufeff"
-_UNFINISHED: Final = "unexpected end of data"  # what `csv` says of a quote that is not closed
+_UNFINISHED: Final = "unexpected end of data"  # the error of `csv` for a quote that is not closed
 
-_ODD: Final = ("\0", "\\", "'")  # cells with one of these are looked at by `oddity`
+_ODD: Final = ("\0", "\\", "'")  # only cells with one of these are checked by `oddity`
 _ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
 
 Found = TypeVar("Found")
@@ -72,7 +72,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Rows that follow each other.
+    """Consecutive rows of one file.
 
     :param first: number of the first one. The first line of a file is 1.
     :param is_odd: whether a cell may hold a NUL byte, or look as if it was written in another dialect.
@@ -114,7 +114,7 @@ class DelimitedText(Generic[Found]):
         header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
-            # Single quotes only where the header has them, too: a value may have them as its own.
+            # Single quotes count as quotes only if the header has them: in a value, they may be apostrophes.
             single = header_line.startswith("'") or f"{delimiter}'" in header_line
             dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
             try:
@@ -165,7 +165,7 @@ class DelimitedText(Generic[Found]):
             raise failure
 
     def _sample(self) -> str:
-        """The begin of the text, from the header on, which is also left to be read."""
+        """The first characters from the header on. `blocks` reads them again."""
         head = ""
         rest: Iterator[str] = self._texts
         try:
@@ -175,7 +175,7 @@ class DelimitedText(Generic[Found]):
                     break
         except UnreadableError as error:
             if not re.search(r"[\r\n]", head.lstrip(_MARK + "\r\n")):
-                raise  # the header is not whole
+                raise  # not even the whole header was read
             rest = _raising(error)
         start = len(head) - len(head.lstrip(_MARK + "\r\n"))
         self._is_marked = _MARK in head[:start]
@@ -206,11 +206,11 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row goes on behind the end. Marks are left out of what the parser gets, but not of its line numbers.
+        # The last row may be incomplete, so its lines are not counted. `csv` got lines without marks; these have them.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:
-        """A row that had a byte order mark before it. Empty if it is the header of a file that was joined.
+        """A row that had a byte order mark before it; empty for a repeated header, as joined files have it.
 
         :param place: how many rows of the text are before it.
         :raises UnreadableError: it is not certain that the mark is one, and no part of the first cell.
@@ -250,12 +250,12 @@ class _Lines:
             yield line
 
     def row_ends(self) -> None:
-        """The next line begins a row."""
+        """Tell that the parser has read a whole row, so the next line begins another one."""
         self._row_begins = True
 
 
 def oddity(cell: str, dialect: Dialect) -> str:
-    """Why a cell may not be what it seems, and so is refused; "" = it is."""
+    """Why a cell is refused: it may have been written in another dialect; "" = it is accepted."""
     if cell == "\\N":
         return "the cell is null (\\N)"
     if _ESCAPE.search(cell):

@@ -54,7 +54,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     matching: dict[str, ObjectInfo] = {}
     globs = _globs(pattern)
     async for batch in store.list_keys():
-        # In a thread: a glob of many parts may take a while for many long paths.
+        # In a thread, because matching many long paths takes long enough to block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs)
     found = [info for _, info in sorted(matching.items())]
     for info in found:
@@ -97,7 +97,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
-    # All places in the glob that the parts so far can lead to. So the time does not grow with the number of ways.
+    # `places`: every part of the glob that the path may have reached. Trying one way after the other could, with
+    # several `**`, take exponential time.
     places = _with_nothing({0}, globs)
     for part in parts:
         after: set[int] = set()
@@ -114,7 +115,7 @@ def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
 
 
 def _with_nothing(places: set[int], globs: Sequence[str]) -> set[int]:
-    """The places, and those after a `**` that matches no folder."""
+    """Add the place after each `**`, because `**` may also match no folder."""
     reached = set(places)
     for place in range(len(globs)):
         if place in reached and globs[place] == "**":

@@ -8,16 +8,16 @@ from typing import Final
 _MARKERS: Final = re.compile(
     "|".join(
         (
-            r".*\._COPYING_",  # Hadoop, while a file is copied
-            r".*\.(crc|sha256|md5)",  # checksums beside a file
-            r".*\.(tmp|temp|part|partial|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",  # not finished, or old
-            r".*_\$folder\$",  # Hadoop on S3: stands for a folder
-            r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena, beside each result of a query
-            r"[0-9a-f-]{36}-manifest\.csv",  # Athena, UNLOAD and CREATE TABLE AS: a list of the data files
-            r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift, UNLOAD … MANIFEST
+            r".*\._COPYING_",  # Hadoop: a file that is still being copied
+            r".*\.(crc|sha256|md5)",  # the checksum of another file
+            r".*\.(tmp|temp|part|partial|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",  # unfinished or outdated
+            r".*_\$folder\$",  # Hadoop on S3: an empty object that stands for a folder
+            r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena: the columns of a query's result
+            r"[0-9a-f-]{36}-manifest\.csv",  # Athena (UNLOAD, CREATE TABLE AS): the list of the data files
+            r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift (UNLOAD … MANIFEST): the list of the data files
             r".*\.manifest",
-            r"~\$.*|~.*\.tmp|Thumbs\.db|desktop\.ini",  # Office and Windows
-            r".*~",  # editors
+            r"~\$.*|~.*\.tmp|Thumbs\.db|desktop\.ini",  # lock and temporary files of Office, folder data of Windows
+            r".*~",  # backup files of editors
         )
     ),
     re.IGNORECASE,
@@ -25,7 +25,7 @@ _MARKERS: Final = re.compile(
 
 
 def is_marker(name: str) -> bool:
-    """Whether the name of a file is one that a tool gives to what is no data."""
+    """Whether a tool gives this name to a file that holds no data."""
     return _MARKERS.fullmatch(name) is not None
 
 

@@ -37,7 +37,7 @@ FindColumns = Callable[[Sequence[str]], tuple[Column, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ParquetRows:
-    """Rows of one file that follow each other: the number of the first one from 1, and the values of each column."""
+    """Consecutive rows of one file: the number of the first one, counted from 1, and the values of each column."""
 
     file: str
     first: int
@@ -54,7 +54,7 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class ParquetProblem:
-    """Why a file, or the rest of it, cannot be read. `row` = 0: the whole file."""
+    """Why a file cannot be read from `row` on; 0 = none of its rows."""
 
     file: str
     row: int
@@ -62,7 +62,7 @@ class ParquetProblem:
 
 
 class ParquetFiles:
-    """Collects files, and reads them when there are enough of them.
+    """Collects files, so that many small ones can be read with one query.
 
     :param find: finds the columns by their names.
     """
@@ -76,7 +76,7 @@ class ParquetFiles:
 
     @property
     def is_full(self) -> bool:
-        """Whether the files have to be read before more are added."""
+        """Whether `read` has to be called before the next `add`."""
         return len(self._files) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES
 
     def add(self, name: str, pieces: Iterable[bytes]) -> None:
@@ -88,7 +88,7 @@ class ParquetFiles:
         self._files.append(_File(name, path))
 
     def read(self) -> Iterator[ParquetRows | ParquetProblem]:
-        """The rows of the files, which are forgotten then, and what is wrong with them."""
+        """Read all files that were added, and remove their copies."""
         with needs_extra("duckdb", "Reading Parquet"):
             import duckdb
 
@@ -102,7 +102,7 @@ class ParquetFiles:
                 file.path.unlink(missing_ok=True)
 
     def _described(self, files: Sequence[_File], failed: type[Exception]) -> Iterator[ParquetRows | ParquetProblem]:
-        """Files of the same columns that follow each other are read together: one query for each is much slower."""
+        """The rows of files. Consecutive files with the same columns share a query, which is much faster."""
         try:
             schemas = self._schemas(files)
         except failed as error:
@@ -123,7 +123,7 @@ class ParquetFiles:
                 yield from self._blame(together, select, error, failed)
 
     def _schemas(self, files: Sequence[_File]) -> dict[str, tuple[Any, ...]]:
-        """What each file says of its columns, by path. Also notes how many rows each file has."""
+        """The schema of each file, by path. Also sets `rows` of each file."""
         paths = [str(file.path) for file in files]
         counts = dict(self._query("SELECT file_name, num_rows FROM parquet_file_metadata(?)", paths).fetchall())
         for file in files:
@@ -196,7 +196,7 @@ class ParquetFiles:
 
 
 def _connect(folder: str) -> duckdb.DuckDBPyConnection:
-    """A database that reads files of one folder alone."""
+    """A database that may read the files of this folder, and no others."""
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
@@ -230,7 +230,7 @@ def _names(schema: tuple[Any, ...]) -> tuple[list[str], list[str]]:
 
 
 def _skip(schema: tuple[Any, ...], at: int) -> int:
-    """The place behind an element and all that is in it."""
+    """The index after a schema element and all its children."""
     open_ = 1
     while open_:
         open_ += (schema[at][1] or 0) - 1
@@ -239,7 +239,7 @@ def _skip(schema: tuple[Any, ...], at: int) -> int:
 
 
 def _text(place: str, kind: str, column: Column) -> str:
-    """The expression that gives a column as text."""
+    """The SQL expression that reads a column as text."""
     if kind in ("VARCHAR", "JSON") or (kind in ("VARCHAR[]", "UUID[]") and column.many):
         return f"{place}::VARCHAR[]" if kind == "UUID[]" else place
     if kind in _AS_TEXT or kind.startswith("ENUM") or (kind.startswith("DECIMAL") and kind.endswith(",0)")):
@@ -257,7 +257,7 @@ def _identifier(name: str) -> str:
 
 
 def _why(error: Exception) -> str:
-    """What to say of an error of DuckDB, whose own text may hold values."""
+    """The message for an error of DuckDB. The text of the error itself may contain values of the file."""
     if type(error).__name__ == "OutOfMemoryException":
         return "a cell or a row group is too large to be read in limited memory: write smaller ones"
     return "the file cannot be read as Parquet: it is damaged or incomplete, or text in it is not UTF-8; write it again"

@@ -1,4 +1,4 @@
-"""Cuts the spool into parts, each of which becomes one upload, whatever input files its lines are from."""
+"""Cuts the spool (the checked lines of all input files, in one file) into parts. Each part becomes one upload."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
             "Check that nothing cleans or fills the temporary folder, and run again."
         )
     wanted = min(most, -(-total // target))
-    cuts = {0, total}  # a set, because several cuts in one long line all move to the end of this line
+    cuts = {0, total}  # a set, because several cuts within one long line all move to the end of that line
     for number in range(1, wanted):
-        file.seek(total * number // wanted - 1)  # one byte back, so that a cut right after a line end stays there
+        file.seek(total * number // wanted - 1)  # one byte back, so that a cut right after a line end does not move
         file.readline()
         cuts.add(file.tell())
     return [Part(index, start, end - start) for index, (start, end) in enumerate(pairwise(sorted(cuts)))]

@@ -14,14 +14,14 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-_SAMPLE: Final = 512  # bytes that tell UTF-16 without a byte order mark
+_SAMPLE: Final = 512  # bytes from which UTF-16 without a byte order mark is recognised
 
 
 class DecodedText:
     """The text of a file, in pieces. A byte order mark stays in it as U+FEFF, wherever it is.
 
-    Windows-1252 has no mark. Text that is not UTF-8 is taken for it if all before its first such byte is ASCII, which
-    is the same in both. So nothing needs to be read twice.
+    Windows-1252 has no mark. A file is read as Windows-1252 from the first byte that is not UTF-8, if all bytes before
+    it are ASCII: ASCII is the same in both, so nothing has to be read again.
 
     :param pieces: the unpacked content; the first piece has at least 512 bytes if the file has them.
     """
@@ -50,7 +50,7 @@ class DecodedText:
 
     def _utf8_or_windows(self, pieces: Iterable[bytes]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        certain = False  # whether text beyond ASCII was read as UTF-8
+        certain = False  # whether some text beyond ASCII was valid UTF-8, so that the file is no Windows-1252
         for piece, final in _with_last(pieces):
             try:
                 text = decoder.decode(piece, final)
