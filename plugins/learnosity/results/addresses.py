@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Finds `://` after any scheme, also percent-encoded or JSON-escaped. The search for a colon is fast on long texts.
+# Finds `://` after any scheme, also percent-encoded or JSON-escaped. It begins at the colon to be fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -37,7 +37,7 @@ _KNOWN_SCHEMES = ("http", "https", "s3", "gs", "abfs", "abfss", "az", "wasb", "w
 
 def holds_address(text: str) -> bool:
     """Whether `text` contains an address of any scheme, or is an address without a scheme (`//host/…`)."""
-    # The patterns are slow. Most texts have no colon (encoded: `3a`) and no slashes: such a text skips the patterns.
+    # The regular expressions are slow. Most texts need none of them: they have no colon (encoded: `3a`) and no slashes.
     if (":" in text or "3a" in text or "3A" in text) and _ANYWHERE.search(text):
         return True
     return ("//" in text or "\\" in text) and _HOST_ONLY.match(text) is not None

@@ -207,7 +207,7 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     elif (raw := encoded(part)) is None:
         found.problems.append("its content cannot be written down")
     else:
-        # A count in the reply is a number of rows. Only the rows of a list can be counted.
+        # The reply's counts are numbers of rows here. Without a list there is nothing to compare them with.
         found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 

@@ -1,6 +1,6 @@
 """One file of a reply: its address or its content, its name and its length.
 
-In all functions, `words` is the entry with plain keys (`plain_key`), as the lists in `words.py` have them.
+In all functions, `words` is the entry with its keys in lower case and without punctuation (`plain_key`).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # The key of an object store contains the dataset's folder. A key without this folder is not used as a path.
+    # An object's key in a store is used as a path only from the dataset's folder on, and not at all without that folder.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

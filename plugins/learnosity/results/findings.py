@@ -56,7 +56,7 @@ class Findings:
     asides: int = 0
     """How many objects contain no file, no row and no empty list of files."""
     parts: int = 0
-    """How many files, rows and empty lists were found. A reader compares it to see if a value contained any."""
+    """How many files, rows and empty lists were found. If it is the same after a value was read, the value had none."""
 
     def add_file(self, file: FoundFile) -> None:
         """Add a file."""

@@ -275,6 +275,6 @@ _VOCABULARY: dict[_Reader, str] = {
 }
 SIGNAL_WORDS = frozenset(word for text in _VOCABULARY.values() for word in words(text))
 _READERS = {word: read for read, text in _VOCABULARY.items() for word in words(text)}
-# These readers also accept an object or a list as the value.
+# Only these functions accept an object or a list as the value of a key.
 _OF_ANYTHING = {_status, _pending, _trouble, _cursor}
 _ENTRY_WORDS = {word for word, read in _READERS.items() if read in (_status, _ready_flag, _pending, _trouble, _owner)}

@@ -81,7 +81,7 @@ class _Drawing:
             return "[]"
         if self._is_enough(depth):
             return f"[{len(value)} entries]"
-        # Lengths of texts are removed. Then entries that differ only in them are drawn once.
+        # Entries that differ only in the lengths of their texts are shown once, so these lengths are removed.
         shapes = list({_LENGTHS.sub("", self.draw(each, depth + 1)): None for each in value[:_MAX_ENTRIES]})
         more = f" or {len(shapes) - _MAX_SHAPES} other shapes" if len(shapes) > _MAX_SHAPES else ""
         return f"[{len(value)} x {' or '.join(shapes[:_MAX_SHAPES])}{more}]"
