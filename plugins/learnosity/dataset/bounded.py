@@ -1,4 +1,4 @@
-"""Reads objects for pages: never more of an object than was announced, and never outside of a destination's folder."""
+"""Reads objects for pages: never more of an object than its listed size, and never outside of the destination."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import Store, check_size
 
 _ENCODINGS = (None, "gzip", "x-gzip", "deflate")
-# A gzip file may have members. Each costs a copy of the rest of its chunk, so thousands of tiny ones are refused.
+# Each member of a gzip file costs a copy of the rest of its chunk. So a file of thousands of tiny members is refused.
 _MAX_MEMBERS = 1000
 _FILE = "file://"
 

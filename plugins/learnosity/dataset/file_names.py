@@ -20,7 +20,7 @@ MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# It stands for a slash when names are sorted. No name contains it, because control characters are refused.
+# Stands for `/` when names are sorted. No name contains it, because control characters are refused.
 _SLASH = "\x01"
 # These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -33,7 +33,7 @@ def safe_path(name: object) -> str:
     """
     if not isinstance(name, str) or not name:
         raise UnsafeNameError("A result file has no name.")
-    # Most names pass this fast check. Only the other names need the slow rules.
+    # Most names match `_PLAIN`, which is fast. Only the others need the slow rules of `_refusal`.
     plain = _PLAIN.fullmatch(name) is not None and len(name) <= MAX_SEGMENT_BYTES
     reason = None if plain and " /" not in name and not name.endswith(" ") else _refusal(name)
     if reason:

@@ -1,6 +1,6 @@
-"""Limits of a dataset: into how many shards it is split, and how much of it its readers take.
+"""Limits of a dataset: into how many shards it is split, and how much of it a task or a page reads.
 
-A task takes all of a file or nothing, a page the begin of it.
+A task reads a file whole or not at all. A page may read only the begin of a file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _NO_LIMIT = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of a dataset its reader takes.
+    """How much of a dataset a task or a page reads.
 
     :param file_bytes: largest file that is read, as stored. It is read whole, because its digest is compared.
     :param shown_bytes: how much of a file is used, decompressed.
-    :param begin: whether the begin of a larger file is of use.
+    :param begin: whether only the begin of a larger file may be read.
     :param rows: of one table; the others are dropped.
     :param csv_columns: of one CSV file.
     :param tables: of one file.
@@ -40,9 +40,9 @@ class Limits:
     files: int = _NO_LIMIT
 
 
-# For tasks: all of a file, or nothing.
+# For tasks: a file is read whole, or not at all.
 WHOLE = Limits()
-# For pages: the API server also serves others, so what one request costs does not depend on what lies in the store.
+# For pages: however large the files in the store are, a request must stay small, because the API server serves others.
 PAGE = Limits(
     shown_bytes=4 * _MIB,
     begin=True,

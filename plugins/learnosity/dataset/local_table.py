@@ -12,8 +12,8 @@ from typing import Any
 
 from learnosity.errors import TransientError
 
-CACHE_KIB = 8 * 1024  # of one table in memory, at most
-_ROWS = 500  # rows that are fetched at a time
+CACHE_KIB = 8 * 1024  # most KiB of one table that are in memory
+_ROWS = 500  # rows that are fetched from SQLite at a time
 
 
 class LocalTable:
@@ -23,7 +23,7 @@ class LocalTable:
     """
 
     def __init__(self, schema: str) -> None:
-        # Many objects are used from several threads, but never at the same time.
+        # `check_same_thread=False`, because several threads use a table, though never at the same time.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}; {schema}; BEGIN"

@@ -77,7 +77,7 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
 
 
 def _place(uri: str) -> PurePosixPath:
-    """A folder without its scheme, because one store has several: s3, s3a."""
+    """The path of a URI without its scheme: `s3://` and `s3a://` mean the same store."""
     return PurePosixPath(normpath(uri.partition("://")[2]))
 
 
@@ -127,7 +127,8 @@ class _Rows:
         return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
 
 
-# A column with any other mixture of types becomes text. For example, a DOUBLE cannot store every `long` number.
+# A column with any other mixture of types becomes text: of `long` and `fraction`, for example, because a DOUBLE cannot
+# store every integer above 2**53 (`_type_of`).
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",

@@ -31,7 +31,7 @@ from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
-_LARGEST = 2**63  # no file has as many bytes
+_LARGEST = 2**63  # in bytes: larger than any file
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _KEPT_LISTINGS = 8 * 1024 * 1024  # size of the file lists whose decoded form stays in memory
 _SHOWN = 5  # a message quotes this many paths

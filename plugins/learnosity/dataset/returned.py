@@ -108,7 +108,7 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     found = {keys[0]: len(below.rows)}
     # A group may have two paths: as its file is named, and with that name decoded.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
-    if depths[1] == len(below.rows):  # else the files are not one for each group
+    if depths[1] == len(below.rows):  # otherwise there is not one file per group, so files cannot be counted as groups
         found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}
     return found
 

@@ -22,9 +22,9 @@ import msgspec
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
-MAX_TEXT = 200_000  # characters of a file that is shown as text
-MAX_NAME = 200  # characters of a column's name; a longer one is no name
-MAX_GROUP_DEPTH = 20  # groups below groups; deeper folders are no groups
+MAX_TEXT = 200_000  # most characters that are shown of a file that is text
+MAX_NAME = 200  # most characters of a column's name; a longer text is no name
+MAX_GROUP_DEPTH = 20  # most levels of groups; deeper folders are not read as groups
 _SORTED = 64  # characters of a text in which numbers are compared as numbers
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
@@ -232,11 +232,11 @@ def _ndjson(content: bytes, limits: Limits) -> Iterator[dict[str, Any]]:
 
 def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""))
-    # A row never gets cells that it does not have: one long first line would make every row as long.
+    # `strict=False`: a short row stays short. Filled up, every row would be as long as a header of a million names.
     names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
     for number, row in enumerate(filter(None, lines)):
         if number == 0:
-            row += [""] * (len(names) - len(row))  # so that the table has all columns of the first line
+            row += [""] * (len(names) - len(row))  # only the first row is filled up, so that no column is missing
         yield {
             name: (value or None) if keeps_text else _cell(value)
             for (name, keeps_text), value in zip(names, row, strict=False)

@@ -28,7 +28,7 @@ async def begin_landing(
 ) -> tuple[Shard, ...]:
     """Plan the landing of a dataset.
 
-    :param work: folder of the notes of this landing.
+    :param work: folder for the plan and for the notes of landed files.
     :param include: globs over the files' paths; `*` also matches `/`.
     :param shards: how many tasks share the work.
     :param overwrite: land a published dataset again. Its manifest is removed only after the new plan is made.
@@ -39,7 +39,7 @@ async def begin_landing(
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
-    # The plan is the note that a removal of this dataset looks for.
+    # A task that removes this dataset looks for a plan. If it is at work already, the plan is deleted and this stops.
     await give_way(store, layout, [info.path async for batch in store.list(work) for info in batch])
     if overwrite:
         await withdraw(store, layout)

@@ -1,7 +1,7 @@
 """The current signed URL, or the content, of each result file.
 
-At first they are those that were handed over with the plan, if any. URLs expire. A download whose URL has expired asks
-for a new URL here. The listing is then fetched once for all downloads that need a new URL.
+The task that made the plan may have stored them beside the plan (see `hand_over`); these are used first. A download
+whose URL has expired asks here for a new one. The listing is then fetched once for all downloads that need a new URL.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class FileUrls:
         self._handed_urls: dict[str, str] = {}
         self._handed_contents: dict[str, bytes] = {}
         self._have_expired = False
-        """Whether a URL that was handed over has expired. Those that are handed over later are as old."""
+        """Whether a URL from `hand_over` has expired. All were signed at the same time, so no more are taken."""
         self._listing: Listing | None = None
         self._lock = asyncio.Lock()
 
     def hand_over(self, sources: Mapping[str, str | bytes]) -> None:
-        """Take URLs and contents that were made with the plan, by path."""
+        """Take URLs and contents by path, which the task that made the plan has stored beside it."""
         for path, source in sources.items():
             if isinstance(source, bytes):
                 self._handed_contents[path] = source
@@ -35,7 +35,7 @@ class FileUrls:
                 self._handed_urls[path] = source
 
     def forget(self, path: str) -> None:
-        """Forget what was handed over for a file that has landed."""
+        """Forget the URL or content of a file that has landed."""
         self._handed_urls.pop(path, None)
         self._handed_contents.pop(path, None)
 

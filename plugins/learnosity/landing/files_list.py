@@ -15,13 +15,13 @@ from learnosity.landing.ledger import Landed
 from learnosity.storage.store import Store
 
 CONTENT_TYPE = "application/x-ndjson"
-WHOLE_BYTES = 8 * 1024 * 1024  # a list of this size is in memory, and is written in one request
+WHOLE_BYTES = 8 * 1024 * 1024  # a list up to this size is kept in memory, and is written in one request
 ATTEMPTS = 3  # attempts to write a longer list
 _PIECE = 1024 * 1024
 
 
 def file_entry(landed: Landed) -> FileEntry:
-    """The line of a file."""
+    """The line of files.ndjson for a landed file."""
     return FileEntry(landed.path, landed.bytes, landed.sha256, landed.content_type, landed.content_encoding)
 
 
@@ -54,7 +54,7 @@ class FilesList:
         self._spool.close()
 
     async def put(self, store: Store, layout: DatasetLayout) -> None:
-        """Write it."""
+        """Write files.ndjson."""
         size = self._spool.seek(0, 2)
         if size <= WHOLE_BYTES:
             self._spool.seek(0)

@@ -15,10 +15,10 @@ import msgspec
 
 from learnosity.api.sealing import sealing_key
 
-# Longest age of URLs that are handed over. URLs expire after 60 minutes, and a download also takes some time.
+# Older URLs are not used any more: they expire after 60 minutes, and a download also takes some time.
 URLS_VALID_SECONDS = 50 * 60
 _PURPOSE = b"learnosity result urls of dataset "
-_FAST = 1  # level of compression: the URLs of one dataset are nearly equal
+_FAST = 1  # the lowest level of compression is enough: the URLs of one dataset are nearly the same
 
 Source: TypeAlias = str | bytes | None
 """A signed URL, the content, or nothing: then the file must be requested again."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # attempts to land each file
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
-# After this many failed files, the source or the store probably does not work. The next try lands the other files.
+# After this many failed files, the task fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10
 
 
@@ -263,7 +263,7 @@ async def _land_all(queue: ShardQueue, land: Callable[[ResultFile], Awaitable[No
             try:
                 group.create_task(one_more)
             except RuntimeError:
-                # The group ends: an error or a cancellation came first. It must not be hidden by this error.
+                # An error or a cancellation has ended the task group. It has to be raised, and not this RuntimeError.
                 one_more.close()
                 return
             running += 1

@@ -19,7 +19,7 @@ class Finding(IntEnum):
     MISSING = 0
     SAME = 1
     OTHER_TAG = 2
-    """It has the same size and another entity tag. Only its bytes can tell."""
+    """The same size, but another entity tag. Only its bytes show whether it is the same."""
     OTHER_SIZE = 3
 
 

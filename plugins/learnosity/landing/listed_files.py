@@ -55,7 +55,7 @@ class Listing:
         return list(self.each_name())
 
     def each_name(self) -> Iterator[str]:
-        """The same, one after the other."""
+        """Every listed path, one after the other, so that they need not all be in memory."""
         yield from self.files
         yield from self.duplicates
 
@@ -106,7 +106,7 @@ class Listing:
         if secret is None:
             return None
         if self._cipher is None:
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # late: DAG files need no cryptography
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not at the top: DAG files do not need it
 
             self._cipher = AESGCM(secrets.token_bytes(32))
         plain = secret.encode() if isinstance(secret, str) else secret
@@ -142,5 +142,5 @@ class _Column(Mapping[str, Value]):
 
 
 def _nonce(number: int) -> bytes:
-    """A different one for each text: the number of its file, negative for its content."""
+    """The nonce for one text. No two may be the same: a URL has the number of its file, a content the negative one."""
     return number.to_bytes(12, "big", signed=True)

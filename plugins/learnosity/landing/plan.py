@@ -1,8 +1,8 @@
 """The landing plan: which files belong to which shard. It is stored at the destination, for all workers.
 
 A plan has names and sizes, but no signed URLs: a shard requests them itself, or gets them encrypted (`hand_over`).
-Because the plan is stored, the tasks pass only one small value per shard to each other. A plan is stored in parts of
-limited size, so that a shard needs little memory, however many files it has.
+Because the plan is stored, the tasks pass only one small value per shard to each other. The plan of a shard is stored
+in blocks of limited size, so that a shard needs little memory, however many files it has.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A part of a plan has at most so many files, and at most so many bytes of content are handed over with it.
+# Most files in one block of a plan, and most bytes of the contents that are stored, encrypted, beside the block.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
-# Above so many files, a shard does not request the listing again, even if it is one reply.
+# With more files than this, the signed URLs are stored, encrypted, beside the plan. With fewer, each shard requests the
+# listing again, if it is one reply.
 HAND_OVER_FILES = 10_000
-_LARGEST = 2**53  # no file is larger; a larger number in a listing counts as this when files are split into shards
+_LARGEST = 2**53  # no file is so large. When files are split into shards, a larger size in a listing counts as this
 
 
 class _More(msgspec.Struct, frozen=True):
-    """The last line of a part of a plan: how many files are in the parts after it."""
+    """The last line of a block of a plan: how many files are in the blocks after it."""
 
     more: int
 
@@ -68,7 +69,7 @@ def check_shards(shards: object) -> int:
     if isinstance(shards, str) and shards.strip().isdecimal():
         shards = int(shards)
     elif isinstance(shards, float) and shards.is_integer():
-        shards = int(shards)  # a whole number to the JSON schema of the run config, which is checked before the job
+        shards = int(shards)  # the JSON schema of the run config takes 2.0 for a whole number
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
         raise RequestError(
             f"landing_shards is {shards!r}; it must be a whole number from 1 to {MAX_SHARDS}, because Airflow maps at "
@@ -138,7 +139,7 @@ async def make_plan(
 async def _write_shard(store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet | None) -> None:
     """Write the plan of one shard, block by block.
 
-    :param results: seals the URLs and contents that are handed over; None = nothing is handed over.
+    :param results: encrypts the URLs and contents that are stored beside the plan; None = they are not stored.
     """
     left = shard.files
     for block, (lines, sources) in enumerate(_blocks(listing.assigned(shard.shard))):
@@ -193,7 +194,7 @@ def _owners(sizes: Sequence[int], shards: int) -> array[int]:
 
 @dataclass(frozen=True, slots=True)
 class PlanBlock:
-    """A part of the plan of a shard.
+    """One block of the plan of a shard.
 
     :param files: the files, in the order of the plan.
     :param more: how many files are in the blocks after this one.
@@ -222,7 +223,7 @@ async def plan_blocks(
 async def read_block(
     store: Store, work: str, shard: int, block: int = 0, *, planned_on: str | None = None
 ) -> PlanBlock:
-    """A part of the files of one shard.
+    """The files of one block of a shard's plan.
 
     :param block: its number; a plan begins with block 0.
     :param planned_on: host name of the worker that made the plan; None = unknown.
@@ -255,12 +256,12 @@ def host_name() -> str:
 
 
 def plan_path(work: str, shard: int, block: int = 0) -> str:
-    """Path of a part of the plan of a shard."""
+    """Path of one block of the plan of a shard."""
     return f"{work}/plan-{shard:04d}{_suffix(block)}.ndjson"
 
 
 def sources_path(work: str, shard: int, block: int) -> str:
-    """Path of the URLs and contents, encrypted, for the files of a part of the plan."""
+    """Path of the encrypted URLs and contents for the files of one block."""
     return f"{work}/sources-{shard:04d}{_suffix(block)}.sealed"
 
 

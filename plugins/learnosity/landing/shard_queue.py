@@ -18,7 +18,7 @@ from learnosity.storage.store import Store
 class ShardQueue:
     """Gives the files of a shard one by one. Files that landed before are left out.
 
-    :param urls: gets the URLs and contents that were handed over with the plan.
+    :param urls: gets the URLs and contents that were stored beside the plan.
     :param done: the files that landed before and are still there.
     :param first: the first block of the plan.
     """
@@ -76,7 +76,7 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # A plan whose URLs do not belong to it is used without them.
+        # Another number of URLs means that they are of another plan. Then the shard requests the listing itself.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)
             self._urls.hand_over(
