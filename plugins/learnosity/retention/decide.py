@@ -1,6 +1,6 @@
-"""Decides which datasets go. Pure: what was found in the store comes in, a verdict for each dataset comes out.
+"""Decides which datasets are removed. Pure functions: `Found` of each dataset comes in, a `Verdict` comes out.
 
-Whatever is not known is kept: a time that the store does not tell, a manifest or a `latest.json` that cannot be read.
+In doubt, a dataset is kept: the store does not tell a time, or a manifest or `latest.json` cannot be read.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ IN_FLIGHT_SECONDS = 26 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the store has of one dataset. Times are Unix seconds of the store's clock; None = the store tells none.
+    """What the store has of one dataset. Times are Unix seconds by the store's clock; None = the store does not say.
 
     :param is_published: whether it has a manifest.
     :param published: time of the manifest.
-    :param has_notes: whether a landing has notes there.
+    :param has_notes: whether there are notes of a landing (its plan, and which files have landed).
     :param noted: time of the newest note.
-    :param touched: time of the newest object of ours.
+    :param touched: time of the newest object that landing or removing has written.
     :param is_marked: whether a removal has begun.
     :param files: number of its result files; of a dataset without a manifest, of its objects.
     :param total_bytes: their size.
@@ -46,7 +46,7 @@ class Found:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing of ours is there."""
+        """Whether there is no object that landing or removing has written."""
         return not (self.is_published or self.has_notes or self.is_marked or self.files or self.problem)
 
 
@@ -64,7 +64,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a dataset goes, and why.
+    """Whether a dataset is removed, and why.
 
     :param is_problem: whether a person should look at it.
     """
@@ -81,10 +81,10 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # Those without a time count as the newest. They are kept, and so never push another one out by mistake.
+    # A dataset without a time counts as the newest. It is kept anyway, so its order does no harm.
     order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
-    # Consumers who find no dataset through latest.json still find the newest one.
+    # If latest.json names none of them, the newest one is kept, so that consumers still find a dataset.
     is_named = latest.dataset_id in {each.dataset_id for each in published}
     kept = {each.dataset_id for each in published[: max(rule.keep_newest or 0, 0 if is_named else 1)]}
     return [_by_rule(each, latest, rule, now, each.dataset_id in kept) for each in order if not each.is_empty]

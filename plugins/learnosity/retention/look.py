@@ -1,4 +1,4 @@
-"""Looks at what a store has of a dataset. Nothing is written here."""
+"""Reads what a store has of each dataset, for the rules of retention. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from learnosity.storage.store import ObjectInfo, Store
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _FILE = "file://"
-AT_ONCE = 16  # datasets that are looked at in the same moment, at most
-# Only folders with such names are datasets. Anything else below a destination is somebody else's.
+AT_ONCE = 16  # most datasets that are read at the same time
+# A folder is a dataset only if its name is a UUID. Other folders below a destination are not ours, and stay.
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -36,13 +36,13 @@ async def datasets(store: Store, dataset_type: str) -> list[Found]:
 
 
 async def types(store: Store) -> Sequence[str]:
-    """Names of folders in which datasets may be."""
+    """Names of the dataset types that have a folder."""
     found = []
     for name in await store.folders(""):
         try:
             found.append(DatasetLayout(name, "any").dataset_type)
         except RequestError:
-            continue  # no dataset type can have this name
+            continue  # a folder whose name cannot be a dataset type
     return sorted(found)
 
 
@@ -104,7 +104,8 @@ async def latest(store: Store, dataset_type: str) -> Latest:
 def leads_elsewhere(store: Store, path: str) -> bool:
     """Whether the folder of a local file is reached by a symbolic link below the destination.
 
-    What lies behind a link is not ours. A file that is itself a link may go: then only the link is removed.
+        Such a file is outside of the destination, so it must stay. A file that is itself a link may be removed: removing it
+    removes only the link.
     """
     if not store.uri.startswith(_FILE):
         return False

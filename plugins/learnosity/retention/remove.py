@@ -1,7 +1,7 @@
-"""Removes one dataset: its manifest first, then everything else, so that no manifest ever promises what is gone.
+"""Removes one dataset: its manifest first, so that no manifest ever names files that are gone.
 
-A mark is written before anything is removed, and goes last. So a removal that is cut off is known as one, and the next
-run goes on with it. While there is a mark, no task lands the dataset (`dataset.removal_marks`).
+A mark is written before anything is removed, and is removed last. So the next run sees that a removal was interrupted,
+and goes on with it. While there is a mark, no task lands the dataset (`dataset.removal_marks`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000  # objects per call
-ROUNDS = 5  # how often the folder is listed, until nothing of ours is left
+BATCH = 1000  # objects in one delete request
+ROUNDS = 5  # how often, at most, the folder is listed again, because another task may still write to it
 # A removal renews its mark after this many seconds, at the next batch. A mark that was not renewed for `STALE_SECONDS`
 # is of a run that was killed.
 RENEW_SECONDS = 300.0
@@ -33,10 +33,10 @@ Judge = Callable[[Found, Latest, float], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What became of one dataset.
+    """The result for one dataset.
 
     :param objects: how many objects were removed.
-    :param others: how many objects in its folder are not ours, and stay.
+    :param others: how many objects in its folder were not written by this package, and stay.
     """
 
     verdict: Verdict
@@ -55,7 +55,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     mark = await _Mark.make(store, layout, run)
     now = await mark.time()
     others_marks = await mark.others()
-    # Our own mark alone does not mean that a removal was cut off, unless an earlier try of this run has left it.
+    # `is_marked` means an interrupted removal. This try has just written a mark of its own, which does not count.
     found = replace(await look(store, layout), is_marked=mark.existed or bool(others_marks))
     if all(_is_stale(info, now) for info in others_marks):
         verdict = judge(found, await latest(store, layout.dataset_type), now)
@@ -69,7 +69,8 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         own, others = await _content(store, layout)
         if not own:
             break
-        # The manifest alone and first. A landing by an older release, which knows no marks, may even write it again.
+        # The manifest is deleted first, by itself, in each round: a landing of an older release, which does not know
+        # marks, may write it again.
         batches = [[info for info in own if info.path == layout.manifest]]
         rest = [info for info in own if info.path != layout.manifest]
         batches += [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]
@@ -94,7 +95,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
 
 
 async def discard_unfinished(store: Store, layout: DatasetLayout) -> int | None:
-    """Remove unfinished uploads of a dataset that nobody lands. None = the store does not allow it."""
+    """Remove the unfinished uploads of a dataset, and return how many. None = the store does not allow it."""
     try:
         return await store.discard_unfinished(layout.prefix)
     except StorageError as error:
@@ -103,13 +104,13 @@ async def discard_unfinished(store: Store, layout: DatasetLayout) -> int | None:
 
 
 async def drop_stale_marks(store: Store, layout: DatasetLayout, now: float) -> None:
-    """Remove the marks of killed runs from a dataset that stays after all."""
+    """Remove marks that killed runs have left at a dataset that is not removed."""
     marks = [info async for batch in store.list(layout.removal_prefix) for info in batch]
     await store.delete([info.path for info in marks if _is_stale(info, now)])
 
 
 async def _content(store: Store, layout: DatasetLayout) -> tuple[Sequence[ObjectInfo], int]:
-    """The objects of ours, without marks, and how many others there are."""
+    """The objects that this package has written, without marks, and how many other objects there are."""
     own: list[ObjectInfo] = []
     others = 0
     async for batch in store.list(layout.prefix):
@@ -125,7 +126,7 @@ class _Mark:
     """The mark of one try of a run at a dataset."""
 
     def __init__(self, store: Store, layout: DatasetLayout, run: str) -> None:
-        self.existed = False  # whether an earlier try of this run has left it
+        self.existed = False  # whether an earlier try of the same run has left this mark
         self._store = store
         self._layout = layout
         self._path = f"{layout.removal_prefix}/{run}"
@@ -171,5 +172,5 @@ class _Mark:
 
 
 def _is_stale(info: ObjectInfo, now: float) -> bool:
-    """Whether a mark is of a run that was killed. One without a time is not: then nobody knows."""
+    """Whether the run of a mark was killed. It counts as alive if the store does not tell the time of the mark."""
     return info.modified is not None and now - info.modified > STALE_SECONDS

@@ -148,7 +148,7 @@ def parse_rules(file: str, text: str) -> RetentionRules | Sequence[ScheduleProbl
 
 
 def _sense(values: Any) -> Iterator[tuple[Place, str]]:
-    """The problems that no schema can find."""
+    """The problems that the JSON schema cannot find: in crons, time zones and URIs, and rules for the same datasets."""
     if "schedule" in values and (what := cron_problem(values["schedule"])):
         yield ("schedule",), what
     try:

@@ -1,7 +1,6 @@
-"""Applies rules, or a list of dataset ids, to destinations. A dry run only says what would go.
+"""Applies rules, or a list of dataset ids, to destinations. A dry run only reports what would be removed.
 
-One dataset that cannot be removed never keeps the others. What the store refuses for now is raised at the end, after
-everything else was tried.
+If one dataset cannot be removed, the others still are. A transient error is raised at the end, after all was tried.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A run removes so many datasets at most, so that what it notes stays small. The next run goes on.
+# A run removes at most this many datasets, so that its state and its XCom stay small. The next run removes more.
 MOST_DATASETS = 150
 
 
@@ -95,7 +94,7 @@ class Sweep:
             return
         if newest.problem:
             self._problem(store, rule.dataset_type, "", newest.problem)
-        for verdict in reversed(by_rule(found, newest, rule, now)):  # the oldest first
+        for verdict in reversed(by_rule(found, newest, rule, now)):  # the oldest first, because of `MOST_DATASETS`
             layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
             if verdict.goes:
                 await self._remove(store, layout, verdict, partial(_again, rule, found))
@@ -128,7 +127,7 @@ class Sweep:
                             missing.discard(name.lower())
                 except LearnosityError as error:
                     self._failed(store, dataset_type, "", error)
-        # Where something failed, it is not known what is there.
+        # After an error, a dataset that was not found may still exist.
         for dataset_id in sorted(missing) if not self.report.failed else ():
             why = "there is no dataset with this id; check the id and the destination"
             self.report.problems.append(Entry(where, "", dataset_id, why))
@@ -144,7 +143,7 @@ class Sweep:
             if found.is_marked and not self.dry_run:
                 await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
         elif not (found.is_published or found.has_notes or found.is_marked):
-            # Files alone, without a word of ours beside them, may be somebody else's.
+            # Without a manifest or a note of this package, the files may be of somebody else.
             why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
             self._problem(store, layout.dataset_type, layout.dataset_id, why)
         else:
@@ -172,7 +171,7 @@ class Sweep:
             self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
 
     async def _tidy(self, store: Store, layout: DatasetLayout, verdict: Verdict, now: float) -> None:
-        """Remove what killed workers and killed removals left at a dataset that stays."""
+        """Remove unfinished uploads and stale marks, which killed tasks have left, from a dataset that stays."""
         found = verdict.found
         if self.dry_run:
             return
@@ -183,7 +182,7 @@ class Sweep:
                 removed = await discard_unfinished(store, layout)
                 self.report.uploads += removed or 0
                 if removed is None:
-                    self.refusing.add(store.uri)  # it would refuse, and be warned of, at each dataset
+                    self.refusing.add(store.uri)  # not asked again: it would log the same warning for each dataset
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
 
@@ -197,7 +196,7 @@ class Sweep:
 
 
 def _again(rule: Rule, others: Sequence[Found], found: Found, newest: Latest, now: float) -> Verdict:
-    """The verdict of a rule once more, with what the store has of this one dataset now."""
+    """The verdict of a rule for one dataset, from what the store has of it now; the others as they were found."""
     datasets = [found, *(each for each in others if each.dataset_id != found.dataset_id)]
     verdicts = by_rule(datasets, newest, rule, now)
     own = [each for each in verdicts if each.found.dataset_id == found.dataset_id]
@@ -205,7 +204,7 @@ def _again(rule: Rule, others: Sequence[Found], found: Found, newest: Latest, no
 
 
 async def _time(store: Store, dataset_type: str) -> float:
-    """The time by the store's clock: of an object that is written for it. Nothing begins before that has worked."""
+    """The time by the store's clock: that of a small object, which is written and deleted again."""
     path = f"{dataset_type}/.learnosity-retention"
     await store.put(path, b"This object can be deleted.")
     info = await store.head(path)

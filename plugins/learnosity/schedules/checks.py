@@ -18,10 +18,10 @@ from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
 from learnosity.schedules.templates import template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
 
-# Enough to correct a file; a broken list could give thousands.
+# Most problems that are reported of a file. A broken list could give thousands.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
-# Airflow cannot calculate with days near the ends of the calendar.
+# First and last day that a schedule may name. Airflow fails with days near the ends of Python's calendar.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 
 
@@ -108,7 +108,7 @@ def shape_problems(validator: Draft202012Validator, values: Any) -> Iterator[tup
 
 
 def _sense(schedule: Schedule) -> Iterator[tuple[Place, str]]:
-    """The problems that no schema can find: in name, times and templates, and what Learnosity would refuse."""
+    """The problems that the JSON schema cannot find: in name, times and templates, and what Learnosity would refuse."""
     if schedule.name in SHIPPED or schedule.name.startswith("invalid_"):
         yield ("name",), f"learnosity_{schedule.name} is the id of another DAG of this project; choose another name."
     for cron in schedule.crons:

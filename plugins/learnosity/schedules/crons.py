@@ -1,4 +1,4 @@
-"""Cron expressions: their presets, whether they ever come, how far apart runs are, and what clock changes skip."""
+"""Cron expressions: presets, whether they ever match a time, the gaps between runs, and times that do not exist."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# croniter draws a time at random for these letters, so every parse of the file would make another schedule.
+# croniter replaces `h` and `r` by random numbers, so each parse of the file would give another schedule.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# Two years with a 29 February. The distance of runs is looked up in them.
+# `longest_gap` looks at the runs of these two years, which have a 29 February.
 _FROM, _DAYS = date(2027, 1, 1), 731
 _DAY_MINUTES = 24 * 60
 

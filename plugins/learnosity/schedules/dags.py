@@ -1,6 +1,6 @@
 """Makes a DAG from each schedule file. It has the tasks of the DAG `learnosity_dataset`, with the values of the file.
 
-Nothing here reads an Airflow Variable or connection, or uses the network: Airflow imports it whenever it parses DAGs.
+Nothing here reads an Airflow Variable or connection, or uses the network: it runs at every parse of the DAG file.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
     for schedule in reading.schedules:
         try:
             dags[schedule.dag_id] = build_dag(schedule)
-        except Exception as error:  # one file must not affect the others
+        except Exception as error:  # whatever is wrong with one file, the others still become DAGs
             log.exception("No DAG can be made of %s.", schedule.file)
             what = f"no DAG can be made of this file: {type(error).__name__}: {error}."
             problems[schedule.file] = [ScheduleProblem(schedule.file, 1, "", what)]
@@ -124,12 +124,12 @@ def build_dag(schedule: Schedule) -> DAG:
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
-        # `scheduled_dags` returns the DAGs. Airflow would also register one whose tasks could not be made.
+        # Otherwise, Airflow would also register a DAG whose tasks could not be made.
         auto_register=False,
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
-    # Set last: Airflow would copy the params of the DAG for each task, which takes as long as all the rest.
+    # Set after the tasks are made, because Airflow copies the params of the DAG for each task, which is slow.
     dag.params = ParamsDict(form)
     return dag
 
@@ -222,7 +222,7 @@ def _doc(schedule: Schedule) -> str:
 
 
 def _warnings(schedule: Schedule) -> list[str]:
-    """What is allowed, and may surprise."""
+    """Warnings about settings that are allowed, but may not do what their author expects."""
     found = []
     if what := skipped_time(schedule.crons, schedule.timezone, datetime.now(UTC).year):
         found.append(f"{what}, because clocks change: choose another hour.")

@@ -98,7 +98,7 @@ def read_text(path: Path) -> str | Sequence[ScheduleProblem]:
 
 
 def _bounded(file: str, read: Callable[[], T]) -> T | Sequence[ScheduleProblem]:
-    """What a file gives, or its problem. All that can go wrong with one file ends here."""
+    """The result of `read`, or the problem of the file: no error of one file may affect the others."""
     try:
         return read()
     except OSError as error:
@@ -110,7 +110,7 @@ def _bounded(file: str, read: Callable[[], T]) -> T | Sequence[ScheduleProblem]:
         return [ScheduleProblem(file, 1, "", f"the file cannot be read: {type(error).__name__}: {error}.")]
 
 
-# A schedule is never changed, so an unchanged file needs to be parsed only once per process.
+# The same `Schedule` can be returned again, because nothing changes it. So each file is parsed once per process.
 @lru_cache(maxsize=1024)
 def _parse(file: str, text: str) -> Found:
     try:
@@ -130,8 +130,8 @@ def _text(path: Path) -> str:
     :raises UnreadableFileError: it is not a file, is too large, or is not UTF-8.
     :raises OSError: the system refuses to read it.
     """
-    _check_kind(path.stat().st_mode)  # before it is opened, because opening can do something to a device
-    # Between the two calls somebody may put a pipe there. Without O_NONBLOCK, opening it would wait for a writer.
+    _check_kind(path.stat().st_mode)  # checked before it is opened, because opening a device can have effects
+    # The file may have been replaced by a pipe since. Without O_NONBLOCK, opening a pipe would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _check_kind(os.fstat(descriptor).st_mode)

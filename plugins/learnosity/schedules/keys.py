@@ -12,18 +12,18 @@ from typing import Any
 from learnosity.run_config import FIELDS
 from learnosity.schedules.crons import PRESETS, expanded
 
-# DAGs that this project brings along. `invalid_…` is for files that cannot be used.
+# Names of the other DAGs of this project, `learnosity_…`. A schedule cannot have one of them.
 SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_parquet")
 NOTIFIED = ("failure", "success", "deadline")
 
-# In Python `$` also matches before a last line feed; `(?!\n)` excludes it.
 _TEXT = {"type": "string", "minLength": 1}
-# Longer texts do not fit into the columns of Airflow's database.
+# `maxLength`, because longer texts do not fit into the columns of Airflow's database.
 _WORD = {**_TEXT, "maxLength": 100}
 _DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}
 _CRON: dict[str, Any] = {"type": ["string", "array"], "minLength": 1, "items": _TEXT, "minItems": 1, "maxItems": 50}
 _ASSETS = {"type": "array", "items": {**_TEXT, "maxLength": 1500}, "minItems": 1, "maxItems": 100}
+# `(?!\n)`, because in Python `$` alone also matches before a final line feed.
 _CONNECTION = {"type": "string", "pattern": r"^[\w.-]{1,200}$(?!\n)"}
 
 

@@ -1,7 +1,6 @@
-"""Templates in a schedule: their filters, and what can be said of a template before it is rendered.
+"""Templates in a schedule file: their filters, and the check of a template before it is rendered.
 
-A filter works for every kind of run. Where a run does not have the time that a template asks for, the error is
-permanent and says which name to use.
+If a run does not have the time that a template asks for, the error is permanent and says which name to use.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ from learnosity.errors import PermanentError
 
 Interval = tuple[pendulum.DateTime, pendulum.DateTime]
 
-# Names that only runs with a logical date have. Runs that assets start have none, and a REST call may give none.
+# Names that only runs with a logical date have. A run that an asset or a REST call starts may have no logical date.
 DATED = {
     *("data_interval_start", "data_interval_end", "logical_date"),
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
     *("prev_data_interval_start_success", "prev_data_interval_end_success"),
 }
-# Not `var`, `conn`, `macros` or `ti`: what they give goes into the request to Learnosity, and into the manifest. They
-# lead to passwords, and `macros` to any module of Python.
+# The names that a template may use. Not among them: `var`, `conn`, `macros` and `ti`, because they lead to passwords
+# (`macros` to any Python module), and rendered values go into the request to Learnosity and into the manifest.
 NAMES = DATED | {
     *("dag_run", "run_id", "params", "partition_key", "partition_date"),
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Of Jinja's own filters, those that neither look up an attribute nor make a text long.
+# Jinja's own filters that may be used: none of them reads an attribute, or makes a text much longer.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
@@ -122,7 +121,7 @@ def template_problem(text: str) -> str | None:
         tree = _environment().parse(text)
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
-        # First this: Jinja works out constants such as `9 ** 9 ** 9` while it looks for names.
+        # `_misuse` has to come before `find_undeclared_variables`, which computes constants such as `9 ** 9 ** 9`.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -155,18 +154,20 @@ def _is_template(text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    """It only reads templates, and never renders one."""
+    """A Jinja environment that parses templates. It never renders one."""
     environment = Environment(autoescape=True)
     environment.filters.update(dict.fromkeys((*template_filters("UTC"), *AIRFLOW_FILTERS), str))
     return environment
 
 
 def _misuse(tree: nodes.Template) -> str | None:
-    """What a template may not do: everything but to read the documented fields and to change times.
+    """The first thing in a template that is not allowed; None = there is none.
 
-    An object of Airflow has more than its documented fields: methods that read files, or that run code.
+    A template may only read the documented fields and change times.
+
+        An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # Where a run as a whole, or a method of a time, may stand.
+    # `whole_runs`: nodes at which `dag_run` itself may stand. `called`: nodes at which a method may stand.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-# No schedule comes near these limits. They end files that are made to be large in memory.
+# Far more than a schedule needs. Without limits, a small file with YAML aliases could fill the memory.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 
-# Only its parser is used. The one in C is ten times as fast, and some builds of PyYAML come without it.
+# The parser in C is ten times as fast, but some builds of PyYAML do not have it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str | int, ...]
@@ -24,7 +24,7 @@ Place = tuple[str | int, ...]
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-# Longer numbers are ids, which must keep every digit, so they stay texts.
+# A number of more than 15 digits is an id, and stays a text, because a float would change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 # Databases refuse these characters. Tab, line feed and carriage return are allowed.
@@ -95,7 +95,7 @@ class _Collection:
 
 
 class _Builder:
-    """Makes the values from the parser's events. It never calls itself, so depth costs no stack."""
+    """Makes the values from the parser's events, without recursion: a deeply nested file cannot overflow the stack."""
 
     def __init__(self) -> None:
         self.document = YamlText()
@@ -189,7 +189,7 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    if event.tag is not None or not event.implicit[0]:  # written with a tag, in quotes, or as a block
+    if event.tag is not None or not event.implicit[0]:  # written with a tag, in quotes, or as a block (`|`, `>`)
         return text
     if text in _NULL:
         return None

@@ -21,7 +21,7 @@ async def note_reading(shown: Shown, event: str, entry: FileEntry | None = None)
     """Write the row. If that fails, the page fails, too: nobody reads without a row.
 
     :param event: name of the event, at most 60 characters.
-    :param entry: the file that is read; None = not a certain one.
+    :param entry: the file that is read; None = the page shows no single file.
     """
     await reading(_write, shown, event, entry)
 

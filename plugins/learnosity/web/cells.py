@@ -8,10 +8,10 @@ from typing import Any
 
 from learnosity.dataset.tables import is_number, json_text
 
-MAX_CELL = 1_000  # characters of a cell
+MAX_CELL = 1_000  # most characters of a cell
 _JSON_CELL = 500
 MINUS = "\N{MINUS SIGN}"  # as wide as a plus
-_LARGEST = 1e15  # larger numbers are shown as they are
+_LARGEST = 1e15  # larger numbers are shown with an exponent
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 
 
@@ -48,5 +48,5 @@ def _number(value: int | float, places: int, *, signed: bool) -> str:
     if not isfinite(value) or abs(value) >= _LARGEST:
         return f"{value:g}"
     text = f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"
-    # What is rounded to zero has no sign, and is no change.
+    # A number that is rounded to zero is shown without a sign.
     return text.lstrip("+-") if not any(digit in text for digit in "123456789") else text.replace("-", MINUS)

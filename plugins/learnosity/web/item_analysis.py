@@ -34,8 +34,8 @@ LABELS = {
 }
 ANY_FLAG = "flagged"
 DEFAULTS = Thresholds()
-WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0  # of the histogram; BASE is its horizontal axis
-LEFT = 10.0  # of the first bar
+WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0  # of the histogram, in pixels; BASE is the y of its horizontal axis
+LEFT = 10.0  # x of the first bar
 
 
 class NotAThresholdError(ValueError):

@@ -11,10 +11,10 @@ from learnosity.dataset.items import DISCRIMINATION, P_VALUE, Flag, Thresholds, 
 from learnosity.dataset.tables import Table, is_number
 
 PLOT_WIDTH = 160.0
-MAX_POINTS = 5_000  # in one scatter plot; a browser draws this number quickly
-MAX_DOTS = 400  # users whose results are drawn as dots
-_MARGIN = 10.0  # half of an axis label
-_LABEL = 200  # characters of a point's name
+MAX_POINTS = 5_000  # most points of one scatter plot; a browser draws this number quickly
+MAX_DOTS = 400  # most users whose results are drawn as dots
+_MARGIN = 10.0  # pixels at both ends of the axis, so that half of a label fits beside it
+_LABEL = 200  # most characters of a point's name
 _LARGEST = 1e100  # larger numbers are not drawn
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
@@ -117,7 +117,7 @@ def box_of(row: Mapping[str, Any], scale: Scale, users: Iterable[Any] = ()) -> B
         f"upper quartile {right:g}{sign}, highest {highest:g}{sign}"
     )
     dots = [at(float(value)) for value in users if _finite(value)]
-    # Quartiles that are not in order would be drawn backwards.
+    # A file may have its quartiles in the wrong order. A box drawn from them would have a negative width.
     left, right = min(left, right), max(left, right)
     return Box(at(lowest), at(left), at(middle), at(right), at(highest), text, tuple(dots[:MAX_DOTS]))
 

@@ -19,7 +19,7 @@ from learnosity.web.shown import NoOneDatasetError, run_page_of
 
 log = logging.getLogger(__name__)
 
-# Programs read these addresses. A page on which people choose a dataset would be no answer for a program.
+# Programs read these addresses. They get an error, and not the page on which people choose a dataset.
 DOWNLOADS = ("/manifest.json", "/file/")
 
 
@@ -56,7 +56,7 @@ async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
 async def failed(request: Request, error: LearnosityError) -> Response:
     """A page for an error of this package. Its message has no secrets and says what to do."""
     if isinstance(error, ConnectionConfigError | LookupFailedError):
-        # Whether a connection exists, and what is wrong with it, is not for every viewer.
+        # A viewer must not learn whether a connection exists, or what is wrong with it.
         log.warning("The connection of a report cannot be used: %s", error)
         return _problem(request, 503, "The connection cannot be used. The log of the API server names the reason.")
     return _problem(request, 503 if isinstance(error, TransientError) else 409, str(error))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.told import Told
 
-SHOWN = 20  # failed tasks, and tasks that are tried again
+SHOWN = 20  # most failed tasks, and most tasks that are tried again, on the page
 GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
 AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
@@ -164,7 +164,7 @@ def _landed(instances: Sequence[Instance], told: Told) -> Landed | None:
     told_by = [(each, told.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in told_by if landing]
     running = [landing for each, landing in figures if each.state == "running"]
-    # A shard whose last report is some seconds old has landed all of its files when its task has ended.
+    # The last report of a task is some seconds old. When the task has succeeded, all files of its shard have landed.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
     known = len(figures) == len(shards)
     lefts = [landing.left for landing in running]

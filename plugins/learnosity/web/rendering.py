@@ -27,7 +27,7 @@ from learnosity.progress import duration, size
 from learnosity.web.addresses import file_address, file_query, segment
 from learnosity.web.item_analysis import LABELS
 
-_MAX_JSON = 100_000  # characters of a request or a run config on a page
+_MAX_JSON = 100_000  # most characters of a request or a run config on a page
 HERE = Path(__file__).parent
 SAFE_HEADERS = {
     "Cache-Control": "no-store",

@@ -18,13 +18,13 @@ from learnosity.web.results import Sorting
 from learnosity.web.rights import READ_RUN
 from learnosity.web.shown import RUN, Shown, shown_dataset
 
-LONGEST_QUERY = 200  # characters
+LONGEST_QUERY = 200  # characters of one value in the query of an address
 
 Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
-Number = Annotated[str, Query(max_length=20)]  # a form sends an empty text for what is not given
+Number = Annotated[str, Query(max_length=20)]  # a text, because an empty field of a form is sent as an empty text
 
 pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
 CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# What these return is not needed here. Where XComs are in object storage, each one that is read takes a request.
+# The XComs of these operators are not needed, and reading one from object storage would take a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
 # The tasks of a dataset in their order, as `dataset_tasks` names them.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")

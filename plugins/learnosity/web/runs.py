@@ -30,8 +30,8 @@ from learnosity.web.run_datasets import (
 )
 from learnosity.web.told import told
 
-USUAL_RUNS = 12  # newest runs whose durations are looked at
-USUAL_ROWS = 1_000  # tasks of these runs
+USUAL_RUNS = 12  # most earlier runs from which the usual duration of a task is taken
+USUAL_ROWS = 1_000  # most task instances of these runs that are read
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ async def _opened(run: Run, found: Publication) -> PublishedDataset:
         store = await reading(open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
     except ElsewhereError:
-        raise  # found out before anything is read
+        raise  # this error depends only on the two URIs, so it tells nothing about connections
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
         # All of these have one answer. Else a user who edits an XCom could find out which connections exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 
-MAX_ROWS = 2_000  # mapped tasks of a run whose reports are read
-MAX_VALUE = 20_000  # characters of a value
+MAX_ROWS = 2_000  # most reports that are read of a run
+MAX_VALUE = 20_000  # most characters of a report
 
 T = TypeVar("T")
 Key = tuple[str, int]
