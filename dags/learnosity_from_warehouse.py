@@ -21,7 +21,7 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
-# Each run has a roster of its own: a run that is cleared later finds what it began with.
+# Each run has a roster of its own, so that a run that is cleared later finds the same roster again.
 KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
 
 with DAG(

@@ -1,7 +1,7 @@
 """For DAGs that run after a publication: opens the datasets that asset events announce.
 
-An event has the manifest's URI, but no Airflow connection. The XCom of the publishing task has the destination with it.
-Anybody can create an event. An event that cannot be used never keeps a consumer from the other events of its run.
+An event has the manifest's URI without an Airflow connection. The XCom of the publishing task has the destination with
+its connection. Anybody can create an event, so one that cannot be used must not stop the work on the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SHOWN = 10  # a message names this many events
+SHOWN = 10  # a message names at most this many events
 
 HOW = (
     f"An event that is made by hand must carry {', '.join(NEEDED)} of a published dataset in its extra. The "
@@ -83,7 +83,7 @@ def announced(events: Mapping[Any, Sequence[DatasetEvent]]) -> list[DatasetEvent
 async def for_each_announced(
     events: Mapping[Any, Sequence[DatasetEvent]], work: Callable[[DatasetEvent], Awaitable[T]]
 ) -> list[T]:
-    """Do the work for each dataset that is announced. If one fails, the others are done all the same.
+    """Call `work` for each dataset that is announced. If one call fails, the others are made all the same.
 
     :param events: `triggering_asset_events` of the task's context.
     :param work: called with one event per dataset, one after the other; see `announced`.
@@ -156,7 +156,7 @@ def _published_to(event: DatasetEvent) -> str | None:
     except AirflowRuntimeError as error:
         _check_gone(error)
         return None
-    except OSError as error:  # the deployment keeps XComs in object storage
+    except OSError as error:  # XComs can be in object storage, which can fail
         raise TransientError(f"The XCom of the publishing task cannot be read: {type(error).__name__}.") from None
     found = returned.get("destination_uri") if isinstance(returned, Mapping) else None
     return found if isinstance(found, str) else None

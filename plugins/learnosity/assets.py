@@ -50,7 +50,7 @@ def fixed_type(request: object, run_config: Collection[str] | None = None) -> st
         return None
     try:
         return DatasetLayout(named.strip(), "any").dataset_type
-    except RequestError:  # a template is not a valid name of a folder
+    except RequestError:  # a template, which is no valid folder name: the type is decided when a run starts
         return None
 
 
@@ -61,8 +61,8 @@ def declared_ports(declared_type: str | None) -> dict[str, list[Asset]]:
     """
     if declared_type:
         return {"outlets": published_assets(declared_type)}
-    # As outlets, the assets of all known types would get an event for each dataset, and the assets of the schedules
-    # could not be materialized. As inlets they are declared too: they exist before the first dataset is published.
+    # The assets of the known types have to be declared, or their events are dropped. They are inlets and not outlets:
+    # with them as outlets, users could not materialize the asset of a scheduled dataset in the UI.
     return {"outlets": [OTHER_DATASETS], "inlets": [*KNOWN_DATASETS]}
 
 

@@ -19,7 +19,7 @@ from learnosity.task_report import failures_told
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Seconds that a task has for cleaning up after its time-out: enough to cancel the uploads that still run.
+# Seconds between `execution_timeout` and Airflow's alarm: enough to cancel the uploads that still run.
 LET_GO_SECONDS = 30.0
 
 
@@ -41,12 +41,12 @@ class AsyncOperator(BaseAsyncOperator):
 
         :raises AirflowTaskTimeout: `execution_timeout` has passed. The next try continues where this try ended.
         """
-        import uvloop  # late: a DAG file needs no event loop
+        import uvloop  # not at the top: DAG files import this module and need no event loop
 
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # Airflow's time-out may be raised inside asyncio, which would only log it. So the loop is stopped here.
+            # If Airflow's alarm is raised inside asyncio's own code, asyncio only logs it. So the loop is stopped here.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()
@@ -65,8 +65,8 @@ class AsyncOperator(BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # Threads are not waited for: a blocked thread must not keep the task alive. If the alarm has interrupted
-            # the loop's own code, the loop counts as running. Closing it would then raise an error.
+            # Threads are not waited for, because one may be blocked for ever. After an alarm inside the loop's own
+            # code, the loop still counts as running, and closing it would raise an error.
             if not loop.is_running():
                 loop.close()
 
@@ -80,7 +80,7 @@ class AsyncOperator(BaseAsyncOperator):
             async with limit:
                 return await self.aexecute(context)
         except Exception as error:
-            # After a time-out, any error may come, not only TimeoutError: a clean-up that fails raises its own error.
+            # After a time-out, any error counts as the time-out: a clean-up that fails raises an error of its own.
             if not limit.expired():
                 raise
             raise AirflowTaskTimeout(

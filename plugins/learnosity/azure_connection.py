@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What this module or WasbHook takes from the extra of a connection. docs/stores.md says what for.
+# Keys of a connection's extra that this module or WasbHook uses. docs/stores.md explains each. For others, a warning is
+# logged.
 _USED = (
     *("connection_string", "tenant_id", "shared_access_key", "sas_token", "account_key", "client_secret_auth_config"),
     *("account_url", "account_host", "account_name", "anon", "managed_identity_client_id", "audience", "proxies"),
     *("workload_identity_tenant_id", "connection_verify", "endpoint_url", "proxy", "verify"),
 )
-# Taken for another thing, these would send data unencrypted, or as another identity.
+# Keys that are refused. Ignored, they would let data be written unencrypted, or under another identity.
 _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
 )
-# What adlfs reads from the environment, as AZURE_STORAGE_….
+# adlfs reads these from environment variables with the prefix AZURE_STORAGE_, such as AZURE_STORAGE_ACCOUNT_NAME.
 _OF_ADLFS = (
     *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
     "anon",
@@ -53,7 +54,7 @@ _BLOB_HOST = "blob.core.windows.net"
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """A storage account as WasbHook's client has it.
+    """A storage account, with the settings of the client that WasbHook makes.
 
     :param endpoint: URL without a query.
     :param provider: gives the credentials; None = requests are not signed.
@@ -86,7 +87,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED)
-    client_options({}, extra.get("endpoint_url"))  # before Azure's client makes something else of what is no URL
+    client_options({}, extra.get("endpoint_url"))  # checks the URL: Azure's client would silently change a bad one
     account = _account(named, given, extra, where.account)
     verify = extra.get("verify", extra.get("connection_verify", True))
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
@@ -100,7 +101,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         use_fabric_endpoint=False,
         disable_tagging=False,
         skip_signature=account.provider is None,
-        # Without a provider, obstore would look for credentials in the environment.
+        # Without any provider, obstore would look for credentials in the environment.
         credential_provider=account.provider or fixed({"token": "", "expires_at": None}),
         client_options=client,
         retry_config=RETRY,
@@ -110,7 +111,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
 
 
 def _listing_client(account: _Account, container: str, proxy: str | None, verify: Any) -> Callable[[], Any]:
-    """Makes Azure's own client of the same container. It lists what obstore refuses to list."""
+    """Azure's own client for the same container. It lists blobs whose names obstore cannot list."""
 
     def make() -> Any:
         from azure.storage.blob import ContainerClient
@@ -152,7 +153,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         )
     with_sas = not extra.get("tenant_id") and not extra.get("shared_access_key")
     sas = str(extra.get("sas_token") or "") if with_sas else ""
-    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # these bring it along
+    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # both contain the account's URL
     url = "" if has_address else _account_url(connection, extra)
     if not url and not has_address:
         raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{_BLOB_HOST}.")
@@ -160,13 +161,13 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
 
-    # The hook gets the connection that was looked up already. Its own look-up could fail, and would see other fields.
+    # The hook must not look the connection up: that could fail, and would not give the fields that are set above.
     hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
     try:
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
     except ImportError:
-        raise  # the packages of the extra are missing: the caller names it
-    # The hook raises whatever its parts raise. Their texts may contain a part of a key.
+        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
+    # The hook does not catch the errors of its libraries, whose texts may contain a part of a key.
     except Exception as error:
         raise ConnectionConfigError(
             f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
@@ -180,7 +181,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         )
     endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
     if url and "." not in urlsplit(url).netloc:
-        # The hook takes an address such as http://azurite:10000/account for none, and calls the public cloud.
+        # The hook does not understand http://azurite:10000/account, and would call Azure's public cloud instead.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     provider = _provider(named, client.credential, parts.query, extra)
     return _Account(name, endpoint, provider, client.credential, parts.query)
@@ -210,7 +211,7 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
     """The address of the account, as far as a connection names one: a URL, else ""."""
     named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
     host = named or connection.host or ""
-    # In Airflow's hooks the login is the account, unless it is the client of a service principal.
+    # In Airflow's hooks, the login is the account's name, unless it is the client id of a service principal.
     login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
     if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
         host = f"{login or host}.{_BLOB_HOST}"
@@ -218,7 +219,7 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
         host = f"{account}.{_BLOB_HOST}"
     if not host:
         return ""
-    # The Data Lake has an address of its own. Objects are written to that of blobs, as Azure's own client does.
+    # An account has a second host for the Data Lake (`.dfs.`). Blobs are written through the first one (`.blob.`).
     return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 
@@ -229,7 +230,7 @@ def _for_hook(extra: Mapping[str, Any]) -> str:
     if isinstance(proxies := extra.get("proxies"), str):
         left["proxies"] = {"http": proxies, "https": proxies}
     if extra.get("proxies") and extra.get("tenant_id"):
-        # As in AzureDataLakeStorageV2Hook: tokens are asked through the same proxy.
+        # As in AzureDataLakeStorageV2Hook, the proxy also serves the requests for tokens.
         config = left.get("client_secret_auth_config") or {}
         left["client_secret_auth_config"] = {"proxies": left["proxies"], **config}
     return json.dumps(left)

@@ -17,7 +17,7 @@ from learnosity.errors import Findings, RequestError
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 
-# Each task process reads the DAG file. What only this task needs is imported where it runs.
+# Every task process imports this module with the DAG file. So the methods import what only a running task needs.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Arguments that a run config may give instead, besides the request.
+# Arguments, besides the request, that the run config may replace.
 _OWN_FIELDS = ("input_uri", "input_columns", "dataset_id", "create",
                "job_reference", "destination_uri", "learnosity_conn_id", "require_complete")  # fmt: skip
 
@@ -249,7 +249,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # Only params that a template names. For example, another poll interval makes no other dataset.
+        # Only the params that a template names count: another poll interval, for example, makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in heard

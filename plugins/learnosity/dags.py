@@ -32,7 +32,7 @@ A failed task that is cleared continues where it stopped: it takes over the job,
 
 def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
     """The DAGs of all schedule files in a folder, by DAG id. See `learnosity.schedules.dags`."""
-    from learnosity.schedules import dags  # late: the DAG `learnosity_dataset` needs none of it
+    from learnosity.schedules import dags  # not at the top: the DAG `learnosity_dataset` does not need it
 
     return dags.scheduled_dags(folder)
 

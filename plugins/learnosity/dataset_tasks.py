@@ -22,7 +22,7 @@ from learnosity.operators import (
 from learnosity.run_config import DEFAULTS, REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
 
-# Errors in code or in a template: a retry cannot help. Any other error may come from Airflow, so the task is retried.
+# Errors in code or in a template, which a retry cannot mend. Any other type may be an error of Airflow, and is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(

@@ -1,4 +1,4 @@
-"""The way out of this machine: which proxy a URL needs, and which TLS certificates are trusted.
+"""Proxies and TLS certificates of all outgoing requests: which proxy a URL needs, and which authorities are trusted.
 
 Every HTTP library has its own rules for this. So every client of this package gets the answer from here, and no client
 reads the environment itself. docs/network.md has the rules as a table.
@@ -23,13 +23,13 @@ from learnosity.errors import ConnectionConfigError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Variables that name more certificate authorities: of the AWS tools, of Python's requests, and of curl.
+# Environment variables with a file of further certificate authorities: of the AWS tools, of `requests`, and of curl.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# The certificate store of this machine. OpenSSL and rustls read it themselves.
+# Environment variable with the certificate store of this machine. OpenSSL and rustls read it themselves.
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-# An exception in NO_PROXY that ends with a port: `host:443`, `[::1]:443`; without a port only `[::1]` has brackets.
+# One entry of NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # A cloud's metadata service gives credentials to this machine only. No proxy can reach it.
@@ -106,7 +106,7 @@ class Egress:
             options["proxy_url"] = proxy
             options["proxy_excludes"] = ",".join(each for name in names for each in _as_excludes(name))
         elif any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
-            # Without a proxy of ours, obstore would read the environment, with rules of its own.
+            # obstore must not read the proxy of the environment itself. So it gets a proxy that no host may use.
             options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": ",".join(_EVERYTHING)}
         return options
 
@@ -124,7 +124,7 @@ class Egress:
 
 @lru_cache(maxsize=8)
 def _tls(more: bytes, system: str | None, changed: int) -> ssl.SSLContext:
-    """A context for one set of authorities. Reading those of the machine takes longer than many a request.
+    """The TLS context for one set of authorities. It is kept, because reading those of the machine takes long.
 
     :param system: what `SYSTEM_STORE` names, and `changed` when that file was changed: another one is another context.
     """
@@ -195,7 +195,7 @@ def _covers(exception: str, host: str) -> bool:
 
 
 def _as_excludes(exception: str) -> tuple[str, ...]:
-    """An exception as obstore and pyreqwest take it: there, `*` is not for IP addresses."""
+    """An entry of NO_PROXY in the form of obstore and pyreqwest, where `*` does not cover IP addresses."""
     if exception == "*":
         return _EVERYTHING
     try:

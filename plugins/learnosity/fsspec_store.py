@@ -21,8 +21,8 @@ from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
-CHUNK = 1024 * 1024  # bytes per read: fewer would switch threads more often, more would need more memory
-# End of the temporary name of a file that is being written. If its writer is killed, the file remains.
+CHUNK = 1024 * 1024  # bytes per read, each of which runs in a thread: smaller reads are slower, larger need more memory
+# The temporary name of a file that is being written ends like this. If its task is killed, the file remains.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
@@ -44,7 +44,7 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 class FsspecStore:
     """A prefix in an fsspec file system. `storage.store.Store` says what each method does."""
 
-    is_local = True  # the store may be a file system: stricter rules for file names apply
+    is_local = True  # it may be a file system, for which the stricter rules for file names apply
 
     def __init__(self, fs: Any, root: str, uri: str) -> None:
         self._fs = fs
@@ -65,7 +65,7 @@ class FsspecStore:
         return await self.put_stream(path, whole(), len(content), content_type)
 
     def memory_for(self, size: int | None) -> int:
-        return 2 * CHUNK  # one chunk, and its copy as bytes
+        return 2 * CHUNK  # one chunk, and its copy as `bytes`
 
     async def put_stream(
         self,
@@ -78,7 +78,7 @@ class FsspecStore:
         """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
         target = self._full(path)
         folder = target.rpartition("/")[0]
-        # The temporary name does not hold the real one: together they could be longer than a file system allows.
+        # The temporary name does not contain the real name: it could become longer than a file system allows.
         staged = f"{folder}/.{uuid4().hex}.part"
         try:
             await self._run(self._fs.makedirs, folder, exist_ok=True)
@@ -132,7 +132,7 @@ class FsspecStore:
         return self.list("")
 
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        # Some drivers remember listings, and would not see what another worker has written since.
+        # Some drivers cache listings, and would miss what another worker has written since.
         await self._run(self._fs.invalidate_cache)
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)
@@ -166,7 +166,7 @@ class FsspecStore:
         if type(self._fs).mv is not AbstractFileSystem.mv:
             self._fs.mv(staged, target)
             return
-        # fsspec's own `mv` reads a path as a glob, so that it would not find a path with `[1]` in it.
+        # Not fsspec's own `mv`: it reads a path as a glob, and would not find a file with `[1]` in its name.
         self._fs.cp_file(staged, target)
         self._fs.rm_file(staged)
 

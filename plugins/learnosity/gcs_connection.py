@@ -29,14 +29,15 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# What this module or GoogleBaseHook takes from the extra of a connection. docs/stores.md says what for.
+# Keys of a connection's extra that this module or GoogleBaseHook uses. docs/stores.md explains each. For others, a
+# warning is logged.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
     *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
 )
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# A key that is never used, because obstore prefers the credential provider.
+# An empty key, so that obstore does not read one from the environment. It signs with the credential provider.
 _UNUSED_KEY = json.dumps({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True})
 
 
@@ -76,7 +77,7 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 def _listing_client(
     credentials: Any, project: str, address: str, extra: Mapping[str, Any], headers: Any
 ) -> Callable[[], Any]:
-    """Makes Google's own client of the same store. It lists what obstore refuses to list."""
+    """Google's own client for the same bucket. It lists objects whose names obstore cannot list."""
 
     def make() -> Any:
         from google.cloud.storage import Client  # type: ignore[import-untyped]
@@ -118,8 +119,8 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             raise TransientStorageError(no_token(named, "could not be reached", error)) from None
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
-        raise  # the packages of the extra are missing: the caller names it
-    # The hook also raises what its parts raise. Their texts may contain a part of the key.
+        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
+    # The hook does not catch the errors of its libraries, whose texts may contain a part of the key.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
     own = extra.get("endpoint_url") or extra.get("gcs.endpoint")
@@ -127,12 +128,12 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
 
 
 def _with(hook: Any, connection: Connection) -> Any:
-    """The hook's class, with a connection that was looked up already: another look-up could fail."""
+    """The hook's class with this connection. The hook itself would look it up again, which could fail."""
     return type("Hook", (hook,), {"get_connection": classmethod(lambda cls, conn_id: connection)})
 
 
 def _refusal(named: str, error: Exception) -> str:
-    # The hook's own texts name fields and files, but no values.
+    # An AirflowException is raised by the hook itself, and names fields and files, but no values.
     said = f": {error}" if isinstance(error, AirflowException) else ""
     return (
         f"The {named} gives no access to Google Cloud ({type(error).__name__}{said.rstrip('.')}). Check that its "
@@ -141,7 +142,7 @@ def _refusal(named: str, error: Exception) -> str:
 
 
 def _no_token() -> dict[str, Any]:
-    """A provider that obstore needs even where it signs nothing."""
+    """A credential provider for unsigned requests: obstore needs one all the same."""
     return {"token": "", "expires_at": None}
 
 
@@ -157,7 +158,7 @@ def _payer(credentials: Any, project: str, extra: Mapping[str, Any]) -> str | No
 
 @contextmanager
 def _without_environment() -> Iterator[dict[str, Any]]:
-    """Options that keep obstore from a key that the environment names. It would open that key even with a provider.
+    """Options that stop obstore from reading a key file that the environment names, which it does even with a provider.
 
     :raises ConnectionConfigError: the environment has both a key and the path of one, which obstore always refuses.
     """

@@ -13,7 +13,7 @@ from learnosity.async_operator import AsyncOperator
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.run_config import chosen, flag, is_empty
 
-# Each task process reads the DAG file. What the tasks need is imported where they run.
+# Every task process imports this module with the DAG file. So the methods import what only a running task needs.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
@@ -163,7 +163,7 @@ class LearnosityPublishOperator(_LandingOperator):
         task = self._running(context)
         dataset_type = task.layout.dataset_type
         if self.chooses_outlets:
-            # Airflow reads the outlets after the task has run, and adds an event to each.
+            # Airflow reads `outlets` after the task has run, and adds an event to each of them.
             self.outlets = outlets_for(dataset_type, self.declared_type)
         self.published = result = await task.publish(
             shards=self.shards,
@@ -172,7 +172,7 @@ class LearnosityPublishOperator(_LandingOperator):
         )
         for asset in published_assets(dataset_type):
             context["outlet_events"][asset].extra = dict(result)
-        # The dataset pages in the UI need these two values. The values are not part of the asset event.
+        # The dataset pages read these two values from the XCom. The asset event does not have them.
         return {**result, "destination_uri": task.destination, "learnosity_conn_id": task.conn_id}
 
     def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:

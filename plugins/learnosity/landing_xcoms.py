@@ -14,7 +14,7 @@ from learnosity.progress import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# The name for a plan of release 1.0, which had one plan per run, without a name.
+# Release 1.0 had one plan per run, without a name. Its XComs get this name.
 FIRST_RELEASE = "plan"
 
 

@@ -100,7 +100,7 @@ def _connection(conn_id: str, found: Any) -> Connection | None:
     mask_secret(found.extra)
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
-        # Of a connection in JSON. A number is not taken as a text, because it has lost the zeros at its beginning.
+        # A connection written as JSON may hold a number. It is refused: written as text, it may have begun with zeros.
         if value is not None and not isinstance(value, str):
             raise ConnectionConfigError(
                 f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."
@@ -115,7 +115,7 @@ def _connection(conn_id: str, found: Any) -> Connection | None:
 
 
 def _without_line_ends(value: Any) -> Any:
-    """A value whose texts have no line end at their end. Secrets that were made of a file often have one."""
+    """Remove the line end at the end of each text. Secrets that were read from a file often have one."""
     if isinstance(value, str):
         return value.rstrip("\r\n")
     if isinstance(value, dict):
@@ -155,18 +155,18 @@ async def _afind(what: str, request: GetConnection | GetVariable, method: str, n
 
 
 def _ask(what: str, backend: Any, method: str, name: str) -> Any:
-    """What a backend has. A text that is no connection stays so: that is not a failure of the backend.
+    """What a secrets backend has. A text that is no connection is an error of its author, not of the backend.
 
     :raises ConnectionConfigError: the text is no connection.
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        return ask(name)  # a backend that has its own way
+        return ask(name)  # this backend has a `get_connection` of its own
     if not (text := backend.get_conn_value(name)):
         return None
     try:
         return backend.deserialize_connection(name, text)
-    except Exception:  # its text may contain a secret
+    except Exception:  # the text of this error may contain a secret, so it is not passed on
         raise ConnectionConfigError(
             f"The {what} cannot be read: {type(backend).__name__} has a text for it that is neither a URI of a "
             'connection nor JSON with its fields, such as {"conn_type": "http", "host": "…"}. Correct it there.'
@@ -201,7 +201,7 @@ async def _listed(what: str, request: GetVariableKeys) -> Sequence[str]:
 
 
 def _check_database(what: str) -> None:
-    """The same outside an event loop, without the names."""
+    """Make sure, outside an event loop, that the API server's database works: if not, "not found" says nothing."""
     try:
         _ = task_runner.SUPERVISOR_COMMS.send(GetVariableKeys(limit=1)).keys  # type: ignore[union-attr]
     except Exception as error:
@@ -210,7 +210,7 @@ def _check_database(what: str) -> None:
 
 async def _asend(request: GetConnection | GetVariable | GetVariableKeys) -> Any:
     comms = task_runner.SUPERVISOR_COMMS
-    # `dag.test()` runs tasks in one process, where only the plain call exists.
+    # With `dag.test()`, tasks run in one process, and there is no `asend`.
     return await comms.asend(request) if hasattr(comms, "asend") else comms.send(request)
 
 
@@ -232,7 +232,7 @@ def _failed(what: str, backend: Any, error: Exception) -> Exception:
         return error
     if isinstance(error, AirflowSecretsBackendAccessDenied):
         return ConnectionConfigError(f"This task may not read the {what}: Airflow denies it. Ask for access.")
-    # The text of a backend's error is not shown, because it may contain a secret.
+    # The text of the backend's error is not shown, because it may contain a secret.
     return LookupFailedError(
         f"The {what} could not be read: {type(backend).__name__} failed with {type(error).__name__}. "
         "The next try reads it again; Airflow's log says more."

@@ -7,8 +7,8 @@ import time
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0  # time between progress lines: short enough to see progress, and the log stays short
-# Before this, a rate says nothing: the first files are landed while connections are still being opened.
+EVERY_SECONDS = 5.0  # time between two progress lines
+# The time left is not estimated before so many seconds and files: at first, connections are still being opened.
 KNOWN_SECONDS = 10.0
 KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -32,7 +32,7 @@ def get_provider_info() -> dict[str, Any]:
                         "host": DEFAULT_BASE_URL,
                         "login": "16 characters",
                         "schema": "https",
-                        # Airflow 3.3.2 sends port 0 to test a saved connection without one, and refuses it itself.
+                        # To test a saved connection without a port, Airflow 3.3.2 sends port 0, which its API refuses.
                         "port": "443; without a port, Test answers Bad Request",
                     },
                 },

@@ -11,9 +11,9 @@ import re
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
-# Longer texts are cut: what is shown is shorter, and a hostile text must not take long.
+# Longer texts are cut, because redacting a very long text, which may be hostile, would take long.
 MAX_TEXT = 8000
-# A text can be encoded more than once, such as a URL in the parameter of another URL.
+# How often a text is decoded: it may be encoded several times, such as a URL in the parameter of another URL.
 _MAX_DECODINGS = 4
 _JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -31,7 +31,7 @@ _NAMED = re.compile(
 )
 _ELEMENT = re.compile(rf"(?P<open><{_NAME}(?:\s[^>]{0, 200})?>)[^<]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
-# Signatures of Learnosity with their prefix, digests in hex, and keys: long, with both cases and digits.
+# Learnosity's signatures with their prefix `$02$`, hex digests, and keys: long, with upper case, lower case and digits.
 _LOOKS_SECRET = re.compile(
     r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
 )

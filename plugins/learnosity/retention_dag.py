@@ -1,6 +1,6 @@
 """The DAG `learnosity_retention`: removes datasets by the rules of a YAML file, or by their ids.
 
-Nothing here reads an Airflow Variable or connection, or uses the network: Airflow imports it whenever it parses DAGs.
+Nothing here reads an Airflow Variable or connection, or uses the network: it runs at every parse of the DAG file.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Not below the URI of published datasets: a removal is no publication.
+# Its URI does not begin with `ASSET_PREFIX`, because consumers would take the removal for a publication.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 KEY = "learnosity_retention"
-SHOWN = 20  # problems in the XCom; the log has all of them
+SHOWN = 20  # most problems in the XCom; the log has all of them
 
 
 class RetentionProblemError(PermanentError):
@@ -82,7 +82,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             unique = {store.uri: store for store in stores.values()}
             await sweep.named(list(unique.values()), ids, notes.removed)
         _tell(sweep.report, dry_run)
-        # Airflow reads the outlets after the task has run, and adds an event to each.
+        # Airflow reads `outlets` after the task has run, and adds an event to each of them.
         self.outlets = [REMOVED_DATASETS] if notes.removed and not dry_run else []
         if self.outlets:
             context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
@@ -123,19 +123,19 @@ class LearnosityRetentionOperator(AsyncOperator):
                 stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
             except LearnosityError as error:
                 if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
-                    continue  # there is no default destination, and the rules name others
+                    continue  # no default destination is set, but the rules name other destinations
                 refused.append(error)
                 report.failed.append(error)
                 report.problems.append(Entry(each or "the default destination", "", "", str(error)))
         if refused and not stores:
-            raise refused[0]  # there is nothing else to do
+            raise refused[0]  # no store could be opened
         return stores
 
     def _rules(self) -> Sequence[Any]:
         return self.rules.rules if self.rules else ()
 
     def _check_failed(self, report: Report, ti: Any) -> None:
-        """Let another try come, if it may meet fewer errors. The last try ends, so that its event is not lost."""
+        """Fail for a retry after transient errors. The last try does not fail: Airflow would drop its asset event."""
         passing = [error for error in report.failed if error.transient]
         if passing and getattr(ti, "try_number", 1) <= getattr(ti, "max_tries", 0):
             raise TransientStorageError(
@@ -144,7 +144,7 @@ class LearnosityRetentionOperator(AsyncOperator):
 
 
 class LearnosityRetentionCheckOperator(BaseOperator):
-    """Fail if `LearnosityRetentionOperator` has met problems. Its own task ends well, so that Airflow adds its event.
+    """Fail if `LearnosityRetentionOperator` has met problems. It does not fail itself: its asset event would be lost.
 
     :param report: the XCom of that task. Templated.
     """
@@ -168,7 +168,7 @@ class LearnosityRetentionCheckOperator(BaseOperator):
 
 
 class _Notes:
-    """What this run has removed, kept in the task's state: a try that is killed does not lose it for the event."""
+    """The datasets that this run has removed. They are kept in the task's state, so that no killed try loses them."""
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
@@ -211,7 +211,7 @@ def _ids(value: Any) -> list[str]:
 
 
 def _opened(uri: str) -> Store:
-    open_input_store(uri)  # a local folder that is missing is an error: its volume may not be mounted
+    open_input_store(uri)  # raises an error for a missing local folder: its volume may not be mounted
     return open_store(uri)
 
 

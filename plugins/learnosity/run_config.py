@@ -17,7 +17,7 @@ from learnosity.api.field_checks import unknown_names
 from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError
 
-# Sections of the form. Airflow opens one section, the one with this name, and keeps the others closed.
+# Sections of the trigger form. Airflow opens only the section "Run Parameters" and keeps the others closed.
 DATASET = "Run Parameters"
 IDENTITY = "Dataset id and item bank"
 LANDING = "Landing"
@@ -30,7 +30,7 @@ EXAMPLE_USER_FIELDS = ["score", "max_score"]
 UUID_PATTERN = "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?$"
 _URI = r"^([A-Za-z][A-Za-z0-9+.-]*://\S.*)?$"
 _FILLED = {"type": "string", "minLength": 1}
-# Every field may be null, and every text empty: both mean the default.
+# Null and an empty text mean the default.
 _TEXT = {"type": ["null", "string"]}
 _OBJECT = {"type": ["null", "object"]}
 

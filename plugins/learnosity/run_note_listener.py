@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Saved as the user id of a note. When a run publishes again, only a note with this author is replaced.
+# Saved as the user id of a note. Only notes with this user id are replaced, never those of people.
 AUTHOR = "learnosity-plugin"
-MOST_FAILURES = 3  # failed tasks of a run that its note names
+MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
 
 
@@ -38,7 +38,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         text = note_text(asset_event.extra)
     except AnnouncementError as error:
-        # Any task may emit an event of this asset. An event that names no dataset changes nothing.
+        # Any task may emit an event of this asset, so an event may name no dataset.
         log.warning(
             "No note on run %s of %s, whose asset event names no dataset: %s",
             asset_event.source_run_id,
@@ -46,7 +46,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             error,
         )
         return
-    # Imported only here: workers load this module too, and must not use the database.
+    # Imported here, because workers load this module too, and must not use Airflow's database.
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from sqlalchemy import select

@@ -62,7 +62,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Of `config_kwargs`: obstore has its own time limits, retries and pool. boto3 uses these for credentials.
+# Keys of `config_kwargs` that only boto3 uses, when it gets credentials. obstore has settings of its own for these.
 UNUSED_OF_CONFIG = (
     "connect_timeout",
     "read_timeout",
@@ -87,7 +87,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = {} if connection is None else _checked_extra(connection, named)
     service = _service(extra, named)
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
-    # Before boto3 refuses the endpoint in other words.
+    # Called before boto3 is, because its message for a bad `endpoint_url` says what to change.
     client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
     try:
         client, session, verify = _client(connection)
@@ -95,7 +95,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         client_settings = client_options(extra, address.endpoint, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
     except ImportError:
-        raise  # the packages of the extra are missing: the caller names it
+        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
     except AirflowException as error:
         raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
     except Exception as error:
@@ -164,15 +164,15 @@ def _service(extra: dict[str, Any], named: str) -> dict[str, Any]:
 
 def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]:
     """boto3's S3 client and session as Airflow's hook makes them, and how TLS certificates are checked."""
-    # Imported only here: importing boto3 takes a second, and a deployment without S3 does not need it.
+    # Imported here, because importing boto3 takes a second, and a deployment without S3 does not have it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
-    # The connection is given to the hook. When the hook does not find one, it takes the environment's credentials.
+    # The hook must not look the connection up: if it finds none, it silently uses the credentials of the environment.
     hook.conn_config = AwsConnectionWrapper(connection)
     session: Any = hook.get_session()
-    settings = session._session  # botocore's session, which boto3 does not show
+    settings = session._session  # botocore's session, which boto3 has no public name for
     settings.register_component("data_loader", _data_loader(settings.get_config_variable("data_path")))
     client = session.client(
         "s3",
@@ -182,7 +182,7 @@ def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]
     )
     verify = hook.verify
     if verify is None:
-        # Of the profile. `client_options` reads the variable.
+        # `ca_bundle` of the AWS profile. `client_options` itself reads the variable AWS_CA_BUNDLE.
         bundle = settings.get_config_variable("ca_bundle")
         verify = None if bundle == os.environ.get("AWS_CA_BUNDLE") else bundle
     return client, session, verify
@@ -190,7 +190,7 @@ def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]
 
 @functools.cache
 def _data_loader(data_path: str | None) -> Any:
-    """botocore's model of S3. To read it for each store would take a tenth of a second."""
+    """botocore's model of S3. It is kept, because reading it for each store would take a tenth of a second."""
     from botocore.loaders import create_loader  # type: ignore[import-untyped]
 
     return create_loader(data_path)
@@ -199,7 +199,7 @@ def _data_loader(data_path: str | None) -> Any:
 class _Opening:
     """Opens the store of one connection at an address.
 
-    :param guarded: whether verified TLS may guard the bodies instead of a signature.
+    :param guarded: whether bodies may be sent without a signature, because verified TLS protects them.
     """
 
     def __init__(
@@ -222,8 +222,8 @@ class _Opening:
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
         where, writes = self._where, self._writes
-        # Verified TLS protects the body, so the signature does not cover it, as in the AWS tools. To hash the body as
-        # well would take a quarter of the time for a large file (docs/performance.md).
+        # Over verified TLS, the body is not signed, as in the AWS tools. To sign it, each byte would be hashed a second
+        # time, and hashing once takes a quarter of the processor time of a landing (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         shared: dict[str, Any] = {
             "discard": s3_uploads(lambda: self._client, where.bucket, where.key),
@@ -265,7 +265,7 @@ class _Opening:
             "disable_tagging": False,
             "disable_bulk_delete": one_delete_per_request,
             "conditional_put": "etag",
-            "copy_if_not_exists": "multipart",  # nothing is copied; a value that obstore does not know would stop it
+            "copy_if_not_exists": "multipart",  # not used, but obstore would fail over a bad value in the environment
             "imdsv1_fallback": False,
             **self._writes.config,
         }

@@ -25,14 +25,14 @@ from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import failures_told
 
-# Each task process reads the DAG file. What only a wait needs is imported where it begins and ends.
+# Every task process imports this module with the DAG file. So the methods import what only a wait needs.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from learnosity.api.jobs import Job
     from learnosity.task_state import StateStore
 
-# Where a sensor that is rescheduled keeps the time since which its polls are refused.
+# Key in the task's state: since when the API has refused the polls of a sensor in mode `reschedule`.
 REFUSED_SINCE = "refused_since"
 
 
@@ -76,7 +76,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Airflow's own defaults for the two are a minute and a week: they do not count as given.
+        # Defaults of this sensor. Airflow's own are a minute and a week.
         interval, limit = kwargs.setdefault("poke_interval", 15), kwargs.setdefault("timeout", 360 * 60)
         super().__init__(**kwargs)
         self.job_reference = job_reference
@@ -125,7 +125,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             deadline=now + timeout,
             started=now,
         )
-        # The trigger ends at the deadline. Airflow's own time-out is ten minutes later, if the trigger does not end.
+        # The trigger itself ends at the deadline. Airflow's time-out ends the task if the trigger does not.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 
@@ -150,7 +150,7 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     @contextmanager
     def _soft(self) -> Iterator[None]:
-        """Skip the task where Airflow's own sensors would, also for a halted job and in a deferred wait."""
+        """Skip the task instead of failing it, if `soft_fail` or `never_fail` is set, also in a deferred wait."""
         try:
             yield
         except (JobHaltedError, AirflowSensorTimeout) as error:
@@ -178,7 +178,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         return job is not None and job.is_completed
 
     def _bears(self, error: LearnosityError, context: Context) -> bool:
-        """Whether the wait goes on after a refusal: as long as the trigger bears it, except at the first poll."""
+        """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
         from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 
         if self.deferrable:
@@ -192,7 +192,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         return now - since < (MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS)
 
     def _note_refusal(self, since: float, context: Context) -> None:
-        """Note when refusals began, in Unix seconds; 0 = there is none. A rescheduled sensor is another process."""
+        """Keep the time of the first refusal, in Unix seconds; 0 = none. Each poll may be in another process."""
         self._polled, self._refused_since = True, since
         if (store := self._store(context)) is not None and (store.get(REFUSED_SINCE) or 0.0) != since:
             store.set(REFUSED_SINCE, since)

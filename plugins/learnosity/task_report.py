@@ -31,9 +31,9 @@ log = logging.getLogger(__name__)
 
 FAILURE_KEY = "learnosity_failure"
 PROGRESS_KEY = "learnosity_progress"
-MAX_MESSAGE = 4_000  # characters
+MAX_MESSAGE = 4_000  # most characters of a message
 EVERY_SECONDS = 5.0  # time between two reports of progress
-# Their messages are written by this package or by Airflow. Any other error may quote a value of the input.
+# Only the messages of these errors are shown, because this package or Airflow wrote them. Another error may quote data.
 _QUOTED = (LearnosityError, AirflowSensorTimeout, AirflowTaskTimeout)
 
 
@@ -90,7 +90,7 @@ def failures_told(context: Context) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
-            raise  # Airflow's own way to end a task, such as a deferral
+            raise  # Airflow uses exceptions to end a task without an error, such as TaskDeferred
         ti = context.get("ti")
         attempt = _whole(getattr(ti, "try_number", 1))
         told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))
@@ -109,7 +109,7 @@ async def progress_told(context: Context, look: Callable[[], Landing | None]) ->
     async def tell() -> None:
         while True:
             if (found := look()) is not None:
-                # In a thread: the store waits for Airflow's supervisor process, and would block the event loop.
+                # In a thread, because the store waits for Airflow's supervisor process: that blocks the event loop.
                 await asyncio.to_thread(_store, context, PROGRESS_KEY, found)
             await asyncio.sleep(EVERY_SECONDS)
 
@@ -132,7 +132,7 @@ def _store(context: Context, key: str, value: msgspec.Struct) -> None:
 def _connection(context: Context) -> str:
     """The connection to Learnosity that a task uses; "" = not known."""
     task = getattr(context.get("ti"), "task", None)
-    with suppress(LearnosityError):  # it is read from what `create_dataset` returned
+    with suppress(LearnosityError):  # `conn_id` raises it if `create_dataset` has returned nothing
         return str(getattr(task, "conn_id", None) or getattr(task, "learnosity_conn_id", None) or "")
     return ""
 

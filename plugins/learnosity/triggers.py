@@ -25,7 +25,7 @@ from learnosity.progress import duration
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-LOG_EVERY_SECONDS = 60.0  # time between two log lines if the status does not change: the log of a long wait stays short
+LOG_EVERY_SECONDS = 60.0  # longest time without a log line: a status that does not change is logged only this often
 
 
 class WaitStatus(StrEnum):
@@ -75,8 +75,8 @@ class LearnosityJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the job ends or the deadline passes, then yield one event."""
         async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
-            # The task has just polled, so the first poll here comes some seconds later. That also avoids an event right
-            # after the deferral: Airflow can lose a task that is resumed so early.
+            # The first poll comes after some seconds. An event right after the deferral would be too early: Airflow can
+            # lose a task that is resumed so soon.
             with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as results:
                 result = await self._last_of(results)
         yield TriggerEvent(self._event(result))
@@ -91,12 +91,12 @@ class LearnosityJobTrigger(BaseTrigger):
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[LearnosityClient]:
-        # One attempt per call: the next poll is the next attempt, and polls of other jobs do not wait for retries.
+        # `attempts=1`, because the next poll is the next attempt, and a retry would delay the polls of other jobs.
         hook = LearnosityHook(self.learnosity_conn_id)
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server failed. A transient error is tried again, so a wait of hours goes on.
+            # Airflow's API server failed. As a transient error, this does not end a wait that may have lasted hours.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         async with hook.client(attempts=1) as client:
             yield client

@@ -12,7 +12,7 @@ from learnosity.dataset.manifest import sha256_hex
 
 
 def mapped_values(written: Any, rendered: Any) -> list[Any]:
-    """The values that a mapped task group gave to this task. In another order, they make other datasets."""
+    """The values that a mapped task group gave to this task. They belong to the identity of its dataset."""
     if isinstance(written, MappedArgument):
         return [rendered]
     if isinstance(written, Mapping) and isinstance(rendered, Mapping):

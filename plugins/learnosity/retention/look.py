@@ -104,8 +104,7 @@ async def latest(store: Store, dataset_type: str) -> Latest:
 def leads_elsewhere(store: Store, path: str) -> bool:
     """Whether the folder of a local file is reached by a symbolic link below the destination.
 
-        Such a file is outside of the destination, so it must stay. A file that is itself a link may be removed: removing it
-    removes only the link.
+    Such a file is outside of the destination, so it must stay. A link itself may be removed.
     """
     if not store.uri.startswith(_FILE):
         return False
