@@ -20,7 +20,7 @@ class SeenRecords:
         """How many different ids there are."""
         self._identities = Identities()
         self._paths: dict[str, int | tuple[int, ...]] = {}
-        """The groups of each user: the hash of a path, or several of them."""
+        """For each user, the hash of the group path, or several hashes if the user is in several groups."""
 
     def add(self, ids: Sequence[str], groups: Sequence[Sequence[Hashable]]) -> list[int]:
         """Add records.
@@ -95,7 +95,7 @@ class Identities:
         return added
 
     def _add_quickly(self, earlier: list[Sequence[str]], identities: Sequence[str]) -> bool:
-        """Add ids, then compare numbers: this needs no second set. After a duplicate, `_seen` is built again."""
+        """Add ids, then compare the size of `_seen`, which needs no second set. A duplicate means building it again."""
         expected = len(self._seen) + len(identities)
         self._seen.update(identities)
         if len(self._seen) == expected:

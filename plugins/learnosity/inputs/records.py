@@ -67,9 +67,9 @@ class RecordSchema:
     def __init__(self, group_keys: Sequence[str] = (), input_columns: Mapping[str, object] | None = None) -> None:
         self.group_keys = tuple(group_keys)
         self.fields = self.row_fields(group_keys, input_columns or {})
-        """What the rows of a table hold. Empty = not known: every column becomes a key of the same name."""
+        """The keys of a record that a row of a table has. Empty = not known: every column becomes a key of its name."""
         self.lenient = False
-        """Whether rows are taken as they are, and columns that are missing are left out."""
+        """Whether rows are not checked, and may lack columns (extra `input_check`: `json`)."""
         keys = [field.key for field in self.fields]
         self.input_columns = check_input_columns(input_columns or {}, keys, any_key=not self.fields)
         self._decode = msgspec.json.Decoder(self._record(group_keys)).decode
@@ -83,7 +83,7 @@ class RecordSchema:
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
-        """What one row holds."""
+        """The keys of a record, each with the columns of a table that may hold it."""
         return ()
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
@@ -128,7 +128,7 @@ class RecordSchema:
             raise RecordError("objects or arrays are nested too deeply") from None
 
     def _check_nesting(self, groups: Sequence[Sequence[Any]]) -> None:
-        """Groups lie in groups.
+        """Check that a record with a group of a level also has a group of the level above it.
 
         :raises RecordError: a line has a group of a level, and none of the level above it.
         """
@@ -139,7 +139,7 @@ class RecordSchema:
 
 
 def repetition(schema: RecordSchema, unit: str) -> str:
-    """What to say of a record that is there already. `unit` is a line or a row."""
+    """The message about a record that occurs twice. `unit` is `line` or `row`."""
     same = ", with the same groups" if schema.levels else ""
     return f"its {schema.identity_key} is in an earlier {unit} too{same}"
 
@@ -215,7 +215,7 @@ class AnalysisSchema(RecordSchema):
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
-        # A roster has ids of users, which these types do not need. They are sent only if somebody asks for it.
+        # A roster also has ids of users. These types do not need them, so they are sent only if `input_columns` says so.
         user = (RowField("user_id", ("user_id",), MAX_USER_ID),) if "user_id" in input_columns else ()
         return (RowField("session_id", ("session_id",)), *user)
 
@@ -253,7 +253,7 @@ def schema_for(
 
 
 class _AnyObject(RecordSchema):
-    """Accepts any JSON object in a line. A row of a table makes what it makes for its dataset type, without checks."""
+    """Accepts any JSON object in a line. A table has the columns of its dataset type, but its rows are not checked."""
 
     def __init__(
         self, kind: type[RecordSchema], group_keys: Sequence[str], input_columns: Mapping[str, object] | None

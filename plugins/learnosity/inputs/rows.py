@@ -1,4 +1,4 @@
-"""Rows of tables become records: columns are checked as a whole, and rows one by one only where something is wrong."""
+"""Turns rows of tables into records. Whole columns are checked; single rows only if their column has a problem."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RowSchema:
         return find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
 
     def check(self, columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:
-        """What is wrong with rows: place of the row, and the first thing that is wrong. Empty = nothing.
+        """The problems of rows: index of the row, and its first problem. Empty = there is none.
 
         :returns: also the values, with UNSET where a cell for a group is empty or null: the user is in no such group.
         """
@@ -59,7 +59,7 @@ class RowSchema:
 
 
 def _without_parent(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
-    """Rows with a group of a level, and none of the level above it."""
+    """The problem of each row that has a group of a level, and none of the level above it."""
     levels = [place for place, column in enumerate(columns) if column.key.startswith(GROUPS)]
     found = {}
     for place, path in enumerate(zip(*(values[level] for level in levels), strict=True)):
@@ -106,7 +106,7 @@ def _struct(name: str, keys: Sequence[str]) -> Any:
 def _is_good(cells: Values, most: int | None) -> bool:
     try:
         lengths = list(map(len, cells))
-    except TypeError:  # a null
+    except TypeError:  # a null has no length
         return False
     return not lengths or (min(lengths) > 0 and max(lengths) <= (most or MAX_CELL))
 

@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
-_BATCH: Final = 4096  # users whose records are made at once
+_BATCH: Final = 4096  # users whose records are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _UUIDS: Final = re.compile(rf"\s*{_UUID}(?:\s*[,;|\s]\s*{_UUID})+\s*")
 
@@ -41,11 +41,11 @@ class SessionRows:
     def __init__(self, most: int | None = MAX_SESSIONS_PER_USER) -> None:
         self._most = most
         self._users: dict[str, int] = {}
-        """The first record of each user."""
+        """The number of the first record of each user."""
         self._groups = array("q")
         """A hash of the groups of each record."""
         self._more: dict[tuple[str, int], int] = {}
-        """The other records of users, by user and hash of the groups."""
+        """The numbers of the further records of users, by user and hash of their groups."""
         self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
         self._database.execute("PRAGMA cache_size = -16000")  # at most 16 MB of the database in memory
         self._database.execute("PRAGMA journal_mode = OFF")
@@ -113,7 +113,7 @@ class SessionRows:
             yield ids, others, sessions, misfits
 
     def close(self) -> None:
-        """Forget all."""
+        """Forget all users and sessions, also those on disk."""
         self._users, self._more = {}, {}
         self._database.close()
 

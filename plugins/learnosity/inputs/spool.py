@@ -171,7 +171,7 @@ class _Spool:
         :param users: how many different users there are, if they are counted elsewhere.
         """
         self._records += records
-        if not self._problems.count:  # else the input will be refused, so the spool is not needed
+        if not self._problems.count:  # after a problem, the input is refused at the end, so the spool is not needed
             self._target.write(clean)
             self._hash.update(clean)
             self._bytes += len(clean)
@@ -236,7 +236,7 @@ class _Spool:
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            self._check(name, first, block, raw_lines, block)  # the usual case: nothing to remove
+            self._check(name, first, block, raw_lines, block)  # the usual case: the block has no blanks to remove
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
         return len(raw_lines)
@@ -267,7 +267,7 @@ class _Spool:
         return records
 
     def _add(self, name: str, numbers: Sequence[int], checked: Checked) -> int:
-        """Note records, and as problems those that are there already. Returns how many these are."""
+        """Remember records. Those that were added before are problems; their number is returned."""
         repeated = self._seen.add(checked.ids, checked.groups)
         for place in repeated:
             self._problems.add(name, numbers[place], repetition(self._schema, "line"), repeated=True)
@@ -286,7 +286,7 @@ def _numbers(first: int, block: bytes, count: int) -> Sequence[int]:
 
 @contextmanager
 def _opened(source: InputFile) -> Iterator[Iterator[bytes]]:
-    """The chunks of a file. A generator that is not read to its end is closed, and so is its network connection."""
+    """Open a file, and give its chunks. At the end, the generator is closed, and with it the network connection."""
     chunks = source.open()
     try:
         yield chunks

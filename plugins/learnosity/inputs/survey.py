@@ -1,5 +1,4 @@
-"""Surveys the groups of an input: how many there are, which users are in none or in several, and names that the report
-or its files would suffer from.
+"""Counts the groups of an input, and users in no group or in several. Warns about group names that look wrong.
 
 Memory is bounded: of each group, only hashes and counts are kept. Nothing here is an error, and no message has a name.
 """
@@ -25,8 +24,8 @@ KEPT: Final = 10
 """How many warnings are kept. The others are counted."""
 
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_JOINERS: Final = "\u200c\u200d"  # written inside of words in Persian and in Indian scripts
-_ROW_BITS: Final = 40  # a place is one number: that of the file, then that of the row
+_JOINERS: Final = "\u200c\u200d"  # allowed in names: they occur inside of words in Persian and in Indian scripts
+_ROW_BITS: Final = 40  # file and row of a name are kept in one integer, whose lowest 40 bits are the row
 
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ Name = str | UnsetType
 
 
 class GroupSurvey:
-    """Counts the groups of each level, and looks at each new name.
+    """Counts the groups of each level, and checks each new name.
 
     :param keys: keys of the levels, top level first.
     :param most: see `MAX_GROUPS`.
@@ -140,7 +139,7 @@ class GroupSurvey:
         columns: Sequence[Sequence[Name]],
         labels: Sequence[str],
     ) -> None:
-        """Look at the names of new groups, each where it is found first."""
+        """Check the names of new groups, each where it occurs first."""
         for number, path in zip(numbers, zip(*columns, strict=True), strict=True):
             if path not in fresh:
                 continue
@@ -172,7 +171,7 @@ class GroupSurvey:
         return (len(self._files) - 1 << _ROW_BITS) + number
 
     def _text(self, place: int, file: str) -> str:
-        """A place for people, in a message about `file`."""
+        """The place of a name for a message about `file`: its line, or the other file and its line."""
         found, number = self._files[place >> _ROW_BITS], place % (1 << _ROW_BITS)
         return f"line {number}" if found == file else f"{found}:{number}"
 
@@ -236,7 +235,7 @@ class _Level:
         self.looked_at = 0
         """How many groups were looked at."""
         self.nameless: set[int] = set()
-        """Slots that stand for no group: of users who lack this level."""
+        """Numbers in `slots` that are no groups: they count the users without a group of this level."""
         self.in_several = 0
         """How many users are in several groups."""
         self.too_many = 0
@@ -271,7 +270,7 @@ def _oddities(name: str) -> Iterator[str]:
 
 
 def _folded(name: str) -> str:
-    """What a name looks like: without its case, its Unicode form, its blanks, and what is not seen."""
+    """A name without case, Unicode form, blanks and invisible characters. Names that look the same give the same."""
     if not name.isascii():
         name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     if not name.isprintable():

@@ -1,8 +1,7 @@
-"""Addresses of pages, in the one spelling that survives Airflow's own path for plugins.
+"""Addresses of pages, spelt so that Airflow's path for plugins does not change them.
 
-Airflow shows a page below `/plugin/learnosity/…`, decodes that path and hands it on. Where decoding changes the meaning
-of an address, a reload would show another page. So what may stand in a path stays as it is, and a name with other
-characters goes into the query, which Airflow hands on unchanged.
+Airflow shows a page below `/plugin/learnosity/…`, and percent-decodes that path once. For some file names, the decoded
+path would be the address of another page. Such a name goes into the query, which Airflow passes on unchanged.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-# What a browser leaves in a path: encoded, it would be another spelling of the same address.
+# Characters that a browser does not encode in a path. Encoded, they would give a second address of the same page.
 _KEPT = ":@!$&'()*+,;=~"
-# These have a meaning when they are decoded, or are spelt in two ways.
+# A file name with one of these goes into the query: decoded, the path would mean another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
-_PLACE = "-"  # stands for the path of a file that the query names
+_PLACE = "-"  # stands in the path instead of a file name that is in the query
 
 
 def segment(text: str) -> str:
@@ -41,5 +40,5 @@ def file_address(here: str, path: str) -> str:
 
 
 def file_query(path: str) -> str:
-    """What every query on the page of a file begins with; "" for a file that the path of the page names."""
+    """The file name as the begin of a query; "" if the name can be in the path."""
     return f"file={quote(path, safe='')}&" if _ODD.search(path) else ""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from learnosity.web.listing import OPEN_STATES, PUBLISHED, Listed
 
 STATES = (PUBLISHED, *OPEN_STATES)
-_MAX_ZONE = 64  # characters
+_MAX_ZONE = 64  # most characters of a time zone's name
 
 _KEYS: dict[str, Callable[[Listed], Any]] = {
     "at": lambda row: row.at,
@@ -24,7 +24,7 @@ _KEYS: dict[str, Callable[[Listed], Any]] = {
     "size": lambda row: row.total_bytes,
     "dag": lambda row: (row.dag_id, row.run_id),
 }
-# The first click on these begins with the largest value.
+# The first click on the heading of these columns sorts the largest value first.
 _LARGEST_FIRST = ("at", "records", "files", "size")
 
 
@@ -61,7 +61,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                return None  # the last day of all days has no next one
+                return None  # no day follows the last day of the calendar
 
         return start(self.since, 0), start(self.until, 1)
 
@@ -89,7 +89,10 @@ def zone_of(name: str) -> ZoneInfo:
     """A time zone by its name; UTC for a name that is none."""
     try:
         return ZoneInfo(name) if 0 < len(name) <= _MAX_ZONE else ZoneInfo("UTC")
-    except (ValueError, OSError):  # the error for an unknown zone is a KeyError in itself, and no zone a folder
+    except (
+        ValueError,
+        OSError,
+    ):  # ZoneInfo raises OSError for the name of a folder, and a KeyError for an unknown zone
         return ZoneInfo("UTC")
     except KeyError:
         return ZoneInfo("UTC")

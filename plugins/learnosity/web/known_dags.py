@@ -1,7 +1,7 @@
-"""Which DAGs have datasets: those that have published one, and those with a task that publishes.
+"""Finds the DAGs of this package: those that have published a dataset, and those with a task that publishes one.
 
-Airflow's database holds each DAG as one JSON text. To look for the operator in thousands of them takes time, so the
-answer is kept by the hash of the text.
+Airflow's database holds each DAG as one JSON text. Searching thousands of them for the operator takes long, so the
+result is kept in memory, by the hash of the text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_datasets import PUBLISH_OPERATOR
 
-_KEPT = 20_000  # hashes
-_BATCH = 500  # DAGs of one query
+_KEPT = 20_000  # most results that are kept
+_BATCH = 500  # most DAGs that one query searches
 _publishes: dict[str, bool] = {}
 
 
@@ -72,7 +72,7 @@ def _with_the_task(session: Session, keys: Sequence[Any]) -> Iterator[Any]:
     yield from session.scalars(
         select(table.id).where(table.id.in_(keys), as_type(table._data, Text).contains(PUBLISH_OPERATOR))
     )
-    # With `[core] compress_serialized_dags`, the database cannot look into the text.
+    # With `[core] compress_serialized_dags`, the database cannot search the text, so it is searched here.
     packed = select(table.id, table._data_compressed).where(table.id.in_(keys), table._data_compressed.is_not(None))
     for key, content in session.execute(packed):
         if PUBLISH_OPERATOR.encode() in zlib.decompress(content or b""):

@@ -21,10 +21,10 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.announcement import activities_of
 from learnosity.web.run_datasets import whole
 
-NEWEST = 5_000  # datasets, and as many runs, that are read for one list
-MAX_VALUE = 16_000  # characters of an extra or a run config; a longer one is left out
+NEWEST = 5_000  # most datasets, and most runs, that are read for the list: the newest ones
+MAX_VALUE = 16_000  # most characters of an event's extra or of a run config; a longer one is left out
 PUBLISHED = "published"
-# States of a run that has a row of its own. One that ended well has its datasets in the list.
+# A run in one of these states has a row of its own. Of a successful run, the list has the datasets.
 OPEN_STATES = ("queued", "running", "failed")
 
 
@@ -84,7 +84,7 @@ def _datasets(
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset. An event that names no dataset is one of its own.
+    # Two tasks of a run may publish the same dataset. An event without a dataset id counts as a dataset of its own.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))
