@@ -90,7 +90,7 @@ _ACRONYMS = _set(
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-_CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")  # as in: dataset's, isn't
+_CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")  # parts of words such as dataset's and isn't
 # After these words, a number counts something. After others it may be an id.
 _COUNTING = _set(
     """

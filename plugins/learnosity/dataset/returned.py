@@ -106,7 +106,7 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     if below is None or not keys or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
-    # A group may have two paths: as its file is named, and with that name decoded.
+    # `files` may have a group twice: under the name of its file, and under that name percent-decoded.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
     if depths[1] == len(below.rows):  # otherwise there is not one file per group, so files cannot be counted as groups
         found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}

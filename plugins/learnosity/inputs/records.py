@@ -215,7 +215,7 @@ class AnalysisSchema(RecordSchema):
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
-        # A roster also has ids of users. These types do not need them, so they are sent only if `input_columns` says so.
+        # A roster also has ids of users. These types do not need them: they are sent only if `input_columns` says so.
         user = (RowField("user_id", ("user_id",), MAX_USER_ID),) if "user_id" in input_columns else ()
         return (RowField("session_id", ("session_id",)), *user)
 

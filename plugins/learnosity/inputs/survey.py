@@ -46,7 +46,7 @@ class GroupSurvey:
         self._left = most
         self._files: list[str] = []
         self.warnings: list[InputProblem] = []
-        """The first warnings."""
+        """The first `KEPT` warnings."""
         self.odd_names = 0
         """How many names were warned about."""
 

@@ -17,9 +17,10 @@ from math import ceil
 # Most bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` files must fit.
 MEMORY_BYTES = 140 * 1024 * 1024
 
-START = 64  # first limit of files at the same time
-MAX_FILES_AT_ONCE = 256  # highest limit of files at the same time
-# A higher limit is kept only if the rate of files grows by this factor. A smaller growth may be chance.
+START = 64  # how many files are landed at the same time at first
+MAX_FILES_AT_ONCE = 256  # how many files are ever landed at the same time, at most
+# A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
+# growth may be chance.
 GAIN = 1.1
 # Shortest time over which a rate is measured. In a shorter time, chance would change the rate too much.
 WINDOW_SECONDS = 0.1

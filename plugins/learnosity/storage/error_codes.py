@@ -78,7 +78,7 @@ _NO_REASON = _refused(
 )
 
 _BY_CODE = {
-    # S3 and compatible servers. GCS has the same codes in its XML replies.
+    # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     "RequestTimeout": _PASSES,
     "RequestTimeoutException": _PASSES,
     "InternalError": _PASSES,
@@ -119,13 +119,13 @@ _BY_CODE = {
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     "MethodNotAllowed": _UNKNOWN_REQUEST,
     "NotImplemented": _UNKNOWN_REQUEST,
-    # JSON replies of GCS.
+    # Codes in the JSON replies of GCS.
     "backendError": _PASSES,
     "internalError": _PASSES,
     "rateLimitExceeded": OVERLOADED,
     "userRateLimitExceeded": OVERLOADED,
     "quotaExceeded": QUOTA,
-    # Azure.
+    # Codes of Azure.
     "ServerBusy": OVERLOADED,
     "OperationTimedOut": _PASSES,
     "AuthenticationFailed": _KEY,

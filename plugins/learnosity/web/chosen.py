@@ -92,7 +92,7 @@ def zone_of(name: str) -> ZoneInfo:
     except (
         ValueError,
         OSError,
-    ):  # ZoneInfo raises OSError for the name of a folder, and a KeyError for an unknown zone
+    ):  # ZoneInfo raises an OSError for the name of a folder of zones
         return ZoneInfo("UTC")
     except KeyError:
         return ZoneInfo("UTC")
