@@ -165,7 +165,7 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     A template may only read the documented fields and change times.
 
-        An object of Airflow has more than its documented fields: methods that read files, or that run code.
+    An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
     # `whole_runs`: nodes at which `dag_run` itself may stand. `called`: nodes at which a method may stand.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}

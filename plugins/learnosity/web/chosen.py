@@ -89,10 +89,7 @@ def zone_of(name: str) -> ZoneInfo:
     """A time zone by its name; UTC for a name that is none."""
     try:
         return ZoneInfo(name) if 0 < len(name) <= _MAX_ZONE else ZoneInfo("UTC")
-    except (
-        ValueError,
-        OSError,
-    ):  # ZoneInfo raises an OSError for the name of a folder of zones
+    except (ValueError, OSError):  # an OSError is raised for the name of a folder of time zones
         return ZoneInfo("UTC")
     except KeyError:
         return ZoneInfo("UTC")
