@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseAsyncOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from learnosity.task_report import failures_told
+from learnosity.task_report import report_failures
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,7 +57,7 @@ class AsyncOperator(BaseAsyncOperator):
         loop.set_exception_handler(report)
         _put_off_alarm()
         try:
-            with failures_told(context):
+            with report_failures(context):
                 try:
                     return loop.run_until_complete(self._within_timeout(context))
                 except RuntimeError:

@@ -132,7 +132,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.storage.write_check import check_writable
         from learnosity.task_state import TaskCreationStates, how_to_start_over
 
-        heard = self._hear(context)
+        given = self._apply_run_config(context)
         request = DatasetRequest.from_mapping(self.request)
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
@@ -208,7 +208,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     request,
                     TaskCreationStates(context["task_state_store"], start_over),
                     identity=self._identity(
-                        context, heard, config.account, request, input_uri, dataset_id, *_columns_text(input_columns)
+                        context, given, config.account, request, input_uri, dataset_id, *_columns_text(input_columns)
                     ),
                     prepare=prepare,
                     identify_input=identify_input,
@@ -226,23 +226,26 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         self.created = {**result, **decided}
         return self.created
 
-    def _hear(self, context: Context) -> dict[str, Any]:
+    def _apply_run_config(self, context: Context) -> dict[str, Any]:
         """Replace arguments by the values of the run config, and return these values."""
         if self.run_config is None:
             return {}
-        heard = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
-        self.request = {**check_request(self.request), **{key: heard[key] for key in REQUEST_KEYS if key in heard}}
+        given = read_run_config(context["dag_run"].conf, self.run_config, self.fixed)
+        self.request = {
+            **check_request(self.request),
+            **{key: given[key] for key in REQUEST_KEYS if key in given},
+        }
         for name in _OWN_FIELDS:
-            if name in heard:
-                setattr(self, name, heard[name])
-        return heard
+            if name in given:
+                setattr(self, name, given[name])
+        return given
 
     def _identity(
-        self, context: Context, heard: Mapping[str, Any], account: str, request: DatasetRequest, *more: str | None
+        self, context: Context, given: Mapping[str, Any], account: str, request: DatasetRequest, *more: str | None
     ) -> RequestIdentity:
         """The identity of the request: as its author wrote it, and as it is rendered.
 
-        :param heard: the values of the run config.
+        :param given: the values of the run config.
         :param more: other values that make a different dataset.
         """
         from learnosity.creation.state import RequestIdentity
@@ -252,7 +255,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         # Only the params that a template names count: another poll interval, for example, makes no other dataset.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
-            key: heard[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in heard
+            key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given
         }
         rendered = [request.body("", 0), *more]
         mapped = mapped_values(self._as_written, [self.request, self.input_uri, self.dataset_id, self.input_columns])

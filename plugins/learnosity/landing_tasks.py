@@ -27,7 +27,7 @@ from learnosity.landing.publish import publish
 from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.metrics import METRICS
 from learnosity.progress import Progress, size
-from learnosity.task_report import progress_told
+from learnosity.task_report import report_progress
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,7 +92,7 @@ class LandingTask:
         async with (
             self._results() as results,
             SignedTransfer(config, METRICS) as transfer,
-            progress_told(self._context, lambda: landing_of(shards, counts)),
+            report_progress(self._context, lambda: landing_of(shards, counts)),
         ):
             store = await self._store()
             for each in shards:

@@ -23,7 +23,7 @@ from learnosity.errors import (
 )
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
-from learnosity.task_report import failures_told
+from learnosity.task_report import report_failures
 
 # Every task process imports this module with the DAG file. So the methods import what only a wait needs.
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         :raises JobHaltedError: the job ended without a dataset.
         :raises AirflowSensorTimeout: the deadline passed. The job may still run.
         """
-        with failures_told(context), self._soft():
+        with report_failures(context), self._soft():
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
@@ -103,7 +103,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         if not self.job_reference:
             self.log.info("The dataset is finished: there is no job to wait for.")
             return ""
-        self._hear(context)
+        self._apply_run_config(context)
         timeout = _positive("job_timeout", self.job_timeout) * 60
         interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
         if not self.deferrable:
@@ -129,7 +129,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 
-    def _hear(self, context: Context) -> None:
+    def _apply_run_config(self, context: Context) -> None:
         """Replace the two limits by the values of the run config."""
         for name in ("job_timeout", "poll_interval"):
             given = (context["dag_run"].conf or {}).get(name) if name in (self.run_config or ()) else None
@@ -165,7 +165,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         try:
             job = asyncio.run(self._poll())
         except LearnosityError as error:
-            if not error.transient and not self._bears(error, context):
+            if not error.transient and not self._tolerates(error, context):
                 raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
@@ -177,7 +177,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
         return job is not None and job.is_completed
 
-    def _bears(self, error: LearnosityError, context: Context) -> bool:
+    def _tolerates(self, error: LearnosityError, context: Context) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
         from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 
@@ -202,8 +202,8 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
-        with failures_told(context), self._soft():
-            self._hear(context)
+        with report_failures(context), self._soft():
+            self._apply_run_config(context)
             return self._end(event)
 
     def _end(self, event: dict[str, Any] | None) -> str:

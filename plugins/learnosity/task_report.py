@@ -82,7 +82,7 @@ def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = 
 
 
 @contextmanager
-def failures_told(context: Context) -> Iterator[None]:
+def report_failures(context: Context) -> Iterator[None]:
     """Log the error of a task in one plain line, before Airflow logs its traceback, and keep it for the pages."""
     try:
         yield
@@ -100,7 +100,7 @@ def failures_told(context: Context) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def progress_told(context: Context, look: Callable[[], Landing | None]) -> AsyncIterator[None]:
+async def report_progress(context: Context, look: Callable[[], Landing | None]) -> AsyncIterator[None]:
     """Tell every few seconds how far the work of the block is.
 
     :param look: gives the figures; None = nothing to tell yet.

@@ -22,7 +22,7 @@ from learnosity.errors import (
     StorageError,
     TransientApiError,
 )
-from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, failures_told, progress_told
+from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_progress
 
 PUPIL = "pupil-4711"
 
@@ -50,7 +50,7 @@ class Stores:
 
 def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
     stores = Stores()
-    with pytest.raises(type(error)), failures_told(stores.context(attempt)):
+    with pytest.raises(type(error)), report_failures(stores.context(attempt)):
         raise error
     value: dict[str, Any] | None = stores.values.get(FAILURE_KEY)
     return value
@@ -87,7 +87,7 @@ def test_an_error_of_the_api_names_the_connection(error: Exception) -> None:
     stores = Stores()
     context = stores.context()
     cast(Any, context["ti"]).task = SimpleNamespace(learnosity_conn_id="learnosity_europe")
-    with pytest.raises(type(error)), failures_told(context):
+    with pytest.raises(type(error)), report_failures(context):
         raise error
     assert stores.values[FAILURE_KEY]["message"] == f"{error} The Learnosity connection was 'learnosity_europe'."
 
@@ -129,7 +129,7 @@ def test_the_log_has_the_error_in_one_plain_line(caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize("context", [{}, Stores(RuntimeError("API server away")).context()])
 def test_a_report_that_cannot_be_stored_does_not_change_the_error(context: Any) -> None:
-    with pytest.raises(RequestError, match="groups"), failures_told(context):
+    with pytest.raises(RequestError, match="groups"), report_failures(context):
         raise RequestError("groups is empty.")
 
 
@@ -138,7 +138,7 @@ def test_progress_is_told_while_the_work_goes_on_and_ends_with_it() -> None:
 
     async def work() -> None:
         stores.loop = asyncio.get_running_loop()
-        async with progress_told(stores.context(), lambda: figures[0]):
+        async with report_progress(stores.context(), lambda: figures[0]):
             await stores.stored.wait()
         assert len(asyncio.all_tasks()) == 1
 
@@ -148,7 +148,7 @@ def test_progress_is_told_while_the_work_goes_on_and_ends_with_it() -> None:
 
 def test_an_error_of_the_work_passes_through_the_telling() -> None:
     async def work() -> None:
-        async with progress_told(Stores(RuntimeError("away")).context(), lambda: Landing(0, 1, 0)):
+        async with report_progress(Stores(RuntimeError("away")).context(), lambda: Landing(0, 1, 0)):
             raise RequestError("no")
 
     with pytest.raises(RequestError):

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from learnosity.web.run_datasets import FAILED, Instance, Step
-from learnosity.web.told import Told
+from learnosity.web.task_reports import TaskReports
 
 SHOWN = 20  # most failed tasks, and most tasks that are tried again, on the page
 GOING = ("queued", "running")
@@ -93,7 +93,7 @@ def progress(
     state: str,
     instances: Sequence[Instance],
     steps: Sequence[Step],
-    told: Told,
+    reports: TaskReports,
     usual: Mapping[str, Sequence[float]],
 ) -> Progress:
     """How far a run is.
@@ -108,7 +108,7 @@ def progress(
     again = [
         each
         for each in instances
-        if (each.task_id, each.map_index) in told.failures
+        if (each.task_id, each.map_index) in reports.failures
         and (each.state == "up_for_retry" or (each.state in AGAIN and each.try_number > 1))
     ]
     took = usual.get(now.task_id, ()) if now else ()
@@ -117,10 +117,10 @@ def progress(
         going,
         now.started if now else None,
         median(took) if took else None,
-        tuple(_trouble(dag_id, run_id, each, told) for each in failed[:SHOWN]),
-        tuple(_trouble(dag_id, run_id, each, told) for each in again[:SHOWN]) if going else (),
-        _landed(instances, told) if going else None,
-        any(each.startswith("Learnosity") for each in operators.values()) or bool(told.failures),
+        tuple(_trouble(dag_id, run_id, each, reports) for each in failed[:SHOWN]),
+        tuple(_trouble(dag_id, run_id, each, reports) for each in again[:SHOWN]) if going else (),
+        _landed(instances, reports) if going else None,
+        any(each.startswith("Learnosity") for each in operators.values()) or bool(reports.failures),
     )
 
 
@@ -143,8 +143,8 @@ def _in_order(instances: Sequence[Instance], steps: Sequence[Step]) -> list[Inst
     return sorted(instances, key=lambda each: (places.get(each.task_id, len(places)), each.map_index))
 
 
-def _trouble(dag_id: str, run_id: str, instance: Instance, told: Told) -> Trouble:
-    said = told.failures.get((instance.task_id, instance.map_index))
+def _trouble(dag_id: str, run_id: str, instance: Instance, reports: TaskReports) -> Trouble:
+    said = reports.failures.get((instance.task_id, instance.map_index))
     mapped = instance.map_index >= 0
     address = f"/dags/{_part(dag_id)}/runs/{_part(run_id)}/tasks/{_part(instance.task_id)}"
     return Trouble(
@@ -156,13 +156,13 @@ def _trouble(dag_id: str, run_id: str, instance: Instance, told: Told) -> Troubl
     )
 
 
-def _landed(instances: Sequence[Instance], told: Told) -> Landed | None:
+def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | None:
     shards = [each for each in instances if each.operator == LANDING and each.start_date is not None]
     if not shards:
         return None
     done = [each for each in shards if each.state == "success"]
-    told_by = [(each, told.landings.get((each.task_id, each.map_index))) for each in shards]
-    figures = [(each, landing) for each, landing in told_by if landing]
+    by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
+    figures = [(each, landing) for each, landing in by_shard if landing]
     running = [landing for each, landing in figures if each.state == "running"]
     # The last report of a task is some seconds old. When the task has succeeded, all files of its shard have landed.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)

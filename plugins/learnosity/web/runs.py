@@ -28,7 +28,7 @@ from learnosity.web.run_datasets import (
     run_datasets,
     steps,
 )
-from learnosity.web.told import told
+from learnosity.web.task_reports import task_reports
 
 USUAL_RUNS = 12  # most earlier runs from which the usual duration of a task is taken
 USUAL_ROWS = 1_000  # most task instances of these runs that are read
@@ -91,7 +91,7 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
         ordered,
         datasets,
         unreadable,
-        progress(dag_id, run_id, state, instances, ordered, told(session, dag_id, run_id), usual),
+        progress(dag_id, run_id, state, instances, ordered, task_reports(session, dag_id, run_id), usual),
     )
 
 

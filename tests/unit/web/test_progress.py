@@ -13,7 +13,7 @@ from learnosity.task_report import Failure, Landing
 from learnosity.web.dag_order import places
 from learnosity.web.progress import DOING, Progress, progress
 from learnosity.web.run_datasets import steps
-from learnosity.web.told import Told, read
+from learnosity.web.task_reports import TaskReports, read
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
 OPERATORS = dict(
@@ -39,10 +39,10 @@ class Row:
 def look(
     rows: Sequence[Row],
     state: str = "running",
-    told: Told | None = None,
+    told: TaskReports | None = None,
     usual: Mapping[str, Sequence[float]] | None = None,
 ) -> Progress:
-    return progress("dag", "run 1", state, rows, steps(rows, PLACES), told or Told(), usual or {})
+    return progress("dag", "run 1", state, rows, steps(rows, PLACES), told or TaskReports(), usual or {})
 
 
 def rows(*states: str | None) -> list[Row]:
@@ -78,7 +78,7 @@ def test_a_running_run_says_what_it_does_since_when_and_how_long_that_usually_ta
 
 
 def test_an_error_is_told_with_its_advice_and_its_log() -> None:
-    told = Told({("wait_for_job", -1): Failure("JobHaltedError", "halted: no sessions", "Clear it.", 2)})
+    told = TaskReports({("wait_for_job", -1): Failure("JobHaltedError", "halted: no sessions", "Clear it.", 2)})
     found = look(rows("success", "failed", *["upstream_failed"] * 3), "failed", told)
     (trouble,) = found.failed
     assert (trouble.message, trouble.advice, trouble.attempt) == ("halted: no sessions", "Clear it.", 2)
@@ -104,13 +104,13 @@ def test_a_task_that_was_killed_has_no_message_and_still_a_log() -> None:
 )
 def test_what_is_tried_again_is_told_with_the_reason(state: str, attempt: int, shown: bool) -> None:
     row = Row("create_dataset", state, try_number=attempt)
-    told = Told({("create_dataset", -1): Failure("TransientApiError", "503 of data.example.com", "", 1)})
+    told = TaskReports({("create_dataset", -1): Failure("TransientApiError", "503 of data.example.com", "", 1)})
     assert [each.message for each in look([row], told=told).again] == ["503 of data.example.com"] * shown
 
 
 def test_the_landing_of_all_shards_is_added_up() -> None:
     landing = [Row("land.land_files", "success", 0, START), Row("land.land_files", "running", 1, START)]
-    told = Told(
+    told = TaskReports(
         {}, {("land.land_files", 0): Landing(90, 100, 900), ("land.land_files", 1): Landing(50, 200, 500, 10.0, 15.0)}
     )
     found = look([*rows("success", "success", "success", None, None)[:3], *landing], told=told).landing
@@ -121,7 +121,7 @@ def test_the_landing_of_all_shards_is_added_up() -> None:
 
 def test_no_time_is_left_and_no_total_before_every_shard_has_told() -> None:
     landing = [Row("land.land_files", "running", index, START) for index in (0, 1)]
-    told = Told({}, {("land.land_files", 0): Landing(50, 100, 500, 10.0, 15.0)})
+    told = TaskReports({}, {("land.land_files", 0): Landing(50, 100, 500, 10.0, 15.0)})
     found = look(landing, told=told).landing
     assert found is not None
     assert (found.total, found.left) == (0, None)

@@ -1,4 +1,4 @@
-"""What the tasks of a run have told about themselves: rows of Airflow's task state store, checked.
+"""What the tasks of a run have reported about themselves: rows of Airflow's task state store, checked.
 
 A user with the right to change a task's state can write anything there. So a value that is not understood is left out.
 """
@@ -24,14 +24,14 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TaskReports:
     """The reports of the tasks of a run, by task id and map index."""
 
     failures: Mapping[Key, Failure] = field(default_factory=dict)
     landings: Mapping[Key, Landing] = field(default_factory=dict)
 
 
-def told(session: Session, dag_id: str, run_id: str) -> Told:
+def task_reports(session: Session, dag_id: str, run_id: str) -> TaskReports:
     """The reports of the tasks of a run."""
     table = TaskStateStoreModel
     rows = session.execute(
@@ -52,7 +52,7 @@ def told(session: Session, dag_id: str, run_id: str) -> Told:
             failures[task_id, map_index] = failure
         elif key == PROGRESS_KEY and (landing := read(value, Landing)):
             landings[task_id, map_index] = landing
-    return Told(failures, landings)
+    return TaskReports(failures, landings)
 
 
 def read(value: Any, kind: type[T]) -> T | None:
