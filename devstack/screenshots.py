@@ -41,6 +41,8 @@ def take(folder: Path) -> None:
             page(ui, run.dag_run_id, "Results", folder / "page.png")
             page(ui, run.dag_run_id, "Report", folder / "report.png")
             items(ui, analysis.dag_run_id, folder / "items.png")
+            again = land(stack, group_conf(upload_users(stack, USERS + 200)))
+            compared(ui, again.dag_run_id, folder / "compare.png")
             failed(ui, stack.airflow.api, folder / "failed.png")
             form(ui, folder / "form.png")
             # Airflow remembers that the graph was shown, and would show it beside every other page.
@@ -81,6 +83,14 @@ def items(ui: Ui, run_id: str, file: Path) -> None:
     ui.goto(f"/learnosity/run/{DAG_ID}/{run_id.replace('+', '%2B')}?only=flagged")
     expect(ui.page.locator("#scatter")).to_be_visible()
     ui.page.evaluate("document.querySelector('.tiles').scrollIntoView()")
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def compared(ui: Ui, run_id: str, file: Path) -> None:
+    """The page that compares the schools of a district with those of the dataset before."""
+    ui.goto(f"/learnosity/run/{DAG_ID}/{run_id.replace('+', '%2B')}/compare?group=district_1")
+    expect(ui.page.get_by_role("region", name="Key figures")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)
 

@@ -127,8 +127,8 @@ class LearnosityPublishOperator(_LandingOperator):
         `require_complete` in it, the run config of a run may give it.
     :param outlets: replaces the outlet that is described above.
     :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `gaps` (what was
-        uploaded and did not come back, in words), `records` (uploaded; None = not known), `activities`,
-        `destination_uri` and `learnosity_conn_id`.
+        uploaded and did not come back, in words), `figures` (of the whole), `records` (uploaded; None = not known),
+        `activities`, `destination_uri` and `learnosity_conn_id`.
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards", "require_complete")

@@ -60,6 +60,7 @@ def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> d
         "file_count": manifest.file_count,
         "total_bytes": manifest.total_bytes,
         "gaps": list(manifest.returned.gaps) if manifest.returned else [],
+        "figures": dict(manifest.returned.figures) if manifest.returned else {},
         "records": manifest.input.records if manifest.input else None,
         "activities": list(activities_of(manifest.request.get("filters"))),
     }

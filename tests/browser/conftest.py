@@ -40,12 +40,16 @@ def lineage_to(file: Path) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Site:
-    """A stack with two published datasets, and windows on it."""
+    """A stack with published datasets, and windows on it.
+
+    :param again: an analysis that landed after `items`.
+    """
 
     stack: Stack
     browser: Browser
     groups: DAGRunResponse
     items: DAGRunResponse
+    again: DAGRunResponse
 
     @property
     def url(self) -> str:
@@ -68,8 +72,8 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DAGRunResponse, DAGRunResponse]]:
-    """A stack, and two runs that have published a dataset each."""
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, list[DAGRunResponse]]]:
+    """A stack, and three runs that have published a dataset each."""
     if find_browser() is None:
         pytest.skip(INSTALL_HINT)
     root = tmp_path_factory.mktemp("browser")
@@ -80,16 +84,17 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, DA
         example.rename(example.with_suffix(""))
     env = ROLES | PLACES | lineage_to(root / LINEAGE)
     with Stack(root, StackOptions(dags=dags, airflow_env=env)) as stack:
-        yield stack, land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
+        confs = (group_conf(upload_users(stack, USERS)), analysis_conf(), analysis_conf())
+        yield stack, [land(stack, conf) for conf in confs]
 
 
 @pytest.fixture(scope="module")
-def site(landed: tuple[Stack, DAGRunResponse, DAGRunResponse]) -> Iterator[Site]:
+def site(landed: tuple[Stack, list[DAGRunResponse]]) -> Iterator[Site]:
     """The browser's driver runs an event loop of its own: it must be gone before other tests want one."""
     # A test must not fail because the machine is busy.
     expect.set_options(timeout=30 * SECONDS)
     with browser() as running:
-        yield Site(landed[0], running, landed[1], landed[2])
+        yield Site(landed[0], running, *landed[1])
 
 
 @pytest.fixture

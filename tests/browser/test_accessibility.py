@@ -21,6 +21,8 @@ PAGES = {
     "groups": "{groups}",
     "users": "{groups}?group=district_1&group=school_1&group=class_1",
     "items": "{items}?only=flagged&hard=0.4",
+    "compared": "{again}/compare?sort=p_value_change",
+    "nothing to compare": "{groups}/compare",
     "files": "{groups}/files?q=school_1",
     "a file": "{groups}/view/groups/group.json",
     "the report": "{groups}/report",
@@ -48,7 +50,7 @@ def test_no_page_violates_a_rule(site: Site, dark: bool, width: int) -> None:
     ui = site.window(dark=dark, width=width)
     found: dict[str, list[str]] = {}
     for name, address in PAGES.items():
-        ui.goto(address.format(groups=site.page(site.groups), items=site.page(site.items)))
+        ui.goto(address.format(**{name: site.page(getattr(site, name)) for name in ("groups", "items", "again")}))
         expect(ui.page.get_by_role("heading", level=1)).to_be_visible()
         if name == "the report":
             expect(ui.page.frame_locator("iframe[title=Report]").locator("table")).to_be_visible()

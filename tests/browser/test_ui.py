@@ -116,6 +116,15 @@ class TestDatasetPage:
         rows.first.get_by_role("link").click()
         expect(dataset.get_by_role("heading", name=f"items/{name}.json")).to_be_visible()
 
+    def test_a_dataset_is_compared_with_the_one_before(self, site: Site, ui: Ui) -> None:
+        dataset = ui.dataset(DAG_ID, site.again.dag_run_id)
+        dataset.get_by_role("link", name="Compare", exact=True).click()
+        figures = dataset.get_by_role("region", name="Key figures").locator("tbody tr")
+        expect(figures.first).to_contain_text("Questions")
+        expect(dataset.get_by_role("img", name=re.compile("^Mean p value"))).to_be_visible()
+        dataset.get_by_role("link", name=re.compile("^Gone")).click()
+        expect(dataset.get_by_text("No row is like this.")).to_be_visible()
+
     def test_the_list_of_datasets_leads_to_their_pages(self, site: Site, ui: Ui) -> None:
         ui.goto("/plugin/learnosity")
         listed = ui.page.frame_locator("iframe")

@@ -901,6 +901,7 @@ class TestPublish:
         dataset, result = published(simulator, run, destination)
         assert set(result) == returned(LearnosityPublishOperator)
         files = served(simulator, dataset)
+        manifest = json.loads((folder_of(destination, dataset) / "manifest.json").read_text())
         assert result == {
             "dataset_id": dataset["dataset_id"],
             "dataset_type": ANALYSIS,
@@ -908,12 +909,13 @@ class TestPublish:
             "file_count": len(files),
             "total_bytes": sum(files.values()),
             "gaps": [],
+            "figures": manifest["returned"]["figures"],
             "records": None,
             "activities": [],
             "destination_uri": destination.as_uri(),
             "learnosity_conn_id": "learnosity_default",
         }
-        manifest = json.loads((folder_of(destination, dataset) / "manifest.json").read_text())
+        assert result["figures"]["questions"] > 0
         assert manifest["request"] == dataset["request"]
         assert manifest["job_reference"] == dataset["job_reference"]
         assert manifest["run"] == {

@@ -21,7 +21,7 @@ from fastapi import FastAPI, Request
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import app as pages
-from learnosity.web import audit, routes, runs
+from learnosity.web import audit, compare_page, routes, runs
 from learnosity.web.run_datasets import Publication, RunDataset
 
 DAG = "learnosity_dataset"
@@ -67,6 +67,8 @@ def main() -> None:
         (security, "get_auth_manager", _Manager),
         (DagModel, "get_team_name", lambda dag_id: None),
         (routes, "create_session", _no_session),
+        (compare_page, "create_session", _no_session),
+        (compare_page, "past_datasets", lambda *_: []),
         (audit, "create_session", _noting_session),
         (runs, "load_run", load_run),
     ):

@@ -33,6 +33,8 @@ class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether it is certain that no session was counted."""
     gaps: tuple[str, ...] = ()
     """What is missing, in words."""
+    figures: dict[str, float] = {}
+    """Key figures, by which datasets are compared: see `dataset.figures`. Empty = not recognised."""
 
 
 def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> Returned:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
+from learnosity.dataset.figures import figures_of_groups, figures_of_items
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
@@ -94,7 +95,9 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         root = dataset.group_file(())
         document = await dataset.document(root) if root else None
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
-        return groups_returned(document, groups, keys) if document else Returned()
+        if document is None:
+            return Returned()
+        return replace(groups_returned(document, groups, keys), figures=figures_of_groups(document))
     if layout.dataset_type not in KNOWN_TYPES:
         return Returned()
     likely = sorted(
@@ -103,5 +106,5 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
     for path in likely[:_CANDIDATES]:
         document = await dataset.document(by_path[path])
         if document is not None and (returned := questions_returned(document)).questions is not None:
-            return returned
+            return replace(returned, figures=figures_of_items(document))
     return Returned()

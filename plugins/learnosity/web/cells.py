@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from math import isfinite
 from typing import Any
@@ -10,6 +11,7 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # most characters of a cell
 _JSON_CELL = 500
+_STATISTIC = re.compile("_(change|before)$")  # what a comparison adds to the name of a column
 MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 _LARGEST = 1e15  # larger numbers are shown with an exponent
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
@@ -20,7 +22,7 @@ def decimals(column: str, values: Iterable[Any]) -> int:
     numbers = [abs(value) for value in values if is_number(value) and abs(value) < _LARGEST]
     if all(number == int(number) for number in numbers):
         return 0
-    named = next((places for end, places in _DECIMALS.items() if column.removesuffix("_change").endswith(end)), None)
+    named = next((places for end, places in _DECIMALS.items() if _STATISTIC.sub("", column).endswith(end)), None)
     return named if named is not None else 4 if max(numbers) < 1 else 2
 
 

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from learnosity.api.dataset_request import dataset_type
+from learnosity.api.report_definition import field_label
 from learnosity.dataset.items import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
@@ -124,6 +125,7 @@ def _environment() -> Environment:
     environment.filters["type_label"] = lambda name: dataset_type(str(name)).label
     environment.filters["moment"] = _moment
     environment.filters["pretty"] = lambda value: json_text(value, _MAX_JSON, indent=2) or "nested too deeply"
+    environment.filters["field_label"] = field_label
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -47,6 +48,15 @@ class Shown:
     steps: tuple[Step, ...]
     reader: str = ""
 
+    @property
+    def published(self) -> datetime:
+        """When it was published, by its manifest; now, if that cannot be read."""
+        try:
+            at = datetime.fromisoformat(self.dataset.manifest.published_at)
+        except ValueError:
+            return datetime.now(UTC)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+
     async def page(self, request: Request, template: str, **values: Any) -> Response:
         """Render a page of the dataset. `values` are for the template, and `reports_url` is for `render`."""
         return await working(
@@ -87,13 +97,13 @@ async def shown_dataset(request: Request, run: Run) -> Shown:
     if wanted is None:
         if run.only is None:
             raise NoOneDatasetError(run, _tail(request))
-        return Shown(run, run.only, await _opened(run, run.only), here, run.steps)
+        return Shown(run, run.only, await opened(run, run.only), here, run.steps)
     found = next((each for each in run.publications if each.layout.dataset_id == wanted), None)
     if found is None:
         raise HTTPException(404, _missing(run, str(wanted)))
     own = next(each.steps for each in run.datasets if each.publication is found)
     steps = own if len(run.datasets) > 1 and own else run.steps
-    return Shown(run, found, await _opened(run, found), f"{here}/dataset/{quote(wanted, safe='')}", steps)
+    return Shown(run, found, await opened(run, found), f"{here}/dataset/{quote(wanted, safe='')}", steps)
 
 
 def run_page_of(request: Request, run: Run) -> str:
@@ -102,7 +112,11 @@ def run_page_of(request: Request, run: Run) -> str:
     return f"{base}/run/{segment(run.dag_id)}/{segment(run.run_id)}"
 
 
-async def _opened(run: Run, found: Publication) -> PublishedDataset:
+async def opened(run: Run, found: Publication) -> PublishedDataset:
+    """Open a dataset of a run.
+
+    :raises HTTPException: 503: it cannot be read. 403: another DAG has landed it.
+    """
     try:
         store = await reading(open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)

@@ -117,6 +117,7 @@ def view(
     users: Mapping[str, Sequence[Any]] | None = None,
     drawn: Sequence[str] = (),
     at: Thresholds = _USUAL,
+    plain: bool = False,
 ) -> TableView:
     """One page of a table.
 
@@ -129,6 +130,7 @@ def view(
     :param users: results of the users of a group, by its name, to be drawn as dots; default none.
     :param drawn: columns that only the box plots show; default none.
     :param at: from where on items are flagged.
+    :param plain: without box plots and flags; default False.
     """
     descending = direction == "desc"
     rows: Sequence[Mapping[str, Any]] = table.rows
@@ -143,8 +145,8 @@ def view(
         for name in table.columns
     )
     places = {name: decimals(name, (row.get(name) for row in shown)) for name in table.columns}
-    items, plotted = table.kind is Kind.ITEMS, replace(table, columns=(*table.columns, *drawn))
-    scale = scale_of(plotted) if table.kind is Kind.GROUPS else None
+    items, plotted = table.kind is Kind.ITEMS and not plain, replace(table, columns=(*table.columns, *drawn))
+    scale = scale_of(plotted) if table.kind is Kind.GROUPS and not plain else None
 
     def made(row: Mapping[str, Any], number: int | None, more: int = 0) -> Row:
         return Row(

@@ -33,7 +33,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
 from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
-from learnosity.web import audit, known_dags, list_page, listing, routes, runs
+from learnosity.web import audit, compare_page, known_dags, list_page, listing, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
 from learnosity.web.listing import Found, Listed
@@ -227,6 +227,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
         monkeypatch.setattr(routes, "create_session", no_session)
         monkeypatch.setattr(list_page, "create_session", no_session)
+        monkeypatch.setattr(compare_page, "create_session", no_session)
+        monkeypatch.setattr(compare_page, "past_datasets", lambda *_: [])
         monkeypatch.setattr(audit, "create_session", noting_session)
         monkeypatch.setattr(runs, "load_run", load_run)
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
@@ -264,6 +266,7 @@ ROUTES = [
     "/manifest.json",
     "/report",
     "/report/frame",
+    "/compare",
 ]
 
 
@@ -952,6 +955,7 @@ EVENTS = {
     "/manifest.json": "learnosity_manifest",
     "/report": "learnosity_report",
     "/report/frame": "learnosity_report_signed",
+    "/compare": "learnosity_compare",
 }
 
 

@@ -1,0 +1,125 @@
+"""Compares the rows of two datasets: groups by their name, questions and users by their reference or id.
+
+Only what is compared is kept of a table, so that two large ones fit into memory. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learnosity.dataset.group_figures import finite
+from learnosity.dataset.tables import Kind, Table
+
+BEFORE, CHANGE = "_before", "_change"
+NEW, GONE = "new", "gone"
+STATE = "state"
+# The columns that name a row, and those that are compared, the most telling first.
+_NAMES = {
+    Kind.GROUPS: ("group_name",),
+    Kind.USERS: ("user_id",),
+    Kind.ITEMS: ("item_reference", "question_reference", "question_number"),
+}
+_MEASURES = {
+    Kind.GROUPS: ("mean_percent", "median_percent", "mean_score", "median_score", "population"),
+    Kind.USERS: ("percent", "score"),
+    Kind.ITEMS: ("p_value", "discrimination_index", "count_sessions"),
+}
+_MOST = 4  # measures that are compared
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Slim:
+    """What is compared of a table.
+
+    :param names: columns that name a row.
+    :param measures: columns that are compared.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    measures: tuple[str, ...]
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The rows of both tables, in the order of the newer one; gone rows come last.
+
+    :param rows: for each measure its value, the one before (`…_before`) and the change (`…_change`); and `state`.
+    """
+
+    table: Table
+    new: int
+    gone: int
+
+    @property
+    def both(self) -> int:
+        """Rows that are in both."""
+        return len(self.table.rows) - self.new - self.gone
+
+
+def slim(table: Table | None) -> Slim | None:
+    """What can be compared of a table; None where nothing can."""
+    if table is None or table.kind not in _NAMES:
+        return None
+    names = tuple(name for name in _NAMES[table.kind] if name in table.columns)
+    measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)[:_MOST]
+    if not names or not measures:
+        return None
+    kept = (*names, *measures)
+    return Slim(table.kind, names, measures, [{name: row.get(name) for name in kept} for row in table.rows])
+
+
+def compare(now: Slim, before: Slim | None) -> Comparison:
+    """Compare two tables of one kind.
+
+    :param before: None = there was no such table: every row is new.
+    """
+    old = dict(_keyed(before)) if before and before.kind is now.kind else {}
+    theirs = set(before.measures) if before else set()
+    measures = [name for name in now.measures if not before or name in theirs] or list(now.measures)
+    rows: list[Row] = []
+    new = 0
+    for key, row in _keyed(now):
+        other = old.pop(key, None)
+        new += other is None
+        rows.append(_row(row, other, row, now.names, measures))
+    gone = [_row(None, other, other, now.names, measures) for other in old.values()]
+    columns = [*now.names[:2], *(f"{name}{end}" for name in measures for end in ("", BEFORE, CHANGE))]
+    return Comparison(Table(now.kind, "compared", tuple(columns), [*rows, *gone]), new, len(gone))
+
+
+def change(now: Any, before: Any) -> float | None:
+    """How much a number has changed; None where that is not known."""
+    if not (finite(now) and finite(before)):
+        return None
+    # Numbers of few decimals have a difference of few decimals.
+    return now - before if isinstance(now, int) and isinstance(before, int) else round(float(now) - float(before), 6)
+
+
+def differences(now: Row, before: Row) -> tuple[str, ...]:
+    """The parts of the request that differ: two datasets that were asked for differently say different things."""
+    parts = ("filters", "groups", "organisation_id")
+    return tuple(part for part in parts if now.get(part) != before.get(part))
+
+
+def _keyed(table: Slim) -> Iterator[tuple[tuple[str, ...], Row]]:
+    """The rows by their name. A second row of the same name has a number behind it."""
+    seen: dict[tuple[str, ...], int] = {}
+    for row in table.rows:
+        key = tuple("" if row[name] is None else f"{row[name]!s:.200}" for name in table.names)
+        number = seen[key] = seen.get(key, -1) + 1
+        yield (*key, str(number)), row
+
+
+def _row(now: Row | None, before: Row | None, named: Row, names: Sequence[str], measures: Sequence[str]) -> Row:
+    state = NEW if before is None else GONE if now is None else ""
+    found: dict[str, Any] = {**{name: named.get(name) for name in names}, STATE: state}
+    for name in measures:
+        one, other = (now or {}).get(name), (before or {}).get(name)
+        found |= {name: one, f"{name}{BEFORE}": other, f"{name}{CHANGE}": change(one, other)}
+    return found

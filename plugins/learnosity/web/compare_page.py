@@ -1,0 +1,121 @@
+"""The route of the page that compares a dataset with one that its DAG has published before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from airflow.utils.session import create_session
+from fastapi import HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.workers import reading, working
+from learnosity.errors import LearnosityError
+from learnosity.web.audit import note_reading
+from learnosity.web.comparing import (
+    ONLY,
+    Compared,
+    Side,
+    asked_differently,
+    check_group,
+    compared,
+    figures,
+    kept,
+    side,
+)
+from learnosity.web.history import PastDataset, past_datasets
+from learnosity.web.results import address
+from learnosity.web.routes import GroupPath, ShownDataset, SortedBy, Words, loaded_run, page
+from learnosity.web.shown import Shown, opened
+from learnosity.web.trend import charts, figure_names, figure_texts
+
+log = logging.getLogger(__name__)
+
+
+@page("/compare", response_class=HTMLResponse)
+async def compare_page(
+    request: Request,
+    shown: ShownDataset,
+    wanted: SortedBy,
+    chosen: Annotated[Words, Query(alias="with")] = "",
+    only: Literal["", "new", "gone"] = "",
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
+) -> Response:
+    """The dataset beside an earlier one: key figures, rows, and the trend over the last ones."""
+    check_group(shown.dataset, group)
+    await note_reading(shown, "learnosity_compare", shown.dataset.group_file(group))
+    past = await _past(shown)
+    now, earlier = past[0], past[1:]
+    other = next((each for each in earlier if each.dataset_id == chosen), None) if chosen else next(iter(earlier), None)
+    if chosen and other is None:
+        raise HTTPException(404, "This dataset is none of those that this DAG has published before it.")
+    theirs = await _earlier(shown, other) if other else None
+    here, rest = f"{shown.here}/compare", kept(chosen, "")
+    before: Side | None = None
+    if theirs is not None:
+        await note_reading(theirs, "learnosity_compare", theirs.dataset.group_file(group))
+        before = await side(theirs.dataset, group)
+    found = Compared(None)
+    if before is not None:
+        ours = await side(shown.dataset, group)
+        places = {"here": here, "rest": rest}
+        found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
+    names = figure_names(past)
+    return await shown.page(
+        request,
+        "compare.html",
+        now=now,
+        other=other,
+        theirs=theirs,
+        found=found,
+        figures=figures(now, other) if other else (),
+        differing=asked_differently(shown.dataset, theirs.dataset) if theirs else (),
+        past=past,
+        names=names,
+        texts=figure_texts(past, names),
+        charts=charts(past),
+        crumbs=_crumbs(here, rest, group),
+        path=group,
+        chosen=chosen,
+        only=only,
+        choices=[(each, kept(chosen, each)) for each in ONLY],
+        kept=kept(chosen, only),
+    )
+
+
+async def _past(shown: Shown) -> Sequence[PastDataset]:
+    """The dataset of the page, and those before it. Its own figures are those of its manifest."""
+    layout = shown.publication.layout
+
+    def load() -> Sequence[PastDataset]:
+        with create_session() as session:
+            return past_datasets(session, shown.run.dag_id, layout.dataset_type, layout.dataset_id)
+
+    found = list(await reading(load))
+    own = next((each for each in found if each.dataset_id == layout.dataset_id), None)
+    others = [each for each in found if each is not own]
+    returned = shown.dataset.manifest.returned
+    said = own or PastDataset(shown.run.run_id, layout.dataset_id, shown.published)
+    return [replace(said, figures=returned.figures) if returned and returned.figures else said, *others]
+
+
+async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
+    """An earlier dataset, opened; None = it is gone, or cannot be read. Only a run of the same DAG is looked at."""
+    try:
+        run = await loaded_run(shown.run.dag_id, other.run_id)
+        found = next((each for each in run.publications if each.layout.dataset_id == other.dataset_id), None)
+        if found is None or found.layout.dataset_type != shown.publication.layout.dataset_type:
+            return None
+        dataset: PublishedDataset = await opened(run, found)
+    except (HTTPException, LearnosityError) as error:
+        log.info("The dataset %s cannot be compared: %s", other.dataset_id, type(error).__name__)
+        return None
+    return Shown(run, found, dataset, "", (), shown.reader)
+
+
+def _crumbs(here: str, rest: str, group: Sequence[str]) -> list[tuple[str, str]]:
+    places = [(name, address(here, group[:depth])) for depth, name in enumerate(["All", *group])]
+    return [(name, f"{place}{'&' if '?' in place else '?'}{rest}" if rest else place) for name, place in places]

@@ -1,0 +1,161 @@
+"""The view that compares a dataset with one that its DAG has published before. No routes, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from learnosity.api.report_definition import field_label, group_label
+from learnosity.dataset.compared import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
+from learnosity.dataset.compared import change as changed
+from learnosity.dataset.group_figures import with_percents
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.tables import Document, Kind
+from learnosity.dataset.workers import working
+from learnosity.web.cells import cell_text, decimals
+from learnosity.web.history import PastDataset
+from learnosity.web.results import NoSuchGroupError, Sorting, address, chosen_table
+from learnosity.web.tables import TableView, view
+from learnosity.web.trend import figure_names
+
+ONLY = ("", NEW, GONE)
+_CAPTIONS = {Kind.USERS: "Users", Kind.ITEMS: "Questions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One key figure of both datasets, and its change; "" = not known."""
+
+    label: str
+    now: str
+    before: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared.
+
+    :param table: the rows of both; None = no rows can be compared.
+    :param cut: whether one of the files has more than is compared.
+    :param counts: rows by `only`: all, new, and gone ones.
+    """
+
+    table: TableView | None
+    cut: bool = False
+    counts: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two datasets: what is compared of it.
+
+    :param cut: whether its file has more.
+    """
+
+    rows: Slim | None
+    cut: bool
+
+
+async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
+    """Read what is compared of a dataset. The rest of the file is not kept, so that two fit into memory.
+
+    :param path: group path; empty = the whole dataset.
+    """
+    entry = dataset.group_file(path)
+    document = await dataset.document(entry) if entry else None
+    if document is None:
+        return Side(None, cut=entry is not None)
+    return await working(_side, document, dataset.layout.dataset_type)
+
+
+def _side(document: Document, dataset_type: str) -> Side:
+    table = chosen_table(document, dataset_type)
+    if table is not None and table.kind is Kind.USERS:
+        table = with_percents(table)
+    return Side(slim(table), document.cut)
+
+
+def compared(
+    dataset: PublishedDataset,
+    now: Side,
+    before: Side | None,
+    path: Sequence[str],
+    wanted: Sorting,
+    address_of: Mapping[str, str],
+    only: str,
+) -> Compared:
+    """The rows of both datasets.
+
+    :param before: None = there is nothing to compare with.
+    :param address_of: `here`, and `rest`: the query that every link keeps.
+    :param only: `new` or `gone`; "" = all rows.
+    """
+    if now.rows is None or before is None:
+        return Compared(None, now.cut)
+    found = compare(now.rows, before.rows)
+
+    def below(row: Mapping[str, Any]) -> str | None:
+        name = row.get("group_name")
+        if row[STATE] == GONE or not isinstance(name, str) or dataset.group_file([*path, name]) is None:
+            return None
+        target = address(address_of["here"], [*path, name])
+        return f"{target}&{address_of['rest']}" if address_of["rest"] else target
+
+    table = found.table
+    caption = _CAPTIONS.get(table.kind) or group_label(dataset.manifest.request, len(path))
+    rows = table.rows if not only else [row for row in table.rows if row[STATE] == only]
+    shown = view(
+        replace(table, rows=rows),
+        caption=caption,
+        sort=wanted.sort,
+        direction=wanted.direction,
+        page=wanted.page,
+        link=below,
+        tags=lambda row: (row[STATE],) if row[STATE] else (),
+        plain=True,
+    )
+    return Compared(shown, now.cut or before.cut, _counts(found))
+
+
+def _counts(found: Comparison) -> Mapping[str, int]:
+    return {"": len(found.table.rows), NEW: found.new, GONE: found.gone}
+
+
+def figures(now: PastDataset, before: PastDataset) -> tuple[Figure, ...]:
+    """The key figures of both datasets."""
+    made = []
+    for name in figure_names([now, before]):
+        one, other = now.figures.get(name), before.figures.get(name)
+        places = decimals(name, [one, other])
+        made.append(
+            Figure(
+                field_label(name),
+                cell_text(one, places),
+                cell_text(other, places),
+                cell_text(changed(one, other), places, signed=True),
+            )
+        )
+    return tuple(made)
+
+
+def asked_differently(now: PublishedDataset, before: PublishedDataset) -> tuple[str, ...]:
+    """The parts of the requests that differ."""
+    return differences(now.manifest.request, before.manifest.request)
+
+
+def kept(chosen: str, only: str) -> str:
+    """The begin of the query of every link of the page; every part ends with `&`."""
+    parts = (("with", chosen), ("only", only))
+    return "".join(f"{name}={quote(value, safe='')}&" for name, value in parts if value)
+
+
+def check_group(dataset: PublishedDataset, path: Sequence[str]) -> None:
+    """Check that the dataset of the page has the group.
+
+    :raises NoSuchGroupError: it has not.
+    """
+    if path and dataset.group_file(path) is None:
+        raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")

@@ -1,0 +1,85 @@
+"""The trend of the key figures over the last datasets: one small chart per figure. Templates draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnosity.api.report_definition import field_label
+from learnosity.dataset.figures import OF_GROUPS, OF_ITEMS
+from learnosity.web.cells import cell_text, decimals
+from learnosity.web.history import PastDataset
+
+WIDTH, HEIGHT = 280.0, 110.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 268.0, 26.0, 84.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One dataset in a chart, in pixels.
+
+    :param current: whether it is the dataset of the page.
+    """
+
+    x: float
+    y: float
+    text: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One figure over time, the oldest dataset first. A dataset without the figure is left out.
+
+    :param line: the points of the line, as SVG wants them.
+    """
+
+    label: str
+    marks: tuple[Mark, ...]
+    line: str
+    first: str
+    last: str
+    text: str
+
+
+def charts(past: Sequence[PastDataset]) -> tuple[Chart, ...]:
+    """The charts of the figures that at least two datasets have.
+
+    :param past: the newest first; the first is that of the page.
+    """
+    made = (_chart(name, past) for name in (*OF_GROUPS, *OF_ITEMS))
+    return tuple(chart for chart in made if chart is not None)
+
+
+def figure_texts(past: Sequence[PastDataset], names: Sequence[str]) -> list[list[str]]:
+    """The figures of each dataset, with the same decimals for each figure; "" = the dataset has none."""
+    places = {name: decimals(name, [each.figures.get(name) for each in past]) for name in names}
+    return [[cell_text(each.figures.get(name), places[name]) for name in names] for each in past]
+
+
+def figure_names(past: Sequence[PastDataset]) -> list[str]:
+    """The figures that some dataset has."""
+    return [name for name in (*OF_GROUPS, *OF_ITEMS) if any(name in each.figures for each in past)]
+
+
+def _chart(name: str, past: Sequence[PastDataset]) -> Chart | None:
+    found = [(place, each) for place, each in enumerate(reversed(past)) if name in each.figures]
+    if len(found) < 2:
+        return None
+    values = [each.figures[name] for _, each in found]
+    places = decimals(name, values)
+    low, high = min(values), max(values)
+    step = (_RIGHT - _LEFT) / (len(past) - 1)
+
+    def height(value: float) -> float:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
+
+    texts = [cell_text(value, places) for value in values]
+    marks = tuple(
+        Mark(round(_LEFT + place * step, 1), height(value), f"{each.published:%Y-%m-%d}: {text}", each is past[0])
+        for (place, each), value, text in zip(found, values, texts, strict=True)
+    )
+    line = " ".join(f"{mark.x:g},{mark.y:g}" for mark in marks)
+    said = ", ".join(mark.text for mark in marks)
+    return Chart(field_label(name), marks, line, texts[0], texts[-1], f"{field_label(name)}. {said}")

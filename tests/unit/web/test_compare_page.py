@@ -1,0 +1,202 @@
+"""The page that compares a dataset with one that its DAG has published before."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.returned import Returned
+from learnosity.web import compare_page, runs
+from learnosity.web.history import PastDataset
+from tests.unit.web import test_app
+from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, OTHER_ID, Markup, Site, links
+
+site = test_app.site
+GROUP_TYPE = "activity-summary-by-group"
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def past(dataset_id: str, days: int, **figures: float) -> PastDataset:
+    return PastDataset("manual__0", dataset_id, NOW - timedelta(days=days), figures)
+
+
+@pytest.fixture
+def two(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A dataset, and an earlier one of the same DAG."""
+    before = {
+        "groups/group.json": msgspec.json.encode(
+            {
+                "group": test_app.row("", 40.0),
+                "groups": [test_app.row("north", 20.0), {**test_app.row("east"), "population": 10}],
+            }
+        ),
+        "groups/north/group.json": GROUPS["groups/north/group.json"],
+    }
+    site.publish(before, dataset_id=OTHER_ID)
+    earlier = replace(site.run, run_id="manual__0")
+    site.run = replace(site.run, datasets=())
+    site.publish(GROUPS)
+    current = runs.load_run
+
+    def load_run(session: Any, dag_id: str, run_id: str) -> runs.Run | None:
+        return earlier if run_id == "manual__0" else current(session, dag_id, run_id)
+
+    monkeypatch.setattr(runs, "load_run", load_run)
+    known(monkeypatch, past(DATASET_ID, 0, population=80, mean_percent=50.5), past(OTHER_ID, 7, population=50))
+    return site
+
+
+def known(monkeypatch: pytest.MonkeyPatch, *found: PastDataset) -> None:
+    monkeypatch.setattr(compare_page, "past_datasets", lambda *_: list(found))
+
+
+def test_rows_and_figures_stand_side_by_side(two: Site) -> None:
+    page = two.get("/compare").text
+    north = next(row for row in page.split("<tr")[1:] if ">north<" in row)
+    for text in ("30", "20", "+10"):
+        assert f">{text}<" in north
+    assert next(row for row in page.split("<tr")[1:] if ">Population<" in row).count("+30") == 1
+    assert '<span class="tag">new</span>' in next(row for row in page.split("<tr")[1:] if ">south<" in row)
+    assert '<span class="tag">gone</span>' in next(row for row in page.split("<tr")[1:] if "east" in row)
+    assert "were asked for differently" not in page
+    assert f"/run/learnosity_dataset/manual__0/dataset/{OTHER_ID}" in links(page)
+
+
+@pytest.mark.parametrize(("only", "names"), [("new", ["south"]), ("gone", ["east"]), ("", ["north", "south", "east"])])
+def test_new_and_gone_rows_can_be_shown_alone(two: Site, only: str, names: list[str]) -> None:
+    rows = two.get("/compare", only=only).text.split("<tbody>")[2].partition("</tbody>")[0].split("<tr")[1:]
+    assert len(rows) == len(names)
+    assert all(name in row for name, row in zip(names, rows, strict=True))
+
+
+def test_every_link_keeps_what_is_compared(two: Site) -> None:
+    page = two.get("/compare", **{"with": OTHER_ID, "only": "new", "sort": "population"}).text
+    own = [parse_qs(urlsplit(link).query) for link in links(page) if link.startswith("?")]
+    assert all(found["with"] == [OTHER_ID] for found in own)
+    below = [link for link in links(page) if "/compare?group=" in link]
+    assert all(parse_qs(urlsplit(link).query)["with"] == [OTHER_ID] for link in below)
+    assert len(own) > 4
+    assert below
+
+
+def test_groups_are_drilled_into(two: Site) -> None:
+    page = two.get("/compare", group="north")
+    assert page.status_code == 200
+    assert "school 1" in page.text
+    assert 'aria-current="location">north<' in page.text
+    assert two.get("/compare", group="nowhere").status_code == 404
+    south = two.get("/compare", group="south")
+    assert south.status_code == 200
+    assert '<span class="tag">new</span>' in south.text
+
+
+def test_both_readings_leave_a_row_without_a_name(two: Site) -> None:
+    two.get("/compare", group="north")
+    assert [(row.event, row.run_id) for row in two.noted] == [
+        ("learnosity_compare", "manual__1"),
+        ("learnosity_compare", "manual__0"),
+    ]
+    assert {msgspec.json.decode(row.extra)["dataset_id"] for row in two.noted} == {DATASET_ID, OTHER_ID}
+    assert "north" not in str([vars(row) for row in two.noted])
+
+
+def test_requests_that_differ_are_warned_about(two: Site) -> None:
+    manifest = two.folder / DatasetLayout(GROUP_TYPE, OTHER_ID).manifest
+    content = msgspec.json.decode(manifest.read_bytes())
+    content["request"]["filters"] = {"activity_id": ["another"]}
+    manifest.write_bytes(msgspec.json.encode(content))
+    page = two.get("/compare").text
+    assert "were asked for differently: filters of their requests differ" in page
+
+
+@pytest.mark.parametrize("how", ["folder", "manifest", "run", "dag", "xcom"])
+def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
+    two: Site, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    layout = DatasetLayout(GROUP_TYPE, OTHER_ID)
+    if how == "folder":
+        shutil.rmtree(two.folder / layout.prefix)
+    elif how == "manifest":
+        (two.folder / layout.manifest).write_bytes(b"{")
+    elif how == "dag":
+        manifest = two.folder / layout.manifest
+        manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag_of_it"'))
+    else:
+        gone = None if how == "run" else replace(two.run, datasets=())
+        current = two.run
+        monkeypatch.setattr(runs, "load_run", lambda s, d, run_id: current if run_id == "manual__1" else gone)
+    page = two.get("/compare")
+    assert page.status_code == 200
+    assert "The earlier dataset cannot be read" in page.text
+    assert "+30" in page.text
+    assert "east" not in page.text
+
+
+def test_only_datasets_of_the_history_are_compared(two: Site) -> None:
+    assert two.get("/compare", **{"with": "7c9d5d5e-0000-4000-8000-000000000000"}).status_code == 404
+    assert two.get("/compare", **{"with": DATASET_ID}).status_code == 404
+    assert two.get("/compare", **{"with": EVIL}).status_code == 404
+    assert two.get("/compare", only="some").status_code == 422
+
+
+def test_the_first_dataset_of_a_dag_says_that_there_is_none_before(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.publish(GROUPS)
+    for found in ([], [past(DATASET_ID, 0)]):
+        known(monkeypatch, *found)
+        assert "Nothing to compare with" in site.get("/compare").text
+
+
+def test_the_trend_has_a_chart_per_figure_and_a_row_per_dataset(two: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = [
+        past(f"{number:08}-0000-4000-8000-000000000000", 7 * number, mean_percent=number) for number in range(2, 9)
+    ]
+    known(monkeypatch, past(DATASET_ID, 0, mean_percent=50.5), past(OTHER_ID, 7), *older)
+    page = two.get("/compare").text
+    assert page.count("<polyline") == 1
+    assert page.count("<circle") == 8
+    assert page.count('class="current"') == 1
+    assert "Mean percent. 2026-09-29: 8.0, " in page
+    assert page.count(">compare</a>") == 7
+
+
+def test_the_figures_of_the_manifest_come_before_those_of_an_event(two: Site) -> None:
+    two.run = replace(two.run, datasets=())
+    two.publish(GROUPS, returned=Returned(figures={"population": 90.0}))
+    assert "+40" in two.get("/compare").text
+
+
+@pytest.mark.parametrize(
+    ("content", "dataset_type"),
+    [
+        ({"groups/group.json": b"[]"}, GROUP_TYPE),
+        ({"a.txt": b"x"}, GROUP_TYPE),
+        ({}, GROUP_TYPE),
+        (ITEMS, "ibk-analysis-by-question"),
+    ],
+)
+def test_what_cannot_be_compared_makes_a_page(
+    two: Site, monkeypatch: pytest.MonkeyPatch, content: dict[str, bytes], dataset_type: str
+) -> None:
+    two.run = replace(two.run, datasets=())
+    two.publish(content, dataset_type)
+    reply = two.get("/compare")
+    assert reply.status_code == 200
+    assert Markup(reply.text).dangers == []
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**300), None, "12", [1], {"a": 1}, True])
+def test_odd_values_make_a_page(two: Site, value: Any) -> None:
+    odd = {"group_name": EVIL, "population": value, "mean_percent": value, "median_percent": value}
+    two.run = replace(two.run, datasets=())
+    two.publish({"groups/group.json": msgspec.json.encode({"group": odd, "groups": [odd, odd, test_app.row("north")]})})
+    for query in ({}, {"sort": "population_change"}):
+        reply = two.get("/compare", **query)
+        assert reply.status_code == 200
+        assert Markup(reply.text).dangers == []
