@@ -129,6 +129,7 @@ NO_SECRET: Final = {
     "tenacity": "calls our functions again",
     "duckdb": "content of input and of results, in local files",
     "backports-zstd": "content of input",
+    "polars": "the answer of the sample's query of a warehouse",
     "hatchling": "runs when this package is installed",
     "editables": "runs when this package is installed",
 }

@@ -11,24 +11,24 @@
 WITH RECURSIVE
 orgs AS (
     SELECT "sourcedId" AS id, trim("name") AS title, "type" AS kind, nullif("parentSourcedId", '') AS parent
-    FROM read_csv(getvariable('folder') || '/orgs.csv', header = true, all_varchar = true)
-    WHERE coalesce("status", '') <> 'tobedeleted'
+    FROM read_csv(getvariable('folder') || '/orgs.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
+    WHERE coalesce(lower("status"), '') <> 'tobedeleted'
 ),
 classes AS (
     SELECT "sourcedId" AS id, trim("title") AS title, "classType" AS kind, "schoolSourcedId" AS school
-    FROM read_csv(getvariable('folder') || '/classes.csv', header = true, all_varchar = true)
-    WHERE coalesce("status", '') <> 'tobedeleted'
+    FROM read_csv(getvariable('folder') || '/classes.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
+    WHERE coalesce(lower("status"), '') <> 'tobedeleted'
 ),
 users AS (
     SELECT "sourcedId" AS id
-    FROM read_csv(getvariable('folder') || '/users.csv', header = true, all_varchar = true)
-    WHERE coalesce("status", '') <> 'tobedeleted' AND lower("enabledUser") <> 'false'
+    FROM read_csv(getvariable('folder') || '/users.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
+    WHERE coalesce(lower("status"), '') <> 'tobedeleted' AND coalesce(lower("enabledUser"), '') <> 'false'
 ),
 enrollments AS (
     SELECT "userSourcedId" AS student, "classSourcedId" AS class, coalesce("beginDate", '') AS begins
-    FROM read_csv(getvariable('folder') || '/enrollments.csv', header = true, all_varchar = true)
+    FROM read_csv(getvariable('folder') || '/enrollments.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
     WHERE lower("role") = 'student'
-      AND coalesce("status", '') <> 'tobedeleted'
+      AND coalesce(lower("status"), '') <> 'tobedeleted'
       AND coalesce(try_cast(nullif("beginDate", '') AS DATE) <= getvariable('on_day'), true)
       AND coalesce(try_cast(nullif("endDate", '') AS DATE) >= getvariable('on_day'), true)
 ),

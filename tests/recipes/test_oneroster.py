@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -98,11 +98,37 @@ def test_of_several_enrollments_one_is_chosen_by_the_rule(tmp_path: Path, more: 
 
 @pytest.mark.parametrize(
     "user",
-    [{"enabledUser": "false"}, {"enabledUser": "true", "status": "tobedeleted"}],
+    [{"enabledUser": "false"}, {"enabledUser": "FALSE"}, {"enabledUser": "true", "status": "ToBeDeleted"}],
 )
 def test_users_who_are_gone_are_left_out(tmp_path: Path, user: dict[str, str]) -> None:
     folder = written(tmp_path, users=[{"sourcedId": "u2"} | user], enrollments=[enrolled("u2", "c1")])
     assert [row["user_id"] for row in rosters(folder)] == ["u1"]
+
+
+def test_a_user_of_whom_it_is_not_said_whether_the_account_is_enabled_counts(tmp_path: Path) -> None:
+    folder = written(tmp_path, users=[{"sourcedId": "u2", "enabledUser": ""}], enrollments=[enrolled("u2", "c1")])
+    assert [row["user_id"] for row in rosters(folder)] == ["u1", "u2"]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["where needed", "all"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_files_are_read_as_the_standard_has_them_wherever_the_first_quote_is(
+    tmp_path: Path, quoting: Literal[0, 1], encoding: str, end: str
+) -> None:
+    """A reader that finds out the dialect by the first rows would not know of quotes."""
+    folder = written(
+        tmp_path,
+        classes=[*(a_class(f"c{n}", f"Klasse; {n}") for n in range(2, 30_000)), a_class("x", 'Größe "5", A')],
+        users=[{"sourcedId": "u2", "enabledUser": "true"}],
+        enrollments=[enrolled("u2", "x")],
+    )
+    for path in folder.glob("*.csv"):
+        with path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        with path.open("w", newline="", encoding=encoding) as file:
+            csv.writer(file, quoting=quoting, lineterminator=end).writerows(rows)
+    assert [row["class"] for row in rosters(folder)] == ["5A", 'Größe "5", A']
 
 
 def test_groups_of_one_name_below_one_parent_get_their_id_and_others_do_not(tmp_path: Path) -> None:

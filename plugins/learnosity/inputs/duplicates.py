@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Hashable, Iterator, Sequence
 
 from learnosity.inputs.records import MAX_USERS
@@ -19,8 +20,12 @@ class SeenRecords:
         self.count = 0
         """How many different ids there are."""
         self._identities = Identities()
-        self._paths: dict[str, int | tuple[int, ...]] = {}
-        """For each user, the hash of the group path, or several hashes if the user is in several groups."""
+        self._users: set[str] = set()
+        self._blocks: list[tuple[Sequence[str], array[int]]] = []
+        """The lists of users that `_users` was made from, and for each user the hash of the group path."""
+        self._paths: dict[str, int | tuple[int, ...]] | None = None
+        """For each user, the hash of the group path, or several hashes. None as long as each user is in one group: this
+        needs less memory."""
 
     def add(self, ids: Sequence[str], groups: Sequence[Sequence[Hashable]]) -> list[int]:
         """Add records.
@@ -30,42 +35,50 @@ class SeenRecords:
         :returns: the places of those that are repetitions. They are not added.
         """
         if not groups:
-            if self._identities.add(ids):
-                self.count += len(ids)
+            return self._add_ids(ids)
+        paths = array("q", map(hash, zip(*groups, strict=True)))
+        if self._paths is None:
+            expected = self.count + len(ids)
+            self._users.update(ids)
+            if len(self._users) == expected:
+                self._blocks.append((ids, paths))
+                self.count = expected
                 return []
-            repeated = [place for place, one in enumerate(ids) if not self._identities.add([one])]
-            self.count += len(ids) - len(repeated)
-            return repeated
-        paths = list(map(hash, zip(*groups, strict=True)))
-        fresh = dict(zip(ids, paths, strict=True))
-        if len(fresh) == len(ids) and self._paths.keys().isdisjoint(fresh):
-            self._paths.update(fresh)
-            repeated = []
-        else:
-            each = enumerate(zip(ids, paths, strict=True))
-            repeated = [place for place, (user, path) in each if not self._add_path(user, path)]
+            self._paths = {user: path for block in self._blocks for user, path in zip(*block, strict=True)}
+            self._users, self._blocks = set(), []
+        records = enumerate(zip(ids, paths, strict=True))
+        repeated = [place for place, (user, path) in records if not _add_path(self._paths, user, path)]
         self.count = len(self._paths)
         return repeated
 
     def in_several(self) -> Iterator[tuple[int, ...]]:
         """For each user who is in several groups, the hashes of their paths."""
-        return (paths for paths in self._paths.values() if isinstance(paths, tuple))
+        return (paths for paths in (self._paths or {}).values() if isinstance(paths, tuple))
 
     def close(self) -> None:
         """Forget all records."""
         self._identities.close()
-        self._paths = {}
+        self._users, self._blocks, self._paths = set(), [], {}
 
-    def _add_path(self, user: str, path: int) -> bool:
-        earlier = self._paths.get(user)
-        if earlier is None:
-            self._paths[user] = path
-            return True
-        known = earlier if isinstance(earlier, tuple) else (earlier,)
-        if path in known:
-            return False
-        self._paths[user] = (*known, path)
+    def _add_ids(self, ids: Sequence[str]) -> list[int]:
+        repeated: list[int] = []
+        if not self._identities.add(ids):
+            repeated = [place for place, one in enumerate(ids) if not self._identities.add([one])]
+        self.count += len(ids) - len(repeated)
+        return repeated
+
+
+def _add_path(paths: dict[str, int | tuple[int, ...]], user: str, path: int) -> bool:
+    """Add a group of a user. Returns whether it is a new one."""
+    earlier = paths.get(user)
+    if earlier is None:
+        paths[user] = path
         return True
+    known = earlier if isinstance(earlier, tuple) else (earlier,)
+    if path in known:
+        return False
+    paths[user] = (*known, path)
+    return True
 
 
 class Identities:

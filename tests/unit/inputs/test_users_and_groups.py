@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
-from learnosity.inputs.records import schema_for
+from learnosity.inputs.records import MAX_USERS, schema_for
 from learnosity.inputs.spool import InputFile, InputSummary, spool_input
 
 LEVELS = ("district", "school")
@@ -145,3 +145,29 @@ def test_the_figures_are_those_of_a_plain_count(rows: list[tuple[str, tuple[str,
             users_in_several_groups=sum(len(of_user) > 1 for of_user in groups_of.values()),
         )
     assert (summary.records, summary.users) == (len(rows), len(users))
+
+
+def test_blocks_make_no_difference_to_what_is_a_repetition() -> None:
+    """Of many users, one is in two groups, first in an early block and then in a late one, and one is there twice."""
+    lines = [
+        json.dumps({"user_id": f"u{number}", "groups": {"district": "d", "school": f"s{number % 7}"}}).encode() + b"\n"
+        for number in range(20_000)
+    ]
+    other = b'{"user_id":"u3","groups":{"district":"d","school":"s4"}}\n'
+    summary, sent = spooled(b"".join([*lines, other]))
+    assert (summary.records, summary.users, len(sent)) == (20_001, 20_000, 20_001)
+    assert [level.users_in_several_groups for level in summary.levels] == [0, 1]
+    with pytest.raises(InputError) as caught:
+        spooled(b"".join([*lines, other, lines[3], lines[19_999], other]))
+    assert [problem.line for problem in caught.value.problems] == [20_002, 20_003, 20_004]
+
+
+def test_the_limit_is_one_of_users_and_not_of_records() -> None:
+    def lines(users: int, school: str) -> bytes:
+        text = '{{"user_id":"u{}","groups":{{"district":"d","school":"' + school + '"}}}}\n'
+        return "".join(text.format(number) for number in range(users)).encode()
+
+    summary, _ = spooled(lines(MAX_USERS, "s") + lines(1_000, "t"))
+    assert (summary.records, summary.users) == (MAX_USERS + 1_000, MAX_USERS)
+    with pytest.raises(InputError, match="more than 200,000 users"):
+        spooled(lines(MAX_USERS + 1, "s"))
