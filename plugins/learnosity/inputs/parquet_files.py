@@ -242,7 +242,11 @@ def _text(place: str, kind: str, column: Column) -> str:
     """The SQL expression that reads a column as text."""
     if kind in ("VARCHAR", "JSON") or (kind in ("VARCHAR[]", "UUID[]") and column.many):
         return f"{place}::VARCHAR[]" if kind == "UUID[]" else place
-    if kind in _AS_TEXT or kind.startswith("ENUM") or (kind.startswith("DECIMAL") and kind.endswith(",0)")):
+    if (
+        kind in (*_AS_TEXT, '"NULL"')
+        or kind.startswith("ENUM")
+        or (kind.startswith("DECIMAL") and kind.endswith(",0)"))
+    ):
         return f"{place}::VARCHAR"
     if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
         raise ColumnError(f'column "{column.name}" is nested ({kind.partition("(")[0]}): write a column of text')

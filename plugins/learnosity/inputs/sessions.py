@@ -20,7 +20,8 @@ from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
 _BATCH: Final = 4096  # users whose records are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_UUIDS: Final = re.compile(rf"\s*{_UUID}(?:\s*[,;|\s]\s*{_UUID})+\s*")
+_BETWEEN = r"[\s,;|'\"{}\[\]()]"  # as in {a,b} of PostgreSQL and ['a', 'b'] of Python
+_UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class SessionRows:
         :param file: number of the file.
         :param numbers: numbers of the rows.
         :param others: the other keys of each row. Rows of a user with the same ones make one record.
-        :param cells: a session, several UUIDs, a JSON array, or a list. The same session twice is a misfit.
+        :param cells: a session, several UUIDs with separators or brackets, a JSON array, or a list. The same session
+            twice is a misfit.
         """
         fresh: list[tuple[int, bytes]] = []
         found: list[tuple[int, str, int, int]] = []
@@ -134,13 +136,16 @@ class SessionRows:
 def _sessions(cell: Any) -> Sequence[Any]:
     """The session ids in a cell. An element that is no text counts as empty."""
     if isinstance(cell, str):
-        if cell.startswith("[") and cell.endswith("]"):
-            try:
-                cell = msgspec.json.decode(cell, type=list[Any])
-            except msgspec.DecodeError:
-                return (cell,)
-        elif len(cell) > 72 and _UUIDS.fullmatch(cell):
-            return re.findall(_UUID, cell)
-        else:
-            return (cell,)
+        listed = _json_array(cell) if cell[:1] == "[" else None
+        if listed is None:
+            several = cell[:1] in ("[", "{", "(") or len(cell) > 72
+            return re.findall(_UUID, cell) if several and _UUIDS.fullmatch(cell) else (cell,)
+        cell = listed
     return [each if isinstance(each, str) else "" for each in cell] if cell else ("",)
+
+
+def _json_array(text: str) -> list[Any] | None:
+    try:
+        return msgspec.json.decode(text, type=list[Any])
+    except msgspec.DecodeError:
+        return None

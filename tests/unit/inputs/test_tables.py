@@ -291,10 +291,17 @@ class TestSessions:
         csv.writer(text).writerows([("user_id", "district", "session_id"), *rows])
         return text.getvalue().encode()
 
-    @pytest.mark.parametrize("cell", ['["{0}","{1}"]', "{0} {1}", "{0}; {1}", "{0},{1}"])
+    @pytest.mark.parametrize(
+        "cell", ['["{0}","{1}"]', "{0} {1}", "{0}; {1}", "{0},{1}", "{{{0},{1}}}", "['{0}', '{1}']"]
+    )
     def test_a_row_for_each_user(self, cell: str) -> None:
         records = spooled(self.rows(("u1", "d1", cell.format(*UUIDS))), schema=self.schema)
         assert records[0]["session_id"] == UUIDS[:2]
+
+    def test_one_session_in_an_array_of_a_database_is_that_session(self) -> None:
+        assert spooled(self.rows(("u1", "d1", f"{{{UUIDS[0]}}}")), schema=self.schema)[0]["session_id"] == UUIDS[:1]
+        for other in ("{a,b}", "[x", "(y)", f"{UUIDS[0]} "):
+            assert spooled(self.rows(("u1", "d1", other)), schema=self.schema)[0]["session_id"] == [other]
 
     def test_rows_of_a_user_come_from_all_files_in_their_order(self) -> None:
         files = [self.rows(*((f"u{user}", "d", f"{part}-{user}") for user in range(3))) for part in range(50)]
@@ -315,7 +322,8 @@ class TestSessions:
         assert found == ["users.csv:52: it is one session too many: a user has at most 50"]
 
     def test_an_empty_session_in_a_list_is_named(self) -> None:
-        assert problems(self.rows(("u1", "d1", '["a",""]')), schema=self.schema)[0].startswith("users.csv:2: a session")
+        for cell in ('["a",""]', f'["{UUIDS[0]}",""]'):
+            assert problems(self.rows(("u1", "d1", cell)), schema=self.schema)[0].startswith("users.csv:2: a session")
 
     def test_two_columns_of_sessions_are_refused(self) -> None:
         content = b"user_id,district,session_id,sessions\nu1,d1,a,b\n"
@@ -364,6 +372,14 @@ class TestParquet:
         file = parquet("SELECT CASE n WHEN 1 THEN NULL ELSE 'u' || n END user_id, 'd' district, 's' school "
                        "FROM range(3) t(n)", tmp_path)  # fmt: skip
         assert problems(file) == ['users.parquet:2: column "user_id": the cell is null']
+
+    def test_a_column_of_nulls_alone_is_a_level_in_which_nobody_of_the_file_has_a_group(self, tmp_path: Path) -> None:
+        """As a part file that some writers make: they do not know the type of such a column."""
+        files = [
+            parquet("SELECT 'u1' user_id, 'd1' district, NULL school", tmp_path, "a.parquet"),
+            parquet("SELECT 'u2' user_id, 'd1' district, 's1' school", tmp_path, "b.parquet"),
+        ]
+        assert spooled(*files) == [{"user_id": "u1", "groups": {"district": "d1"}}, user("u2")]
 
     def test_names_that_differ_in_case_alone_are_refused(self, tmp_path: Path) -> None:
         file = parquet("SELECT 'u' user_id, 'd' district, 's' school, 'x' other", tmp_path)
