@@ -23,6 +23,7 @@ PAGES = {
     "items": "{items}?only=flagged&hard=0.4",
     "compared": "{again}/compare?sort=p_value_change",
     "nothing to compare": "{groups}/compare",
+    "find": "{groups}/find",
     "files": "{groups}/files?q=school_1",
     "a file": "{groups}/view/groups/group.json",
     "the report": "{groups}/report",

@@ -116,6 +116,20 @@ class TestDatasetPage:
         rows.first.get_by_role("link").click()
         expect(dataset.get_by_role("heading", name=f"items/{name}.json")).to_be_visible()
 
+    def test_a_user_is_found_and_shown_in_the_class(self, site: Site, ui: Ui) -> None:
+        dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)
+        dataset.get_by_role("link", name="Find", exact=True).click()
+        dataset.get_by_label("Find a user").fill("CLASS_1")
+        dataset.get_by_role("button", name="Find").click()
+        expect(dataset.get_by_role("region", name="Found").locator("tbody tr").first).to_contain_text("class_1")
+        dataset.get_by_role("region", name="Found").get_by_role("link", name="class_1", exact=True).first.click()
+        user = dataset.locator("tbody tr[id='row-1'] th").inner_text()
+        dataset.get_by_role("link", name="Find", exact=True).click()
+        dataset.get_by_label("Find a user").fill(user.upper())
+        dataset.get_by_label("Find a user").press("Enter")
+        dataset.get_by_role("link", name=user, exact=True).first.click()
+        expect(dataset.locator("tr:target")).to_contain_text(user)
+
     def test_a_dataset_is_compared_with_the_one_before(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.again.dag_run_id)
         dataset.get_by_role("link", name="Compare", exact=True).click()

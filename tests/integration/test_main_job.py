@@ -80,7 +80,7 @@ def test_nothing_but_the_dataset_is_left_in_the_store(runs: Runs, stack: Stack) 
     folder = f"activity-summary-by-group/{result['dataset_id']}/"
     store = stack.seaweedfs.store("learnosity", prefix="datasets")
     names = {entry["path"].removeprefix(folder) for batch in obstore.list(store, folder) for entry in batch}
-    assert {name for name in names if not name.startswith("data/")} == {"manifest.json", "files.ndjson"}
+    assert {name for name in names if not name.startswith("data/")} == {"manifest.json", "files.ndjson", "names.tsv"}
 
 
 def test_an_asset_event_tells_of_every_published_dataset(runs: Runs) -> None:

@@ -76,6 +76,13 @@ async def read_begin(store: Store, path: str, *, size: int, encoding: str | None
     return await reading(read)
 
 
+def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
+    """The decompressed bytes of an object; None when they are more than `limit`, or damaged, or of unknown encoding."""
+    found = _Unpacked(encoding, limit)
+    found.feed(content)
+    return None if found.full else found.result()
+
+
 async def size_of(store: Store, path: str) -> int | None:
     """The size of an object in bytes; None when it does not exist.
 

@@ -9,6 +9,7 @@ from learnosity.errors import RequestError
 
 MANIFEST = "manifest.json"
 FILES = "files.ndjson"
+NAMES = "names.tsv"
 LATEST = "latest.json"
 
 
@@ -55,6 +56,11 @@ class DatasetLayout:
         return f"{self.prefix}/{FILES}"
 
     @property
+    def names(self) -> str:
+        """Path of the index of names. See `dataset.names`."""
+        return f"{self.prefix}/{NAMES}"
+
+    @property
     def latest(self) -> str:
         """Path of a copy of the newest manifest of this dataset type."""
         return f"{self.dataset_type}/{LATEST}"
@@ -80,4 +86,4 @@ class DatasetLayout:
     def is_own(self, path: str) -> bool:
         """Whether an object in the folder of this dataset is one that landing or removing has written."""
         inside = path.removeprefix(f"{self.prefix}/")
-        return inside in (MANIFEST, FILES) or inside.startswith(("data/", "_landing/", "_removal/"))
+        return inside in (MANIFEST, FILES, NAMES) or inside.startswith(("data/", "_landing/", "_removal/"))

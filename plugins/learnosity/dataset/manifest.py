@@ -14,6 +14,7 @@ import msgspec
 
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.names import NamesInfo
 from learnosity.dataset.returned import Returned
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
@@ -59,6 +60,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """What was uploaded; None = not known, or nothing."""
     returned: Returned | None = None
     """What was recognised in the result files; None = an earlier release has published the dataset."""
+    names: NamesInfo | None = None
+    """The index of names; None = there is none."""
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

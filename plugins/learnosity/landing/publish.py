@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from msgspec.structs import replace
+
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, decode_manifest, encode_manifest, read_manifest
@@ -21,6 +23,7 @@ from learnosity.errors import IncompleteDatasetError, StorageError, TransientSto
 from learnosity.landing.files_list import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
 from learnosity.landing.ledger import Landed
+from learnosity.landing.names_list import put_names
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
 from learnosity.storage.store import Store
@@ -110,6 +113,7 @@ async def publish(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
         await listed.put(store, layout)
+        manifest = replace(manifest, names=await put_names(store, layout, files))
     await store.put(layout.manifest, encode_manifest(manifest), "application/json")
     await _write_latest(store, layout, manifest)
     await _tidy(store, layout, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
@@ -29,12 +29,15 @@ Number = Annotated[str, Query(max_length=20)]  # a text, because an empty field 
 pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
 
 
-def page(path: str, **options: Any) -> Callable[[Page], Page]:
-    """Register a page of a dataset at both of its addresses."""
+def page(path: str, *, methods: Sequence[str] = ("GET",), **options: Any) -> Callable[[Page], Page]:
+    """Register a page of a dataset at both of its addresses.
+
+    :param methods: HTTP methods; default GET.
+    """
 
     def register(function: Page) -> Page:
         for before in (RUN, RUN + "/dataset/{dataset_id}"):
-            pages.get(before + path, **options)(function)
+            pages.api_route(before + path, methods=list(methods), **options)(function)
         return function
 
     return register

@@ -198,7 +198,7 @@ async def test_the_notes_of_the_run_are_gone_after_publishing(scene: StartScene)
     dataset = await scene()
     await dataset.landed()
     inside = {path.removeprefix(f"{dataset.layout.prefix}/") for path in await dataset.paths(dataset.layout.prefix)}
-    assert {path for path in inside if not path.startswith("data/")} == {"manifest.json", "files.ndjson"}
+    assert {path for path in inside if not path.startswith("data/")} == {"manifest.json", "files.ndjson", "names.tsv"}
 
 
 async def test_publishing_twice_changes_nothing(scene: StartScene) -> None:

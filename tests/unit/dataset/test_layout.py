@@ -201,3 +201,10 @@ def test_a_type_or_id_that_is_no_plain_word_cannot_be_part_of_a_path(value: str)
     for parts in ((value, "id"), ("type", value)):
         with pytest.raises(RequestError, match="cannot be part of a path"):
             DatasetLayout(*parts)
+
+
+def test_what_a_landing_writes_is_its_own_and_goes_with_the_dataset() -> None:
+    layout = DatasetLayout("some-type", "some-id")
+    for path in (layout.manifest, layout.files, layout.names, layout.data("a.json"), f"{layout.landing_prefix}/x"):
+        assert layout.is_own(path)
+    assert not layout.is_own(f"{layout.prefix}/notes.txt")

@@ -267,6 +267,7 @@ ROUTES = [
     "/report",
     "/report/frame",
     "/compare",
+    "/find",
 ]
 
 
@@ -956,6 +957,7 @@ EVENTS = {
     "/report": "learnosity_report",
     "/report/frame": "learnosity_report_signed",
     "/compare": "learnosity_compare",
+    "/find": "learnosity_find",
 }
 
 

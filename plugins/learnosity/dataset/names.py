@@ -1,0 +1,135 @@
+"""`names.tsv`: who and what a dataset holds, and where, so that a person is found without reading every file.
+
+It lies in the folder of the dataset, goes with it, and its digest stands in the manifest. One line per name:
+
+    kind TAB name in lower case TAB line of its file in files.ndjson TAB row in the file TAB name as it is
+
+Lines and rows count from 0. The last field is empty where it is the second. Names are written as in JSON, so no name
+has a tab or a line end.
+Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+MAX_BYTES = 32 * 1024 * 1024  # of the index; a larger one is not made, and not read
+SHORTEST = 2  # characters of a search
+LONGEST_NAME = 300  # characters of a name; a longer one is left out
+MOST_HITS = 100  # of a search
+_LARGEST = 10**9  # no file has as many rows
+_FIELDS = 5
+
+
+class NameKind(StrEnum):
+    """What has a name."""
+
+    USER = "u"
+    GROUP = "g"
+    QUESTION = "q"
+
+
+class NamesInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the manifest says about `names.tsv`."""
+
+    sha256: str
+    bytes: int
+    names: int
+    left_out: int = 0
+    """Files that were not searched for names, because they are too large or are not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name, and where it stands.
+
+    :param file: line of the file in files.ndjson, from 0.
+    :param row: row of the table in the file, from 0.
+    """
+
+    kind: NameKind
+    name: str
+    file: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search has found: names that are the words, then those that begin with them, then those that have them.
+
+    :param more: whether there are more than these.
+    """
+
+    names: tuple[Name, ...]
+    more: bool
+
+
+def encode_names(names: Iterable[Name]) -> Iterator[bytes]:
+    """The lines of the index. A name without a letter, or one that is too long, is left out."""
+    for each in names:
+        if each.name.strip() and len(each.name) <= LONGEST_NAME:
+            low, own = _written(each.name.casefold()), _written(each.name)
+            yield b"%b\t%b\t%d\t%d\t%b\n" % (each.kind.encode(), low, each.file, each.row, b"" if low == own else own)
+
+
+def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
+    """Find names in an index. Upper and lower case are the same. Lines that are not understood are passed over.
+
+    :param words: at least `SHORTEST` characters.
+    :param most: at most so many names are found.
+    """
+    wanted = _written(words.strip().casefold())
+    if len(words.strip()) < SHORTEST:
+        return Hits((), more=False)
+    found: dict[int, bytes] = {}  # by the begin of the line
+    more = False
+    # One search after the other, so that the best hits are there however many others there are.
+    for before, after in ((b"\t", b"\t"), (b"\t", b""), (b"", b"")):
+        for begin, line in _lines(content, before, wanted, after):
+            if begin in found:
+                continue
+            if len(found) >= most:
+                more = True
+                break
+            found[begin] = line
+    names = (name for name in map(_decoded, found.values()) if name is not None)
+    return Hits(tuple(names), more)
+
+
+def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines whose second field has the words, and where they begin."""
+    at = content.find(before + wanted + after)
+    while at >= 0:
+        begin = content.rfind(b"\n", 0, at) + 1
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        first = content.find(b"\t", begin, end)
+        second = content.find(b"\t", first + 1, end)
+        # The words have to lie within the second field, and begin with it if a tab is before them.
+        inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
+        if first >= 0 and inside and (not before or at == first):
+            yield begin, content[begin:end]
+            at = content.find(before + wanted + after, end)
+        else:
+            at = content.find(before + wanted + after, at + 1)
+
+
+def _decoded(line: bytes) -> Name | None:
+    fields = line.split(b"\t")
+    if len(fields) != _FIELDS:
+        return None
+    try:
+        kind, file, row = NameKind(fields[0].decode()), int(fields[2]), int(fields[3])
+        name = msgspec.json.decode(b'"%b"' % (fields[4] or fields[1]), type=str)
+    except (ValueError, msgspec.DecodeError):
+        return None
+    return Name(kind, name, file, row) if 0 <= file < _LARGEST and 0 <= row < _LARGEST else None
+
+
+def _written(name: str) -> bytes:
+    """A name as in JSON, without its quotes. A half of a surrogate pair, which UTF-8 cannot have, becomes `?`."""
+    return msgspec.json.encode(name.encode("utf-8", "replace").decode())[1:-1]

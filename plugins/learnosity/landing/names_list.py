@@ -1,0 +1,133 @@
+"""Makes and writes `names.tsv`, by which the dataset's page finds a user, a group or a question, at publication.
+
+It costs one read of each file that may hold users, so it is made for as many files as a page shows, and no more. Memory
+is bounded by the files that are read at once and by the index itself. No name leaves the destination.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+
+from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
+from learnosity.dataset.bounded import unpacked
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.limits import Limits
+from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.names import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
+from learnosity.dataset.tables import Document, Kind, group_files, read_document
+from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
+MAX_FILES = 20_000  # that are read
+FILE_BYTES = 8 * _MIB  # of one file; a larger one is left out
+AT_ONCE = 32  # files that are read at once
+BYTES_AT_ONCE = 32 * _MIB
+_LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
+_TABLES = (".json", ".ndjson", ".jsonl", ".csv")
+_CANDIDATES = 5  # files of an analysis that are read in search of the questions
+
+
+async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None) -> NamesInfo | None:
+    """Write the index; None, and no index, where the dataset has too many files or names.
+
+    :param files: the files of the dataset, which have landed, in the order of files.ndjson. None = very many.
+    """
+    made = None if files is None else await _made(store, layout, files)
+    if made is None:
+        await store.delete([layout.names])  # of an earlier landing of this dataset
+        return None
+    content, info = made
+    await store.put(layout.names, content, "text/tab-separated-values")
+    return info
+
+
+async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry]) -> tuple[bytes, NamesInfo] | None:
+    places = {file.path: number for number, file in enumerate(files)}
+    groups = group_files(places) if dataset_type(layout.dataset_type).by_group else {}
+    chosen = _chosen(layout, places, groups)
+    if len(chosen) > MAX_FILES:
+        log.info("The dataset has more than %d files with names, so its page cannot find a name.", MAX_FILES)
+        return None
+    content = bytearray()
+    names = left_out = 0
+
+    def add(found: Iterable[Name]) -> bool:
+        nonlocal names
+        for line in encode_names(found):
+            content.extend(line)
+            names += 1
+        return len(content) <= MAX_BYTES
+
+    fits = add(_of_groups(groups, places))
+    async for path, document in _documents(store, layout, [files[places[path]] for path in chosen]):
+        left_out += document is None
+        if document is not None:
+            fits = fits and add(_of_document(document, places[path]))
+        if not fits:
+            log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
+            return None
+        if not groups and names:
+            break  # the other files of an analysis have the same questions
+    return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
+
+
+def _chosen(layout: DatasetLayout, paths: Iterable[str], groups: Mapping[tuple[str, ...], str]) -> list[str]:
+    """The files that may hold names: those of groups; of an analysis those that are likely to have the questions."""
+    if groups:
+        return sorted(set(groups.values()))
+    if layout.dataset_type not in KNOWN_TYPES:
+        return []
+    tables = (path for path in paths if path.lower().endswith(_TABLES))
+    return sorted(tables, key=lambda path: (path.count("/"), len(path), path))[:_CANDIDATES]
+
+
+def _of_groups(groups: Mapping[tuple[str, ...], str], places: Mapping[str, int]) -> Iterator[Name]:
+    """The groups by the names of their files. Of a name that is encoded, both forms are known; the last is decoded."""
+    decoded = {path: steps for steps, path in groups.items()}
+    return (Name(NameKind.GROUP, steps[-1], places[path], 0) for path, steps in decoded.items() if steps)
+
+
+def _of_document(document: Document, place: int) -> Iterator[Name]:
+    users, items = document.first(Kind.USERS), document.first(Kind.ITEMS)
+    if users is not None:
+        for number, row in enumerate(users.rows):
+            if (name := row.get("user_id")) is not None:
+                yield Name(NameKind.USER, str(name), place, number)
+    elif items is not None:
+        for number, row in enumerate(items.rows):
+            known = (row.get("question_reference"), row.get("item_reference"))
+            for name in dict.fromkeys(each for each in known if isinstance(each, str)):
+                yield Name(NameKind.QUESTION, name, place, number)
+
+
+async def _documents(
+    store: Store, layout: DatasetLayout, files: Sequence[FileEntry]
+) -> AsyncIterator[tuple[str, Document | None]]:
+    """The content of files, in their order; None = too large, or not understood. A few are read at once."""
+
+    async def content(file: FileEntry) -> bytes | None:
+        if file.bytes > FILE_BYTES:
+            return None
+        return await store.get(layout.data(file.path), limit=FILE_BYTES)
+
+    begin = 0
+    while begin < len(files):
+        end, size = begin, 0
+        while end < len(files) and end - begin < AT_ONCE and (end == begin or size + files[end].bytes <= BYTES_AT_ONCE):
+            size += min(files[end].bytes, FILE_BYTES)
+            end += 1
+        batch = files[begin:end]
+        for file, found in zip(batch, await asyncio.gather(*map(content, batch)), strict=True):
+            yield file.path, None if found is None else await asyncio.to_thread(_read, file, found)
+        begin = end
+
+
+def _read(file: FileEntry, content: bytes) -> Document | None:
+    plain = unpacked(content, file.content_encoding, FILE_BYTES)
+    document = None if plain is None else read_document(file.path, plain, limits=_LIMITS)
+    return None if document is None or document.cut else document

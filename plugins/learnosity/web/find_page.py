@@ -1,0 +1,123 @@
+"""The page that finds a user, a group or a question of a dataset by its name.
+
+What is searched for may be the id of a pupil. So it comes in the body of a request, not in its address, which web
+servers log. No row of the audit log has it, and neither does an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qs, quote
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse, Response
+
+from learnosity.dataset.bounded import read_whole
+from learnosity.dataset.manifest import sha256_hex
+from learnosity.dataset.names import MAX_BYTES, MOST_HITS, SHORTEST, Hits, Name, NameKind, search_names
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.workers import working
+from learnosity.errors import IncompleteDatasetError
+from learnosity.web.audit import note_reading
+from learnosity.web.results import address
+from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
+from learnosity.web.tables import PAGE_ROWS
+
+_MAX_BODY = 8 * LONGEST_QUERY  # bytes; a letter may be written as twelve
+_KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name that was found, and where it leads.
+
+    :param where: the groups from the top to the one that has it, or the path of its file.
+    """
+
+    kind: str
+    name: str
+    where: str
+    link: str
+
+
+async def words_of(request: Request) -> str:
+    """What is searched for: the field `q` of a form that was sent; "" = nothing was sent.
+
+    :raises HTTPException: 422: it is too long.
+    """
+    if request.method != "POST":
+        return ""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise HTTPException(422, f"Search for at most {LONGEST_QUERY} characters.")
+    try:
+        found = parse_qs(body.decode("ascii"), max_num_fields=10, errors="replace").get("q", [""])[0].strip()
+    except ValueError:
+        found = ""
+    if len(found) > LONGEST_QUERY:
+        raise HTTPException(422, f"Search for at most {LONGEST_QUERY} characters.")
+    return found
+
+
+@page("/find", methods=("GET", "POST"), response_class=HTMLResponse)
+async def find_page(request: Request, shown: ShownDataset, words: Annotated[str, Depends(words_of)]) -> Response:
+    """Find a name. Only the index of the dataset is read."""
+    await note_reading(shown, "learnosity_find")
+    index = shown.dataset.manifest.names
+    hits: Hits | None = None
+    places: Sequence[Place] = ()
+    if index is not None and len(words) >= SHORTEST:
+        content = await _index(shown.dataset)
+        hits = await working(search_names, content, words)
+        del content
+        places = await working(_places, shown.dataset, hits.names, shown.here)
+    return await shown.page(
+        request,
+        "find.html",
+        index=index,
+        words=words,
+        hits=hits,
+        places=places,
+        shortest=SHORTEST,
+        most=MOST_HITS,
+        longest_query=LONGEST_QUERY,
+    )
+
+
+async def _index(dataset: PublishedDataset) -> bytes:
+    """The index, as it was published.
+
+    :raises IncompleteDatasetError: it is missing, or was changed since.
+    """
+    names, layout = dataset.manifest.names, dataset.layout
+    content = await read_whole(dataset.store, layout.names, MAX_BYTES)
+    if content is None or names is None or await working(sha256_hex, content) != names.sha256:
+        raise IncompleteDatasetError(
+            f"{dataset.store.uri}/{layout.names} is missing or was changed after publishing. Land the dataset again "
+            "with overwrite = true."
+        )
+    return content
+
+
+def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
+    paths = list(dataset.files)
+    groups = {path: steps for steps, path in dataset.groups.items()}  # the last of several forms is decoded
+    return list(_found(paths, groups, names, here))
+
+
+def _found(
+    paths: Sequence[str], groups: dict[str, tuple[str, ...]], names: Sequence[Name], here: str
+) -> Iterator[Place]:
+    for each in names:
+        if each.file >= len(paths):
+            continue  # no index of this dataset has such a line
+        path = paths[each.file]
+        steps = groups.get(path)
+        at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
+        link = f"{here}/view/{quote(path)}" if steps is None else address(here, steps)
+        link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link
+        yield Place(_KINDS[each.kind], each.name, " / ".join(steps) if steps else path, link)

@@ -1,0 +1,110 @@
+"""The index of names: what is written is found again, and whatever lies in its place does no harm."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.dataset.names import LONGEST_NAME, SHORTEST, Name, NameKind, encode_names, search_names
+
+TEXTS = st.text(max_size=12)
+NAMES = st.builds(Name, st.sampled_from(list(NameKind)), TEXTS, st.integers(0, 10**6), st.integers(0, 10**6))
+
+
+def index(*names: str) -> bytes:
+    made = [Name(NameKind.USER, name, 7, number) for number, name in enumerate(names)]
+    return b"".join(encode_names(made))
+
+
+def found(content: bytes, words: str, most: int = 100) -> list[str]:
+    return [each.name for each in search_names(content, words, most).names]
+
+
+def test_the_name_itself_comes_first_then_its_begin_then_any_part() -> None:
+    content = index("xu17", "u170", "u17", "u1-7", "U17")
+    assert found(content, "u17") == ["u17", "U17", "u170", "xu17"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Anna", "ANNA"),
+        ("Straße", "strasse"),
+        ("ÉCOLE", "école"),
+        ("a\tb\nc", "a\tb\nc"),
+        ('say "hi"', '"hi'),
+        ("back\\slash", "k\\s"),
+        ("  padded  ", "padded"),
+        ("😀 class", "😀 c"),
+        ("12345", "234"),
+    ],
+)
+def test_names_are_found_whatever_letters_they_have(name: str, words: str) -> None:
+    assert found(index("another", name, "last"), words) == [name]
+
+
+def test_a_hit_says_where_it_is() -> None:
+    content = b"".join(encode_names([Name(NameKind.QUESTION, "q9", 3, 141)]))
+    assert search_names(content, "Q9").names == (Name(NameKind.QUESTION, "q9", 3, 141),)
+
+
+def test_numbers_of_files_and_rows_are_no_names() -> None:
+    content = b"".join(encode_names([Name(NameKind.USER, "anna", 4711, 815)]))
+    for words in ("4711", "815", "u\tanna", "anna\t4711"):
+        assert found(content, words) == []
+
+
+def test_many_hits_are_cut_with_the_best_first() -> None:
+    names = [f"a{number}" for number in range(50)]
+    hits = search_names(index(*names, "b-a1"), "a1", 5)
+    assert hits.names[0].name == "a1"
+    assert len(hits.names) == 5
+    assert hits.more
+    assert not search_names(index(*names[:5]), "a1", 5).more
+
+
+@pytest.mark.parametrize("words", ["", " ", "a", " a "])
+def test_a_search_needs_some_characters(words: str) -> None:
+    assert found(index("aaa"), words) == []
+
+
+def test_a_name_that_is_too_long_or_blank_is_left_out() -> None:
+    assert index("a" * (LONGEST_NAME + 1), " ", "") == b""
+
+
+@given(st.lists(NAMES, max_size=10), st.data())
+def test_every_name_is_found_by_itself_and_by_each_part(names: list[Name], data: st.DataObject) -> None:
+    content = b"".join(encode_names(names))
+    known = [each for each in names if len(each.name.strip()) >= SHORTEST]
+    if not known:
+        return
+    chosen = data.draw(st.sampled_from(known))
+    # A half of a surrogate pair cannot be written.
+    expected = [each for each in names if each.name.casefold() == chosen.name.casefold()]
+    hits = search_names(content, chosen.name).names
+    if chosen.name == chosen.name.strip():
+        assert set(hits) >= set(expected)
+    assert len(hits) == len(content.splitlines()) or len(hits) <= len(names)
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=8), TEXTS)
+def test_only_names_that_have_the_words_are_found(names: list[str], words: str) -> None:
+    wanted = words.strip().casefold()
+    for name in found(index(*names), words):
+        assert wanted in name.casefold()
+
+
+@given(st.binary(max_size=300), TEXTS)
+def test_whatever_lies_in_the_place_of_an_index_does_no_harm(content: bytes, words: str) -> None:
+    search_names(content, words)
+
+
+FIELDS = st.one_of(TEXTS.map(str.encode), st.sampled_from([b"u", b"1", b"-1", b"9" * 5000]))
+LINES = st.lists(st.lists(FIELDS, max_size=7), max_size=6)
+
+
+@given(LINES)
+def test_lines_that_are_not_understood_are_passed_over(lines: list[list[bytes]]) -> None:
+    content = b"\n".join(b"\t".join(fields) for fields in [*lines, [b"u", b"anna", b"1", b"2", b""]]) + b"\n"
+    assert Name(NameKind.USER, "anna", 1, 2) in search_names(content, "anna").names
