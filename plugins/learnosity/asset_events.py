@@ -45,7 +45,7 @@ class DatasetEvent(Protocol):
 
     @property
     def extra(self) -> Any:
-        """What the event says: see `dataset.announcement`. An event that was made by hand may have any extra."""
+        """The extra of the event (see `dataset.announcement`). An event that was made by hand may have any extra."""
 
     @property
     def source_task_instance(self) -> Source | None:

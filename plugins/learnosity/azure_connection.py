@@ -188,7 +188,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
 
 
 def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any]) -> Provider | None:
-    """What gives obstore the credentials of a client of Azure.
+    """The credential provider for obstore, with the credentials of Azure's own client.
 
     :param query: of the client's address: a shared access signature, or "".
     """

@@ -12,7 +12,7 @@ from learnosity.errors import RequestError
 
 
 def check_created(returned: object) -> Mapping[str, Any]:
-    """What the create task returned.
+    """Return the XCom of `create_dataset`, if it is one.
 
     :raises RequestError: it returned nothing, because it did not run.
     """
@@ -38,7 +38,7 @@ def decided(created: Mapping[str, Any], name: str) -> str:
 
 
 def sent_input(created: Mapping[str, Any]) -> InputInfo | None:
-    """What `create_dataset` has uploaded; None = nothing, or it ran under an earlier release."""
+    """The input that `create_dataset` uploaded; None = there was none, or it ran under an earlier release."""
     try:
         return msgspec.convert(created.get("input"), InputInfo | None)
     except msgspec.ValidationError as error:

@@ -37,7 +37,7 @@ def left_out(shards: Sequence[Any]) -> int:
 
 
 def rendered(shards: object) -> Sequence[Any]:
-    """What `list_files` returned. It must be known: without it, an incomplete dataset would look complete."""
+    """The XCom of `list_files`. Without it, an incomplete dataset would look complete, so it must be a list."""
     if isinstance(shards, Sequence) and not isinstance(shards, str):
         return shards
     raise RequestError(
@@ -52,7 +52,7 @@ def plan_of(shard: Mapping[str, Any]) -> str:
 
 
 def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> dict[str, Any]:
-    """What `publish` says about a dataset: in its XCom, and in the asset event."""
+    """The values about a published dataset for the XCom of `publish` and for the asset event."""
     return {
         "dataset_id": manifest.dataset_id,
         "dataset_type": manifest.dataset_type,

@@ -50,7 +50,7 @@ def find_connection(conn_id: str) -> Connection | None:
 
 
 async def afind_connection(conn_id: str) -> Connection | None:
-    """The same inside an event loop."""
+    """The Airflow connection `conn_id`; None when it does not exist. Call this inside an event loop."""
     what, request = f"connection {conn_id!r}", GetConnection(conn_id=conn_id)
     found = await _afind(what, request, "get_connection", conn_id)
     if found is None and _may_be_hidden():
@@ -174,7 +174,7 @@ def _ask(what: str, backend: Any, method: str, name: str) -> Any:
 
 
 def _may_be_hidden() -> bool:
-    """Whether the API server was asked. It also replies "not found" for a moment in which its database fails."""
+    """Whether the API server was asked: it replies "not found" also while its database fails."""
     return any(isinstance(backend, ExecutionAPISecretsBackend) for backend in ensure_secrets_backend_loaded())
 
 

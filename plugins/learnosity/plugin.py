@@ -49,7 +49,7 @@ class LearnosityPlugin(AirflowPlugin):
 
 
 def _pages() -> Any:
-    """The app of the pages. If it cannot be imported, a page that says so: an exception would stop the API server."""
+    """The app of the pages. If it cannot be imported, one page says so: an exception would stop the API server."""
     try:
         from learnosity.web.app import app
     except Exception:

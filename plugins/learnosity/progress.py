@@ -32,7 +32,7 @@ class Progress:
         self._started = self._said = time.monotonic()
 
     def begin_with(self, size: int, files: int) -> None:
-        """Count what an earlier attempt has done. It says nothing about the rate of this one."""
+        """Count the files of an earlier attempt. They do not count for the rate of this attempt."""
         self._before = (files, size)
         self.files += files
         self.bytes += size
@@ -55,7 +55,7 @@ class Progress:
         return (self.bytes - self._before[1]) / self._elapsed(now)
 
     def left(self, files: int, now: float | None = None) -> float | None:
-        """Seconds for so many more files at the rate so far. None while the rate is not known well enough to say."""
+        """Seconds that `files` more files take at the rate so far; None while the rate is not known well enough."""
         elapsed, done = self._elapsed(now), self.files - self._before[0]
         if elapsed < KNOWN_SECONDS or done < KNOWN_FILES or files <= 0:
             return None

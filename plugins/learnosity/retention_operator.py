@@ -42,7 +42,7 @@ class RetentionProblemError(PermanentError):
 
 
 class LearnosityRetentionOperator(AsyncOperator):
-    """Remove datasets by rules or by their ids. Its log has a table of what goes.
+    """Remove datasets by rules or by their ids. The log has a table of the removed datasets.
 
     The run config may give `dataset_ids` (then the rules do not count), `dry_run`, and with ids `destination_uri`.
 

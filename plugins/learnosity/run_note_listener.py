@@ -61,7 +61,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
 
 @hookimpl
 def on_dag_run_failed(dag_run: DagRun) -> None:
-    """Write why a run failed, if one of its tasks has told it. The session is that of the caller, which holds locks."""
+    """Write why a run failed, if one of its tasks has reported it. The caller's session is used: it holds locks."""
     from sqlalchemy import select
     from sqlalchemy.orm import object_session
 
@@ -100,7 +100,7 @@ def _write(run: DagRun, text: str) -> None:
 
 
 def _failure_text(task_id: str, map_index: int, value: Any) -> str:
-    """What a task told, with its name; "" if it is not understood, because a user may write anything there."""
+    """The report of a failed task, with its name; "" if it cannot be read: a user may have changed it."""
     try:
         told = msgspec.json.decode(value, type=Failure)
     except (msgspec.MsgspecError, TypeError):

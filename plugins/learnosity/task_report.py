@@ -70,7 +70,7 @@ class Landing(msgspec.Struct, frozen=True):
 
 
 def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = "") -> Failure:
-    """The report about an error. The message of an error from elsewhere is left out, because it may quote data.
+    """The report about an error. A message that neither this package nor Airflow wrote is left out: it may quote data.
 
     :param conn_id: the connection to Learnosity, which an error of the API does not name; "" = not known.
     """

@@ -182,7 +182,7 @@ class DatasetRequest:
         ]
 
     def _input_problems(self, has_input: bool) -> list[str]:
-        """What the dataset type needs and the request does not have, or has and may not."""
+        """What the request lacks for its dataset type, or has although the type does not allow it."""
         kind, problems = self.kind, []
         if kind.input == "required" and not has_input:
             problems.append(f"{kind.name} needs input files: set input_uri to the files of users and their groups.")

@@ -210,7 +210,7 @@ class SignedTransfer:
 
 
 def refusal(what: str, status: int, answer: bytes, retry_after: str | None = None) -> Exception:
-    """The error that the answer of a storage server stands for.
+    """The error to raise for an error reply of a storage server.
 
     :param answer: the beginning of its body.
     """
@@ -247,7 +247,7 @@ def _go_on(waiting: asyncio.Future[bool]) -> None:
 
 
 class _Body:
-    """The bytes of one upload. Each piece that the server takes moves the deadline on."""
+    """The bytes of one upload. The deadline is moved on with each piece that is sent."""
 
     def __init__(self, file: BinaryIO, offset: int, length: int, deadline: asyncio.Timeout) -> None:
         self._descriptor = file.fileno()

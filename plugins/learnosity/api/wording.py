@@ -118,7 +118,7 @@ _REPEATED = re.compile(r"…(?:[\s,.'/@_-]*…)+")
 
 
 def wording(said: Any, sent: Any = None) -> str:
-    """What the API says, without values.
+    """A text of the API with `…` in place of each value, such as an id or a name.
 
     :param said: a text, or another JSON value, of a reply.
     :param sent: the request that is answered. Its values are left out even where they are usual words.
@@ -138,7 +138,7 @@ def _pair(key: str, value: Any, sent: Any) -> str:
 
 
 def _masked(text: str, own: Sequence[str]) -> str:
-    """`text` without values.
+    """`text` with `…` in place of each value.
 
     :param own: values that are left out whatever they are, long ones first.
     """

@@ -49,7 +49,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What Learnosity reports about its jobs.
+    """What Learnosity's list of jobs and its replies have shown so far.
 
     :param jobs: the jobs that the last poll listed.
     :param polls: how many times the list has been read.

@@ -61,7 +61,7 @@ class RequestIdentity(msgspec.Struct, frozen=True):
 
 
 class CreationState(msgspec.Struct, frozen=True):
-    """What is saved between attempts.
+    """The state of creating a dataset, as it is saved between attempts.
 
     :param step: before the call is sent: `initialising` or `commencing`. While parts are uploaded: `uploading`. After
         the job was started: `started`.

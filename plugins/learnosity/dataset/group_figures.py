@@ -15,7 +15,7 @@ from learnosity.dataset.tables import Document, Kind, Table, is_id, is_number
 
 PERCENT, ATTEMPTED = "percent", "attempted_percent"
 _COUNTS = ("population", "group_count")
-_LARGEST = 1e100  # larger numbers are not calculated with
+_LARGEST = 1e100  # larger numbers are left out of calculations, because their sums could overflow
 
 Row = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def with_percents(users: Table) -> Table:
 
 
 def percent(part: Any, whole: Any) -> float | None:
-    """How many percent a part is; None where that is not known."""
+    """`part` in percent of `whole`; None if one of them is no number, or `whole` is 0."""
     if not (finite(part) and finite(whole)) or not whole:
         return None
     return 100 * float(part) / float(whole)
@@ -67,7 +67,7 @@ def mean_row(users: Table) -> dict[str, Any]:
 
 
 def total_row(groups: Table) -> dict[str, Any]:
-    """The sums of what can be added up: users and groups. A group that does not say leaves no sum."""
+    """The sums of users and groups. If one group has no number, there is no sum."""
     found: dict[str, Any] = {}
     for name in _COUNTS:
         values = [row.get(name) for row in groups.rows]
@@ -77,7 +77,7 @@ def total_row(groups: Table) -> dict[str, Any]:
 
 
 def facts(own: Row | None, users: Table | None) -> dict[str, Any]:
-    """The figures of a group, by the name of their field: what its row says, or else what all its users give.
+    """The figures of a group, by the name of their field: from its own row, or else calculated from all its users.
 
     :param users: all users of the group, with their percents; None = they are not known.
     """

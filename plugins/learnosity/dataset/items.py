@@ -22,7 +22,7 @@ BINS = 20  # of the histogram of p-values
 
 
 class Flag(StrEnum):
-    """What is noticed of a question; the most urgent first."""
+    """What stands out about a question. The first ones are the most urgent."""
 
     KEY = "key"
     """Strong users do worse than weak users: the key may be wrong."""
@@ -85,7 +85,7 @@ def flags(row: Mapping[str, Any], at: Thresholds) -> tuple[Flag, ...]:
 
 
 def has_few_sessions(row: Mapping[str, Any]) -> bool:
-    """Whether so few sessions were counted that the discrimination says little."""
+    """Whether a question has too few sessions for its discrimination to mean much."""
     count = row.get("count_sessions")
     return is_number(count) and 0 <= count < FEW_SESSIONS
 
@@ -136,6 +136,6 @@ def histogram(values: Iterable[float], bins: int = BINS) -> tuple[int, ...]:
     """How many of these numbers, 0 to 1, lie in each of `bins` equal parts. The last part has its upper end, too."""
     counts = [0] * bins
     for value in values:
-        # A decimal such as 0.15 is a little less than it looks; without the grain, it would lie one part too low.
+        # A float such as 0.15 may be a little less than written. Without adding 1e-9, it would count one part too low.
         counts[min(int(value * bins + 1e-9), bins - 1)] += 1
     return tuple(counts)

@@ -38,7 +38,7 @@ class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> Returned:
-    """What a group dataset says.
+    """Count users and groups in the result files of a group dataset.
 
     :param root: the content of the file of the root group.
     :param files: the files of the groups, by group path (`tables.group_files`).
@@ -59,7 +59,7 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
 
 
 def questions_returned(document: Document) -> Returned:
-    """What an analysis says."""
+    """Count questions and sessions in a result file of an analysis."""
     table = document.first(Kind.ITEMS)
     if table is None:
         return Returned(questions=0, nothing_matched=True) if _is_empty(document) else Returned()
@@ -71,7 +71,7 @@ def questions_returned(document: Document) -> Returned:
 
 
 def gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is missing, in words. Nothing that is not recognised counts as missing.
+    """Each gap between input and result, as a sentence. A count that was not recognised is no gap.
 
     :param sent: the input; None = not known.
     :param request: the SET request that made the dataset.

@@ -35,7 +35,7 @@ class RecordError(ValueError):
 
 
 class Checked(NamedTuple):
-    """What was read of some lines.
+    """Ids and groups of some lines.
 
     :param ids: the value of `identity_key` of each line; empty for types without that key.
     :param groups: for each level of the hierarchy, the group of each line; UNSET = the user is in no group of this

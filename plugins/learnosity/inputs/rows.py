@@ -85,7 +85,7 @@ def encode(columns: Sequence[Column], values: Sequence[Values]) -> bytes:
 
 
 def take(values: Sequence[Values], places: Sequence[int]) -> list[Values]:
-    """The same columns with these rows only."""
+    """Columns with only the rows at `places`."""
     return [[cells[place] for place in places] for cells in values]
 
 

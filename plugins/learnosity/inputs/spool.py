@@ -50,7 +50,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class InputSummary:
-    """What was spooled.
+    """Counts and digest of the spool.
 
     :param files: number of input files.
     :param sha256: digest of the spool, in hex.

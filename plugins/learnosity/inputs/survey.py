@@ -87,7 +87,7 @@ class GroupSurvey:
             self._look_at(fresh, file, numbers, columns, labels)
 
     def levels(self, users: int, in_several: Iterable[Sequence[int]] = ()) -> tuple[LevelInfo, ...]:
-        """What is known of each level. Call it once, at the end.
+        """The counts of each level. Call it once, after all records were added.
 
         :param users: how many different users there are.
         :param in_several: for each user with several records, the hashes of the groups of all of them, top level first.
@@ -242,7 +242,7 @@ class _Level:
         """How often these users are counted too many times in all groups together."""
 
     def info(self, users: int) -> LevelInfo:
-        """What is known of this level."""
+        """The counts of this level."""
         nameless = [self.users[slot] for slot in self.nameless]
         members = sum(self.users) - sum(nameless) - self.too_many
         return LevelInfo(
@@ -256,7 +256,7 @@ class _Level:
 
 
 def _oddities(name: str) -> Iterator[str]:
-    """What is odd about a name."""
+    """What looks wrong about a group name, such as a blank at its end."""
     if name != name.strip():
         yield "begins or ends with a blank"
     if not name.isprintable() and any(

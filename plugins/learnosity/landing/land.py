@@ -45,7 +45,7 @@ MAX_FAILED_FILES = 10
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What one shard's task did.
+    """The counts that the landing of a shard returns.
 
     :param files: number of files in the shard. All of them have landed.
     :param total_bytes: bytes of these files.
@@ -236,7 +236,7 @@ class _Lander:
 
 
 async def _land_all(queue: ShardQueue, land: Callable[[ResultFile], Awaitable[None]], limit: AdaptiveLimit) -> None:
-    """Run `land` for all files. `limit` says how many files run at the same time, and can change meanwhile.
+    """Call `land` for all files, several at the same time: as many as `limit` allows at that moment.
 
     A permanent error stops all files at once. Transient errors are collected, up to `MAX_FAILED_FILES`: the other files
     still land, so that the next try has less to do.

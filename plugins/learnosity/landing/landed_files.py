@@ -49,7 +49,7 @@ class LandedFiles:
         return [file.path for file in files if not self._table.change(planned, (file.path,))]
 
     def compare(self, objects: Mapping[str, ObjectInfo]) -> None:
-        """Compare some objects of the store with the notes. Objects without a note are remembered as others."""
+        """Compare some objects of the store with the notes. Objects without a note are kept for `others`."""
         for path, info in objects.items():
             row = self._table.row("SELECT line FROM landed WHERE path = ?", (path,))
             if row is None:

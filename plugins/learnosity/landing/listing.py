@@ -103,7 +103,7 @@ class ResultSet:
         return seal_sources(sources, secret=self._client.config.credentials.consumer_secret, dataset_id=self._id)
 
     def unseal(self, sealed: bytes | None) -> Sequence[Source]:
-        """What `seal` encrypted. Empty, or None instead of a URL, when it cannot be used any more."""
+        """Decrypt what `seal` encrypted. Empty if the secret has changed; None instead of each URL that is too old."""
         return unseal_sources(sealed, secret=self._client.config.credentials.consumer_secret, dataset_id=self._id)
 
     async def _list(self) -> Listing:

@@ -175,7 +175,7 @@ async def _remove_others(store: Store, layout: DatasetLayout, work: str, landed:
 
 
 async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles) -> None:
-    """Judge what was found in the store. An object with the right size but another entity tag is read and hashed."""
+    """Check the objects in the store. One with the right size but another entity tag is read and hashed."""
 
     async def has_other_bytes(entry: Landed) -> bool:
         # On a file system, writing the same bytes again changes the entity tag, so compare the bytes.

@@ -116,7 +116,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood:
-    """It is not proven that everything in the reply would land.
+    """The reply is refused: it is not proven that all of its files would be landed.
 
     :param why: what could not be proven, without any value of the reply.
     :param sketch: keys, types and lengths of the reply.

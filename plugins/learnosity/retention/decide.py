@@ -52,7 +52,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """What `latest.json` of a dataset type says.
+    """The dataset that `latest.json` of a dataset type names.
 
     :param dataset_id: the dataset that it names; None = there is no `latest.json`.
     :param problem: why it cannot be read; None = it can.

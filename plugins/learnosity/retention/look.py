@@ -47,7 +47,7 @@ async def types(store: Store) -> Sequence[str]:
 
 
 async def look(store: Store, layout: DatasetLayout) -> Found:
-    """What the store has of one dataset.
+    """Read what the store has of one dataset: manifest, notes, marks and files.
 
     :raises TransientStorageError: the store fails for now.
     """
@@ -92,7 +92,7 @@ async def look(store: Store, layout: DatasetLayout) -> Found:
 
 
 async def latest(store: Store, dataset_type: str) -> Latest:
-    """What `latest.json` of a type says."""
+    """Read `latest.json` of a dataset type."""
     path = DatasetLayout(dataset_type, "any").latest
     try:
         content = await store.get(path, limit=MAX_MANIFEST_BYTES)

@@ -85,12 +85,12 @@ _VALIDATOR = Draft202012Validator(SCHEMA)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What stays of one dataset type at one destination. What `latest.json` names always stays.
+    """Which datasets of one type at one destination are kept. The dataset that `latest.json` names is always kept.
 
     :param destination_uri: None = the default destination.
-    :param keep_newest: how many of the newest stay; None = not counted.
-    :param keep_days: for how many days after publication each stays; None = not counted.
-    :param abandoned_days: after how many days without a write a landing that was never published goes.
+    :param keep_newest: how many of the newest datasets are kept; None = this rule does not count them.
+    :param keep_days: for how many days after its publication each is kept; None = this rule has no such limit.
+    :param abandoned_days: a landing that was never published is removed after this many days without a write.
     """
 
     dataset_type: str

@@ -28,7 +28,7 @@ MOST_DATASETS = 150
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One dataset that goes, or that a person should look at."""
+    """One dataset that is removed, or that a person should look at."""
 
     destination_uri: str
     """Without the Airflow connection."""
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Report:
-    """What a run did, or would do.
+    """The result of a run, or what a dry run would have done.
 
     :param goes: what was removed; in a dry run, what would be.
     :param problems: what a person should look at.

@@ -195,7 +195,7 @@ def _day(text: str, schedule: Schedule) -> pendulum.DateTime:
 
 
 def _doc(schedule: Schedule) -> str:
-    """What the DAG's page says: above all, what time a run covers."""
+    """The text for the DAG's page: above all, which time a run covers."""
     crons, assets = " and ".join(f"`{cron}`" for cron in schedule.crons), ", ".join(f"`{a}`" for a in schedule.assets)
     covered = []
     if crons:

@@ -30,7 +30,7 @@ _LARGEST_FIRST = ("at", "records", "files", "size")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the address of the list asks for. Each text may be empty: then it does not matter.
+    """Search, filters and sorting of the list, as its address has them. An empty text does not filter.
 
     :param q: words that all have to stand in the type, the id, an activity, the DAG or the run.
     :param since: first day, and `until` the last, in the time zone `zone`.
@@ -49,7 +49,7 @@ class Wanted:
 
     @property
     def filtered(self) -> bool:
-        """Whether it leaves rows out."""
+        """Whether a search or a filter is set, so that rows may be left out."""
         return any((self.q, self.type, self.dag, self.state, self.since, self.until))
 
     @property

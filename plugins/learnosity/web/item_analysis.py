@@ -39,12 +39,12 @@ LEFT = 10.0  # x of the first bar
 
 
 class NotAThresholdError(ValueError):
-    """What was asked for cannot be a threshold. The message says what can."""
+    """A value in the address cannot be a threshold. The message says which values can."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Which questions of an analysis are asked for.
+    """Which questions of an analysis the page shows, as its address says.
 
     :param only: `flagged`, or the name of one flag; "" = all questions.
     """
@@ -72,7 +72,7 @@ class ItemQuery:
 
     @property
     def given(self) -> dict[str, str]:
-        """What differs from the default, by the parameter of the address."""
+        """The values that differ from the defaults, by their parameter in the address."""
         usual = DEFAULTS
         numbers = ((name, getattr(self.at, name), getattr(usual, name)) for name in ("hard", "easy", "poor"))
         found = {name: f"{value:g}" for name, value, default in numbers if value != default}
@@ -89,7 +89,7 @@ class ItemQuery:
         return "".join(f"{name}={quote(value, safe='')}&" for name, value in self.given.items())
 
     def shows(self, row: Mapping[str, Any]) -> bool:
-        """Whether a question is asked for."""
+        """Whether the page shows a question."""
         if not self.only:
             return True
         found = flags(row, self.at)

@@ -37,7 +37,7 @@ def wanted(
     sort: Text = "at",
     direction: Literal["asc", "desc"] = "desc",
 ) -> Wanted:
-    """What the address of the list asks for."""
+    """Search, filters and sorting from the query of the address."""
     return Wanted(q, type, dag, state, _day("since", since), _day("until", until), zone, sort, direction)
 
 
@@ -87,5 +87,5 @@ def _day(name: str, text: str) -> date | None:
 
 
 def _with(chosen_now: str, names: set[str]) -> list[str]:
-    """What a filter offers: the names, with the one that is chosen now."""
+    """The names that a filter offers, always with the one that is chosen now."""
     return sorted(each for each in {*names, chosen_now} if each)

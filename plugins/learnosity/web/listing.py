@@ -30,7 +30,7 @@ OPEN_STATES = ("queued", "running", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One row of the list: a published dataset, or a run that failed or goes on.
+    """One row of the list: a published dataset, or a run that has failed, is running or is queued.
 
     :param state: `published`, or the state of the run.
     :param at: when it was published; of a run: when it began, or was to begin.

@@ -58,7 +58,7 @@ class Scale:
 
     @property
     def sign(self) -> str:
-        """What stands behind each number."""
+        """The unit sign after each number."""
         return "%" if self.unit == "percent" else ""
 
     @property
