@@ -5,7 +5,7 @@ DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
 DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
 DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working API needs
-CALL_ATTEMPTS = 6  # of one call, over about 30 s. After a longer failure, Airflow retries the task
+CALL_ATTEMPTS = 6  # attempts of one call, over about 30 s; after a longer failure, Airflow retries the task
 
 # Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
 REGIONS = ("va", "ie", "au", "ca", "or")

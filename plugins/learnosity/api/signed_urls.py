@@ -59,8 +59,8 @@ class SignedTransfer:
         self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
         self._names = CheckedLookup(self._policy)
         self._open = False
-        # One client per host and address, the last used at the end. The client of None looks up no host: it is for URLs
-        # that go through a proxy or contain an IP address.
+        # One client per host and address, the last used at the end. The client under the key None looks up no host: it
+        # is for URLs that go through a proxy or contain an IP address.
         self._down: dict[tuple[str, str] | None, Client] = {}
         self._up: dict[bool, aiohttp.ClientSession] = {}
 

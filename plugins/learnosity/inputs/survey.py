@@ -233,13 +233,13 @@ class _Level:
         self.looks: dict[int, int] = {}
         """Where each name was found first, by the hash of what it looks like."""
         self.looked_at = 0
-        """How many groups were looked at."""
+        """How many groups have had their name checked."""
         self.nameless: set[int] = set()
         """Numbers in `slots` that are no groups: they count the users without a group of this level."""
         self.in_several = 0
         """How many users are in several groups."""
         self.too_many = 0
-        """How often these users are counted too many times in all groups together."""
+        """How many times too often these users are counted, over all groups."""
 
     def info(self, users: int) -> LevelInfo:
         """The counts of this level."""

@@ -30,8 +30,8 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-VERIFY_CONCURRENCY = 16  # files that are read and hashed at the same time, at most
-DELETE_AT_ONCE = 10_000  # paths in memory while files of an earlier landing are removed
+VERIFY_CONCURRENCY = 16  # most files that are read and hashed at the same time
+DELETE_AT_ONCE = 10_000  # most paths in memory while files of an earlier landing are removed
 LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
 
 

@@ -17,7 +17,7 @@ from learnosity.errors import ConnectionConfigError
 
 log = logging.getLogger(__name__)
 
-# The key in the connection's extra that holds `extra_args`.
+# The place in the connection's extra where a user sets encryption, tags and the like; for messages.
 PLACE = "service_config.s3.extra_args"
 _CHECKSUMS = ("SHA256", "CRC64NVME")  # the algorithms that obstore can compute
 _CONFIG = {"ServerSideEncryption": "server_side_encryption", "SSEKMSKeyId": "sse_kms_key_id"}

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_datasets import PUBLISH_OPERATOR
 
-_KEPT = 20_000  # most results that are kept
+_KEPT = 20_000  # most entries of `_publishes`
 _BATCH = 500  # most DAGs that one query searches
 _publishes: dict[str, bool] = {}
 
