@@ -70,7 +70,7 @@ class LearnosityClient:
         """Learnosity's clock in Unix seconds, minus the monotonic clock of this process."""
 
     async def __aenter__(self) -> Self:
-        tls = await asyncio.to_thread(self._egress.tls)  # reads files
+        tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because it reads files
         # Behind a proxy, aiohttp would check the proxy's address instead. A proxy may be in a private network.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))

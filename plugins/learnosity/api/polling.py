@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # A poll may be early by this share of its `delay`, so that it joins a call that another poll needs now.
 EARLY_SHARE = 0.3
-# Seconds from the begin of a wait to the next call. Waits often begin together, and then share this call.
+# Seconds from the start of a wait to the next call. Waits often begin together, and then share this call.
 GATHER_SECONDS = 0.5
 # A call that has fewer than 50 due jobs also asks for jobs that are not due, but not for those of younger waits:
 # Airflow can lose a task that is resumed right after it was deferred.

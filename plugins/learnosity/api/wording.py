@@ -84,7 +84,8 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words in capitals and words with a capital at the begin of a sentence are shown; `Grace` within one is not.
+# Words that are shown in capitals. Another word with a capital is shown only at the start of a sentence: inside of one,
+# it may be a name, such as `Grace`.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML

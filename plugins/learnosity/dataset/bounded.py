@@ -55,7 +55,7 @@ async def read_whole(store: Store, path: str, limit: int) -> bytes | None:
 
 
 async def read_begin(store: Store, path: str, *, size: int, encoding: str | None, keep: int) -> Begin | None:
-    """The size, the digest and the begin of an object; None when it does not exist, or has another size.
+    """The size, the digest and the start of an object; None when it does not exist, or has another size.
 
     :param size: bytes that the object has, as stored. Not more is read.
     :param encoding: its `content_encoding`; None = it is not compressed.

@@ -25,7 +25,7 @@ MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # most characters that are shown of a file that is text
 MAX_NAME = 200  # most characters of a column's name; a longer text is no name
 MAX_GROUP_DEPTH = 20  # most levels of groups; deeper folders are not read as groups
-_SORTED = 64  # characters of a text in which numbers are compared as numbers
+_SORTED = 64  # only in so many first characters of a text, numbers are sorted as numbers
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -74,7 +74,7 @@ class Document:
 def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limits = WHOLE) -> Document | None:
     """Read a file as NDJSON or CSV if its name ends like that, else as JSON. Other content is text.
 
-    :param cut: whether `content` is only the begin of the file.
+    :param cut: whether `content` is only the start of the file.
     :returns: None when it is not shown: it is JSON, and cut or too large.
     """
     name = path.lower()

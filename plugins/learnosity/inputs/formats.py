@@ -34,7 +34,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     decides, and else whether the first line looks like a header.
 
     :param name: the file's name or URI.
-    :param head: the begin of its content, unpacked.
+    :param head: the start of its content, unpacked.
     :param columns: names of columns, each of which would be a header by itself.
     :raises UnreadableError: the name says Parquet, and the content does not; or the file is NDJSON in UTF-16.
     """

@@ -17,7 +17,7 @@ _UTF8_BOM: Final = b"\xef\xbb\xbf"
 def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
     """The content in blocks of whole lines. None stands for a line that is longer than `MAX_LINE_BYTES`.
 
-    A byte order mark at the begin of a line is removed: files that were joined have one where the next file begins. It
+    A byte order mark at the start of a line is removed: files that were joined have one where the next file begins. It
     is never inside of a text there, because a text in JSON has no line end.
     """
     for block in _split(pieces):

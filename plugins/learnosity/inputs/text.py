@@ -91,7 +91,7 @@ def _strict(pieces: Iterable[bytes], codec: str, name: str) -> Iterator[str]:
 
 
 def utf16_codec(head: bytes) -> str | None:
-    """The codec, if the begin of a file is UTF-16; None = it is not.
+    """The codec, if the start of a file is UTF-16; None = it is not.
 
     Without a mark, nearly every second byte is zero: letters, digits and delimiters of a header are so in UTF-16.
     """

@@ -22,10 +22,10 @@ MAX_FILES_AT_ONCE = 256  # how many files are ever landed at the same time, at m
 # A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
 # growth may be chance.
 GAIN = 1.1
-# Shortest time over which a rate is measured. In a shorter time, chance would change the rate too much.
+# Shortest time over which a rate is measured. In a shorter time, a rate is mostly chance.
 WINDOW_SECONDS = 0.1
-# While a limit is kept, one measurement counts this many times `limit` files. While the limit still grows, it counts
-# only `limit` files: otherwise all files could have landed before the best limit is found.
+# Once the best limit is found, a rate is measured over this many times `limit` files. While the limit still grows, it
+# is measured over `limit` files only: otherwise all files could have landed before the best limit is found.
 HOLD_ROUNDS = 2
 # A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
 HOLD_WINDOWS = 20
@@ -33,7 +33,8 @@ GROWTH_WHILE_CLIMBING = 2.0  # at the beginning, each step multiplies the limit 
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
 # Overload replies (429, 503) within this time count as one: they halve the limit once.
 CUT_SECONDS = 1.0
-# A rate counts units: one per file, and one per this many bytes. Otherwise large files would look like slow work.
+# A rate is measured in units: one for each file, and one for each part of this many bytes. Measured in files alone,
+# large files would look like slow work.
 UNIT_BYTES = 64 * 1024
 
 # Limits for large files at the same time. If the source is fast, each file keeps one processor busy. Then more files

@@ -19,7 +19,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Keys for the address in the entry of a file.
+# Keys under which the entry of a file may have its URL.
 URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
@@ -77,7 +77,7 @@ DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
-# For example, `self_url` and `selfLink` map to `self`, and `prevPage` maps to `prev`.
+# The word for each spelling of a link's key: `self` for `selfurl` and `selflink`, `prev` for `prevpage`.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}

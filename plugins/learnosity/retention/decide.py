@@ -12,7 +12,7 @@ from learnosity.retention.rules import Rule
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-# A landing task writes a note when it begins and, while files arrive, every few seconds. It ends within 24 hours.
+# A dataset with a younger note may still be landed: a landing task writes notes all the time, and ends within 24 hours.
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 

@@ -40,5 +40,5 @@ def file_address(here: str, path: str) -> str:
 
 
 def file_query(path: str) -> str:
-    """The file name as the begin of a query; "" if the name can be in the path."""
+    """The file name as the start of a query; "" if the name can be in the path."""
     return f"file={quote(path, safe='')}&" if _ODD.search(path) else ""

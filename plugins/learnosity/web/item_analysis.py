@@ -85,7 +85,7 @@ class ItemQuery:
 
     @property
     def query(self) -> str:
-        """The begin of an address's query; every part ends with `&`."""
+        """The start of an address's query; every part ends with `&`."""
         return "".join(f"{name}={quote(value, safe='')}&" for name, value in self.given.items())
 
     def shows(self, row: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
 AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
-# What a task does, for people; by its operator.
+# What a running task is doing, in words for the page, by its operator.
 DOING = {
     "LearnosityCreateDatasetOperator": "Making the dataset and starting its job",
     "LearnosityJobSensor": "Waiting for Learnosity's job",

@@ -239,7 +239,7 @@ def _siblings(task_id: str) -> tuple[str, ...]:
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     states = [str(each.state or "none") for each in instances]
-    # A state other than success needs attention, and a failure most, so it is shown for all instances together.
+    # All instances together show one state: a failure if there is one, else any state other than success.
     state = min(states, key=lambda each: (each not in FAILED, each == "success"))
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]

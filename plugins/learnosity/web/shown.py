@@ -123,7 +123,7 @@ async def opened(run: Run, found: Publication) -> PublishedDataset:
     except ElsewhereError:
         raise  # this error depends only on the two URIs, so it tells nothing about connections
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
-        # All of these have one answer. Else a user who edits an XCom could find out which connections exist.
+        # All of these errors get the same reply. Otherwise, who edits an XCom could find out which connections exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
         raise HTTPException(503, UNREADABLE) from None
     # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
