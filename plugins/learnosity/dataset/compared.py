@@ -15,7 +15,7 @@ from learnosity.dataset.tables import Kind, Table
 BEFORE, CHANGE = "_before", "_change"
 NEW, GONE = "new", "gone"
 STATE = "state"
-# The columns that name a row, and those that are compared, the most telling first.
+# `_NAMES`: columns that name a row. `_MEASURES`: columns that are compared, the most important first.
 _NAMES = {
     Kind.GROUPS: ("group_name",),
     Kind.USERS: ("user_id",),
@@ -26,14 +26,14 @@ _MEASURES = {
     Kind.USERS: ("percent", "score"),
     Kind.ITEMS: ("p_value", "discrimination_index", "count_sessions"),
 }
-_MOST = 4  # measures that are compared
+_MOST = 4  # most columns that are compared
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Slim:
-    """What is compared of a table.
+    """The columns of a table that are compared. The others are not kept, to save memory.
 
     :param names: columns that name a row.
     :param measures: columns that are compared.
@@ -58,12 +58,12 @@ class Comparison:
 
     @property
     def both(self) -> int:
-        """Rows that are in both."""
+        """How many rows are in both tables."""
         return len(self.table.rows) - self.new - self.gone
 
 
 def slim(table: Table | None) -> Slim | None:
-    """What can be compared of a table; None where nothing can."""
+    """The columns of a table that can be compared; None if there are none."""
     if table is None or table.kind not in _NAMES:
         return None
     names = tuple(name for name in _NAMES[table.kind] if name in table.columns)
@@ -94,21 +94,21 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
 
 
 def change(now: Any, before: Any) -> float | None:
-    """How much a number has changed; None where that is not known."""
+    """The difference of two numbers; None if one of them is no number."""
     if not (finite(now) and finite(before)):
         return None
-    # Numbers of few decimals have a difference of few decimals.
+    # Rounded, because the difference of two floats may show decimals that neither of them has.
     return now - before if isinstance(now, int) and isinstance(before, int) else round(float(now) - float(before), 6)
 
 
 def differences(now: Row, before: Row) -> tuple[str, ...]:
-    """The parts of the request that differ: two datasets that were asked for differently say different things."""
+    """The parts in which two requests differ: datasets of different requests can hardly be compared."""
     parts = ("filters", "groups", "organisation_id")
     return tuple(part for part in parts if now.get(part) != before.get(part))
 
 
 def _keyed(table: Slim) -> Iterator[tuple[tuple[str, ...], Row]]:
-    """The rows by their name. A second row of the same name has a number behind it."""
+    """The rows by their name. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
         key = tuple("" if row[name] is None else f"{row[name]!s:.200}" for name in table.names)

@@ -1,4 +1,4 @@
-"""The key figures of a dataset: few numbers that say how it went, so that datasets can be compared without their files.
+"""The key figures of a dataset, such as its mean score: with them, datasets can be compared without reading files.
 
 They are made when a dataset is published, and travel in its manifest and in the extra of its asset event. Anybody can
 create an asset event, so they are checked when they are read. Pure functions.
@@ -15,7 +15,7 @@ from learnosity.dataset.tables import Document, Kind
 
 OF_GROUPS = ("population", "mean_percent", "median_percent", "mean_score", "median_score")
 OF_ITEMS = ("questions", "flagged", "mean_p_value", "median_p_value", "mean_discrimination_index")
-_DIGITS = 4  # after the decimal point
+_DIGITS = 4  # decimals of a figure
 
 
 def figures_of_groups(root: Document) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`names.tsv`: who and what a dataset holds, and where, so that a person is found without reading every file.
+"""`names.tsv`: the users, groups and questions of a dataset and their places, so that one is found without its files.
 
 It lies in the folder of the dataset, goes with it, and its digest stands in the manifest. One line per name:
 
@@ -17,16 +17,16 @@ from enum import StrEnum
 
 import msgspec
 
-MAX_BYTES = 32 * 1024 * 1024  # of the index; a larger one is not made, and not read
-SHORTEST = 2  # characters of a search
-LONGEST_NAME = 300  # characters of a name; a longer one is left out
-MOST_HITS = 100  # of a search
-_LARGEST = 10**9  # no file has as many rows
+MAX_BYTES = 32 * 1024 * 1024  # largest names.tsv; a larger one is neither written nor read
+SHORTEST = 2  # fewest characters of a search
+LONGEST_NAME = 300  # most characters of a name; a longer one is left out
+MOST_HITS = 100  # most names that a search finds
+_LARGEST = 10**9  # larger than any row number
 _FIELDS = 5
 
 
 class NameKind(StrEnum):
-    """What has a name."""
+    """What a name belongs to."""
 
     USER = "u"
     GROUP = "g"
@@ -45,7 +45,7 @@ class NamesInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name, and where it stands.
+    """A name, and where it is in the dataset.
 
     :param file: line of the file in files.ndjson, from 0.
     :param row: row of the table in the file, from 0.
@@ -59,7 +59,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search has found: names that are the words, then those that begin with them, then those that have them.
+    """The names that a search has found: first equal ones, then those that begin with the words, then the others.
 
     :param more: whether there are more than these.
     """
@@ -85,9 +85,10 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
     wanted = _written(words.strip().casefold())
     if len(words.strip()) < SHORTEST:
         return Hits((), more=False)
-    found: dict[int, bytes] = {}  # by the begin of the line
+    found: dict[int, bytes] = {}  # lines of the index, by the position of their first byte
     more = False
-    # One search after the other, so that the best hits are there however many others there are.
+    # Three searches: for equal names, for names that begin with the words, for names that contain them. The best hits
+    # come first, and no limit cuts them off.
     for before, after in ((b"\t", b"\t"), (b"\t", b""), (b"", b"")):
         for begin, line in _lines(content, before, wanted, after):
             if begin in found:
@@ -109,7 +110,7 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
         end = len(content) if end < 0 else end
         first = content.find(b"\t", begin, end)
         second = content.find(b"\t", first + 1, end)
-        # The words have to lie within the second field, and begin with it if a tab is before them.
+        # The match must be inside the second field. With a tab in `before`, it must be at the start of this field.
         inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
         if first >= 0 and inside and (not before or at == first):
             yield begin, content[begin:end]
@@ -131,5 +132,5 @@ def _decoded(line: bytes) -> Name | None:
 
 
 def _written(name: str) -> bytes:
-    """A name as in JSON, without its quotes. A half of a surrogate pair, which UTF-8 cannot have, becomes `?`."""
+    """A name escaped as in JSON, without quotes. Half a surrogate pair, which UTF-8 cannot hold, becomes `?`."""
     return msgspec.json.encode(name.encode("utf-8", "replace").decode())[1:-1]

@@ -20,7 +20,7 @@ from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
 _BATCH: Final = 4096  # users whose records are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_BETWEEN = r"[\s,;|'\"{}\[\]()]"  # as in {a,b} of PostgreSQL and ['a', 'b'] of Python
+_BETWEEN = r"[\s,;|'\"{}\[\]()]"  # what separates ids, as in {a,b} of PostgreSQL and ['a', 'b'] of Python
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
 

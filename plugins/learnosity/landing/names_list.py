@@ -1,7 +1,7 @@
-"""Makes and writes `names.tsv`, by which the dataset's page finds a user, a group or a question, at publication.
+"""Writes `names.tsv` at publication. With it, the dataset's page finds a user, a group or a question.
 
-It costs one read of each file that may hold users, so it is made for as many files as a page shows, and no more. Memory
-is bounded by the files that are read at once and by the index itself. No name leaves the destination.
+Each file that may hold users has to be read for it, so a dataset with too many files gets none. Memory is bounded by
+the files that are read at the same time and by the index itself. No name leaves the destination.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-MAX_FILES = 20_000  # that are read
-FILE_BYTES = 8 * _MIB  # of one file; a larger one is left out
-AT_ONCE = 32  # files that are read at once
+MAX_FILES = 20_000  # with more files to read, there is no names.tsv
+FILE_BYTES = 8 * _MIB  # largest file that is read; the names in a larger one are left out
+AT_ONCE = 32  # most files that are read at the same time
 BYTES_AT_ONCE = 32 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
 _TABLES = (".json", ".ndjson", ".jsonl", ".csv")
-_CANDIDATES = 5  # files of an analysis that are read in search of the questions
+_CANDIDATES = 5  # files that are read, at most, to find the one with the questions
 
 
 async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None) -> NamesInfo | None:
@@ -39,7 +39,7 @@ async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEnt
     """
     made = None if files is None else await _made(store, layout, files)
     if made is None:
-        await store.delete([layout.names])  # of an earlier landing of this dataset
+        await store.delete([layout.names])  # an earlier landing of this dataset may have written one
         return None
     content, info = made
     await store.put(layout.names, content, "text/tab-separated-values")
@@ -72,7 +72,7 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
             log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
             return None
         if not groups and names:
-            break  # the other files of an analysis have the same questions
+            break  # an analysis has its questions in one file; other files only repeat them
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
 
 
@@ -87,7 +87,7 @@ def _chosen(layout: DatasetLayout, paths: Iterable[str], groups: Mapping[tuple[s
 
 
 def _of_groups(groups: Mapping[tuple[str, ...], str], places: Mapping[str, int]) -> Iterator[Name]:
-    """The groups by the names of their files. Of a name that is encoded, both forms are known; the last is decoded."""
+    """The name of each group. `groups` has a percent-encoded name twice: the last one of a file is the decoded one."""
     decoded = {path: steps for steps, path in groups.items()}
     return (Name(NameKind.GROUP, steps[-1], places[path], 0) for path, steps in decoded.items() if steps)
 

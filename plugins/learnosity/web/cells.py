@@ -11,7 +11,7 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # most characters of a cell
 _JSON_CELL = 500
-_STATISTIC = re.compile("_(change|before)$")  # what a comparison adds to the name of a column
+_STATISTIC = re.compile("_(change|before)$")  # endings that a comparison adds to the name of a column
 MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 _LARGEST = 1e15  # larger numbers are shown with an exponent
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}

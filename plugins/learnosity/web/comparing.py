@@ -36,7 +36,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What is compared.
+    """The comparison that the page shows.
 
     :param table: the rows of both; None = no rows can be compared.
     :param cut: whether one of the files has more than is compared.
@@ -50,9 +50,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two datasets: what is compared of it.
+    """The rows of one of the two datasets.
 
-    :param cut: whether its file has more.
+    :param cut: whether its file has more rows than were read.
     """
 
     rows: Slim | None

@@ -1,7 +1,7 @@
 """The page that finds a user, a group or a question of a dataset by its name.
 
-What is searched for may be the id of a pupil. So it comes in the body of a request, not in its address, which web
-servers log. No row of the audit log has it, and neither does an error.
+A search may be for the id of a pupil. So its words are in the body of the request, and not in the address, which web
+servers log. They are neither in the audit log nor in an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-_MAX_BODY = 8 * LONGEST_QUERY  # bytes; a letter may be written as twelve
+_MAX_BODY = 8 * LONGEST_QUERY  # largest body of a search, in bytes: a percent-encoded letter has up to 12
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 
 
@@ -105,7 +105,7 @@ async def _index(dataset: PublishedDataset) -> bytes:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    groups = {path: steps for steps, path in dataset.groups.items()}  # the last of several forms is decoded
+    groups = {path: steps for steps, path in dataset.groups.items()}  # the decoded name comes last, and replaces others
     return list(_found(paths, groups, names, here))
 
 
@@ -114,7 +114,7 @@ def _found(
 ) -> Iterator[Place]:
     for each in names:
         if each.file >= len(paths):
-            continue  # no index of this dataset has such a line
+            continue  # a line that names a file that the dataset does not have
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
