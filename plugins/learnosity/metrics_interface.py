@@ -1,7 +1,6 @@
-"""The interface for metrics.
+"""The interface for metrics, for code that must not import Airflow. `metrics` implements it.
 
-A metric has a name, a number, and tags from small fixed sets. It never contains an id, an address or a file name. The
-`metrics` module has the implementation that sends to Airflow.
+A metric has a name, a number, and tags from small fixed sets. It never contains an id, an address or a file name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a task tells the pages of its run: why it failed, and how far it is.
+"""Reports of a task for the pages of its run: why it failed, and how far it is.
 
 It is kept in Airflow's task state store, which outlives a try: a page can say why a task is tried again. Nothing here
 may end a task: a report that cannot be stored is left out.

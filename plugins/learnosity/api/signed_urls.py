@@ -1,4 +1,4 @@
-"""Bytes over signed URLs: downloads and uploads, streamed, bounded in time, and never redirected.
+"""Downloads and uploads over signed URLs: streamed, limited in time, and never redirected.
 
 Whoever has a signed URL can use it. So no credential is sent with it, and no error contains its query.
 

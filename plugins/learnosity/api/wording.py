@@ -1,4 +1,4 @@
-"""What the API says, without what it quotes: its messages may repeat ids of users, names of groups and other values.
+"""Hides values in texts of the API: its error messages may repeat ids of users, names of groups and other values.
 
 Airflow writes errors into logs, its database, events and notes. So of a text of the API only known words are shown: the
 words of its errors, documented names, and numbers that count something. Everything else becomes `…`. That is closed by

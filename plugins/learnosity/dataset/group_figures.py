@@ -1,4 +1,4 @@
-"""What the rows of a group and of its users say together: the percents of users, and the row of a total.
+"""Calculates figures of a group from its rows and those of its users: percents of users, means and totals.
 
 Only what a file says is used, and nothing is guessed: a median is never made of medians. Pure functions.
 """

@@ -1,4 +1,4 @@
-"""What came back: what a finished dataset says about its own size, and how that fits to what was uploaded.
+"""Counts users, groups, questions and sessions in a finished dataset, and compares them with what was uploaded.
 
 The format of result files is not documented, so only what is recognised is compared. What is not recognised is not
 known, which is another thing than a gap.

@@ -1,4 +1,4 @@
-"""Collects what is wrong with the input: file, row and reason, the first ones and a count."""
+"""Collects the problems of the input: file, row and reason of the first ones, and a count of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests an account with read-only calls, and describes how each reply is understood, as a text that can be shared.
+"""Tests an account with read-only calls, and writes a report, which can be shared, on how each reply is understood.
 
 No job is started, and nothing is written. The text contains no value of a reply, no file name and no address.
 """

@@ -1,4 +1,4 @@
-"""Parses object-storage URIs in Airflow's format, `scheme://conn_id@bucket/key`. Nothing is opened here."""
+"""Parses object-storage URIs in Airflow's format, `scheme://conn_id@bucket/key`. No store is opened here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of a group shows above its rows: its figures, and how it stands against the groups above. No HTML."""
+"""What the page of a group shows above its rows: its figures, and a comparison with the groups above it. No HTML."""
 
 from __future__ import annotations
 
