@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Most bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` files must fit.
+# Most bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` files at once must fit.
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at first

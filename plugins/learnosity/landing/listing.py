@@ -44,7 +44,7 @@ FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
 MAX_PAGES = 100_000
 MAX_GROUPS = 1_000_000
-# How many groups are requested at the same time.
+# Most groups that are requested at the same time.
 WALK_CONCURRENCY = 16
 # Most characters in a group's folder name, because file systems limit names. A longer name is cut and gets a digest.
 MAX_GROUP_SEGMENT = 120

@@ -26,7 +26,7 @@ GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
 Number = Annotated[str, Query(max_length=20)]  # a text, because an empty field of a form is sent as an empty text
 
-pages = APIRouter(dependencies=READ_RUN)  # all routes that show data of a DAG
+pages = APIRouter(dependencies=READ_RUN)  # its routes show data of a DAG, so each of them needs these rights
 
 
 def page(path: str, *, methods: Sequence[str] = ("GET",), **options: Any) -> Callable[[Page], Page]:
