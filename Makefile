@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation docs-test test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -96,8 +96,17 @@ test-proxy: venv chromium ## behind nginx with TLS and a path, as deploy/nginx.c
 test-rotation: venv ## a new Fernet key while a wait is deferred (three minutes)
 	$(PYTHON) -m pytest tests/integration/test_key_rotation.py $(ARGS)
 
-docs-test: venv ## what README and docs say: commands, links, names, tables, versions
-	$(PYTHON) -m pytest tests/unit/test_docs.py tests/unit/test_claims.py tests/unit/test_deploy.py $(ARGS)
+test-stranger: venv chromium ## from an empty clone by README's lines for a team: own store, TLS and a path, page and report (three minutes)
+	$(PYTHON) -m pytest tests/browser/test_stranger.py $(ARGS)
+
+test-upgrade: venv ## backup into empty volumes, a new key, an upgrade from UPGRADE_FROM=HEAD~1, each with runs in flight (15 minutes)
+	UPGRADE_FROM=$(or $(UPGRADE_FROM),HEAD~1) $(PYTHON) -m pytest tests/integration/test_upgrade.py $(ARGS)
+
+docs-test: venv ## what README and docs say: links, names, tables, versions; their commands are run in a clone (six minutes)
+	$(PYTHON) -m pytest tests/unit/test_docs.py tests/unit/test_claims.py tests/unit/test_audited.py tests/unit/test_sentences.py tests/unit/test_deploy.py tests/integration/test_docs_commands.py $(ARGS)
+
+docs-tables: venv ## write README's tables of params and dataset types from the code
+	$(PYTHON) -m devstack.tables
 
 test-hostile: venv ## what a page costs the API server, whatever lies in the store (a minute)
 	$(PYTHON) -m pytest --log-cli-level=INFO tests/hostile $(ARGS)

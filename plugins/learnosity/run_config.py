@@ -124,7 +124,8 @@ FIELDS = (
         _OBJECT,
         "Options",
         "Sent as they are: fields to compute for every group or question, user_fields to keep for every user, sort "
-        f"fields and orders. An example: {json.dumps({'fields': EXAMPLE_FIELDS, 'user_fields': EXAMPLE_USER_FIELDS})}",
+        "fields and orders. Box plots need the percentiles of the example: "
+        f"{json.dumps({'fields': EXAMPLE_FIELDS, 'user_fields': EXAMPLE_USER_FIELDS})}",
         DATASET,
     ),
     Field(
@@ -168,7 +169,7 @@ FIELDS = (
         _TEXT,
         "Destination",
         "Prefix below which datasets land: s3://connection@bucket/datasets, gs://…, abfs://… or file:///…. Empty = "
-        f"what the Airflow Variable {DESTINATION_VARIABLE} says.",
+        f"what the Airflow Variable {DESTINATION_VARIABLE} says; neither given: the run fails at once.",
         LANDING,
     ),
     Field(

@@ -16,18 +16,16 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from airflow.configuration import conf
 
+from devstack.tables import as_markdown, tables, written
 from learnosity.run_config import FIELDS
+from tests.docs_commands import BLOCKS, COMMANDS, FENCED, PAGES
+from tests.docs_commands import blocks as shell_blocks
+from tests.docs_commands import commands as indented_commands
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/results.md")],
-    key=lambda page: page.as_posix(),
-)
 TEXTS = {page.relative_to(REPOSITORY).as_posix(): page.read_text() for page in PAGES}
 # Files of an Airflow's folder, of a site, of the SDK, and what a command writes.
 NOT_OURS = ("dist/", "config/", "datasets/", "dags/datasets/", "request/", "benchmarks/latest.json")
-FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?:^|\n\n)((?:    \S[^\n]*\n)+)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
@@ -51,15 +49,26 @@ def blocks(text: str, *languages: str) -> list[str]:
 
 def commands() -> list[tuple[str, str]]:
     """Every command line that a page shows in a block, with its page. Continued lines are joined."""
-    found = []
+    found = list(indented_commands())
     for name, text in TEXTS.items():
-        shell = [*blocks(text, "bash", "sh"), *INDENTED.findall(FENCED.sub("", text))]
-        for block in shell:
+        for block in blocks(text, "bash", "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 command = re.sub(r"(^|\s)#.*", "", line).strip()
                 if re.match(r"(\w+=\S+ )*(\S*/)?(make|docker|airflow|python|git|kubectl|pip) ", command):
                     found.append((name, command))
     return found
+
+
+def test_every_command_is_run_or_it_is_said_why_not() -> None:
+    assert {command for _, command in indented_commands()} == set(COMMANDS)
+    assert set(shell_blocks()) == set(BLOCKS)
+    named = {
+        each
+        for how in [*COMMANDS.values(), *BLOCKS.values()]
+        for each in re.findall(r"tests/\S+\.py|make [a-z-]+", how)
+    }
+    missing = [each for each in named if each.startswith("make ") and each.removeprefix("make ") not in TARGETS]
+    assert missing + [each for each in named if each.startswith("tests/") and not (REPOSITORY / each).exists()] == []
 
 
 def slug(heading: str) -> str:
@@ -228,20 +237,18 @@ def test_what_architecture_says_of_a_file_is_in_it() -> None:
     assert missing == []
 
 
-def test_the_table_of_params_is_that_of_the_code() -> None:
-    table = TEXTS["README.md"].partition("| param | default |")[2].partition("\n\n")[0]
-    shown: dict[str, str] = {}
-    for line in table.splitlines()[2:]:
-        first, default = (cell.strip() for cell in line.strip("|").split("|")[:2])
-        shown |= dict.fromkeys(re.findall(r"`([a-z_]+)`", first), default)
-    assert set(shown) == {each.name for each in FIELDS}
-    for each in FIELDS:
-        said = shown[each.name]
-        if each.default is None:
-            assert said.startswith(("none", "Variable")), each.name
-        else:
-            value = each.default if isinstance(each.default, str) else json.dumps(each.default)
-            assert said == f"`{value}`", each.name
+def test_the_tables_of_params_and_types_are_those_of_the_code() -> None:
+    assert TEXTS["README.md"] == written(TEXTS["README.md"]), "make docs-tables writes them"
+
+
+def test_every_field_has_a_row_and_what_is_code_is_marked_as_such() -> None:
+    rows = tables()["params"].splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [each.name for each in FIELDS]
+    assert as_markdown('of a_b: {"x": [1]} or s3://c@b/x, and a-b-c-d.') == (
+        'of `a_b`: `{"x": [1]}` or `s3://c@b/x`, and `a-b-c-d`.'
+    )
+    with pytest.raises(ValueError, match="no marks"):
+        written("a page")
 
 
 def test_a_result_carries_its_date_and_its_command() -> None:
