@@ -94,6 +94,22 @@ class TestLooksOnce:
         assert not isinstance(backstop, int)
         assert backstop.total_seconds() > 120, "the trigger's own deadline must come first"
 
+    def test_and_each_try_has_a_deadline_of_its_own(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        reference = a_job(simulator, "running")
+
+        def deadline() -> float:
+            with pytest.raises(TaskDeferred) as deferred:
+                sensor(job_reference=reference, job_timeout=2).execute(NO_CONTEXT)
+            assert isinstance(deferred.value.trigger, LearnosityJobTrigger)
+            return deferred.value.trigger.deadline
+
+        first, now = deadline(), time.time
+        monkeypatch.setattr(time, "time", lambda: now() + 3600)
+        assert deadline() - first >= 3600
+
     def test_and_defers_when_the_api_fails_for_now(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
         async def failing(self: LearnosityJobSensor) -> Job | None:
             raise TransientError("502")

@@ -132,6 +132,15 @@ class TestDeclaration:
         for link in ({"self": at("x.json")}, {"link": at("index.json")}, {"_links": {"self": {"href": at("x.json")}}}):
             assert names(read(reply_of([ITEM], **link), RESULTS)) == ["d/a.json"]
 
+    @pytest.mark.parametrize(
+        ("served", "written"), [("1.50", "1.5"), ("1e2", "100.0"), ("7", "7"), ('"1.50"', '"1.50"')]
+    )
+    def test_a_declared_part_is_written_anew_so_numbers_may_look_different(self, served: str, written: str) -> None:
+        reading = read({"t": json.loads(f'{{"mean": {served}}}')}, {"inline": "data.t"})
+        assert isinstance(reading, Inline)
+        ((_, content),) = reading.files
+        assert content.replace(b" ", b"").strip() == f'{{"mean":{written}}}'.encode()
+
     def test_a_declared_part_lands_as_one_document(self) -> None:
         data = {"table": {"x": [{"y": 1, "link": "https://a.example", "at": "s3://b/x"}]}}
         assert isinstance(read(data), NotUnderstood)

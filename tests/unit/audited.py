@@ -42,7 +42,13 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "browser/test_proxy.py::test_behind_the_proxy_the_page_and_the_report_open_and_the_session_is_for_tls_alone",
         ),
     ),
-    "A6": ("The rest can be made again", (f"{OPS}: `AIRFLOW_FERNET_KEY`: without it no connection",)),
+    "A6": (
+        "The rest can be made again",
+        (
+            f"{OPS}: `AIRFLOW_FERNET_KEY`: without it no connection",
+            "integration/test_upgrade.py::test_a_backup_comes_back_in_empty_volumes_and_an_open_wait_goes_on",
+        ),
+    ),
     "A7": (
         "A weekly db clean",
         (
@@ -54,8 +60,21 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "docker compose up right after make compose-env",
         (f"{COMPOSE}::test_one_message_names_all_that_is_missing", "README.md: put your key set into `.env`, then"),
     ),
-    "A9": ("Running tasks keep the old secret", (f"{OPS}: workers get two minutes to end what they have",)),
-    "A10": ("Upgrade by requirements.txt", (f"{OPS}: Change Airflow in three places at once",)),
+    "A9": (
+        "Running tasks keep the old secret",
+        (
+            f"{OPS}: workers get two minutes to end what they have",
+            "unit/test_sentences.py::test_workers_get_two_minutes_to_end_what_they_have",
+            "integration/test_upgrade.py::test_an_upgrade_from_the_commit_before_keeps_a_wait_and_a_landing",
+        ),
+    ),
+    "A10": (
+        "Upgrade by requirements.txt",
+        (
+            f"{OPS}: Change Airflow in three places at once",
+            "unit/test_sentences.py::test_airflow_has_one_version_in_all_the_places_in_which_it_is_changed",
+        ),
+    ),
     "B11": ("Plain http is refused", (f"{SEC}: A store is called as its",)),
     "B12": ("The list of egress", (f"{SEC}: | browsers | Airflow, and `reports.learnosity.com`",)),
     "B13": (
@@ -85,7 +104,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             f"{INIT}::test_it_makes_everything_once_and_shows_no_secret",
         ),
     ),
-    "B18": ("Every package is pinned", (f"{SEC}: what the base images bring is theirs",)),
+    "B18": ("Every package is pinned", (f"{SEC}: What the base images bring is theirs",)),
     "C19": (
         "A wait ends only with the job",
         (
@@ -94,12 +113,20 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "component/test_sensors.py::test_and_fails_at_once_when_the_key_is_wrong",
         ),
     ),
-    "C20": ("The deadline does not move", (f"{REL}: a new try or a clear of the task begins a new one",)),
+    "C20": (
+        "The deadline does not move",
+        (
+            f"{REL}: only a new try or a clear of the task sets a new deadline",
+            "component/test_sensors.py::test_and_each_try_has_a_deadline_of_its_own",
+        ),
+    ),
     "C21": (
         "No job is started twice, no file fetched again",
         (
             "README.md: what landed in the seconds since the last note is fetched again",
             f"{REL}: A run can cause two jobs, for two datasets, only in case 3",
+            "component/landing/test_land_killed.py::test_what_has_landed_and_was_noted_is_not_fetched_again",
+            "component/creation/test_create.py::test_killed_twice_at_any_two_moments_it_still_ends_with_one_job_a_dataset",
         ),
     ),
     "C22": (
@@ -120,12 +147,26 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "C24": ("Bounded memory", (f"{PERF}: A listing lies on the local disk", "README.md: in bounded memory ([how]")),
     "C25": (
         "10,000 GETs for 10 million files",
-        (f"{OPS}: in pages of 1,000 are 10,000 GETs. The shards get the URLs from `list_files`",),
+        (
+            f"{OPS}: in pages of 1,000 are 10,000 GETs. The shards get the URLs from `list_files`",
+            "component/landing/test_hand_over.py::test_shards_do_not_request_the_pages_of_a_listing_again",
+        ),
     ),
-    "C26": ("Bytes as served", ("README.md: the API's reply itself is written as JSON",)),
+    "C26": (
+        "Bytes as served",
+        (
+            "README.md: the API's reply itself is written as JSON",
+            "unit/results/test_declared.py::test_a_declared_part_is_written_anew_so_numbers_may_look_different",
+        ),
+    ),
     "C27": (
         "celery-test proves the same",
-        ("README.md: `make celery-test` proves the part with", f"{OPS}: `make celery-test` proves the part"),
+        (
+            "README.md: `make celery-test` proves the part with",
+            f"{OPS}: Images, limits, networks and health checks are not in it",
+            "integration/test_celery.py::test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second_job",
+            "browser/test_stranger.py::test_a_dataset_lands_in_the_own_store_and_its_page_and_report_open",
+        ),
     ),
     "C28": (
         "Everything here has been run",
@@ -138,11 +179,18 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "C31": (
         "The tab is on runs with these operators",
-        (f"{UI}: Airflow shows the tab of a plugin on the runs of all DAGs",),
+        (
+            f"{UI}: Airflow shows the tab of a plugin on the runs of all DAGs",
+            "unit/test_sentences.py::test_the_tab_is_on_the_runs_of_all_dags",
+        ),
     ),
     "C32": (
         "A box plot for each group",
-        (f"{UI}: with a box plot each where `options.fields` asked for", "README.md: box plots need the last three"),
+        (
+            f"{UI}: with a box plot each where `options.fields` asked for",
+            "README.md: Box plots need the percentiles",
+            "unit/api/test_report_definition.py::test_columns_are_the_fields_that_were_asked_for_and_a_box_plot_of_the_quartiles",
+        ),
     ),
     "C33": (
         "Params as in the form, texts as templates",
@@ -152,15 +200,22 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
     "C34": ("The last line of the log is the advice", (f"{OPS}: Airflow writes more lines after it",)),
-    "C35": ("Starting over", ("README.md: tab *Task State Store*", f"{REL}: `dataset_id` cannot start over")),
+    "C35": (
+        "Starting over",
+        (
+            "README.md: tab *Task State Store*",
+            f"{REL}: `dataset_id` cannot start over",
+            "component/creation/test_create.py::test_a_dataset_id_that_is_taken_says_what_to_do",
+        ),
+    ),
     "C36": (
         "Sizes of requests, notes, XComs",
-        (f"{OPS}: about 90 bytes per shard", "unit/test_claims.py::test_the_largest_xcom_has_the_size_that_is_said"),
+        (f"{OPS}: about 90 bytes per shard", "unit/test_audited.py::test_the_largest_xcom_has_the_size_that_is_said"),
     ),
     "C37": ("Backfills land nothing again", (f"{OPS}: Each run of a backfill makes a new dataset",)),
     "C38": (
         "Numbers of attempts and processes",
-        (f"{OPS}: six attempts in all", "unit/test_claims.py::test_attempts_and_processes_are_those_of_the_code"),
+        (f"{OPS}: six attempts in all", "unit/test_audited.py::test_attempts_and_processes_are_those_of_the_code"),
     ),
     "C39": (
         "Ranges of params",
@@ -191,7 +246,14 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "compose/s3.sh: makes buckets, for people; no service has it",
         ),
     ),
-    "D1": ("DAGs start paused", ("README.md: All DAGs start paused", f"{OPS}: All DAGs start paused")),
+    "D1": (
+        "DAGs start paused",
+        (
+            "README.md: All DAGs start paused",
+            f"{OPS}: All DAGs start paused",
+            "unit/test_sentences.py::test_all_dags_start_paused",
+        ),
+    ),
     "D2": (
         "What each type needs",
         ("unit/test_run_config.py::test_the_readme_and_the_form_say_what_each_dataset_type_needs",),
@@ -201,22 +263,32 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         (
             "component/inputs/test_find.py::test_input_keeps_its_identity_until_a_name_a_size_or_the_content_changes",
             "component/creation/test_create.py::test_other_input_makes_a_fresh_dataset",
+            "docs/reliability.md: | input files | their names, sizes and entity tags | a fresh dataset |",
         ),
     ),
     "D4": (
         "A wrong host",
-        ("unit/api/test_host_exists.py::test_a_host_that_no_name_server_knows_is_named_with_its_connection",),
+        (
+            "unit/api/test_host_exists.py::test_a_host_that_no_name_server_knows_is_named_with_its_connection",
+            "README.md: **Wrong run config, input, host, secret or bucket**: the first task fails at once",
+        ),
     ),
     "D5": (
         "Versions of Airflow",
         ("README.md: It needs Airflow 3.3.2 or a later 3.3; `requirements.txt` pins the whole of Airflow",),
     ),
-    "D6": ("Two copies of the package", ("README.md: Python finds the installed package first: upgrade both",)),
+    "D6": (
+        "Two copies of the package",
+        (
+            "README.md: Python finds the installed package first: upgrade both",
+            "unit/test_sentences.py::test_python_finds_the_installed_package_before_the_plugins_folder",
+        ),
+    ),
     "D7": (
         "Limits of the input",
         (
             f"{OPS}: At most 4 GiB unpacked, lines of 1 MiB",
-            "unit/test_claims.py::test_the_limits_of_the_input_are_those_of_the_code",
+            "unit/test_audited.py::test_the_limits_of_the_input_are_those_of_the_code",
         ),
     ),
     "D8": ("Who deletes datasets", (f"{OPS}: The datasets themselves stay, whatever is cleaned in Airflow",)),
