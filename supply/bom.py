@@ -12,6 +12,8 @@ from supply.pins import Pin, canonical
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed here"
 _LICENSE = "License :: "
+# Packages that say it nowhere, or are for other platforms: what the files LICENSE of their repositories say.
+LOOKED_UP = {"openlineage-sql": "Apache-2.0", "async-timeout": "Apache-2.0"}
 
 
 def components(pins: Sequence[Pin]) -> list[dict[str, Any]]:
@@ -43,10 +45,10 @@ def bill(pins: Sequence[Pin], name: str, version: str, made: str) -> dict[str, A
 
 
 def licence(pin: Pin) -> str:
-    """The licence that a package declares: an expression of SPDX, or the words of its author."""
+    """The licence that a package declares: an expression of SPDX, the words of its author, or those of its file."""
     found = _installed(pin)
     if found is None:
-        return NOT_INSTALLED
+        return LOOKED_UP.get(pin.name, NOT_INSTALLED)
     metadata = found.metadata
     if expression := _field(metadata, "License-Expression"):
         return expression
@@ -58,7 +60,19 @@ def licence(pin: Pin) -> str:
     if classified:
         return " / ".join(sorted(set(classified)))
     words = _field(metadata, "License").splitlines()
-    return words[0][:100] if words and words[0] else UNKNOWN
+    if words and words[0]:
+        return words[0][:100]
+    return _of_file(found) or LOOKED_UP.get(pin.name, UNKNOWN)
+
+
+def _of_file(found: Distribution) -> str:
+    """The heading of its licence file, such as `MIT License`; "" = it has none."""
+    for name in found.metadata.get_all("License-File") or ():
+        text = found.read_text(f"licenses/{name}") or found.read_text(str(name)) or ""
+        heading = " ".join(line.strip() for line in text.strip().splitlines()[:2])
+        if match := re.match(r".{0,60}?\b(?:License|Licence|LICENSE)\b(?:,? Version [0-9.]+)?", heading):
+            return match[0]
+    return ""
 
 
 def purl(pin: Pin) -> str:

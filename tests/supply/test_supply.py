@@ -148,3 +148,22 @@ def test_the_bill_names_every_pin_and_the_licence_that_each_declares() -> None:
     unknown = [pin.name for pin in pins if licence(pin) == UNKNOWN]
     assert len(unknown) < len(pins) / 20
     assert len(LOCKS) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("MIT License\n\nCopyright (c) 2022", "MIT License"),
+        ("  Apache License\n  Version 2.0, January 2004", "Apache License Version 2.0"),
+        ("Copyright (c) 2022. All rights reserved.", UNKNOWN),
+    ],
+)
+def test_a_licence_that_the_metadata_do_not_name_is_read_off_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    folder = tmp_path / "quiet-1.0.dist-info"
+    (folder / "licenses").mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: quiet\nVersion: 1.0\nLicense-File: LICENSE\n")
+    (folder / "licenses" / "LICENSE").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert licence(Pin("quiet", "1.0")) == said
