@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -56,17 +58,26 @@ class SeaweedFS:
 
     @classmethod
     def start(
-        cls, root: Path, *, bucket: str, admin: KeyPair, landing: KeyPair, log: Path, tls: Tls | None = None
+        cls,
+        root: Path,
+        *,
+        bucket: str,
+        admin: KeyPair,
+        landing: KeyPair,
+        log: Path,
+        tls: Tls | None = None,
+        others: Mapping[str, KeyPair] = MappingProxyType({}),
     ) -> SeaweedFS:
         """Start the server with its data under ``root``; call :meth:`wait_until_ready` before using it.
 
+        :param others: more identities, each for the bucket that it stands with; none by default
         :param tls: speak TLS as well
         :raises ProcessFailed: when the ``weed`` binary is missing
         """
         data = root / "data"
         data.mkdir(parents=True, exist_ok=True)
         identities = root / "identities.json"
-        write_private(identities, msgspec.json.encode(_identities(bucket, admin, landing)))
+        write_private(identities, msgspec.json.encode(_identities(admin, {bucket: landing, **others})))
         names = ("master", "volume", "filer", "s3")
         ports = free_ports(2 * len(names) + 1)
         port = dict(zip(names, ports[: len(names)], strict=True))
@@ -191,15 +202,19 @@ class SeaweedFS:
         return reply.status in (200, 409)  # 409: it is ours already
 
 
-def _identities(bucket: str, admin: KeyPair, landing: KeyPair) -> dict[str, object]:
+def _identities(admin: KeyPair, reached: Mapping[str, KeyPair]) -> dict[str, object]:
+    """An administrator, and for each bucket an identity that reaches nothing else."""
+
     def identity(name: str, keys: KeyPair, actions: list[str]) -> dict[str, object]:
         credentials = [{"accessKey": keys.access_key, "secretKey": keys.secret_key}]
         return {"name": name, "credentials": credentials, "actions": actions}
 
-    one_bucket = [f"{action}:{bucket}" for action in ("Read", "Write", "List", "Tagging")]
+    def only(bucket: str) -> list[str]:
+        return [f"{action}:{bucket}" for action in ("Read", "Write", "List", "Tagging")]
+
     return {
         "identities": [
             identity("admin", admin, ["Admin", "Read", "Write", "List", "Tagging"]),
-            identity("landing", landing, one_bucket),
+            *(identity(f"only-{bucket}", keys, only(bucket)) for bucket, keys in reached.items()),
         ]
     }

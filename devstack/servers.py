@@ -139,6 +139,22 @@ def dump(server: Server) -> str:
     return _client("pg_dump", server, f"--dbname={DATABASE}")
 
 
+def back_up(server: Server, file: Path) -> None:
+    """Dump Airflow's database to a file, in the form of ``pg_restore``.
+
+    :raises ProcessFailed: when it cannot be read
+    """
+    _client("pg_dump", server, "--format=custom", f"--file={file}", DATABASE)
+
+
+def restore(server: Server, file: Path) -> None:
+    """Load a dump into the empty database.
+
+    :raises ProcessFailed: when it does not fit
+    """
+    _client("pg_restore", server, f"--dbname={DATABASE}", "--no-owner", str(file))
+
+
 def _client(name: str, server: Server, *arguments: str, text: str = "") -> str:
     user, _, rest = server.address.partition(":")
     password, _, _ = rest.partition("@")

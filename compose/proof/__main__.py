@@ -67,7 +67,7 @@ def phases(proof: Deployment, options: argparse.Namespace) -> None:
         restored(proof, FOLDER / "backup", "after-rotation")
     proof.down()
     if "teams" in options.parts:
-        as_teams_do(proof.fresh(fresh_env(FOLDER / "env-teams"), path="/airflow"), FOLDER)
+        as_teams_do(proof.cloned(FOLDER / "clone", path="/airflow"), FOLDER)
     if "upgrade" in options.parts:
         upgraded(proof.fresh(fresh_env(FOLDER / "env-upgrade")), FOLDER / "earlier", options.before)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -96,9 +97,16 @@ class Deployment:
         lines = [line for line in self.env_file.read_text().splitlines() if line.partition("=")[0] not in wanted]
         self.env_file.write_text("\n".join([*lines, *(f"{name}={value}" for name, value in wanted.items()), ""]))
 
-    def fresh(self, env_file: Path, *, path: str = "") -> Deployment:
+    def fresh(self, env_file: Path, *, path: str = "", folder: Path = REPOSITORY) -> Deployment:
         """Another stack in the place of this one, which is down."""
-        return Deployment(self.env, env_file, self.port, path, phases=self.phases)
+        return Deployment(self.env, env_file, self.port, path, folder, phases=self.phases)
+
+    def cloned(self, folder: Path, *, path: str = "") -> Deployment:
+        """Another stack in the place of this one, in an empty clone, with the `.env` of README's first line."""
+        shutil.rmtree(folder, ignore_errors=True)
+        run("git", "clone", "--quiet", REPOSITORY, folder)
+        run("make", "--no-print-directory", "compose-env", "ARGS=--demo", cwd=folder)
+        return self.fresh(folder / ".env", path=path, folder=folder)
 
     def image(self, service: str) -> str:
         """The image of a service."""

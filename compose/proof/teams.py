@@ -1,4 +1,4 @@
-"""Phases: the stack as teams use it. A store of their own with any key, TLS and a path before Airflow, metrics."""
+"""Phases: the stack as teams use it, from an empty clone. A store with any key, TLS and a path, metrics."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def as_teams_do(proof: Deployment, folder: Path) -> None:
         AIRFLOW__API__PAGE_SIZE="37",
     )
     with own_store(proof), proof.phase("up on a store of one's own, with a key of all printable characters"):
+        proof.compose("up", "--build", "--detach")  # README's line, as it stands
         proof.up()
         proof.seed()
         given = proof.compose("exec", "-T", "worker", "printenv", "AIRFLOW__API__PAGE_SIZE").strip()

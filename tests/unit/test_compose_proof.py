@@ -117,11 +117,20 @@ def test_the_files_of_a_commit_are_unpacked(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tar"))
 
 
+def test_the_team_begins_with_an_empty_clone_and_the_env_of_the_first_line(stack: Deployment, tmp_path: Path) -> None:
+    clone = stack.cloned(tmp_path / "clone", path="/airflow")
+    assert clone.folder == tmp_path / "clone"
+    assert (clone.folder / "docker-compose.yaml").exists()
+    assert clone.settings["COMPOSE_PROFILES"] == "s3,demo"
+    assert clone.api.url.endswith("/airflow")
+
+
 def test_the_parts_run_in_their_order_and_only_those_that_were_asked_for(
     stack: Deployment, ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
     monkeypatch.setattr(command_line, "FOLDER", tmp_path)
+    monkeypatch.setattr(Deployment, "cloned", lambda stack, folder, *, path: stack)
     for name in ("disturbed", "rotated", "restored", "as_teams_do", "upgraded"):
         monkeypatch.setattr(command_line, name, lambda *given, name=name: done.append(name))
     command_line.phases(stack, command_line.parse([]))

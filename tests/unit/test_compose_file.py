@@ -1,0 +1,69 @@
+"""docker-compose.yaml and `.env` are read as Compose reads them, for the proof on plain processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compose.env import TEMPLATE, render
+from compose.file import ComposeFileError, interpolate, read_env, read_services
+from compose.plain import AIRFLOW_SERVICES, SCRIPTS
+from compose.proof.teams import SECRET, quoted
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GIVEN = {"NAME": "value", "EMPTY": "", "OTHER": "$NAME"}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("${NAME}", "value"),
+        ("a-${NAME}-b", "a-value-b"),
+        ("${ABSENT}", ""),
+        ("${NAME:-default}", "value"),
+        ("${EMPTY:-default}", "default"),
+        ("${EMPTY-default}", ""),
+        ("${ABSENT-default}", "default"),
+        ("${ABSENT:-${NAME}}", "value"),
+        ("${ABSENT:-a${EMPTY:-${NAME}}b}", "avalueb"),
+        ("$$NAME $${NAME}", "$NAME ${NAME}"),
+        ("${OTHER}", "$NAME"),
+        ("5 $", "5 $"),
+    ],
+)
+def test_variables_are_put_in_as_compose_does(text: str, read: str) -> None:
+    assert interpolate(text, GIVEN) == read
+
+
+@pytest.mark.parametrize("text", ["${ABSENT:?make it}", "${EMPTY:?make it}", "${NAME", "${}"])
+def test_what_is_missing_or_cannot_be_read_is_an_error(text: str) -> None:
+    with pytest.raises(ComposeFileError):
+        interpolate(text, GIVEN)
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="\\"), max_size=40))
+def test_a_value_in_single_quotes_comes_back_as_it_was(value: str) -> None:
+    assert read_env(f"# text\nNAME={quoted(value)}\n") == {"NAME": value}
+
+
+def test_every_part_of_airflow_gets_what_the_file_says() -> None:
+    settings = read_env(render(TEMPLATE.read_text(), demo=True)) | {"S3_LANDING_SECRET_KEY": SECRET}
+    services = read_services(REPOSITORY, settings)
+    for name in AIRFLOW_SERVICES:
+        environment = services[name].environment
+        assert environment["AIRFLOW__CORE__FERNET_KEY"] == settings["AIRFLOW_FERNET_KEY"]
+        assert environment["S3_LANDING_SECRET_KEY"] == "", "the service's own wins over .env"
+        assert services[name].command
+        assert not [value for value in environment.values() if "${" in value]
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in services["worker"].environment
+    assert services["init"].environment["S3_LANDING_SECRET_KEY"] == SECRET
+
+
+def test_what_stands_for_the_image_holds_what_the_dockerfile_copies() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text().partition(" AS demo")[0]
+    assert [name for name in SCRIPTS if name not in dockerfile] == []
+    (line,) = [each for each in dockerfile.replace("\\\n", " ").splitlines() if "compose/init.sh" in each]
+    assert sorted(line.split()[2:-1]) == sorted(SCRIPTS)
