@@ -13,7 +13,8 @@ from learnosity.async_operator import AsyncOperator
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.run_config import chosen, flag, is_empty
 
-# Every task process imports this module with the DAG file. So the methods import what only a running task needs.
+# Whatever task runs, its process loads the whole DAG file, and this module with it. So imports are here only if the
+# declaration needs them; what a task needs when it runs is imported by its methods.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context

@@ -25,7 +25,8 @@ from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import report_failures
 
-# Every task process imports this module with the DAG file. So the methods import what only a wait needs.
+# Whatever task runs, its process loads the whole DAG file, and this module with it. So imports are here only if the
+# declaration needs them; what a task needs when it runs is imported by its methods.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 

@@ -135,7 +135,7 @@ class _Inflate:
             if len(body) > self._limit:
                 raise _too_large(self._limit)
             piece = stream.unconsumed_tail
-            # After a full piece, zlib may hold more output, although it has taken all of the input.
+            # Output as long as allowed: zlib may hold more of it, although it has taken all of the input.
             more = not stream.eof and (bool(piece) or len(out) == _PIECE_BYTES)
 
     def _next_member(self) -> None:

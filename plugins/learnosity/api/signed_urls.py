@@ -41,7 +41,8 @@ UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never reply to `Expect: 100-continue`. After this time the body is sent all the same, as curl does.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
-# Largest number of HTTP clients for downloads. Each is for one address, and hosts change their addresses.
+# Most HTTP clients for downloads that are kept. There is one for each IP address; a host that changes its addresses
+# often would otherwise leave more and more of them.
 MOST_CLIENTS = 16
 
 
