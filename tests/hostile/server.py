@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +23,15 @@ from fastapi import FastAPI, Request
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import app as pages
 from learnosity.web import audit, compare_page, routes, runs
+from learnosity.web.history import PastDataset
 from learnosity.web.run_datasets import Publication, RunDataset
 
 DAG = "learnosity_dataset"
 TYPE = "activity-summary-by-group"
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 LAYOUT = DatasetLayout(TYPE, DATASET_ID)
+# The run `before` has this dataset. Every other one is compared with it, if it is there.
+BEFORE = DatasetLayout(TYPE, "5d0c9e5c-6f3b-4b1e-9c58-0a3f3c1de002")
 
 
 class _Account(str):
@@ -58,17 +62,21 @@ def main() -> None:
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
 
     def load_run(session: None, dag_id: str, run_id: str) -> runs.Run | None:
-        uri = (folder / run_id).as_uri()
-        publication = Publication(LAYOUT, f"{uri}/{LAYOUT.manifest}", uri, "learnosity_default")
-        dataset = RunDataset("land.publish", -1, TYPE, DATASET_ID, publication)
+        uri, layout = (folder / run_id).as_uri(), BEFORE if run_id == "before" else LAYOUT
+        publication = Publication(layout, f"{uri}/{layout.manifest}", uri, "learnosity_default")
+        dataset = RunDataset("land.publish", -1, TYPE, layout.dataset_id, publication)
         return runs.Run(DAG, run_id, "success", {}, None, None, (), (dataset,))
+
+    def earlier(*_: object) -> list[PastDataset]:
+        known = [("now", DATASET_ID)] + [("before", BEFORE.dataset_id)] * (folder / "before").exists()
+        return [PastDataset(run_id, dataset_id, datetime.now(UTC)) for run_id, dataset_id in known]
 
     for where, name, stand_in in (
         (security, "get_auth_manager", _Manager),
         (DagModel, "get_team_name", lambda dag_id: None),
         (routes, "create_session", _no_session),
         (compare_page, "create_session", _no_session),
-        (compare_page, "past_datasets", lambda *_: []),
+        (compare_page, "past_datasets", earlier),
         (audit, "create_session", _noting_session),
         (runs, "load_run", load_run),
     ):

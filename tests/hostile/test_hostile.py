@@ -27,8 +27,10 @@ import pytest
 
 from devstack.environment import REPOSITORY
 from devstack.ports import free_ports
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from tests.hostile.server import DAG, DATASET_ID, LAYOUT, TYPE
+from learnosity.dataset.names import NamesInfo
+from tests.hostile.server import BEFORE, DAG, DATASET_ID, LAYOUT, TYPE
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +109,8 @@ class Server:
         return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) * 1024
 
     def get(self, run: str, path: str) -> httpx.Response:
+        if path.startswith("/find?q="):
+            return self.client.post(f"{self.url}/run/{DAG}/{run}/find", data={"q": path.removeprefix("/find?q=")})
         return self.client.get(f"{self.url}/run/{DAG}/{run}{path}")
 
     def measured(self, run: str, *paths: str) -> tuple[list[httpx.Response], int, float]:
@@ -158,14 +162,15 @@ def publish(
     *,
     listing: bytes | None = None,
     request: Any = None,
+    layout: DatasetLayout = LAYOUT,
     **lies: Any,
 ) -> None:
     """Write a dataset, as landing does, or with lies in its manifest."""
     for path, (content, _) in files.items():
-        target = folder / LAYOUT.data(path)
+        target = folder / layout.data(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
-    (folder / LAYOUT.prefix).mkdir(parents=True, exist_ok=True)
+    (folder / layout.prefix).mkdir(parents=True, exist_ok=True)
     if listing is None:
         listing = b"".join(
             encode_files(
@@ -173,9 +178,9 @@ def publish(
                 for path, (content, encoding) in sorted(files.items())
             )
         )
-    (folder / LAYOUT.files).write_bytes(listing)
+    (folder / layout.files).write_bytes(listing)
     made = Manifest(
-        DATASET_ID,
+        layout.dataset_id,
         TYPE,
         "job-1",
         request if request is not None else {"dataset_id": DATASET_ID},
@@ -185,7 +190,7 @@ def publish(
         "2026-11-24T03:00:00+00:00",
         RunInfo(DAG, folder.name, None),
     )
-    (folder / LAYOUT.manifest).write_bytes(encode_manifest(msgspec.structs.replace(made, **lies)))
+    (folder / layout.manifest).write_bytes(encode_manifest(msgspec.structs.replace(made, **lies)))
 
 
 @pytest.fixture(scope="module")
@@ -313,3 +318,61 @@ def test_a_manifest_with_odd_values_has_a_page(server: Server, lie: dict[str, An
     run = f"odd-{next(iter(lie))}"
     publish(server.folder / run, {"groups/group.json": (b'[{"group_name":"a"}]', None)}, **lie)
     server.check(run, "", statuses=(200,))
+
+
+def rows(fields: bytes, size: int = 4 * MIB - 1000) -> bytes:
+    """A JSON file of as many rows as a page reads."""
+    made = [b'{"group_name":"g%d",%b}' % (number, fields) for number in range(size // (len(fields) + 26))]
+    return b"[" + b",".join(made) + b"]"
+
+
+STATISTICS = b'"population":1,"mean_percent":50.5,"median_percent":50.5,"p25_percent":1.5,"p75_percent":99.5'
+COMPARED: dict[str, tuple[bytes, bytes]] = {
+    "the same": (rows(STATISTICS), rows(STATISTICS)),
+    "small rows": (rows(b'"population":1'), rows(b'"population":2')),
+    "new and gone": (rows(STATISTICS), rows(STATISTICS).replace(b'"g', b'"h')),
+    "numbers": (rows(b'"population":' + BIG), rows(b'"population":-' + BIG)),
+    "one name": (rows(STATISTICS).replace(b'"g1', b'"g'), rows(STATISTICS).replace(b'"g1', b'"g')),
+    "long names": (rows(b'"population":1').replace(b'"g', b'"' + b"g" * 500), rows(STATISTICS)),
+    "nothing": (rows(STATISTICS), b"{}"),
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_comparison_costs_little_however_its_datasets_are_made(server: Server, name: str) -> None:
+    now, before = COMPARED[name]
+    run = f"compared-{name.replace(' ', '-')}"
+    publish(server.folder / run, {"group.json": (now[: 4 * MIB], None)})
+    publish(server.folder / "before", {"group.json": (before, None)}, layout=BEFORE)
+    for query in ("", "?sort=population_change&direction=desc", "?only=gone", "?page=1000000"):
+        server.check(run, f"/compare{query}")
+
+
+INDEXES: dict[str, Callable[[], bytes]] = {
+    "full": lambda: b"".join(b"u\tperson-%d\tA\tB\t\n" % number for number in range(600_000)),
+    "one line": lambda: b"aa" * (8 * MIB - 1),
+    "tabs": lambda: b"\t" * (16 * MIB - 1),
+    "lines": lambda: b"\n" * (16 * MIB - 1),
+    "no names": lambda: b"u\tx\taa\taa\taa\n" * 1_000_000,
+    "short": lambda: b"u\taa\tA\tA\t\n" * 1_300_000,
+    "numbers": lambda: (b"u\taa\t" + b"J" * 5000 + b"\tA\t\n") * 3_000,
+    "zeros": lambda: b"\0" * (16 * MIB - 1),
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_a_search_costs_little_however_the_index_is_made(server: Server, name: str) -> None:
+    content = INDEXES[name]()
+    run = f"index-{name.replace(' ', '-')}"
+    named = NamesInfo(hashlib.sha256(content).hexdigest(), len(content), 1)
+    publish(server.folder / run, {"group.json": (b"{}", None)}, names=named)
+    (server.folder / run / LAYOUT.names).write_bytes(content)
+    for words in ("aa", "person-1", "zz zz", "99", "a" * 200):
+        server.check(run, f"/find?q={words}")
+
+
+def test_a_large_index_is_not_read(server: Server) -> None:
+    publish(server.folder / "large-index", {"group.json": (b"{}", None)}, names=NamesInfo("0" * 64, 1, 1))
+    with (server.folder / "large-index" / LAYOUT.names).open("wb") as file:
+        file.truncate(400 * MIB)
+    server.check("large-index", "/find?q=aa", statuses=(409, 503))

@@ -5,7 +5,7 @@ It lies in the folder of the dataset, goes with it, and its digest stands in the
     kind TAB name in lower case TAB line of its file in files.ndjson TAB row in the file TAB name as it is
 
 Lines and rows count from 0. The last field is empty where it is the second. Names are written as in JSON, so no name
-has a tab or a line end.
+has a tab or a line end. Digits of lines and rows are written as A to J: a search is in lower case and passes over them.
 Pure functions.
 """
 
@@ -17,12 +17,15 @@ from enum import StrEnum
 
 import msgspec
 
-MAX_BYTES = 32 * 1024 * 1024  # largest names.tsv; a larger one is neither written nor read
+MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv; a larger one is neither written nor read
 SHORTEST = 2  # fewest characters of a search
 LONGEST_NAME = 300  # most characters of a name; a longer one is left out
 MOST_HITS = 100  # most names that a search finds
 _LARGEST = 10**9  # larger than any row number
+_LONGEST_LINE = 8 * 1024  # bytes of the longest line that landing writes
+_TRIES = 100_000  # most matches that are looked at: in a damaged file, most of them are in no name
 _FIELDS = 5
+_LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
 
 class NameKind(StrEnum):
@@ -73,7 +76,8 @@ def encode_names(names: Iterable[Name]) -> Iterator[bytes]:
     for each in names:
         if each.name.strip() and len(each.name) <= LONGEST_NAME:
             low, own = _written(each.name.casefold()), _written(each.name)
-            yield b"%b\t%b\t%d\t%d\t%b\n" % (each.kind.encode(), low, each.file, each.row, b"" if low == own else own)
+            place = (b"%d\t%d" % (each.file, each.row)).translate(_LETTERS)
+            yield b"%b\t%b\t%b\t%b\n" % (each.kind.encode(), low, place, b"" if low == own else own)
 
 
 def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
@@ -93,7 +97,7 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
         for begin, line in _lines(content, before, wanted, after):
             if begin in found:
                 continue
-            if len(found) >= most:
+            if line is None or len(found) >= most:
                 more = True
                 break
             found[begin] = line
@@ -101,22 +105,29 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
     return Hits(tuple(names), more)
 
 
-def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines whose second field has the words, and where they begin."""
-    at = content.find(before + wanted + after)
-    while at >= 0:
-        begin = content.rfind(b"\n", 0, at) + 1
-        end = content.find(b"\n", at)
-        end = len(content) if end < 0 else end
+def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes | None]]:
+    """The lines whose second field has the words, and where they begin. None = the others are not looked at."""
+    pattern = before + wanted + after
+    at = content.find(pattern)
+    for _ in range(_TRIES):
+        if at < 0:
+            return
+        begin = content.rfind(b"\n", max(at - _LONGEST_LINE, 0), at) + 1
+        end = content.find(b"\n", at, at + _LONGEST_LINE)
+        if end < 0 or (begin == 0 and at > _LONGEST_LINE):  # no index has such a line
+            end = content.find(b"\n", at)
+            at = content.find(pattern, end) if end >= 0 else -1
+            continue
         first = content.find(b"\t", begin, end)
         second = content.find(b"\t", first + 1, end)
         # The match must be inside the second field. With a tab in `before`, it must be at the start of this field.
         inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
         if first >= 0 and inside and (not before or at == first):
             yield begin, content[begin:end]
-            at = content.find(before + wanted + after, end)
+            at = content.find(pattern, end)
         else:
-            at = content.find(before + wanted + after, at + 1)
+            at = content.find(pattern, at + 1)
+    yield -1, None
 
 
 def _decoded(line: bytes) -> Name | None:
@@ -124,7 +135,8 @@ def _decoded(line: bytes) -> Name | None:
     if len(fields) != _FIELDS:
         return None
     try:
-        kind, file, row = NameKind(fields[0].decode()), int(fields[2]), int(fields[3])
+        kind = NameKind(fields[0].decode())
+        file, row = (int(field.translate(_DIGITS)) for field in fields[2:4])
         name = msgspec.json.decode(b'"%b"' % (fields[4] or fields[1]), type=str)
     except (ValueError, msgspec.DecodeError):
         return None

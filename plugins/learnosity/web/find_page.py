@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from learnosity.dataset.bounded import read_whole
 from learnosity.dataset.manifest import sha256_hex
-from learnosity.dataset.names import MAX_BYTES, MOST_HITS, SHORTEST, Hits, Name, NameKind, search_names
+from learnosity.dataset.names import MAX_BYTES, SHORTEST, Hits, Name, NameKind, search_names
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError
@@ -83,7 +83,6 @@ async def find_page(request: Request, shown: ShownDataset, words: Annotated[str,
         hits=hits,
         places=places,
         shortest=SHORTEST,
-        most=MOST_HITS,
         longest_query=LONGEST_QUERY,
     )
 

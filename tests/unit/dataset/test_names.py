@@ -51,7 +51,7 @@ def test_a_hit_says_where_it_is() -> None:
 
 def test_numbers_of_files_and_rows_are_no_names() -> None:
     content = b"".join(encode_names([Name(NameKind.USER, "anna", 4711, 815)]))
-    for words in ("4711", "815", "u\tanna", "anna\t4711"):
+    for words in ("4711", "815", "ehbb", "EHBB", "u\tanna", "anna\t4711"):
         assert found(content, words) == []
 
 
@@ -100,11 +100,11 @@ def test_whatever_lies_in_the_place_of_an_index_does_no_harm(content: bytes, wor
     search_names(content, words)
 
 
-FIELDS = st.one_of(TEXTS.map(str.encode), st.sampled_from([b"u", b"1", b"-1", b"9" * 5000]))
+FIELDS = st.one_of(TEXTS.map(str.encode), st.sampled_from([b"u", b"B", b"-1", b"J" * 5000, b"9" * 5000]))
 LINES = st.lists(st.lists(FIELDS, max_size=7), max_size=6)
 
 
 @given(LINES)
 def test_lines_that_are_not_understood_are_passed_over(lines: list[list[bytes]]) -> None:
-    content = b"\n".join(b"\t".join(fields) for fields in [*lines, [b"u", b"anna", b"1", b"2", b""]]) + b"\n"
+    content = b"\n".join(b"\t".join(fields) for fields in [*lines, [b"u", b"anna", b"B", b"C", b""]]) + b"\n"
     assert Name(NameKind.USER, "anna", 1, 2) in search_names(content, "anna").names
