@@ -1,7 +1,8 @@
 """The store of an S3 URI, as Airflow's S3Hook would reach it with the same connection of type `aws`.
 
-Addresses, regions and credentials come from boto3. obstore by itself also reads variables of the environment that
-boto3 does not know. So each of its settings is given a value here, and the environment decides nothing.
+Addresses, regions and credentials are those of boto3, which is asked where they are not plain (`storage.s3_static`).
+obstore by itself also reads variables of the environment that boto3 does not know. So each of its settings is given a
+value here, and the environment decides nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowException
 from obstore.store import S3Store
 
 from learnosity.errors import ConnectionConfigError, TransientStorageError
 from learnosity.lookups import checked_extra
+from learnosity.s3_client import s3_client
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.boto3_writes import Boto3WritingStore
 from learnosity.storage.cloud_keys import s3_keys
@@ -25,6 +31,7 @@ from learnosity.storage.relocating_store import RelocatingStore
 from learnosity.storage.s3_address import S3Address, address_of, located
 from learnosity.storage.s3_credentials import SessionCredentials, credentials_error
 from learnosity.storage.s3_signing import S3Signer
+from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.store_options import RETRY, client_options
@@ -89,9 +96,19 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
     # Called before boto3 is, because its message for a bad `endpoint_url` says what to change.
     client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
+    opened = functools.cache(functools.partial(s3_client, connection))
+
+    def client() -> Any:
+        return opened()[0]
+
+    if (static := _static(where, connection, extra)) is not None:
+        settings = client_options(extra, static.address.endpoint, verify=static.verify)
+        keys = SessionCredentials(static.keys, named)
+        opening = _Opening(where, client, settings, writes, keys, guarded=static.verify is not False)
+        return RelocatingStore(opening.store(static.address), _finder(opening, client, static.address, named))
     try:
-        client, session, verify = _client(connection)
-        address = address_of(client, where.bucket)
+        _, session, verify = opened()
+        address = address_of(client(), where.bucket)
         client_settings = client_options(extra, address.endpoint, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
     except ImportError:
@@ -100,23 +117,54 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         raise ConnectionConfigError(f"No access to S3 with {named}: {first_line(error)}") from None
     except Exception as error:
         raise credentials_error(error, named) from None
-    config = client.meta.config
+    config = client().meta.config
     if config.client_cert:
         raise ConnectionConfigError(f"`config_kwargs.client_cert` of {named}: landing has no client certificates.")
     guarded = verify is not False and not (config.s3 or {}).get("payload_signing_enabled")
     opening = _Opening(where, client, client_settings, writes, credentials, guarded=guarded)
 
+    return RelocatingStore(opening.store(address), _finder(opening, client, address, named))
+
+
+def _static(where: StorageUri, connection: Connection | None, extra: dict[str, Any]) -> StaticS3 | None:
+    """What a connection with static keys says without boto3; None = boto3 has to be asked."""
+    if connection is None or conf.get("aws", "session_factory", fallback=""):
+        return None
+    if find_spec("airflow.providers.amazon") is None:
+        return None  # boto3 is needed for rare requests: what is missing is said at once
+    return static_s3(
+        where.bucket,
+        login=connection.login,
+        password=connection.password,
+        extra=extra,
+        environment=os.environ,
+        home=_home(),
+    )
+
+
+def _home() -> Path:
+    """Where the AWS tools look for their files. A user without a home folder has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("~")
+
+
+def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, named: str) -> Callable[[], Store | None]:
+    """Finds the store at the bucket's own address, if that is not `address`."""
+    bucket = opening.where.bucket
+
     def find() -> Store | None:
         try:
-            found = located(client, where.bucket)
+            found = located(client(), bucket)
         except Exception as error:
-            raise TransientStorageError(f"Could not find the region of {where.bucket}: {first_line(error)}") from None
+            raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
         if found == address:
             return None
-        log.warning("The bucket %s lies in %s: set `region_name` of %s.", where.bucket, found.region, named)
+        log.warning("The bucket %s lies in %s: set `region_name` of %s.", bucket, found.region, named)
         return opening.store(found)
 
-    return RelocatingStore(opening.store(address), find)
+    return find
 
 
 def _checked_extra(connection: Connection, named: str) -> dict[str, Any]:
@@ -162,57 +210,24 @@ def _service(extra: dict[str, Any], named: str) -> dict[str, Any]:
     return service
 
 
-def _client(connection: Connection | None) -> tuple[Any, Any, bool | str | None]:
-    """boto3's S3 client and session as Airflow's hook makes them, and how TLS certificates are checked."""
-    # Imported here, because importing boto3 takes a second, and a deployment without S3 does not have it.
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
-
-    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
-    # The hook must not look the connection up: if it finds none, it silently uses the credentials of the environment.
-    hook.conn_config = AwsConnectionWrapper(connection)
-    session: Any = hook.get_session()
-    settings = session._session  # botocore's session, which boto3 has no public name for
-    settings.register_component("data_loader", _data_loader(settings.get_config_variable("data_path")))
-    client = session.client(
-        "s3",
-        endpoint_url=hook.conn_config.get_service_endpoint_url(service_name="s3"),
-        config=hook.config,
-        verify=hook.verify,
-    )
-    verify = hook.verify
-    if verify is None:
-        # `ca_bundle` of the AWS profile. `client_options` itself reads the variable AWS_CA_BUNDLE.
-        bundle = settings.get_config_variable("ca_bundle")
-        verify = None if bundle == os.environ.get("AWS_CA_BUNDLE") else bundle
-    return client, session, verify
-
-
-@functools.cache
-def _data_loader(data_path: str | None) -> Any:
-    """botocore's model of S3. It is kept, because reading it for each store would take a tenth of a second."""
-    from botocore.loaders import create_loader  # type: ignore[import-untyped]
-
-    return create_loader(data_path)
-
-
 class _Opening:
     """Opens the store of one connection at an address.
 
+    :param client: makes boto3's client. It is called only when it is needed.
     :param guarded: whether bodies may be sent without a signature, because verified TLS protects them.
     """
 
     def __init__(
         self,
         where: StorageUri,
-        client: Any,
+        client: Callable[[], Any],
         client_settings: Any,
         writes: S3Writes,
         credentials: SessionCredentials,
         *,
         guarded: bool,
     ) -> None:
-        self._where = where
+        self.where = where
         self._client = client
         self._client_settings = client_settings
         self._writes = writes
@@ -221,19 +236,19 @@ class _Opening:
 
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
-        where, writes = self._where, self._writes
+        where, writes = self.where, self._writes
         # Over verified TLS, the body is not signed, as in the AWS tools. To sign it, each byte would be hashed a second
         # time, and hashing once takes a quarter of the processor time of a landing (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         shared: dict[str, Any] = {
-            "discard": s3_uploads(lambda: self._client, where.bucket, where.key),
-            "keys": s3_keys(lambda: self._client, where.bucket, where.key),
+            "discard": s3_uploads(self._client, where.bucket, where.key),
+            "keys": s3_keys(self._client, where.bucket, where.key),
             "single_deletes": lambda: self._obstore(address, guarded, one_delete_per_request=True),
         }
         native = self._obstore(address, guarded)
         if writes.by_boto3:
             return Boto3WritingStore(
-                native, where.text, client=self._client, bucket=where.bucket, key=where.key,
+                native, where.text, client=self._client(), bucket=where.bucket, key=where.key,
                 extra_args=writes.extra_args, **shared,
             )  # fmt: skip
         single = self._single_put(address) if guarded and not writes.has_checksum else None
@@ -243,13 +258,13 @@ class _Opening:
 
     def _single_put(self, address: S3Address) -> StreamedPut:
         signer = S3Signer(
-            address.bucket_url(self._where.bucket),
-            self._where.key,
+            address.bucket_url(self.where.bucket),
+            self.where.key,
             address.region,
             self._credentials.frozen if address.signed else None,
-            self._writes.headers(self._client),
+            self._writes.headers(self._client()) if self._writes.extra_args else {},
         )
-        return StreamedPut(signer, self._where.text, self._client_settings)
+        return StreamedPut(signer, self.where.text, self._client_settings)
 
     def _obstore(self, address: S3Address, guarded: bool, *, one_delete_per_request: bool = False) -> S3Store:
         """obstore's store. obstore reads a setting from the environment if it is not given here."""
@@ -270,8 +285,8 @@ class _Opening:
             **self._writes.config,
         }
         return S3Store(
-            self._where.bucket,
-            prefix=self._where.key or None,
+            self.where.bucket,
+            prefix=self.where.key or None,
             credential_provider=self._credentials,
             client_options=self._client_settings,
             retry_config=RETRY,

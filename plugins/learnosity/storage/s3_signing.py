@@ -34,7 +34,6 @@ class S3Signer:
         self._region = region
         self._credentials = credentials
         self._headers = dict(headers or {})
-        self._auth = _unhashed()
 
     async def put(self, path: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
         """The URL and all headers of a PUT.
@@ -50,7 +49,7 @@ class S3Signer:
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 
         request = AWSRequest(method="PUT", url=url, headers=asked)
-        self._auth(await asyncio.to_thread(self._credentials), "s3", self._region).add_auth(request)
+        _unhashed()(await asyncio.to_thread(self._credentials), "s3", self._region).add_auth(request)
         return url, dict(request.headers.items())
 
 
