@@ -27,6 +27,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]
     DeadlineAlert,
     DeadlineReference,
     MultipleCronTriggerTimetable,
+    get_parsing_context,
 )
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.timetables.interval import CronDataIntervalTimetable as CronIntervals
@@ -47,6 +48,7 @@ __all__ = ["InvalidScheduleError", "build_dag", "invalid_dag", "iso", "scheduled
 
 log = logging.getLogger(__name__)
 
+PREFIX = "learnosity_"  # of the ids of these DAGs
 TAGS = ("learnosity", "dataset", "scheduled")
 
 
@@ -75,8 +77,14 @@ class InvalidScheduleOperator(BaseOperator):
 def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
     """The DAGs of all schedule files in a folder, by DAG id. Put them into the globals of a DAG file.
 
-    A file that cannot be used becomes the DAG `learnosity_invalid_<file>`, which says why. The log has it, too.
+    A file that cannot be used becomes the DAG `learnosity_invalid_<file>`, which says why. The log has it, too. A task
+    process gets the DAG of its task alone, and reads its file alone.
     """
+    dag_id = get_parsing_context().dag_id or ""
+    if dag_id.startswith(PREFIX):
+        mine = read_folder(Path(folder), only=dag_id.removeprefix(PREFIX)).schedules
+        if found := [schedule for schedule in mine if schedule.dag_id == dag_id]:
+            return {dag_id: build_dag(found[0])}
     reading = read_folder(Path(folder))
     dags: dict[str, DAG] = {}
     problems = dict(reading.problems)
@@ -129,8 +137,10 @@ def build_dag(schedule: Schedule) -> DAG:
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
-    # Set after the tasks are made, because Airflow copies the params of the DAG for each task, which is slow.
-    dag.params = ParamsDict(form)
+    # Set last: Airflow would copy the params of the DAG for each task, which takes as long as all the rest. Set past
+    # the check of `DAG`: it holds each schema against the schema of schemas, in each DAG anew, which takes three
+    # quarters of the time. `schedules.checks` has checked the values by these schemas, and Airflow checks each run's.
+    object.__setattr__(dag, "params", ParamsDict(form))
     return dag
 
 

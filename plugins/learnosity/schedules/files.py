@@ -48,10 +48,12 @@ class Reading:
     problems: Mapping[str, Sequence[ScheduleProblem]] = field(default_factory=dict)
 
 
-def read_folder(folder: Path) -> Reading:
+def read_folder(folder: Path, *, only: str | None = None) -> Reading:
     """All schedules of a folder, in the order of their file names. It never raises.
 
     Files whose names begin with a dot are left out: editors and Kubernetes make them.
+
+    :param only: the name of one schedule: files that cannot have it are passed over. None = all; default.
     """
     schedules: list[Schedule] = []
     problems: dict[str, Sequence[ScheduleProblem]] = {}
@@ -69,7 +71,9 @@ def read_folder(folder: Path) -> Reading:
         if name.startswith(".") or path.suffix.lower() not in SUFFIXES or name in RETENTION_FILES:
             continue
         shown = printable(name)
-        found = _read_file(shown, path)
+        found = _read_file(shown, path, only)
+        if found is None:
+            continue
         if isinstance(found, Schedule) and found.name in taken:
             found = [ScheduleProblem(shown, 1, "name", f"{found.name!r} is the name of {taken[found.name]} already.")]
         if isinstance(found, Schedule):
@@ -80,8 +84,17 @@ def read_folder(folder: Path) -> Reading:
     return Reading(schedules, problems)
 
 
-def _read_file(shown: str, path: Path) -> Found:
-    return _bounded(shown, lambda: _parse(shown, _text(path)))
+def _read_file(shown: str, path: Path, only: str | None) -> Found | None:
+    """The content of a file; None = it cannot have the name `only`, because its text does not hold it.
+
+    A name can be written with a backslash, too. Such a text is parsed.
+    """
+
+    def read() -> Found | None:
+        text = _text(path)
+        return _parse(shown, text) if only is None or only in text or "\\" in text else None
+
+    return _bounded(shown, read)
 
 
 def parse(file: str, text: str) -> Found:
