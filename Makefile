@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -172,6 +172,12 @@ bench-million: venv ## how landing grows up to 1,000,000 files: seconds, memory,
 bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes on when its job is done
 	$(PYTHON) -m benchmarks.waits $(ARGS)
 	$(PYTHON) -m benchmarks.resumed
+
+bench-polls: venv ## how soon the end of a job is seen and for how many calls, with and without learning (half a minute)
+	$(PYTHON) -m benchmarks.polls $(ARGS)
+
+bench-start: venv ## processor time that DAG file, plugin and store add to each task process; parsing 200 schedules (a minute)
+	$(PYTHON) -m benchmarks.start $(ARGS)
 
 # Of every platform and Python: the files that the index has for a version, each with its SHA-256.
 COMPILE := $(UV) pip compile --quiet --universal --no-emit-index-url --no-header

@@ -12,9 +12,11 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,12 +26,15 @@ from aiohttp import web
 from devstack import http
 from devstack.ports import LOOPBACK, free_ports
 from devstack.waiting import wait_until
+from learnosity.api.jobs import REFERENCES_PER_CALL
 from learnosity.triggers import LearnosityJobTrigger
 
 CONN_ID = "learnosity_bench"
 LAG_SECONDS = 0.01
 ANSWER_SECONDS = 0.05
 READY_SECONDS = 60.0
+GOAL_LAG_MS = 20
+GOAL_MB = 400
 
 
 def serve(port: int) -> None:
@@ -88,7 +93,7 @@ class Measurement:
 async def measure(port: int, waits: int, poll_interval: float, rounds: float) -> dict[str, float]:
     """Begin all waits within ten seconds, watch some rounds, then let the jobs end over one more round."""
     seen = Measurement(port)
-    before = psutil.Process().memory_info().rss
+    before, worked = psutil.Process().memory_info().rss, time.process_time()
     # The first looks are closer together: the rounds that count begin when they have grown apart.
     warm = 10 + 2.5 * poll_interval
     end = time.time() + warm + rounds * poll_interval
@@ -117,6 +122,8 @@ async def measure(port: int, waits: int, poll_interval: float, rounds: float) ->
         "loop lag p99, ms": round(quantile(lags, 0.99) * 1000, 2),
         "loop lag max, ms": round(lags[-1] * 1000, 1),
         "memory a wait, KiB": round(memory / waits / 1024, 1),
+        "peak memory, MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "processor time, % of a core": round(100 * (time.process_time() - worked) / (time.time() - began), 1),
         "done to event, median s": round(statistics.median(delays), 1),
         "done to event, p99 s": round(quantile(delays, 0.99), 1),
     }
@@ -140,12 +147,19 @@ def _logs_to(path: str) -> Iterator[None]:
             os.close(screen)
 
 
+def triggerer(share: tuple[int, int, float, float]) -> dict[str, float]:
+    """The waits of one triggerer, in a process of its own."""
+    with _logs_to(os.devnull):
+        return asyncio.run(measure(*share))
+
+
 def main() -> None:
     """Measure, and print one figure per line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waits", description=__doc__)
     parser.add_argument("--waits", type=int, default=1000, help="default 1,000")
     parser.add_argument("--poll-interval", type=float, default=15, help="seconds, default 15 as the DAG's")
     parser.add_argument("--rounds", type=float, default=4, help="rounds to watch, default 4")
+    parser.add_argument("--triggerers", type=int, default=1, help="processes that share the waits, default 1")
     arguments = parser.parse_args()
     (port,) = free_ports(1)
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(port,), daemon=True)
@@ -164,13 +178,26 @@ def main() -> None:
             late=lambda: f"what answers the calls did not start within {READY_SECONDS:.0f} s",
             every=0.1,
         )
-        with _logs_to(os.devnull):
-            found = asyncio.run(measure(port, arguments.waits, arguments.poll_interval, arguments.rounds))
+        share = (port, arguments.waits // arguments.triggerers, arguments.poll_interval, arguments.rounds)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(arguments.triggerers, mp_context=context) as triggerers:
+            found = list(triggerers.map(triggerer, [share] * arguments.triggerers))
     finally:
         server.terminate()
         server.join()
-    for name, value in found.items():
-        print(f"{name:<26} {value:>10,}")
+    for name in found[0]:
+        print(f"{name:<28} " + " ".join(f"{each[name]:>10,}" for each in found))
+    if arguments.triggerers > 1:
+        print("One column for each triggerer. The calls are those of all.")
+    calls = -(-arguments.waits // REFERENCES_PER_CALL) + 1
+    ok = all(
+        each["calls a round"] <= calls
+        and each["loop lag p99, ms"] <= GOAL_LAG_MS
+        and each["peak memory, MB"] <= GOAL_MB
+        for each in found
+    )
+    goals = f"at most {calls} calls a round, {GOAL_LAG_MS} ms of lag (p99), {GOAL_MB} MB in each triggerer"
+    print(f"goals {'reached' if ok else 'NOT reached'}: {goals}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.run_config = run_config
         self.deferrable = deferrable
         self._polled, self._refused_since = False, 0.0
+        self._dataset_type = ""
 
     def execute(self, context: Context) -> Any:
         """Poll once. Then defer, or continue as a rescheduled sensor.
@@ -98,7 +99,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
-        from learnosity.api.polling import MAX_POLL_SECONDS
+        from learnosity.api.waits import MAX_POLL_SECONDS
 
         self._read_job()
         if not self.job_reference:
@@ -125,6 +126,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             poll_interval=interval,
             deadline=now + timeout,
             started=now,
+            dataset_type=self._dataset_type,
         )
         # The trigger itself ends at the deadline. Airflow's time-out ends the task if the trigger does not.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
@@ -147,6 +149,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             created = check_created(self.job_reference)
             self.learnosity_conn_id = str(self.learnosity_conn_id or decided(created, "learnosity_conn_id"))
             self.job_reference = created.get("job_reference") or ""
+            self._dataset_type = str(created.get("dataset_type") or "")
         self.job_reference = str(self.job_reference)
 
     @contextmanager

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from learnosity.api.polling import PollResult, shared_poller
+from learnosity.api.polling import shared_poller
+from learnosity.api.waits import PollResult
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.metrics import METRICS, count_job
@@ -47,10 +48,18 @@ class LearnosityJobTrigger(BaseTrigger):
     :param poll_interval: longest time between two polls, in seconds. The first polls are 5 s apart, or less.
     :param deadline: Unix seconds. A restart of the triggerer does not move it.
     :param started: Unix seconds when the wait began, for the log.
+    :param dataset_type: polls adapt to what earlier jobs of this type took in this triggerer; "" = they do not;
+        default.
     """
 
     def __init__(
-        self, job_reference: str, learnosity_conn_id: str, poll_interval: float, deadline: float, started: float
+        self,
+        job_reference: str,
+        learnosity_conn_id: str,
+        poll_interval: float,
+        deadline: float,
+        started: float,
+        dataset_type: str = "",
     ) -> None:
         BaseTrigger.__init__(self)
         self.job_reference = job_reference
@@ -58,6 +67,7 @@ class LearnosityJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = deadline
         self.started = started
+        self.dataset_type = dataset_type
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, without any secret."""
@@ -69,6 +79,7 @@ class LearnosityJobTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "deadline": self.deadline,
                 "started": self.started,
+                "dataset_type": self.dataset_type,
             },
         )
 
@@ -77,7 +88,10 @@ class LearnosityJobTrigger(BaseTrigger):
         async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
             # The first poll comes after some seconds. An event right after the deferral would be too early: Airflow can
             # lose a task that is resumed so soon.
-            with poller.watch(self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline) as results:
+            kind = f"{self.learnosity_conn_id}/{self.dataset_type}" if self.dataset_type else ""
+            with poller.watch(
+                self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline, kind=kind
+            ) as results:
                 result = await self._last_of(results)
         yield TriggerEvent(self._event(result))
 

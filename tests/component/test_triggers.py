@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from airflow.triggers.base import TriggerEvent
 
-from learnosity.api import polling
+from learnosity.api import polling, waits
 from learnosity.api.client import LearnosityClient
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
@@ -22,7 +22,7 @@ CONN = "learnosity_trigger_test"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "poll_delay", lambda rounds, interval: 0.02)
+    monkeypatch.setattr(waits, "poll_delay", lambda rounds, interval: 0.02)
     monkeypatch.setattr(polling, "GATHER_SECONDS", 0.005)
 
 

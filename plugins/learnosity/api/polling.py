@@ -3,21 +3,32 @@
 So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
 job is seen by the next call for any job. An error about one job affects only this job. A short network failure
 ends no wait. A slow call delays only the jobs that it asks for. The poller ends with its last wait.
+
+Up to 50 waits are asked about when their jobs are expected to end, by what earlier jobs of the same kind took: calls
+are put off from the time before, so that there are never more of them than without expectations (`waits.UsualPlan`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from learnosity.api.jobs import REFERENCES_PER_CALL, Job
+from learnosity.api.jobs import REFERENCES_PER_CALL
+from learnosity.api.waits import (
+    EARLY_SHARE,
+    MAX_POLL_SECONDS,
+    SPACING_SECONDS,
+    Call,
+    PollResult,
+    UsualPlan,
+    Wait,
+    times_of,
+)
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
@@ -33,8 +44,6 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# A poll may be early by this share of its `delay`, so that it joins a call that another poll needs now.
-EARLY_SHARE = 0.3
 # Seconds from the start of a wait to the next call. Waits often begin together, and then share this call.
 GATHER_SECONDS = 0.5
 # A call that has fewer than 50 due jobs also asks for jobs that are not due, but not for those of younger waits:
@@ -46,60 +55,6 @@ CALLS_AT_ONCE = 4
 REFUSAL_SECONDS = 35 * 60.0
 # How long a wait continues with a wrong Airflow connection: a person may be editing this connection.
 MISCONFIGURED_SECONDS = 5 * 60.0
-# Limits for the time between two polls of a job. This time grows with each poll, up to the sensor's `poll_interval`.
-MIN_POLL_SECONDS = 5.0
-MAX_POLL_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class PollResult:
-    """The result of one poll of a job.
-
-    :param job: the job; None when it was not listed, or when the call failed.
-    :param error: why the call failed.
-    :param final: no more results follow: the job has ended, the deadline has passed, or the error is permanent.
-    """
-
-    job: Job | None = None
-    error: LearnosityError | None = None
-    final: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class _Wait:
-    """A task's wait for one job. `began`, `due`, `refused_since`: monotonic seconds; `deadline`: Unix seconds."""
-
-    reference: str
-    poll_interval: float
-    deadline: float
-    began: float = field(default_factory=time.monotonic)
-    due: float = 0.0
-    delay: float = 0.0
-    rounds: int = 0
-    asked: bool = False
-    """Whether a call that asks for this job has no reply yet."""
-    refused_since: float | None = None
-    results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
-
-    def plan(self, now: float) -> None:
-        """Set the time of the next poll: at the latest one second after the deadline."""
-        self.asked = False
-        self.delay = poll_delay(self.rounds, self.poll_interval)
-        self.rounds += 1
-        self.due = now + min(self.delay, max(self.deadline - time.time(), 0.0) + 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """The waits whose jobs one call asks for: those that are due, and up to 50 jobs in all, `others` that are not."""
-
-    due: Sequence[_Wait]
-    others: Sequence[_Wait] = ()
-
-    @property
-    def references(self) -> list[str]:
-        """The jobs, each once."""
-        return list(dict.fromkeys(wait.reference for wait in (*self.due, *self.others)))
 
 
 class JobPoller:
@@ -112,22 +67,28 @@ class JobPoller:
     def __init__(self, connect: Connect, metrics: Metrics = NULL_METRICS) -> None:
         self._connect = connect
         self._metrics = metrics
-        self._waits: set[_Wait] = set()
+        self._waits: set[Wait] = set()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fills_calls = True
         """Whether calls also ask for jobs that are not due. False after such a call was refused: they may be why."""
+        self._usual = UsualPlan()
+        self._last_call = 0.0
         self.users = 0
 
     @contextmanager
-    def watch(self, reference: str, *, poll_interval: float, deadline: float) -> Iterator[asyncio.Queue[PollResult]]:
+    def watch(
+        self, reference: str, *, poll_interval: float, deadline: float, kind: str = ""
+    ) -> Iterator[asyncio.Queue[PollResult]]:
         """Poll a job, and give a queue that gets the result of each poll. The first poll is after about 5 s.
 
         :param poll_interval: longest time between two polls, in seconds, at most 60.
         :param deadline: Unix seconds. At this time, the job is polled for the last time.
+        :param kind: polls adapt to what earlier jobs of this kind took; "" = they do not; default.
         """
-        wait = _Wait(reference, poll_interval, deadline)
-        wait.plan(time.monotonic())
+        now = time.monotonic()
+        wait = Wait(reference, poll_interval, deadline, now, times=times_of(kind) if kind else None, seen=now)
+        wait.plan(now)
         self._waits.add(wait)
         self._report_open()
         if self._task is None:
@@ -166,33 +127,49 @@ class JobPoller:
                 # The connection is wrong, or its key was refused. The loop reads it again: it may be corrected.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
-    async def _next_call(self) -> _Call:
+    async def _next_call(self) -> Call:
         """Wait until a poll is due. Return it, and as many other polls as fit into one call, the soonest first."""
         while True:
             self._more.clear()
             now = time.monotonic()
-            waiting = sorted((wait for wait in self._waits if not wait.asked), key=lambda wait: wait.due)
-            first = waiting[0].due if waiting else None
+            dues, again = self._dues(now)
+            waiting = sorted(dues, key=lambda wait: dues[wait])
+            first = dues[waiting[0]] if waiting else None
             if first is not None and first <= now:
                 break
+            if first is not None and again is not None:
+                first = min(first, again)
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if first is None else first - now):
                     await self._more.wait()
                     await asyncio.sleep(GATHER_SECONDS)
-        soon = [wait for wait in waiting if wait.due - EARLY_SHARE * wait.delay <= now]
+        soon = [wait for wait in waiting if dues[wait] <= now or wait.due - EARLY_SHARE * wait.delay <= now]
         references = set(list(dict.fromkeys(wait.reference for wait in soon))[:REFERENCES_PER_CALL])
         due = [wait for wait in soon if wait.reference in references]
+        self._last_call, self._usual.saved = now, self._usual.saved - 1
         for wait in due:
-            wait.asked = True
-        others: list[_Wait] = []
+            wait.asked, wait.seen = True, now
+        others: list[Wait] = []
         settled = [wait for wait in waiting if not wait.asked and now - wait.began >= SETTLED_SECONDS]
         for wait in settled if self._fills_calls else ():
             if wait.reference in references or len(references) < REFERENCES_PER_CALL:
                 references.add(wait.reference)
                 others.append(wait)
-        return _Call(due, others)
+        return Call(due, others)
 
-    async def _poll(self, client: LearnosityClient, call: _Call) -> None:
+    def _dues(self, now: float) -> tuple[dict[Wait, float], float | None]:
+        """When each wait is due that no call asks for, and when to ask this again; None = after the next call."""
+        dues = {wait: wait.due for wait in self._waits if not wait.asked}
+        if not self._fills_calls or len({wait.reference for wait in self._waits}) > REFERENCES_PER_CALL:
+            self._usual = UsualPlan()
+            return dues, None
+        usual = self._usual.next_call(self._waits, now)
+        expected = {wait: begin for wait in dues if (begin := wait.expected(now)) is not None}
+        for wait, begin in expected.items():
+            dues[wait] = wait.due_by_expectation(begin, now, self._last_call, calls_left=self._usual.saved > 0)
+        return dues, usual if expected else None
+
+    async def _poll(self, client: LearnosityClient, call: Call) -> None:
         """Ask for the jobs of a call.
 
         :raises AuthenticationError: key, secret or rights are wrong. Every other error is reported to the waits.
@@ -207,12 +184,12 @@ class JobPoller:
                 self._failed(call.due, error)
             elif call.others:
                 self._fills_calls = False
-                await self._poll(client, _Call(call.due))
+                await self._poll(client, Call(call.due))
             else:
                 # One of the jobs may be why the API refused the call. Halving finds it, and the others are polled.
                 half = set(references[: len(references) // 2])
-                await self._poll(client, _Call([wait for wait in call.due if wait.reference in half]))
-                await self._poll(client, _Call([wait for wait in call.due if wait.reference not in half]))
+                await self._poll(client, Call([wait for wait in call.due if wait.reference in half]))
+                await self._poll(client, Call([wait for wait in call.due if wait.reference not in half]))
         except LearnosityError as error:
             self._failed(call.due, error)
         else:
@@ -224,8 +201,10 @@ class JobPoller:
                 job = jobs.get(wait.reference)
                 if wait in self._waits and job is not None and job.is_terminal:
                     self._report(wait, PollResult(job, final=True))
+                elif job is not None:
+                    wait.seen = time.monotonic()
 
-    def _failed(self, batch: Sequence[_Wait], error: LearnosityError) -> None:
+    def _failed(self, batch: Sequence[Wait], error: LearnosityError) -> None:
         now = time.monotonic()
         for wait in batch:
             if error.transient:
@@ -235,7 +214,7 @@ class JobPoller:
             patience = MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS
             self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
 
-    def _report(self, wait: _Wait, result: PollResult) -> None:
+    def _report(self, wait: Wait, result: PollResult) -> None:
         if wait not in self._waits:  # another call has already reported the end of its job
             return
         if not result.final and time.time() >= wait.deadline:
@@ -243,6 +222,7 @@ class JobPoller:
         wait.results.put_nowait(result)
         if result.final:
             self._waits.discard(wait)
+            wait.ended(time.monotonic(), result)
         else:
             wait.plan(time.monotonic())
             self._more.set()
@@ -285,15 +265,3 @@ async def shared_poller(key: str, connect: Connect, metrics: Metrics = NULL_METR
             if pollers.get(key) is poller:
                 del pollers[key]
             await poller.close()
-
-
-def poll_delay(round_number: int, poll_interval: float) -> float:
-    """Seconds until the next poll: 5 at first, 1.5 times longer each round, at most `poll_interval`; ±10 % at random.
-
-    :param round_number: 0 for the first wait.
-    :param poll_interval: longest delay in seconds; values above 60 are treated as 60.
-    """
-    ceiling = min(max(poll_interval, 1.0), MAX_POLL_SECONDS)
-    # The exponent is limited: after a day of rounds, 1.5 ** rounds would be too large for a float.
-    grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # jitter, not security
