@@ -21,8 +21,6 @@ from weakref import WeakKeyDictionary
 from learnosity.api.jobs import REFERENCES_PER_CALL
 from learnosity.api.waits import (
     EARLY_SHARE,
-    MAX_POLL_SECONDS,
-    SPACING_SECONDS,
     Call,
     PollResult,
     UsualPlan,
