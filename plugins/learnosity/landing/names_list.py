@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 MAX_FILES = 20_000  # with more files to read, there is no names.tsv
-FILE_BYTES = 8 * _MIB  # largest file that is read; the names in a larger one are left out
+FILE_BYTES = 4 * _MIB  # largest file that is read; the names in a larger one are left out
 AT_ONCE = 32  # most files that are read at the same time
-BYTES_AT_ONCE = 32 * _MIB
+BYTES_AT_ONCE = 8 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
 _TABLES = (".json", ".ndjson", ".jsonl", ".csv")
 _CANDIDATES = 5  # files that are read, at most, to find the one with the questions

@@ -128,3 +128,8 @@ async def test_many_files_are_read_a_few_at_once(tmp_path: Path, monkeypatch: py
     files = {f"groups/c{number}/group.json": group([f"user-{number}"]) for number in range(20)}
     _, content, paths = await made(tmp_path, files | {"groups/group.json": b"{}"})
     assert len(found(content, "user-", paths)) == 20
+
+
+async def test_where_there_was_no_index_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_list, "MAX_FILES", 1)
+    assert (await made(tmp_path, TREE))[:2] == (None, None)
