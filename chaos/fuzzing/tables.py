@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ else:
     from backports import zstd
 
 LEVELS = ("district", "school")
-PARQUET_SHARE, NDJSON_SHARE = 0.02, 0.2
+PARQUET_SHARE, NDJSON_SHARE = 0.01, 0.2
 _TYPES = {
     "activity-summary-by-group": ("user_id", *LEVELS),
     "sessions-summary-by-group": ("user_id", *LEVELS, "session_id"),
@@ -39,7 +40,23 @@ _TYPES = {
 }
 _CELLS = (
     *("007", "1e5", "1.50", "null", "NULL", "NaN", "true", "2026-01-05", "0x1F", "-0", "1_000", "Infinity"),
-    *("a,b;c\td|e", 'say "x"', '"', '""', "'", "''", "'a'", "'a''b'", "O'Brien", "a\nb", "a\r\nb", "\r", "\n"),
+    *(
+        "a,b;c\td|e",
+        'say "x"',
+        '"',
+        '""',
+        "'",
+        "''",
+        "'a'",
+        "'a''b'",
+        "O'Brien",
+        "a\nb",
+        "a\r\nb",
+        "\r",
+        "\n",
+        "a\r",
+        "a\n",
+    ),
     *(
         " a",
         "a ",
@@ -161,6 +178,8 @@ def _ndjson(chance: random.Random, lines: bytes) -> tuple[Files, bool]:
         if encoding == "utf-8" and chance.random() < 0.1:
             text = text.replace("\n", "\n\ufeff")  # as of files that were joined
         content = text.encode(encoding)
+        if encoding == "cp1252" and _is_utf8(content):
+            content = text.encode()
         name = f"part-{number}{chance.choice(('.ndjson', '.jsonl', '.json', '', '.txt', '.ndjson.gz'))}"
         files.append((name, chance.choice((bytes, gzip.compress, zstd.compress))(content)))
     return files, encoding in ("utf-8", "utf-8-sig")
@@ -197,6 +216,8 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
             values = dict(zip(keys, row, strict=True))
             writer.writerow([values.get(column, chance.choice(others)) for column in columns])
         content = text.getvalue().encode(encoding)
+        if encoding == "cp1252" and _is_utf8(content):
+            content = text.getvalue().encode()  # some neighbours in Windows-1252 are a letter in UTF-8
         pack = chance.choice((bytes, bytes, gzip.compress, zstd.compress))
         files.append((f"part-{number}{suffix}", pack(content)))
     # Every cell is in double quotes, and the encoding shows by itself. A whole part may also be too short to tell it.
@@ -216,9 +237,9 @@ def _parquet(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) ->
     chance.shuffle(columns)
     cut = chance.choice((0, chance.randrange(len(rows) + 1)))
     files: Files = []
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as database:
+    with tempfile.TemporaryDirectory() as folder, _database().cursor() as database:
         path = Path(folder) / "x.parquet"
-        database.execute(f"CREATE TABLE t ({', '.join(f'{key} VARCHAR' for key in keys)})")
+        database.execute(f"CREATE OR REPLACE TEMP TABLE t ({', '.join(f'{key} VARCHAR' for key in keys)})")
         for number, part in enumerate((rows[:cut], rows[cut:])):
             database.execute("DELETE FROM t")
             if part:
@@ -231,9 +252,22 @@ def _parquet(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) ->
     return files, True
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all cases: it takes long to open."""
+    return duckdb.connect()
+
+
 def _nulls(chance: random.Random, row: Row) -> list[str | None]:
     """A row in which an empty text may stand for a null."""
     return [chance.choice((None, "")) if cell is None else cell for cell in row]
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        return bool(content.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _encoding(wanted: str, text: str) -> str:

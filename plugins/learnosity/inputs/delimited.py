@@ -30,6 +30,15 @@ _SAMPLE: Final = 64 * 1024  # characters from which the delimiter and the quote 
 _MARK: Final = "\ufeff"
 _UNFINISHED: Final = "unexpected end of data"  # the error of `csv` for a quote that is not closed
 
+# By the line end of the first row: what is in a text in which rows end otherwise, and how rows may end. What is before
+# the line end may be of a cell without quotes, and would be lost.
+_SUSPECT: Final = {"\n": "\r", "\r\n": "\r\r", "\r": "\n"}
+_ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", "\r", ""), "\r": ("\r", "")}
+
+_OTHER_END: Final = (
+    "the line end of this row is not that of the first one: write one kind, and cells that hold one in quotes"
+)
+
 _ODD: Final = ("\0", "\\", "'")  # only cells with one of these are checked by `oddity`
 _ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
 
@@ -97,8 +106,8 @@ class DelimitedText(Generic[Found]):
         self.dialect = Dialect(",", '"')
         self._texts = iter(texts)
         self._find = find
-        self._is_marked = False
-        """Whether the file begins with a byte order mark."""
+        self._line_end = "\n"
+        self._is_marked = False  # whether the file begins with a byte order mark
 
     def open(self) -> Found | None:
         """Read the header. Returns what `find` has found; None if the file has no row.
@@ -110,7 +119,8 @@ class DelimitedText(Generic[Found]):
         if not sample:
             return None
         line_end = re.search(r"\r?\n|\r", sample)
-        end = line_end[0][-1] if line_end else "\n"
+        self._line_end = line_end[0] if line_end else "\n"
+        end = self._line_end[-1]
         header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
@@ -189,7 +199,7 @@ class DelimitedText(Generic[Found]):
         :raises UnreadableError: a row cannot be read. The rows before it are lost, `row` is its number.
         """
         block = text[:end]
-        if _MARK not in block:
+        if _MARK not in block and _SUSPECT[self._line_end] not in block:
             try:
                 return list(self.dialect.rows(block)), end
             except csv.Error:
@@ -199,6 +209,9 @@ class DelimitedText(Generic[Found]):
         reader, read = self.dialect.rows(lines), 0
         try:
             for row in reader:
+                if lines.row_end() not in _ENDS[self._line_end]:
+                    self.row += len(rows)
+                    raise UnreadableError(_OTHER_END)
                 rows.append(self._unmarked(row, len(rows)) if lines.row_is_marked else row)
                 read = reader.line_num
                 lines.row_ends()
@@ -213,7 +226,7 @@ class DelimitedText(Generic[Found]):
         """A row that had a byte order mark before it; empty for a repeated header, as joined files have it.
 
         :param place: how many rows of the text are before it.
-        :raises UnreadableError: it is not certain that the mark is one, and no part of the first cell.
+        :raises UnreadableError: the mark may be a part of the first cell.
         """
         if row == self.header or not row:
             return []
@@ -229,18 +242,19 @@ class DelimitedText(Generic[Found]):
 class _Lines:
     """Lines for the parser, without the byte order mark before a row. A mark inside of a cell stays.
 
-    Only the parser knows where a row begins, because quotes hold line ends. It takes lines one by one, up to the end of
-    a row.
+    Only the parser knows where a row begins, because quotes hold line ends. It takes line by line, up to a row's end.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
         self._row_begins = True
+        self._line = ""
         self.row_is_marked = False
         """Whether the row that was read last had a mark before it."""
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
+            self._line = line
             if self._row_begins:
                 self._row_begins = False
                 self.row_is_marked = line.startswith(_MARK)
@@ -248,6 +262,10 @@ class _Lines:
                     yield line.lstrip(_MARK)
                     continue
             yield line
+
+    def row_end(self) -> str:
+        """The line end of the row that was read last."""
+        return self._line[len(self._line.rstrip("\r\n")) :]
 
     def row_ends(self) -> None:
         """Tell that the parser has read a whole row, so the next line begins another one."""

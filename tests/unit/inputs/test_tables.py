@@ -159,6 +159,38 @@ class TestText:
         line = b'\xef\xbb\xbf{"user_id":"%s","groups":{"district":"d1","school":"s1"}}\n'
         assert spooled(source(line % b"u1" + line % b"u2", "users.ndjson")) == [user("u1"), user("u2")]
 
+    @pytest.mark.parametrize(
+        ("content", "row"),
+        [
+            pytest.param("u1,d1,s1\n{}u2,d1,\r\n", 3, id="a cell that is a carriage return, or CRLF after LF"),
+            pytest.param("u1,d1,s1\n{}u2,d1,s\r\nu3,d1,s\n", 3, id="at the end of a cell"),
+            pytest.param("u1,d1,s1\n{}u2,d1,s\r", 3, id="at the end of the file"),
+            pytest.param("u1,d1,s1\r\n{}u2,d1,s\r\r\n", 3, id="in a file with CRLF"),
+            pytest.param("u1,d1,s1\r{}u2,d1,s\n\r", 3, id="a line feed in a file with CR"),
+        ],
+    )
+    @pytest.mark.parametrize("quoted", ["", '"q\r\nx",d1,s1'], ids=["", "behind a quoted one"])
+    def test_what_may_be_a_line_end_or_the_end_of_a_cell_is_one_error(
+        self, content: str, row: int, quoted: str
+    ) -> None:
+        end = content.partition("u1,d1,s1")[2].partition("{")[0]
+        text = f"user_id,district,school{end}" + content.format(quoted + end if quoted else "")
+        assert problems(text.encode()) == [
+            f"users.csv:{row + bool(quoted)}: the line end of this row is not that of the first one: write one kind, "
+            "and cells that hold one in quotes"
+        ]
+
+    def test_quoted_line_ends_of_any_kind_are_text(self) -> None:
+        for end in ("\n", "\r\n", "\r"):
+            cells = ["\r", "\n", "\r\n", "a\r", "\ra", "\n\r", "\r\r\n"]
+            rows = "".join(f'"u{number}","{cell}","{cell}"{end}' for number, cell in enumerate(cells))
+            found = spooled(f"user_id,district,school{end}{rows}".encode())
+            assert found == [user(f"u{number}", cell, cell) for number, cell in enumerate(cells)]
+
+    def test_a_line_feed_alone_or_half_a_line_end_is_no_harm_in_a_file_with_crlf(self) -> None:
+        header = HEADER.replace(b"\n", b"\r\n")
+        assert spooled(header + b"u1,d1,s1\nu2,d1,s1\r") == [user("u1"), user("u2")]
+
     def test_text_of_two_encodings_is_damaged(self) -> None:
         content = HEADER + "u1,ü,s1\n".encode() + "u2,ü,s1\n".encode("cp1252")
         assert problems(content) == ["users.csv:3: not valid UTF-8 from here on, although the text before is"]
