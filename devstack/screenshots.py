@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import expect
 
@@ -20,6 +21,7 @@ from devstack.output import say
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
+from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
 
 IMAGES = REPOSITORY / "docs" / "images"
@@ -43,7 +45,12 @@ def take(folder: Path) -> None:
             items(ui, analysis.dag_run_id, folder / "items.png")
             again = land(stack, group_conf(upload_users(stack, USERS + 200)))
             compared(ui, again.dag_run_id, folder / "compare.png")
+            use(ui, run.dag_run_id, folder / "use.png")
             failed(ui, stack.airflow.api, folder / "failed.png")
+            halted(ui, stack, folder / "halted.png")
+            empty(ui, stack, folder / "empty.png")
+            landing(ui, stack, folder / "running.png")
+            the_list(ui, folder / "list.png")
             form(ui, folder / "form.png")
             # Airflow remembers that the graph was shown, and would show it beside every other page.
             graph(ui, run.dag_run_id, folder / "graph.png")
@@ -102,6 +109,62 @@ def failed(ui: Ui, api: AirflowApi, file: Path) -> None:
     expect(dataset.get_by_role("heading", name="Failed in create_dataset")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)
+
+
+def use(ui: Ui, run_id: str, file: Path) -> None:
+    """The tab that says how other tools read the dataset."""
+    dataset = ui.dataset(DAG_ID, run_id)
+    dataset.get_by_role("link", name="Use this data").click()
+    expect(dataset.get_by_role("heading", name="Where it is")).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def halted(ui: Ui, stack: Stack, file: Path) -> None:
+    """The page of a run whose job Learnosity has halted."""
+    why = "No session of the activity 'reading-2026' is in the time that was asked for."
+    faults(stack, {"match": "job", "kind": "job_halt", "message": why, "times": 1})
+    api = stack.airflow.api
+    run = api.wait_for_run(DAG_ID, api.trigger(DAG_ID, analysis_conf()).dag_run_id)
+    dataset = ui.dataset(DAG_ID, run.dag_run_id)
+    expect(dataset.get_by_role("heading", name="Failed in wait_for_job")).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def empty(ui: Ui, stack: Stack, file: Path) -> None:
+    """The page of a dataset in which nothing matched the request."""
+    conf = group_conf(upload_users(stack, USERS), filters={"activity_id": ["reading-1999"]})
+    dataset = ui.dataset(DAG_ID, land(stack, conf).dag_run_id)
+    expect(dataset.get_by_role("note").first).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def landing(ui: Ui, stack: Stack, file: Path) -> None:
+    """The page of a run that lands its files, slowly."""
+    faults(stack, {"match": "file", "kind": "latency", "seconds": 4.0})
+    api = stack.airflow.api
+    run = api.trigger(DAG_ID, group_conf(upload_users(stack, USERS)))
+    dataset = ui.dataset(DAG_ID, run.dag_run_id)
+    expect(dataset.get_by_role("progressbar")).to_be_visible(timeout=180 * SECONDS)
+    ui.settle()
+    ui.page.screenshot(path=file)
+    control(stack.simulator.url, "faults", method="DELETE")
+    api.wait_for_run(DAG_ID, run.dag_run_id)
+
+
+def the_list(ui: Ui, file: Path) -> None:
+    """The list of all datasets and open runs."""
+    ui.goto("/plugin/learnosity")
+    expect(ui.page.frame_locator("iframe").get_by_text("published").last).to_be_visible()
+    ui.settle()
+    ui.page.screenshot(path=file)
+
+
+def faults(stack: Stack, rule: dict[str, Any]) -> None:
+    """Let the simulator make a mistake."""
+    control(stack.simulator.url, "faults", method="POST", body=[rule])
 
 
 def form(ui: Ui, file: Path) -> None:

@@ -120,6 +120,9 @@ class ApiError(LearnosityError):
     :param http_status: HTTP status of the reply; None = no reply came.
     """
 
+    host: str = ""
+    """Host that was called, with its port if it has one; "" = not known. The client adds it."""
+
     def __init__(self, message: str, *, code: int | None = None, http_status: int | None = None) -> None:
         super().__init__(message)
         self.code = code

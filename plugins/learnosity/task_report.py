@@ -77,7 +77,8 @@ def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = 
     kind = type(error).__name__
     message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
     if conn_id and isinstance(error, ApiError):
-        message = f"{message} The Learnosity connection was {conn_id!r}."
+        host = f", the host {error.host}" if error.host else ""
+        message = f"{message} The Learnosity connection was {conn_id!r}{host}."
     return Failure(kind, message[:MAX_MESSAGE], what_to_do(error, task_id), attempt)
 
 

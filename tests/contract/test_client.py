@@ -10,6 +10,7 @@ import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -213,6 +214,7 @@ async def test_a_permanent_error_is_told_at_once_whatever_its_http_status(
     with pytest.raises(PermanentApiError) as caught:
         await bench.client.jobs()
     assert caught.value.code == code
+    assert caught.value.host == urlsplit(bench.client.config.url("jobs")).netloc
     assert not caught.value.transient
     assert bench.sim.stats.calls["get jobs"] == 1
     assert waits == []

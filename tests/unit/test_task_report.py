@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.errors import (
+    ApiError,
     AuthenticationError,
     ConnectionConfigError,
     InputError,
@@ -83,13 +84,17 @@ def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: Exc
 @pytest.mark.parametrize(
     "error", [AuthenticationError("refused.", code=41000), TransientApiError("GET jobs timed out.")]
 )
-def test_an_error_of_the_api_names_the_connection(error: Exception) -> None:
+@pytest.mark.parametrize("host", ["", "data.learnosity.com"])
+def test_an_error_of_the_api_names_the_connection_and_the_host(error: ApiError, host: str) -> None:
+    error.host = host
     stores = Stores()
     context = stores.context()
     cast(Any, context["ti"]).task = SimpleNamespace(learnosity_conn_id="learnosity_europe")
     with pytest.raises(type(error)), report_failures(context):
         raise error
-    assert stores.values[FAILURE_KEY]["message"] == f"{error} The Learnosity connection was 'learnosity_europe'."
+    assert stores.values[FAILURE_KEY]["message"] == (
+        f"{error} The Learnosity connection was 'learnosity_europe'{', the host ' if host else ''}{host}."
+    )
 
 
 def test_a_message_that_says_what_to_do_gets_no_second_advice() -> None:

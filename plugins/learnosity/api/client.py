@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -180,7 +181,11 @@ class LearnosityClient:
             before_sleep=lambda state: self._tell_retry(state, action, endpoint),
             reraise=True,
         )
-        return await retrying(self._once, action, endpoint, request, before_send)
+        try:
+            return await retrying(self._once, action, endpoint, request, before_send)
+        except ApiError as error:
+            error.host = urlsplit(self.config.url(endpoint)).netloc
+            raise
 
     async def _once(
         self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None

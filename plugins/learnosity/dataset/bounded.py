@@ -88,7 +88,7 @@ async def size_of(store: Store, path: str) -> int | None:
 
     :raises StorageError: it is no plain file, or lies outside of the destination.
     """
-    await reading(_check_place, store, path)
+    await reading(check_place, store, path)
     info = await store.head(path)
     return None if info is None else info.size
 
@@ -104,7 +104,7 @@ def _chunks(store: Store, path: str, limit: int) -> Iterator[bytes]:
         raise TransientStorageError(f"{where} could not be read: {type(error).__name__}. Try again later.") from None
 
 
-def _check_place(store: Store, path: str) -> None:
+def check_place(store: Store, path: str) -> None:
     """Check that a local file is a plain file below the destination. A symbolic link may lead elsewhere."""
     if not store.uri.startswith(_FILE):
         return

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.parquet_place import beside as beside
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError, StorageError
 from learnosity.extras import needs_extra
 from learnosity.storage.store import Store
-from learnosity.storage.uris import parse_uri
 
 with needs_extra("duckdb", "Writing Parquet"):
     import duckdb
@@ -39,16 +39,6 @@ class ParquetFile:
 
     uri: str
     rows: int
-
-
-def beside(destination_uri: str) -> str:
-    """The default folder for Parquet files: next to the destination of the datasets, never inside it.
-
-    :raises StorageError: the destination is a whole bucket, so there is no place next to it.
-    """
-    if not parse_uri(destination_uri).key:
-        raise StorageError(f"{destination_uri} is a whole bucket. Set parquet_uri to a place in another bucket.")
-    return f"{destination_uri.strip().rstrip('/')}_parquet"
 
 
 async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFile]:

@@ -34,9 +34,13 @@ def group_address(here: str, path: Sequence[str]) -> str:
 
 def file_address(here: str, path: str) -> str:
     """Address of the page that shows a file."""
-    if query := file_query(path):
-        return f"{here}/view/{_PLACE}?{query.rstrip('&')}"
-    return f"{here}/view/{quote(path, safe='/' + _KEPT)}"
+    query = file_query(path).rstrip("&")
+    return f"{here}/view/{file_segment(path)}{'?' if query else ''}{query}"
+
+
+def file_segment(path: str) -> str:
+    """What stands in an address in place of the path of a file; with `file_query`, it names the file."""
+    return _PLACE if file_query(path) else quote(path, safe="/" + _KEPT)
 
 
 def file_query(path: str) -> str:

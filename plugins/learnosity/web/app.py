@@ -26,7 +26,7 @@ from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.web import compare_page, find_page, list_page
+from learnosity.web import compare_page, find_page, list_page, use
 from learnosity.web.audit import note_reading
 from learnosity.web.plots import PLOT_WIDTH
 from learnosity.web.problems import HANDLERS
@@ -49,7 +49,7 @@ from learnosity.web.tables import Pager
 FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
 
-PAGES = (compare_page, find_page)  # these register their routes when they are imported
+PAGES = (compare_page, find_page, use)  # these register their routes when they are imported
 # Encodings that a browser decompresses. A file with another encoding is downloaded as it is.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 

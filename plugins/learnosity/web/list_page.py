@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict, fields
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
@@ -14,7 +16,8 @@ from fastapi.responses import HTMLResponse, Response
 from learnosity.dataset.workers import reading, working
 from learnosity.web import listing
 from learnosity.web.chosen import STATES, Wanted, chosen
-from learnosity.web.rendering import render
+from learnosity.web.exports import csv_of
+from learnosity.web.rendering import DOWNLOAD_HEADERS, render
 from learnosity.web.rights import readable_dags
 from learnosity.web.tables import Pager
 
@@ -50,12 +53,6 @@ async def index(
 ) -> Response:
     """The datasets, failed and running runs of all DAGs whose runs and XComs the user may read, newest first."""
 
-    def load() -> tuple[Collection[str], listing.Found]:
-        since, until = wanted.times
-        with create_session() as session:
-            readable = readable_dags(session, user)
-            return readable, listing.listed(session, readable, since=since, until=until)
-
     def shown() -> Response:
         rows = chosen(found.rows, wanted)
         pager = Pager.of(len(rows), page, ROWS)
@@ -74,8 +71,37 @@ async def index(
             longest=LONGEST,
         )
 
-    readable, found = await reading(load)
+    readable, found = await _found(user, wanted)
     return await working(shown)
+
+
+@router.get("/datasets.csv")
+async def index_csv(user: GetUserDep, wanted: Annotated[Wanted, Depends(wanted)]) -> Response:
+    """The same list as CSV, all pages of it."""
+    _, found = await _found(user, wanted)
+
+    def made() -> bytes:
+        names = [each.name for each in fields(listing.Listed)]
+        return csv_of(names, (_plain(row) for row in chosen(found.rows, wanted)))
+
+    headers = {**DOWNLOAD_HEADERS, "Content-Disposition": "attachment; filename=learnosity-datasets.csv"}
+    return Response(await working(made), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _found(user: BaseUser, wanted: Wanted) -> tuple[Collection[str], listing.Found]:
+    """The DAGs that the user may read, and what is listed of them."""
+
+    def load() -> tuple[Collection[str], listing.Found]:
+        since, until = wanted.times
+        with create_session() as session:
+            readable = readable_dags(session, user)
+            return readable, listing.listed(session, readable, since=since, until=until)
+
+    return await reading(load)
+
+
+def _plain(row: listing.Listed) -> dict[str, Any]:
+    return {**asdict(row), "at": row.at.isoformat(), "activities": ", ".join(row.activities)}
 
 
 def _day(name: str, text: str) -> date | None:

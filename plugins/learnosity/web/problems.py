@@ -20,7 +20,7 @@ from learnosity.web.shown import NoOneDatasetError, run_page_of
 log = logging.getLogger(__name__)
 
 # Programs read these addresses. They get an error, and not the page on which people choose a dataset.
-DOWNLOADS = ("/manifest.json", "/file/")
+DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 
 async def choose(request: Request, error: NoOneDatasetError) -> Response:

@@ -25,7 +25,7 @@ from learnosity.dataset.items import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
 from learnosity.progress import duration, size
-from learnosity.web.addresses import file_address, file_query, segment
+from learnosity.web.addresses import file_address, file_query, file_segment, segment
 from learnosity.web.item_analysis import LABELS
 
 _MAX_JSON = 100_000  # most characters of a request or a run config on a page
@@ -50,13 +50,7 @@ def render(
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path", ""))
     values |= {"nonce": nonce, "base": base, "airflow": base.rpartition("/")[0], "clock": datetime.now(UTC)}
-    html = (
-        _environment()
-        .get_template(template)
-        .render(
-            quote=_quoted, quote_path=quote, segment=segment, file_address=file_address, file_query=file_query, **values
-        )
-    )
+    html = _environment().get_template(template).render(values)
     policy = frame_policy(nonce, reports_url) if reports_url else page_policy(nonce)
     return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})
 
@@ -121,6 +115,8 @@ def _environment() -> Environment:
     environment.filters["bytes"] = size
     environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
     environment.globals.update(flag_labels=LABELS, few_sessions=FEW_SESSIONS)
+    environment.globals.update(quote=_quoted, quote_path=quote, segment=segment)
+    environment.globals.update(file_address=file_address, file_query=file_query, file_segment=file_segment)
     environment.filters["duration"] = duration
     environment.filters["type_label"] = lambda name: dataset_type(str(name)).label
     environment.filters["moment"] = _moment

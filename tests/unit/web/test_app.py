@@ -257,7 +257,8 @@ class Markup(HTMLParser):
 
 
 # Every route that has a DAG in its address, and every other one but the list.
-DATA_ROUTES = sorted({route.path for route in app.routes if isinstance(route, APIRoute)} - {"/"})
+LISTS = {"/", "/datasets.csv"}
+DATA_ROUTES = sorted({route.path for route in app.routes if isinstance(route, APIRoute)} - LISTS)
 ROUTES = [
     "",
     "/files",
@@ -268,6 +269,11 @@ ROUTES = [
     "/report/frame",
     "/compare",
     "/find",
+    "/csv",
+    "/csv/groups/group.json",
+    "/files.csv",
+    "/zip",
+    "/use",
 ]
 
 
@@ -632,7 +638,7 @@ class TestSeveralDatasets:
     def test_each_has_every_page_at_an_address_of_its_own(self, two: Site, route: str) -> None:
         reply = two.get(ONE + route)
         assert reply.status_code == 200
-        assert DATASET_ID in reply.text or route.startswith("/file/")
+        assert DATASET_ID in reply.text or route.startswith(("/file/", "/csv", "/files.csv", "/zip"))
         assert OTHER_ID not in reply.text
 
     def test_no_link_of_a_page_leads_to_another_dataset(self, two: Site) -> None:
@@ -958,6 +964,11 @@ EVENTS = {
     "/report/frame": "learnosity_report_signed",
     "/compare": "learnosity_compare",
     "/find": "learnosity_find",
+    "/csv": "learnosity_csv",
+    "/csv/groups/group.json": "learnosity_csv",
+    "/files.csv": "learnosity_files",
+    "/zip": "learnosity_zip",
+    "/use": "learnosity_use",
 }
 
 
@@ -992,7 +1003,10 @@ class TestWhoHasReadWhat:
         assert msgspec.json.decode(lines[extra["file_line"] - 1], type=FileEntry).path == name
         assert extra["file_sha256"] == hashlib.sha256(GROUPS[name]).hexdigest()
 
-    @pytest.mark.parametrize("route", ["", "/files", "/view/{}", "/file/{}", "/report", "/report/frame"])
+    @pytest.mark.parametrize(
+        "route",
+        [each.replace("groups/group.json", "{}") for each in ROUTES if each != "/manifest.json"],
+    )
     def test_no_name_of_a_pupil_or_group_is_in_the_row(self, site: Site, route: str) -> None:
         name = "groups/pupil-u17/group.json"
         site.publish({name: group(["pupil-u17"]), "groups/group.json": group([])})

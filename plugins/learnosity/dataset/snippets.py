@@ -1,0 +1,171 @@
+"""Code that reads a landed dataset with DuckDB, pandas, Polars or Spark, as it is shown to people who use the data.
+
+It goes the way that every consumer goes: the list of files, which is complete when the manifest is there, then the
+files. A test runs what is written here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learnosity.storage.uris import S3_SCHEMES, StorageUri
+
+FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Code for one tool.
+
+    :param note: what has to be known before it runs; "" = nothing.
+    """
+
+    tool: str
+    code: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows the code reads.
+
+    :param suffix: how the paths of the files end that have them.
+    :param key: where they stand in such a file; "" = the file is a list of rows.
+    :param other: another key of the same files, to be named; "" = none.
+    """
+
+    suffix: str
+    key: str
+    other: str = ""
+
+
+def base_of(folder: StorageUri) -> str:
+    """The folder of a dataset as these tools write it: without the Airflow connection, a local one as a path."""
+    if folder.scheme == FILE:
+        return f"/{folder.key.lstrip('/')}"
+    return f"{folder.scheme}://{folder.bucket}/{folder.key}"
+
+
+def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
+    """Code that reads rows out of the landed JSON files.
+
+    :param folder: the folder of the dataset.
+    """
+    base = base_of(folder)
+    return (
+        Snippet("DuckDB", _duckdb(base, rows), _access(folder, "httpfs")),
+        Snippet("pandas", _frames(base, rows, "import pandas as pd", "pd.DataFrame(rows)"), _access(folder, "s3fs")),
+        Snippet(
+            "Polars",
+            _frames(base, rows, "import polars as pl", "pl.DataFrame(rows, infer_schema_length=None)"),
+            _access(folder, "s3fs"),
+        ),
+        Snippet("Spark", _spark(_for_spark(base, folder), rows), _access(folder, "hadoop-aws")),
+    )
+
+
+def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
+    """Code that reads the Parquet files of a dataset."""
+
+    def each(tool: str, first: str, line: str) -> Snippet:
+        need = {"DuckDB": "httpfs", "Spark": "hadoop-aws"}.get(tool, "s3fs")
+        lines = [line.format(name=_name(file), uri=_uri(tool, file)) for file in files]
+        return Snippet(tool, "\n".join([*filter(None, [first]), *lines]), _access(files[0], need))
+
+    return (
+        each("DuckDB", "", "CREATE VIEW {name} AS SELECT * FROM read_parquet({uri});"),
+        each("pandas", "import pandas as pd\n", "{name} = pd.read_parquet({uri})"),
+        each("Polars", "import polars as pl\n", "{name} = pl.read_parquet({uri})"),
+        each("Spark", f"{_SESSION}\n", "{name} = spark.read.parquet({uri})"),
+    )
+
+
+_SESSION = "from pyspark.sql import SparkSession\n\nspark = SparkSession.builder.getOrCreate()"
+
+
+def _duckdb(base: str, rows: Rows) -> str:
+    fields = f"unnest({_column(rows.key)}, recursive := true)" if rows.key else "*"
+    return f"""SET VARIABLE base = {_sql(base)};
+SET VARIABLE files = (
+  SELECT list(getvariable('base') || '/data/' || path)
+  FROM read_json(getvariable('base') || '/files.ndjson', format = 'newline_delimited')
+  WHERE suffix(path, {_sql(rows.suffix)})
+);
+{_comment("--", rows)}CREATE VIEW rows AS
+SELECT {fields}
+FROM read_json(getvariable('files'), union_by_name = true, sample_size = -1, maximum_object_size = 33554432);
+SELECT * FROM rows;"""
+
+
+def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
+    found = f".get({json.dumps(rows.key)}) or []" if rows.key else ""
+    return f"""import json
+
+import fsspec
+{imported}
+
+base = {json.dumps(base)}
+
+
+def read(path):
+    with fsspec.open(f"{{base}}/{{path}}") as file:
+        return file.read()
+
+
+paths = [json.loads(line)["path"] for line in read("files.ndjson").splitlines()]
+{_comment("#", rows)}rows = [
+    row
+    for path in paths
+    if path.endswith({json.dumps(rows.suffix)})
+    for row in {"(" if found else ""}json.loads(read(f"data/{{path}}")){found}{")" if found else ""}
+]
+frame = {made}
+print(frame)"""
+
+
+def _spark(base: str, rows: Rows) -> str:
+    picked = f'.selectExpr("inline(`{rows.key}`)")' if rows.key else ""
+    return f"""{_SESSION}
+base = {json.dumps(base)}
+files = spark.read.json(f"{{base}}/files.ndjson")
+paths = [f"{{base}}/data/{{row.path}}" for row in files.select("path").collect()]
+{_comment("#", rows)}wanted = [path for path in paths if path.endswith({json.dumps(rows.suffix)})]
+frame = spark.read.option("multiLine", True).json(wanted){picked}
+frame.show()"""
+
+
+def _comment(sign: str, rows: Rows) -> str:
+    return f"{sign} rows of {rows.key!r}; {rows.other!r} stands in the same files\n" if rows.key and rows.other else ""
+
+
+def _access(folder: StorageUri, package: str) -> str:
+    if folder.scheme == FILE:
+        return ""
+    if folder.scheme in S3_SCHEMES:
+        return f"Needs {package}, and credentials for the bucket, such as a role or AWS_… variables."
+    return "Needs the tool's package for this store, and credentials for it."
+
+
+def _for_spark(base: str, folder: StorageUri) -> str:
+    return f"s3a://{base.removeprefix(f'{folder.scheme}://')}" if folder.scheme in S3_SCHEMES else base
+
+
+def _name(file: StorageUri) -> str:
+    return file.key.rpartition("/")[2].removesuffix(".parquet")
+
+
+def _uri(tool: str, file: StorageUri) -> str:
+    base = base_of(file)
+    if tool == "DuckDB":
+        return _sql(base)
+    return json.dumps(_for_spark(base, file) if tool == "Spark" else base)
+
+
+def _sql(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

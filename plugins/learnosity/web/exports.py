@@ -1,0 +1,109 @@
+"""What is taken away from a dataset: its tables as CSV, and files of a group as one ZIP, streamed in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.tables import is_number, json_text
+from learnosity.dataset.workers import reading
+
+CSV_CELL = 32_000  # characters; spreadsheets take no more
+_PIECE = 256 * 1024  # bytes of a ZIP that are sent together
+_FILES = 20  # files that are read for one piece: a store may answer slowly
+_ZIP64_FROM = 2**31 - 1
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_of(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Rows as CSV with a header, in UTF-8 with the mark by which spreadsheets recognise it.
+
+    A spreadsheet takes a text that begins like a formula for one, and the names in results are not ours. So such a text
+    gets an apostrophe in front.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue().encode("utf-8-sig", "replace")
+
+
+def _cell(value: Any) -> Any:
+    if value is None or is_number(value):
+        return value
+    text = str(value) if isinstance(value, str | bool) else json_text(value, CSV_CELL)
+    return f"'{text[:CSV_CELL]}" if text.startswith(_FORMULA) else text[:CSV_CELL]
+
+
+def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileEntry]:
+    """The files of a group and of the groups below it; all files for the whole dataset.
+
+    :param path: names of the groups from the top.
+    :raises UnsafeNameError: the list of files has a path that no landing writes.
+    """
+    for each in dataset.files:
+        safe_path(each)
+    own, root = dataset.group_file(path), dataset.group_file(())
+    if not path or own is None or root is None:
+        return list(dataset.files.values())
+    folder, _, name = own.path.rpartition("/")
+    # A group has a folder with a file of the same name as that of the whole, or a file and a folder with its own name.
+    begin = folder if name == root.path.rpartition("/")[2] else own.path.removesuffix(".json")
+    after = ("/",) if begin == folder else ("/", ".")
+    return [entry for entry in dataset.files.values() if entry.path.startswith(tuple(begin + each for each in after))]
+
+
+async def zipped(dataset: PublishedDataset, entries: Sequence[FileEntry]) -> AsyncIterator[bytes]:
+    """A ZIP with these files, piece by piece. A thread is held only while a piece is read.
+
+    :raises LearnosityError: a file is missing or was changed. The ZIP then breaks off, so it is not taken for whole.
+    """
+    pieces = _pieces(entries, dataset.chunks)
+    while piece := await reading(next, pieces, b""):
+        yield piece
+
+
+class _Sink(io.RawIOBase):
+    """Takes what a ZIP writes until it is sent."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self._content += content
+        return len(content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        content, self._content = bytes(self._content), bytearray()
+        return content
+
+
+def _pieces(entries: Sequence[FileEntry], read: Callable[[FileEntry], Iterator[bytes]]) -> Iterator[bytes]:
+    sink, files = _Sink(), 0
+    now = time.gmtime()[:6]
+    with ZipFile(sink, "w", ZIP_STORED) as archive:
+        for entry in entries:
+            info = ZipInfo(f"{entry.path}.gz" if entry.content_encoding in ("gzip", "x-gzip") else entry.path, now)
+            with archive.open(info, "w", force_zip64=entry.bytes >= _ZIP64_FROM) as file:
+                for chunk in read(entry):
+                    file.write(chunk)
+                    if len(sink) >= _PIECE:
+                        yield sink.take()
+            files += 1
+            if files % _FILES == 0 and len(sink):
+                yield sink.take()
+    yield sink.take()

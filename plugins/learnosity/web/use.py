@@ -1,0 +1,211 @@
+"""Taking a dataset away: its tables as CSV, its files as ZIP, and how other tools read it. The routes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+
+from learnosity.api.report_definition import has_report
+from learnosity.connections import open_input_store
+from learnosity.dataset.bounded import size_of
+from learnosity.dataset.file_names import MAX_PATH_BYTES
+from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.parquet_place import NAMES, beside
+from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
+from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
+from learnosity.dataset.workers import reading, working
+from learnosity.errors import LearnosityError
+from learnosity.storage.uris import parse_uri
+from learnosity.web.audit import note_reading
+from learnosity.web.exports import csv_of, files_of_group, zipped
+from learnosity.web.group_page import users_with_percents
+from learnosity.web.item_analysis import ItemQuery
+from learnosity.web.rendering import DOWNLOAD_HEADERS
+from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
+from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
+from learnosity.web.shown import Shown
+
+log = logging.getLogger(__name__)
+
+NOT_READ = "This file has no table that can be shown, so there is no CSV of it. Download the file."
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """A Parquet file that was found. `uri` has the Airflow connection."""
+
+    uri: str
+    bytes: int
+
+
+@page("/csv")
+async def results_csv(
+    shown: ShownDataset,
+    wanted: SortedBy,
+    asked: AskedItems,
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
+) -> Response:
+    """The table of the results, or of a group, as it is filtered and sorted."""
+    entry = _of_group(shown, group)
+    await note_reading(shown, "learnosity_csv", entry)
+    document = await shown.dataset.document(entry) if entry else None
+
+    def made() -> bytes | None:
+        table = chosen_table(document, shown.publication.layout.dataset_type) if document else None
+        return None if table is None else _csv(_filtered(table, asked), wanted)
+
+    return _csv_file(await working(made), [*group[-1:], shown.publication.layout.dataset_type])
+
+
+@page("/csv/{path:path}")
+async def file_csv(
+    shown: ShownDataset,
+    path: str,
+    wanted: SortedBy,
+    table: Annotated[int, Query(ge=0, le=100)] = 0,
+    file: Annotated[str, Query(max_length=MAX_PATH_BYTES)] = "",
+) -> Response:
+    """A table of a file, as it is sorted.
+
+    :param table: its number on the page of the file, from 0.
+    """
+    entry = shown.dataset.entry(file or path)
+    if entry is None:
+        raise HTTPException(404, "This dataset lists no such file.")
+    await note_reading(shown, "learnosity_csv", entry)
+    document = await shown.dataset.document(entry)
+
+    def made() -> bytes | None:
+        tables = document.tables if document else ()
+        return _csv(tables[table], wanted) if table < len(tables) else None
+
+    return _csv_file(await working(made), [entry.path.rpartition("/")[2]])
+
+
+@page("/files.csv")
+async def files_csv(shown: ShownDataset, q: Words = "") -> Response:
+    """The list of files, as it is searched."""
+    await note_reading(shown, "learnosity_files")
+
+    def made() -> bytes:
+        names = ("path", "bytes", "sha256", "content_type", "content_encoding")
+        return csv_of(names, ({name: getattr(each, name) for name in names} for each in shown.dataset.search(q)))
+
+    return _csv_file(await working(made), ["files"])
+
+
+@page("/zip")
+async def files_zip(
+    shown: ShownDataset,
+    group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
+) -> Response:
+    """The files of a group and of the groups below it, or all files, as one ZIP."""
+    entry = _of_group(shown, group) if group else None
+    await note_reading(shown, "learnosity_zip", entry)
+    pieces = zipped(shown.dataset, await working(files_of_group, shown.dataset, group))
+    # So an error at the beginning becomes a page, not a broken download.
+    first = await anext(pieces)
+    name = _file_name([*group[-1:], shown.publication.layout.dataset_id], "zip")
+    return StreamingResponse(_joined(first, pieces), media_type="application/zip", headers=name)
+
+
+@page("/use", response_class=HTMLResponse)
+async def use_page(request: Request, shown: ShownDataset) -> Response:
+    """How other tools read this dataset."""
+    await note_reading(shown, "learnosity_use")
+    parquet = await _parquet(shown)
+    root = shown.dataset.group_file(())
+    document = await shown.dataset.document(root) if root else None
+    rows = _rows(shown.dataset, root, document)
+    destination = parse_uri(shown.publication.destination_uri)
+    folder = parse_uri(f"{shown.dataset.store.uri}/{shown.publication.layout.prefix}")
+    code: Sequence[Snippet] = ()
+    if parquet:
+        code = parquet_snippets([parse_uri(each.uri) for each in parquet])
+    elif rows:
+        code = json_snippets(folder, rows)
+    return await shown.page(
+        request,
+        "use.html",
+        manifest_uri=f"{shown.publication.destination_uri.rstrip('/')}/{shown.publication.layout.manifest}",
+        conn_id=destination.conn_id,
+        parquet=parquet,
+        snippets=code,
+    )
+
+
+def _of_group(shown: Shown, group: Sequence[str]) -> FileEntry | None:
+    entry = shown.dataset.group_file(group)
+    if entry is None and group:
+        raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
+    return entry
+
+
+def _filtered(table: Table, asked: ItemQuery) -> Table:
+    """The rows that the page shows of a table."""
+    if table.kind is Kind.ITEMS:
+        rows: Sequence[Mapping[str, Any]] = [row for row in table.rows if asked.shows(row)]
+        return Table(table.kind, table.name, table.columns, rows)
+    return users_with_percents(table)[0] if table.kind is Kind.USERS else table
+
+
+def _csv(table: Table, wanted: Sorting) -> bytes:
+    rows = table.rows
+    if wanted.sort in table.columns:
+        rows = sorted_rows(rows, wanted.sort, descending=wanted.direction == "desc")
+    return csv_of(table.columns, rows)
+
+
+def _csv_file(content: bytes | None, names: Sequence[str]) -> Response:
+    if content is None:
+        raise HTTPException(404, NOT_READ)
+    return Response(content, media_type="text/csv; charset=utf-8", headers=_file_name(names, "csv"))
+
+
+def _file_name(names: Sequence[str], kind: str) -> dict[str, str]:
+    name = quote(f"{'-'.join(names)[:120]}.{kind}", safe="")
+    return {**DOWNLOAD_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def _parquet(shown: Shown) -> list[ParquetFile]:
+    """The Parquet files of the dataset at their default place; none if that cannot be looked at."""
+    found = []
+    try:
+        place = beside(shown.publication.destination_uri)
+        store = await reading(open_input_store, place)
+        for name in NAMES:
+            path = f"{shown.publication.layout.prefix}/{name}.parquet"
+            if (size := await size_of(store, path)) is not None:
+                found.append(ParquetFile(f"{place}/{path}", size))
+    except LearnosityError as error:
+        log.info("Parquet files of the dataset are not looked for: %s", type(error).__name__)
+        return []
+    return found
+
+
+def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:
+    """Where the main rows of a dataset stand; None if they are not recognised."""
+    if root is None or document is None or not document.tables:
+        return None
+    if not has_report(dataset.layout.dataset_type):
+        table = chosen_table(document, dataset.layout.dataset_type)
+        return Rows(root.path, table.name) if table else None
+    name = root.path.rpartition("/")[2]
+    same = all(path.endswith(name) for path in dataset.groups.values())
+    groups = document.first(Kind.GROUPS)
+    if groups and groups.name != "group":
+        return Rows(name if same else ".json", groups.name, "users")
+    return Rows(name if same else ".json", "users")

@@ -1,0 +1,138 @@
+"""The code on the page "Use this data" is run as it is shown, and finds the rows that landed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from learnosity.dataset.manifest import FileEntry, encode_files
+from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
+from learnosity.storage.uris import StorageUri, parse_uri
+
+ROOT: dict[str, Any] = {"group_path": [], "group": {"group_name": "all"}, "ancestors": [], "users": []}
+NORTH: dict[str, Any] = {"group_name": "north", "population": 2, "mean_percent": 61.5, "note": None}
+SOUTH: dict[str, Any] = {"group_name": "south 'x'", "population": 1, "mean_percent": 40.0, "note": "late"}
+SCHOOL: dict[str, Any] = {"group_name": "school", "population": 2, "mean_percent": 61.5, "note": None}
+USERS: list[dict[str, Any]] = [{"user_id": "u1", "score": 7}, {"user_id": "007", "score": None}]
+GROUP_FILES = {
+    "groups/group.json": ROOT | {"groups": [NORTH, SOUTH]},
+    "groups/group.csv": "group_name\nnorth\n",
+    "groups/north/group.json": ROOT | {"groups": [SCHOOL]},
+    "groups/north/school/group.json": ROOT | {"groups": [], "users": USERS},
+    "groups/south%20x/group.json": ROOT | {"groups": [], "users": []},
+}
+ITEMS: list[dict[str, Any]] = [{"item_reference": "i1", "p_value": 0.5}, {"item_reference": "i2", "p_value": None}]
+CASES: dict[str, tuple[dict[str, Any], Rows, list[dict[str, Any]]]] = {
+    "groups": (GROUP_FILES, Rows("group.json", "groups", "users"), [NORTH, SOUTH, SCHOOL]),
+    "users": (GROUP_FILES, Rows("group.json", "users"), USERS),
+    "items": ({"items.json": ITEMS, "items.csv": "x\n"}, Rows("items.json", ""), ITEMS),
+}
+
+
+def landed(folder: Path, files: dict[str, Any]) -> StorageUri:
+    """Write a dataset; its folder."""
+    entries = []
+    for path, value in sorted(files.items()):
+        content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+        file = folder / "data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        entries.append(FileEntry(path, len(content), hashlib.sha256(content).hexdigest(), "application/json"))
+    (folder / "files.ndjson").write_bytes(b"".join(encode_files(entries)))
+    return parse_uri(f"file://{folder}")
+
+
+def in_duckdb(code: str) -> list[dict[str, Any]]:
+    with duckdb.connect() as connection:
+        result = connection.execute(code)
+        columns = [each[0] for each in result.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+def in_python(code: str) -> Any:
+    names: dict[str, Any] = {}
+    exec(compile(code, "snippet", "exec"), names)
+    return names
+
+
+def in_pandas(code: str) -> list[dict[str, Any]]:
+    frame = in_python(code)["frame"]
+    rows: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def in_polars(code: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = in_python(code)["frame"].to_dicts()
+    return rows
+
+
+def in_spark(code: str) -> list[dict[str, Any]]:
+    pytest.importorskip("pyspark", reason="PySpark and a Java are needed")
+    return [row.asDict() for row in in_python(code)["frame"].collect()]
+
+
+RUN: dict[str, Callable[[str], list[dict[str, Any]]]] = {
+    "DuckDB": in_duckdb,
+    "pandas": in_pandas,
+    "Polars": in_polars,
+    "Spark": in_spark,
+}
+
+
+def of(snippets: tuple[Snippet, ...], tool: str) -> str:
+    (code,) = [each.code for each in snippets if each.tool == tool]
+    return code
+
+
+def as_text(rows: list[dict[str, Any]]) -> list[str]:
+    # A column of numbers with a gap has floats in pandas, Spark leaves out one without any value, and orders the files.
+    def plain(value: Any) -> Any:
+        return float(value) if isinstance(value, int) else value
+
+    return sorted(json.dumps({key: plain(row[key]) for key in sorted(row) if row[key] is not None}) for row in rows)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("tool", RUN)
+def test_code_over_the_landed_json_finds_every_row(tmp_path: Path, tool: str, case: str) -> None:
+    files, wanted, expected = CASES[case]
+    folder = tmp_path / 'it\'s a "folder"' if tool != "Spark" else tmp_path / "plain"
+    snippets = json_snippets(landed(folder, files), wanted)
+    assert as_text(RUN[tool](of(snippets, tool))) == as_text(expected)
+
+
+@pytest.mark.parametrize("tool", RUN)
+def test_code_over_the_parquet_files_finds_every_row(tmp_path: Path, tool: str) -> None:
+    files = []
+    for name, rows in (("groups", [NORTH, SOUTH]), ("users", USERS)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+        with duckdb.connect() as connection:
+            connection.execute(f"COPY (FROM '{tmp_path}/{name}.json') TO '{tmp_path}/{name}.parquet'")
+        files.append(parse_uri(f"file://{tmp_path}/{name}.parquet"))
+    code = of(parquet_snippets(files), tool)
+    for name, rows in (("groups", [NORTH, SOUTH]), ("users", USERS)):
+        last = f"SELECT * FROM {name};" if tool == "DuckDB" else f"frame = {name}"
+        assert as_text(RUN[tool](f"{code}\n{last}")) == as_text(rows)
+
+
+@pytest.mark.parametrize(
+    ("uri", "plain", "spark"),
+    [
+        ("s3://conn@bucket/datasets/t/id", '"s3://bucket/datasets/t/id"', '"s3a://bucket/datasets/t/id"'),
+        ("gs://conn@bucket/t/id", '"gs://bucket/t/id"', '"gs://bucket/t/id"'),
+        ("file:///data/t/id", '"/data/t/id"', '"/data/t/id"'),
+    ],
+)
+def test_a_store_is_named_as_the_tools_do_and_without_the_connection(uri: str, plain: str, spark: str) -> None:
+    snippets = json_snippets(parse_uri(uri), Rows("items.json", ""))
+    assert plain in of(snippets, "Polars")
+    assert spark in of(snippets, "Spark")
+    assert plain.replace('"', "'") in of(snippets, "DuckDB")
+    assert "conn@" not in "".join(each.code for each in snippets)
+    assert any(each.note for each in snippets) is (not uri.startswith("file"))

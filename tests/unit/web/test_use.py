@@ -1,0 +1,217 @@
+"""What is taken away from a dataset: CSV of every table as it is filtered and sorted, ZIP of files, code for tools."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import html
+import io
+import re
+import tracemalloc
+from datetime import UTC, datetime
+from typing import Any
+from zipfile import ZipFile
+
+import msgspec
+import pytest
+from fastapi.testclient import TestClient
+
+from learnosity.dataset.manifest import FileEntry
+from learnosity.web import exports, listing
+from learnosity.web.app import app
+from learnosity.web.exports import csv_of
+from learnosity.web.listing import Found, Listed
+from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, group, site
+
+__all__ = ["site"]
+
+
+def table(reply: Any) -> list[list[str]]:
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "text/csv; charset=utf-8"
+    assert reply.headers["content-disposition"].startswith("attachment")
+    assert reply.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    return list(csv.reader(io.StringIO(reply.content.decode("utf-8-sig"), newline="")))
+
+
+def names(reply: Any) -> list[str]:
+    return [row[0] for row in table(reply)[1:]]
+
+
+class TestCsv:
+    def test_the_groups_as_they_are_sorted(self, site: Site) -> None:
+        site.publish(GROUPS)
+        rows = table(site.get("/csv"))
+        assert rows[0][:2] == ["group_name", "population"]
+        assert names(site.get("/csv")) == ["north", "south"]
+        assert names(site.get("/csv", sort="median_percent", direction="desc")) == ["south", "north"]
+
+    def test_users_of_a_group(self, site: Site) -> None:
+        site.publish(GROUPS)
+        reply = site.get("/csv", group=["north", "school 1"])
+        assert names(reply) == ["u1", "u2"]
+        assert "school%201-" in reply.headers["content-disposition"]
+
+    def test_questions_as_they_are_filtered(self, site: Site) -> None:
+        site.publish(ITEMS, "ibk-analysis-by-question")
+        page = site.get().text
+        assert names(site.get("/csv")) == ["good-item", "weak-item"]
+        (flagged,) = {html.unescape(each) for each in re.findall(r'href="\?([^"]*flagged[^"]*)"', page)} or {""}
+        assert names(site.client.get(f"/run/learnosity_dataset/manual__1/csv?{flagged}")) == ["weak-item"]
+
+    def test_every_table_of_a_file(self, site: Site) -> None:
+        site.publish(GROUPS)
+        file = "groups/north/school%201/group.json"
+        found = [site.get("/csv/-", file=file, table=number) for number in range(9)]
+        tables = [table(each) for each in found if each.status_code == 200]
+        assert ["user_id", "score"] in [each[0] for each in tables]
+        assert {each.status_code for each in found} == {200, 404}
+        page = site.get("/view/-", file=file).text
+        links = [html.unescape(each) for each in re.findall(r'href="(/[^"]*/csv/[^"]*)"', page)]
+        assert [table(site.client.get(each)) for each in links] == tables
+
+    def test_the_list_of_files_as_it_is_searched(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert names(site.get("/files.csv")) == sorted(GROUPS)
+        assert names(site.get("/files.csv", q="north")) == [name for name in sorted(GROUPS) if "north" in name]
+
+    def test_a_file_without_a_table_has_none(self, site: Site) -> None:
+        site.publish({"notes.txt": b"hello"})
+        assert site.get("/csv/notes.txt").status_code == 404
+        assert site.get("/csv").status_code == 404
+        assert site.get("/csv/no-such.json").status_code == 404
+
+    def test_the_list_of_datasets_as_it_is_filtered(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = datetime(2026, 11, 28, tzinfo=UTC)
+        rows = [
+            Listed("learnosity_dataset", "a", "published", now, GROUP_TYPE, "id", ("maths", "reading"), 4, 5, 6),
+            Listed("learnosity_dataset", "b", "failed", now),
+        ]
+        monkeypatch.setattr(listing, "listed", lambda session, dags, **_: Found(rows if dags else [], False))
+        found = table(site.client.get("/datasets.csv?state=published"))
+        assert [dict(zip(found[0], row, strict=True)) for row in found[1:]] == [
+            {
+                "dag_id": "learnosity_dataset",
+                "run_id": "a",
+                "state": "published",
+                "at": "2026-11-28T00:00:00+00:00",
+                "dataset_type": GROUP_TYPE,
+                "dataset_id": "id",
+                "activities": "maths, reading",
+                "records": "4",
+                "file_count": "5",
+                "total_bytes": "6",
+            }
+        ]
+        site.client.cookies.set("_token", "stranger")
+        assert table(site.client.get("/datasets.csv"))[1:] == []
+        site.client.cookies.clear()
+        assert site.client.get("/datasets.csv").status_code == 401
+
+    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+    def test_a_text_like_a_formula_is_no_formula_in_a_spreadsheet(self, text: str) -> None:
+        rows = list(csv.reader(io.StringIO(csv_of([text], [{text: text}]).decode("utf-8-sig"), newline="")))
+        assert rows == [[f"'{text}"], [f"'{text}"]]
+
+    def test_other_values_stay_as_they_are(self) -> None:
+        row = {"a": -1.5, "b": None, "c": 'x "y", z\n', "d": {"k": [1]}, "e": True, "f": "é"}
+        rows = list(csv.reader(io.StringIO(csv_of(list(row), [row, {}]).decode("utf-8-sig"), newline="")))
+        assert rows[1:] == [["-1.5", "", 'x "y", z\n', '{"k": [1]}', "True", "é"], [""] * 6]
+
+
+class TestZip:
+    def test_all_files_as_they_landed(self, site: Site) -> None:
+        site.publish(GROUPS)
+        reply = site.get("/zip")
+        assert reply.headers["content-type"] == "application/zip"
+        with ZipFile(io.BytesIO(reply.content)) as archive:
+            assert archive.testzip() is None
+            assert {name: archive.read(name) for name in archive.namelist()} == GROUPS
+
+    @pytest.mark.parametrize(
+        ("files", "path", "found"),
+        [
+            (GROUPS, ["north"], ["groups/north/group.json", "groups/north/school%201/group.json"]),
+            (GROUPS, ["north", "school 1"], ["groups/north/school%201/group.json"]),
+            (
+                {"all.json": group([]), "north.json": group(["north"]), "north.csv": b"a", "north/s.json": group(["s"])}
+                | {"northern.json": group(["northern"])},
+                ["north"],
+                ["north.csv", "north.json", "north/s.json"],
+            ),
+        ],
+    )
+    def test_the_files_of_a_group_and_below(
+        self, site: Site, files: dict[str, bytes], path: list[str], found: list[str]
+    ) -> None:
+        site.publish(files)
+        with ZipFile(io.BytesIO(site.get("/zip", group=path).content)) as archive:
+            assert sorted(archive.namelist()) == found
+
+    def test_a_group_that_is_not_there_is_not_found(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert site.get("/zip", group="west").status_code == 404
+        assert site.get("/csv", group="west").status_code == 404
+
+    def test_a_compressed_file_keeps_its_bytes_and_is_named_so(self, site: Site) -> None:
+        packed = gzip.compress(b"{}")
+        site.publish({"a.json": packed}, content_encoding="gzip")
+        with ZipFile(io.BytesIO(site.get("/zip").content)) as archive:
+            assert {name: archive.read(name) for name in archive.namelist()} == {"a.json.gz": packed}
+
+    def test_a_file_that_was_changed_makes_no_whole_zip(self, site: Site) -> None:
+        site.publish(GROUPS)
+        changed = site.folder / GROUP_TYPE / "33285a4b-0e6e-47e4-bade-78999ada14db" / "data/groups/south/group.json"
+        changed.write_bytes(b"other")
+        client = TestClient(app, cookies={"_token": "teacher"}, raise_server_exceptions=False)
+        assert client.get("/run/learnosity_dataset/manual__1/zip").status_code == 409
+
+    def test_it_takes_little_memory_however_large_the_files_are(self) -> None:
+        chunk, chunks = bytes(64 * 1024), 1_000
+        entries = [FileEntry(f"{number}.bin", len(chunk) * chunks, "", "x") for number in range(2)]
+        tracemalloc.start()
+        try:
+            sizes = [len(each) for each in exports._pieces(entries, lambda entry: iter([chunk] * chunks))]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert sum(sizes) > 2 * chunks * len(chunk)
+        assert max(sizes) < 1024 * 1024
+        assert peak < 8 * 1024 * 1024
+
+
+class TestUsePage:
+    def test_it_names_the_manifest_and_has_code_for_each_tool(self, site: Site) -> None:
+        site.publish(GROUPS)
+        page = site.get("/use").text
+        assert f"{site.folder.as_uri()}/{GROUP_TYPE}/33285a4b-0e6e-47e4-bade-78999ada14db/manifest.json" in page
+        assert [tool in page for tool in ("DuckDB", "pandas", "Polars", "Spark")] == [True] * 4
+        assert "learnosity_to_parquet" in page
+
+    def test_it_finds_the_parquet_files_beside_the_destination(self, site: Site) -> None:
+        site.publish(GROUPS)
+        folder = site.folder.with_name(f"{site.folder.name}_parquet") / GROUP_TYPE
+        folder = folder / "33285a4b-0e6e-47e4-bade-78999ada14db"
+        folder.mkdir(parents=True)
+        (folder / "groups.parquet").write_bytes(b"PAR1")
+        page = html.unescape(site.get("/use").text)
+        assert f"{folder.as_uri()}/groups.parquet" in page
+        assert f'pd.read_parquet("{folder}/groups.parquet")' in page
+
+    @pytest.mark.parametrize("files", [{"notes.txt": b"hello"}, {"a.json": b"[]"}, {"a.json": b"{"}])
+    def test_without_known_rows_it_has_no_code(self, site: Site, files: dict[str, bytes]) -> None:
+        site.publish(files)
+        reply = site.get("/use")
+        assert reply.status_code == 200
+        assert "pandas" not in reply.text
+
+    def test_a_program_that_names_no_dataset_is_told_so(self, site: Site) -> None:
+        site.publish(GROUPS)
+        site.publish(ITEMS, "ibk-analysis-by-question", dataset_id=OTHER_ID, task_id="items.land.publish", map_index=1)
+        for route in ("/csv", "/zip", "/files.csv", "/csv/items.json"):
+            assert site.get(route).status_code == 409
+        assert names(site.get(f"/dataset/{OTHER_ID}/csv")) == ["good-item", "weak-item"]
+
+
+def test_json_of_the_samples_is_what_the_code_expects() -> None:
+    assert {"groups", "users"} <= msgspec.json.decode(GROUPS["groups/group.json"]).keys()
