@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -20,8 +20,9 @@ from airflow.sdk import Connection
 from obstore.store import AzureStore
 
 from learnosity.errors import ConnectionConfigError
-from learnosity.storage.azure_tokens import AzureTokens, fixed, is_base64
-from learnosity.storage.cloud_keys import azure_keys
+from learnosity.storage.azure_tokens import AzureRequests, AzureTokens, fixed, is_base64
+from learnosity.storage.bucket_listing import BucketListing
+from learnosity.storage.listing_page import azure_page
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
 
@@ -58,15 +59,11 @@ class _Account:
 
     :param endpoint: URL without a query.
     :param provider: gives the credentials; None = requests are not signed.
-    :param credential: the same for Azure's own client.
-    :param query: of the address: a shared access signature, or "".
     """
 
     name: str
     endpoint: str
     provider: Provider | None
-    credential: Any
-    query: str
 
 
 def azure_store(where: StorageUri, connection: Connection | None) -> Store:
@@ -91,7 +88,6 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     account = _account(named, given, extra, where.account)
     verify = extra.get("verify", extra.get("connection_verify", True))
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
-    proxy = _proxy(extra, account.endpoint)
     store = AzureStore(
         where.bucket,
         prefix=where.key or None,
@@ -106,23 +102,11 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         client_options=client,
         retry_config=RETRY,
     )
-    keys = azure_keys(_listing_client(account, where.bucket, proxy, verify), where.key)
-    return ObstoreStore(store, where.text, keys=keys)
-
-
-def _listing_client(account: _Account, container: str, proxy: str | None, verify: Any) -> Callable[[], Any]:
-    """Azure's own client for the same container. It lists blobs whose names obstore cannot list."""
-
-    def make() -> Any:
-        from azure.storage.blob import ContainerClient
-
-        url = f"{account.endpoint}?{account.query}" if account.query else account.endpoint
-        settings: dict[str, Any] = {"connection_verify": verify}
-        if proxy:
-            settings["proxies"] = {"http": proxy, "https": proxy}
-        return ContainerClient(url, container, credential=account.credential, **settings)
-
-    return make
+    requests = AzureRequests(account.endpoint, account.name, where.bucket, account.provider)
+    attempts = 1 + RETRY["max_retries"]
+    return ObstoreStore(
+        store, where.text, listing=BucketListing(requests, azure_page, where.key, where.text, client, attempts)
+    )
 
 
 def azure_account(where: StorageUri, connection: Connection | None) -> str:
@@ -184,7 +168,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         # The hook does not understand http://azurite:10000/account, and would call Azure's public cloud instead.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     provider = _provider(named, client.credential, parts.query, extra)
-    return _Account(name, endpoint, provider, client.credential, parts.query)
+    return _Account(name, endpoint, provider)
 
 
 def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any]) -> Provider | None:
@@ -240,12 +224,6 @@ def _is_anonymous(connection: Connection, extra: Mapping[str, Any]) -> bool:
     keys = ("shared_access_key", "sas_token", "account_key")
     asked = str(extra.get("anon", "")).lower() in ("true", "1")
     return asked and not connection.password and not any(extra.get(key) for key in keys)
-
-
-def _proxy(extra: Mapping[str, Any], endpoint: str) -> str | None:
-    """The proxy of the connection for its endpoint: a URL, or URLs by scheme as in the requests library."""
-    given = extra.get("proxy") or extra.get("proxies")
-    return given.get(urlsplit(endpoint).scheme) or given.get("all") if isinstance(given, Mapping) else given or None
 
 
 def _of_environment(where: StorageUri) -> Connection:

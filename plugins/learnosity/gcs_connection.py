@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ from airflow.sdk.exceptions import AirflowException
 from obstore.store import GCSStore
 
 from learnosity.errors import ConnectionConfigError, TransientStorageError
-from learnosity.storage.cloud_keys import google_keys
-from learnosity.storage.google_tokens import GoogleTokens, is_reachable, no_token
+from learnosity.storage.bucket_listing import BucketListing
+from learnosity.storage.google_tokens import GoogleRequests, GoogleTokens, is_reachable, no_token
+from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
 
@@ -55,8 +56,10 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
     from google.auth.credentials import AnonymousCredentials
 
     client = client_options(extra, address, verify=extra.get("verify", True))
-    if payer := _payer(credentials, project, extra):
-        client["default_headers"] = {"x-goog-user-project": payer}
+    payer = _payer(credentials, project, extra)
+    headers = {"x-goog-user-project": payer} if payer else {}
+    if headers:
+        client["default_headers"] = headers
     anonymous = isinstance(credentials, AnonymousCredentials)
     provider: Any = _no_token if anonymous else GoogleTokens(credentials, named)
     with _without_environment() as unused:
@@ -70,31 +73,11 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
             retry_config=RETRY,
             **unused,
         )
-    listing = _listing_client(credentials, project, address, extra, client.get("default_headers"))
-    return ObstoreStore(store, where.text, keys=google_keys(listing, where.bucket, where.key))
-
-
-def _listing_client(
-    credentials: Any, project: str, address: str, extra: Mapping[str, Any], headers: Any
-) -> Callable[[], Any]:
-    """Google's own client for the same bucket. It lists objects whose names obstore cannot list."""
-
-    def make() -> Any:
-        from google.cloud.storage import Client  # type: ignore[import-untyped]
-
-        options = {"api_endpoint": address}
-        client = Client(
-            project=project or "none", credentials=credentials, client_options=options, extra_headers=headers or {}
-        )
-        session = client._http
-        if proxy := extra.get("proxy"):
-            session.trust_env = False
-            session.proxies = {"all": proxy} if isinstance(proxy, str) else dict(proxy)
-        if extra.get("verify") not in (None, ""):
-            session.verify = extra["verify"]
-        return client
-
-    return make
+    requests = GoogleRequests(f"{address}/{where.bucket}", None if anonymous else provider, headers)
+    attempts = 1 + RETRY["max_retries"]
+    return ObstoreStore(
+        store, where.text, listing=BucketListing(requests, s3_page, where.key, where.text, client, attempts)
+    )
 
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
@@ -103,7 +86,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
-    from google.cloud.storage import Client
+    from google.cloud.storage import Client  # type: ignore[import-untyped]
 
     try:
         if connection is None:

@@ -24,8 +24,9 @@ from learnosity.lookups import checked_extra
 from learnosity.s3_client import s3_client
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.boto3_writes import Boto3WritingStore
-from learnosity.storage.cloud_keys import s3_keys
+from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import first_line
+from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.relocating_store import RelocatingStore
 from learnosity.storage.s3_address import S3Address, address_of, located
@@ -242,7 +243,7 @@ class _Opening:
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         shared: dict[str, Any] = {
             "discard": s3_uploads(self._client, where.bucket, where.key),
-            "keys": s3_keys(self._client, where.bucket, where.key),
+            "listing": self._listing(address),
             "single_deletes": lambda: self._obstore(address, guarded, one_delete_per_request=True),
         }
         native = self._obstore(address, guarded)
@@ -251,20 +252,25 @@ class _Opening:
                 native, where.text, client=self._client(), bucket=where.bucket, key=where.key,
                 extra_args=writes.extra_args, **shared,
             )  # fmt: skip
-        single = self._single_put(address) if guarded and not writes.has_checksum else None
+        in_one = guarded and not writes.has_checksum
+        single = StreamedPut(self._signer(address), where.text, self._client_settings) if in_one else None
         return ObstoreStore(
             native, where.text, single_put=single, attributes=writes.attributes, tags=writes.tags, **shared
         )
 
-    def _single_put(self, address: S3Address) -> StreamedPut:
-        signer = S3Signer(
+    def _listing(self, address: S3Address) -> BucketListing:
+        requests, attempts = self._signer(address), 1 + RETRY["max_retries"]
+        return BucketListing(requests, s3_page, self.where.key, self.where.text, self._client_settings, attempts)
+
+    def _signer(self, address: S3Address) -> S3Signer:
+        return S3Signer(
             address.bucket_url(self.where.bucket),
             self.where.key,
             address.region,
             self._credentials.frozen if address.signed else None,
             self._writes.headers(self._client()) if self._writes.extra_args else {},
+            self._writes.reads,
         )
-        return StreamedPut(signer, self.where.text, self._client_settings)
 
     def _obstore(self, address: S3Address, guarded: bool, *, one_delete_per_request: bool = False) -> S3Store:
         """obstore's store. obstore reads a setting from the environment if it is not given here."""

@@ -1,4 +1,4 @@
-"""Gives obstore the credentials of an Azure account: a fixed key or signature, or tokens that are renewed in time.
+"""Gives requests to Azure the credentials of an account: a fixed key or signature, or tokens that are renewed in time.
 
 obstore calls a provider in a thread of its own, never in the event loop. What a provider raises comes back from obstore
 as text; `storage.errors` makes it an error again.
@@ -6,19 +6,24 @@ as text; `storage.errors` makes it an error again.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.storage.bucket_listing import listing_url
 from learnosity.storage.error_codes import judge
 
 Provider = Callable[[], Any]
 
 _SCOPE = "https://storage.azure.com/.default"
+_VERSION = "2023-11-03"  # of Azure's API
+_SIGNED_FOR = timedelta(hours=1)
 # Words in the text of an azure-identity error. Nothing else tells that the service did not reply or is overloaded.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
@@ -80,3 +85,42 @@ class AzureTokens:
         if judge(status).transient if status else not code and _PASSES.search(text):
             return TransientStorageError(f"no token for the {self._named}: the token service has a fault{detail}.")
         return StorageError(f"no token for the {self._named}: it was refused{detail}. Check its fields and its rights.")
+
+
+class AzureRequests:
+    """The requests for a listing (see `ListingRequests`).
+
+    :param endpoint: address of the account.
+    :param provider: gives the credentials; None = no identity.
+    """
+
+    def __init__(self, endpoint: str, account: str, container: str, provider: Provider | None) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._account = account
+        self._container = container
+        self._provider = provider
+
+    async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request for a page."""
+        values = {"restype": "container", "comp": "list"}
+        values |= {name: value for name, value in (("prefix", below), ("marker", token)) if value}
+        if folders:
+            values["delimiter"] = "/"
+        headers = {"x-ms-version": _VERSION}
+        given = {} if self._provider is None else await asyncio.to_thread(self._provider)
+        if "token" in given:
+            headers["Authorization"] = f"Bearer {given['token']}"
+        elif "access_key" in given:
+            values |= dict(parse_qsl(self._signature(given["access_key"])))
+        else:
+            values |= dict(given.get("sas_token", ()))
+        return listing_url(f"{self._endpoint}/{self._container}", values), headers
+
+    def _signature(self, key: str) -> str:
+        """A shared access signature that is good for a listing, made with the account's key."""
+        # Imported here, because a deployment that does not use Azure has no packages of Azure.
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+        expiry = datetime.now(UTC) + _SIGNED_FOR
+        permission = ContainerSasPermissions(list=True)
+        return generate_container_sas(self._account, self._container, key, permission=permission, expiry=expiry)

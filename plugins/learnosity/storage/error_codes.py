@@ -50,7 +50,7 @@ _EXPIRED = Meaning(Verdict.EXPIRED, "the credentials have run out", "The next tr
 _PASSES = Meaning(Verdict.PASSES)
 OVERLOADED = Meaning(Verdict.OVERLOADED, "the store asks for less")
 _KEY = _refused("the access key or its secret is wrong", _CHECK)
-_BUCKET = _refused("the bucket or folder does not exist", "Correct the URI, or make it.")
+BUCKET = _refused("the bucket or folder does not exist", "Correct the URI, or make it.")
 _CLOCK = _refused("the clocks of this machine and of the store differ", "Correct this machine's clock.")
 KMS = _refused("the encryption key (KMS) cannot be used", "Check its state, and the rights to it.")
 QUOTA = _refused("the store has no room left for this account", "Raise its quota or make room.")
@@ -71,6 +71,12 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
+# What a reply of success means that is not the one of a store.
+CUT = Meaning(Verdict.PASSES, "the reply is not whole")
+NO_STORE = _refused(
+    "the reply is not that of such a store",
+    "Check that the endpoint of the connection is a store of this kind, and that no login page replies instead.",
+)
 _PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
 
 _NO_REASON = _refused(
@@ -111,7 +117,7 @@ _BY_CODE = {
     "UserProjectMissing": _PAYER,
     "QuotaExceeded": QUOTA,
     "XMinioStorageFull": QUOTA,
-    "NoSuchBucket": _BUCKET,
+    "NoSuchBucket": BUCKET,
     "NoSuchKey": Meaning(Verdict.MISSING),
     "InvalidRequest": REQUEST,
     "MissingContentMD5": REQUEST,
@@ -133,7 +139,7 @@ _BY_CODE = {
     "AuthorizationPermissionMismatch": _DENIED,
     "InsufficientAccountPermissions": _DENIED,
     "AccountIsDisabled": _DENIED,
-    "ContainerNotFound": _BUCKET,
+    "ContainerNotFound": BUCKET,
     "ContainerBeingDeleted": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "LeaseIdMissing": _refused("the blob or container is leased to somebody else", ""),

@@ -10,9 +10,12 @@ import re
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
 from learnosity.storage.error_codes import (
+    BUCKET,
+    CUT,
     ELSEWHERE,
     KMS,
     MOVING,
+    NO_STORE,
     OVERLOADED,
     QUOTA,
     REGION,
@@ -76,7 +79,32 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear
-    return _error(verb, where, judge(status, code), said)
+    # A folder without objects is no 404: what is not there is the bucket.
+    meaning = BUCKET if verb == "list" and status == 404 else judge(status, code)
+    return _error(verb, where, meaning, said)
+
+
+def refusal_of(verb: str, where: str, status: int, body: bytes) -> LearnosityError:
+    """The same for a whole reply.
+
+    :param body: of the reply, or its beginning. With status 200 it is an error of a store that has begun to reply.
+    """
+    text = body[:MAX_ANSWER_BYTES].decode(errors="replace")
+    code, message = code_of(text), _MESSAGE.search(text)
+    if status == 200 and not code:
+        return odd_reply(verb, where, "it is an error without a code", transient=True)
+    return refusal(verb, where, status, code, (message[1] or message[2]) if message else "")
+
+
+def odd_reply(verb: str, where: str, what: str, *, transient: bool = False) -> LearnosityError:
+    """A reply of success that is not what a store of its kind replies, as an error of this package.
+
+    :param verb: what was to be done, such as "list".
+    :param where: the object's URI.
+    :param what: what the reply is, in a few words after "it".
+    :param transient: whether the same request may get another reply later.
+    """
+    return _error(verb, where, CUT if transient else NO_STORE, what)
 
 
 def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:

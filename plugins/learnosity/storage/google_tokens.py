@@ -1,4 +1,4 @@
-"""Gives obstore the tokens of Google credentials, and says whether a failure to get one can pass.
+"""Gives requests to GCS the tokens of Google credentials, and says whether a failure to get one can pass.
 
 obstore calls a provider in a thread of its own, never in the event loop. What a provider raises comes back from obstore
 as text; `storage.errors` makes it an error again.
@@ -6,11 +6,14 @@ as text; `storage.errors` makes it an error again.
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
 
 from learnosity.errors import StorageError, TransientStorageError
+from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.error_codes import judge
 
 # Environment variables with the address of a metadata server. One that is set means that there is such a server.
@@ -47,6 +50,33 @@ class GoogleTokens:
             raise StorageError(no_token(self._named, "refused", error, request)) from None
         expiry = self._credentials.expiry
         return {"token": self._credentials.token, "expires_at": expiry and expiry.replace(tzinfo=expiry.tzinfo or UTC)}
+
+    def current(self) -> str:
+        """A token that is valid now. Raises the errors of a call."""
+        if not self._credentials.valid:
+            self()
+        return str(self._credentials.token)
+
+
+class GoogleRequests:
+    """The requests for a listing (see `ListingRequests`), of the XML API, as obstore's.
+
+    :param bucket_url: URL of the bucket.
+    :param tokens: None = no identity.
+    :param headers: headers of each request, such as who pays.
+    """
+
+    def __init__(self, bucket_url: str, tokens: GoogleTokens | None, headers: Mapping[str, str]) -> None:
+        self._bucket_url = bucket_url
+        self._tokens = tokens
+        self._headers = dict(headers)
+
+    async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request for a page."""
+        url = listing_url(self._bucket_url, s3_values(below, token, folders=folders))
+        if self._tokens is None:
+            return url, self._headers
+        return url, {**self._headers, "Authorization": f"Bearer {await asyncio.to_thread(self._tokens.current)}"}
 
 
 class _Request:

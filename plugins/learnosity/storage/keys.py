@@ -1,9 +1,8 @@
-"""Lists every object below a prefix by its exact name, also one whose name obstore cannot open.
+"""Names that a store cannot open, and the listing of a local folder that has them.
 
-obstore refuses a whole listing when the name of one object has an empty part (`a//b`) or a control character. It drops
-the slash at the end of a folder marker, and in a local folder it passes over files such as `users#1`. People put such
-objects into folders with input. So input is listed here and by each cloud's own client (`cloud_keys`), and the caller
-decides what a name means.
+obstore can open no object whose name has an empty part (`a//b`) or a control character, and in a local folder it passes
+over files such as `users#1`. People put such objects into folders with input. So input is listed under its own names,
+and the caller decides what a name means.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from learnosity.errors import UnreadableNameError
 from learnosity.storage.store import ObjectInfo
 
 Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
@@ -41,6 +42,19 @@ def unreadable(path: str, *, local: bool = False) -> str | None:
         if local and LOCAL_RESERVED.search(part):
             return "a name that ends as '#1' or 'C:' do cannot be read from a local folder"
     return None
+
+
+def openable(info: ObjectInfo, uri: str) -> ObjectInfo:
+    """An object that can be opened by its path. A folder marker gets a path without the slash at its end.
+
+    :param uri: what is listed, for the message.
+    :raises UnreadableNameError: the store cannot open it.
+    """
+    if info.path.endswith("/") and not info.size:
+        info = replace(info, path=info.path.rstrip("/"))
+    if reason := unreadable(info.path):
+        raise UnreadableNameError(f"Could not list {uri}: {info.path!a} is there, and {reason}.")
+    return info
 
 
 def local_keys(root: str) -> Keys:

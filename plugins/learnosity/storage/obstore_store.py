@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 
 import obstore
 from obstore import exceptions as obstore_errors
@@ -15,8 +14,9 @@ from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.abandoned import Discard
+from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import code_of, status_of, storage_error
-from learnosity.storage.keys import Keys
+from learnosity.storage.keys import Keys, openable
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.store import ObjectInfo, check_size
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
@@ -33,8 +33,9 @@ class ObstoreStore:
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
     :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
-    :param keys: lists everything under its own name (see `storage.keys`), where obstore refuses to or leaves files out;
-        None = there is only obstore's listing.
+    :param listing: lists a bucket; None = a file system, which obstore lists.
+    :param keys: lists everything under its own name (see `storage.keys`), where obstore leaves files out; None = the
+        other listing does.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     :param attributes: obstore's attributes of each object that is written, such as its storage class; default none.
     :param tags: tags of each object that is written; default none.
@@ -48,6 +49,7 @@ class ObstoreStore:
         *,
         is_local: bool = False,
         discard: Discard | None = None,
+        listing: BucketListing | None = None,
         keys: Keys | None = None,
         single_put: StreamedPut | None = None,
         attributes: Mapping[str, str] | None = None,
@@ -58,6 +60,7 @@ class ObstoreStore:
         self._uri = uri.rstrip("/")
         self._is_local = is_local
         self._discard = discard
+        self._listing = listing
         self._keys = keys
         self._single_put = single_put
         self._always = dict(attributes or {})
@@ -183,6 +186,11 @@ class ObstoreStore:
         return True
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        if self._listing is not None:
+            async for page in self._listing.objects(prefix):
+                if found := [openable(info, self._uri) for info in page if info.path.strip("/") != prefix]:
+                    yield found
+            return
         stream = obstore.list(self._store, prefix=prefix or None, chunk_size=1000)
         while True:
             try:
@@ -193,33 +201,25 @@ class ObstoreStore:
             yield [_info(meta) for meta in batch]
 
     async def folders(self, prefix: str) -> Sequence[str]:
+        if self._listing is not None:
+            return await self._listing.folders(prefix)
         with suppress(FileNotFoundError), self._errors("list", prefix):
             found = await obstore.list_with_delimiter_async(self._store, prefix or None)
             return [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
         return []
 
     async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
-        if self._keys is None or not self._is_local:
-            try:
-                async for batch in self.list(""):
-                    yield [await self._marked(info) for info in batch]
-                return
-            except UnreadableNameError:
-                if self._keys is None:
-                    raise
+        if self._keys is None:
+            async for page in self.list("") if self._listing is None else self._listing.objects(""):
+                yield page
+            return
         pages = self._keys()
         while True:
             with self._errors("list", ""):
-                page = await asyncio.to_thread(next, pages, None)
-            if page is None:
+                batch: Sequence[ObjectInfo] | None = await asyncio.to_thread(next, pages, None)
+            if batch is None:
                 return
-            yield page
-
-    async def _marked(self, info: ObjectInfo) -> ObjectInfo:
-        """Give an empty folder marker its final slash back, which obstore drops. No object has the name without it."""
-        if info.size or await self.head(info.path) is not None:
-            return info
-        return replace(info, path=f"{info.path}/")
+            yield batch
 
     async def delete(self, paths: Sequence[str]) -> None:
         for start in range(0, len(paths), DELETE_BATCH):

@@ -76,6 +76,11 @@ class S3Writes:
         """Whether a checksum goes with each object. It is known only when the whole body has been read."""
         return "ChecksumAlgorithm" in self.extra_args
 
+    @property
+    def reads(self) -> dict[str, str]:
+        """The headers of a request that writes nothing."""
+        return {"x-amz-request-payer": "requester"} if "RequestPayer" in self.extra_args else {}
+
     def headers(self, client: Any) -> dict[str, str]:
         """The HTTP headers of a single PUT. boto3's model of S3 has the header's name of each argument."""
         members = client.meta.service_model.operation_model("PutObject").input_shape.members

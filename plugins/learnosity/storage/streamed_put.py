@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Self
 
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
-from pyreqwest.proxy import ProxyBuilder
 
 from learnosity.errors import BrokenWriteError, TransferError
-from learnosity.network import IDLE_SECONDS, signed_url_client
+from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import refusal
 from learnosity.storage.parts import MIB
 from learnosity.storage.s3_signing import S3Signer
+from learnosity.storage.store_client import store_client
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -103,13 +103,7 @@ class StreamedPut:
         return BrokenWriteError(f"Could not write {self._uri}/{path} in one request: {why}.", overload=overload)
 
     def _requests(self) -> Client:
-        if self._client is None:
-            url, excludes = self._options.get("proxy_url"), self._options.get("proxy_excludes")
-            self._client = signed_url_client(
-                proxy=ProxyBuilder.all(url).no_proxy(excludes) if url else None,
-                verify=not self._options.get("allow_invalid_certificates"),
-                certificates=self._options.get("root_certificate"),
-            )
+        self._client = self._client or store_client(self._options)
         return self._client
 
 

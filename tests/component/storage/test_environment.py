@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import obstore
 import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError
@@ -159,6 +162,10 @@ def test_a_variable_that_obstore_cannot_be_kept_from_is_refused_by_name(
         open_store(uri)
 
 
+# What a signature in a query has of the time of the request.
+TIME = re.compile(r"(?<=&)(?:se|sig)=[^&]*&?(?=.*&sv=)")
+
+
 def define(monkeypatch: pytest.MonkeyPatch, conn_type: str, **parts: Any) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps({"conn_type": conn_type, **parts}))
 
@@ -196,18 +203,30 @@ async def sent(served: HandMade, uri: str, *, signed: bool) -> list[tuple[str, s
         await store.put("x", b"content", "text/plain")
         await store.head("x")
         assert [batch async for batch in store.list("")] == []
-    return [(each.method, each.target, told(each, served.url, signed)) for each in served.asked]
+    return [(each.method, TIME.sub("", each.target), told(each, served.url, signed)) for each in served.asked]
 
 
 def told(exchange: Exchange, url: str, signed: bool) -> dict[str, str]:
     """The headers without what changes from request to request. A signature is checked instead."""
     headers = dict(exchange.headers)
     if signed:
-        headers["authorization"] = str(headers["authorization"] == signature(exchange, url))
+        listing = "comp=list" in exchange.target
+        right = is_signed_for_a_listing(exchange) if listing else headers["authorization"] == signature(exchange, url)
+        headers["authorization"] = str(right)
         assert headers["authorization"] == "True"
     for name in ("x-ms-date", "x-ms-client-request-id", "date"):
         headers.pop(name, None)
     return headers
+
+
+def is_signed_for_a_listing(exchange: Exchange) -> bool:
+    """Whether a listing has a signature of the account's key, which is good for an hour and for nothing else."""
+    given = dict(parse_qsl(urlsplit(exchange.target).query))
+    expiry = datetime.fromisoformat(given["se"])
+    assert timedelta(minutes=50) < expiry - datetime.now(UTC) <= timedelta(hours=1)
+    permission = ContainerSasPermissions(list=True)
+    own = generate_container_sas("account", "container", KEY, permission=permission, expiry=expiry)
+    return given["sig"] == dict(parse_qsl(own))["sig"]
 
 
 def signature(exchange: Exchange, url: str) -> str:
@@ -237,4 +256,6 @@ async def stored(exchange: Exchange) -> None:
     elif exchange.method == "HEAD":
         await exchange.give(reply(404))
     else:
-        await exchange.give(reply(200, b"<EnumerationResults><Blobs/></EnumerationResults>"))
+        azure = b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>"
+        google = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+        await exchange.give(reply(200, azure if "comp=list" in exchange.target else google))

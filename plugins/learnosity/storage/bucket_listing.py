@@ -1,0 +1,147 @@
+"""Lists a bucket of S3, GCS or Azure, and takes nothing for a listing that is not a whole one.
+
+obstore reads an error or a web page with status 200 as a folder without objects, and it refuses the whole folder when
+one name in it is none that it can open. So the pages are asked for and read here, with the signature, the proxy and
+the certificate authorities of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+from pyreqwest.client import Client
+from pyreqwest.exceptions import PyreqwestError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
+
+from learnosity.errors import LearnosityError, TransientStorageError
+from learnosity.network import IDLE_SECONDS, backoff
+from learnosity.storage.errors import MAX_ANSWER_BYTES, odd_reply, refusal_of, storage_error
+from learnosity.storage.listing_page import OddPageError, Page, PageReader
+from learnosity.storage.store import ObjectInfo
+from learnosity.storage.store_client import store_client, words
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+PATIENCE_SECONDS = 180.0  # how long one page is asked for again
+FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
+MAX_PAGE_BYTES = 64 * 1024 * 1024  # 5,000 objects with the longest names need a third of it
+
+
+class ListingRequests(Protocol):
+    """Makes the requests of one kind of store."""
+
+    async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
+        """The URL and the headers of the request for a page.
+
+        :param below: prefix of the keys.
+        :param token: of the page before; "" = the first page.
+        :param folders: whether folders are listed, and not what is in them.
+        """
+
+
+class BucketListing:
+    """The listing of a prefix.
+
+    :param requests: makes the requests.
+    :param read: reads the replies.
+    :param prefix: of the store, without slashes at both ends.
+    :param uri: the prefix, for messages.
+    :param client: the options of the store's HTTP client.
+    :param attempts: how often a page is asked for.
+    """
+
+    def __init__(
+        self, requests: ListingRequests, read: PageReader, prefix: str, uri: str, client: ClientConfig, attempts: int
+    ) -> None:
+        self._requests = requests
+        self._read = read
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._uri = uri.rstrip("/")
+        self._options = client
+        self._attempts = attempts
+        self._client: Client | None = None
+
+    async def objects(self, folder: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+        """All objects below a folder ("" = all), under their own names. The path of a folder marker ends with a slash.
+
+        :raises StorageError: the store refuses, or does not reply as such a store does.
+        :raises TransientStorageError: the store cannot be reached for now, or a reply was not whole.
+        """
+        async for page in self._pages(folder, folders=False):
+            if page.objects:
+                yield page.objects
+
+    async def folders(self, folder: str) -> Sequence[str]:
+        """Names of the folders directly below a folder. Raises the errors of `objects`."""
+        found = [path async for page in self._pages(folder, folders=True) for path in page.folders]
+        return [path.rstrip("/").rpartition("/")[2] for path in found]
+
+    async def _pages(self, folder: str, *, folders: bool) -> AsyncIterator[Page]:
+        where = f"{self._uri}/{folder}" if folder else self._uri
+        below = f"{self._prefix}{folder}/" if folder else self._prefix
+        token, asked = "", set[str]()
+        while True:
+            page = await self._patiently(where, below, token, folders=folders)
+            yield page
+            if not page.token:
+                return
+            if page.token in asked:
+                raise odd_reply("list", where, "it is a page that came before")
+            asked.add(token := page.token)
+
+    async def _patiently(self, where: str, below: str, token: str, *, folders: bool) -> Page:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TransientStorageError),
+            stop=stop_after_attempt(self._attempts) | stop_after_delay(PATIENCE_SECONDS),
+            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
+            reraise=True,
+        )
+        return await retrying(self._page, where, below, token, folders)
+
+    async def _page(self, where: str, below: str, token: str, folders: bool) -> Page:
+        url, headers = await self._requests.listing(below, token, folders=folders)
+        try:
+            status, body = await self._get(url, headers)
+        except (PyreqwestError, TimeoutError) as error:
+            raise storage_error("list", where, OSError(words(error))) from None
+        if status != 200:
+            raise refusal_of("list", where, status, body)
+        try:
+            return self._read(body, below, len(self._prefix))
+        except OddPageError as error:
+            raise _odd(where, error, body) from None
+
+    async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)
+        async with self._client.get(url).headers(headers).build_streamed() as response:
+            limit = MAX_PAGE_BYTES if response.status == 200 else MAX_ANSWER_BYTES
+            body = bytearray()
+            while len(body) < limit and (piece := await response.body_reader.read(limit - len(body))):
+                body += piece
+            return response.status, bytes(body)
+
+
+def _odd(where: str, error: OddPageError, body: bytes) -> LearnosityError:
+    if error.refused:
+        return refusal_of("list", where, 200, body)
+    return odd_reply("list", where, str(error), transient=error.transient)
+
+
+def listing_url(bucket_url: str, values: Mapping[str, str]) -> str:
+    """The URL of a listing, with all its values in the order of their names, as a signature wants them."""
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(values.items()))
+    return f"{bucket_url}?{query}"
+
+
+def s3_values(below: str, token: str, *, folders: bool) -> dict[str, str]:
+    """What the query of a listing has on S3, and on GCS."""
+    values = {"list-type": "2", "prefix": below}
+    if token:
+        values["continuation-token"] = token
+    if folders:
+        values["delimiter"] = "/"
+    return values

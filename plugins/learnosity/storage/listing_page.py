@@ -1,0 +1,183 @@
+"""Reads one page of a bucket's listing: all of it, or an error.
+
+A reply with status 200 can be something else than a listing: an error of the store, the login page of a proxy, the
+beginning of a listing. None of these may be taken for a folder with fewer objects, or without any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from learnosity.storage.store import ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing.
+
+    :param objects: their paths are those of `Store`.
+    :param folders: the same.
+    :param token: asks for the next page; "" = this was the last one.
+    """
+
+    objects: list[ObjectInfo]
+    folders: list[str]
+    token: str
+
+
+class OddPageError(Exception):
+    """A reply with status 200 that is not a whole page of a listing. The text says what it is.
+
+    :param transient: whether the same request may get a page later.
+    :param refused: whether the reply is an error of the store, which has the reason in it.
+    """
+
+    def __init__(self, what: str, *, transient: bool = False, refused: bool = False) -> None:
+        super().__init__(what)
+        self.transient = transient
+        self.refused = refused
+
+
+PageReader = Callable[[bytes, str, int], Page]
+"""Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
+
+# The name of the first element, after what may come before it.
+_ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I)
+# What XML cannot have in it, and stores put there all the same for the name of an object.
+_NO_XML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
+    rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"
+)
+_DELETE = b"\x7f"  # a control character that XML may have in it
+
+
+def s3_page(body: bytes, below: str, skip: int) -> Page:
+    """A page of S3 (ListObjectsV2), which GCS has as well.
+
+    :param body: of a reply with status 200.
+    :param below: the prefix that was asked for. All keys have to begin with it.
+    :param skip: how many characters of a key are not part of the path.
+    :raises OddPageError: the body is something else, or only a part of a page.
+    """
+    root = _root(body, "ListBucketResult")
+    objects: list[ObjectInfo] = []
+    folders: list[str] = []
+    token, truncated, marker = "", "", ""
+    for element in root:
+        match _name(element):
+            case "Contents":
+                objects.append(_s3_object(_fields(element), below, skip))
+            case "CommonPrefixes":
+                folders.append(_path(_fields(element).get("Prefix"), below, skip))
+            case "NextContinuationToken":
+                token = _text(element)
+            case "IsTruncated":
+                truncated = _text(element).lower()
+            case "NextMarker":
+                marker = _text(element)
+    if truncated not in ("true", "false", ""):
+        raise OddPageError("it does not say whether it is the last page (IsTruncated)")
+    if not token and (truncated == "true" or marker):
+        raise OddPageError("it is not the last page, and has no NextContinuationToken")
+    # Some servers leave IsTruncated out. Then a token says that there is another page.
+    return Page(objects, folders, "" if truncated == "false" else token)
+
+
+def azure_page(body: bytes, below: str, skip: int) -> Page:
+    """A page of Azure (List Blobs). See `s3_page`."""
+    root = _root(body, "EnumerationResults")
+    parts = {_name(element): element for element in root}
+    if "Blobs" not in parts:
+        raise OddPageError("it has no Blobs")
+    objects: list[ObjectInfo] = []
+    folders: list[str] = []
+    for element in parts["Blobs"]:
+        if _name(element) == "BlobPrefix":
+            folders.append(_path(_azure_name(element), below, skip))
+        elif _name(element) == "Blob" and (blob := _azure_object(element, below, skip)) is not None:
+            objects.append(blob)
+    return Page(objects, folders, _text(parts["NextMarker"]) if "NextMarker" in parts else "")
+
+
+def _root(body: bytes, expected: str) -> Element:
+    """The first element of a page."""
+    content = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not content:
+        raise OddPageError("it is empty", transient=True)
+    if not content.startswith(b"<"):
+        raise OddPageError("it is no XML")
+    if (found := _ROOT.match(content)) is None:
+        raise OddPageError("it breaks off", transient=True)
+    name = found[1].decode()
+    if name == "Error":
+        raise OddPageError("it is an error", transient=True, refused=True)
+    if name != expected:
+        raise OddPageError("it is a web page" if name.lower() == "html" else f"it is <{name}>, not <{expected}>")
+    try:
+        return _parsed(content)
+    except ElementTree.ParseError:
+        raise OddPageError("it breaks off, or is damaged", transient=True) from None
+
+
+def _parsed(content: bytes) -> Element:
+    try:
+        return ElementTree.fromstring(content)
+    except ElementTree.ParseError:
+        if (readable := _NO_XML.sub(_DELETE, content)) == content:
+            raise
+        return ElementTree.fromstring(readable)
+
+
+def _name(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _text(element: Element) -> str:
+    return (element.text or "").strip()
+
+
+def _fields(element: Element) -> dict[str, str]:
+    return {_name(field): field.text or "" for field in element}
+
+
+def _path(key: str | None, below: str, skip: int) -> str:
+    if key is None or not key.startswith(below):
+        raise OddPageError("it has an object without a name, or one that is not below the prefix")
+    return key[skip:]
+
+
+def _s3_object(fields: dict[str, str], below: str, skip: int) -> ObjectInfo:
+    path = _path(fields.get("Key"), below, skip)
+    try:
+        modified = datetime.fromisoformat(fields["LastModified"]).timestamp()
+        return ObjectInfo(path, int(fields["Size"]), fields.get("ETag") or None, modified)
+    except (KeyError, ValueError):
+        raise OddPageError("it has an object without a size or a time") from None
+
+
+def _azure_object(element: Element, below: str, skip: int) -> ObjectInfo | None:
+    """A blob; None = a folder of an account with a hierarchy, which comes as if it were one."""
+    path = _path(_azure_name(element), below, skip)
+    fields = next((_fields(part) for part in element if _name(part) == "Properties"), {})
+    if fields.get("ResourceType") == "directory":
+        return None
+    try:
+        modified = parsedate_to_datetime(fields["Last-Modified"]).timestamp()
+        return ObjectInfo(path, int(fields["Content-Length"]), fields.get("Etag") or None, modified)
+    except (KeyError, ValueError):
+        raise OddPageError("it has an object without a size or a time") from None
+
+
+def _azure_name(element: Element) -> str | None:
+    names: Iterator[Element] = (part for part in element if _name(part) == "Name")
+    if (name := next(names, None)) is None:
+        return None
+    # Azure encodes a name that XML cannot have in it.
+    return unquote(name.text or "") if name.get("Encoded") == "true" else name.text or ""

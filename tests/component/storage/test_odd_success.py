@@ -1,0 +1,245 @@
+"""Replies of success that are not those of a store: whatever is asked for comes whole, or is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from learnosity import store_options
+from learnosity.connections import open_store
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.store import Store
+from tests.component.api.hand_made import Exchange, hand_made, reply, xml
+
+GIVEN = {"ETag": '"e"', "Last-Modified": "Sat, 28 Nov 2026 12:00:00 GMT", "Content-Type": "application/xml"}
+HTML = b"<!doctype html><html><head><title>Log in</title></head><body><p>Log in<br></body></html>"
+XHTML = b"<?xml version='1.0'?>\n<html xmlns='http://www.w3.org/1999/xhtml'><body><p>Log in</p></body></html>"
+CLOUDS = ("s3", "gs", "abfs")
+
+
+def s3_page(*keys: str, token: str | None = None, truncated: str | None = "false", more: str = "") -> bytes:
+    """A page as S3 and GCS have it."""
+    objects = "".join(
+        f"<Contents><Key>p/{key}</Key><LastModified>2026-11-28T12:00:00.000Z</LastModified>"
+        f"<ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>"
+        for key in keys
+    )
+    last = f"<IsTruncated>{truncated}</IsTruncated>" if truncated else ""
+    following = f"<NextContinuationToken>{token}</NextContinuationToken>" if token is not None else ""
+    return (
+        "<?xml version='1.0' encoding='UTF-8'?>\n<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
+        f"<Name>bucket</Name><Prefix>p/</Prefix>{last}{following}{objects}{more}</ListBucketResult>"
+    ).encode()
+
+
+def azure_page(*keys: str, token: str | None = "", more: str = "") -> bytes:
+    """A page as Azure has it."""
+    blobs = "".join(
+        f"<Blob><Name>p/{key}</Name><Properties><Last-Modified>Sat, 28 Nov 2026 12:00:00 GMT</Last-Modified>"
+        "<Etag>0x8</Etag><Content-Length>1</Content-Length></Properties></Blob>"
+        for key in keys
+    )
+    following = f"<NextMarker>{token}</NextMarker>" if token is not None else ""
+    return (
+        "\ufeff<?xml version='1.0' encoding='utf-8'?><EnumerationResults ServiceEndpoint='http://x/' "
+        f"ContainerName='bucket'><Prefix>p/</Prefix><Blobs>{blobs}{more}</Blobs>{following}</EnumerationResults>"
+    ).encode()
+
+
+def page(cloud: str, *keys: str, token: str = "") -> bytes:
+    """A good page, the last one if it has no token."""
+    if cloud == "abfs":
+        return azure_page(*keys, token=token)
+    return s3_page(*keys, token=token or None, truncated="true" if token else "false")
+
+
+def define(monkeypatch: pytest.MonkeyPatch, cloud: str, url: str, **extra: Any) -> None:
+    """The connection `odd` to a server. Nothing is repeated."""
+    monkeypatch.setitem(store_options.RETRY, "max_retries", 0)
+    parts: dict[str, Any] = {
+        "s3": {"conn_type": "aws", "login": "A", "password": "secret", "extra": {"region_name": "us-east-1"}},
+        "gs": {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}},
+        "abfs": {"conn_type": "wasb", "login": "account", "password": "a2V5", "extra": {}},
+    }[cloud]
+    parts["extra"] |= {"endpoint_url": f"{url}/account" if cloud == "abfs" else url, **extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(parts))
+
+
+async def listed(store: Store) -> list[str]:
+    return [info.path async for batch in store.list("") for info in batch]
+
+
+async def listed_keys(store: Store) -> list[str]:
+    return [info.path async for batch in store.list_keys() for info in batch]
+
+
+LISTINGS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "list": listed,
+    "list_keys": listed_keys,
+    "folders": lambda store: store.folders(""),
+}
+
+
+def odd_pages(cloud: str) -> Iterator[tuple[str, bytes, type[LearnosityError]]]:
+    """Bodies that are no whole page, and the error that each of them is."""
+    whole = page(cloud, "a", "b")
+    yield "an error that passes", xml("InternalError"), TransientStorageError
+    yield "an error that asks for less", xml("SlowDown"), TransientStorageError
+    yield "an error for a person", xml("AccessDenied"), StorageError
+    yield "an error that breaks off", xml("AccessDenied")[:60], TransientStorageError
+    yield "an error without a code", b"<Error/>", TransientStorageError
+    yield "a web page", HTML, StorageError
+    yield "a web page in XML", XHTML, StorageError
+    yield "a web page with a comment", b"<!-- proxy -->\n<HTML><body/></HTML>", StorageError
+    yield "nothing", b"", TransientStorageError
+    yield "blanks", b" \r\n", TransientStorageError
+    yield "JSON", b'{"kind": "storage#objects"}', StorageError
+    yield "a text", b"ok", StorageError
+    yield "bytes", bytes(range(256)), StorageError
+    yield "another root", b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>", StorageError
+    yield "another cloud", s3_page("a") if cloud == "abfs" else azure_page("a"), StorageError
+    yield "two pages", whole + whole, TransientStorageError
+    yield "something after it", whole + b"<html>", TransientStorageError
+    yield "bytes that are no UTF-8", whole.replace(b"p/b", b"p/\xff"), TransientStorageError
+    yield "a key of another folder", whole.replace(b"p/b", b"q/b"), StorageError
+    yield "a size that is none", whole.replace(b">1</", b">one</"), StorageError
+    yield "no time", whole.replace(b"Last", b"First"), StorageError
+    yield (
+        "no key",
+        whole.replace(b"Key>", b"Kez>")
+        .replace(b"Name>p", b"Nam>p")
+        .replace(b"b</Name", b"b</Nam")
+        .replace(b"a</Name", b"a</Nam"),
+        StorageError,
+    )
+    if cloud == "abfs":
+        yield "no children", b"<EnumerationResults/>", StorageError
+        yield "no blobs", whole.replace(b"Blobs>", b"Blocks>"), StorageError
+    else:
+        yield "a marker", s3_page("a", truncated=None, more="<NextMarker>p/a</NextMarker>"), StorageError
+        yield "an odd IsTruncated", s3_page("a", truncated="perhaps"), StorageError
+        yield "no token", s3_page("a", truncated="true"), StorageError
+        yield "a blank token", s3_page("a", truncated="true", token=" "), StorageError
+        marker = "<NextMarker>p/a</NextMarker>"
+        yield "a listing of the first version", s3_page("a", truncated="true", more=marker), StorageError
+    for cut in (4, 5, 30, 70, len(whole) // 2, len(whole) - 20, len(whole) - 1):
+        yield f"the first {cut} bytes", whole[:cut], TransientStorageError
+
+
+ODD_PAGES = [
+    pytest.param(cloud, body, kind, id=f"{cloud}-{name}") for cloud in CLOUDS for name, body, kind in odd_pages(cloud)
+]
+
+
+@pytest.mark.parametrize(("cloud", "body", "kind"), ODD_PAGES)
+@pytest.mark.parametrize("place", ["first", "second"])
+async def test_a_page_that_is_not_whole_is_an_error(
+    cloud: str, body: bytes, kind: type[LearnosityError], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        following = "continuation-token=t" in asked.target or "marker=t" in asked.target
+        first = body if place == "first" else page(cloud, "a", "b", token="t")
+        await asked.give(reply(200, body if following else first))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for name, listing in LISTINGS.items():
+            with pytest.raises(LearnosityError, match=rf"Could not list {cloud}://bucket/p: .*\w") as caught:
+                await listing(store)
+            assert type(caught.value) is kind, (name, caught.value)
+            assert "Log in" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_page_that_does_not_say_whether_it_is_the_last_one_is_judged_by_its_token(
+    cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some servers, and those of tests, reply."""
+
+    async def behaviour(asked: Exchange) -> None:
+        if cloud == "abfs":
+            await asked.give(reply(200, azure_page("b", token=None)))
+        elif "continuation-token=t" in asked.target:
+            await asked.give(reply(200, s3_page("b", truncated=None)))
+        else:
+            await asked.give(reply(200, s3_page("a", truncated=None, token="t")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed(store) == (["b"] if cloud == "abfs" else ["a", "b"])
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("cycle", [("t",), ("t", "u"), ("t", "u", "v", "u")], ids=str)
+async def test_pages_that_come_again_are_an_error(
+    cloud: str, cycle: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(200, page(cloud, "a", token=cycle[len(served.asked) % len(cycle)])))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for listing in LISTINGS.values():
+            served.asked.clear()
+            with pytest.raises(StorageError, match="it is a page that came before"):
+                await listing(store)
+            assert len(served.asked) <= 4
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_all_pages_of_a_listing_come(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also names that XML cannot have in it, folder markers, and folders that come as if they were objects."""
+    folder = "<CommonPrefixes><Prefix>p/folder/</Prefix></CommonPrefixes>"
+    if cloud == "abfs":
+        folder = "<BlobPrefix><Name>p/folder/</Name></BlobPrefix>"
+        folder += "<Blob><Name>p/folder</Name><Properties><ResourceType>directory</ResourceType></Properties></Blob>"
+        pages = {
+            "": azure_page("a", "x//b", token="t&amp;/ +ü", more=folder),
+            "marker=t%26%2F%20%2B%C3%BC": azure_page("c &amp; d", more=folder),
+        }
+    else:
+        pages = {
+            "": s3_page("a", "x//b", token="t&amp;/ +ü", truncated="true", more=folder),
+            "continuation-token=t%26%2F%20%2B%C3%BC": s3_page("c &amp; d", "control&#x1;\x02", more=folder),
+        }
+
+    async def behaviour(asked: Exchange) -> None:
+        named = [body for name, body in pages.items() if name and name in asked.target]
+        await asked.give(reply(200, named[0] if named else pages[""]))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        control = [] if cloud == "abfs" else ["control\x7f\x7f"]
+        assert await listed_keys(store) == ["a", "x//b", "c & d", *control]
+        assert await store.folders("") == ["folder", "folder"]
+        with pytest.raises(StorageError, match="'x//b' is there, and its name holds an empty"):
+            await listed(store)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("broken", ["no reply", "half a reply", "500"])
+async def test_a_page_is_asked_for_again(cloud: str, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        whole = reply(200, page(cloud, "a", "b"))
+        if len(served.asked) > 1:
+            await asked.give(whole)
+        elif broken == "500":
+            await asked.give(reply(500, xml("InternalError")))
+        else:
+            await asked.give(whole[: len(whole) // 2] if broken == "half a reply" else b"")
+            asked.reset()
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        monkeypatch.setitem(store_options.RETRY, "max_retries", 1)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed(store) == ["a", "b"]
+        assert len(served.asked) == 2
