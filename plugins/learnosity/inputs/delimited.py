@@ -32,8 +32,8 @@ _UNFINISHED: Final = "unexpected end of data"  # the error of `csv` for a quote 
 
 # By the line end of the first row: what is in a text in which rows end otherwise, and how rows may end. What is before
 # the line end may be of a cell without quotes, and would be lost.
-_SUSPECT: Final = {"\n": "\r", "\r\n": "\r\r", "\r": "\n"}
-_ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", "\r", ""), "\r": ("\r", "")}
+_SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
+_ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
 _OTHER_END: Final = (
     "the line end of this row is not that of the first one: write one kind, and cells that hold one in quotes"
@@ -199,7 +199,7 @@ class DelimitedText(Generic[Found]):
         :raises UnreadableError: a row cannot be read. The rows before it are lost, `row` is its number.
         """
         block = text[:end]
-        if _MARK not in block and _SUSPECT[self._line_end] not in block:
+        if _MARK not in block and not _SUSPECT[self._line_end].search(block):
             try:
                 return list(self.dialect.rows(block)), end
             except csv.Error:
