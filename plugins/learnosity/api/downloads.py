@@ -42,14 +42,14 @@ class Rest:
 class Download:
     """The reply to a GET, whose body is not read yet.
 
-    :param what: the name of the request, safe for a message.
+    :param what: the name of the request. Its text is safe for a message.
     :param length: bytes of the body; None = the server does not say.
     :param total: bytes of the whole file; None = unknown.
     :param content_encoding: compression of the body, such as `gzip`. The body is not decompressed.
     :param tag: strong entity tag. The rest of the file can be asked for with it; None = it cannot.
     """
 
-    what: str
+    what: object
     length: int | None
     total: int | None
     content_type: str | None
@@ -89,7 +89,7 @@ class Download:
             raise connection_failed(self.what, error) from None
 
 
-def opened(what: str, response: Response, rest: Rest | None) -> Download:
+def opened(what: object, response: Response, rest: Rest | None) -> Download:
     """Make a download of a successful reply, if it holds the bytes that were asked for.
 
     :param rest: the part that was asked for; None = the whole file.
@@ -125,7 +125,7 @@ def opened(what: str, response: Response, rest: Rest | None) -> Download:
     )
 
 
-def connection_failed(what: str, error: BaseException) -> TransferError | PermanentApiError:
+def connection_failed(what: object, error: BaseException) -> TransferError | PermanentApiError:
     """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes."""
     details = f"{error} {getattr(error, 'details', '')}"
     if isinstance(error, ssl.SSLCertVerificationError) or re.search(r"certificate|UnknownIssuer", details):

@@ -57,7 +57,7 @@ class SignedTransfer:
         self.metrics = metrics
         self._policy = config.url_policy
         self._egress = config.egress
-        self._proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
+        self._proxy_of = lru_cache(maxsize=256)(self._proxy)
         self._names = CheckedLookup(self._policy)
         self._open = False
         # One client per host and address, the last used at the end. The client under the key None looks up no host: it
@@ -90,10 +90,11 @@ class SignedTransfer:
         :raises TransferError: the server or the network failed for now.
         :raises PermanentApiError: the URL may not be followed, redirects, or is refused for good.
         """
-        what = f"GET {redact(url)}"
+        what = _Named("GET", url)
+        origin = self._policy.origin(url)
         target = None
-        if self._proxy(url) is None:
-            target = await self._target(url, what)
+        if self._proxy_of(origin) is None:
+            target = await self._target(origin, what)
         # The URL is sent unchanged: an encoding that differs would break its signature.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
@@ -120,13 +121,13 @@ class SignedTransfer:
         :raises UrlExpiredError: the URL is no longer good.
         :raises TransferError: the server or the network failed for now; the same PUT may be sent again.
         """
-        what = f"PUT {redact(url)}"
+        what = _Named("PUT", url)
         headers = {
             "Content-Type": UPLOAD_CONTENT_TYPE,
             "Content-Length": str(length),
             "Expect": "100-continue",
         }
-        proxy = self._proxy(url)
+        proxy = self._proxy_of(self._policy.origin(url))
         # aiohttp itself has no time limit for a server that stops reading the body.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
@@ -149,15 +150,14 @@ class SignedTransfer:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             raise connection_failed(what, error) from None
 
-    def _proxy(self, url: str) -> str | None:
-        """The proxy for a signed URL, if the URL may be followed. A proxy resolves the host name itself."""
-        parts = urlsplit(self._policy.check(url))
-        return self._proxy_of(f"{parts.scheme}://{parts.netloc}/")
+    def _proxy(self, origin: tuple[str, str]) -> str | None:
+        """The proxy for signed URLs of a scheme and host. A proxy resolves the host name itself."""
+        return self._egress.proxy_for(f"{origin[0]}://{origin[1]}/")
 
-    async def _target(self, url: str, what: str) -> tuple[str, str] | None:
+    async def _target(self, origin: tuple[str, str], what: object) -> tuple[str, str] | None:
         """The host of a URL, and the checked address to connect to; None = the host is an address itself."""
-        host = (urlsplit(url).hostname or "").lower()
-        if leads(host) is not None:
+        host = _host_to_look_up(origin[1])
+        if host is None:
             return None
         try:
             return host, await self._names.address(host)
@@ -172,9 +172,9 @@ class SignedTransfer:
         client = self._down.pop(target, None)
         if client is None:
             self._check_open()
-            proxy_of = self._proxy_of
+            proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # `proxy_of` does not fail here, because `_proxy` has called it for the same scheme and host before.
+                # This does not fail here, because `_proxy` has asked for the same scheme and host before.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),
@@ -210,7 +210,7 @@ class SignedTransfer:
             raise RuntimeError("SignedTransfer is used outside its context")
 
 
-def refusal(what: str, status: int, answer: bytes, retry_after: str | None = None) -> Exception:
+def refusal(what: object, status: int, answer: bytes, retry_after: str | None = None) -> Exception:
     """The error to raise for an error reply of a storage server.
 
     :param answer: the beginning of its body.
@@ -231,6 +231,28 @@ def refusal(what: str, status: int, answer: bytes, retry_after: str | None = Non
         )
     why = f": {meaning.what}" if meaning.what else ""
     return PermanentApiError(f"{what}: the storage server refused{why} ({said}).")
+
+
+@lru_cache(maxsize=256)
+def _host_to_look_up(netloc: str) -> str | None:
+    """The host in `netloc`; None = it is an IP address."""
+    host = (urlsplit(f"//{netloc}").hostname or "").lower()
+    return host if leads(host) is None else None
+
+
+class _Named:
+    """A request, for messages. The URL is redacted when a message is made: most requests need none."""
+
+    __slots__ = ("_method", "_url")
+
+    def __init__(self, method: str, url: str) -> None:
+        self._method = method
+        self._url = url
+
+    def __str__(self) -> str:
+        return f"{self._method} {redact(self._url)}"
+
+    __repr__ = __str__
 
 
 class _ContinuingRequest(aiohttp.ClientRequest):
