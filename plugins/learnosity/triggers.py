@@ -20,6 +20,7 @@ from learnosity.api.polling import shared_poller
 from learnosity.api.waits import PollResult
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
+from learnosity.job_report import JobState, report_job
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress import duration
 
@@ -122,6 +123,8 @@ class LearnosityJobTrigger(BaseTrigger):
                 self.log.warning("Job %s: %s The wait continues.", self.job_reference, result.error)
                 continue
             status, now = result.job.status if result.job else "not listed", time.time()
+            if status != last_status:
+                await report_job(self.task_instance, JobState(status, now))
             if status != last_status or now - said >= LOG_EVERY_SECONDS:
                 last_status, said = status, now
                 self.log.info("Job %s: %s for %s.", self.job_reference, status, duration(now - self.started))

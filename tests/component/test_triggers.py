@@ -12,8 +12,10 @@ import aiohttp
 import pytest
 from airflow.triggers.base import TriggerEvent
 
+from learnosity import triggers
 from learnosity.api import polling, waits
 from learnosity.api.client import LearnosityClient
+from learnosity.job_report import JobState
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
@@ -71,6 +73,20 @@ class TestEvents:
     async def test_a_completed_job(self, simulator: Simulator) -> None:
         reference = await a_job(simulator)
         assert await event_of(trigger(reference)) == {"status": "completed", "job_reference": reference, "error": None}
+
+    async def test_each_state_of_the_job_is_told_once(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+
+        async def tell(task_instance: Any, state: JobState) -> None:
+            told.append(state.status)
+
+        monkeypatch.setattr(triggers, "report_job", tell)
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        await event_of(trigger(await a_job(simulator), seconds=0.5))
+        assert told
+        assert len(set(told)) == len(told)
 
     async def test_a_halted_job_with_its_own_error(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="bad line 7"))

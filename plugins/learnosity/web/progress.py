@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,8 @@ from urllib.parse import quote
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
+_LAST = 4e9  # Unix seconds; no wait began later
+_MAX_STATUS = 60  # characters
 SHOWN = 20  # most failed tasks, and most tasks that are tried again, on the page
 GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
@@ -63,6 +65,19 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitedFor:
+    """A job of Learnosity that a task waits for.
+
+    :param label: the task, with its map index.
+    :param since: when the wait first saw this status.
+    """
+
+    label: str
+    status: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a run is.
 
@@ -71,6 +86,7 @@ class Progress:
     :param since: when the task that runs now began.
     :param usual: seconds that this task usually takes in runs of this DAG and type; None = not known.
     :param learnosity: whether a task of the run makes or lands a dataset at all.
+    :param jobs: the jobs that are waited for, as far as their state is known.
     """
 
     headline: str
@@ -81,6 +97,7 @@ class Progress:
     again: tuple[Trouble, ...]
     landing: Landed | None
     learnosity: bool
+    jobs: tuple[WaitedFor, ...] = ()
 
     def clock(self, now: datetime) -> float | None:
         """Seconds since the task that runs now began."""
@@ -121,6 +138,7 @@ def progress(
         tuple(_trouble(dag_id, run_id, each, reports) for each in again[:SHOWN]) if going else (),
         _landed(instances, reports) if going else None,
         any(each.startswith("Learnosity") for each in operators.values()) or bool(reports.failures),
+        tuple(_jobs(instances, reports))[:SHOWN] if going else (),
     )
 
 
@@ -148,12 +166,24 @@ def _trouble(dag_id: str, run_id: str, instance: Instance, reports: TaskReports)
     mapped = instance.map_index >= 0
     address = f"/dags/{_part(dag_id)}/runs/{_part(run_id)}/tasks/{_part(instance.task_id)}"
     return Trouble(
-        f"{instance.task_id}[{instance.map_index}]" if mapped else instance.task_id,
+        _label(instance),
         said.attempt if said else 0,
         said.message if said else "",
         said.advice if said else "",
         f"{address}/mapped/{instance.map_index}" if mapped else address,
     )
+
+
+def _jobs(instances: Sequence[Instance], reports: TaskReports) -> Iterator[WaitedFor]:
+    for each in instances:
+        state = reports.jobs.get((each.task_id, each.map_index))
+        if state and each.state in ("deferred", "running") and 0 < state.since < _LAST:
+            since = datetime.fromtimestamp(state.since, UTC)
+            yield WaitedFor(_label(each), state.status[:_MAX_STATUS], since)
+
+
+def _label(instance: Instance) -> str:
+    return f"{instance.task_id}[{instance.map_index}]" if instance.map_index >= 0 else instance.task_id
 
 
 def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | None:

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from airflow.models.task_state_store import TaskStateStoreModel
-from sqlalchemy import func, select
+from airflow.models.xcom import XComModel
+from sqlalchemy import Text, func, select
+from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
+from learnosity.job_report import JOB_KEY, JobState
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 
 MAX_ROWS = 2_000  # most reports that are read of a run
@@ -29,6 +32,7 @@ class TaskReports:
 
     failures: Mapping[Key, Failure] = field(default_factory=dict)
     landings: Mapping[Key, Landing] = field(default_factory=dict)
+    jobs: Mapping[Key, JobState] = field(default_factory=dict)
 
 
 def task_reports(session: Session, dag_id: str, run_id: str) -> TaskReports:
@@ -52,7 +56,25 @@ def task_reports(session: Session, dag_id: str, run_id: str) -> TaskReports:
             failures[task_id, map_index] = failure
         elif key == PROGRESS_KEY and (landing := read(value, Landing)):
             landings[task_id, map_index] = landing
-    return TaskReports(failures, landings)
+    return TaskReports(failures, landings, _jobs(session, dag_id, run_id))
+
+
+def _jobs(session: Session, dag_id: str, run_id: str) -> Mapping[Key, JobState]:
+    """The states of the jobs that are waited for. They are XComs, whose texts are JSON in a JSON column."""
+    table = XComModel
+    rows = session.execute(
+        select(table.task_id, table.map_index, table.value)
+        .where(
+            table.dag_id == dag_id,
+            table.run_id == run_id,
+            table.key == JOB_KEY,
+            func.length(as_type(table.value, Text)) <= MAX_VALUE,
+        )
+        .order_by(table.task_id, table.map_index)
+        .limit(MAX_ROWS)
+    )
+    found = {(task_id, map_index): read(value, JobState) for task_id, map_index, value in rows}
+    return {key: state for key, state in found.items() if state}
 
 
 def read(value: Any, kind: type[T]) -> T | None:

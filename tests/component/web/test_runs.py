@@ -19,10 +19,11 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, update
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity.job_report import JOB_KEY
 from learnosity.task_report import FAILURE_KEY
 from learnosity.web import runs
 
@@ -398,6 +399,29 @@ class TestProgress:
         assert [(each.label, each.message, each.attempt) for each in run.progress.failed] == [
             ("wait_for_job", "halted", 2)
         ]
+
+    @pytest.mark.parametrize(
+        ("value", "statuses"),
+        [
+            ({"status": "running", "since": 1.8e9}, ["running"]),
+            ({"status": "<b>", "since": 1.8e9, "more": 1}, ["<b>"]),
+            ({"status": 7, "since": "x"}, []),
+            ({"status": "running", "since": -1}, []),
+            ({"status": "x" * 30_000, "since": 1.8e9}, []),
+            ("text", []),
+            (None, []),
+        ],
+    )
+    def test_the_state_of_the_job_is_what_the_trigger_has_set(
+        self, session: Session, value: Any, statuses: list[str]
+    ) -> None:
+        tasks(session, "", "success", "deferred")
+        session.execute(update(DagRun).values(state="running"))
+        row = {"dag_run_id": 1, "task_id": "wait_for_job", "map_index": -1, "dag_id": "dag", "run_id": "run"}
+        session.execute(insert(XComModel.__table__).values(**row, key=JOB_KEY, value=value, timestamp=START))
+        found = loaded(session).progress
+        assert found is not None
+        assert [job.status for job in found.jobs] == statuses
 
     def test_a_huge_report_is_not_read(self, session: Session) -> None:
         tasks(session, "", "failed")

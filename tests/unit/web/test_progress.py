@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from learnosity.job_report import JobState
 from learnosity.task_report import Failure, Landing
 from learnosity.web.dag_order import places
 from learnosity.web.progress import DOING, Progress, progress
@@ -150,3 +151,16 @@ def test_the_order_is_that_of_the_arrows() -> None:
     tasks = [("c", []), ("a", ["b"]), ("b", ["c"])]
     data = {"dag": {"tasks": [{"__var": {"task_id": name, "downstream_task_ids": after}} for name, after in tasks]}}
     assert sorted(places(data), key=lambda name: places(data)[name]) == ["a", "b", "c"]
+
+
+def test_the_state_of_a_job_that_is_waited_for_is_shown_with_its_time() -> None:
+    jobs = {
+        ("wait_for_job", -1): JobState("running", START.timestamp()),
+        ("create_dataset", -1): JobState("completed", START.timestamp()),
+        ("land.publish", -1): JobState("running", 1e300),
+    }
+    told = TaskReports(jobs=jobs)
+    found = look(rows("success", "deferred", None, None, "running"), told=told).jobs
+    assert [(each.label, each.status, each.since) for each in found] == [("wait_for_job", "running", START)]
+    assert look(rows("success", "success", None, None, None), told=told).jobs == ()
+    assert look(rows("success", "deferred", None, None, None), "failed", told=told).jobs == ()
