@@ -27,6 +27,7 @@ from learnosity.web.comparing import (
     side,
 )
 from learnosity.web.history import PastDataset, past_datasets
+from learnosity.web.rendering import DOWNLOAD_HEADERS
 from learnosity.web.results import address
 from learnosity.web.routes import GroupPath, ShownDataset, SortedBy, Words, loaded_run, page
 from learnosity.web.shown import Shown, opened
@@ -42,9 +43,13 @@ async def compare_page(
     wanted: SortedBy,
     chosen: Annotated[Words, Query(alias="with")] = "",
     only: Literal["", "new", "gone"] = "",
+    form: Literal["page", "csv"] = "page",
     group: GroupPath = [],  # noqa: B006 - FastAPI copies this default, so no request can change it
 ) -> Response:
-    """The dataset beside an earlier one: key figures, rows, and the trend over the last ones."""
+    """The dataset beside an earlier one: key figures, rows, and the trend over the last ones.
+
+    :param form: `csv` = the rows alone, as CSV.
+    """
     check_group(shown.dataset, group)
     await note_reading(shown, "learnosity_compare", shown.dataset.group_file(group))
     past = await _past(shown)
@@ -63,6 +68,12 @@ async def compare_page(
         ours = await side(shown.dataset, group)
         places = {"here": here, "rest": rest}
         found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
+    if form == "csv":
+        content = await working(found.csv, wanted)
+        if content is None:
+            raise HTTPException(404, "There are no rows to compare, so there is no CSV of them.")
+        headers = {**DOWNLOAD_HEADERS, "Content-Disposition": "attachment; filename=compared.csv"}
+        return Response(content, media_type="text/csv; charset=utf-8", headers=headers)
     names = figure_names(past)
     return await shown.page(
         request,

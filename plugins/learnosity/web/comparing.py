@@ -12,9 +12,10 @@ from learnosity.dataset.compared import GONE, NEW, STATE, Comparison, Slim, comp
 from learnosity.dataset.compared import change as changed
 from learnosity.dataset.group_figures import with_percents
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.tables import Document, Kind
+from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
 from learnosity.dataset.workers import working
 from learnosity.web.cells import cell_text, decimals
+from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
 from learnosity.web.results import NoSuchGroupError, Sorting, address, chosen_table
 from learnosity.web.tables import TableView, view
@@ -41,11 +42,23 @@ class Compared:
     :param table: the rows of both; None = no rows can be compared.
     :param cut: whether one of the files has more than is compared.
     :param counts: rows by `only`: all, new, and gone ones.
+    :param rows: all the rows that are asked for, not only those of the page.
     """
 
     table: TableView | None
     cut: bool = False
     counts: Mapping[str, int] | None = None
+    rows: Table | None = None
+
+    def csv(self, wanted: Sorting) -> bytes | None:
+        """All the rows as CSV, as they are filtered and sorted; None = there is nothing to compare."""
+        if self.rows is None:
+            return None
+        table = self.rows
+        rows = table.rows
+        if wanted.sort in table.columns:
+            rows = sorted_rows(rows, wanted.sort, descending=wanted.direction == "desc")
+        return csv_of((*table.columns, STATE), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,7 @@ def compared(
         tags=lambda row: (row[STATE],) if row[STATE] else (),
         plain=True,
     )
-    return Compared(shown, now.cut or before.cut, _counts(found))
+    return Compared(shown, now.cut or before.cut, _counts(found), replace(table, rows=rows))
 
 
 def _counts(found: Comparison) -> Mapping[str, int]:

@@ -76,6 +76,21 @@ def test_new_and_gone_rows_can_be_shown_alone(two: Site, only: str, names: list[
     assert all(name in row for name, row in zip(names, rows, strict=True))
 
 
+def test_the_rows_can_be_taken_away_as_they_are_filtered_and_sorted(two: Site) -> None:
+    reply = two.get("/compare", form="csv", sort="population", direction="desc")
+    assert reply.headers["content-type"].startswith("text/csv")
+    assert reply.headers["content-disposition"].startswith("attachment")
+    lines = reply.content.decode("utf-8-sig").splitlines()
+    assert lines[0].startswith("group_name,median_percent,median_percent_before,median_percent_change,population,")
+    assert [line.partition(",")[0] for line in lines[1:]] == ["north", "south", "east"]
+    assert lines[3].endswith(",gone")
+    only = two.get("/compare", form="csv", only="new").text.splitlines()
+    assert [line.partition(",")[0] for line in only[1:]] == ["south"]
+    two.run = replace(two.run, datasets=())
+    two.publish({"a.txt": b"x"})
+    assert two.get("/compare", form="csv").status_code == 404
+
+
 def test_every_link_keeps_what_is_compared(two: Site) -> None:
     page = two.get("/compare", **{"with": OTHER_ID, "only": "new", "sort": "population"}).text
     own = [parse_qs(urlsplit(link).query) for link in links(page) if link.startswith("?")]
