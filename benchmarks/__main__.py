@@ -16,6 +16,7 @@ import msgspec
 
 from benchmarks import rows
 from benchmarks.chart import draw
+from benchmarks.distance import distant_sources
 from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
 from benchmarks.stack import PEERS, ROOT, Stack
@@ -33,6 +34,7 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "medium": rows.medium_files,
     "many": rows.many_files,
     "shards": rows.shards,
+    "distant": distant_sources,
     "upload": rows.upload,
     "tables": rows.tables,
     "dag": lambda stack: dag_overhead(stack.folder / "airflow"),

@@ -1,10 +1,12 @@
-"""The chart of `docs/performance.md`: files/s by concurrency, and memory by size of the dataset, as one SVG."""
+"""The charts of `docs/performance.md`, as SVG: files/s by concurrency, memory by size, and growth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from benchmarks.source import Files
 from benchmarks.stack import Stack
@@ -22,6 +24,22 @@ class Line:
 
     name: str
     values: Sequence[float]
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """One step of `benchmarks.million`.
+
+    :param seconds: by step of the landing.
+    :param processor_us: processor time of all its processes, in microseconds a file.
+    :param peak_mb: by step, of its largest process.
+    :param calls: of the API.
+    """
+
+    files: int
+    seconds: dict[str, float]
+    processor_us: float
+    peak_mb: dict[str, float]
+    calls: int
 
 
 def draw(stack: Stack, target: Path) -> None:
@@ -42,6 +60,26 @@ def draw(stack: Stack, target: Path) -> None:
             values.append(stack.ours(Order(steps=(step,), api=stack.source.api(files), bucket=bucket)).peak_mb)
     left = _plot("files/s by files under way", [str(n) for n in CONCURRENCY], curves, 0)
     right = _plot("peak memory (MB) by files", [f"{n:,}" for n in SIZES], [Line(*p) for p in peaks.items()], _WIDTH)
+    _write(target, left, right)
+
+
+def draw_growth(results: Path, target: Path) -> None:
+    """Draw what `benchmarks.million` has measured and written.
+
+    :param results: its file.
+    """
+    steps = msgspec.json.decode(results.read_bytes(), type=list[Growth])
+    labels = [f"{step.files:,}" for step in steps]
+    work = [Line("all processes together", [step.processor_us for step in steps])]
+    peaks = [Line(name, [step.peak_mb[name] for step in steps]) for name in steps[0].peak_mb]
+    _write(
+        target,
+        _plot("processor time (µs a file) by files", labels, work, 0),
+        _plot("peak memory (MB) by files", labels, peaks, _WIDTH),
+    )
+
+
+def _write(target: Path, left: str, right: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT}" font-family="sans-serif" '

@@ -1,7 +1,8 @@
 """How landing grows with the number of files: `python -m benchmarks.million`, from 10,000 to 1,000,000 files.
 
 A listing in pages of 1,000, files of 200 bytes, 8 shards of which two run at once, each step in a process of its own,
-as Airflow's tasks are. It prints seconds, memory and API calls of each step, and whether its goals are reached.
+as Airflow's tasks are. It prints seconds, processor time, memory and API calls of each step, and whether its goals are
+reached. It writes them to `growth.json`, and draws `docs/growth.svg` of that file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from benchmarks.chart import Growth, draw_growth
 from benchmarks.pages import PAGE_FILES
 from benchmarks.stack import Stack
 from benchmarks.worker import Order, Outcome
@@ -26,10 +30,12 @@ GOAL_MB = 300
 GOAL_GROWTH = 1.15
 READY_SECONDS = 20.0
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "growth.json"
+PLOT = ROOT / "docs" / "growth.svg"
 
 
-def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[float, bool]:
-    """Land one dataset. Returns µs of processor time a file, and whether memory and calls are within their goals."""
+def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[Growth, bool]:
+    """Land one dataset. Returns what it took, and whether memory and calls are within their goals."""
     bucket = stack.fresh_bucket()
     with _api(stack, files) as api:
 
@@ -65,7 +71,8 @@ def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[float,
         f"calls: plan {after_plan}, shards {calls - after_plan} (goal: {pages} + {shards})",
         flush=True,
     )
-    return per_file, max(peaks.values()) <= GOAL_MB and calls <= pages + shards
+    grown = Growth(files, seconds, per_file, peaks, calls)
+    return grown, max(peaks.values()) <= GOAL_MB and calls <= pages + shards
 
 
 @contextmanager
@@ -101,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="learnosity-bench-") as folder, Stack(Path(folder)) as stack:
         found = [measure(stack, int(files), options.shards, options.at_once) for files in options.files.split(",")]
-    growth = found[-1][0] / found[0][0]
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode([grown for grown, _ in found]), indent=2) + b"\n")
+    draw_growth(RESULTS, PLOT)
+    growth = found[-1][0].processor_us / found[0][0].processor_us
     print(f"processor time a file, last against first: {growth:.2f} (goal: at most {GOAL_GROWTH})")
     ok = growth <= GOAL_GROWTH and all(within for _, within in found)
     print("goals reached" if ok else "goals NOT reached")

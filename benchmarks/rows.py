@@ -77,7 +77,7 @@ def small_files(stack: Stack, runs: int = 0, count: int = 3000) -> list[Row]:
     stack.source.serve(files)
     stack.fresh_bucket()
     best = min(TRANSFERS, key=lambda number: stack.rclone(files, stack.prefix(), number).total)
-    ours, peer = _interleaved(runs, lambda: _land(stack, files), lambda: stack.rclone(files, stack.prefix(), best))
+    ours, peer = interleaved(runs, lambda: land(stack, files), lambda: stack.rclone(files, stack.prefix(), best))
     rate = count / _total(ours)
     rows = [more(f"{count:,} x 20 KB", rate, count / _total(peer), f"rclone --transfers {best}", 1.25)]
     if runs > 2:
@@ -100,7 +100,7 @@ def late_answers(stack: Stack, runs: int = 0, count: int = 3000) -> list[Row]:
     files = Files("late", count, 20_000, answers="slow")
     stack.source.serve(files)
     stack.fresh_bucket()
-    ours, peer = _interleaved(runs, lambda: _land(stack, files), lambda: stack.rclone(files, stack.prefix(), 32))
+    ours, peer = interleaved(runs, lambda: land(stack, files), lambda: stack.rclone(files, stack.prefix(), 32))
     rate = more(f"{count:,} x 20 KB, answers after 50 ms", count / _total(ours), count / _total(peer), "rclone 32", 2.0)
     return [rate]
 
@@ -152,7 +152,7 @@ def _large(
 ) -> list[Row]:
     # A server's volumes fill up; all begin with empty ones.
     def run() -> Outcome:
-        return _land(stack, files, stack.fresh_bucket(tls=tls))
+        return land(stack, files, stack.fresh_bucket(tls=tls))
 
     def peer_run(peer: Peer) -> Outcome:
         return stack.rclone(files, stack.fresh_bucket(tls=tls), peer.transfers, *peer.options)
@@ -160,7 +160,7 @@ def _large(
     # Whoever is first of all waits for programs and files to be read into memory.
     run()
     peer_run(peers[0])
-    ours, *theirs = _interleaved(runs, run, *(partial(peer_run, peer) for peer in peers))
+    ours, *theirs = interleaved(runs, run, *(partial(peer_run, peer) for peer in peers))
     return [
         *(
             faster(
@@ -177,7 +177,7 @@ def one_huge_file(stack: Stack) -> list[Row]:
     files = Files("huge", 1, 2048 * MB)
     stack.source.serve(files)
     stack.fresh_bucket()
-    outcome = _land(stack, files)
+    outcome = land(stack, files)
     return [within("2 GB in one file, peak memory", outcome.peak_mb, 256)]
 
 
@@ -254,7 +254,7 @@ def tables(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
     rows = []
     for files in (1, 500):
         folders = write_tables(stack.folder, users, files)
-        ours = _interleaved(
+        ours = interleaved(
             runs or RUNS, *(partial(_upload, stack, folder, stack.s3_urls(UPLOAD_URLS)) for folder in folders.values())
         )
         took = dict(zip(folders, ours, strict=True))
@@ -266,14 +266,14 @@ def tables(stack: Stack, runs: int = 0, users: int = 200_000) -> list[Row]:
 
 
 def _uploads(stack: Stack, path: Path, runs: int, urls: Callable[[], list[str]]) -> list[list[Outcome]]:
-    return _interleaved(runs, lambda: _upload(stack, path, urls()), lambda: stack.curl_upload(path, urls()[0]))
+    return interleaved(runs, lambda: _upload(stack, path, urls()), lambda: stack.curl_upload(path, urls()[0]))
 
 
 def _upload(stack: Stack, path: Path, urls: Sequence[str]) -> Outcome:
     return stack.ours(Order(steps=("upload",), api=stack.source.url, input=str(path), urls=tuple(urls)))
 
 
-def _land(stack: Stack, files: Files, bucket: Bucket | None = None) -> Outcome:
+def land(stack: Stack, files: Files, bucket: Bucket | None = None) -> Outcome:
     return stack.ours(Order(steps=LANDING, api=stack.source.api(files), bucket=bucket or stack.prefix()))
 
 
@@ -291,7 +291,7 @@ def _sharded(stack: Stack, files: Files, number: int) -> float:
     return took
 
 
-def _interleaved(runs: int, *measured: Callable[[], Outcome]) -> list[list[Outcome]]:
+def interleaved(runs: int, *measured: Callable[[], Outcome]) -> list[list[Outcome]]:
     """All in turns; who begins changes."""
     outcomes: list[list[Outcome]] = [[] for _ in measured]
     for number in range(runs):
