@@ -99,7 +99,7 @@ test-rotation: venv ## a new Fernet key while a wait is deferred (three minutes)
 test-stranger: venv chromium ## from an empty clone by README's lines for a team: own store, TLS and a path, page and report (three minutes)
 	$(PYTHON) -m pytest tests/browser/test_stranger.py $(ARGS)
 
-test-upgrade: venv ## backup into empty volumes, a new key, an upgrade from UPGRADE_FROM=HEAD~1, each with runs in flight (15 minutes)
+test-upgrade: venv ## backup into empty volumes, a new key, an upgrade from UPGRADE_FROM=HEAD~1, each with runs in flight (20 minutes)
 	UPGRADE_FROM=$(or $(UPGRADE_FROM),HEAD~1) $(PYTHON) -m pytest tests/integration/test_upgrade.py $(ARGS)
 
 docs-test: venv ## what README and docs say: links, names, tables, versions; their commands are run in a clone (six minutes)
