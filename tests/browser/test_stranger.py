@@ -1,4 +1,4 @@
-"""A stranger's path: an empty clone, README's lines for a team as they stand, a store of one's own, TLS and a path.
+"""A stranger's path: an empty clone, README's lines for a team, a store of one's own, TLS, a path, metrics.
 
 Instead of `docker compose up`, the stack of docker-compose.yaml runs as plain processes (`compose/plain.py`).
 """
@@ -35,6 +35,7 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from devstack.simulator import Simulator
 from simulator.population import records
+from tests.integration.statsd import Statsd
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -51,6 +52,7 @@ class Site:
     clone: Path
     stack: PlainStack
     store: SeaweedFS
+    metrics: Statsd
     address: str
     certificate: Path
 
@@ -110,11 +112,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         AIRFLOW_ADDRESS=address,
         AIRFLOW_PATH=PATH,
         FORWARDED_ALLOW_IPS="*",
+        AIRFLOW_STATSD_ON="true",
         **OWN,
     )
     stack = PlainStack(clone, env_file, root / "data")
     store = proxy = None
+    metrics = Statsd()
+    metrics.__enter__()
     try:
+        # The exporter of the profile `metrics` is not installed here: these two name the receiver of this test.
+        where = metrics.airflow_env
+        settings.change(**{name: where[name] for name in where if name.endswith(("_HOST", "_PORT"))})
         learnosity.wait_until_ready()
         store = start_store(root / "own-store", read_env(env_file.read_text()), root / "own-store.log")
         settings.change(S3_ENDPOINT=store.endpoint)
@@ -124,8 +132,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         stack.up()
         proxy = start_proxy(root / "nginx", port=tls_port, upstream=urlsplit(stack.url).netloc)
         certificate = root / "nginx" / "certificate.pem"
-        yield Site(clone, stack, store, f"{address}{PATH}", certificate)
+        yield Site(clone, stack, store, metrics, f"{address}{PATH}", certificate)
     finally:
+        metrics.__exit__()
         for part in (proxy, store, learnosity):
             if part is not None:
                 part.stop()
@@ -156,6 +165,8 @@ def test_a_dataset_lands_in_the_own_store_and_its_page_and_report_open(site: Sit
     assert pools["create_dataset"] == "learnosity_api", "by the cluster policy, in the pool that init.sh has made"
     given = site.stack.settings
     airflow = KeyPair(given["S3_AIRFLOW_ACCESS_KEY"], given["S3_AIRFLOW_SECRET_KEY"])
+    sent = {each.partition("|")[0].partition(",")[0] for each in site.metrics.seen}
+    assert {f"airflow.learnosity.{name}" for name in ("api_calls", "landed_files", "datasets_published")} <= sent
     logs = paths(site.store.store(OWN["S3_AIRFLOW_BUCKET"], keys=airflow), "logs/")
     assert any(run_id in path for path in logs), "logs of tasks are in the bucket of Airflow"
     with browser() as running:
