@@ -42,8 +42,8 @@ $(STAMP): $(PINS) | $(UV)
 demo: venv ## land and verify a dataset of 20,000 users on this machine: S3, simulator, Airflow
 	$(PYTHON) -m devstack demo $(ARGS)
 
-up: venv ## start the same services and leave them running, with Airflow's UI
-	$(PYTHON) -m devstack up
+up: venv ## start the same services and leave them running, with Airflow's UI; ARGS=--test-button: connections can be tested in it
+	$(PYTHON) -m devstack up $(ARGS)
 
 down: venv ## stop what `make up` started; its data stays
 	$(PYTHON) -m devstack down

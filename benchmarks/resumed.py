@@ -15,7 +15,6 @@ from typing import Any
 from devstack.errors import DevstackError
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf
-from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
 from devstack.waiting import wait_until
 
@@ -31,7 +30,7 @@ def measure(root: Path, runs: int, poll_interval: float, job_seconds: float) -> 
         api.wait_for_dag(DAG_ID)
         started = [api.trigger(DAG_ID, conf).dag_run_id for _ in range(runs)]
         ends = {run: _end(api, run) for run in started}
-        datasets = control(stack.simulator.url, "datasets").values()
+        datasets = stack.simulator.control("datasets").values()
         done = {dataset.get("job_reference"): dataset.get("completed") for dataset in datasets}
         return [ends[run] - _moment(done, _created(api, run)) for run in started]
 

@@ -33,12 +33,24 @@ with DAG(
     catchup=False,
     params={
         "sql_conn_id": Param("warehouse", type="string", minLength=1, title="Database connection"),
-        "aws_conn_id": Param("aws_landing", type="string", minLength=1, title="S3 connection, for the roster"),
-        "bucket": Param("learnosity", type="string", minLength=1, title="Bucket, for the roster"),
+        # The form of each keeps a value from naming one place to the check, and another one to the operator.
+        "aws_conn_id": Param(
+            "aws_landing", type="string", pattern="^[A-Za-z0-9_.-]+$", title="S3 connection, for the roster"
+        ),
+        "bucket": Param("learnosity", type="string", pattern="^[a-z0-9][a-z0-9.-]+$", title="Bucket, for the roster"),
     },
     default_args={"owner": "data-engineering", **RETRY_ARGS},
     tags=["learnosity", "sample"],
 ):
+
+    @task(execution_timeout=timedelta(minutes=15))
+    async def check_place(params: Any = None) -> None:
+        """Check that runs may write the roster where this run says: the Variable `learnosity_allowed_uris`."""
+        from learnosity.destination import check_places
+
+        uri = f"s3://{params['aws_conn_id']}@{params['bucket']}/rosters"
+        await check_places(uri, uri)
+
     roster = SqlToS3Operator(
         task_id="write_roster",
         query="rosters/warehouse.sql",
@@ -81,5 +93,5 @@ with DAG(
         target = await asyncio.to_thread(open_store, beside(destination))
         return [asdict(file) for file in await to_parquet(landed, target)]
 
-    roster >> dataset.first
+    check_place() >> roster >> dataset.first
     to_parquet(dataset.last.output)

@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(command=_demo)
     up = commands.add_parser("up", help="start the stack and leave it running")
+    up.add_argument(
+        "--test-button", action="store_true", help="with the Test button of connections (off by default, as in Airflow)"
+    )
     up.set_defaults(command=_up)
     down = commands.add_parser("down", help="stop the stack that `up` started; its data stays")
     down.set_defaults(command=_down)
@@ -84,7 +87,11 @@ def _up(options: argparse.Namespace) -> int:
         raise DevstackError(f"{_names(running.dead())} ended. `make down` and then `make up` starts all anew.")
     else:
         say("Starting, on free ports of 127.0.0.1")
-        stack = Stack(root, StackOptions(), report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}"))
+        stack = Stack(
+            root,
+            StackOptions(test_button=options.test_button),
+            report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}"),
+        )
         running = background.start(stack)
         _land_samples(stack)
     say(_address(root, running))

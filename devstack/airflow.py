@@ -38,6 +38,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),
 }
+# Airflow's documentation gives the key that signs tokens to these two. Tasks of the LocalExecutor are the scheduler's.
+SIGNING = (API_SERVER, SCHEDULER)
+JWT_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
 HEALTH_NAMES = {SCHEDULER: "scheduler", DAG_PROCESSOR: "dag_processor", TRIGGERER: "triggerer"}
 
 
@@ -48,7 +51,8 @@ class Airflow:
     :param home: its AIRFLOW_HOME
     :param program: its command ``airflow``
     :param url: address of its UI and API
-    :param env: the environment of all its processes
+    :param env: the environment of all its processes; none of them but API server and scheduler can sign tokens with it
+    :param signing: what these two get as well, the key that signs tokens: who has it can act as any user
     :param processes: the running ones by name
     """
 
@@ -58,6 +62,7 @@ class Airflow:
     env: dict[str, str]
     logs: Path
     passwords: dict[str, str] = field(repr=False)
+    signing: dict[str, str] = field(repr=False)
     processes: dict[str, ManagedProcess] = field(default_factory=dict)
     _started: dict[str, datetime] = field(default_factory=dict)
 
@@ -93,7 +98,9 @@ class Airflow:
             **_settings(home, url, port, secrets, dags, plugins, passwords, logs),
             **env,
         }
-        return cls(home, program, url, environment, logs, secrets.passwords)
+        signing = {JWT_SECRET: environment[JWT_SECRET] or secrets.jwt_secret}
+        environment[JWT_SECRET] = ""  # wins over the one that Airflow writes into its configuration file
+        return cls(home, program, url, environment, logs, secrets.passwords, signing)
 
     @cached_property
     def api(self) -> AirflowApi:
@@ -137,7 +144,7 @@ class Airflow:
         :param name: ``api-server``, ``scheduler``, ``dag-processor`` or ``triggerer``
         """
         self._started[name] = datetime.now(UTC)
-        self.processes[name] = self._launch(name, COMMANDS[name])
+        self.processes[name] = self._launch(name, COMMANDS[name], signing=name in SIGNING)
         return self.processes[name]
 
     def wait_until_ready(self, on_ready: Callable[[str], None] = lambda name: None) -> None:
@@ -176,12 +183,14 @@ class Airflow:
         for process in self.processes.values():
             process.stop()  # nothing runs any more: this only collects the exit code
 
-    def _launch(self, name: str, arguments: tuple[str, ...], stdin: bytes = b"") -> ManagedProcess:
+    def _launch(
+        self, name: str, arguments: tuple[str, ...], stdin: bytes = b"", *, signing: bool = False
+    ) -> ManagedProcess:
         return ManagedProcess.start(
             name,
             [self.program, *arguments],
             log=self.logs / f"{name}.log",
-            env=self.env,
+            env=self.env | (self.signing if signing else {}),
             cwd=self.home,
             grace=STOP_SECONDS,
             stdin=stdin,
@@ -204,7 +213,6 @@ def _settings(
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in roles.items()),
             "simple_auth_manager_passwords_file": passwords,
-            "test_connection": "Enabled",
         },
         "database": {
             "sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=30",
@@ -216,7 +224,7 @@ def _settings(
             "workers": 1,
             "secret_key": secrets.api_secret,
         },
-        "api_auth": {"jwt_secret": secrets.jwt_secret},
+        "api_auth": {"jwt_secret": ""},
         "dag_processor": {
             "refresh_interval": 2,
             "bundle_refresh_check_interval": 1,

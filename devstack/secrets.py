@@ -48,6 +48,7 @@ class Secrets(msgspec.Struct, frozen=True):
     )
     s3_admin: KeyPair = msgspec.field(default_factory=_key_pair)
     s3_landing: KeyPair = msgspec.field(default_factory=_key_pair)
+    control_token: str = msgspec.field(default_factory=_word)
     consumer: KeyPair = msgspec.field(default_factory=_key_pair)
 
     def __repr__(self) -> str:

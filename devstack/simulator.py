@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from devstack.secrets import KeyPair
 
 READY_SECONDS = 60.0
 SECRET_VARIABLE = "SIMULATOR_CONSUMER_SECRET"
+TOKEN_VARIABLE = "SIMULATOR_CONTROL_TOKEN"
 
 
 @dataclass(slots=True)
@@ -27,15 +28,24 @@ class Simulator:
 
     :param url: its base URL, which is the Data API's
     :param consumer: the consumer key and secret that it accepts
+    :param control_token: what its control endpoints ask for
     """
 
     url: str
     consumer: KeyPair
     process: ManagedProcess
+    control_token: str = field(repr=False)
 
     @classmethod
     def start(
-        cls, root: Path, *, consumer: KeyPair, job_seconds: float, arguments: Sequence[str] = (), log: Path
+        cls,
+        root: Path,
+        *,
+        consumer: KeyPair,
+        control_token: str,
+        job_seconds: float,
+        arguments: Sequence[str] = (),
+        log: Path,
     ) -> Simulator:
         """Start it; call :meth:`wait_until_ready` before using it.
 
@@ -54,15 +64,16 @@ class Simulator:
                 f"--port={port}",
                 f"--consumer-key={consumer.access_key}",
                 f"--consumer-secret-env={SECRET_VARIABLE}",
+                f"--control-token-env={TOKEN_VARIABLE}",
                 f"--job-seconds={job_seconds}",
                 f"--ready-file={root / 'ready.json'}",
                 *arguments,
             ],
             log=log,
-            env=inherited_environment() | {SECRET_VARIABLE: consumer.secret_key},
+            env=inherited_environment() | {SECRET_VARIABLE: consumer.secret_key, TOKEN_VARIABLE: control_token},
             cwd=REPOSITORY,
         )
-        return cls(f"http://{LOOPBACK}:{port}", consumer, process)
+        return cls(f"http://{LOOPBACK}:{port}", consumer, process, control_token)
 
     def wait_until_ready(self) -> None:
         """Wait until it answers.
@@ -76,22 +87,33 @@ class Simulator:
         """Stop it; it forgets its datasets."""
         self.process.stop()
 
+    def control(self, path: str, *, method: str = "GET", body: object = None) -> Any:
+        """Call its own endpoints, as :func:`control`."""
+        return control(self.url, path, method=method, body=body, token=self.control_token)
 
-def control(url: str, path: str, *, method: str = "GET", body: object = None) -> Any:
+    def made_files(self, dataset_id: str) -> dict[str, str]:
+        """The SHA-256 of every result file that it made for a dataset, by path."""
+        return made_files(self.url, dataset_id, token=self.control_token)
+
+
+def control(url: str, path: str, *, method: str = "GET", body: object = None, token: str = "") -> Any:
     """Call the simulator's own endpoints (faults, counts, truth), which are no part of the Learnosity API.
 
     :param url: the simulator's base URL
     :param path: what follows ``/_control/``
     :param body: sent as JSON
+    :param token: what it asks for; none by default: enough from the same machine, if it was started without one
     :raises DevstackError: when the simulator refuses
     """
     content = None if body is None else msgspec.json.encode(body)
-    reply = http.call(method, f"{url}/_control/{path}", body=content)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    reply = http.call(method, f"{url}/_control/{path}", body=content, headers=headers)
     if reply.status != 200:
         raise DevstackError(f"The simulator answered {reply.status} to {method} {path}: {reply.body!r}")
     return msgspec.json.decode(reply.body)
 
 
-def made_files(url: str, dataset_id: str) -> dict[str, str]:
+def made_files(url: str, dataset_id: str, *, token: str = "") -> dict[str, str]:
     """The SHA-256 of every result file that the simulator made for a dataset, by path."""
-    return {path: file["sha256"] for path, file in control(url, f"datasets/{dataset_id}/files").items()}
+    files = control(url, f"datasets/{dataset_id}/files", token=token)
+    return {path: file["sha256"] for path, file in files.items()}

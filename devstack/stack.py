@@ -23,6 +23,7 @@ from devstack.simulator import Simulator
 
 LEARNOSITY_CONN_ID = "learnosity_default"
 LANDING_CONN_ID = "aws_landing"
+TEST_BUTTON = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"}
 DESTINATION_VARIABLE = "learnosity_destination_uri"
 
 
@@ -38,6 +39,7 @@ class StackOptions:
     :param job_seconds: how long a simulated dataset job takes at least
     :param simulator_arguments: more arguments for ``python -m simulator``
     :param airflow_path: below which path of its address Airflow is, such as ``/airflow``; at the root by default
+    :param test_button: whether the UI can test connections, which makes the API server connect to any host
     :param airflow_env: more environment for Airflow; wins over the defaults
     """
 
@@ -49,6 +51,7 @@ class StackOptions:
     job_seconds: float = 2.0
     simulator_arguments: tuple[str, ...] = ()
     airflow_path: str = ""
+    test_button: bool = False
     airflow_env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -165,6 +168,7 @@ class Stack:
         self.simulator = Simulator.start(
             self.root / "simulator",
             consumer=secrets.consumer,
+            control_token=secrets.control_token,
             job_seconds=self.options.job_seconds,
             arguments=self.options.simulator_arguments,
             log=self.logs / "simulator.log",
@@ -176,7 +180,7 @@ class Stack:
             secrets=secrets,
             dags=self.options.dags,
             plugins=self.options.plugins,
-            env=self.options.airflow_env,
+            env={**(TEST_BUTTON if self.options.test_button else {}), **self.options.airflow_env},
             logs=self.logs,
             path=self.options.airflow_path,
         )

@@ -48,7 +48,7 @@ CLAIMS: Final = {
     "in the history of an image": (
         "unit/test_compose.py::test_no_secret_is_in_an_argument_or_in_the_history_of_an_image"
     ),
-    "or who has its token": "simulator/test_faults.py::test_control_with_a_token_answers_nobody_without_it",
+    "answer who has its token": "simulator/test_faults.py::test_control_with_a_token_answers_nobody_without_it",
     "only its owner can read (0700)": (
         "devstack/test_command_line.py::test_nobody_else_on_the_machine_can_read_the_folder"
     ),

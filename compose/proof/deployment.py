@@ -204,8 +204,10 @@ class Deployment:
     def control(self, method: str, path: str, body: object = None) -> str:
         """A call of the simulator's control endpoints, made inside its container: it is not published."""
         code = (
-            "import sys, urllib.request as u; r = u.Request('http://127.0.0.1:8500/_control/' + sys.argv[2], "
-            "data=sys.argv[3].encode() or None, method=sys.argv[1]); print(u.urlopen(r).read().decode())"
+            "import os, sys, urllib.request as u; r = u.Request('http://127.0.0.1:8500/_control/' + sys.argv[2], "
+            "data=sys.argv[3].encode() or None, method=sys.argv[1], "
+            "headers={'Authorization': 'Bearer ' + os.environ.get('SIMULATOR_CONTROL_TOKEN', '')}); "
+            "print(u.urlopen(r).read().decode())"
         )
         text = "" if body is None else json.dumps(body)
         return self.compose("exec", "-T", "simulator", "python", "-c", code, method, path, text)

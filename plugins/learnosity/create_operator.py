@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from learnosity.creation.state import RequestIdentity
     from learnosity.creation.upload import Upload
     from learnosity.inputs.spool import InputFile
+    from learnosity.storage.allowed import AllowedUris
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +160,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                 input_columns=input_columns,
                 any_object=config.input_check == "json",
             )
+        allowed: AllowedUris | None = None
         with findings:
             if self.run_config is not None:
-                await check_places(input_uri, self.destination_uri)
+                allowed = await check_places(input_uri, self.destination_uri)
             destination = await resolve_destination(self.destination_uri)
         findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
@@ -186,7 +188,12 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         )
 
         async def find() -> list[InputFile]:
-            return [] if input_uri is None else await find_input(input_uri, open_input_store)
+            if input_uri is None:
+                return []
+            files = await find_input(input_uri, open_input_store)
+            if allowed is not None:
+                await asyncio.to_thread(allowed.check_found, input_uri, [file.name for file in files])
+            return files
 
         async def identify_input() -> str:
             return input_identity(await find())

@@ -25,11 +25,12 @@ async def resolve_destination(given: object) -> str:
     )
 
 
-async def check_places(input_uri: str | None, destination_uri: object) -> None:
+async def check_places(input_uri: str | None, destination_uri: object) -> AllowedUris:
     """Check that a run may use the places that its run config names.
 
     :param input_uri: None = no input files.
     :param destination_uri: None and "" = the default destination, which is always allowed.
+    :returns: what is allowed, for the files that are found at `input_uri`.
     :raises RequestError: a place is not allowed (`storage.allowed`).
     :raises LookupFailedError: the Variables that say what is allowed could not be read.
     """
@@ -38,3 +39,4 @@ async def check_places(input_uri: str | None, destination_uri: object) -> None:
         allowed.check_read(input_uri)
     if destination := str(destination_uri or "").strip():
         allowed.check_write(destination)
+    return allowed

@@ -83,7 +83,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, li
     for example in (dags / "datasets").glob("*.yaml.example"):
         example.rename(example.with_suffix(""))
     env = ROLES | PLACES | lineage_to(root / LINEAGE)
-    with Stack(root, StackOptions(dags=dags, airflow_env=env)) as stack:
+    with Stack(root, StackOptions(dags=dags, test_button=True, airflow_env=env)) as stack:
         confs = (group_conf(upload_users(stack, USERS)), analysis_conf(), analysis_conf())
         yield stack, [land(stack, conf) for conf in confs]
 

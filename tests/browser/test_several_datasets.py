@@ -20,7 +20,6 @@ from playwright.sync_api import Locator, expect
 from devstack.browser import Ui
 from devstack.landed import LandedDataset
 from devstack.samples import ANALYSIS_TYPE
-from devstack.simulator import control, made_files
 from learnosity.api.dataset_request import dataset_type
 from tests.browser.test_accessibility import violations
 
@@ -69,7 +68,7 @@ def created(site: Site, run_id: str) -> list[dict[str, Any]]:
 
 def jobs_started(site: Site) -> dict[str, int]:
     """How many jobs Learnosity's stand-in has started, by dataset."""
-    started: dict[str, int] = control(site.stack.simulator.url, "stats")["jobs_started"]
+    started: dict[str, int] = site.stack.simulator.control("stats")["jobs_started"]
     return started
 
 
@@ -103,7 +102,7 @@ def test_every_dataset_lands_whole_by_one_job_each(site: Site, runs: dict[str, s
     assert [each["dataset_type"] for each in results] == [ANALYSIS_TYPE, ACTIVITIES]
     for each in results:
         dataset = LandedDataset.of(store, each["dataset_type"], each["dataset_id"])
-        made = made_files(site.stack.simulator.url, each["dataset_id"])
+        made = site.stack.simulator.made_files(each["dataset_id"])
         assert dataset.problems(made) == []
         assert each["file_count"] == len(made) > 0
         assert jobs_started(site)[each["dataset_id"]] == 1

@@ -18,7 +18,6 @@ from devstack.environment import REPOSITORY
 from devstack.errors import ApiError, Unreachable
 from devstack.landed import LandedDataset
 from devstack.samples import DAG_ID, GROUP_TYPE, group_conf
-from devstack.simulator import control, made_files
 from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
 from devstack.waiting import wait_until
 from learnosity.connections import open_store
@@ -56,7 +55,7 @@ def stack(
         running.airflow.api.wait_for_dag(DAG_ID)
         # Results come slowly, so that a task can be killed while it lands them.
         rule = {"match": "file", "kind": "latency", "seconds": 0.3}
-        control(running.simulator.url, "faults", method="POST", body=[rule])
+        running.simulator.control("faults", method="POST", body=[rule])
         with pytest.MonkeyPatch.context() as patch:
             for name, value in env.items():
                 patch.setenv(name, value)
@@ -94,7 +93,7 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
     while not isinstance(destination, ObjectStore):  # the store inside of ours
         destination = destination._store
     dataset = LandedDataset.of_run(destination, run_id)
-    assert dataset.problems(made_files(stack.simulator.url, dataset.manifest.dataset_id)) == []
+    assert dataset.problems(stack.simulator.made_files(dataset.manifest.dataset_id)) == []
     assert LandedDataset.latest(destination, GROUP_TYPE).manifest == dataset.manifest
     page = f"/learnosity/run/{DAG_ID}/{run_id}"
     assert dataset.manifest.dataset_id in api.page(page)
@@ -110,7 +109,7 @@ def _killed(stack: Stack, run_id: str) -> tuple[str, int] | None:
         if not any(task.task_id == LANDING for task in tasks):
             return None
         dataset_id = api.xcom(DAG_ID, run_id, "create_dataset")["dataset_id"]
-        if not control(stack.simulator.url, "stats")["file_gets"].get(dataset_id):
+        if not stack.simulator.control("stats")["file_gets"].get(dataset_id):
             return None
     except (ApiError, Unreachable):
         return None  # a busy machine

@@ -1071,6 +1071,21 @@ class TestRunConfig:
             Run(conf={name: uri}).execute(create(SUMMARY if name == "input_uri" else ANALYSIS, run_config=NAMES))
         assert not simulator.stats.calls
 
+    @pytest.mark.parametrize("uri", ["{}", "{}/*.json*", "{}/**"])
+    @pytest.mark.promise("permanent at once")
+    def test_may_not_read_through_a_link_in_an_allowed_folder(
+        self, simulator: Simulator, users: Path, tmp_path: Path, uri: str
+    ) -> None:
+        outside = tmp_path.parent / f"{tmp_path.name}-outside.jsonl"
+        outside.write_bytes(users.read_bytes())
+        folder = tmp_path / "rosters"
+        folder.mkdir()
+        (folder / "users.jsonl").symlink_to(outside)
+        conf = {"input_uri": uri.format(folder.as_uri())}
+        with pytest.raises(RequestError, match="follow the link"):
+            Run(conf=conf).execute(create(SUMMARY, run_config=NAMES))
+        assert not simulator.stats.jobs_started
+
     def test_of_a_dag_author_may_name_any_place(self, simulator: Simulator, tmp_path: Path) -> None:
         elsewhere = (tmp_path.parent / f"{tmp_path.name}-elsewhere").as_uri()
         assert Run().execute(create(destination_uri=elsewhere))["destination_uri"] == elsewhere

@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import pytest
 from airflow_client.client import ConnectionApi, ConnectionBody, VariableApi
 
-from devstack import background
+from devstack import background, http
+from devstack.airflow import JWT_SECRET
 from devstack.environment import REPOSITORY, tool
 from devstack.errors import ApiError
 from devstack.first_visit import GROUPS_RUN, ITEMS_RUN
 from devstack.rest import AirflowApi
 from devstack.secrets import load_or_create
+from devstack.simulator import control
 from devstack.stack import DESTINATION_VARIABLE, LANDING_CONN_ID, LEARNOSITY_CONN_ID
 
 WELL_KNOWN = (8080, 8888, 9000, 8793, 8794, 8974, 9333, 8333, 18333, 19333, 10000)
@@ -57,6 +59,47 @@ def root(tmp_path_factory: pytest.TempPathFactory, taken_ports: None) -> Iterato
 
 def test_nobody_else_on_the_machine_can_read_the_folder(root: Path) -> None:
     assert root.stat().st_mode & 0o777 == 0o700
+
+
+def environments(root: Path) -> dict[str, dict[str, str]]:
+    """The environment of each process of the running stack, by its name."""
+    running = background.find(root)
+    assert running is not None
+    processes = {service.name: service.leader.process() for service in running.services}
+    return {name: process.environ() for name, process in processes.items() if process}
+
+
+def test_only_who_signs_tokens_has_the_key(root: Path) -> None:
+    key = load_or_create(root / "secrets.json").jwt_secret
+    found = environments(root)
+    assert {"api-server", "scheduler", "dag-processor", "triggerer"} <= set(found)
+    # The API server writes its title over its environment, so that nobody sees it from outside.
+    assert {name for name, each in found.items() if key in str(each)} - {"api-server"} == {"scheduler"}
+    # The others must not fall back to a key of the configuration file either.
+    assert {each.get(JWT_SECRET) for name, each in found.items() if name in ("dag-processor", "triggerer")} == {""}
+    assert key not in (root / "airflow" / "airflow.cfg").read_text()
+
+
+def test_connections_are_not_tested_unless_that_is_asked_for(root: Path) -> None:
+    running = background.find(root)
+    assert running is not None
+    client = AirflowApi(running.airflow_url, *background.login(root)).client
+    with pytest.raises(ApiError, match="Testing connections is disabled"):
+        ConnectionApi(client).test_connection(ConnectionBody(connection_id="any", conn_type="http", host="127.0.0.1"))
+    assert [name for name in environments(root)["api-server"] if "TEST_CONNECTION" in name] == []
+
+
+def test_the_control_of_the_simulator_needs_the_token_of_the_stack(root: Path) -> None:
+    running = background.find(root)
+    assert running is not None
+    assert http.call("GET", f"{running.simulator_url}/_control/stats").status == 403
+    token = load_or_create(root / "secrets.json").control_token
+    assert control(running.simulator_url, "stats", token=token)["jobs_started"]
+    assert token not in (root / "logs" / "simulator.log").read_text()
+    command = next(service for service in running.services if "simulator" in service.name).leader.process()
+    assert command is not None
+    assert token not in str(command.cmdline())
+    assert "--host=127.0.0.1" in command.cmdline()
 
 
 def connection_port(root: Path, conn_id: str) -> int | None:

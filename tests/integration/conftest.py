@@ -114,7 +114,7 @@ def stack(
     """The stack, with connections and buckets for what is to go wrong."""
     environment = metrics.airflow_env | webhook.airflow_env | outage.airflow_env
     environment["AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS"] = json.dumps(ALLOWED)
-    options = StackOptions(job_seconds=1.0, dags=dags, airflow_env=environment)
+    options = StackOptions(job_seconds=1.0, dags=dags, test_button=True, airflow_env=environment)
     with Stack(tmp_path_factory.mktemp("stack"), options) as stack:
         stack.airflow.api.wait_for_dag(DAG_ID)
         wrong = simulator_connection(
@@ -249,4 +249,4 @@ def runs(stack: Stack) -> Runs:
 @pytest.fixture
 def simulator_control(stack: Stack) -> Control:
     """The simulator's own counts and truth."""
-    return Control(stack.simulator.url)
+    return Control(stack.simulator)

@@ -12,7 +12,7 @@ from devstack.errors import ApiError
 from devstack.landed import LandedDataset
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID
-from devstack.simulator import control, made_files
+from devstack.simulator import Simulator
 from devstack.stack import Stack
 from devstack.tasks import label, state
 
@@ -88,15 +88,15 @@ def simulator_connection(stack: Stack, conn_id: str, **changes: Any) -> Connecti
 class Control:
     """The simulator's control endpoints."""
 
-    url: str
+    simulator: Simulator
 
     def get(self, path: str) -> Any:
         """A GET below `/_control`."""
-        return control(self.url, path)
+        return self.simulator.control(path)
 
     def made_files(self, dataset_id: str) -> dict[str, str]:
         """The SHA-256 of every result file of a dataset, by path."""
-        return made_files(self.url, dataset_id)
+        return self.simulator.made_files(dataset_id)
 
 
 def landed(stack: Stack, dataset_type: str, dataset_id: str) -> LandedDataset:

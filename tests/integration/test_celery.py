@@ -15,7 +15,6 @@ from airflow_client.client import DAGRunResponse, TaskInstanceResponse
 
 from devstack.celery import CeleryStack
 from devstack.samples import DAG_ID, group_conf, upload_users
-from devstack.simulator import control
 from devstack.stack import StackOptions
 from devstack.waiting import wait_until
 from learnosity.api.client import LearnosityClient
@@ -80,7 +79,7 @@ def shards(stack: CeleryStack, run: DAGRunResponse) -> list[TaskInstanceResponse
 
 def stats(stack: CeleryStack) -> dict[str, Any]:
     """What the simulator has counted."""
-    counted: dict[str, Any] = control(stack.simulator.url, "stats")
+    counted: dict[str, Any] = stack.simulator.control("stats")
     return counted
 
 
@@ -125,7 +124,7 @@ def test_a_landing_shared_by_two_workers_is_byte_for_byte_that_of_one_process(
 
 def test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second_job(stack: CeleryStack) -> None:
     slow = {"match": "file", "kind": "latency", "seconds": 2.0, "times": 1500}
-    control(stack.simulator.url, "faults", method="POST", body=slow)
+    stack.simulator.control("faults", method="POST", body=slow)
     run = start(stack, conf(stack, 3000, shards=4))
     victim = wait_for_victim(stack, run)
     stack.workers[victim].kill()
@@ -133,7 +132,7 @@ def test_a_worker_that_dies_in_the_middle_of_landing_costs_no_file_and_no_second
     try:
         assert finish(stack, run, timeout=280).state == "success"
     finally:
-        control(stack.simulator.url, "faults", method="DELETE")
+        stack.simulator.control("faults", method="DELETE")
         stack.wait_for_worker(victim)
     assert max(shard.try_number for shard in shards(stack, run)) > 1
     created = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "create_dataset")

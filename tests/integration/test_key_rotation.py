@@ -11,7 +11,6 @@ import pytest
 from compose.env import new_fernet_key
 from devstack.environment import REPOSITORY
 from devstack.samples import DAG_ID, group_conf, upload_users
-from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
 from devstack.tasks import state
 from devstack.waiting import wait_until
@@ -51,7 +50,7 @@ def test_a_wait_and_the_connections_survive_a_new_key(stack: Stack) -> None:
         late=lambda: "the wait was not deferred",
         every=0.5,
     )
-    control(stack.simulator.url, "faults", method="POST", body=BROKEN)
+    stack.simulator.control("faults", method="POST", body=BROKEN)
     old, new = stack.airflow.env["AIRFLOW__CORE__FERNET_KEY"], new_fernet_key()
     restart(stack, f"{new},{old}")
     script = REPOSITORY / "compose" / "rotate_fernet.py"
@@ -61,9 +60,9 @@ def test_a_wait_and_the_connections_survive_a_new_key(stack: Stack) -> None:
     stack.airflow.start()
     stack.airflow.wait_until_ready()
     assert is_deferred(stack, run.dag_run_id)
-    control(stack.simulator.url, "faults", method="DELETE")
+    stack.simulator.control("faults", method="DELETE")
     assert stack.airflow.api.wait_for_run(DAG_ID, run.dag_run_id, timeout=RUN_SECONDS).state == "success"
-    control(stack.simulator.url, "config", method="POST", body={"job_seconds": 1.0})
+    stack.simulator.control("config", method="POST", body={"job_seconds": 1.0})
     # A new run reads both connections with the new key alone.
     again = stack.airflow.api.trigger(DAG_ID, group_conf(upload_users(stack, 30), poll_interval=1))
     assert stack.airflow.api.wait_for_run(DAG_ID, again.dag_run_id, timeout=RUN_SECONDS).state == "success"

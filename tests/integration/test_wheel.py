@@ -15,7 +15,6 @@ from airflow_client.client import ConnectionApi
 from devstack import http
 from devstack.environment import REPOSITORY, tool
 from devstack.samples import analysis_conf, land
-from devstack.simulator import made_files
 from devstack.stack import Stack, StackOptions
 from tests.integration.scenarios import landed, simulator_connection
 
@@ -66,6 +65,7 @@ def stack(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         plugins=root / "plugins",
         airflow=programs / "airflow",
         job_seconds=1.0,
+        test_button=True,
         airflow_env={"PYTHONPATH": "", "PATH": f"{programs}:/usr/bin:/bin"},
     )
     with Stack(root / "stack", options) as stack:
@@ -115,7 +115,7 @@ def test_a_dataset_lands_and_its_page_opens_for_who_is_logged_in(stack: Stack) -
     run = land(stack, analysis_conf(poll_interval=1), dag_id=DAG_ID)
     published = stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "land.publish")
     dataset = landed(stack, published["dataset_type"], published["dataset_id"])
-    assert dataset.problems(made_files(stack.simulator.url, published["dataset_id"])) == []
+    assert dataset.problems(stack.simulator.made_files(published["dataset_id"])) == []
     page = f"/learnosity/run/{DAG_ID}/{run.dag_run_id}"
     assert published["dataset_id"] in stack.airflow.api.page(page)
     assert http.call("GET", f"{stack.airflow.url}{page}").status == 401

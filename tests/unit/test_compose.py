@@ -27,7 +27,7 @@ TEXT = (REPOSITORY / "docker-compose.yaml").read_text()
 ONE_SHOT = {"init", "s3-buckets", "demo-input"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)(?::?[-?][^}]*)?\}")
 # What a container of Airflow must never be given by the name that `.env` has for it.
-SECRET = re.compile(r"PASSWORD|SECRET|FERNET|_KEY$")
+SECRET = re.compile(r"PASSWORD|SECRET|FERNET|TOKEN|_KEY$")
 OF_AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "init")
 
 
@@ -118,7 +118,7 @@ def test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need
     service = SERVICES[name]
     assert service["env_file"] == [{"path": "${LEARNOSITY_ENV_FILE:-.env}", "required": False}]
     secrets = {each for each in values(TEMPLATE.read_text()) if SECRET.search(each)}
-    assert len(secrets) == 14
+    assert len(secrets) == 15
     # What `environment` says wins over the file; of the secrets of connections, `init` alone makes something.
     given = {each for each in secrets if service["environment"].get(each) != ""}
     needed = {each for each in secrets if each.startswith(("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN"))}

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.exceptions import ParamValidationError
 
+from learnosity.errors import LearnosityError
 from learnosity.operators import LearnosityListFilesOperator
 from learnosity.params import dataset_params
 from learnosity.schedules.files import read_folder
@@ -89,6 +92,46 @@ def test_the_sample_of_a_consumer_is_marked_and_runs_only_when_somebody_lets_it(
     assert "sample" in sample.tags
     assert sample.is_paused_upon_creation is True
     assert {name: sample.params[name] for name in sample.params} == {"destination_uri": None, "parquet_uri": None}
+
+
+@pytest.mark.parametrize(
+    ("conn_id", "bucket", "allowed"),
+    [
+        ("landing", "learnosity", True),
+        ("landing", "somebody-elses", False),
+        ("other", "learnosity", False),
+        ("landing\n", "learnosity", False),
+        ("landing", "learnosity\n", False),
+    ],
+)
+async def test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may_write(
+    dag_bag: DagBag, monkeypatch: pytest.MonkeyPatch, conn_id: str, bucket: str, allowed: bool
+) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://landing@learnosity/datasets")
+    sample = dag_bag.dags["learnosity_from_warehouse"]
+    check = sample.get_task("check_place")
+    assert check.downstream_task_ids == {"write_roster"}
+    assert sample.get_task("write_roster").upstream_task_ids == {"check_place"}
+    with nullcontext() if allowed else pytest.raises(LearnosityError, match="runs may not|line end"):
+        await check.python_callable(params={"aws_conn_id": conn_id, "bucket": bucket})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # What the check would read as another place than the operator.
+        ("aws_conn_id", "aws_landing@learnosity/x"),
+        ("aws_conn_id", ""),
+        ("bucket", "learnosity/../other"),
+        ("bucket", "x@learnosity"),
+        ("bucket", "learnosity?x"),
+        ("bucket", ""),
+    ],
+)
+def test_the_sample_from_a_warehouse_takes_no_name_with_two_meanings(dag_bag: DagBag, name: str, value: str) -> None:
+    param = dag_bag.dags["learnosity_from_warehouse"].params.get_param(name)
+    with pytest.raises(ParamValidationError):
+        param.resolve(value)
 
 
 def test_the_form_has_the_params_and_defaults_of_the_design(dag: Any) -> None:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from learnosity.errors import RequestError, StorageError
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 ALLOWED_VARIABLE = "learnosity_allowed_uris"
+_FILE = "file"
+_DOTS = re.compile(r"\s*\.[.\s]*")
 _CLOUDS = (S3_SCHEMES, GCS_SCHEMES, AZURE_SCHEMES)
 
 
@@ -62,18 +67,34 @@ class AllowedUris:
         :raises RequestError: runs may not read there. The message names what is allowed.
         """
         where = _plain("input_uri", uri)
-        if self.prefixes is not None:
-            allowed = any(_covers(prefix, where) for prefix in self.prefixes)
-        else:
-            by_connection = where.conn_id is not None and _family(where.scheme) in _CLOUDS
-            allowed = by_connection or (self.default is not None and _covers(self.default, where))
-        if not allowed:
+        if not self._may_read(where):
             raise self._refusal("input_uri", "read from", where)
+
+    def check_found(self, uri: str, names: Iterable[str]) -> None:
+        """Check the files that were found at `uri`: in a local folder, a symbolic link may lead elsewhere.
+
+        :param uri: one that `check_read` has let pass.
+        :param names: URIs of the files, below `uri`.
+        :raises RequestError: a file is a link to a place that runs may not read from.
+        """
+        base = parse_uri(uri)
+        if base.scheme != _FILE:
+            return
+        for name in names:
+            where = StorageUri(_FILE, base.conn_id, "", os.path.realpath(name.removeprefix("file://")))
+            if not self._may_read(where):
+                raise self._refusal("input_uri", "follow the link there to", where)
+
+    def _may_read(self, where: StorageUri) -> bool:
+        if self.prefixes is not None:
+            return any(_covers(prefix, where) for prefix in self.prefixes)
+        by_connection = where.conn_id is not None and _family(where.scheme) in _CLOUDS
+        return by_connection or (self.default is not None and _covers(self.default, where))
 
     def _refusal(self, field: str, verb: str, where: StorageUri) -> RequestError:
         if self.prefixes is not None:
             allowed = ", ".join(_text(prefix) for prefix in self.prefixes) or "nothing"
-        elif verb == "read from":
+        elif verb != "write to":
             allowed = "connections of a storage type (s3://connection@bucket/…)"
         elif self.default is not None:
             allowed = _text(self.default if self.default.conn_id is None else _bucket(self.default))
@@ -101,17 +122,24 @@ def _listed(text: str) -> tuple[StorageUri, ...]:
 def _plain(field: str, uri: str) -> StorageUri:
     """A URI that means the place that it names: without `..`, and for a local path without symbolic links."""
     where = parse_uri(uri)
-    if {".", ".."} & set(where.key.split("/")):
-        raise RequestError(f"{field} has a segment `.` or `..`: write the path without it.")
-    if where.scheme == "file":
-        return StorageUri("file", where.conn_id, "", os.path.realpath(where.key))
+    if any(_is_dots(segment) for segment in where.key.split("/")):
+        raise RequestError(f"{field} has a segment `.` or `..`, or one that can be read so: write the path without it.")
+    if where.scheme == _FILE:
+        return StorageUri(_FILE, where.conn_id, "", os.path.realpath(where.key))
     return where
+
+
+def _is_dots(segment: str) -> bool:
+    """Whether a store, a proxy or a mounted file system may read a part of a path as `.` or `..`."""
+    text = unicodedata.normalize("NFKC", unquote(unquote(segment)))
+    return any(_DOTS.fullmatch(part) for part in re.split(r"[/\\]", text))
 
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    inside = [part for part in prefix.key.split("/") if part]
-    return _place(prefix) == _place(where) and [part for part in where.key.split("/") if part][: len(inside)] == inside
+    # Exactly as written: in a bucket, `team//a` is another folder than `team/a`.
+    inside = prefix.key.strip("/")
+    return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 
 
 def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str, str]:

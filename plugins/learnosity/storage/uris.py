@@ -52,6 +52,8 @@ def parse_uri(uri: str) -> StorageUri:
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
+    if "\0" in text or not _is_unicode(text):
+        raise StorageError(f"{text[:200]!a} holds a character that no URI has. Name it without.")
     scheme, separator, rest = text.partition("://")
     scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec calls local files by both names
     if not separator or not _SCHEME.fullmatch(scheme):
@@ -74,6 +76,14 @@ def parse_uri(uri: str) -> StorageUri:
     if not bucket:
         raise StorageError(f"{scheme}:// needs a bucket: {scheme}://connection@bucket/prefix.")
     return StorageUri(scheme, conn_id if has_conn and conn_id else None, bucket, key.strip("/"))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _with_account(scheme: str, container: str, host: str, key: str) -> StorageUri:

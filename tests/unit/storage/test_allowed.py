@@ -64,6 +64,33 @@ def allows(check: object, uri: str) -> bool:
         ("file:///opt/airflow/dags", False),
         ("http://landing@learnosity/x", False),
         ("no uri", False),
+        ("gs://google@results/te//am/x", False),
+        ("gs://google@results/team?x", False),
+        ("gs://google@results/team#x", False),
+        ("gs://google@results/team%2Fx", False),
+        ("gs://google@results/TEAM/x", False),
+        ("gs://GOOGLE@results/team/x", False),
+        ("gs://google@Results/team/x", False),
+        ("gs://google@results./team/x", False),
+        ("gs://google@results:443/team/x", False),
+        ("gs://google:secret@results/team/x", False),
+        ("gs://other@google@results/team/x", False),
+        ("gs://google@results@other/team/x", False),
+        ("gs://google%40results@other/team/x", False),
+        ("gs://go\u043egle@results/team/x", False),
+        ("gs://google@results/team\u200b/x", False),
+        ("gs:///google@results/team/x", False),
+        ("gs://google@results/[t]eam/x", False),
+        ("gs://google@results/**", False),
+        ("simplecache::gs://google@results/team/x", False),
+        ("GS://google@results/team/x", True),
+        ("file://localhost/data/rosters/a.csv", False),
+        ("file:/data/rosters/a.csv", False),
+        ("file://other@/data/rosters/a.csv", False),
+        ("file:///data/rosters/\0/a.csv", False),
+        ("file:///data/rosters/\ud800/a.csv", False),
+        ("file:///data//rosters/a.csv", True),
+        ("LOCAL:///data/rosters/a.csv", True),
     ],
 )
 def test_with_a_list_reading_and_writing_go_by_it(uri: str, allowed: bool) -> None:
@@ -121,6 +148,57 @@ def test_a_link_out_of_a_listed_folder_leads_nowhere(tmp_path: Path) -> None:
     assert not allows(allowed.check_read, f"file://{tmp_path}/rosters/link/a.csv")
 
 
+@pytest.mark.parametrize("base", ["gs://google@results/team", "file:///data/rosters", "s3://landing@learnosity"])
+@pytest.mark.parametrize(
+    "dots",
+    [
+        "..",
+        ".",
+        "%2e%2e",
+        "%2E.",
+        "%252e%252e",
+        "..%2f..",
+        "%2e%2e%5cx",
+        "a\\..\\..",
+        "\uff0e\uff0e",
+        "\u2025",
+        ".. ",
+        " .",
+        "...",
+    ],
+)
+def test_no_spelling_of_dots_gets_through(base: str, dots: str) -> None:
+    for uri in (f"{base}/{dots}/other", f"{base}/a/{dots}/{dots}/other", f"{base}/{dots}"):
+        for allowed in (LISTED, UNLISTED, AllowedUris.of(None, base)):
+            assert not allows(allowed.check_write, uri), uri
+            assert not allows(allowed.check_read, uri), uri
+
+
+@pytest.mark.parametrize("name", ["a.csv", "..a", "a..b", ".hidden", "50 %", "%20", "a%2eb", "2026.1", "Größe", "…x"])
+def test_a_name_with_dots_and_percent_signs_is_none_of_them(name: str) -> None:
+    assert allows(LISTED.check_write, f"gs://google@results/team/{name}")
+    assert allows(LISTED.check_read, f"file:///data/rosters/{name}")
+
+
+def test_a_link_among_the_files_of_a_listed_folder_leads_nowhere(tmp_path: Path) -> None:
+    """Whoever fills the folder, by SFTP for example, must not choose what a run reads on the worker."""
+    for folder in ("rosters/district", "secret"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.csv").write_text("user_id\n")
+    uri = f"file://{tmp_path}/rosters"
+    (tmp_path / "rosters" / "inside.csv").symlink_to(tmp_path / "rosters" / "district" / "a.csv")
+    for allowed in (AllowedUris.of(json.dumps([uri]), DEFAULT), AllowedUris.of(None, uri)):
+        allowed.check_found(uri, [f"{uri}/district/a.csv", f"{uri}/inside.csv", f"{uri}/50 %.csv"])
+        for name, target in (("link.csv", "secret/a.csv"), ("folder", "secret"), ("nothing", "not/there")):
+            link = tmp_path / "rosters" / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(tmp_path / target)
+            found = f"{uri}/folder/a.csv" if name == "folder" else f"{uri}/{name}"
+            with pytest.raises(RequestError, match="learnosity_allowed_uris"):
+                allowed.check_found(uri, [f"{uri}/district/a.csv", found])
+    UNLISTED.check_found("s3://any@bucket/x", ["s3://any@bucket/x/a.csv"])
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", "s3://a@b/", '"s3://a@b/"', "[1]", '["no uri"]', '["s3://a@b/../c"]', "[", "null"]
 )
@@ -143,5 +221,5 @@ def test_the_message_names_what_is_allowed_and_who_can_change_it() -> None:
 )
 def test_whatever_the_key_only_the_bucket_of_the_default_is_written_to(connection: str, bucket: str, key: str) -> None:
     uri = f"s3://{connection}{'@' if connection else ''}{bucket}/{key}"
-    dotted = bool({".", ".."} & set(key.split("/")))
+    dotted = any(segment and not segment.strip(".") for segment in key.split("/"))
     assert allows(UNLISTED.check_write, uri) is (connection == "landing" and bucket == "learnosity" and not dotted)
