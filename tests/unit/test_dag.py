@@ -109,7 +109,7 @@ async def test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may
 ) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://landing@learnosity/datasets")
     sample = dag_bag.dags["learnosity_from_warehouse"]
-    check = sample.get_task("check_place")
+    check: Any = sample.get_task("check_place")
     assert check.downstream_task_ids == {"write_roster"}
     assert sample.get_task("write_roster").upstream_task_ids == {"check_place"}
     with nullcontext() if allowed else pytest.raises(LearnosityError, match="runs may not|line end"):
