@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -123,6 +123,9 @@ wheel-test: venv ## build the wheel, install it beside Airflow, land a dataset (
 
 compose-env: ## write .env for docker-compose.yaml with generated keys (ARGS=--demo: for its simulator)
 	python3 -m compose.env $(ARGS)
+
+digests: ## pin the images of docker-compose.yaml in .env by digest, as their registries have them now
+	python3 -m compose.digests $(ARGS)
 
 compose-test: venv ## bring docker-compose.yaml up, land a dataset, break things, upgrade, verify
 	$(PYTHON) -m compose.proof $(ARGS)

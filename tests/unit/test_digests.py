@@ -1,0 +1,135 @@
+"""Images are pinned by what their registry says of their tags, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from compose import digests
+from compose.digests import COMPOSE, NotPinnedError, digest_of, images, main, pinned
+
+INDEX = b'{"manifests": []}'
+DIGEST = f"sha256:{hashlib.sha256(INDEX).hexdigest()}"
+
+
+@pytest.fixture
+def registry() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A registry on this machine, and how it answers: it gives everybody a token, and wants it."""
+    how: dict[str, Any] = {"digest": DIGEST, "asked": []}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            how["asked"].append(self.path)
+            address = f"http://{self.headers['Host']}"
+            if self.path.startswith("/token"):
+                self.reply(200, json.dumps({"token": "for-anybody"}).encode())
+            elif self.headers["Authorization"] != "Bearer for-anybody" and not how.get("open"):
+                scope = "repository:team/airflow:pull"
+                challenge = f'Bearer realm="{how.get("realm", address + "/token")}",service="here",scope="{scope}"'
+                self.reply(401, b"", {"WWW-Authenticate": challenge})
+            elif "index" not in self.headers["Accept"]:
+                self.reply(406, b"")
+            else:
+                self.reply(how.get("status", 200), INDEX, {"Docker-Content-Digest": how["digest"], "Location": "/x"})
+
+        def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}", how
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_digest_is_that_of_the_content_and_a_token_for_anybody_is_fetched(registry: tuple[str, Any]) -> None:
+    host, how = registry
+    assert digest_of(f"{host}/team/airflow:3.3.2") == DIGEST
+    path = "/v2/team/airflow/manifests/3.3.2"
+    assert how["asked"] == [path, "/token?service=here&scope=repository%3Ateam%2Fairflow%3Apull", path]
+    how["open"] = True
+    how["digest"] = ""  # some registries do not say it
+    assert digest_of(f"{host}/team/airflow:3.3.2") == DIGEST
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"digest": "sha256:" + "0" * 64},
+        {"status": 404},
+        {"status": 500},
+        {"status": 307},
+        {"realm": "http://attacker.example/token"},
+        {"realm": ""},
+    ],
+)
+def test_what_is_not_known_is_not_pinned(registry: tuple[str, Any], lie: dict[str, Any]) -> None:
+    host, how = registry
+    how |= lie
+    with pytest.raises(NotPinnedError, match="team/airflow"):
+        digest_of(f"{host}/team/airflow:3.3.2")
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("postgres:17-trixie", (digests.HUB, "library/postgres", "17-trixie")),
+        ("apache/airflow:3.3.2-python3.13", (digests.HUB, "apache/airflow", "3.3.2-python3.13")),
+        ("docker.io/postgres", (digests.HUB, "library/postgres", "latest")),
+        ("mirror.example.com/a/b/c:1", ("mirror.example.com", "a/b/c", "1")),
+        ("mirror:5000/postgres:17", ("mirror:5000", "postgres", "17")),
+    ],
+)
+def test_a_name_is_taken_apart_as_docker_does(image: str, parts: tuple[str, str, str]) -> None:
+    assert digests._parts(image) == parts
+
+
+def test_every_image_that_is_not_built_here_is_pinned_in_env_and_nothing_else_changes(
+    registry: tuple[str, Any], tmp_path: Path
+) -> None:
+    host, _ = registry
+    names = images(COMPOSE.read_text(), {})
+    assert set(names) == {"AIRFLOW_IMAGE", "POSTGRES_IMAGE", "VALKEY_IMAGE", "SEAWEEDFS_IMAGE", "STATSD_IMAGE"}
+    env = tmp_path / "env"
+    lines = [f"{name}={host}/team/{name.lower()}:1@sha256:{'1' * 64}" for name in list(names)[1:]]
+    lines += ["# a comment", "POSTGRES_PASSWORD='a=b'", f"{next(iter(names))}={host}/team/first:2"]
+    env.write_text("\n".join([*lines, ""]))
+    assert main(["--env", str(env)]) == 0
+    after = env.read_text().splitlines()
+    assert after == [
+        *(f"{name}={host}/team/{name.lower()}:1@{DIGEST}" for name in list(names)[1:]),
+        *("# a comment", "POSTGRES_PASSWORD='a=b'", f"{next(iter(names))}={host}/team/first:2@{DIGEST}"),
+    ]
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+
+
+def test_unless_all_are_known_nothing_is_written(
+    closed_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = tmp_path / "env"
+    assert main(["--env", str(env)]) == 1
+    assert "make compose-env" in capsys.readouterr().err
+    text = "".join(f"{name}=127.0.0.1:{closed_port}/a:1\n" for name in images(COMPOSE.read_text(), {}))
+    env.write_text(text)
+    assert main(["--env", str(env)]) == 1
+    assert "Nothing was changed" in capsys.readouterr().err
+    assert env.read_text() == text
+
+
+def test_an_image_without_a_line_gets_one() -> None:
+    assert pinned("A=1\n", {"POSTGRES_IMAGE": "postgres:17@sha256:x"}) == "A=1\nPOSTGRES_IMAGE=postgres:17@sha256:x\n"
