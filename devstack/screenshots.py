@@ -21,7 +21,6 @@ from devstack.output import say
 from devstack.rest import AirflowApi
 from devstack.samples import DAG_ID, analysis_conf, group_conf, land, upload_users
 from devstack.secrets import ADMIN
-from devstack.simulator import control
 from devstack.stack import Stack, StackOptions
 
 IMAGES = REPOSITORY / "docs" / "images"
@@ -150,7 +149,7 @@ def landing(ui: Ui, stack: Stack, file: Path) -> None:
     expect(dataset.get_by_role("progressbar")).to_be_visible(timeout=180 * SECONDS)
     ui.settle()
     ui.page.screenshot(path=file)
-    control(stack.simulator.url, "faults", method="DELETE")
+    stack.simulator.control("faults", method="DELETE")
     api.wait_for_run(DAG_ID, run.dag_run_id)
 
 
@@ -164,7 +163,7 @@ def the_list(ui: Ui, file: Path) -> None:
 
 def faults(stack: Stack, rule: dict[str, Any]) -> None:
     """Let the simulator make a mistake."""
-    control(stack.simulator.url, "faults", method="POST", body=[rule])
+    stack.simulator.control("faults", method="POST", body=[rule])
 
 
 def form(ui: Ui, file: Path) -> None:

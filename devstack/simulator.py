@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,16 +43,18 @@ class Simulator:
         root: Path,
         *,
         consumer: KeyPair,
-        control_token: str,
+        control_token: str | None = None,
         job_seconds: float,
         arguments: Sequence[str] = (),
         log: Path,
     ) -> Simulator:
         """Start it; call :meth:`wait_until_ready` before using it.
 
+        :param control_token: what its control endpoints ask for; default a new one
         :param job_seconds: how long a dataset job takes at least
         :param arguments: more command-line arguments (``python -m simulator --help``)
         """
+        token = control_token or secrets.token_hex(16)
         root.mkdir(parents=True, exist_ok=True)
         (port,) = free_ports(1)
         process = ManagedProcess.start(
@@ -70,10 +73,10 @@ class Simulator:
                 *arguments,
             ],
             log=log,
-            env=inherited_environment() | {SECRET_VARIABLE: consumer.secret_key, TOKEN_VARIABLE: control_token},
+            env=inherited_environment() | {SECRET_VARIABLE: consumer.secret_key, TOKEN_VARIABLE: token},
             cwd=REPOSITORY,
         )
-        return cls(f"http://{LOOPBACK}:{port}", consumer, process, control_token)
+        return cls(f"http://{LOOPBACK}:{port}", consumer, process, token)
 
     def wait_until_ready(self) -> None:
         """Wait until it answers.

@@ -148,6 +148,7 @@ CLAIMS: Final[dict[str, dict[str, str]]] = {
         "| `learnosity_results`,": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
         "| `learnosity_find`": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
         "| `learnosity_compare`": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
+        "| `learnosity_csv`,": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
         "| `learnosity_view`,": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
         "| `learnosity_report`,": "unit/web/test_app.py::test_every_page_of_a_dataset_is_known_here",
         "The row has the account, DAG, run and time": "unit/web/test_app.py::test_a_page_leaves_one_row_with_the_account_and_the_dataset",

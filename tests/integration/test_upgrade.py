@@ -19,7 +19,7 @@ from devstack.ports import free_ports
 from devstack.samples import DAG_ID, group_conf
 from devstack.secrets import KeyPair
 from devstack.servers import back_up, restore
-from devstack.simulator import Simulator, control
+from devstack.simulator import Simulator
 from devstack.tasks import state
 from devstack.waiting import wait_until
 
@@ -107,7 +107,7 @@ def check(stack: PlainStack, simulator: Simulator, run_id: str) -> None:
     assert stack.store is not None
     dataset = LandedDataset.of_run(stack.store.store(prefix="datasets"), run_id)
     assert dataset.problems() == []
-    assert control(simulator.url, "stats")["jobs_started"].get(dataset.manifest.dataset_id, 1) == 1
+    assert simulator.control("stats")["jobs_started"].get(dataset.manifest.dataset_id, 1) == 1
 
 
 def test_a_backup_comes_back_in_empty_volumes_and_an_open_wait_goes_on(
@@ -116,7 +116,7 @@ def test_a_backup_comes_back_in_empty_volumes_and_an_open_wait_goes_on(
     stack.up()
     seed(stack)
     check(stack, simulator, start(stack, "before"))
-    control(simulator.url, "config", method="POST", body={"job_seconds": JOB_SECONDS})
+    simulator.control("config", method="POST", body={"job_seconds": JOB_SECONDS})
     waiting = start(stack, "waits")
     wait_for(stack, waiting, "wait_for_job", "deferred")
 
@@ -140,7 +140,7 @@ def test_a_backup_comes_back_in_empty_volumes_and_an_open_wait_goes_on(
     stack.up()
     assert stack.api.dag_run(DAG_ID, "before").state == "success"
     assert is_in(stack, waiting, "wait_for_job", "deferred", "running", "scheduled", "queued")
-    control(simulator.url, "config", method="POST", body={"job_seconds": 1.0})
+    simulator.control("config", method="POST", body={"job_seconds": 1.0})
     for run_id in (waiting, start(stack, "after"), "before"):
         check(stack, simulator, run_id)
 
@@ -156,18 +156,18 @@ def test_an_upgrade_from_the_commit_before_keeps_a_wait_and_a_landing(
     stack.checkout = earlier
     stack.up()
     seed(stack)
-    control(simulator.url, "faults", method="POST", body=SLOW_FILES)
+    simulator.control("faults", method="POST", body=SLOW_FILES)
     landing = start(stack, "lands", landing_shards=4)
     wait_for(stack, landing, "land.land_files", "running")
-    control(simulator.url, "config", method="POST", body={"job_seconds": JOB_SECONDS})
+    simulator.control("config", method="POST", body={"job_seconds": JOB_SECONDS})
     waiting = start(stack, "waits")
     wait_for(stack, waiting, "wait_for_job", "deferred")
 
     stack.down()
     stack.checkout = REPOSITORY
     stack.up()
-    control(simulator.url, "faults", method="DELETE")
-    control(simulator.url, "config", method="POST", body={"job_seconds": 1.0})
+    simulator.control("faults", method="DELETE")
+    simulator.control("config", method="POST", body={"job_seconds": 1.0})
     for run_id in (landing, waiting, start(stack, "after")):
         check(stack, simulator, run_id)
 
@@ -175,7 +175,7 @@ def test_an_upgrade_from_the_commit_before_keeps_a_wait_and_a_landing(
 def test_the_fernet_key_is_rotated_while_a_wait_is_deferred(stack: PlainStack, simulator: Simulator) -> None:
     stack.up()
     seed(stack)
-    control(simulator.url, "config", method="POST", body={"job_seconds": JOB_SECONDS})
+    simulator.control("config", method="POST", body={"job_seconds": JOB_SECONDS})
     waiting = start(stack, "waits")
     wait_for(stack, waiting, "wait_for_job", "deferred")
     settings = Deployment({}, stack.env_file, int(stack.settings["AIRFLOW_PORT"]))
@@ -186,6 +186,6 @@ def test_the_fernet_key_is_rotated_while_a_wait_is_deferred(stack: PlainStack, s
         stack.up()
         if old in key:
             stack.run("rotate", "python", "/opt/airflow/compose/rotate_fernet.py")
-    control(simulator.url, "config", method="POST", body={"job_seconds": 1.0})
+    simulator.control("config", method="POST", body={"job_seconds": 1.0})
     for run_id in (waiting, start(stack, "after")):
         check(stack, simulator, run_id)
