@@ -62,7 +62,7 @@ async def reconciled(
             f"require_complete is on, so dataset {layout.dataset_id} is not published. {said} "
             + _HOW_TO_PUBLISH.format(layout.dataset_id)
         )
-    if unknown:
+    if unknown or files is None:
         log.info("It is not known whether all users came back. %s", _why_unknown(left_out, manifest.file_count))
     return replace(manifest, input=sent, returned=replace(returned, gaps=found))
 

@@ -95,3 +95,18 @@ async def test_a_dataset_without_files_has_a_gap(scene: StartScene) -> None:
     await dataset.land()
     with pytest.raises(GapError, match="Nothing came back"):
         await dataset.publish(require_complete=True)
+
+
+async def test_a_dataset_with_too_many_files_to_compare_says_so_whatever_was_sent(
+    scene: StartScene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("publish", "reconcile"):
+        monkeypatch.setattr(f"learnosity.landing.{module}.COMPARED_FILES", 3)
+    dataset = await scene()
+    await dataset.plan()
+    await dataset.land()
+    with pytest.raises(GapError, match="More than 3 files are not compared"):
+        await dataset.publish(sent=uploaded(), require_complete=True)
+    with caplog.at_level(logging.INFO, logger="learnosity"):
+        await dataset.publish()
+    assert "More than 3 files are not compared with the input." in caplog.text

@@ -17,9 +17,11 @@ from airflow.sdk import Connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learnosity import s3_connection
 from learnosity.s3_client import s3_client
 from learnosity.storage.s3_address import address_of
 from learnosity.storage.s3_static import StaticS3, static_s3
+from learnosity.storage.uris import parse_uri
 
 KEY, SECRET = "AKIAOFTHECONNECTION", "secret/of+the=connection"
 NOWHERE = "/nonexistent"
@@ -188,6 +190,18 @@ def test_files_of_the_aws_tools_are_left_to_boto3(tmp_path: Path) -> None:
     assert said("landing", plain, {}, str(tmp_path)) is not None
     (tmp_path / ".aws").mkdir()
     assert said("landing", plain, {}, str(tmp_path)) is None
+
+
+def test_a_session_factory_of_the_deployment_is_left_to_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"region_name": "eu-west-1"}
+    lake = Connection(conn_id="lake", conn_type="aws", login=KEY, password=SECRET, extra=json.dumps(extra))
+    where = parse_uri("s3://lake@landing/folder")
+    monkeypatch.setenv("HOME", NOWHERE)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    assert s3_connection._static(where, lake, extra) is not None
+    monkeypatch.setenv("AIRFLOW__AWS__SESSION_FACTORY", "deployment.Factory")
+    assert s3_connection._static(where, lake, extra) is None
 
 
 def test_keys_are_not_shown() -> None:
