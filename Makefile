@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -95,6 +95,9 @@ test-proxy: venv chromium ## behind nginx with TLS and a path, as deploy/nginx.c
 
 test-rotation: venv ## a new Fernet key while a wait is deferred (three minutes)
 	$(PYTHON) -m pytest tests/integration/test_key_rotation.py $(ARGS)
+
+test-rosters: venv ## every format and packing of input, and hostile files, on S3 through the whole DAG (three minutes)
+	$(PYTHON) -m pytest tests/integration/test_rosters.py $(ARGS)
 
 test-stranger: venv chromium ## from an empty clone by README's lines for a team: own store, TLS and a path, page and report (three minutes)
 	$(PYTHON) -m pytest tests/browser/test_stranger.py $(ARGS)

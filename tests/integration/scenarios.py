@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+import obstore
 from airflow_client.client import ConnectionBody, DAGRunResponse, TaskInstanceResponse
 
 from devstack.errors import ApiError
@@ -26,6 +28,8 @@ class Runs:
     stack: Stack
     started: dict[str, str] = field(default_factory=dict)
     refused: dict[str, ApiError] = field(default_factory=dict)
+    timeout: float = 420
+    """Seconds that a run may take."""
 
     @property
     def api(self) -> AirflowApi:
@@ -42,7 +46,7 @@ class Runs:
 
     def finish(self, name: str) -> DAGRunResponse:
         """Wait for a run's end."""
-        return self.api.wait_for_run(DAG_ID, self.started[name], timeout=420)
+        return self.api.wait_for_run(DAG_ID, self.started[name], timeout=self.timeout)
 
     def tasks(self, name: str) -> dict[str, TaskInstanceResponse]:
         """Its task instances by label."""
@@ -103,6 +107,13 @@ def landed(stack: Stack, dataset_type: str, dataset_id: str) -> LandedDataset:
     """A dataset as a consumer reads it, through its own manifest."""
     store = stack.seaweedfs.store("learnosity", prefix="datasets")
     return LandedDataset.of(store, dataset_type, dataset_id)
+
+
+def manifest_of(stack: Stack, dataset_type: str, dataset_id: str) -> dict[str, Any]:
+    """The manifest of a dataset, as it is."""
+    store = stack.seaweedfs.store("learnosity", prefix="datasets")
+    content = bytes(obstore.get(store, f"{dataset_type}/{dataset_id}/manifest.json").bytes())
+    return msgspec.json.decode(content, type=dict[str, Any])
 
 
 def published(runs: Runs, name: str) -> dict[str, Any]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import obstore
 import pytest
 from airflow_client.client import AssetApi, TaskStateStoreApi
 
 from devstack.samples import DAG_ID
 from devstack.stack import Stack
-from tests.integration.scenarios import USERS, Control, Runs, landed, published
+from tests.integration.scenarios import USERS, Control, Runs, landed, manifest_of, published
 
 TYPES = {
     "activity-summary": "activity-summary-by-group",
@@ -43,7 +42,7 @@ def test_every_dataset_type_lands_whole_with_and_without_input_files(
 
 def test_the_manifest_says_what_was_asked_for_and_by_which_run(runs: Runs, stack: Stack) -> None:
     result = published(runs, "activity-summary")
-    manifest = stack_manifest(stack, "activity-summary-by-group", result["dataset_id"])
+    manifest = manifest_of(stack, "activity-summary-by-group", result["dataset_id"])
     created = runs.xcom("activity-summary", "create_dataset")
     assert manifest["job_reference"] == created["job_reference"]
     assert manifest["request"]["file_count"] == 1
@@ -58,7 +57,7 @@ def test_a_table_is_uploaded_as_the_same_bytes_as_lines_of_json(runs: Runs, stac
     inputs = []
     for each in ("activity-summary", name):
         result = published(runs, each)
-        inputs.append(stack_manifest(stack, "activity-summary-by-group", result["dataset_id"])["input"])
+        inputs.append(manifest_of(stack, "activity-summary-by-group", result["dataset_id"])["input"])
     assert [given["records"] for given in inputs] == [USERS, USERS]
     assert inputs[0]["sha256"] == inputs[1]["sha256"]
     assert inputs[1]["files"] == (USERS // 2 if name == "csv" else 1)
@@ -117,14 +116,6 @@ def test_starting_over_is_a_deliberate_act(runs: Runs, simulator_control: Contro
     again = published(runs, "activity-analysis")
     assert again["dataset_id"] != result["dataset_id"]
     assert simulator_control.get("stats")["jobs_started"][again["dataset_id"]] == 1
-
-
-def stack_manifest(stack: Stack, dataset_type: str, dataset_id: str) -> dict[str, Any]:
-    store = stack.seaweedfs.store("learnosity", prefix="datasets")
-    content = bytes(obstore.get(store, f"{dataset_type}/{dataset_id}/manifest.json").bytes())
-    manifest = msgspec.json.decode(content)
-    assert isinstance(manifest, dict)
-    return manifest
 
 
 def file_gets(stats: dict[str, Any], dataset_id: str) -> int:
