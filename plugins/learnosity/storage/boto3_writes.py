@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from learnosity.storage.errors import refusal, storage_error
+from learnosity.storage.errors import odd_reply, refusal, storage_error
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.parts import part_bytes
 from learnosity.storage.s3_credentials import credentials_error
@@ -44,7 +44,7 @@ class Boto3WritingStore(ObstoreStore):
         content_type: str | None = None,
         content_encoding: str | None = None,
     ) -> str | None:
-        return str((await self._put(path, content, self._kept(content_type, content_encoding)))["ETag"])
+        return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
         return 3 * part_bytes(size)  # the part that is filled, its copy as `bytes`, and the next chunk
@@ -63,7 +63,7 @@ class Boto3WritingStore(ObstoreStore):
             first = await anext(pieces, b"")
             second = await anext(pieces, None)
             if second is None and size is not None:
-                return str((await self._put(path, first, kept))["ETag"])
+                return self._given(path, await self._put(path, first, kept), "ETag")
             return await self._in_parts(path, [first] if second is None else [first, second], pieces, kept)
         finally:
             if isinstance(chunks, AsyncGenerator):
@@ -74,14 +74,14 @@ class Boto3WritingStore(ObstoreStore):
     ) -> str | None:
         where = {"Bucket": self._bucket, "Key": self._full(path)}
         upload = await self._call(path, "create_multipart_upload", **where, **kept)
-        where["UploadId"] = upload["UploadId"]
+        where["UploadId"] = self._given(path, upload, "UploadId")
         parts: list[dict[str, Any]] = []
 
         async def send(body: bytes) -> None:
             number = len(parts) + 1
             reply = await self._call(path, "upload_part", **where, PartNumber=number, Body=body)
             sums = {name: value for name, value in reply.items() if name.startswith("Checksum")}
-            parts.append({"PartNumber": number, "ETag": reply["ETag"], **sums})
+            parts.append({"PartNumber": number, "ETag": self._given(path, reply, "ETag"), **sums})
 
         try:
             for body in begun:
@@ -93,13 +93,13 @@ class Boto3WritingStore(ObstoreStore):
             with suppress(Exception):  # publishing the dataset removes the parts that remain after a failure here
                 await self._call(path, "abort_multipart_upload", **where)
             raise
-        return str(done["ETag"])
+        return self._given(path, done, "ETag")
 
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected.etag}
         kept = self._kept("application/json", None)
         try:
-            await self._sent("put_object", **self._object(path, content), **kept, **condition)
+            reply = await self._sent("put_object", **self._put_args(path, content), **kept, **condition)
         except Exception as error:
             status = _status(error)
             if status in (404, 412):
@@ -107,13 +107,20 @@ class Boto3WritingStore(ObstoreStore):
             if status == 501:
                 return await self._replace_at_once(path, content)
             raise self._failed(path, error) from None
+        self._given(path, reply, "ETag")
         return True
 
     async def _put(self, path: str, content: bytes | memoryview, kept: dict[str, Any]) -> Any:
-        return await self._call(path, "put_object", **self._object(path, content), **kept)
+        return await self._call(path, "put_object", **self._put_args(path, content), **kept)
 
-    def _object(self, path: str, content: bytes | memoryview) -> dict[str, Any]:
+    def _put_args(self, path: str, content: bytes | memoryview) -> dict[str, Any]:
         return {"Bucket": self._bucket, "Key": self._full(path), "Body": bytes(content)}
+
+    def _given(self, path: str, reply: Mapping[str, Any], name: str) -> str:
+        """A field that every reply of S3 has. boto3 takes any XML for such a reply."""
+        if not reply.get(name):
+            raise odd_reply("write", f"{self.uri}/{path}", f"it has no {name}")
+        return str(reply[name])
 
     def _full(self, path: str) -> str:
         return "/".join(part for part in (self._key, path) if part)

@@ -149,6 +149,9 @@ _BY_CODE = {
 
 # Failures without an error code. The client of the store names their cause only in the text of its error.
 _CAUSES = (
+    # What obstore says of a reply of success. First those that break off.
+    (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
+    (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     (r"redirect without LOCATION|301 Moved", REGION),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

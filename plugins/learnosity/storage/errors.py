@@ -114,6 +114,16 @@ def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityErro
     return error
 
 
+def check_headers(verb: str, where: str, etag: str | None, modified: float) -> None:
+    """Check that a reply has the headers that every store sends with an object. A login page may have status 200, too.
+
+    :param modified: time of the last write, in Unix seconds; 0 = the reply has none.
+    :raises StorageError: one of them is missing.
+    """
+    if missing := "ETag" if not etag else "Last-Modified" if not modified else "":
+        raise odd_reply(verb, where, f"it has no {missing}")
+
+
 def first_line(error: BaseException) -> str:
     """First line of an error's text, without the query of any URL in it, at most 300 characters."""
     return redact_text(str(error).strip().partition("\n")[0])[:300] or type(error).__name__

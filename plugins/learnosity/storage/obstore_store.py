@@ -15,7 +15,7 @@ from obstore.store import ObjectStore
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.abandoned import Discard
 from learnosity.storage.bucket_listing import BucketListing
-from learnosity.storage.errors import code_of, status_of, storage_error
+from learnosity.storage.errors import check_headers, code_of, status_of, storage_error
 from learnosity.storage.keys import Keys, openable
 from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.store import ObjectInfo, check_size
@@ -95,7 +95,8 @@ class ObstoreStore:
         return result["e_tag"]
 
     def memory_for(self, size: int | None) -> int:
-        return BUFFERED_BYTES if self._goes_in_one_put(size) else parts_memory(size)
+        in_one = size is not None and self._single_put is not None and self._single_put.takes(size)
+        return BUFFERED_BYTES if in_one else parts_memory(size)
 
     async def put_stream(
         self,
@@ -119,14 +120,11 @@ class ObstoreStore:
             )
         return result["e_tag"]
 
-    def _goes_in_one_put(self, size: int | None) -> bool:
-        return size is not None and self._single_put is not None and self._single_put.takes(size)
-
     async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
         try:
             with self._errors("read", path):
                 result = await obstore.get_async(self._store, path)
-                check_size(f"{self._uri}/{path}", result.meta["size"], limit)
+                check_size(f"{self._uri}/{path}", self._object("read", path, result.meta).size, limit)
                 return bytes(await result.bytes_async())
         except FileNotFoundError:
             return None
@@ -134,9 +132,13 @@ class ObstoreStore:
     async def head(self, path: str) -> ObjectInfo | None:
         try:
             with self._errors("look at", path):
-                meta = await obstore.head_async(self._store, path)
+                return self._object("look at", path, await obstore.head_async(self._store, path))
         except FileNotFoundError:
             return None
+
+    def _object(self, verb: str, path: str, meta: obstore.ObjectMeta) -> ObjectInfo:
+        if not self._is_local:
+            check_headers(verb, f"{self._uri}/{path}", meta["e_tag"], meta["last_modified"].timestamp())
         return _info(meta)
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
@@ -177,11 +179,7 @@ class ObstoreStore:
     async def _replace_at_once(self, path: str, content: bytes) -> bool:
         """Write without a condition, because the store does not know conditional writes."""
         if not self._is_local:
-            log.warning(
-                "%s has no conditional writes. Of two writes of %s in the same instant, the older one can stay.",
-                self._uri,
-                path,
-            )
+            log.warning("%s has no conditional writes. The older one of two writes of %s can stay.", self._uri, path)
         await self.put(path, content, "application/json")
         return True
 
@@ -246,7 +244,9 @@ class ObstoreStore:
     def read(self, path: str) -> Iterator[bytes]:
         try:
             with self._errors("read", path):
-                for chunk in obstore.get(self._store, path).stream(min_chunk_size=1024 * 1024):
+                result = obstore.get(self._store, path)
+                self._object("read", path, result.meta)
+                for chunk in result.stream(min_chunk_size=1024 * 1024):
                     yield bytes(chunk)
         except FileNotFoundError:
             raise StorageError(f"{self._uri}/{path} does not exist.") from None

@@ -18,7 +18,7 @@ from pyreqwest.exceptions import PyreqwestError
 
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.network import IDLE_SECONDS
-from learnosity.storage.errors import refusal
+from learnosity.storage.errors import odd_reply, refusal
 from learnosity.storage.parts import MIB
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store_client import store_client
@@ -87,6 +87,8 @@ class StreamedPut:
                 region = response.get_header("x-amz-bucket-region")
             if status == 200 and body.is_given:
                 await body.finish()
+                if not tag:
+                    raise odd_reply("write", f"{self._uri}/{path}", "it has no ETag")
                 return tag
         except (PyreqwestError, TimeoutError) as error:
             raise self._broken(path, type(error).__name__) from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +13,11 @@ import pytest
 from learnosity import store_options
 from learnosity.connections import open_store
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import Store
-from tests.component.api.hand_made import Exchange, hand_made, reply, xml
+from learnosity.storage.streamed_put import StreamedPut
+from tests.component.api.hand_made import CONTINUE, Exchange, hand_made, reply, xml
 
 GIVEN = {"ETag": '"e"', "Last-Modified": "Sat, 28 Nov 2026 12:00:00 GMT", "Content-Type": "application/xml"}
 HTML = b"<!doctype html><html><head><title>Log in</title></head><body><p>Log in<br></body></html>"
@@ -243,3 +247,90 @@ async def test_a_page_is_asked_for_again(cloud: str, broken: str, monkeypatch: p
         store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
         assert await listed(store) == ["a", "b"]
         assert len(served.asked) == 2
+
+
+WRITES_BY_BOTO3 = {"service_config": {"s3": {"extra_args": {"ACL": "private"}}}}
+STEPS = {
+    "begin": b"<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>",
+    "complete": b"<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>",
+}
+BODIES = {"nothing": b"", "a web page": HTML, "a web page in XML": XHTML, "JSON": b"{}", "another root": b"<Other/>"}
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    for _ in range(2):
+        yield bytes(MIN_PART_BYTES)
+
+
+OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "put": lambda store: store.put("f", b"x"),
+    "replace": lambda store: store.replace("f", b"x", None),
+    "begin": lambda store: store.put_stream("f", _chunks(), 2 * MIN_PART_BYTES),
+    "part": lambda store: store.put_stream("f", _chunks(), 2 * MIN_PART_BYTES),
+    "complete": lambda store: store.put_stream("f", _chunks(), 2 * MIN_PART_BYTES),
+    "get": lambda store: store.get("f"),
+    "read": lambda store: asyncio.to_thread(lambda: list(store.read("f"))),
+    "head": lambda store: store.head("f"),
+    "delete": lambda store: store.delete(["f", "g"]),
+}
+
+
+def step(asked: Exchange) -> str:
+    """Which of the operations a request belongs to."""
+    query = asked.target.partition("?")[2]
+    if asked.method == "POST":
+        return "begin" if query.startswith("uploads") else "complete" if "uploadId" in query else "delete"
+    if asked.method == "PUT":
+        if "comp=blocklist" in query:
+            return "complete"
+        return "part" if "partNumber" in query or "comp=block" in query else "put"
+    return asked.method
+
+
+@pytest.mark.parametrize("how", ["s3", "boto3", "gs", "abfs"])
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.promise("advice")
+async def test_a_reply_without_what_every_store_sends_is_one_clear_error(
+    how: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (how, name) in (("abfs", "begin"), ("abfs", "part"), ("gs", "delete")):
+        pytest.skip("Azure has no begin, and its reply to a part has nothing in it; nor has Google's to a delete")
+    cloud = "s3" if how == "boto3" else how
+    body = b""
+
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        if name in STEPS | {"part": b""} and step(asked) != name:
+            told = GIVEN if cloud == "abfs" else {"ETag": '"e"'}
+            await asked.give(reply(201 if cloud == "abfs" else 200, STEPS.get(step(asked), b""), told))
+        else:
+            whole = reply(200, body, {"Content-Type": "text/html"})
+            await asked.give(whole[: len(whole) - len(body)] if asked.method == "HEAD" else whole)
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url, **(WRITES_BY_BOTO3 if how == "boto3" else {}))
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for content, body in BODIES.items():  # noqa: B007
+            with pytest.raises((StorageError, TransientStorageError)) as caught:
+                await OPERATIONS[name](store)
+            text = str(caught.value)
+            assert text.startswith("Could not "), (content, text)
+            assert "Log in" not in text
+            if type(caught.value) is StorageError:
+                assert re.search("Check that|Look the code up", text), (content, text)
+
+
+async def test_a_whole_stream_without_a_tag_has_not_been_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(200, HTML))
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    async with hand_made(behaviour) as served:
+        signer = S3Signer(f"{served.url}/bucket", "", "us-east-1", None)
+        with pytest.raises(StorageError, match=r"no login page replies instead\. \(it has no ETag\)"):
+            await StreamedPut(signer, "s3://bucket", {"allow_http": True}).put("f", content(), 1, None)
