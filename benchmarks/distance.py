@@ -71,14 +71,24 @@ def distant(port: int, round_trip: float) -> Iterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(round_trip)
         behind_reader, behind = await asyncio.open_connection(LOOPBACK, port)
-        await asyncio.gather(_carry(reader, behind, round_trip / 2), _carry(behind_reader, writer, round_trip / 2))
+        with contextlib.suppress(asyncio.CancelledError):  # at the end of the measurement
+            await asyncio.gather(_carry(reader, behind, round_trip / 2), _carry(behind_reader, writer, round_trip / 2))
 
     with loop_in_thread("distance") as loop:
         server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, LOOPBACK, 0), loop).result()
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
-            loop.call_soon_threadsafe(server.close)
+            asyncio.run_coroutine_threadsafe(_hang_up(server), loop).result()
+
+
+async def _hang_up(server: asyncio.Server) -> None:
+    """Close the relay, and what still hangs on it."""
+    server.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, delay: float) -> None:
