@@ -108,7 +108,7 @@ class SessionRows:
             ids, others, sessions = [], [], []
             misfits: list[Misfit] = []
             for place, of_user in batch:
-                ids.append(more.get(place) or next(names))
+                ids.append(more[place] if place in more else next(names))
                 others.append(msgspec.json.decode(of_user[0][1]))
                 sessions.append([row[2] for row in of_user])
                 misfits += self._misfits(of_user)

@@ -466,6 +466,13 @@ class TestAnyObject:
         content = b"id,lea,school,name\n" + b"7" * 60 + b",,s1,SECRET\n"
         assert spooled(content, schema=schema) == [{"groups": {"district": "", "school": "s1"}, "pupil": "7" * 60}]
 
+    def test_sessions_are_gathered_by_user_and_groups_whatever_the_user_id_is(self) -> None:
+        schema = schema_for(SESSIONS, ["district"], any_object=True)
+        records = spooled(b"user_id,district,session_id\n,d1,a\n,d2,b\nu2,d1,c\n,d1,d\n", schema=schema)
+        assert [(record["user_id"], record["groups"]["district"], record["session_id"]) for record in records] == [
+            ("", "d1", ["a", "d"]), ("", "d2", ["b"]), ("u2", "d1", ["c"]),
+        ]  # fmt: skip
+
     def test_sessions_are_gathered_without_a_limit(self) -> None:
         schema = schema_for(SESSIONS, ["district"], any_object=True)
         rows = "".join(f"u1,d1,{uuid}\n" for uuid in [*UUIDS, UUIDS[0]])
