@@ -109,6 +109,7 @@ CLAIMS: Final[dict[str, dict[str, str]]] = {
         "is known to the API server and the scheduler alone": "unit/test_compose.py::test_only_who_signs_tokens_has_the_key",
         "Workers know neither it nor the database": "unit/test_compose.py::test_workers_are_not_told_how_to_reach_the_database",
         "In the development stack, too, API server": "devstack/test_command_line.py::test_only_who_signs_tokens_has_the_key",
+        "On Kubernetes the Helm chart 1.22.0": "unit/test_deploy.py::test_the_key_that_signs_tokens_gets_to_no_pod_but_by_the_chart",
         "limits of memory and of processes": "unit/test_compose.py::test_every_container_is_confined",
         "in the history of an image": "unit/test_compose.py::test_no_secret_is_in_an_argument_or_in_the_history_of_an_image",
         "`make digests` asks your registry": "unit/test_digests.py::test_the_digest_is_that_of_the_content_and_a_token_for_anybody_is_fetched",

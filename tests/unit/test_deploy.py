@@ -142,6 +142,18 @@ def test_every_secret_that_is_named_is_made_by_a_command() -> None:
     assert names == {line.split()[5] for line in TEXT.splitlines() if line.startswith("#   kubectl create secret")}
 
 
+def test_the_key_that_signs_tokens_gets_to_no_pod_but_by_the_chart() -> None:
+    """The chart 1.22.0 gives it to API server and scheduler alone, as long as nothing else names it."""
+    assert [line for line in TEXT.splitlines() if "jwt" in line.lower() and not line.startswith("#")] == [
+        "jwtSecretName: airflow-jwt-secret"
+    ]
+    assert "enableBuiltInSecretEnvVars" not in VALUES
+    assert "api_auth" not in VALUES["config"]
+    # What every pod gets are settings without a secret, and connections.
+    assert {each["name"] for each in VALUES["env"]} == {"AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "TMPDIR"}
+    assert [each["secretRef"]["name"] for each in yaml.safe_load(VALUES["extraEnvFrom"])] == ["airflow-connections"]
+
+
 def test_no_value_is_a_secret() -> None:
     assert not [line for line in TEXT.splitlines() if "password" in line.lower() and not line.startswith("#")]
 
