@@ -26,6 +26,7 @@ PAGES = {
     "find": "{groups}/find",
     "files": "{groups}/files?q=school_1",
     "a file": "{groups}/view/groups/group.json",
+    "use this data": "{groups}/use",
     "the report": "{groups}/report",
     "a refusal": "{groups}/view/no/such/file",
 }
