@@ -21,7 +21,7 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.announcement import activities_of
 from learnosity.web.run_datasets import whole
 
-NEWEST = 5_000  # most datasets, and most runs, that are read for the list: the newest ones
+NEWEST = 2_000  # most datasets, and most runs, that are read for the list: the newest ones
 MAX_VALUE = 16_000  # most characters of an event's extra or of a run config; a longer one is left out
 PUBLISHED = "published"
 # A run in one of these states has a row of its own. Of a successful run, the list has the datasets.
