@@ -115,6 +115,10 @@ class TestDatasetPage:
         name = rows.first.get_by_role("link").inner_text()
         rows.first.get_by_role("link").click()
         expect(dataset.get_by_role("heading", name=f"items/{name}.json")).to_be_visible()
+        dataset.get_by_role("link", name="Results", exact=True).click()
+        point = "canvas => { const { x, y } = Chart.getChart(canvas).getDatasetMeta(0).data[0]; return { x, y }; }"
+        dataset.locator("#scatter").click(position=dataset.locator("#scatter").evaluate(point))
+        expect(dataset.get_by_role("heading", name=re.compile("sim_item.*json$"))).to_be_visible()
 
     def test_a_user_is_found_and_shown_in_the_class(self, site: Site, ui: Ui) -> None:
         dataset = ui.dataset(DAG_ID, site.groups.dag_run_id)

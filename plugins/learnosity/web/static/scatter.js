@@ -36,6 +36,8 @@
       ctx.restore();
     },
   };
+  const pathsOf = (found) =>
+    found.map(({ datasetIndex, index }) => chart.data.datasets[datasetIndex].data[index].path).filter(Boolean);
   const chart = new Chart(canvas, {
     type: "scatter",
     data: {
@@ -61,10 +63,10 @@
         },
       },
       onHover: (event, found) => {
-        canvas.classList.toggle("opens", found.some(({ element }) => element.$context.raw.path));
+        canvas.classList.toggle("opens", pathsOf(found).length > 0);
       },
       onClick: (event, found) => {
-        const first = found.map(({ element }) => element.$context.raw.path).find(Boolean);
+        const [first] = pathsOf(found);
         if (first) window.location.assign(here + first);
       },
     },
