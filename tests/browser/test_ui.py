@@ -167,7 +167,7 @@ class TestDatasetPage:
 
     def test_the_page_is_used_with_the_keyboard_alone(self, site: Site, ui: Ui) -> None:
         ui.goto(site.page(site.groups))
-        for _ in range(30):
+        for _ in range(50):
             ui.page.keyboard.press("Tab")
             if ui.page.evaluate("document.activeElement.textContent") == "district_1":
                 break
