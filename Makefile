@@ -111,7 +111,7 @@ docs-test: venv ## what README and docs say: links, names, tables, versions; the
 docs-tables: venv ## write README's tables of params and dataset types from the code
 	$(PYTHON) -m devstack.tables
 
-test-hostile: venv ## what a page costs the API server, whatever lies in the store (a minute)
+test-hostile: venv ## what a page costs the API server, whatever lies in the store (two minutes)
 	$(PYTHON) -m pytest --log-cli-level=INFO tests/hostile $(ARGS)
 
 chaos-sample: venv ## two minutes of make chaos, as in make test

@@ -406,3 +406,20 @@ def test_a_large_index_is_not_read(server: Server) -> None:
     with (server.folder / "large-index" / LAYOUT.names).open("wb") as file:
         file.truncate(400 * MIB)
     server.check("large-index", "/find?q=aa", statuses=(409, 503))
+
+
+TAKEN = ("/csv/{}", "/csv/{}?sort=a&direction=desc", "/zip", "/use", "/files.csv", "/csv")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_taken_away_costs_little_however_it_is_made(server: Server, name: str) -> None:
+    content, encoding = FILES[name]()
+    run = f"taken-{name}"
+    publish(server.folder / run, {name: (content, encoding), "groups/group.json": (b"{}", None)})
+    for path in TAKEN:
+        (reply,), needed, took = server.measured(run, path.format(name))
+        log.info("%s%s: %d MB, %.2f s, others %.2f s", run, path, needed / MIB, took, max(server.latencies))
+        assert reply.status_code in (200, 404, 409)
+        assert needed < GOAL_BYTES
+        assert took < GOAL_SECONDS
+        assert max(server.latencies) < GOAL_OTHERS
