@@ -51,18 +51,23 @@ down: venv ## stop what `make up` started; its data stays
 status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
-# Tests without an Airflow run side by side, because most of them wait. Those with one follow, so that only one runs.
+# Parts run side by side, because most of their tests wait; those with an Airflow of their own follow, two at once.
 test: lint chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
-	echo "Tests without an Airflow run side by side. Each part shows its results when it ends."
-	$(MAKE) --no-print-directory --output-sync=target --jobs=3 part-stores part-components part-rest
-	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
-	$(PYTHON) -m pytest tests/browser -m "not slow" $(ARGS)
+	echo "Tests run in parts, side by side. Each part shows its results when it ends."
+	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=3 part-stores part-components part-rest
+	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 part-airflow part-browser
 
 part-stores:
 	$(PYTHON) -m pytest tests/component/storage tests/component/test_egress.py $(ARGS)
 
 part-components:
 	$(PYTHON) -m pytest tests/component --ignore=tests/component/storage --ignore=tests/component/test_egress.py $(ARGS)
+
+part-airflow:
+	$(PYTHON) -m pytest tests/integration -m "not slow" $(ARGS)
+
+part-browser:
+	$(PYTHON) -m pytest tests/browser -m "not slow" $(ARGS)
 
 part-rest:
 	$(PYTHON) -m pytest --ignore=tests/component --ignore=tests/browser --ignore=tests/integration --ignore=tests/clouds --ignore=tests/hostile $(ARGS)
