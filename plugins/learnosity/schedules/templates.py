@@ -184,6 +184,8 @@ def _misuse_of(node: nodes.Node, whole_runs: set[int], called: set[int]) -> str 
         case nodes.Name(name="dag_run") if id(node) not in whole_runs:
             fields = _listed(_OF_RUN, "dag_run.")
             return f"a template here can use dag_run only as dag_run | interval_start, or as {fields}."
+        case nodes.Getattr(attr=str(name)) | nodes.Getitem(arg=nodes.Const(value=str(name))) if name.startswith("__"):
+            return f"a template here does not know {name[:60]}: it is of Python, not of the data."
         case nodes.Getattr() if not _is_of_data(node.node):
             of_run = isinstance(node.node, nodes.Name) and node.node.name == "dag_run"
             known = _OF_RUN if of_run else _METHODS_OF_TIME if id(node) in called else _OF_TIME
