@@ -19,6 +19,7 @@ import attrs
 from airflow.sdk import Connection
 from obstore.store import AzureStore
 
+from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.azure_tokens import AzureRequests, AzureTokens, fixed, is_base64
 from learnosity.storage.bucket_listing import BucketListing
@@ -104,9 +105,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     )
     requests = AzureRequests(account.endpoint, account.name, where.bucket, account.provider)
     attempts = 1 + RETRY["max_retries"]
-    return ObstoreStore(
-        store, where.text, listing=BucketListing(requests, azure_page, where.key, where.text, client, attempts)
-    )
+    listing = BucketListing(requests, azure_page, where.key, where.text, client, attempts)
+    return ObstoreStore(store, where.text, listing=listing, proxy=proxy_of(client, account.endpoint))
 
 
 def azure_account(where: StorageUri, connection: Connection | None) -> str:

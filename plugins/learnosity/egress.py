@@ -36,6 +36,10 @@ _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
 
 
+# How libraries say that a host name is not known.
+_NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
+
+
 @dataclass(frozen=True, slots=True)
 class Egress:
     """The proxy and TLS settings of one Airflow connection, together with those of the environment.
@@ -133,6 +137,34 @@ def _tls(more: bytes, system: str | None, changed: int) -> ssl.SSLContext:
     if more:
         context.load_verify_locations(cadata=more.decode())
     return context
+
+
+def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
+    """What is wrong with a proxy that no connection could be made to, and whether that may pass; None = nothing is.
+
+    Through a proxy, the proxy alone looks up and connects to the server. So these causes are never about the server.
+
+    :param proxy: URL of the proxy that is used; None = none.
+    :param cause: text of the error, and of what caused it. It is not quoted.
+    """
+    if not proxy:
+        return None
+    parts = urlsplit(proxy)
+    named = f"the proxy {parts.hostname}{f':{parts.port}' if parts.port else ''}"  # never its user and password
+    advice = "Check the proxy of the connection, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY (docs/network.md)."
+    if re.search(r"temporary failure in name resolution", cause, re.IGNORECASE):
+        return f"the host name of {named} could not be looked up. {advice}", True
+    if re.search(_NO_HOST, cause, re.IGNORECASE):
+        return f"there is no such host as that of {named}. {advice}", False
+    if re.search(r"connection refused|connect call failed|tcp connect error|connecttimeout", cause, re.IGNORECASE):
+        return f"{named} cannot be reached. {advice}", True
+    return None
+
+
+def proxy_of(options: ClientConfig, url: str) -> str | None:
+    """The proxy that options of a store's client (see `Egress.store_options`) name for a URL; None = none."""
+    host, excluded = urlsplit(url).hostname or "", options.get("proxy_excludes") or ""
+    return None if any(_covers(name, host) for name in excluded.split(",")) else options.get("proxy_url")
 
 
 def checked_proxy(url: str, named: str) -> str:

@@ -19,6 +19,7 @@ from airflow.sdk import conf
 from airflow.sdk.exceptions import AirflowException
 from obstore.store import S3Store
 
+from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError, TransientStorageError
 from learnosity.lookups import checked_extra
 from learnosity.s3_client import s3_client
@@ -123,7 +124,6 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         raise ConnectionConfigError(f"`config_kwargs.client_cert` of {named}: landing has no client certificates.")
     guarded = verify is not False and not (config.s3 or {}).get("payload_signing_enabled")
     opening = _Opening(where, client, client_settings, writes, credentials, guarded=guarded)
-
     return RelocatingStore(opening.store(address), _finder(opening, client, address, named))
 
 
@@ -244,6 +244,7 @@ class _Opening:
         shared: dict[str, Any] = {
             "discard": s3_uploads(self._client, where.bucket, where.key),
             "listing": self._listing(address),
+            "proxy": proxy_of(self._client_settings, address.endpoint),
             "single_deletes": lambda: self._obstore(address, guarded, one_delete_per_request=True),
         }
         native = self._obstore(address, guarded)
@@ -252,15 +253,14 @@ class _Opening:
                 native, where.text, client=self._client(), bucket=where.bucket, key=where.key,
                 extra_args=writes.extra_args, **shared,
             )  # fmt: skip
-        in_one = guarded and not writes.has_checksum
-        single = StreamedPut(self._signer(address), where.text, self._client_settings) if in_one else None
-        return ObstoreStore(
-            native, where.text, single_put=single, attributes=writes.attributes, tags=writes.tags, **shared
-        )
+        one = guarded and not writes.has_checksum
+        single = StreamedPut(self._signer(address), where.text, self._client_settings) if one else None
+        shared |= {"attributes": writes.attributes, "tags": writes.tags}
+        return ObstoreStore(native, where.text, single_put=single, **shared)
 
     def _listing(self, address: S3Address) -> BucketListing:
-        requests, attempts = self._signer(address), 1 + RETRY["max_retries"]
-        return BucketListing(requests, s3_page, self.where.key, self.where.text, self._client_settings, attempts)
+        where, attempts = self.where, 1 + RETRY["max_retries"]
+        return BucketListing(self._signer(address), s3_page, where.key, where.text, self._client_settings, attempts)
 
     def _signer(self, address: S3Address) -> S3Signer:
         return S3Signer(

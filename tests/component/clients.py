@@ -19,6 +19,7 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
+from learnosity.egress import proxy_of
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import StreamedPut
@@ -72,8 +73,9 @@ async def s3_connection(url: str, extra: Extra) -> None:
 
 def _store(made: Callable[[str, Any], ObjectStore]) -> Call:
     async def call(url: str, extra: Extra) -> None:
-        store = made(url, client_options(extra, url))
-        assert await ObstoreStore(store, "store://bucket").get("key")
+        options = client_options(extra, url)
+        store = ObstoreStore(made(url, options), "store://bucket", proxy=proxy_of(options, url))
+        assert await store.get("key")
 
     return call
 

@@ -15,7 +15,7 @@ import pytest
 
 from devstack.certificate import Tls, make_certificate
 from learnosity.egress import Egress
-from learnosity.errors import ConnectionConfigError, LearnosityError
+from learnosity.errors import BrokenWriteError, ConnectionConfigError, LearnosityError
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
 from tests.component.clients import Call, every_client, plain_environment, s3_connection, serves  # noqa: F401
 
@@ -304,6 +304,39 @@ async def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
             await call(server.url, extra)
         assert not server.asked
     assert "password-of-proxy" not in str(caught.value)
+
+
+@every_client()
+@pytest.mark.parametrize("setting", ["extra", "environment"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_is_away_is_named_and_not_taken_for_the_server(
+    call: Call, setting: str, scheme: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host, port, final in (("127.0.0.1", closed_port, False), ("no-such-proxy.invalid", 3128, True)):
+        url = f"http://user:password-of-proxy@{host}:{port}"
+        extra: dict[str, Any] = {"proxy": url} if setting == "extra" else {}
+        monkeypatch.setenv(f"{scheme.upper()}_PROXY", "" if extra else url)
+        with pytest.raises(LearnosityError) as caught:
+            await call(f"{scheme}://127.0.0.2:9", extra)
+        text = str(caught.value)
+        assert f"the proxy {host}:{port}" in text
+        assert "docs/network.md" in text
+        assert "password-of-proxy" not in text
+        # A machine without any name server cannot tell a host that does not exist from one that cannot be looked up.
+        # The first try in one request is followed by one in parts, which says whether it can pass.
+        if not isinstance(caught.value, BrokenWriteError) and "could not be looked up" not in text:
+            assert caught.value.transient is not final, text
+
+
+@every_client()
+async def test_a_server_that_is_away_is_not_taken_for_a_proxy(
+    call: Call, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(LearnosityError) as caught:
+        await call(f"http://127.0.0.1:{closed_port}", {})
+    assert "the proxy" not in str(caught.value)
 
 
 async def test_the_proxies_of_botocore_count_for_the_store() -> None:

@@ -27,6 +27,7 @@ from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
 from learnosity.api.pacing import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.signing import routing_headers, sign_data_request
+from learnosity.egress import proxy_failure
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import backoff, parse_retry_after
@@ -211,7 +212,7 @@ class LearnosityClient:
                 body = await reply_body(response, f"{action.upper()} {endpoint}", limit)
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
-            raise transport_error(error, f"{action.upper()} {endpoint}") from None
+            raise transport_error(error, f"{action.upper()} {endpoint}", proxy) from None
         try:
             retry_after = parse_retry_after(headers.get("Retry-After"))
             reply = parse_reply(status, body, retry_after=retry_after, sent=request)
@@ -237,17 +238,23 @@ class LearnosityClient:
         )  # fmt: skip
 
 
-def transport_error(error: Exception, what: str) -> LearnosityError:
+def transport_error(error: Exception, what: str, proxy: str | None = None) -> LearnosityError:
     """Turn a failure of the network connection into an error of this package. Its message has nothing that was sent.
 
     :param what: the name of the call, for the message.
-    :returns: `ConnectionConfigError` when the certificate of the server is not trusted, else `TransientApiError`.
+    :param proxy: URL of the proxy that is used; None = none.
+    :returns: `ConnectionConfigError` when the certificate is not trusted, or there is no such proxy, else
+        `TransientApiError`.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         return ConnectionConfigError(
             f"{what}: the server's TLS certificate could not be verified. Check the host of the connection. If the "
             "server has an authority of its own, name its PEM file in extra `verify`."
         )
+    if failure := proxy_failure(proxy, f"{type(error).__name__} {error}"):
+        if failure[1]:
+            return TransientApiError(f"{what}: {failure[0]}", sent=False)
+        return ConnectionConfigError(f"{what}: {failure[0]}")
     # A proxy that refuses to connect (`ClientHttpProxyError`) has not passed the request on.
     never_sent = isinstance(
         error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError

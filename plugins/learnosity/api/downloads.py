@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
+from learnosity.egress import proxy_failure
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
 # Size of the read-ahead buffers of a download, of which there are three. Smaller ones wake the event loop too often.
@@ -125,14 +126,21 @@ def opened(what: object, response: Response, rest: Rest | None) -> Download:
     )
 
 
-def connection_failed(what: object, error: BaseException) -> TransferError | PermanentApiError:
-    """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes."""
+def connection_failed(
+    what: object, error: BaseException, proxy: str | None = None
+) -> TransferError | PermanentApiError:
+    """Turn an exception of the HTTP client into an error of this package, without the URL that it quotes.
+
+    :param proxy: URL of the proxy that is used; None = none.
+    """
     details = f"{error} {getattr(error, 'details', '')}"
     if isinstance(error, ssl.SSLCertVerificationError) or re.search(r"certificate|UnknownIssuer", details):
         return PermanentApiError(
             f"{what}: the server's TLS certificate could not be verified. Check any proxy in between, and name the "
             "PEM file of its authority in extra `verify` of the Learnosity connection."
         )
+    if failure := proxy_failure(proxy, f"{type(error).__name__} {details}"):
+        return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
 
 

@@ -110,9 +110,9 @@ class SignedTransfer:
         except (ConnectError, ConnectTimeoutError) as error:
             if target is not None:
                 self._names.failed(*target)
-            raise connection_failed(what, error) from None
+            raise connection_failed(what, error, self._egress.proxy_for(url)) from None
         except (PyreqwestError, TimeoutError, OSError) as error:
-            raise connection_failed(what, error) from None
+            raise connection_failed(what, error, self._egress.proxy_for(url)) from None
 
     async def put(self, url: str, file: BinaryIO, offset: int, length: int) -> None:
         """Upload `length` bytes of `file` from `offset`, with Content-Length.
@@ -148,7 +148,7 @@ class SignedTransfer:
                 if body.left:
                     raise TransferError(f"{what}: the server answered before it had the whole file.")
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
-            raise connection_failed(what, error) from None
+            raise connection_failed(what, error, self._egress.proxy_for(url)) from None
 
     def _proxy(self, origin: tuple[str, str]) -> str | None:
         """The proxy for signed URLs of a scheme and host. A proxy resolves the host name itself."""

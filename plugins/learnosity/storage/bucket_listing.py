@@ -15,6 +15,7 @@ from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
+from learnosity.egress import proxy_of
 from learnosity.errors import LearnosityError, TransientStorageError
 from learnosity.network import IDLE_SECONDS, backoff
 from learnosity.storage.errors import MAX_ANSWER_BYTES, odd_reply, refusal_of, storage_error
@@ -107,7 +108,7 @@ class BucketListing:
         try:
             status, body = await self._get(url, headers)
         except (PyreqwestError, TimeoutError) as error:
-            raise storage_error("list", where, OSError(words(error))) from None
+            raise storage_error("list", where, OSError(words(error)), proxy_of(self._options, url)) from None
         if status != 200:
             raise refusal_of("list", where, status, body)
         try:

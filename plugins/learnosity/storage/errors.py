@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from learnosity.egress import proxy_failure
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
 from learnosity.storage.error_codes import (
@@ -46,11 +47,12 @@ _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
 
-def storage_error(verb: str, where: str, error: BaseException) -> LearnosityError:
+def storage_error(verb: str, where: str, error: BaseException, proxy: str | None = None) -> LearnosityError:
     """The error of this package for an error of a store's client.
 
     :param verb: what was to be done, such as "write".
     :param where: the object's URI.
+    :param proxy: URL of the proxy that the client uses; None = none.
     """
     text = str(error)
     if ours := _OURS.search(text):
@@ -61,6 +63,9 @@ def storage_error(verb: str, where: str, error: BaseException) -> LearnosityErro
     if code or status:
         message = _MESSAGE.search(text)
         return refusal(verb, where, status, code, (message[1] or message[2]) if message else "")
+    if failure := proxy_failure(proxy, text):
+        kind_of_proxy = TransientStorageError if failure[1] else StorageError
+        return kind_of_proxy(f"Could not {verb} {where}: {failure[0]}")
     return _error(verb, where, cause_of(error, text), first_line(error).rstrip("."))
 
 

@@ -38,8 +38,9 @@ class ObstoreStore:
         other listing does.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     :param attributes: obstore's attributes of each object that is written, such as its storage class; default none.
-    :param tags: tags of each object that is written; default none.
+    :param tags: the same for tags.
     :param single_deletes: opens the same store with one request for each object to delete; None = not needed.
+    :param proxy: URL of the proxy that the store uses, for messages; None = none.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ObstoreStore:
         attributes: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         single_deletes: Callable[[], ObjectStore] | None = None,
+        proxy: str | None = None,
     ) -> None:
         self._store = store
         self._uri = uri.rstrip("/")
@@ -66,7 +68,7 @@ class ObstoreStore:
         self._always = dict(attributes or {})
         self._tags = dict(tags or {}) or None
         self._single_deletes = single_deletes
-        self._deletes = store
+        self._deletes, self._proxy = store, proxy
 
     @property
     def uri(self) -> str:
@@ -95,8 +97,8 @@ class ObstoreStore:
         return result["e_tag"]
 
     def memory_for(self, size: int | None) -> int:
-        in_one = size is not None and self._single_put is not None and self._single_put.takes(size)
-        return BUFFERED_BYTES if in_one else parts_memory(size)
+        single = None if size is None else self._single_put
+        return BUFFERED_BYTES if single is not None and single.takes(size or 0) else parts_memory(size)
 
     async def put_stream(
         self,
@@ -274,18 +276,16 @@ class ObstoreStore:
         except (obstore_errors.NotFoundError, FileNotFoundError) as error:
             text = str(error)
             if code_of(text) == "NoSuchUpload":
-                raise TransientStorageError(
-                    f"Could not {verb} {where}: its parts are gone; another run has landed the dataset and tidied up."
-                ) from None
+                gone = "its parts are gone; another run has landed the dataset and tidied up"
+                raise TransientStorageError(f"Could not {verb} {where}: {gone}.") from None
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
         except obstore_errors.InvalidPathError as error:
             raise UnreadableNameError(str(storage_error(verb, where, error))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
-            raise storage_error(verb, where, error) from None
-        except BaseException as error:
-            # A panic of obstore's Rust code, for example over a wrong endpoint, is a BaseException.
+            raise storage_error(verb, where, error, self._proxy) from None
+        except BaseException as error:  # a panic of obstore's Rust code, for example over a wrong endpoint
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error) from None

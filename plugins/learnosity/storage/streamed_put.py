@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Self
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 
+from learnosity.egress import proxy_failure, proxy_of
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import odd_reply, refusal
 from learnosity.storage.parts import MIB
 from learnosity.storage.s3_signing import S3Signer
-from learnosity.storage.store_client import store_client
+from learnosity.storage.store_client import store_client, words
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -91,7 +92,8 @@ class StreamedPut:
                     raise odd_reply("write", f"{self._uri}/{path}", "it has no ETag")
                 return tag
         except (PyreqwestError, TimeoutError) as error:
-            raise self._broken(path, type(error).__name__) from None
+            failure = proxy_failure(proxy_of(self._options, url), words(error))
+            raise self._broken(path, failure[0].rstrip(".") if failure else type(error).__name__) from None
         finally:
             await body.end()
         if status in (301, 400) and region:
