@@ -84,8 +84,9 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear
-    # A folder without objects is no 404: what is not there is the bucket.
-    meaning = BUCKET if verb == "list" and status == 404 else judge(status, code)
+    meaning = judge(status, code)
+    if verb == "list" and meaning.verdict is Verdict.MISSING:
+        meaning = BUCKET  # a folder without objects is no 404
     return _error(verb, where, meaning, said)
 
 
