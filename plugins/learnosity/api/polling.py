@@ -158,7 +158,7 @@ class JobPoller:
     def _dues(self, now: float) -> tuple[dict[Wait, float], float | None]:
         """When each wait is due that no call asks for, and when to ask this again; None = after the next call."""
         dues = {wait: wait.due for wait in self._waits if not wait.asked}
-        if not self._fills_calls or len({wait.reference for wait in self._waits}) > REFERENCES_PER_CALL:
+        if not self._fills_calls or len(self._waits) > REFERENCES_PER_CALL:
             self._usual = UsualPlan()
             return dues, None
         usual = self._usual.next_call(self._waits, now)
