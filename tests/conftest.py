@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 from asyncio import AbstractEventLoop, new_event_loop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -85,10 +85,10 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory, s3_reader: KeyPair) -> I
 def _with_reader(identities: Callable[..., Any], keys: KeyPair) -> Callable[..., Any]:
     """The identities of the local stack, and one more."""
 
-    def more(bucket: str, *others: KeyPair) -> Any:
-        document = identities(bucket, *others)
+    def more(admin: KeyPair, reached: Mapping[str, KeyPair]) -> Any:
+        document = identities(admin, reached)
         credentials = [{"accessKey": keys.access_key, "secretKey": keys.secret_key}]
-        actions = [f"Read:{bucket}", f"List:{bucket}"]
+        actions = [f"{action}:{bucket}" for bucket in reached for action in ("Read", "List")]
         document["identities"].append({"name": "reader", "credentials": credentials, "actions": actions})
         return document
 
