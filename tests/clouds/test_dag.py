@@ -28,6 +28,7 @@ from tests.clouds.gcs import Gcs
 
 USERS = 200
 SHARDS = 3
+SLOW_FILES = {"match": "file", "kind": "latency", "seconds": 3.0}  # leaves time to kill a task
 LANDING = "land.land_files"
 KINDS = ("s3", "azure", "gcs", "file")
 
@@ -81,8 +82,10 @@ def _run(stack: Stack, root: str, run_id: str) -> None:
     conf = group_conf(
         f"{root}/input/users.ndjson", destination_uri=f"{root}/datasets", landing_shards=SHARDS, poll_interval=1
     )
+    stack.simulator.control("faults", method="POST", body=SLOW_FILES)
     api.trigger(DAG_ID, conf, run_id=run_id)
     killed = wait_until(lambda: _killed(stack, run_id), timeout=600, late=lambda: "no task lands files")
+    stack.simulator.control("faults", method="DELETE")
     run = api.wait_for_run(DAG_ID, run_id, timeout=600)
     tasks = api.task_instances(DAG_ID, run_id)
     assert run.state == "success", {task.task_id: (task.state, task.try_number) for task in tasks}
