@@ -45,7 +45,7 @@ async def report_job(task_instance: Any, state: JobState) -> None:
         async with asyncio.timeout(_SECONDS):
             await _report(task_instance, state)
     except Exception as problem:  # whatever Airflow raises, the wait goes on
-        log.debug("The state of the job could not be kept for the page: %s", type(problem).__name__)
+        log.warning("The state of the job could not be kept for the page: %s", type(problem).__name__)
     finally:
         _under_way.discard(mark)
 

@@ -18,7 +18,7 @@ _SAMPLE: Final = 512  # bytes from which UTF-16 without a byte order mark is rec
 
 
 class DecodedText:
-    """The text of a file, in pieces. A byte order mark stays in it as U+FEFF, wherever it is.
+    """The text of a file, in pieces. Each byte order mark of the file stays in the text, as U+FEFF.
 
     Windows-1252 has no mark. A file is read as Windows-1252 from the first byte that is not UTF-8, if all bytes before
     it are ASCII: ASCII is the same in both, so nothing has to be read again.

@@ -87,7 +87,7 @@ def _chosen(layout: DatasetLayout, paths: Iterable[str], groups: Mapping[tuple[s
 
 
 def _of_groups(groups: Mapping[tuple[str, ...], str], places: Mapping[str, int]) -> Iterator[Name]:
-    """The name of each group. `groups` has a percent-encoded name twice: the last one of a file is the decoded one."""
+    """The name of each group. `groups` has an encoded name in both spellings; the decoded one is last, and counts."""
     decoded = {path: steps for steps, path in groups.items()}
     return (Name(NameKind.GROUP, steps[-1], places[path], 0) for path, steps in decoded.items() if steps)
 
