@@ -363,6 +363,11 @@ class TestCreate:
         assert own["request"]["organisation_id"] == 1
         assert simulator._running.datasets[own["dataset_id"]].spec.organisation_id == 1
 
+    def test_makes_a_dataset_of_its_own_for_each_run_that_names_none(self, simulator: Simulator) -> None:
+        made = {Run().execute(create())["dataset_id"] for _ in range(3)}
+        assert dict(simulator.stats.jobs_started) == dict.fromkeys(made, 1)
+        assert len(made) == 3
+
     def test_uses_the_id_that_it_is_given(self) -> None:
         assert Run().execute(create(dataset_id=WANTED.upper()))["dataset_id"] == WANTED
 

@@ -53,6 +53,7 @@ def test_a_bad_run_config_fails_at_once_and_says_what_to_do(runs: Runs, name: st
     log = runs.log(name, task)
     for expected in FAILED[name]:
         assert expected in log
+        assert log[log.rindex(expected) :].strip().count("\n") > 0, "Airflow writes more lines after the advice"
 
 
 @pytest.mark.parametrize("name", sorted(set(FAILED) - SENT))

@@ -1,6 +1,7 @@
 """What README, docs and docstrings once claimed and was not so: what settles each claim now.
 
 A text with `::` is a test, below `tests/`; another one is a page and a sentence that stands in it, after `: `.
+`python tests/unit/audited.py` prints all of it as one table.
 """
 
 from __future__ import annotations
@@ -75,11 +76,29 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "unit/test_sentences.py::test_airflow_has_one_version_in_all_the_places_in_which_it_is_changed",
         ),
     ),
-    "B11": ("Plain http is refused", (f"{SEC}: A store is called as its",)),
-    "B12": ("The list of egress", (f"{SEC}: | browsers | Airflow, and `reports.learnosity.com`",)),
+    "B11": (
+        "Plain http is refused",
+        (
+            f"{SEC}: A store is called as its",
+            "unit/api/test_config.py::test_a_connection_that_cannot_be_used_is_refused_by_name_with_what_to_do",
+            "component/test_connections.py::test_s3_takes_endpoint_region_and_addressing_from_the_connection",
+        ),
+    ),
+    "B12": (
+        "The list of egress",
+        (
+            f"{SEC}: | browsers | Airflow, and `reports.learnosity.com`",
+            "unit/test_egress_page.py::test_every_host_that_is_called_without_being_named_by_a_connection_is_listed",
+        ),
+    ),
     "B13": (
         "A secret that Airflow encrypts",
-        (f"{SEC}: readable in each container where it is an environment variable",),
+        (
+            f"{SEC}: readable in each container where it is an environment variable",
+            f"{COMPOSE}::test_connections_are_in_the_database_where_the_ui_shows_them",
+            f"{COMPOSE}::test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need_it",
+            f"{INIT}::test_it_makes_everything_once_and_shows_no_secret",
+        ),
     ),
     "B14": (
         "Addresses in any spelling",
@@ -88,7 +107,13 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             f"{SEC}: A host in a private network, such as S3 behind a VPC endpoint, has to",
         ),
     ),
-    "B15": ("Signed for one view", (f"{UI}: A signature holds for 15 minutes, for anybody who has it",)),
+    "B15": (
+        "Signed for one view",
+        (
+            f"{UI}: A signature holds for 15 minutes, for anybody who has it",
+            "unit/api/test_report_definition.py::test_a_signature_runs_out_after_fifteen_minutes",
+        ),
+    ),
     "B16": (
         "Which rights a page needs",
         (
@@ -104,7 +129,15 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             f"{INIT}::test_it_makes_everything_once_and_shows_no_secret",
         ),
     ),
-    "B18": ("Every package is pinned", (f"{SEC}: What the base images bring is theirs",)),
+    "B18": (
+        "Every package is pinned",
+        (
+            f"{SEC}: What the base images bring is theirs",
+            "supply/test_locks.py::test_each_way_of_installing_asks_for_hashes",
+            "supply/test_locks.py::test_every_package_of_every_lock_has_hashes",
+            "unit/test_digests.py::test_every_image_that_is_not_built_here_is_pinned_in_env_and_nothing_else_changes",
+        ),
+    ),
     "C19": (
         "A wait ends only with the job",
         (
@@ -144,7 +177,16 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "component/landing/test_publish.py::test_while_a_dataset_is_landed_again_no_latest_names_it",
         ),
     ),
-    "C24": ("Bounded memory", (f"{PERF}: A listing lies on the local disk", "README.md: in bounded memory ([how]")),
+    "C24": (
+        "Bounded memory",
+        (
+            f"{PERF}: A listing lies on the local disk",
+            f"{PERF}: comes in a single page takes memory for that page",
+            "README.md: in bounded memory ([how]",
+            "unit/landing/test_listed_files.py::test_its_memory_does_not_grow_with_its_files",
+            "component/landing/test_land.py::test_memory_in_flight_waits_for_room",
+        ),
+    ),
     "C25": (
         "10,000 GETs for 10 million files",
         (
@@ -170,12 +212,26 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "C28": (
         "Everything here has been run",
-        ("README.md: The official images, the Helm values and managed Airflows have not been run",),
+        (
+            "README.md: The official images, the Helm values and managed Airflows have not been run",
+            "unit/test_sentences.py::test_what_was_never_run_is_said_wherever_it_is_described",
+        ),
     ),
-    "C29": ("Tasks wait for the API server", (f"{OPS}: tasks that need it while it is away fail and are tried again",)),
+    "C29": (
+        "Tasks wait for the API server",
+        (
+            f"{OPS}: tasks that need it while it is away fail and are tried again",
+            "unit/test_retry_policy.py::test_a_failure_of_airflow_itself_is_tried_again",
+        ),
+    ),
     "C30": (
         "The consumer runs after each publication",
-        (f"{UI}: is paused until somebody lets it run", f"{UI}: A JSON file above 32 MiB fails it at once"),
+        (
+            f"{UI}: is paused until somebody lets it run",
+            f"{UI}: A JSON file above 32 MiB fails it at once",
+            "unit/test_dag.py::test_the_sample_of_a_consumer_is_marked_and_runs_only_when_somebody_lets_it",
+            "unit/dataset/test_parquet.py::test_a_json_file_above_32_mib_fails_at_once",
+        ),
     ),
     "C31": (
         "The tab is on runs with these operators",
@@ -199,7 +255,13 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "unit/schedules/test_files.py::test_the_published_schema_is_the_one_that_is_checked",
         ),
     ),
-    "C34": ("The last line of the log is the advice", (f"{OPS}: Airflow writes more lines after it",)),
+    "C34": (
+        "The last line of the log is the advice",
+        (
+            f"{OPS}: Airflow writes more lines after it",
+            "integration/test_bad_run_config.py::test_a_bad_run_config_fails_at_once_and_says_what_to_do",
+        ),
+    ),
     "C35": (
         "Starting over",
         (
@@ -212,7 +274,16 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "Sizes of requests, notes, XComs",
         (f"{OPS}: about 90 bytes per shard", "unit/test_audited.py::test_the_largest_xcom_has_the_size_that_is_said"),
     ),
-    "C37": ("Backfills land nothing again", (f"{OPS}: Each run of a backfill makes a new dataset",)),
+    "C37": (
+        "Backfills land nothing again",
+        (
+            f"{OPS}: Each run of a backfill makes a new dataset",
+            "component/test_operators.py::test_makes_a_dataset_of_its_own_for_each_run_that_names_none",
+            # No schedule can name one dataset for all its runs.
+            "unit/schedules/test_files.py::test_a_problem_is_named_by_file_line_and_key",
+            "integration/test_docs_commands.py::test_a_backfill_makes_a_run_for_each_night_of_a_year",
+        ),
+    ),
     "C38": (
         "Numbers of attempts and processes",
         (f"{OPS}: six attempts in all", "unit/test_audited.py::test_attempts_and_processes_are_those_of_the_code"),
@@ -244,6 +315,9 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "Makefile: build dist logs *.egg-info benchmarks/latest.json",
             "README.md: with Python 3.11 to 3.14",
             "compose/s3.sh: makes buckets, for people; no service has it",
+            "unit/test_sentences.py::test_make_clean_removes_what_is_generated_and_leaves_what_is_not",
+            "unit/test_sentences.py::test_the_versions_of_python_that_are_said_are_those_that_make_venv_takes",
+            "unit/test_sentences.py::test_no_service_but_the_store_has_the_key_that_makes_buckets",
         ),
     ),
     "D1": (
@@ -275,7 +349,10 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "D5": (
         "Versions of Airflow",
-        ("README.md: It needs Airflow 3.3.2 or a later 3.3; `requirements.txt` pins the whole of Airflow",),
+        (
+            "README.md: It needs Airflow 3.3.2 or a later 3.3; `requirements.txt` pins the whole of Airflow",
+            "unit/test_sentences.py::test_the_package_takes_the_versions_of_airflow_that_are_said",
+        ),
     ),
     "D6": (
         "Two copies of the package",
@@ -291,10 +368,22 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
             "unit/test_audited.py::test_the_limits_of_the_input_are_those_of_the_code",
         ),
     ),
-    "D8": ("Who deletes datasets", (f"{OPS}: The datasets themselves stay, whatever is cleaned in Airflow",)),
+    "D8": (
+        "Who deletes datasets",
+        (
+            f"{OPS}: The datasets themselves stay, whatever is cleaned in Airflow",
+            "unit/test_sentences.py::test_nothing_but_landing_and_the_dag_for_it_removes_objects",
+            "unit/retention/test_rules.py::test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default",
+        ),
+    ),
     "D9": (
         "What the API server needs",
-        ("README.md: The API server needs the package as well, the connections, and read access",),
+        (
+            "README.md: The API server needs the package as well, the connections, and read access",
+            "unit/test_sentences.py::test_the_api_server_has_all_that_pages_need",
+            "unit/test_deploy.py::test_workers_api_server_and_triggerer_have_a_role",
+            "integration/test_wheel.py::test_a_dataset_lands_and_its_page_opens_for_who_is_logged_in",
+        ),
     ),
     "D10": (
         "Names that collide; settings of .env",
@@ -305,3 +394,17 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ),
     ),
 }
+
+
+def as_markdown() -> str:
+    """All of it as one table: the claim, the tests, and where the sentence stands that replaces it."""
+    rows = ["| item | claim | tests | sentences |", "| --- | --- | --- | --- |"]
+    for name, (claim, settled) in CLAIMS.items():
+        tests = ", ".join(f"`{each}`" for each in settled if "::" in each)
+        sentences = "; ".join("{}: {}".format(*each.split(": ", 1)) for each in settled if "::" not in each)
+        rows.append(f"| {name} | {claim} | {tests} | {sentences} |".replace("\n", " "))
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(as_markdown())  # noqa: T201

@@ -6,12 +6,15 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 from airflow.configuration import conf
+from packaging.specifiers import SpecifierSet
 
 from compose.proof.deployment import IMAGES
 from learnosity.plugin import LearnosityPlugin
@@ -75,3 +78,104 @@ def test_python_finds_the_installed_package_before_the_plugins_folder(tmp_path: 
     found, searched = json.loads(done.stdout.splitlines()[-1])
     assert str(tmp_path / "plugins") in searched
     assert not found.startswith(str(tmp_path))
+
+
+def test_the_package_takes_the_versions_of_airflow_that_are_said() -> None:
+    needed = tomllib.loads(text("pyproject.toml"))["project"]["dependencies"]
+    (airflow,) = [
+        SpecifierSet(each.removeprefix("apache-airflow")) for each in needed if re.match(r"apache-airflow[<>=]", each)
+    ]
+    tried = ("3.2.9", "3.3.0", "3.3.1", "3.3.2", "3.3.9", "3.4.0", "4.0.0")
+    assert [each for each in tried if each in airflow] == ["3.3.2", "3.3.9"]
+    for page in ("README.md", "docs/operations.md"):
+        assert "Airflow 3.3.2 or a later 3.3" in text(page)
+    pinned = set(re.findall(r"^(apache-airflow[a-z-]*)==", text("requirements.txt"), re.MULTILINE))
+    assert pinned >= {"apache-airflow", *(f"apache-airflow-providers-{each}" for each in ("celery", "fab", "postgres"))}
+
+
+def test_the_versions_of_python_that_are_said_are_those_that_make_venv_takes() -> None:
+    (bounds,) = re.findall(r"\((\d+, \d+)\) <= sys\.version_info < \((\d+, \d+)\)", text("Makefile"))
+    assert bounds == ("3, 11", "3, 15")
+    assert tomllib.loads(text("pyproject.toml"))["project"]["requires-python"] == ">=3.11"
+    assert "with Python 3.11 to 3.14" in text("README.md")
+
+
+def test_make_clean_removes_what_is_generated_and_leaves_what_is_not(tmp_path: Path) -> None:
+    generated = (
+        ".devstack/a",
+        ".pytest_cache/a",
+        ".mypy_cache/a",
+        ".ruff_cache/a",
+        ".hypothesis/a",
+        "build/a",
+        "dist/sbom.cdx.json",
+        "logs/a",
+        "a.egg-info/a",
+        "benchmarks/latest.json",
+        "plugins/learnosity/__pycache__/a.pyc",
+    )
+    kept = (
+        ".venv/lib/__pycache__/a.pyc",
+        ".bench/a",
+        ".clouds/a",
+        ".env",
+        "dags/datasets/nightly.yaml",
+        "benchmarks/results.md",
+    )
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    for each in (*generated, *kept):
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    assert [each for each in generated if (tmp_path / each).exists()] == []
+    assert [each for each in kept if not (tmp_path / each).exists()] == []
+
+
+def test_no_service_but_the_store_has_the_key_that_makes_buckets() -> None:
+    services = yaml.safe_load(COMPOSE)["services"]
+    having = {
+        name: [
+            each
+            for each in service.get("environment", {})
+            if each.startswith("S3_ADMIN") and service["environment"][each]
+        ]
+        for name, service in services.items()
+    }
+    assert {name for name, keys in having.items() if keys} == {"s3"}
+
+
+def test_what_was_never_run_is_said_wherever_it_is_described() -> None:
+    assert "Not run on a cluster" in text("deploy/values.yaml").partition("\n")[0]
+    for heading, said in (
+        ("Kubernetes", "It has not been run on a cluster"),
+        ("Managed Airflows", "Nothing of this has been run on a managed Airflow"),
+    ):
+        assert said in text("docs/operations.md").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert "The official images, the Helm values and managed Airflows have not been run." in " ".join(
+        text("README.md").split()
+    )
+
+
+def test_the_api_server_has_all_that_pages_need() -> None:
+    """Package and connections: it is the same image, with the database. Read access: it is on the way to the store."""
+    services = yaml.safe_load(COMPOSE)["services"]
+    server, worker = services["api-server"], services["worker"]
+    assert server["image"] == worker["image"]
+    assert set(server["networks"]) >= set(services["s3"]["networks"])
+    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in server["environment"]
+    assert server["environment"]["AIRFLOW__CORE__FERNET_KEY"] == worker["environment"]["AIRFLOW__CORE__FERNET_KEY"]
+
+
+def test_nothing_but_landing_and_the_dag_for_it_removes_objects() -> None:
+    """The clean-ups of Airflow run none of this. The DAG has no schedule unless somebody writes a file for it."""
+    removing = {
+        path.relative_to(REPOSITORY).as_posix()
+        for folder in ("dags", "plugins/learnosity")
+        for path in (REPOSITORY / folder).rglob("*.py")
+        if re.search(r"\bstore\.delete\(", path.read_text())
+    }
+    package = "plugins/learnosity"
+    # Stores are the means; the mark of a removal that was begun is no part of a dataset.
+    own = (f"{package}/landing/", f"{package}/retention/", f"{package}/storage/", f"{package}/dataset/removal_marks.py")
+    assert f"{package}/retention/remove.py" in removing
+    assert sorted(each for each in removing if not each.startswith(own)) == []

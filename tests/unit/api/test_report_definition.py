@@ -104,8 +104,8 @@ def test_the_signature_holds_for_any_report(extra: dict[str, Any]) -> None:
     assert signed["request"]["reports"] == [report]
 
 
-def test_a_signature_runs_out() -> None:
-    signed = sign_report(KEYS, defined(REQUEST, element_id="report"), domain="localhost", now=NOW, minutes=15)
+def test_a_signature_runs_out_after_fifteen_minutes() -> None:
+    signed = sign_report(KEYS, defined(REQUEST, element_id="report"), domain="localhost", now=NOW)
     authenticated(signed, datetime(2026, 11, 24, 3, 15, tzinfo=UTC))
     with pytest.raises(ApiError) as refused:
         authenticated(signed, datetime(2026, 11, 24, 3, 16, tzinfo=UTC))

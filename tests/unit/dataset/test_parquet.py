@@ -105,6 +105,13 @@ async def test_what_is_not_published_is_not_read(tmp_path: Path) -> None:
         await PublishedDataset.open(open_store(uri), f"{uri}/{LAYOUT.manifest}", LAYOUT)
 
 
+async def test_a_json_file_above_32_mib_fails_at_once(tmp_path: Path) -> None:
+    path = "groups/group.json"
+    dataset = await published(tmp_path / "in", {path: group("x" * 32 * 1024**2, [], [])})
+    with pytest.raises(IncompleteDatasetError, match="too big"):
+        await to_parquet(dataset, open_store((tmp_path / "out").as_uri()))
+
+
 @pytest.mark.parametrize(
     ("destination", "folder"),
     [

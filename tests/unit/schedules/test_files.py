@@ -83,6 +83,11 @@ class TestFiles:
             pytest.param(
                 ("  filters", "  filter"), "file.yaml:6: params.filter: is not known here", id="unknown param"
             ),
+            pytest.param(
+                ("  filters:\n", "  dataset_id: 33285a4b-0e6e-47e4-bade-78999ada14db\n  filters:\n"),
+                "file.yaml:6: params.dataset_id: is not known here",
+                id="one dataset for all runs",
+            ),
             pytest.param(("iso }}", "iso"), "file.yaml:7: params.filters.mintime: the template", id="template"),
             pytest.param(("  filters:\n", "  filters: [\n"), "file.yaml:8: ", id="syntax"),
             pytest.param(
