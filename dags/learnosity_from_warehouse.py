@@ -21,7 +21,7 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
-# Each run has a roster of its own, so that a run that is cleared later finds the same roster again.
+# Each run writes its own roster file. So a run that is cleared later reads the same roster again.
 KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
 
 with DAG(
@@ -33,7 +33,8 @@ with DAG(
     catchup=False,
     params={
         "sql_conn_id": Param("warehouse", type="string", minLength=1, title="Database connection"),
-        # The form of each keeps a value from naming one place to the check, and another one to the operator.
+        # `pattern` allows only simple names. Other characters, such as `/` or `@`, could make a URI that names another
+        # place.
         "aws_conn_id": Param(
             "aws_landing", type="string", pattern="^[A-Za-z0-9_.-]+$", title="S3 connection, for the roster"
         ),

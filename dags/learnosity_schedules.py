@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Airflow skips a Python file that does not contain both words: airflow, dag.
+# Airflow skips a Python file that does not contain both of the words `airflow` and `dag`. This comment contains them.
 from learnosity.dags import scheduled_dags
 
 globals().update(scheduled_dags(Path(__file__).parent / "datasets"))

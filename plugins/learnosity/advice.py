@@ -26,7 +26,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (RequestError, NEW_RUN),
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
-# A message that contains one of these words already says what to do.
+# An error message that contains one of these texts already says what to do, so no advice is added to it.
 _SAID = ("clear ", "trigger a new run", "delete ")
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SHOWN = 10  # a message names at most this many events
+SHOWN = 10  # an error message names at most this many events
 
 HOW = (
     f"An event that is made by hand must carry {', '.join(NEEDED)} of a published dataset in its extra. The "
@@ -156,7 +156,7 @@ def _published_to(event: DatasetEvent) -> str | None:
     except AirflowRuntimeError as error:
         _check_gone(error)
         return None
-    except OSError as error:  # XComs can be in object storage, which can fail
+    except OSError as error:  # an XCom can be stored in object storage, and reading it there can fail
         raise TransientError(f"The XCom of the publishing task cannot be read: {type(error).__name__}.") from None
     found = returned.get("destination_uri") if isinstance(returned, Mapping) else None
     return found if isinstance(found, str) else None

@@ -23,9 +23,10 @@ def dataset_asset(dataset_type: str) -> Asset:
 
 
 KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
-# Gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can have this URI or name.
+# This asset gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can be called `*`, so
+# this URI belongs to no type.
 OTHER_DATASETS = Asset(name=OTHER_DATASETS_NAME, uri=f"{ASSET_PREFIX}*")
-# Schedule a DAG on this to run after each publication of any type.
+# A DAG with this as its schedule runs after each published dataset of any type.
 ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
 
 
@@ -50,7 +51,7 @@ def fixed_type(request: object, run_config: Collection[str] | None = None) -> st
         return None
     try:
         return DatasetLayout(named.strip(), "any").dataset_type
-    except RequestError:  # a template, which is no valid folder name: the type is decided when a run starts
+    except RequestError:  # the type is a Jinja template, so it is known only when a run starts
         return None
 
 
@@ -61,8 +62,9 @@ def declared_ports(declared_type: str | None) -> dict[str, list[Asset]]:
     """
     if declared_type:
         return {"outlets": published_assets(declared_type)}
-    # The assets of the known types have to be declared, or their events are dropped. They are inlets and not outlets:
-    # with them as outlets, users could not materialize the asset of a scheduled dataset in the UI.
+    # Airflow drops an event of an asset that no task declares, so the assets of the known types are declared here. They
+    # are inlets and not outlets, because a user can materialize an asset in Airflow's UI only if exactly one DAG has it
+    # as an outlet.
     return {"outlets": [OTHER_DATASETS], "inlets": [*KNOWN_DATASETS]}
 
 

@@ -19,7 +19,8 @@ from learnosity.task_report import report_failures
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Seconds between `execution_timeout` and Airflow's alarm: enough to cancel the uploads that still run.
+# Seconds by which the work ends before Airflow's alarm for `execution_timeout`: enough time to cancel the uploads that
+# still run.
 LET_GO_SECONDS = 30.0
 
 
@@ -46,7 +47,8 @@ class AsyncOperator(BaseAsyncOperator):
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # If Airflow's alarm is raised inside asyncio's own code, asyncio only logs it. So the loop is stopped here.
+            # asyncio only logs an exception that is raised inside its own code. If that is Airflow's time-out alarm,
+            # the loop must be stopped here.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()
@@ -65,8 +67,8 @@ class AsyncOperator(BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # Threads are not waited for, because one may be blocked for ever. After an alarm inside the loop's own
-            # code, the loop still counts as running, and closing it would raise an error.
+            # This does not wait for threads, because a thread may be blocked for ever. After an alarm inside asyncio's
+            # own code, the loop still counts as running, and closing it would raise an error.
             if not loop.is_running():
                 loop.close()
 
@@ -80,7 +82,8 @@ class AsyncOperator(BaseAsyncOperator):
             async with limit:
                 return await self.aexecute(context)
         except Exception as error:
-            # After a time-out, any error counts as the time-out: a clean-up that fails raises an error of its own.
+            # After a time-out, any error is reported as the time-out, because cancelling the work can raise other
+            # errors.
             if not limit.expired():
                 raise
             raise AirflowTaskTimeout(

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of a connection's extra that this module or WasbHook uses. docs/stores.md explains each. For others, a warning is
-# logged.
+# Keys of a connection's extra that this module or WasbHook uses. docs/stores.md explains each key. Any other key is
+# ignored, and a warning is logged.
 _USED = (
     *("connection_string", "tenant_id", "shared_access_key", "sas_token", "account_key", "client_secret_auth_config"),
     *("account_url", "account_host", "account_name", "anon", "managed_identity_client_id", "audience", "proxies"),
     *("workload_identity_tenant_id", "connection_verify", "endpoint_url", "proxy", "verify"),
 )
-# Keys that are refused. Ignored, they would let data be written unencrypted, or under another identity.
+# Keys that are refused with an error. If they were ignored, data would be written unencrypted or with another identity.
 _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
@@ -85,7 +85,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED)
-    client_options({}, extra.get("endpoint_url"))  # checks the URL: Azure's client would silently change a bad one
+    # This call only checks the URL, because Azure's client would silently change a wrong URL.
+    client_options({}, extra.get("endpoint_url"))
     account = _account(named, given, extra, where.account)
     verify = extra.get("verify", extra.get("connection_verify", True))
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
@@ -98,7 +99,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         use_fabric_endpoint=False,
         disable_tagging=False,
         skip_signature=account.provider is None,
-        # Without any provider, obstore would look for credentials in the environment.
+        # Without a credential provider, obstore would use credentials from the environment.
         credential_provider=account.provider or fixed({"token": "", "expires_at": None}),
         client_options=client,
         retry_config=RETRY,
@@ -145,13 +146,14 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
 
-    # The hook must not look the connection up: that could fail, and would not give the fields that are set above.
+    # `get_connection` is replaced, so that the hook uses the changed connection and does not ask Airflow for the saved
+    # one.
     hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
     try:
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
     except ImportError:
         raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
-    # The hook does not catch the errors of its libraries, whose texts may contain a part of a key.
+    # The hook lets errors of its libraries pass. Their texts may contain a part of a key, so they are not shown.
     except Exception as error:
         raise ConnectionConfigError(
             f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
@@ -165,7 +167,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         )
     endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
     if url and "." not in urlsplit(url).netloc:
-        # The hook does not understand http://azurite:10000/account, and would call Azure's public cloud instead.
+        # The hook cannot read a URL such as http://azurite:10000/account, and would call Azure's public cloud instead.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     provider = _provider(named, client.credential, parts.query, extra)
     return _Account(name, endpoint, provider)
@@ -195,7 +197,8 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
     """The address of the account, as far as a connection names one: a URL, else ""."""
     named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
     host = named or connection.host or ""
-    # In Airflow's hooks, the login is the account's name, unless it is the client id of a service principal.
+    # As in Airflow's Azure hooks, the login is either the name of the storage account or the client id of a service
+    # principal.
     login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
     if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
         host = f"{login or host}.{_BLOB_HOST}"
@@ -203,7 +206,7 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
         host = f"{account}.{_BLOB_HOST}"
     if not host:
         return ""
-    # An account has a second host for the Data Lake (`.dfs.`). Blobs are written through the first one (`.blob.`).
+    # A storage account has two hosts: `.dfs.` for the Data Lake API and `.blob.` for the Blob API, which is used here.
     return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 
@@ -214,7 +217,7 @@ def _for_hook(extra: Mapping[str, Any]) -> str:
     if isinstance(proxies := extra.get("proxies"), str):
         left["proxies"] = {"http": proxies, "https": proxies}
     if extra.get("proxies") and extra.get("tenant_id"):
-        # As in AzureDataLakeStorageV2Hook, the proxy also serves the requests for tokens.
+        # As in AzureDataLakeStorageV2Hook, requests for tokens also go through the proxy.
         config = left.get("client_secret_auth_config") or {}
         left["client_secret_auth_config"] = {"proxies": left["proxies"], **config}
     return json.dumps(left)

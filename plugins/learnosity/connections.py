@@ -24,7 +24,7 @@ from learnosity.storage.store import Store
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 
-# Imported here, because each cloud's module needs packages that may not be installed.
+# The imports are inside the functions, because each cloud's module needs packages that may not be installed.
 def _s3(where: StorageUri, connection: Connection | None) -> Store:
     from learnosity.s3_connection import s3_store
 
@@ -111,7 +111,8 @@ def azure_account(where: StorageUri) -> str:
 
 def _local(where: StorageUri, must_exist: bool) -> Store:
     try:
-        # `automatic_cleanup` removes a folder together with its last file. A store that is only read must not do that.
+        # `must_exist` is set for a folder that is only read. obstore must not create it (`mkdir`), nor delete it when
+        # it becomes empty (`automatic_cleanup`).
         store = LocalStore(where.key, automatic_cleanup=not must_exist, mkdir=not must_exist)
     except (OSError, ObstoreError) as error:
         if must_exist and not Path(where.key).is_dir():

@@ -17,8 +17,8 @@ from learnosity.errors import Findings, RequestError
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 
-# Whatever task runs, its process loads the whole DAG file, and this module with it. So imports are here only if the
-# declaration needs them; what a task needs when it runs is imported by its methods.
+# Each task process loads the whole DAG file and this module. To keep this fast, the top of the module imports only what
+# is needed to declare a task. What a running task needs is imported by the methods.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Arguments, besides the request, that the run config may replace.
+# Arguments of the operator, besides `request`, that a run config may override.
 _OWN_FIELDS = ("input_uri", "input_columns", "dataset_id", "create",
                "job_reference", "destination_uri", "learnosity_conn_id", "require_complete")  # fmt: skip
 
@@ -260,7 +260,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # Only the params that a template names count: another poll interval, for example, makes no other dataset.
+        # Only params that a template of this task uses count: another poll interval, for example, changes nothing.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

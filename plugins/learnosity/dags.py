@@ -15,7 +15,7 @@ from learnosity.run_config import DEFAULTS
 __all__ = ["dataset_dag", "scheduled_dags"]
 
 DAG_ID = "learnosity_dataset"
-# A run that waits for its job occupies a trigger, and no worker. The triggerer's default capacity is 1,000 triggers.
+# A run that waits for its job occupies one trigger and no worker. A triggerer runs 1,000 triggers by default.
 MAX_ACTIVE_RUNS = 1000
 DOC = """### Learnosity dataset
 
@@ -32,7 +32,8 @@ A failed task that is cleared continues where it stopped: it takes over the job,
 
 def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
     """The DAGs of all schedule files in a folder, by DAG id. See `learnosity.schedules.dags`."""
-    from learnosity.schedules import dags  # not at the top: the DAG `learnosity_dataset` does not need it
+    # Not imported at the top, because the DAG `learnosity_dataset` does not need it.
+    from learnosity.schedules import dags
 
     return dags.scheduled_dags(folder)
 

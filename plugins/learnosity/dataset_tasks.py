@@ -22,7 +22,8 @@ from learnosity.operators import (
 from learnosity.run_config import DEFAULTS, REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
 
-# Errors in code or in a template, which a retry cannot mend. Any other type may be an error of Airflow, and is retried.
+# Errors in code or in a template: a retry would fail in the same way. Any other error type may be a failure of Airflow
+# itself, so it is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(
@@ -46,8 +47,9 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
     ]
 )
 
-# The waits are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes: a failure of 45 minutes does not end the run. Airflow makes
-# the first five waits up to twice as long, at random. Short failures were already retried inside the task.
+# The waits between tries are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes, so a failure of 45 minutes does not end the
+# run. Airflow makes each of the first five waits longer at random, up to twice as long. Short failures are already
+# retried inside the task.
 RETRY_ARGS: dict[str, Any] = {
     "retries": 7,
     "retry_delay": timedelta(seconds=30),
@@ -132,7 +134,8 @@ def dataset_tasks(
             run_config=run_config,
             shards=list_files.output,
             **_given(values, "require_complete"),
-            # If the dataset is already published, `land_files` is skipped. This task must run even then, to check it.
+            # If the dataset is already published, the tasks `land_files` are skipped. `publish` must run even then, to
+            # check what is published.
             trigger_rule="none_failed",
         )
         list_files >> land_files >> publish

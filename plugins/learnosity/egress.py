@@ -23,20 +23,23 @@ from learnosity.errors import ConnectionConfigError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Environment variables with a file of further certificate authorities: of the AWS tools, of `requests`, and of curl.
+# Environment variables that name a file with additional certificate authorities. The AWS tools, `requests` and curl
+# each have one.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# Environment variable with the certificate store of this machine. OpenSSL and rustls read it themselves.
+# Environment variable that names the file with the certificate authorities of this machine. The TLS libraries OpenSSL
+# and rustls read it themselves.
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
-# A cloud's metadata service gives credentials to this machine only. No proxy can reach it.
+# Hosts of the metadata services of clouds. A metadata service gives credentials to its own machine only, so it is never
+# called through a proxy.
 _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
 
 
-# How libraries say that a host name is not known.
+# Texts in the errors of libraries that mean: DNS does not know this host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
 
 
@@ -110,7 +113,8 @@ class Egress:
             options["proxy_url"] = proxy
             options["proxy_excludes"] = ",".join(each for name in names for each in _as_excludes(name))
         elif any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
-            # obstore must not read the proxy of the environment itself. So it gets a proxy that no host may use.
+            # obstore would read a proxy from the environment, although none may be used here. It has no option against
+            # that, so it gets a proxy that is excluded for all hosts.
             options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": ",".join(_EVERYTHING)}
         return options
 
@@ -150,7 +154,8 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     if not proxy:
         return None
     parts = urlsplit(proxy)
-    named = f"the proxy {parts.hostname}{f':{parts.port}' if parts.port else ''}"  # never its user and password
+    # The message never contains the proxy's user and password.
+    named = f"the proxy {parts.hostname}{f':{parts.port}' if parts.port else ''}"
     advice = "Check the proxy of the connection, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY (docs/network.md)."
     if re.search(r"temporary failure in name resolution", cause, re.IGNORECASE):
         return f"the host name of {named} could not be looked up. {advice}", True

@@ -21,8 +21,10 @@ from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
-CHUNK = 1024 * 1024  # bytes per read, each of which runs in a thread: smaller reads are slower, larger need more memory
-# The temporary name of a file that is being written ends like this. If its task is killed, the file remains.
+# Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
+CHUNK = 1024 * 1024
+# The end of the temporary name of a file that is being written. If the task is killed, this file remains and has to be
+# removed later.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
@@ -44,7 +46,7 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 class FsspecStore:
     """A prefix in an fsspec file system. `storage.store.Store` says what each method does."""
 
-    is_local = True  # it may be a file system, for which the stricter rules for file names apply
+    is_local = True  # an fsspec store may be a file system, so the stricter rules for names of local files apply
 
     def __init__(self, fs: Any, root: str, uri: str) -> None:
         self._fs = fs
@@ -78,14 +80,16 @@ class FsspecStore:
         """See `Store`. The file is written under a temporary name, and renamed when it is complete."""
         target = self._full(path)
         folder = target.rpartition("/")[0]
-        # The temporary name does not contain the real name: it could become longer than a file system allows.
+        # The temporary name does not contain the real name, because the two together could be longer than a file system
+        # allows.
         staged = f"{folder}/.{uuid4().hex}.part"
         try:
             await self._run(self._fs.makedirs, folder, exist_ok=True)
             handle = await self._run(self._fs.open, staged, "wb")
             try:
                 async for chunk in chunks:
-                    await self._run(handle.write, bytes(chunk))  # some drivers refuse a memoryview
+                    # Some fsspec drivers accept only `bytes`, and no memoryview.
+                    await self._run(handle.write, bytes(chunk))
             finally:
                 await self._run(handle.close)
             await self._run(self._rename, staged, target)
@@ -113,7 +117,8 @@ class FsspecStore:
         return ObjectInfo(path, int(info["size"]), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
-        await self.put(path, content, "application/json")  # fsspec has no conditional writes
+        # This is an unconditional write, because fsspec has no conditional one.
+        await self.put(path, content, "application/json")
         return True
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
@@ -132,7 +137,8 @@ class FsspecStore:
         return self.list("")
 
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        # Some drivers cache listings, and would miss what another worker has written since.
+        # Some fsspec drivers cache listings. Without this call, they would not list files that another worker has
+        # written since then.
         await self._run(self._fs.invalidate_cache)
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)
@@ -166,7 +172,8 @@ class FsspecStore:
         if type(self._fs).mv is not AbstractFileSystem.mv:
             self._fs.mv(staged, target)
             return
-        # Not fsspec's own `mv`: it reads a path as a glob, and would not find a file with `[1]` in its name.
+        # fsspec's own `mv` is not used, because it reads a path as a glob: it would not find a file with `[1]` in its
+        # name.
         self._fs.cp_file(staged, target)
         self._fs.rm_file(staged)
 

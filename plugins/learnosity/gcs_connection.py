@@ -31,15 +31,16 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# Keys of a connection's extra that this module or GoogleBaseHook uses. docs/stores.md explains each. For others, a
-# warning is logged.
+# Keys of a connection's extra that this module or GoogleBaseHook uses. docs/stores.md explains each key. Any other key
+# is ignored, and a warning is logged.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
     *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
 )
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# An empty key, so that obstore does not read one from the environment. It signs with the credential provider.
+# A service account key without content. It keeps obstore from reading a key from the environment. The credentials that
+# are used come from the credential provider.
 _UNUSED_KEY = json.dumps({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True})
 
 
@@ -103,7 +104,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
         raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
-    # The hook does not catch the errors of its libraries, whose texts may contain a part of the key.
+    # The hook lets errors of its libraries pass. Their texts may contain a part of the key, so they are not shown.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
     own = extra.get("endpoint_url") or extra.get("gcs.endpoint")
@@ -116,7 +117,8 @@ def _with(hook: Any, connection: Connection) -> Any:
 
 
 def _refusal(named: str, error: Exception) -> str:
-    # An AirflowException is raised by the hook itself, and names fields and files, but no values.
+    # The hook itself raises AirflowException. Its text names fields and files, but contains no secret values, so it can
+    # be shown.
     said = f": {error}" if isinstance(error, AirflowException) else ""
     return (
         f"The {named} gives no access to Google Cloud ({type(error).__name__}{said.rstrip('.')}). Check that its "

@@ -19,7 +19,7 @@ from learnosity.errors import ConnectionConfigError, LearnosityError
 from learnosity.lookups import afind_connection, checked_extra, find_connection
 from learnosity.metrics import METRICS
 
-# DAG files import this module, so the methods import the client and all that it needs.
+# DAG files import this module, and must load fast. So the HTTP client is imported inside the methods that use it.
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
     from learnosity.api.config import ApiConfig
@@ -88,13 +88,15 @@ class LearnosityHook(BaseHook):
                 return await client.check()
 
         try:
-            # Not `find_connection`: Airflow's own look-up also finds the connection of the form, which is not saved.
+            # `get_connection` is Airflow's own look-up. It also finds the connection that Airflow is testing, which is
+            # not saved yet.
             config = checked_config(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
             served = asyncio.run(check(config))
         except AirflowNotFoundException:
             return False, str(_missing(self.learnosity_conn_id))
         except LearnosityError as error:
-            # Airflow tests a copy of the connection under a random id, which means nothing to the user.
+            # Airflow tests a copy of the connection under a random id. This id would mean nothing to the user, so it is
+            # replaced in the message.
             named = repr(self.learnosity_conn_id)
             said = str(error).replace(f"Connection {named}", "This connection")
             return False, said.replace(f"connection {named}", "this connection")

@@ -16,8 +16,8 @@ import msgspec
 log = logging.getLogger(__name__)
 
 JOB_KEY = "learnosity_job"
-_SECONDS = 10.0  # longest time that a report may take
-MOST_AT_ONCE = 50  # reports of one triggerer
+_SECONDS = 10.0  # time limit for one report, in seconds
+MOST_AT_ONCE = 50  # maximum number of reports of one triggerer at the same time
 _under_way: set[object] = set()
 
 
@@ -55,7 +55,8 @@ async def _report(task_instance: Any, state: JobState) -> None:
     from airflow.sdk.execution_time.comms import GetXCom, SetXCom
 
     place = {name: getattr(task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
-    # One with a loop of its own: the triggerer's. In `dag.test()` there is none, and no page either.
+    # In a triggerer, this object sends requests to Airflow through an asynchronous method. In `dag.test()` it has no
+    # such method: the report fails, which does no harm, because there is no page.
     supervisor: Any = task_runner.SUPERVISOR_COMMS
     known = getattr(await supervisor.asend(GetXCom(key=JOB_KEY, **place)), "value", None)
     if not isinstance(known, dict) or known.get("status") != state.status:

@@ -13,8 +13,8 @@ from learnosity.async_operator import AsyncOperator
 from learnosity.links import DatasetLink, ManifestLink, ReportLink, StorageConsoleLink
 from learnosity.run_config import chosen, flag, is_empty
 
-# Whatever task runs, its process loads the whole DAG file, and this module with it. So imports are here only if the
-# declaration needs them; what a task needs when it runs is imported by its methods.
+# Each task process loads the whole DAG file and this module. To keep this fast, the top of the module imports only what
+# is needed to declare a task. What a running task needs is imported inside the methods.
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
@@ -164,7 +164,8 @@ class LearnosityPublishOperator(_LandingOperator):
         task = self._running(context)
         dataset_type = task.layout.dataset_type
         if self.chooses_outlets:
-            # Airflow reads `outlets` after the task has run, and adds an event to each of them.
+            # Airflow reads `outlets` after the task has run, and adds an asset event for each of them. So they can be
+            # set here.
             self.outlets = outlets_for(dataset_type, self.declared_type)
         self.published = result = await task.publish(
             shards=self.shards,
@@ -173,7 +174,7 @@ class LearnosityPublishOperator(_LandingOperator):
         )
         for asset in published_assets(dataset_type):
             context["outlet_events"][asset].extra = dict(result)
-        # The dataset pages read these two values from the XCom. The asset event does not have them.
+        # The dataset pages need these two values, and read them from the XCom. The asset event does not have them.
         return {**result, "destination_uri": task.destination, "learnosity_conn_id": task.conn_id}
 
     def _requires_complete(self, conf: Mapping[str, Any] | None) -> bool:

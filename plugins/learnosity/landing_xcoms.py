@@ -14,7 +14,7 @@ from learnosity.progress import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# Release 1.0 had one plan per run, without a name. Its XComs get this name.
+# In release 1.0, a run had only one plan, and its XComs do not name it. For these XComs, this name is used.
 FIRST_RELEASE = "plan"
 
 

@@ -100,7 +100,8 @@ def _connection(conn_id: str, found: Any) -> Connection | None:
     mask_secret(found.extra)
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
-        # A connection written as JSON may hold a number. It is refused: written as text, it may have begun with zeros.
+        # A connection that is written as JSON may have a number here. It is refused, because it may have lost its first
+        # zeros: 007 would be 7.
         if value is not None and not isinstance(value, str):
             raise ConnectionConfigError(
                 f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."
@@ -161,12 +162,12 @@ def _ask(what: str, backend: Any, method: str, name: str) -> Any:
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        return ask(name)  # this backend has a `get_connection` of its own
+        return ask(name)  # this backend overrides `get_connection`, so it is called directly
     if not (text := backend.get_conn_value(name)):
         return None
     try:
         return backend.deserialize_connection(name, text)
-    except Exception:  # the text of this error may contain a secret, so it is not passed on
+    except Exception:  # the text of this error may contain a secret, so it is not shown
         raise ConnectionConfigError(
             f"The {what} cannot be read: {type(backend).__name__} has a text for it that is neither a URI of a "
             'connection nor JSON with its fields, such as {"conn_type": "http", "host": "…"}. Correct it there.'
@@ -210,7 +211,7 @@ def _check_database(what: str) -> None:
 
 async def _asend(request: GetConnection | GetVariable | GetVariableKeys) -> Any:
     comms = task_runner.SUPERVISOR_COMMS
-    # With `dag.test()`, tasks run in one process, and there is no `asend`.
+    # In `dag.test()`, all tasks run in one process, and this object has only the blocking method `send`.
     return await comms.asend(request) if hasattr(comms, "asend") else comms.send(request)
 
 
@@ -232,7 +233,7 @@ def _failed(what: str, backend: Any, error: Exception) -> Exception:
         return error
     if isinstance(error, AirflowSecretsBackendAccessDenied):
         return ConnectionConfigError(f"This task may not read the {what}: Airflow denies it. Ask for access.")
-    # The text of the backend's error is not shown, because it may contain a secret.
+    # The text of the secrets backend's error is not shown, because it may contain a secret.
     return LookupFailedError(
         f"The {what} could not be read: {type(backend).__name__} failed with {type(error).__name__}. "
         "The next try reads it again; Airflow's log says more."

@@ -16,7 +16,7 @@ from tenacity import RetryCallState
 
 from learnosity.errors import ConnectionConfigError
 
-CONNECT_SECONDS = 15.0  # time to open a network connection: a server that can be reached needs much less
+CONNECT_SECONDS = 15.0  # time limit for opening a network connection; a server that can be reached needs much less
 # A network connection that transfers no data for this time is treated as broken.
 IDLE_SECONDS = 60.0
 MAX_RETRY_AFTER_SECONDS = 120.0  # a longer `Retry-After` is cut, so that no reply can stop a task for hours
@@ -82,13 +82,14 @@ def signed_url_client(
         .default_headers({"Accept-Encoding": "identity"})
         .follow_redirects(False)
         .referer(False)
-        # HTTP/1 has one network connection per file. With HTTP/2, files share one, and a lost packet delays them all.
+        # With HTTP/1, each download has its own TCP connection. With HTTP/2, downloads share one, and a lost packet
+        # delays all of them.
         .http1_only()
         .connect_timeout(timedelta(seconds=CONNECT_SECONDS))
         .danger_accept_invalid_certs(not verify)
     )
     if target is not None:
-        builder = builder.resolve(*target, 0)  # port 0 means the port of the URL
+        builder = builder.resolve(*target, 0)  # port 0 means: use the port of the URL
     if read_timeout is not None:
         builder = builder.read_timeout(timedelta(seconds=read_timeout))
     if certificates:

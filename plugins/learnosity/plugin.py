@@ -17,7 +17,7 @@ from airflow.plugins_manager import AirflowPlugin
 from learnosity import run_note_listener
 
 PREFIX = "/learnosity"
-# The path in Airflow's own URL, such as `/airflow`; empty when Airflow is at the root of its host.
+# The path at which Airflow is served, such as `/airflow`; empty if Airflow is at the root of its host.
 ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 

@@ -8,7 +8,8 @@ import time
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0  # time between two progress lines
-# The time left is not estimated before so many seconds and files: at first, connections are still being opened.
+# The remaining time is estimated only after this many seconds and files. Before that, connections are still being
+# opened, so the rate is too low.
 KNOWN_SECONDS = 10.0
 KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -32,7 +32,8 @@ def get_provider_info() -> dict[str, Any]:
                         "host": DEFAULT_BASE_URL,
                         "login": "16 characters",
                         "schema": "https",
-                        # To test a saved connection without a port, Airflow 3.3.2 sends port 0, which its API refuses.
+                        # If a saved connection without a port is tested, Airflow 3.3.2 sends port 0 to its own API, and
+                        # the API refuses it.
                         "port": "443; without a port, Test answers Bad Request",
                     },
                 },

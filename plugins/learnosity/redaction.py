@@ -11,9 +11,11 @@ import re
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
-# Longer texts are cut, because redacting a very long text, which may be hostile, would take long.
+# A longer text is cut before it is redacted: redacting takes long for very long texts, and an attacker may have written
+# them.
 MAX_TEXT = 8000
-# How often a text is decoded: it may be encoded several times, such as a URL in the parameter of another URL.
+# How often a text is decoded, at most. A text may be encoded several times, such as a URL in the parameter of another
+# URL.
 _MAX_DECODINGS = 4
 _JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -31,7 +33,8 @@ _NAMED = re.compile(
 )
 _ELEMENT = re.compile(rf"(?P<open><{_NAME}(?:\s[^>]{0, 200})?>)[^<]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
-# Learnosity's signatures with their prefix `$02$`, hex digests, and keys: long, with upper case, lower case and digits.
+# What looks like a secret: a Learnosity signature with its prefix `$02$`, a hex digest, or a key, which is a long text
+# with upper case, lower case and digits.
 _LOOKS_SECRET = re.compile(
     r"(?P<scheme>\$0\d\$)[0-9A-Fa-f]{16,}|\b[0-9A-Fa-f]{32,}\b|(?<![\w+/=-])(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])(?=[\w+=-]*\d)[\w+=-]{40,}"
 )

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Its URI does not begin with `ASSET_PREFIX`, because consumers would take the removal for a publication.
+# The URI does not begin with `ASSET_PREFIX`. If it did, DAGs that wait for published datasets would also run after a
+# removal.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 KEY = "learnosity_retention"
-SHOWN = 20  # most problems in the XCom; the log has all of them
+SHOWN = 20  # maximum number of problems in the XCom; the log has all of them
 
 
 class RetentionProblemError(PermanentError):
@@ -82,7 +83,8 @@ class LearnosityRetentionOperator(AsyncOperator):
             unique = {store.uri: store for store in stores.values()}
             await sweep.named(list(unique.values()), ids, notes.removed)
         _tell(sweep.report, dry_run)
-        # Airflow reads `outlets` after the task has run, and adds an event to each of them.
+        # Airflow reads `outlets` after the task has run, and adds an asset event for each of them. So they can be set
+        # here.
         self.outlets = [REMOVED_DATASETS] if notes.removed and not dry_run else []
         if self.outlets:
             context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
@@ -123,7 +125,8 @@ class LearnosityRetentionOperator(AsyncOperator):
                 stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
             except LearnosityError as error:
                 if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
-                    continue  # no default destination is set, but the rules name other destinations
+                    # No default destination is set, which is no error here, because the rules name other destinations.
+                    continue
                 refused.append(error)
                 report.failed.append(error)
                 report.problems.append(Entry(each or "the default destination", "", "", str(error)))

@@ -15,15 +15,16 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
 
     :param connection: None = the credentials of the environment.
     """
-    # Imported here, because importing boto3 takes a second, and a deployment without S3 does not have it.
+    # These imports are here, because importing boto3 takes a second, and a deployment without S3 does not have it.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
-    # The hook must not look the connection up: if it finds none, it silently uses the credentials of the environment.
+    # The connection is given to the hook. If the hook looked for it and found none, it would silently use credentials
+    # from the environment.
     hook.conn_config = AwsConnectionWrapper(connection)
     session: Any = hook.get_session()
-    settings = session._session  # botocore's session, which boto3 has no public name for
+    settings = session._session  # the botocore session inside, for which boto3 has no public name
     settings.register_component("data_loader", _data_loader(settings.get_config_variable("data_path")))
     client = session.client(
         "s3",
@@ -33,7 +34,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     )
     verify = hook.verify
     if verify is None:
-        # `ca_bundle` of the AWS profile. `client_options` itself reads the variable AWS_CA_BUNDLE.
+        # `ca_bundle` of the AWS profile. The variable AWS_CA_BUNDLE is left out here, because `client_options` reads
+        # it.
         bundle = settings.get_config_variable("ca_bundle")
         verify = None if bundle == os.environ.get("AWS_CA_BUNDLE") else bundle
     return client, session, verify

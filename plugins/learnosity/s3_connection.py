@@ -96,7 +96,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = {} if connection is None else _checked_extra(connection, named)
     service = _service(extra, named)
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
-    # Called before boto3 is, because its message for a bad `endpoint_url` says what to change.
+    # This call only checks `endpoint_url`. It comes before boto3, because its error message says what to change.
     client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
     opened = functools.cache(functools.partial(s3_client, connection))
 
@@ -132,7 +132,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # boto3 is needed for rare requests: what is missing is said at once
+        return None  # the caller imports it, and so reports at once that it is missing; some requests need boto3
     return static_s3(
         where.bucket,
         login=connection.login,
@@ -286,7 +286,7 @@ class _Opening:
             "disable_tagging": False,
             "disable_bulk_delete": one_delete_per_request,
             "conditional_put": "etag",
-            "copy_if_not_exists": "multipart",  # not used, but obstore would fail over a bad value in the environment
+            "copy_if_not_exists": "multipart",  # not used; it replaces a value of the environment, which may be invalid
             "imdsv1_fallback": False,
             **self._writes.config,
         }

@@ -25,15 +25,16 @@ from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import report_failures
 
-# Whatever task runs, its process loads the whole DAG file, and this module with it. So imports are here only if the
-# declaration needs them; what a task needs when it runs is imported by its methods.
+# Each task process loads the whole DAG file and this module. To keep this fast, the top of the module imports only what
+# is needed to declare a task. What a running task needs is imported inside the methods.
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from learnosity.api.jobs import Job
     from learnosity.task_state import StateStore
 
-# Key in the task's state: since when the API has refused the polls of a sensor in mode `reschedule`.
+# Key in the task's state for the time since which the API has refused the polls. It is needed in mode `reschedule`,
+# where each poll is a new process.
 REFUSED_SINCE = "refused_since"
 
 
@@ -77,7 +78,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Defaults of this sensor. Airflow's own are a minute and a week.
+        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week.
         interval, limit = kwargs.setdefault("poke_interval", 15), kwargs.setdefault("timeout", 360 * 60)
         super().__init__(**kwargs)
         self.job_reference = job_reference
@@ -128,7 +129,8 @@ class LearnosityJobSensor(BaseSensorOperator):
             started=now,
             dataset_type=self._dataset_type,
         )
-        # The trigger itself ends at the deadline. Airflow's time-out ends the task if the trigger does not.
+        # Usually, the trigger itself ends at the deadline. If it does not, for example because no triggerer runs,
+        # Airflow's time-out ends the task later.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 

@@ -31,9 +31,10 @@ log = logging.getLogger(__name__)
 
 FAILURE_KEY = "learnosity_failure"
 PROGRESS_KEY = "learnosity_progress"
-MAX_MESSAGE = 4_000  # most characters of a message
-EVERY_SECONDS = 5.0  # time between two reports of progress
-# Only the messages of these errors are shown, because this package or Airflow wrote them. Another error may quote data.
+MAX_MESSAGE = 4_000  # maximum number of characters of a message
+EVERY_SECONDS = 5.0  # seconds between two reports of progress
+# Only the messages of these errors are shown, because this package or Airflow wrote them. The message of any other
+# error may contain data.
 _QUOTED = (LearnosityError, AirflowSensorTimeout, AirflowTaskTimeout)
 
 
@@ -110,7 +111,8 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
     async def tell() -> None:
         while True:
             if (found := look()) is not None:
-                # In a thread, because the store waits for Airflow's supervisor process: that blocks the event loop.
+                # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the
+                # event loop.
                 await asyncio.to_thread(_store, context, PROGRESS_KEY, found)
             await asyncio.sleep(EVERY_SECONDS)
 
@@ -126,14 +128,14 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
 def _store(context: Context, key: str, value: msgspec.Struct) -> None:
     try:
         context["task_state_store"].set(key, msgspec.to_builtins(value))
-    except Exception as problem:  # a report must not end a task, whatever the store raises
+    except Exception as problem:  # a report that cannot be stored must not end the task, so all errors are caught
         log.debug("What the page shows of this task could not be stored: %s", type(problem).__name__)
 
 
 def _connection(context: Context) -> str:
     """The connection to Learnosity that a task uses; "" = not known."""
     task = getattr(context.get("ti"), "task", None)
-    with suppress(LearnosityError):  # `conn_id` raises it if `create_dataset` has returned nothing
+    with suppress(LearnosityError):  # the property `conn_id` raises this error if `create_dataset` has no XCom
         return str(getattr(task, "conn_id", None) or getattr(task, "learnosity_conn_id", None) or "")
     return ""
 

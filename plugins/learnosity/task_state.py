@@ -23,7 +23,8 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# Attempts of one call to Airflow's state store, over about 10 s. Without the saved state, a running job would be lost.
+# Attempts of one call to Airflow's state store, over about 10 s. The calls are repeated, because without the saved
+# state a running job would be lost.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0
@@ -96,7 +97,8 @@ async def patiently(call: Callable[..., Any], *args: Any) -> Any:
         reraise=True,
     )
     try:
-        # In a thread, because the store waits for Airflow's supervisor process: that blocks the event loop.
+        # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the event
+        # loop.
         return await retrying(asyncio.to_thread, call, *args)
     except AirflowRuntimeError as error:
         raise TransientError(f"Airflow did not read or save the state of the task: {error}") from None

@@ -27,7 +27,7 @@ from learnosity.progress import duration
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-LOG_EVERY_SECONDS = 60.0  # longest time without a log line: a status that does not change is logged only this often
+LOG_EVERY_SECONDS = 60.0  # while the status does not change, it is logged only once in this time
 
 
 class WaitStatus(StrEnum):
@@ -87,8 +87,8 @@ class LearnosityJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until the job ends or the deadline passes, then yield one event."""
         async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
-            # The first poll comes after some seconds. An event right after the deferral would be too early: Airflow can
-            # lose a task that is resumed so soon.
+            # The poller makes the first poll after some seconds. An event right after the deferral would be too early,
+            # because Airflow can lose a task that is resumed so soon.
             kind = f"{self.learnosity_conn_id}/{self.dataset_type}" if self.dataset_type else ""
             with poller.watch(
                 self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline, kind=kind
@@ -106,12 +106,14 @@ class LearnosityJobTrigger(BaseTrigger):
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[LearnosityClient]:
-        # `attempts=1`, because the next poll is the next attempt, and a retry would delay the polls of other jobs.
+        # `attempts=1`: a failed call is not retried here, because that would delay the polls of other jobs. The next
+        # poll is the next attempt.
         hook = LearnosityHook(self.learnosity_conn_id)
         try:
             await hook.aget_config()
         except AirflowRuntimeError as error:
-            # Airflow's API server failed. As a transient error, this does not end a wait that may have lasted hours.
+            # Airflow's API server has failed. A transient error is raised, because it does not end the wait, which may
+            # already have lasted for hours.
             raise TransientError(f"The connection could not be read ({error.error.error.value}).") from None
         async with hook.client(attempts=1) as client:
             yield client

@@ -22,7 +22,8 @@ MAX_DATA_BYTES = 256 * MIB
 MAX_REPLY_BYTES = 16 * MIB
 # Largest reply whose HTTP status is an error. Its `meta` is short; an error page of a proxy may be longer.
 MAX_ERROR_BYTES = MIB
-# Most objects and lists in a reply. Each takes 70 bytes in memory, but as few as two in JSON.
+# Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
+# JSON (`{}`).
 MAX_CONTAINERS = 4_000_000
 
 # `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.
@@ -57,7 +58,7 @@ async def reply_body(response: ClientResponse, what: str, limit: int) -> bytes:
         check_containers(body)
     except BodyError as error:
         if is_error:
-            return b""  # the HTTP status says that it is an error
+            return b""  # no error is raised here: the caller reports the HTTP status
         message = f"Learnosity's reply to {what} cannot be used: {error}."
         if error.broken:
             raise TransientApiError(message, http_status=response.status) from None
@@ -135,7 +136,8 @@ class _Inflate:
             if len(body) > self._limit:
                 raise _too_large(self._limit)
             piece = stream.unconsumed_tail
-            # Output as long as allowed: zlib may hold more of it, although it has taken all of the input.
+            # If this piece of output has the maximum length, zlib may hold more output, even if it has read all of the
+            # input.
             more = not stream.eof and (bool(piece) or len(out) == _PIECE_BYTES)
 
     def _next_member(self) -> None:

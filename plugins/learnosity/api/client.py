@@ -73,16 +73,17 @@ class LearnosityClient:
 
     async def __aenter__(self) -> Self:
         tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because it reads files
-        # Behind a proxy, aiohttp would check the proxy's address instead. A proxy may be in a private network.
+        # With a proxy, only the proxy's address is looked up, and a proxy may be in a private network. So it is not
+        # checked.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=tls, resolver=resolver),
-            # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
+            # aiohttp's `trust_env` stays off, because it would also send the password that ~/.netrc has for this host.
             # Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
-            # aiohttp would decompress without a limit. `reply_body` has one.
+            # aiohttp would decompress a reply of any size. `reply_body` decompresses it with a size limit.
             headers={"Accept-Encoding": ENCODINGS},
             auto_decompress=False,
         )
@@ -218,7 +219,7 @@ class LearnosityClient:
             reply = parse_reply(status, body, retry_after=retry_after, sent=request)
         except TransientApiError as error:
             if _is_rate_limit(error):
-                # If the reply gives no time to wait, wait until the window of the rate limit is over.
+                # If the reply has no `Retry-After`, wait until the window of the rate limit is over.
                 error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)
@@ -255,7 +256,7 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
         if failure[1]:
             return TransientApiError(f"{what}: {failure[0]}", sent=False)
         return ConnectionConfigError(f"{what}: {failure[0]}")
-    # A proxy that refuses to connect (`ClientHttpProxyError`) has not passed the request on.
+    # `ClientHttpProxyError`: the proxy refused the connection, so it did not forward the request.
     never_sent = isinstance(
         error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
     )

@@ -30,11 +30,13 @@ from learnosity.results.declared import Declaration, parse_declaration
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# The form of a key set (docs/learnosity-api.md, "The security object"). The login and password of another system rarely
-# have it, so they are neither sent to Learnosity nor signed.
+# The form of a consumer key and its secret (docs/learnosity-api.md, "The security object"). This check stops a
+# connection to another system whose login and password would be sent to Learnosity by mistake.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
-_SECRET = re.compile(r"[A-Za-z0-9]{20,128}")  # documented examples have 40 characters; no length is documented
-CONN_TYPES = ("learnosity", "http", "https")  # an Airflow URI `https://…` makes a connection of type `https`
+# The examples in Learnosity's documentation have 40 characters; the allowed length is not documented.
+_SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
+# Airflow gives a connection that is written as `https://…` the type `https`.
+CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 # Names of API versions, and aliases such as `latest` (docs/learnosity-api.md, "Versions and regions").
@@ -212,7 +214,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # `ApiConfig.account` has to be the same with and without the default port, so `base_url` leaves it out.
+    # `ApiConfig.account` contains this URL. It must not change when a user writes the default port, so that port is
+    # removed.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

@@ -20,7 +20,7 @@ SESSIONS_SUMMARY = "sessions-summary-by-group"
 ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
-MAX_ACTIVITIES = 10  # Learnosity's limit for the ids in `filters.activity_id`
+MAX_ACTIVITIES = 10  # Learnosity's limit for the number of ids in `filters.activity_id`
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
 # Name of the asset that gets an event for each dataset whose type is not in `KNOWN_TYPES`. Its URI ends with `*`.

@@ -4,9 +4,10 @@ DEFAULT_BASE_URL = "https://data.learnosity.com"
 DEFAULT_REPORTS_URL = "https://reports.learnosity.com"
 DEFAULT_VERSION = "v2026.2.LTS"
 DEFAULT_DOMAIN = "localhost"
-DEFAULT_TIMEOUT = 60.0  # seconds for one whole call: much more than a working API needs
+DEFAULT_TIMEOUT = 60.0  # time limit for one whole call, in seconds; a working API needs much less
 CALL_ATTEMPTS = 6  # attempts of one call, over about 30 s; after a longer failure, Airflow retries the task
 
-# Regions in host names (data-ie.learnosity.com; docs/learnosity-api.md, "Versions and regions"). Europe is `ie`.
+# Regions as they stand in host names, such as `ie` in data-ie.learnosity.com (docs/learnosity-api.md, "Versions and
+# regions").
 REGIONS = ("va", "ie", "au", "ca", "or")
 REGION_NAMES = "'va' (Virginia), 'ie' (Europe), 'au' (Sydney), 'ca' (California), 'or' (Oregon)"

@@ -22,9 +22,10 @@ from learnosity.api.url_policy import UrlPolicy
 from learnosity.errors import PermanentApiError
 from learnosity.network import CONNECT_SECONDS
 
-# How long the addresses of a host are used. After that, the host is looked up again, because they may have changed.
+# How long the IP addresses of a host are used. After this time the host is looked up again, because its addresses may
+# have changed.
 GOOD_FOR_SECONDS = 60.0
-# Largest number of addresses of one host that are used.
+# Maximum number of IP addresses of one host that are used.
 MOST_ADDRESSES = 4
 
 
@@ -52,13 +53,14 @@ class CheckedLookup:
             return [host.strip("[]")]
         if found := self._good(host):
             return found
-        async with self._looking_up[host]:  # with the lock, hundreds of files of one host need only one DNS query
+        # With this lock, hundreds of downloads from one host need only one DNS query.
+        async with self._looking_up[host]:
             if found := self._good(host):
                 return found
             found = await _look_up(host)
             self._check(host, found)
             used = self._known[host][1] if host in self._known else []
-            # Addresses that were used before come first, because connections to them may still be open.
+            # IP addresses that were used before come first, because connections to them may still be open.
             found = sorted(found, key=lambda address: address not in used)[:MOST_ADDRESSES]
             self._known[host] = (time.monotonic() + GOOD_FOR_SECONDS, found)
             return found

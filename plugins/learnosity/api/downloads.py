@@ -17,11 +17,12 @@ from pyreqwest.response import Response
 from learnosity.egress import proxy_failure
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
-# Size of the read-ahead buffers of a download, of which there are three. Smaller ones wake the event loop too often.
+# Size of one read-ahead buffer, in bytes. A download has three. With smaller buffers, the event loop would be woken
+# more often, which takes processor time.
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
-# First byte, last byte and size of the file. No size has more than 18 digits.
+# The header `Content-Range`: first byte, last byte and size of the file. A number with more than 18 digits is refused.
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 

@@ -10,7 +10,8 @@ from learnosity.api.config import ApiConfig
 from learnosity.errors import ConnectionConfigError
 from learnosity.network import CONNECT_SECONDS
 
-# Seconds between three look-ups. A new name may be known a moment later, so only three answers "no such name" count.
+# Seconds between the three DNS look-ups. DNS may learn a new name a moment later, so a host counts as missing only if
+# all three look-ups answer "no such name".
 WAITS_SECONDS = (1.0, 3.0)
 
 

@@ -27,7 +27,8 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(each) for each in text.split())
 
 
-# Metadata services and host agents of clouds, link-local, multicast, unspecified, reserved, and the tunnels of Teredo.
+# Networks that are never called: metadata services and host agents of clouds, link-local, multicast, unspecified and
+# reserved addresses, and Teredo tunnels.
 NEVER = _networks(
     """
     0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
@@ -39,13 +40,16 @@ PRIVATE = _networks(
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 192.0.0.0/24 198.18.0.0/15 fc00::/7 fec0::/10 64:ff9b:1::/48"
 )
 
-# IPv6 networks whose last 32 bits are an IPv4 address: mapped, translated (RFC 2765), compatible, NAT64 (RFC 6052).
+# IPv6 networks in which the last 32 bits are an IPv4 address: IPv4-mapped, IPv4-translated (RFC 2765), IPv4-compatible,
+# NAT64 (RFC 6052).
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
-# NAT64 within a network (RFC 8215). The length of its prefix is not known, so one of these four bytes are the address.
+# Local NAT64 (RFC 8215). Its prefix has one of four lengths, which is not known. So the IPv4 address is in one of these
+# four groups of bytes.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-_ISATAP = (0x0000_5EFE, 0x0200_5EFE)  # these 32 bits stand before the IPv4 address (RFC 5214)
+# ISATAP (RFC 5214): one of these two values stands in the 32 bits before the IPv4 address.
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
 # URL parsers read a host as an IPv4 address if its last part is a number.
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
@@ -107,7 +111,7 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # Read with a wrong prefix length, an address begins with 0. Such an address is left out.
+        # An address that begins with 0 was read with the wrong prefix length, so it is left out.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

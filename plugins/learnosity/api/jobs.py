@@ -17,7 +17,7 @@ COMPLETED = "completed"
 HALTED = "halted"
 # Every call names all four states: without `status`, the API does not always list jobs in all states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
-# A reply lists at most this many jobs, and has no more pages. So one call asks for at most this many jobs.
+# A reply lists at most this many jobs, and there is no next page. So one call asks for at most this many jobs.
 REFERENCES_PER_CALL = 50
 
 
@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True):
         """Seconds from creation to completion by the API's clock; None when a time is missing or not readable."""
         try:
             taken = datetime.fromisoformat(self.dt_completed or "") - datetime.fromisoformat(self.dt_created or "")
-        except (ValueError, TypeError):  # TypeError: only one of the two has a time zone
+        except (ValueError, TypeError):  # a TypeError is raised if only one of the two times has a time zone
             return None
         return max(taken.total_seconds(), 0.0)
 

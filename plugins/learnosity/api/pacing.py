@@ -14,8 +14,10 @@ from collections import deque
 WINDOW_SECONDS = 5.0
 # Calls per window that Learnosity allows, by action.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
-HEAD_ROOM = 0.8  # largest share of a quota that one process uses: the rest is for other users of the key
-# A 429 multiplies the share by `CUT`. Each window after it adds 5 % of `HEAD_ROOM`, until the share is full again.
+# Largest share of a quota that one process uses; the rest is for other programs with the same consumer key.
+HEAD_ROOM = 0.8
+# A reply with status 429 multiplies the share by `CUT`. After that, each window adds `RECOVERY` times `HEAD_ROOM`,
+# until the share is `HEAD_ROOM` again.
 CUT = 0.5
 RECOVERY = 0.05
 

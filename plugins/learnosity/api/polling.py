@@ -42,16 +42,18 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# Seconds from the start of a wait to the next call. Waits often begin together, and then share this call.
+# Shortest time in seconds from the start of a wait to the next call. Many waits often begin together, and so they share
+# one call.
 GATHER_SECONDS = 0.5
-# A call that has fewer than 50 due jobs also asks for jobs that are not due, but not for those of younger waits:
-# Airflow can lose a task that is resumed right after it was deferred.
+# A call with room for more jobs also asks for jobs whose next poll is not due yet, but only if their wait is older than
+# this (seconds): Airflow can lose a task that is resumed right after it was deferred.
 SETTLED_SECONDS = 3.0
-# Most calls at the same time. There are several, so that one slow reply does not delay the other calls.
+# Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4
-# How long a refused key is tried again: the 30 minutes that Learnosity may need to apply a change, and 5 for safety.
+# How long a refused consumer key is tried again: Learnosity may need 30 minutes to apply a change of keys; 5 minutes
+# are added for safety.
 REFUSAL_SECONDS = 35 * 60.0
-# How long a wait continues with a wrong Airflow connection: a person may be editing this connection.
+# How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
 MISCONFIGURED_SECONDS = 5 * 60.0
 
 
@@ -90,7 +92,8 @@ class JobPoller:
         self._waits.add(wait)
         self._report_open()
         if self._task is None:
-            # In the context of the first wait, all log lines of the poller would go to the log of that task.
+            # The task gets an empty context. Otherwise it would copy the context of the first wait, and all its log
+            # lines would go to the log of that Airflow task.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
             self._task.add_done_callback(self._ended)
         self._more.set()
@@ -122,7 +125,8 @@ class JobPoller:
                         calls.create_task(self._poll(client, call)).add_done_callback(lambda _: slots.release())
                         call = await self._next_call()
             except* LearnosityError as refused:
-                # The connection is wrong, or its key was refused. The loop reads it again: it may be corrected.
+                # The connection is wrong, or its key was refused. The next round of the loop reads the connection
+                # again, because a person may have corrected it.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
     async def _next_call(self) -> Call:
@@ -184,7 +188,8 @@ class JobPoller:
                 self._fills_calls = False
                 await self._poll(client, Call(call.due))
             else:
-                # One of the jobs may be why the API refused the call. Halving finds it, and the others are polled.
+                # The API may refuse the whole call because of one job. Asking for each half of the jobs in its own call
+                # finds that job, and the other jobs are still polled.
                 half = set(references[: len(references) // 2])
                 await self._poll(client, Call([wait for wait in call.due if wait.reference in half]))
                 await self._poll(client, Call([wait for wait in call.due if wait.reference not in half]))
@@ -213,7 +218,7 @@ class JobPoller:
             self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
-        if wait not in self._waits:  # another call has already reported the end of its job
+        if wait not in self._waits:  # another call has already reported that the job of this wait has ended
             return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, None, final=True)

@@ -26,7 +26,7 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# The timestamp was refused. Every attempt is signed with the current time, so one more attempt may succeed.
+# Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 _CONFLICT_CODES = frozenset({20011, 30000})
 _HINTS = {

@@ -38,11 +38,11 @@ from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
 # `Content-Type` of every upload, because S3 signature v2 covers it (docs/learnosity-api.md, "Upload URLs and uploads").
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
-# Some servers never reply to `Expect: 100-continue`. After this time the body is sent all the same, as curl does.
+# Some servers never reply to `Expect: 100-continue`. After this time the body is sent without a reply, as curl does.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
-# Most HTTP clients for downloads that are kept. There is one for each IP address; a host that changes its addresses
-# often would otherwise leave more and more of them.
+# Maximum number of HTTP clients for downloads. Each IP address has its own client. Without a limit, a host whose
+# addresses change often would fill the memory with clients.
 MOST_CLIENTS = 16
 
 
@@ -60,8 +60,8 @@ class SignedTransfer:
         self._proxy_of = lru_cache(maxsize=256)(self._proxy)
         self._names = CheckedLookup(self._policy)
         self._open = False
-        # One client per host and address, the last used at the end. The client under the key None looks up no host: it
-        # is for URLs that go through a proxy or contain an IP address.
+        # Clients by host and IP address, the most recently used last. The client under the key None is for URLs that go
+        # through a proxy or contain an IP address: they need no look-up of a host.
         self._down: dict[tuple[str, str] | None, Client] = {}
         self._up: dict[bool, aiohttp.ClientSession] = {}
 
@@ -95,7 +95,7 @@ class SignedTransfer:
         target = None
         if self._proxy_of(origin) is None:
             target = await self._target(origin, what)
-        # The URL is sent unchanged: an encoding that differs would break its signature.
+        # The URL is sent unchanged: if a character were encoded in another way, the signature would not match.
         request = self._downloads(target).get(url).streamed_read_buffer_limit(READ_AHEAD_BYTES)
         if rest is not None:
             request = request.header("Range", f"bytes={rest.start}-").header("If-Range", rest.tag)
@@ -174,7 +174,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # This does not fail here, because `_proxy` has asked for the same scheme and host before.
+                # `proxy_of` cannot fail here: `_proxy` has already called it for the same scheme and host.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),
@@ -182,7 +182,7 @@ class SignedTransfer:
                 target=target,
             )
             if len(self._down) >= MOST_CLIENTS:
-                # The client is not closed: its downloads go on.
+                # The removed client is not closed, because it may still have downloads.
                 del self._down[next(iter(self._down))]
         self._down[target] = client
         return client
@@ -190,16 +190,16 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # Behind a proxy, aiohttp would check the proxy's address instead. A proxy may be in a private network.
+            # With a proxy, only the proxy's address is looked up, and a proxy may be in a private network.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
-                # aiohttp's `trust_env` stays off: it would also send the password for the host from ~/.netrc.
+                # aiohttp's `trust_env` stays off: it would also send the password that ~/.netrc has for this host.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
-                # The reply is not compressed: `MAX_ANSWER_BYTES` limits its size only before decompression.
+                # The reply must not be compressed: `MAX_ANSWER_BYTES` limits its size only before decompression.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
             )
@@ -220,7 +220,7 @@ def refusal(what: object, status: int, answer: bytes, retry_after: str | None = 
     code = code_of(answer.decode(errors="replace"))
     said = f"HTTP {status}{f', {code}' if code else ''}"
     meaning = judge(status, code)
-    # Learnosity signed the URL. So when its signature is refused, only Learnosity can give one that works.
+    # Learnosity signed the URL. If the server refuses the signature, only Learnosity can give a new URL that works.
     if url_is_refused(status, code):
         return UrlExpiredError(f"{what}: the signed URL is no longer good ({said}).")
     if meaning.transient:

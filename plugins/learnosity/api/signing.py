@@ -15,7 +15,8 @@ from learnosity_sdk.request import Init
 
 from learnosity.api.config import Credentials
 
-REPORT_MINUTES = 15  # how long a signature is valid: enough to open a report, and a copied signature soon expires
+# Minutes for which a signature is valid: long enough to open a report, but a stolen signature soon expires.
+REPORT_MINUTES = 15
 
 
 def sign_data_request(

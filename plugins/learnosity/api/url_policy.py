@@ -17,7 +17,7 @@ from learnosity.redaction import redact
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
 # Characters of a host name or an IP address. Others are refused, because URL parsers read them in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
-# The begin of a URL that every parser reads in the same way: what follows the host cannot belong to it.
+# The beginning of a URL that all parsers read in the same way: the character after the host cannot be part of the host.
 _PLAIN = re.compile(r"(https?)://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?=[/?#]|\Z)")
 _PRIVATE_ADVICE = "If that is right, name the host in extra `private_hosts` of the Learnosity connection"
 
@@ -62,7 +62,7 @@ class UrlPolicy:
     def origin(self, url: str) -> tuple[str, str]:
         """Scheme and host, with the port, of a URL that may be called. Raises the error of `check`."""
         try:
-            # A URL with a plain host needs no parser, which takes longer than the rest of this check.
+            # A URL with a plain host needs no URL parser. The parser takes longer than the rest of this check.
             if found := _PLAIN.match(url):
                 scheme, netloc = found[1], found[2]
             else:
@@ -103,7 +103,7 @@ class UrlPolicy:
         )
 
 
-@lru_cache(maxsize=256)  # thousands of URLs have the same few hosts: each host is checked once
+@lru_cache(maxsize=256)  # a cache, because thousands of URLs have the same few hosts
 def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
     """Why the host in `netloc` may not be called; None = it may. :raises ValueError: it cannot be read."""
     parts = urlsplit(f"//{netloc}")

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from learnosity.api.jobs import Job
 from learnosity.errors import LearnosityError
 
-# A poll may be early by this share of its `delay`, so that it joins a call that another poll needs now.
+# A poll may be made early by this share of its `delay`, if a call for another job is made at that moment: one call can
+# ask for both jobs.
 EARLY_SHARE = 0.3
-# Limits for the time between two polls of a job. This time grows with each poll, up to the sensor's `poll_interval`.
+# Limits for the seconds between two polls of a job. The time grows with each poll, up to the sensor's `poll_interval`.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# Shortest time between two calls that are made because jobs are expected to end.
+# Shortest time in seconds between two extra calls. An extra call is made because a job is expected to end about now.
 SPACING_SECONDS = 2.5
-# So many waits have to have ended before their times count, and at most so many are remembered, for so many kinds.
+# How long jobs usually take is learned from waits that have ended. `FEW`: with fewer ended waits, nothing is predicted.
+# `REMEMBERED`: the newest waits that are kept for each kind of job. `KINDS`: the kinds of jobs that are kept.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100
@@ -36,7 +38,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     :param poll_interval: longest delay in seconds; values above 60 are treated as 60.
     """
     ceiling = _longest(poll_interval)
-    # The exponent is limited: after a day of rounds, 1.5 ** rounds would be too large for a float.
+    # The exponent is limited: after a day of polls, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
     return min(ceiling, grown) * random.uniform(0.9, 1.1)  # jitter, not security
 

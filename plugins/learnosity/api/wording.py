@@ -24,7 +24,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Words of error messages. None of them is a usual name of a person or of a group.
+# Ordinary words of error messages. Only these are shown; other words are hidden, because they may be names of people or
+# groups.
 _WORDS = _set(
     """
     a able about above accepted access add addition additional after again all allowed already also an and
@@ -62,7 +63,8 @@ _WORDS = _set(
     within without word wrong xml year years yet you your zero
     """
 )
-# Names that Learnosity documents: of fields, endpoints and dataset types (docs/learnosity-api.md).
+# Names of fields, endpoints and dataset types in Learnosity's documentation (docs/learnosity-api.md). They are shown,
+# too.
 _NAMES = _set(
     """
     filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted
@@ -84,15 +86,16 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words that are shown in capitals. Another word with a capital is shown only at the start of a sentence: inside of one,
-# it may be a name, such as `Grace`.
+# Words that are shown in capital letters. Any other word with a capital letter is shown only at the start of a
+# sentence. Inside a sentence it may be a person's name, such as `Grace`.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-_CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")  # parts of words such as dataset's and isn't
-# After these words, a number counts something. After others it may be an id.
+# What is before or after the apostrophe in words such as dataset's and isn't.
+_CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
+# A number after one of these words is a count, and is shown. A number after any other word may be an id, and is hidden.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum

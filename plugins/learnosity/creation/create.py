@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Most datasets that one attempt begins. If it cannot finish any of them, the task fails.
+# Maximum number of datasets that one attempt of the task begins. If none can be finished, the attempt fails.
 MAX_DATASETS = 3
-# Longest wait in seconds before another dataset is begun: after the first one, and after any later one.
+# Longest wait in seconds before another dataset is begun: after the first dataset, and after any later one.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
 # Jobs are listed from this many seconds before now on, because the clocks of Learnosity's servers may differ.
 CLOCK_SLACK_SECONDS = 120
@@ -82,7 +82,7 @@ async def create_dataset(
         try:
             identity = replace(identity, input=await identify_input())
         except LearnosityError as error:
-            # An earlier attempt has checked the input. If the files cannot be listed now, they count as unchanged.
+            # An earlier attempt has checked the input files. If they cannot be listed now, they count as unchanged.
             log.warning("It is not known whether the input has changed. %s", error)
     return await _Creation(client, transfer, request, Notes(states), identity, prepare, dataset_id).run(noted)
 
@@ -109,7 +109,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            # Saving puts the id of this attempt into the state. An earlier attempt that still runs sees it and stops.
+            # Saving writes the id of this attempt into the state. An earlier attempt that still runs sees it and stops.
             await self.notes.save(noted)
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
@@ -187,7 +187,7 @@ class _Creation:
         adopted = reply.find("dataset_id")
         if isinstance(adopted, str) and adopted and adopted != state.dataset_id:
             state = replace(state, dataset_id=adopted, request={**state.request, "dataset_id": adopted})
-        # `DatasetLayout` checks the id, because it becomes a folder at the destination.
+        # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
         DatasetLayout(self.request.dataset_type, state.dataset_id)
         if isinstance(reference := reply.find("job_reference"), str) and reference:
             return await self._started(state, reference)
@@ -229,7 +229,7 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # Not if an earlier call may have started the job: it would be listed, and be saved as a known (other) job.
+            # Skipped if an earlier call may have started this job: `known_jobs` must have only jobs of other datasets.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1
@@ -239,11 +239,11 @@ class _Creation:
             )
         except TransientApiError as error:
             if error.nothing_done and not in_doubt:
-                # The call did nothing. With the step set back, the next try need not read the list of jobs first.
+                # The call had no effect. With the step set back, the next attempt need not read the list of jobs first.
                 await self.notes.save(replace(state, step="uploading"))
                 raise
             if error.nothing_done or self.commences > 1:
-                raise  # the saved step stays `commencing`, so the next try reads the list of jobs first
+                raise  # the saved step stays `commencing`, so the next attempt reads the list of jobs first
             log.warning("The reply to starting the job was lost. %s", error)
         except ConflictError:
             log.warning("Learnosity says that the job of dataset %s has been started.", state.dataset_id)

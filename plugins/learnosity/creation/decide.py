@@ -13,10 +13,11 @@ from enum import StrEnum
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
-# Seconds to wait before each reading of the list of jobs. A new job may not be listed at once, so it counts as missing
-# only after the last reading.
+# Seconds to wait before each reading of the list of jobs. The API may not list a new job at once, so a job counts as
+# missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# How often the list of jobs is read if it has new jobs that name no dataset. Reading it more often would not help.
+# How often the list of jobs is read if it has new jobs whose dataset is not known. Reading it more often would not tell
+# which dataset they belong to.
 POLLS_FOR_DOUBT = 2
 
 
@@ -80,7 +81,7 @@ def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, 
             return Decision(Action.START, f"Dataset {noted.dataset_id} has all its input.")
         return Decision(Action.UPLOAD, f"The upload of dataset {noted.dataset_id} was cut short.")
     if noted.step == "initialising" and noted.file_count:
-        # The job of a dataset with input files is started by a second call, which was not sent. So no job can run.
+        # For a dataset with input files, a later call starts the job. That call was not sent, so no job can run.
         return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")
     return _of_doubtful(noted, seen, fixed_id)
 
@@ -106,7 +107,8 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )
     new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
-    # A full list may leave out a new job. Then no listed job proves that this dataset has none.
+    # A list with the maximum number of jobs may leave out the job of this dataset. Then it is not proven that this
+    # dataset has no job.
     suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
     if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
         return Decision(

@@ -21,7 +21,8 @@ from learnosity.api.sealing import sealing_key
 from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import PermanentError
 
-# Longest age of saved upload URLs. The URLs expire after 60 minutes, and the upload itself also takes some time.
+# Saved upload URLs are used up to this age in seconds. They expire after 60 minutes, and the upload takes some of that
+# time.
 URLS_VALID_SECONDS = 50 * 60
 _KEY_PURPOSE = b"learnosity upload urls of dataset "
 
@@ -177,7 +178,7 @@ def seal(urls: Sequence[str], *, secret: str, dataset_id: str) -> str:
     :param secret: the consumer secret, from which the key is made.
     :param dataset_id: a part of the key: the URLs of one dataset cannot be decrypted for another dataset.
     """
-    # The URLs of one dataset are nearly the same: compressed, they take a sixth of the space.
+    # The upload URLs of one dataset are similar, so compression reduces them to a sixth of their size.
     packed = zlib.compress(msgspec.json.encode(list(urls)), 9)
     return sealing_key(secret, _KEY_PURPOSE + dataset_id.encode()).encrypt(packed).decode()
 

@@ -148,5 +148,5 @@ async def _put(transfer: SignedTransfer, url: str, file: BinaryIO, part: Part) -
         before_sleep=note,
         reraise=True,
     )
-    # A second PUT replaces the first PUT. So a PUT can be repeated safely.
+    # A PUT can be repeated safely, because a second PUT replaces the object of the first one.
     await retrying(transfer.put, url, file, part.offset, part.length)

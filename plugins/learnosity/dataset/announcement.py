@@ -10,8 +10,8 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import PermanentError, RequestError
 
 NEEDED = ("dataset_type", "dataset_id", "manifest_uri")
-MAX_ACTIVITIES = 10  # Learnosity's limit for the activities of one request
-_MAX_ID = 200  # most characters of an activity id
+MAX_ACTIVITIES = 10  # Learnosity's limit for the number of activities in one request
+_MAX_ID = 200  # maximum number of characters of an activity id
 
 
 class AnnouncementError(PermanentError):

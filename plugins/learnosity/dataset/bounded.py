@@ -15,7 +15,8 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import Store, check_size
 
 _ENCODINGS = (None, "gzip", "x-gzip", "deflate")
-# Each member of a gzip file costs a copy of the rest of its chunk. So a file of thousands of tiny members is refused.
+# A gzip file may consist of several members. For each member, the rest of the chunk is copied, so thousands of tiny
+# members would take too long. Such a file is refused.
 _MAX_MEMBERS = 1000
 _FILE = "file://"
 

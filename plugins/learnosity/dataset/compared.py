@@ -15,7 +15,8 @@ from learnosity.dataset.tables import Kind, Table
 BEFORE, CHANGE = "_before", "_change"
 NEW, GONE = "new", "gone"
 STATE = "state"
-# `_NAMES`: columns that name a row. `_MEASURES`: columns that are compared, the most important first.
+# `_NAMES`: columns that say what a row is about, such as the user. `_MEASURES`: columns that are compared, in order of
+# importance.
 _NAMES = {
     Kind.GROUPS: ("group_name",),
     Kind.USERS: ("user_id",),
@@ -26,7 +27,7 @@ _MEASURES = {
     Kind.USERS: ("percent", "score"),
     Kind.ITEMS: ("p_value", "discrimination_index", "count_sessions"),
 }
-_MOST = 4  # most columns that are compared
+_MOST = 4  # maximum number of columns that are compared
 
 Row = Mapping[str, Any]
 
@@ -97,7 +98,8 @@ def change(now: Any, before: Any) -> float | None:
     """The difference of two numbers; None if one of them is no number."""
     if not (finite(now) and finite(before)):
         return None
-    # Rounded, because the difference of two floats may show decimals that neither of them has.
+    # Rounded, because the difference of two floats may have more decimals than the two numbers: 0.3 - 0.1 is
+    # 0.19999999999999998.
     return now - before if isinstance(now, int) and isinstance(before, int) else round(float(now) - float(before), 6)
 
 

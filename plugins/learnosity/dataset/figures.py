@@ -15,7 +15,7 @@ from learnosity.dataset.tables import Document, Kind
 
 OF_GROUPS = ("population", "mean_percent", "median_percent", "mean_score", "median_score")
 OF_ITEMS = ("questions", "flagged", "mean_p_value", "median_p_value", "mean_discrimination_index")
-_DIGITS = 4  # decimals of a figure
+_DIGITS = 4  # decimals to which a key figure is rounded
 
 
 def figures_of_groups(root: Document) -> dict[str, float]:

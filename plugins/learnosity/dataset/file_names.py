@@ -14,15 +14,17 @@ from learnosity.dataset.local_table import LocalTable
 from learnosity.errors import UnsafeNameError
 from learnosity.storage.keys import LOCAL_RESERVED
 
-# Longest path of a result file, and longest part of a path between two slashes. An S3 key may have 1,024 bytes, and
-# the destination prefix needs some of them. Most file systems allow 255 bytes per part.
+# Longest path of a result file, and longest part of a path between two slashes. S3 allows 1,024 bytes for a key, which
+# also contains the destination prefix. File systems usually allow 255 bytes for each part.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Stands for `/` when names are sorted. No name contains it, because control characters are refused.
+# Replaces `/` when paths are sorted, so that a path is followed directly by the paths below it. No name contains it,
+# because control characters are refused.
 _SLASH = "\x01"
-# These characters are refused. Some change the direction of text, so that names look alike. Others end a line.
+# Characters that are refused in file names: some change the direction of the text, so that two names look the same;
+# others are line ends.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 

@@ -17,8 +17,10 @@ from typing import Any
 from learnosity.dataset.tables import is_number
 
 P_VALUE, DISCRIMINATION = "p_value", "discrimination_index"
-FEW_SESSIONS = 100  # below this, the best and the weakest 27 % are fewer than 27 users each
-BINS = 20  # of the histogram of p-values
+# Discrimination compares the best 27 % of users with the weakest 27 %; below 100 sessions, these are fewer than 27
+# users each.
+FEW_SESSIONS = 100
+BINS = 20  # number of bars in the histogram of p-values
 
 
 class Flag(StrEnum):
@@ -80,7 +82,7 @@ def flags(row: Mapping[str, Any], at: Thresholds) -> tuple[Flag, ...]:
     p, index = row.get(P_VALUE), row.get(DISCRIMINATION)
     of_p = _of_p_value(p, at) if is_number(p) else None
     of_index = _of_discrimination(index, at) if is_number(index) else None
-    found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)  # the most urgent first
+    found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)  # the most urgent flag comes first
     return tuple(flag for flag in dict.fromkeys(found) if flag)
 
 
@@ -136,6 +138,7 @@ def histogram(values: Iterable[float], bins: int = BINS) -> tuple[int, ...]:
     """How many of these numbers, 0 to 1, lie in each of `bins` equal parts. The last part has its upper end, too."""
     counts = [0] * bins
     for value in values:
-        # A float such as 0.15 may be a little less than written. Without adding 1e-9, it would count one part too low.
+        # A float such as 0.15 may be slightly smaller than 0.15. Adding 1e-9 keeps such a value from being counted in
+        # the part below.
         counts[min(int(value * bins + 1e-9), bins - 1)] += 1
     return tuple(counts)

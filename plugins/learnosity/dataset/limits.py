@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Each shard is one mapped task. By default, Airflow allows this many ([core] max_map_length).
+# Maximum of `landing_shards`. Each shard is one mapped task, and 1,024 is Airflow's default limit for them ([core]
+# max_map_length).
 MAX_SHARDS = 1024
 MAX_COLUMNS = 60  # a table of the page shows this many columns and drops the others
 _MIB = 1024 * 1024
@@ -40,9 +41,10 @@ class Limits:
     files: int = _NO_LIMIT
 
 
-# For tasks: a file is read whole, or not at all.
+# Limits for tasks. A task needs a whole file, so it does not read a file that is too large at all.
 WHOLE = Limits()
-# For pages: however large the files in the store are, a request must stay small, because the API server serves others.
+# Limits for pages: a page must not take much memory or time, even if the files are huge, because the API server also
+# serves other users.
 PAGE = Limits(
     shown_bytes=4 * _MIB,
     begin=True,

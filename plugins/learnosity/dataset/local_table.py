@@ -12,8 +12,8 @@ from typing import Any
 
 from learnosity.errors import TransientError
 
-CACHE_KIB = 8 * 1024  # most KiB of one table that are in memory
-_ROWS = 500  # rows that are fetched from SQLite at a time
+CACHE_KIB = 8 * 1024  # KiB of one table that SQLite keeps in memory
+_ROWS = 500  # number of rows that are fetched from SQLite at a time
 
 
 class LocalTable:

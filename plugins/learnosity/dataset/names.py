@@ -17,13 +17,13 @@ from enum import StrEnum
 
 import msgspec
 
-MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv; a larger one is neither written nor read
+MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
 SHORTEST = 2  # fewest characters of a search
-LONGEST_NAME = 300  # most characters of a name; a longer one is left out
-MOST_HITS = 100  # most names that a search finds
+LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
+MOST_HITS = 100  # maximum number of names in the result of a search
 _LARGEST = 10**9  # larger than any row number
 _LONGEST_LINE = 8 * 1024  # bytes of the longest line that landing writes
-_TRIES = 100_000  # most matches that are looked at: in a damaged file, most of them are in no name
+_TRIES = 100_000  # a search stops after this many matches, because in a damaged file nearly all matches may be useless
 _FIELDS = 5
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
@@ -91,8 +91,8 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
         return Hits((), more=False)
     found: dict[int, bytes] = {}  # lines of the index, by the position of their first byte
     more = False
-    # Three searches: for equal names, for names that begin with the words, for names that contain them. The best hits
-    # come first, and no limit cuts them off.
+    # Three searches, one after the other: for names that are equal to the words, that begin with them, that contain
+    # them. So the best hits come first, and the limit drops only weaker ones.
     for before, after in ((b"\t", b"\t"), (b"\t", b""), (b"", b"")):
         for begin, line in _lines(content, before, wanted, after):
             if begin in found:

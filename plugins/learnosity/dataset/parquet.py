@@ -28,7 +28,7 @@ from learnosity.storage.store import Store
 with needs_extra("duckdb", "Writing Parquet"):
     import duckdb
 
-# Tables that are skipped, because their rows are also in the table of the parent group.
+# Tables of a group's file that are skipped, because the files of other groups have the same rows.
 REPEATED = frozenset({"ancestors", "group"})
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -117,8 +117,8 @@ class _Rows:
         return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
 
 
-# A column with any other mixture of types becomes text: of `long` and `fraction`, for example, because a DOUBLE cannot
-# store every integer above 2**53 (`_type_of`).
+# A column with any other mixture of types becomes text. An example is `long` with `fraction`: a DOUBLE cannot store
+# every integer above 2**53.
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",
@@ -175,7 +175,8 @@ def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, 
 def _convert(rows: _Rows, file: Path) -> int:
     columns = rows.columns()
     with duckdb.connect() as database:
-        # Types are set here: DuckDB would guess them from the first thousands of rows, and change later values.
+        # The column types are set here. DuckDB would guess them from the first rows, and then change values in later
+        # rows.
         database.execute(
             "CREATE TABLE found AS SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = "
             + _struct(columns)

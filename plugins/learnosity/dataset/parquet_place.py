@@ -5,7 +5,7 @@ from __future__ import annotations
 from learnosity.errors import StorageError
 from learnosity.storage.uris import parse_uri
 
-NAMES = ("groups", "users", "items")  # of the files of a dataset
+NAMES = ("groups", "users", "items")  # names of the Parquet files of a dataset, without extension
 
 
 def beside(destination_uri: str) -> str:

@@ -31,10 +31,10 @@ from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
-_LARGEST = 2**63  # in bytes: larger than any file
+_LARGEST = 2**63  # size in bytes that no file reaches
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-_KEPT_LISTINGS = 8 * 1024 * 1024  # size of the file lists whose decoded form stays in memory
-_SHOWN = 5  # a message quotes this many paths
+_KEPT_LISTINGS = 8 * 1024 * 1024  # bytes of the file lists (files.ndjson) that are kept in memory in decoded form
+_SHOWN = 5  # an error message quotes at most this many paths
 
 
 class MissingManifestError(IncompleteDatasetError):
@@ -167,7 +167,8 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        return found[-1] if found else None  # the last one is the spelling without percent-encoding
+        # A group may be found twice; the last one has its name without percent-encoding.
+        return found[-1] if found else None
 
 
 Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]

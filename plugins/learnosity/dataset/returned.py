@@ -85,7 +85,8 @@ def _gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]
     if sent is None:
         return
     came, went = returned.population, sent.users
-    # Not documented: whether a user in several groups counts once, and whether one in no group counts at all.
+    # It is not documented whether a user in several groups is counted once, and whether a user without a group is
+    # counted. So a range of numbers is accepted.
     least = (went or 0) - (sent.levels[0].users_without_group if sent.levels else 0)
     if came is not None and went is not None and not least <= came <= max(went, sent.records):
         yield f"{went:,} users were uploaded, and {came:,} came back."
@@ -108,9 +109,11 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     if below is None or not keys or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
-    # `files` may have a group twice: under the name of its file, and under that name percent-decoded.
+    # `files` may have two keys for one group: the name in its file's path, and that name percent-decoded. Each file is
+    # counted once.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
-    if depths[1] == len(below.rows):  # otherwise there is not one file per group, so files cannot be counted as groups
+    # If this is not so, groups do not have one file each, so files cannot be counted as groups.
+    if depths[1] == len(below.rows):
         found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}
     return found
 

@@ -22,10 +22,10 @@ import msgspec
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
-MAX_TEXT = 200_000  # most characters that are shown of a file that is text
-MAX_NAME = 200  # most characters of a column's name; a longer text is no name
-MAX_GROUP_DEPTH = 20  # most levels of groups; deeper folders are not read as groups
-_SORTED = 64  # only in so many first characters of a text, numbers are sorted as numbers
+MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
+MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
+MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
+_SORTED = 64  # numbers inside a text are sorted by their value only in this many characters at its beginning
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -158,7 +158,8 @@ def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: b
         value = row.get(column)
         if is_number(value):
             return 0, value, "", 0, ""
-        # A number is compared by how many digits it has, then by its digits. `1` comes before `01`.
+        # A number inside a text is compared by its count of digits first, and then by its digits. `1` comes before
+        # `01`.
         text = str(value).casefold() if isinstance(value, str | bool) else json_text(value, _SORTED)
         return 1, 0, _DIGITS.sub(lambda found: f"\0{chr(len(found[1]))}{found[1]}", text[:_SORTED]), len(text), text
 
@@ -232,11 +233,13 @@ def _ndjson(content: bytes, limits: Limits) -> Iterator[dict[str, Any]]:
 
 def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""))
-    # `strict=False`: a short row stays short. Filled up, every row would be as long as a header of a million names.
+    # `strict=False`: a row with few cells stays short. If each row were filled up to the length of the header, a header
+    # of a million names would fill the memory.
     names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
     for number, row in enumerate(filter(None, lines)):
         if number == 0:
-            row += [""] * (len(names) - len(row))  # only the first row is filled up, so that no column is missing
+            # The first row has all columns, because the columns of the table are taken from the rows.
+            row += [""] * (len(names) - len(row))
         yield {
             name: (value or None) if keeps_text else _cell(value)
             for (name, keeps_text), value in zip(names, row, strict=False)
@@ -244,7 +247,7 @@ def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    # A cell is a number only if JSON would write it like this: 007 and 2026_1 stay texts.
+    # A cell becomes a number only if it is written like a number in JSON. 007 and 2026_1 stay texts.
     number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if number is None:
         return value or None

@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 MAX_CELL: Final = 131_072
-"""Most characters of one cell: the default limit of Python's `csv`."""
+"""Maximum number of characters of one cell: the default limit of Python's `csv`."""
 MAX_ROW: Final = 1024 * 1024
-"""Most characters of one row. With this limit, a file without line ends cannot fill the memory."""
+"""Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SAMPLE: Final = 64 * 1024  # characters from which the delimiter and the quote are found
+_SAMPLE: Final = 64 * 1024  # characters of a file's start, which show its delimiter and quote character
 _MARK: Final = "\ufeff"
-_UNFINISHED: Final = "unexpected end of data"  # the error of `csv` for a quote that is not closed
+_UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# By the line end of the first row: what is in a text in which rows end otherwise, and how rows may end. What is before
-# the line end may be of a cell without quotes, and would be lost.
+# By the line end of the first row: a pattern that finds other line ends in a text, and the line ends that a row may
+# have. A row with another line end is refused, because that line end may belong to a cell without quotes.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
@@ -39,7 +39,7 @@ _OTHER_END: Final = (
     "the line end of this row is not that of the first one: write one kind, and cells that hold one in quotes"
 )
 
-_ODD: Final = ("\0", "\\", "'")  # only cells with one of these are checked by `oddity`
+_ODD: Final = ("\0", "\\", "'")  # `oddity` checks only cells that contain one of these characters
 _ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
 
 Found = TypeVar("Found")
@@ -107,7 +107,7 @@ class DelimitedText(Generic[Found]):
         self._texts = iter(texts)
         self._find = find
         self._line_end = "\n"
-        self._is_marked = False  # whether the file begins with a byte order mark
+        self._is_marked = False  # whether the file starts with a byte order mark
 
     def open(self) -> Found | None:
         """Read the header. Returns what `find` has found; None if the file has no row.
@@ -185,7 +185,7 @@ class DelimitedText(Generic[Found]):
                     break
         except UnreadableError as error:
             if not re.search(r"[\r\n]", head.lstrip(_MARK + "\r\n")):
-                raise  # not even the whole header was read
+                raise  # the header itself could not be read completely
             rest = _raising(error)
         start = len(head) - len(head.lstrip(_MARK + "\r\n"))
         self._is_marked = _MARK in head[:start]
@@ -219,7 +219,7 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row may be incomplete, so its lines are not counted. `csv` got lines without marks; these have them.
+        # The last row may be incomplete, so its lines are not counted. The lengths include the marks that were removed.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

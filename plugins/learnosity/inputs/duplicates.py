@@ -137,9 +137,11 @@ class Identities:
             self._database = None
 
     def _spill(self) -> None:
-        self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
+        # With an empty name, SQLite makes a private temporary file and removes it on close.
+        self._database = sqlite3.connect("")
         self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of the database in memory
-        self._database.execute("PRAGMA journal_mode = MEMORY")  # the journal is small: it has the changes of one call
+        # The journal is small, because it has only the changes of one call.
+        self._database.execute("PRAGMA journal_mode = MEMORY")
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._insert(self._database, self._seen)
         self._seen, self._added = set(), None

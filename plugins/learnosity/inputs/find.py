@@ -54,7 +54,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     matching: dict[str, ObjectInfo] = {}
     globs = _globs(pattern)
     async for batch in store.list_keys():
-        # In a thread, because matching many long paths takes long enough to block the event loop.
+        # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs)
     found = [info for _, info in sorted(matching.items())]
     for info in found:
@@ -89,7 +89,8 @@ def _wanted(batch: Sequence[ObjectInfo], globs: Sequence[str]) -> dict[str, Obje
 
 
 def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
-    # A web console makes an empty object such as `users/` for an empty folder. This is not an input file.
+    # The web console of a cloud makes an empty object such as `users/` for an empty folder. This object is not an input
+    # file.
     if not info.path or (info.size == 0 and info.path.endswith("/")):
         return False
     parts = info.path.split("/")
@@ -97,8 +98,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
-    # `places`: every part of the glob that the path may have reached. Trying one way after the other could, with
-    # several `**`, take exponential time.
+    # `places` has all positions in the glob that the parts so far may have reached. Following them together keeps the
+    # time short: trying one alternative after the other takes exponential time for a glob with several `**`.
     places = _with_nothing({0}, globs)
     for part in parts:
         after: set[int] = set()

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 from learnosity.errors import InputError
 
 MAX_PARTS: Final = 100
-"""Most input files of one dataset: a limit of Learnosity."""
+"""Maximum number of input files of one dataset: a limit of Learnosity."""
 TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one upload
 
 
@@ -56,9 +56,10 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
             "Check that nothing cleans or fills the temporary folder, and run again."
         )
     wanted = min(most, -(-total // target))
-    cuts = {0, total}  # a set, because several cuts within one long line all move to the end of that line
+    cuts = {0, total}  # a set, because two cuts within one long line both move to the end of that line
     for number in range(1, wanted):
-        file.seek(total * number // wanted - 1)  # one byte back, so that a cut right after a line end does not move
+        # One byte earlier, so that a cut directly after a line end stays where it is.
+        file.seek(total * number // wanted - 1)
         file.readline()
         cuts.add(file.tell())
     return [Part(index, start, end - start) for index, (start, end) in enumerate(pairwise(sorted(cuts)))]

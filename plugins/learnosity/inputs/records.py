@@ -19,11 +19,11 @@ from learnosity.errors import RequestError
 from learnosity.inputs.columns import GROUPS, RowField, check_input_columns
 
 MAX_USERS: Final = 200_000
-"""Most users in one dataset: a limit of Learnosity."""
+"""Maximum number of users in one dataset: a limit of Learnosity."""
 MAX_SESSIONS_PER_USER: Final = 50
-"""Most session ids of one user: a limit of Learnosity."""
+"""Maximum number of session ids of one user: a limit of Learnosity."""
 MAX_USER_ID: Final = 50
-"""Most characters of a user id: a limit of Learnosity."""
+"""Maximum number of characters of a user id: a limit of Learnosity."""
 
 Text = Annotated[str, Meta(min_length=1)]
 UserId = Annotated[str, Meta(min_length=1, max_length=MAX_USER_ID)]
@@ -60,7 +60,7 @@ class RecordSchema:
     identity_key: ClassVar[str | None] = None
     """The key whose value must be different in every line; None = this type has no such key."""
     max_records: ClassVar[int | None] = None
-    """Most lines in one dataset; None = no documented limit."""
+    """Maximum number of lines in one dataset; None = no documented limit."""
     gathers = False
     """Whether several rows of a table may make one record: one for each session of a user."""
 
@@ -108,7 +108,8 @@ class RecordSchema:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                str(text, "utf-8")  # this checks all text: the decoder does not check values of unknown keys
+                # This checks all bytes, because the JSON decoder does not check the values of unknown keys.
+                str(text, "utf-8")
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))
             groups = [list(map(level, records)) for level in self._levels]
@@ -215,7 +216,8 @@ class AnalysisSchema(RecordSchema):
 
     @classmethod
     def row_fields(cls, group_keys: Sequence[str], input_columns: Mapping[str, object]) -> tuple[RowField, ...]:
-        # A roster also has ids of users. These types do not need them: they are sent only if `input_columns` says so.
+        # A roster file often has a column with user ids. The analysis types do not need user ids, so they are sent only
+        # if `input_columns` names that column.
         user = (RowField("user_id", ("user_id",), MAX_USER_ID),) if "user_id" in input_columns else ()
         return (RowField("session_id", ("session_id",)), *user)
 

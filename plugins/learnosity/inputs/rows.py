@@ -13,7 +13,7 @@ from learnosity.inputs.columns import GROUPS, Column, all_columns, find_columns
 from learnosity.inputs.records import RecordSchema, level_above_nothing
 
 MAX_CELL: Final = 131_072
-"""Most characters of one cell."""
+"""Maximum number of characters of one cell."""
 
 Values = Sequence[Any]
 """The values of one column: texts, or None, or UNSET; for session ids also lists of texts."""
@@ -106,7 +106,7 @@ def _struct(name: str, keys: Sequence[str]) -> Any:
 def _is_good(cells: Values, most: int | None) -> bool:
     try:
         lengths = list(map(len, cells))
-    except TypeError:  # a null has no length
+    except TypeError:  # `len` of a null raises this error
         return False
     return not lengths or (min(lengths) > 0 and max(lengths) <= (most or MAX_CELL))
 

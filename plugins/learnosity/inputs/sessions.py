@@ -18,9 +18,10 @@ from msgspec import UNSET
 
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
-_BATCH: Final = 4096  # users whose records are made in one step
+_BATCH: Final = 4096  # number of users whose records are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-_BETWEEN = r"[\s,;|'\"{}\[\]()]"  # what separates ids, as in {a,b} of PostgreSQL and ['a', 'b'] of Python
+# Characters that may separate ids in a cell, as in {a,b} (PostgreSQL) and ['a', 'b'] (Python).
+_BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
 
@@ -47,7 +48,8 @@ class SessionRows:
         """A hash of the groups of each record."""
         self._more: dict[tuple[str, int], int] = {}
         """The numbers of the further records of users, by user and hash of their groups."""
-        self._database = sqlite3.connect("")  # an empty name makes a private file that SQLite removes on close
+        # With an empty name, SQLite makes a private temporary file and removes it on close.
+        self._database = sqlite3.connect("")
         self._database.execute("PRAGMA cache_size = -16000")  # at most 16 MB of the database in memory
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE users (user INTEGER PRIMARY KEY, other TEXT)")

@@ -29,7 +29,7 @@ from learnosity.inputs.unpack import UnreadableError, unpacked
 log = logging.getLogger(__name__)
 
 MAX_INPUT_BYTES: Final = 4 * 1024**3
-"""Most bytes of all input files, unpacked. This limit protects the disk: a small gzip file may unpack to a huge one."""
+"""Maximum size of all input files, unpacked, in bytes. A small gzip file may unpack to a huge one and fill the disk."""
 
 _BLANKS: Final = b" \t\r"
 
@@ -171,7 +171,7 @@ class _Spool:
         :param users: how many different users there are, if they are counted elsewhere.
         """
         self._records += records
-        if not self._problems.count:  # after a problem, the input is refused at the end, so the spool is not needed
+        if not self._problems.count:  # after a problem nothing more is written: the whole input is refused at the end
             self._target.write(clean)
             self._hash.update(clean)
             self._bytes += len(clean)
@@ -236,7 +236,8 @@ class _Spool:
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            self._check(name, first, block, raw_lines, block)  # the usual case: the block has no blanks to remove
+            # The usual case: no line has blanks at its start or end, and no line is empty.
+            self._check(name, first, block, raw_lines, block)
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
         return len(raw_lines)

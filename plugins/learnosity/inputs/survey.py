@@ -19,13 +19,14 @@ from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputProblem
 
 MAX_GROUPS: Final = 250_000
-"""Most groups, of all levels together, that are surveyed. With this limit, they take at most about 60 MB."""
+"""Maximum number of groups, of all levels together, that are surveyed. This many take at most about 60 MB."""
 KEPT: Final = 10
 """How many warnings are kept. The others are counted."""
 
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_JOINERS: Final = "\u200c\u200d"  # allowed in names: they occur inside of words in Persian and in Indian scripts
-_ROW_BITS: Final = 40  # file and row of a name are kept in one integer, whose lowest 40 bits are the row
+# Invisible characters that are allowed in names, because words in Persian and in Indian scripts contain them.
+_JOINERS: Final = "\u200c\u200d"
+_ROW_BITS: Final = 40  # the file and the row of a name are kept in one integer; its lowest 40 bits are the row
 
 
 log = logging.getLogger(__name__)

@@ -119,7 +119,7 @@ class TableInput:
         numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
         header, dialect = table.header, table.dialect
         rows, width = block.rows, len(header)
-        if [] in rows:  # the parser gives an empty row for a blank line
+        if [] in rows:  # the CSV parser returns an empty row for a blank line
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
         if block.is_odd or header in rows or set(map(len, rows)) - {width}:
@@ -194,7 +194,8 @@ class TableInput:
         self._note(self._sessions.add(len(self._files) - 1, numbers, users, rows, cells))
         most = self._schema.max_records
         if most is not None and self._sessions.users > most:
-            self._write(b"", 0, self._sessions.users)  # writes nothing, but raises the error about too many users
+            # This writes nothing; it only raises the error if there are too many users.
+            self._write(b"", 0, self._sessions.users)
 
     def _note(self, misfits: Iterable[Misfit]) -> None:
         for misfit in misfits:

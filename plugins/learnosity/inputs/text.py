@@ -14,7 +14,7 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-_SAMPLE: Final = 512  # bytes from which UTF-16 without a byte order mark is recognised
+_SAMPLE: Final = 512  # number of bytes in which UTF-16 without a byte order mark is recognised
 
 
 class DecodedText:
@@ -50,7 +50,8 @@ class DecodedText:
 
     def _utf8_or_windows(self, pieces: Iterable[bytes]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        certain = False  # whether some text beyond ASCII was valid UTF-8, so that the file is no Windows-1252
+        # True once a character beyond ASCII was valid UTF-8: then the file is UTF-8 and not Windows-1252.
+        certain = False
         for piece, final in _with_last(pieces):
             try:
                 text = decoder.decode(piece, final)

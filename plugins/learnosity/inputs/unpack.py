@@ -16,9 +16,10 @@ BLOCK: Final = 256 * 1024
 """Bytes of unpacked content in one piece."""
 
 _PACKED_BLOCK: Final = 64 * 1024  # bytes of compressed data that are unpacked in one step
-_HEAD: Final = 4096  # bytes from which the kind of a file is recognised
+_HEAD: Final = 4096  # number of bytes at the start of a file from which its kind is recognised
 _GZIP: Final = re.compile(rb"\x1f\x8b")
-# A zstd file begins with a frame, or with a skippable frame, as parallel compressors write (RFC 8878, 3.1).
+# The first bytes of a zstd file: of a frame, or of a skippable frame, which parallel compressors write first (RFC 8878,
+# 3.1).
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 _FOREIGN: Final = (
     (
@@ -91,7 +92,8 @@ def pieces_of(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
                 start += size
             rest = bytearray(chunk[start:])
     except UnreadableError:
-        yield bytes(rest)  # the bytes before the unreadable data: the line number in the error counts their lines
+        # These are the bytes before the damaged data; their lines are counted, so that the error names the right line.
+        yield bytes(rest)
         raise
     yield bytes(rest)
 

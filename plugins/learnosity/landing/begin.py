@@ -39,7 +39,8 @@ async def begin_landing(
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)
-    # A task that removes this dataset looks for a plan. If it is at work already, the plan is deleted and this stops.
+    # If another task is removing this dataset at this moment, `give_way` deletes the new plan and raises an error. A
+    # removal that begins later sees the plan and stops.
     await give_way(store, layout, [info.path async for batch in store.list(work) for info in batch])
     if overwrite:
         await withdraw(store, layout)

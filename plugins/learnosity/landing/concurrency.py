@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Most bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` files at once must fit.
+# Maximum number of bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` large files must fit
+# into it.
 MEMORY_BYTES = 140 * 1024 * 1024
 
-START = 64  # how many files are landed at the same time at first
-MAX_FILES_AT_ONCE = 256  # how many files are ever landed at the same time, at most
+START = 64  # how many files are landed at the same time at the beginning
+MAX_FILES_AT_ONCE = 256  # maximum number of files that are landed at the same time
 # A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
 # growth may be chance.
 GAIN = 1.1
@@ -33,17 +34,18 @@ GROWTH_WHILE_CLIMBING = 2.0  # at the beginning, each step multiplies the limit 
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
 # Overload replies (429, 503) within this time count as one: they halve the limit once.
 CUT_SECONDS = 1.0
-# A rate is measured in units: one for each file, and one for each part of this many bytes. Measured in files alone,
-# large files would look like slow work.
+# A rate is measured in units: one for each file, and one for each part of this many bytes. If only files were counted,
+# landing large files would look slow.
 UNIT_BYTES = 64 * 1024
 
-# Limits for large files at the same time. If the source is fast, each file keeps one processor busy. Then more files
-# than processors do not help: on two processors, eight files at once took 6 % longer than two.
+# How many large files are landed at the same time. With a fast source, each file keeps one processor busy, and more
+# files than processors do not help: on two processors, eight files at once took 6 % longer than two.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
-# If each file gets fewer bytes per second than this, the network is the limit. Then eight files are faster.
+# If each file gets fewer bytes per second than this, the network is the limit. Then `MAX_LARGE_FILES` files at once are
+# faster.
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
-SLOW_AFTER_SECONDS = 0.25  # shortest time over which these bytes per second are measured
+SLOW_AFTER_SECONDS = 0.25  # shortest time over which the bytes per second of a file are measured
 
 
 class AdaptiveLimit:

@@ -15,8 +15,8 @@ from learnosity.landing.ledger import Landed
 from learnosity.storage.store import Store
 
 CONTENT_TYPE = "application/x-ndjson"
-WHOLE_BYTES = 8 * 1024 * 1024  # a list up to this size is kept in memory, and is written in one request
-ATTEMPTS = 3  # attempts to write a longer list
+WHOLE_BYTES = 8 * 1024 * 1024  # a files.ndjson up to this size is kept in memory and written in one request
+ATTEMPTS = 3  # attempts to write a longer files.ndjson
 _PIECE = 1024 * 1024
 
 

@@ -15,10 +15,10 @@ import msgspec
 
 from learnosity.api.sealing import sealing_key
 
-# Older URLs are not used any more: they expire after 60 minutes, and a download also takes some time.
+# Signed URLs are used up to this age in seconds. They expire after 60 minutes, and a download takes some of that time.
 URLS_VALID_SECONDS = 50 * 60
 _PURPOSE = b"learnosity result urls of dataset "
-_FAST = 1  # the lowest level of compression is enough: the URLs of one dataset are nearly the same
+_FAST = 1  # the fastest compression level is enough, because the URLs of one dataset are similar
 
 Source: TypeAlias = str | bytes | None
 """A signed URL, the content, or nothing: then the file must be requested again."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # attempts to land each file
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
-# After this many failed files, the task fails: the source or the store probably does not work.
+# After this many failed files, the task fails at once, because the source or the store probably does not work.
 MAX_FAILED_FILES = 10
 
 
@@ -175,7 +175,8 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # The file must wait for a slot or memory. An open download must not wait: it is closed and opened again.
+            # The file must wait for a slot or for memory. A download must not stay open meanwhile, so it is closed here
+            # and opened again later.
         elif size <= WHOLE_BYTES:
             async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
                 return await self._whole(file, opened)
@@ -263,7 +264,8 @@ async def _land_all(queue: ShardQueue, land: Callable[[ResultFile], Awaitable[No
             try:
                 group.create_task(one_more)
             except RuntimeError:
-                # An error or a cancellation has ended the task group. It has to be raised, and not this RuntimeError.
+                # An error or a cancellation has ended the task group. That error is raised by the group, so this
+                # RuntimeError is dropped.
                 one_more.close()
                 return
             running += 1

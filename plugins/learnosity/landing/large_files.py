@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# A file fails after this many attempts that end at the same byte. Each new byte starts the count again.
+# A file fails after this many attempts in sequence that receive no byte. Each received byte starts the count again.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
@@ -87,7 +87,7 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # Small pieces: when the network connection breaks, only the last, incomplete piece is lost.
+                    # Small pieces, because the last, incomplete piece is lost if the network connection breaks.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece
@@ -112,7 +112,8 @@ class LargeFile:
         async for piece in download.pieces(piece_bytes):
             if self._size is not None and self.received + len(piece) > self._size:
                 raise ChangedFileError(f"{self._name}: more than the {self._size} bytes that were listed.")
-            # The hash is computed here and not in a thread: switching to a thread takes more time than it saves.
+            # The hash is computed here and not in a thread, because switching to a thread takes more time than it
+            # saves.
             self._digest.update(piece)
             self.received += len(piece)
             yield piece

@@ -14,8 +14,8 @@ import msgspec
 
 from learnosity.storage.store import ObjectInfo, Store
 
-FLUSH_FILES = 2000  # notes in one batch, at most
-FLUSH_SECONDS = 5.0  # after this time, the next note writes the batch, even if the batch is small
+FLUSH_FILES = 2000  # maximum number of notes in one batch
+FLUSH_SECONDS = 5.0  # the first note after this time writes the batch, even if the batch is small
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class Ledger:
         if not self._waiting:
             return
         batch, self._waiting = self._waiting, []
-        # The name must be unique: an earlier attempt that Airflow treats as dead may still write notes.
+        # The name must be unique, because an earlier attempt that Airflow treats as dead may still be writing notes.
         name = f"{self._prefix}{time.time_ns():020d}-{uuid4().hex[:8]}.ndjson"
         try:
             await self._store.put(name, msgspec.json.Encoder().encode_lines(batch), "application/x-ndjson")

@@ -106,7 +106,8 @@ class Listing:
         if secret is None:
             return None
         if self._cipher is None:
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # not at the top: DAG files do not need it
+            # Not imported at the top, because DAG files do not need it.
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             self._cipher = AESGCM(secrets.token_bytes(32))
         plain = secret.encode() if isinstance(secret, str) else secret

@@ -44,9 +44,10 @@ FIRST_WAIT_SECONDS = 5.0
 MOST_WAIT_SECONDS = 20.0
 MAX_PAGES = 100_000
 MAX_GROUPS = 1_000_000
-# Most groups that are requested at the same time.
+# Maximum number of groups that are requested at the same time.
 WALK_CONCURRENCY = 16
-# Most characters in a group's folder name, because file systems limit names. A longer name is cut and gets a digest.
+# Maximum number of characters in a group's folder name, because file systems limit names. A longer name is cut, and a
+# digest is added.
 MAX_GROUP_SEGMENT = 120
 MAX_GROUP_FOLDERS = 500
 
@@ -154,7 +155,8 @@ class ResultSet:
             file = ResultFile(name, "group", len(group.content), "application/json", path)
             listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
-            # Two replies may name the same group. If one reply names a group twice, the group is a duplicate.
+            # Two replies may name the same group, which is no error. If one reply names a group twice, the group is
+            # reported as a duplicate.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)
@@ -201,7 +203,7 @@ def group_file_name(group_path: Sequence[str]) -> str:
 
 
 def _group_segment(name: str) -> str:
-    # Below, a `~` separates a cut name from its digest. So each `~` in the name itself is replaced.
+    # Each `~` in the name is replaced, because a few lines below `~` separates a cut name from its digest.
     quoted = quote(name.encode(errors="surrogatepass"), safe="").replace(".", "%2E").replace("~", "%7E")
     if len(quoted) <= MAX_GROUP_SEGMENT:
         return quoted

@@ -23,13 +23,13 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-MAX_FILES = 20_000  # with more files to read, there is no names.tsv
-FILE_BYTES = 4 * _MIB  # largest file that is read; the names in a larger one are left out
-AT_ONCE = 32  # most files that are read at the same time
+MAX_FILES = 20_000  # if more files would have to be read, no names.tsv is made
+FILE_BYTES = 4 * _MIB  # largest file that is read, in bytes; the names in a larger file are left out
+AT_ONCE = 32  # maximum number of files that are read at the same time
 BYTES_AT_ONCE = 8 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
 _TABLES = (".json", ".ndjson", ".jsonl", ".csv")
-_CANDIDATES = 5  # files that are read, at most, to find the one with the questions
+_CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
 
 
 async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None) -> NamesInfo | None:
@@ -39,7 +39,7 @@ async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEnt
     """
     made = None if files is None else await _made(store, layout, files)
     if made is None:
-        await store.delete([layout.names])  # an earlier landing of this dataset may have written one
+        await store.delete([layout.names])  # an earlier landing of this dataset may have written a names.tsv
         return None
     content, info = made
     await store.put(layout.names, content, "text/tab-separated-values")

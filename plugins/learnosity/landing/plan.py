@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Most files in one block of a plan, and most bytes of the contents that are stored, encrypted, beside the block.
+# Maximum size of one block of a plan: number of files, and bytes of file contents that are stored, encrypted, beside
+# the block.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
-# With more files than this, the signed URLs are stored, encrypted, beside the plan. With fewer, each shard requests the
-# listing again, if it is one reply.
+# With more files than this, the signed URLs are stored, encrypted, beside the plan. With fewer files, each shard
+# requests the listing again, if the listing is a single reply.
 HAND_OVER_FILES = 10_000
-_LARGEST = 2**53  # no file is so large. When files are split into shards, a larger size in a listing counts as this
+# No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
+# into shards.
+_LARGEST = 2**53
 
 
 class _More(msgspec.Struct, frozen=True):
@@ -125,7 +128,7 @@ async def make_plan(
     listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    # A short listing is requested again by each shard: that costs one call, and nothing needs to be stored.
+    # For a short listing, each shard requests it again: that costs one call, and no signed URLs need to be stored.
     hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)
@@ -182,7 +185,8 @@ def _owners(sizes: Sequence[int], shards: int) -> array[int]:
 
     The files are assigned one by one, the largest first: to shards 1, 2, 3, then 3, 2, 1, and so on.
     """
-    # One number per file holds its size and its place: a million of them need 50 MB, a million pairs need 150 MB.
+    # To save memory, the size and the place of a file are kept in one number. A million numbers need 50 MB, a million
+    # pairs 150 MB.
     largest, files = max(sizes, default=0), len(sizes)
     order = sorted((largest - size) * files + place for place, size in enumerate(sizes))
     owners = array("H", bytes(2 * files))

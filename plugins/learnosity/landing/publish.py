@@ -30,9 +30,9 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-VERIFY_CONCURRENCY = 16  # most files that are read and hashed at the same time
-DELETE_AT_ONCE = 10_000  # most paths in memory while files of an earlier landing are removed
-LATEST_ATTEMPTS = 5  # attempts to write latest.json while other runs write it too
+VERIFY_CONCURRENCY = 16  # maximum number of files that are read and hashed at the same time
+DELETE_AT_ONCE = 10_000  # maximum number of paths in memory while files of an earlier landing are removed
+LATEST_ATTEMPTS = 5  # attempts to write latest.json, because other runs may write it at the same time
 
 
 async def withdraw(store: Store, layout: DatasetLayout) -> None:
@@ -127,7 +127,7 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
     try:
         found = await store.discard_unfinished(layout.prefix)
     except StorageError as error:
-        # The task does not fail: the dataset is complete. A lifecycle rule of the bucket can remove the remains.
+        # The task does not fail, because the dataset is complete. The unfinished uploads that remain only cost money.
         log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
     else:
         if found:
@@ -178,7 +178,8 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
     """Check the objects in the store. One with the right size but another entity tag is read and hashed."""
 
     async def has_other_bytes(entry: Landed) -> bool:
-        # On a file system, writing the same bytes again changes the entity tag, so compare the bytes.
+        # On a file system, writing the same bytes again changes the entity tag. So a different tag proves nothing, and
+        # the bytes are compared.
         return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 
     wrong, shown = 0, list[str]()

@@ -22,11 +22,13 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-# The result file that is compared with the input is read whole. If it is larger than this, nothing is compared.
+# The result file that is compared with the input has to be read as a whole. If it is larger than this, nothing is
+# compared.
 _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
-# Most files of a dataset that is compared with its input: their names are in memory.
+# A dataset with more files than this is not compared with its input, because the names of all its files have to be in
+# memory.
 COMPARED_FILES = 200_000
-_CANDIDATES = 5  # files that are read, at most, to find the one with the questions
+_CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
 _TABLES = (".json", ".ndjson", ".jsonl", ".csv")
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 

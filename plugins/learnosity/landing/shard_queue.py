@@ -76,7 +76,8 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # Another number of URLs means that they are of another plan. Then the shard requests the listing itself.
+        # If there are more or fewer URLs than files, the URLs belong to another plan. Then they are not used, and the
+        # shard requests the listing again.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)
             self._urls.hand_over(

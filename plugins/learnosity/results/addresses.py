@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Finds `://` after any scheme, also percent-encoded or JSON-escaped. It begins at the colon to be fast on long texts.
+# Finds `://` after any scheme, also percent-encoded or JSON-escaped. The search starts with the colon, because that is
+# fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -22,22 +23,23 @@ _SIGNED = re.compile(
     r"(?:(?:x-(?:amz|goog|ms|oss|cos|obs)-[a-z-]{1,40}|(?:x-)?signature|sig|se|sv|st|sp|sr|token|expires|"
     r"awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id|policy|hmac|hash|auth|authorization|jwt|secret|"
     r"password|(?:access|id|security|session|sas)[_-]?token|api[_-]?key)(?:=|%(?:25)*3d|\\u003d)"
-    # A value of 40 such characters may be a secret, whatever the name of its parameter is.
+    # A value with 40 of these characters may be a secret, so the name of its parameter does not matter.
     r"|[\w.~-]{1,60}=[A-Za-z0-9_+/%-]{40})",
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"://[^\s/?#@]{1,300}@")
-# An address that ends with one of these names leads to a list of files, not to data.
+# A URL whose path ends with one of these names leads to another list of files, and not to data.
 _LISTING_NAMES = frozenset(
     ("index", "self", "list", "listing", "manifest", "files", "datasets", "reports", "catalog", "directory", "contents")
 )
-# An error message may show these schemes. Any other scheme is shown as `other`.
+# URL schemes that an error message may show. Any other scheme is shown as `other`.
 _KNOWN_SCHEMES = ("http", "https", "s3", "gs", "abfs", "abfss", "az", "wasb", "wasbs", "file")
 
 
 def holds_address(text: str) -> bool:
     """Whether `text` contains an address of any scheme, or is an address without a scheme (`//host/…`)."""
-    # The regular expressions are slow. Most texts need none of them: they have no colon (encoded: `3a`) and no slashes.
+    # The regular expressions are slow, and most texts do not need them: a text without a colon (encoded: `3a`) and
+    # without slashes has no address.
     if (":" in text or "3a" in text or "3A" in text) and _ANYWHERE.search(text):
         return True
     return ("//" in text or "\\" in text) and _HOST_ONLY.match(text) is not None
@@ -52,7 +54,8 @@ def fetchable(text: str) -> str | None:
 
 def is_signed(text: str) -> bool:
     """Whether `text` contains a part that makes an address secret: a signature, a token, an expiry, a password."""
-    # Every secret part needs an `=` or an `@`. `%3d` and `\u003d` are encoded forms of `=`.
+    # Each secret part of a URL contains an `=` or an `@`. `%3d` and `\u003d` are encoded forms of `=`. A text without
+    # any of these is not signed.
     if "=" not in text and "@" not in text and "3d" not in text and "3D" not in text:
         return False
     return _SIGNED.search(text) is not None or _USER_INFO.search(text) is not None

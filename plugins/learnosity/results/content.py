@@ -15,7 +15,7 @@ import msgspec
 from learnosity.results.addresses import holds_only_plain_links
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
-# Scores and counts. Only rows of results have them, so one of them proves that a value is such a row.
+# Keys of scores and counts. Only rows of results have such keys, so an object with one of them is a row of results.
 MEASURES = _PERCENTILES | {
     *("group_count", "population", "mean_seen_activities", "mean_attempted_percent"),
     *(f"{what}_{of}" for what in ("lowest", "highest", "mean", "median", "stddev") for of in ("score", "percent")),
@@ -23,8 +23,8 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
-# These fields say which user or question a row is about. They do not prove that it is a row of results, because an
-# entry of a list of files can have them, too.
+# Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
+# entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 _ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 

@@ -37,7 +37,7 @@ from learnosity.results.words import ECHO_KEYS, plain_key
 INLINE_NAME = "dataset.json"
 _OF_FILES = ("files", "url", "name", "bytes", "next")
 _MAX_EXPRESSION = 1_000
-# A JMESPath expression that does not fit the reply raises one of these.
+# If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -207,7 +207,8 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     elif (raw := encoded(part)) is None:
         found.problems.append("its content cannot be written down")
     else:
-        # The reply's counts are numbers of rows here. Without a list there is nothing to compare them with.
+        # For an inline dataset, counts in the reply are numbers of rows. An object has no rows, so its counts cannot be
+        # compared.
         found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 

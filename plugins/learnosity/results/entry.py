@@ -150,7 +150,8 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # A key of an object store is used as a path only from the dataset's folder on; without that folder, not at all.
+    # Of the key of an object in a store, only what follows the dataset's folder is used as path. A key without that
+    # folder is not used.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

@@ -126,7 +126,8 @@ def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
     found.signals.compare_counts(0, numbers)
-    # `meta.records` may also be the number of entries of `data`, or 1 if `data` is an object.
+    # `meta.records` may be the number of files or rows, but also the number of entries of `data`, or 1 if `data` is an
+    # object.
     page = numbers | {len(data) if isinstance(data, list) else 1}
     if records is not None and whole_number(records) not in page:
         found.signals.unclear.append("its `meta.records` differs from what was found")

@@ -43,9 +43,11 @@ from learnosity.results.words import (
 )
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
-# Values under these keys are not read. So an address below one of them makes the reply `NotUnderstood`.
+# Values under these keys are not read. An address there could be a file that is missed, so it makes the reply
+# `NotUnderstood`.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, only these keys may be null: under any other key, null may be a lost file.
+# In an object whose keys are file names, only these keys may have the value null. Under any other key, null may mean
+# that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | SIGNAL_WORDS | STRUCTURE_KEYS | URL_KEYS
 _MAX_PLAIN_TEXT = 200
 

@@ -15,7 +15,7 @@ from typing import Any
 from learnosity.results.addresses import holds_address
 from learnosity.results.words import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 
-# Phrases in a message for people that mean that the dataset is not finished.
+# Phrases in a message text of a reply which mean that the dataset is not finished yet.
 _LATER = re.compile(
     r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
     r"|still (running|processing|generating)|try again|come back",
@@ -131,7 +131,7 @@ def _pending(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _progress(signals: Signals, key: str, value: Any) -> bool:
-    # The number 1 can mean 100 % or 1 %. It is read as 100 %, so as finished.
+    # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, which means finished.
     if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
         signals.not_ready = key
     return True

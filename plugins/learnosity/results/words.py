@@ -24,7 +24,8 @@ URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
 )
-# The order matters here: of several keys with a usable value, the first one is used.
+# Tuples and not sets, because the order matters: if an entry has several of these keys, the first one with a usable
+# value is used.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -61,11 +62,11 @@ STRUCTURE_KEYS = (
 )
 # In a tree of folders, a folder lists its content under one of these keys.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# Under these keys, the reply repeats the request. Nothing below these keys is part of the dataset.
+# Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk"
 )
-# Files under these keys are input files of the dataset, not result files.
+# Keys of lists of input files. Files below these keys are not result files.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
@@ -73,11 +74,11 @@ LINK_BOXES = words("links link")
 # Keys of links to the reply itself (`SELF_LINKS`) and to documentation: these links are never files.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
-# An address under these keys is a link to the reply only if the address also leads to a list of files.
+# Keys whose address may be a link to the reply itself. It is such a link only if the address leads to a list of files.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
-# The word for each spelling of a link's key: `self` for `selfurl` and `selflink`, `prev` for `prevpage`.
+# The plain word for each spelling of a link's key: `self` for `selfurl` and `selflink`, `prev` for `prevpage`.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}
@@ -112,7 +113,7 @@ def looks_like_a_file(name: str) -> bool:
     return bool(stem and dot) and suffix.lower() in _FILE_SUFFIXES
 
 
-# Values of `status` and similar keys.
+# Values of `status` and similar keys, by their meaning.
 READY_WORDS = words(
     "completed complete ready done success succeeded successful finished ok available published compiled generated "
     "processed exported stored 200 true"

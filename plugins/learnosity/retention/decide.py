@@ -12,7 +12,8 @@ from learnosity.retention.rules import Rule
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-# A dataset with a younger note may still be landed: a landing task writes notes all the time, and ends within 24 hours.
+# A dataset may still be in landing if its newest note is younger than this: a landing task writes notes all the time,
+# and ends within 24 hours.
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 
@@ -81,10 +82,11 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # A dataset without a time counts as the newest. It is kept anyway, so its order does no harm.
+    # A dataset without a publication time is sorted as the newest. It is kept in any case, so this does no harm.
     order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
-    # If latest.json names none of them, the newest one is kept, so that consumers still find a dataset.
+    # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a
+    # dataset.
     is_named = latest.dataset_id in {each.dataset_id for each in published}
     kept = {each.dataset_id for each in published[: max(rule.keep_newest or 0, 0 if is_named else 1)]}
     return [_by_rule(each, latest, rule, now, each.dataset_id in kept) for each in order if not each.is_empty]

@@ -15,8 +15,9 @@ from learnosity.storage.store import ObjectInfo, Store
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _FILE = "file://"
-AT_ONCE = 16  # most datasets that are read at the same time
-# A folder is a dataset only if its name is a UUID. Other folders below a destination are not ours, and stay.
+AT_ONCE = 16  # maximum number of datasets that are read at the same time
+# Only a folder whose name is a UUID is a dataset. Other folders below a destination were made by somebody else, and are
+# kept.
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -42,7 +43,7 @@ async def types(store: Store) -> Sequence[str]:
         try:
             found.append(DatasetLayout(name, "any").dataset_type)
         except RequestError:
-            continue  # a folder whose name cannot be a dataset type
+            continue  # the name of this folder cannot be a dataset type
     return sorted(found)
 
 

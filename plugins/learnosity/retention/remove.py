@@ -21,9 +21,9 @@ from learnosity.storage.store import ObjectInfo, Store
 log = logging.getLogger(__name__)
 
 BATCH = 1000  # objects in one delete request
-ROUNDS = 5  # how often, at most, the folder is listed again, because another task may still write to it
-# A removal renews its mark after this many seconds, at the next batch. A mark that was not renewed for `STALE_SECONDS`
-# is of a run that was killed.
+ROUNDS = 5  # maximum number of times that the folder is listed and emptied: another task may still write to it
+# A removal writes its mark again every `RENEW_SECONDS`, before the next batch. If a mark is older than `STALE_SECONDS`,
+# the run that wrote it was killed.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
 
@@ -55,7 +55,8 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     mark = await _Mark.make(store, layout, run)
     now = await mark.time()
     others_marks = await mark.others()
-    # `is_marked` means an interrupted removal. This try has just written a mark of its own, which does not count.
+    # `is_marked` tells that an earlier removal was interrupted. The mark that this task has just written itself does
+    # not count.
     found = replace(await look(store, layout), is_marked=mark.existed or bool(others_marks))
     if all(_is_stale(info, now) for info in others_marks):
         verdict = judge(found, await latest(store, layout.dataset_type), now)
@@ -69,8 +70,8 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         own, others = await _content(store, layout)
         if not own:
             break
-        # The manifest is deleted first, by itself, in each round: a landing of an older release, which does not know
-        # marks, may write it again.
+        # In each round, the manifest is deleted first and alone. It may be there again: a landing task of an older
+        # release of this package does not know removal marks, and may write it during a removal.
         batches = [[info for info in own if info.path == layout.manifest]]
         rest = [info for info in own if info.path != layout.manifest]
         batches += [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]

@@ -94,7 +94,8 @@ class Sweep:
             return
         if newest.problem:
             self._problem(store, rule.dataset_type, "", newest.problem)
-        for verdict in reversed(by_rule(found, newest, rule, now)):  # the oldest first, because of `MOST_DATASETS`
+        # The oldest dataset comes first, because a run stops after `MOST_DATASETS`.
+        for verdict in reversed(by_rule(found, newest, rule, now)):
             layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
             if verdict.goes:
                 await self._remove(store, layout, verdict, partial(_again, rule, found))
@@ -127,7 +128,8 @@ class Sweep:
                             missing.discard(name.lower())
                 except LearnosityError as error:
                     self._failed(store, dataset_type, "", error)
-        # After an error, a dataset that was not found may still exist.
+        # After an error, a dataset that was not found may still exist. So missing ids are reported only if there was no
+        # error.
         for dataset_id in sorted(missing) if not self.report.failed else ():
             why = "there is no dataset with this id; check the id and the destination"
             self.report.problems.append(Entry(where, "", dataset_id, why))
@@ -143,7 +145,7 @@ class Sweep:
             if found.is_marked and not self.dry_run:
                 await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
         elif not (found.is_published or found.has_notes or found.is_marked):
-            # Without a manifest or a note of this package, the files may be of somebody else.
+            # The folder has no manifest and no note of this package, so its files may belong to somebody else.
             why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
             self._problem(store, layout.dataset_type, layout.dataset_id, why)
         else:
@@ -182,7 +184,8 @@ class Sweep:
                 removed = await discard_unfinished(store, layout)
                 self.report.uploads += removed or 0
                 if removed is None:
-                    self.refusing.add(store.uri)  # not asked again: it would log the same warning for each dataset
+                    # This store is not asked again, because it would log the same warning for each dataset.
+                    self.refusing.add(store.uri)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
 

@@ -18,10 +18,11 @@ from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
 from learnosity.schedules.templates import template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
 
-# Most problems that are reported of a file. A broken list could give thousands.
+# Maximum number of problems that are reported of one file: a broken list could give thousands.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
-# First and last day that a schedule may name. Airflow fails with days near the ends of Python's calendar.
+# First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as
+# 9999-12-31.
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 
 

@@ -21,9 +21,11 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# croniter replaces `h` and `r` by random numbers, so each parse of the file would give another schedule.
+# In a cron expression, croniter replaces `h` and `r` by random numbers. So each parse of the file would give another
+# schedule, and they are refused.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# `longest_gap` looks at the runs of these two years, which have a 29 February.
+# `longest_gap` computes the runs of these two years. They contain a 29 February, so a yearly cron for that day is
+# covered.
 _FROM, _DAYS = date(2027, 1, 1), 731
 _DAY_MINUTES = 24 * 60
 

@@ -40,7 +40,8 @@ from learnosity.schedules.crons import longest_gap, skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
 
-# Imported only where a schedule asks for a webhook: it brings HTTP clients along, and every process reads DAG files.
+# Imported at run time only if a schedule has a webhook: it imports HTTP clients, which would slow down each process
+# that reads DAG files.
 if TYPE_CHECKING:
     from airflow.providers.http.notifications.http import HttpNotifier
 
@@ -48,7 +49,7 @@ __all__ = ["InvalidScheduleError", "build_dag", "invalid_dag", "iso", "scheduled
 
 log = logging.getLogger(__name__)
 
-PREFIX = "learnosity_"  # of the ids of these DAGs
+PREFIX = "learnosity_"  # the id of a DAG made from a schedule file begins with this
 TAGS = ("learnosity", "dataset", "scheduled")
 
 
@@ -91,7 +92,7 @@ def scheduled_dags(folder: Path | str) -> dict[str, DAG]:
     for schedule in reading.schedules:
         try:
             dags[schedule.dag_id] = build_dag(schedule)
-        except Exception as error:  # whatever is wrong with one file, the others still become DAGs
+        except Exception as error:  # an error in one file must not keep the other files from becoming DAGs
             log.exception("No DAG can be made of %s.", schedule.file)
             what = f"no DAG can be made of this file: {type(error).__name__}: {error}."
             problems[schedule.file] = [ScheduleProblem(schedule.file, 1, "", what)]
@@ -132,14 +133,15 @@ def build_dag(schedule: Schedule) -> DAG:
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
-        # Otherwise, Airflow would also register a DAG whose tasks could not be made.
+        # With automatic registration, Airflow would also register a DAG if making its tasks below fails.
         auto_register=False,
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
-    # Set last: Airflow would copy the params of the DAG for each task, which takes as long as all the rest. Set past
-    # the check of `DAG`: it holds each schema against the schema of schemas, in each DAG anew, which takes three
-    # quarters of the time. `schedules.checks` has checked the values by these schemas, and Airflow checks each run's.
+    # The params are set after the tasks are made, because Airflow would copy them for each task, which takes as long as
+    # everything else. They are set with `object.__setattr__`, because the check in `DAG` would validate all JSON
+    # schemas again for each DAG, which takes three quarters of the time. `schedules.checks` has checked the values
+    # already, and Airflow checks them again when a run starts.
     object.__setattr__(dag, "params", ParamsDict(form))
     return dag
 

@@ -28,7 +28,7 @@ Found = Schedule | Sequence[ScheduleProblem]
 """The schedule of a file, or its problems."""
 
 SUFFIXES = (".yaml", ".yml")
-# The rules of the DAG `learnosity_retention`, which lie beside the schedules. `retention.rules` reads them.
+# These files lie beside the schedules, but are no schedules: they have the rules of the DAG `learnosity_retention`.
 RETENTION_FILES = ("retention.yaml", "retention.yml")
 MAX_BYTES = 256 * 1024
 _KINDS = {
@@ -123,7 +123,8 @@ def _bounded(file: str, read: Callable[[], T]) -> T | Sequence[ScheduleProblem]:
         return [ScheduleProblem(file, 1, "", f"the file cannot be read: {type(error).__name__}: {error}.")]
 
 
-# The same `Schedule` can be returned again, because nothing changes it. So each file is parsed once per process.
+# A `Schedule` is never changed, so the same object can be returned again. The cache saves parsing a file several times
+# in one process.
 @lru_cache(maxsize=1024)
 def _parse(file: str, text: str) -> Found:
     try:
@@ -143,8 +144,10 @@ def _text(path: Path) -> str:
     :raises UnreadableFileError: it is not a file, is too large, or is not UTF-8.
     :raises OSError: the system refuses to read it.
     """
-    _check_kind(path.stat().st_mode)  # checked before it is opened, because opening a device can have effects
-    # The file may have been replaced by a pipe since. Without O_NONBLOCK, opening a pipe would wait for a writer.
+    # Checked before the file is opened, because opening a device can have side effects.
+    _check_kind(path.stat().st_mode)
+    # After the check, somebody may have replaced the file by a pipe. Opening a pipe without O_NONBLOCK would wait for a
+    # writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         _check_kind(os.fstat(descriptor).st_mode)

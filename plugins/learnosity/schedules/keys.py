@@ -12,12 +12,12 @@ from typing import Any
 from learnosity.run_config import FIELDS
 from learnosity.schedules.crons import PRESETS, expanded
 
-# Names of the other DAGs of this project, `learnosity_…`. A schedule cannot have one of them.
+# The other DAGs of this project are called `learnosity_` and one of these names. A schedule must not have such a name.
 SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_parquet")
 NOTIFIED = ("failure", "success", "deadline")
 
 _TEXT = {"type": "string", "minLength": 1}
-# `maxLength`, because longer texts do not fit into the columns of Airflow's database.
+# The limit is `maxLength`, because longer texts do not fit into the columns of Airflow's database.
 _WORD = {**_TEXT, "maxLength": 100}
 _DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}

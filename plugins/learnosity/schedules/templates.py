@@ -18,20 +18,23 @@ from learnosity.errors import PermanentError
 
 Interval = tuple[pendulum.DateTime, pendulum.DateTime]
 
-# Names that only runs with a logical date have. A run that an asset or a REST call starts may have no logical date.
+# Names that exist only in runs with a logical date. A run that is started by an asset or by a REST call may have no
+# logical date.
 DATED = {
     *("data_interval_start", "data_interval_end", "logical_date"),
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
     *("prev_data_interval_start_success", "prev_data_interval_end_success"),
 }
-# The names that a template may use. Not among them: `var`, `conn`, `macros` and `ti`, because they lead to passwords
-# (`macros` to any Python module), and rendered values go into the request to Learnosity and into the manifest.
+# The names that a template may use. `var`, `conn`, `macros` and `ti` are not allowed: through them a template can read
+# passwords, and its text goes into the request to Learnosity and into the manifest. `macros` even leads to any Python
+# module.
 NAMES = DATED | {
     *("dag_run", "run_id", "params", "partition_key", "partition_date"),
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that may be used: none of them reads an attribute, or makes a text much longer.
+# Jinja's own filters that a template may use. None of them reads an attribute of an object, or makes a text much
+# longer.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
@@ -121,7 +124,8 @@ def template_problem(text: str) -> str | None:
         tree = _environment().parse(text)
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
-        # `_misuse` has to come before `find_undeclared_variables`, which computes constants such as `9 ** 9 ** 9`.
+        # `_misuse` must be called before `find_undeclared_variables`, because that computes constants: `9 ** 9 ** 9`
+        # would take for ever.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -167,7 +171,8 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `whole_runs`: nodes at which `dag_run` itself may stand. `called`: nodes at which a method may stand.
+    # `called`: nodes that are called, so they may be methods. `whole_runs`: nodes that may be the object `dag_run`
+    # itself, because a field or an allowed filter follows.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-# Far more than a schedule needs. Without limits, a small file with YAML aliases could fill the memory.
+# Limits that are much higher than a schedule needs. Without limits, a small file with YAML aliases could fill the
+# memory.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 
@@ -24,10 +25,10 @@ Place = tuple[str | int, ...]
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-# A number of more than 15 digits is an id, and stays a text, because a float would change its last digits.
+# A number with more than 15 digits is probably an id. It stays a text, because a float would change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
-# Databases refuse these characters. Tab, line feed and carriage return are allowed.
+# Characters that databases refuse. Tab, line feed and carriage return are not among them.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _QUOTES = ' Write templates in quotes: "{{ … }}".'
@@ -189,7 +190,8 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    if event.tag is not None or not event.implicit[0]:  # written with a tag, in quotes, or as a block (`|`, `>`)
+    # The value has a tag, or is written in quotes or as a block (`|`, `>`).
+    if event.tag is not None or not event.implicit[0]:
         return text
     if text in _NULL:
         return None

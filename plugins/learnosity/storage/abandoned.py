@@ -18,9 +18,11 @@ from learnosity.network import backoff
 
 Discard = Callable[[str], int]
 
-# obstore's temporary files have such names. At a local destination, `check_names` refuses them for result files.
+# The end of the names of obstore's temporary files. No result file at a local destination has such a name, because
+# `check_names` refuses it.
 _STAGED = re.compile(r"#\d+$")
-# How long a failed call is repeated. A server can restart in this time, and no later task removes the parts.
+# How long a failed call is repeated, in seconds. A server can restart in this time. It is worth waiting, because no
+# later task removes these uploads.
 PATIENCE_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 5.0  # longest wait after any attempt
@@ -44,7 +46,7 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
     """
 
     def discard(folder: str) -> int:
-        # Imported here, because a deployment that only uses local files may not have botocore.
+        # This import is here, because a deployment that only uses local files may not have botocore.
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         below = "/".join(part for part in (prefix, folder) if part) + "/"

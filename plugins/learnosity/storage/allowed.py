@@ -137,7 +137,7 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # Exactly as written: in a bucket, `team//a` is another folder than `team/a`.
+    # The texts are compared as they are written, because in a bucket `team//a` is another folder than `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 

@@ -22,9 +22,10 @@ from learnosity.storage.error_codes import judge
 Provider = Callable[[], Any]
 
 _SCOPE = "https://storage.azure.com/.default"
-_VERSION = "2023-11-03"  # of Azure's API
+_VERSION = "2023-11-03"  # version of Azure's API
 _SIGNED_FOR = timedelta(hours=1)
-# Words in the text of an azure-identity error. Nothing else tells that the service did not reply or is overloaded.
+# Words in the text of an azure-identity error which say that the service did not reply or is overloaded. The error has
+# no other sign of this.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|throttled|too many requests|temporarily_unavailable|server_error",
@@ -118,7 +119,7 @@ class AzureRequests:
 
     def _signature(self, key: str) -> str:
         """A shared access signature that is good for a listing, made with the account's key."""
-        # Imported here, because a deployment that does not use Azure has no packages of Azure.
+        # This import is here, because a deployment that does not use Azure does not have this package.
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
         expiry = datetime.now(UTC) + _SIGNED_FOR

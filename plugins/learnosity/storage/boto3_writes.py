@@ -34,7 +34,8 @@ class Boto3WritingStore(ObstoreStore):
         self._key = key
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
-            # boto3's own uploads use CRC32. All requests of one upload have to name the same algorithm.
+            # All requests of one upload have to name the same checksum algorithm. boto3's own uploads use CRC32, so it
+            # is set here.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
@@ -47,7 +48,8 @@ class Boto3WritingStore(ObstoreStore):
         return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
-        return 3 * part_bytes(size)  # the part that is filled, its copy as `bytes`, and the next chunk
+        # Memory for the part that is being filled, for its copy as `bytes`, and for the next chunk.
+        return 3 * part_bytes(size)
 
     async def put_stream(
         self,
@@ -90,7 +92,7 @@ class Boto3WritingStore(ObstoreStore):
                 await send(body)
             done = await self._call(path, "complete_multipart_upload", **where, MultipartUpload={"Parts": parts})
         except BaseException:
-            with suppress(Exception):  # publishing the dataset removes the parts that remain after a failure here
+            with suppress(Exception):  # if this fails, the task that publishes the dataset removes the remaining parts
                 await self._call(path, "abort_multipart_upload", **where)
             raise
         return self._given(path, done, "ETag")

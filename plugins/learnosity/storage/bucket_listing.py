@@ -26,10 +26,10 @@ from learnosity.storage.store_client import store_client, words
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-PATIENCE_SECONDS = 180.0  # how long one page is asked for again
+PATIENCE_SECONDS = 180.0  # how long a failed request for one page is repeated
 FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
-MAX_PAGE_BYTES = 64 * 1024 * 1024  # 5,000 objects with the longest names need a third of it
+MAX_PAGE_BYTES = 64 * 1024 * 1024  # maximum size of a page; 5,000 objects with the longest names need a third of it
 
 
 class ListingRequests(Protocol):

@@ -71,7 +71,7 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
-# What a reply of success means that is not the one of a store.
+# Meanings of a reply that has a status of success (2xx), but is not the reply of an object store.
 CUT = Meaning(Verdict.PASSES, "the reply is not whole")
 NO_STORE = _refused(
     "the reply is not that of such a store",
@@ -147,9 +147,10 @@ _BY_CODE = {
 }
 
 
-# Failures without an error code. The client of the store names their cause only in the text of its error.
+# Failures without an error code. Only the text of the client's error names their cause.
 _CAUSES = (
-    # What obstore says of a reply of success. First those that break off.
+    # obstore's error texts about a reply with a status of success (2xx). The first line is for replies that are cut
+    # off.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     (r"redirect without LOCATION|301 Moved", REGION),

@@ -27,10 +27,10 @@ from learnosity.storage.error_codes import (
     judge,
 )
 
-# Bytes of an error reply that are read. The error code is near the beginning, so the rest is not needed.
+# Number of bytes of an error reply that are read. The error code is near the beginning, so the rest is not needed.
 MAX_ANSWER_BYTES = 4096
 
-# The error code in XML, in JSON, and in obstore's message about one object that a bulk delete could not remove.
+# Finds the error code in XML, in JSON, and in obstore's message about an object that a bulk delete could not remove.
 _CODE = re.compile(
     r"<Code>\s*([A-Za-z0-9_.-]{1,80})\s*</Code>|\"(?:code|reason)\"\s*:\s*\"([A-Za-z0-9_.-]{1,80})\""
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
@@ -39,11 +39,12 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 
 
-# An error of this package that was raised inside a library: the library's error holds only its name and text.
+# Finds an error of this package in the text of a library's error: if the library calls this package, it keeps only the
+# name and the text of our error.
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
-# Refusals that concern the store, not the signed URL. A newly signed URL would be refused as well.
+# Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
 
@@ -56,7 +57,7 @@ def storage_error(verb: str, where: str, error: BaseException, proxy: str | None
     """
     text = str(error)
     if ours := _OURS.search(text):
-        # obstore calls this package for credentials, and turns an error of it into text.
+        # obstore calls this package to get credentials. If that raises an error, obstore keeps only its text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     code, status = code_of(text), status_of(text)
@@ -80,13 +81,14 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
     """
     said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, redact_text(message)[:200].rstrip(".")]))
     if verb == "look at" and status in (400, 409) and not code:
-        # "look at" sends a HEAD. Its reply has no body, so no error code says whether this 400 or 409 may pass.
+        # "look at" is a HEAD request. Its reply has no body, so no error code says whether this status 400 or 409 is
+        # temporary.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear
     meaning = judge(status, code)
     if verb == "list" and meaning.verdict is Verdict.MISSING:
-        meaning = BUCKET  # a folder without objects is no 404
+        meaning = BUCKET  # listing an empty folder is no error, so this 404 means that the bucket is missing
     return _error(verb, where, meaning, said)
 
 

@@ -16,7 +16,7 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.error_codes import judge
 
-# Environment variables with the address of a metadata server. One that is set means that there is such a server.
+# Environment variables with the address of a metadata server. If one of them is set, there is a metadata server.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
 
@@ -27,7 +27,7 @@ class GoogleTokens:
     :param named: whose credentials they are, for messages, after "the".
     """
 
-    # obstore reads this: it asks for a new token so long before the old one expires, as google-auth does.
+    # obstore reads this attribute. It requests a new token this long before the old token expires, as google-auth does.
     refresh_threshold = timedelta(minutes=3, seconds=45)
 
     def __init__(self, credentials: Any, named: str) -> None:
@@ -43,7 +43,7 @@ class GoogleTokens:
         request = _Request()
         try:
             self._credentials.refresh(request)
-        # google-auth does not catch every error. A reply without a token, for example, raises a KeyError.
+        # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError.
         except Exception as error:
             if request.failed or (request.passes if request.status else not is_reachable(error)):
                 raise TransientStorageError(no_token(self._named, "could not be reached", error, request)) from None
@@ -112,7 +112,7 @@ def is_reachable(error: Exception) -> bool:
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # google-auth raises this also when there is a metadata server that did not reply.
+        # google-auth also raises this error if there is a metadata server, but it did not reply. That may be temporary.
         return not any(os.environ.get(name) for name in _METADATA)
     # The errors of the HTTP library `requests` are OSErrors.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)

@@ -65,11 +65,11 @@ def local_keys(root: str) -> Keys:
         while waiting:
             folder, above = waiting.pop()
             batch: list[ObjectInfo] = []
-            with suppress(FileNotFoundError):  # somebody removed the folder meanwhile
+            with suppress(FileNotFoundError):  # somebody has removed the folder in the meantime
                 where = Path(root, folder)
                 status = where.stat()
                 if (own := (status.st_dev, status.st_ino)) in above:
-                    continue  # a link to a folder above it: the listing would never end
+                    continue  # a symbolic link to a parent folder is skipped, because the listing would never end
                 with os.scandir(where) as entries:
                     for entry in entries:
                         path = f"{folder}/{entry.name}" if folder else entry.name
@@ -84,6 +84,6 @@ def local_keys(root: str) -> Keys:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # `head` gives obstore's entity tag for the same file. Both have to be the same, because they are compared.
+    # This tag must be equal to the entity tag that obstore's `head` returns for the file, because the two are compared.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

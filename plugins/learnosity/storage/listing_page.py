@@ -48,14 +48,14 @@ class OddPageError(Exception):
 PageReader = Callable[[bytes, str, int], Page]
 """Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
 
-# The name of the first element, after what may come before it.
+# Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks.
 _ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I)
-# What XML cannot have in it, and stores put there all the same for the name of an object.
+# Characters that are not allowed in XML. Some stores write them into a page when the name of an object contains them.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
     rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"
 )
-_DELETE = b"\x7f"  # a control character that XML may have in it
+_DELETE = b"\x7f"  # a control character that is allowed in XML; it replaces those that are not
 
 
 def s3_page(body: bytes, below: str, skip: int) -> Page:
@@ -86,7 +86,7 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if not token and (truncated == "true" or marker):
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
-    # Some servers leave IsTruncated out. Then a token says that there is another page.
+    # Some servers send no IsTruncated. Then there is another page if the reply has a token.
     return Page(objects, folders, "" if truncated == "false" else token)
 
 
@@ -179,5 +179,5 @@ def _azure_name(element: Element) -> str | None:
     names: Iterator[Element] = (part for part in element if _name(part) == "Name")
     if (name := next(names, None)) is None:
         return None
-    # Azure encodes a name that XML cannot have in it.
+    # Azure percent-encodes a name with characters that are not allowed in XML.
     return unquote(name.text or "") if name.get("Encoded") == "true" else name.text or ""

@@ -151,7 +151,7 @@ class ObstoreStore:
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
-            # GCS compares the version, other stores the entity tag. obstore refuses a version of None.
+            # GCS compares the version, other stores the entity tag. obstore does not accept None as a version.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version
@@ -228,7 +228,7 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await self._delete(batch)
             except FileNotFoundError:
-                # Another run had removed one of the files. A file system stops there, so the others are still left.
+                # Another run has removed one of the files. On a file system, the call stops at it: delete one by one.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
@@ -258,13 +258,13 @@ class ObstoreStore:
 
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:
-            return None  # files have no such attributes
+            return None  # files on a file system have no such attributes
         attributes: obstore.Attributes = {**self._always}
         if content_type:
             attributes["Content-Type"] = content_type
         if content_encoding:
             attributes["Content-Encoding"] = content_encoding
-            # Without it, GCS decompresses the object for readers that do not accept gzip.
+            # Without this header, GCS decompresses the object for readers that do not accept gzip.
             attributes["Cache-Control"] = "no-transform"
         return attributes or None
 

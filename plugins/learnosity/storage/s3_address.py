@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from learnosity.errors import ConnectionConfigError
 
 _EVENT = "before-send.s3"
-# If no reply names the bucket's region, boto3 would ask for it for ever.
+# Maximum number of requests that are sent. Without a limit, boto3 asks for the bucket's region for ever if no reply
+# names it.
 _MOST_REQUESTS = 5
 _SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
@@ -73,7 +74,7 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
 
     def record(request: Any, **_: object) -> Any:
         if threading.get_ident() != thread:
-            return None  # a request of another thread, which uses the same client
+            return None  # this request belongs to another thread, which uses the same client
         requests.append(request)
         return (
             None if len(requests) <= most else AWSResponse(request.url, 404 if most else 200, HeadersDict(), _Empty())
@@ -83,9 +84,10 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
     try:
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
     except ClientError:
-        if not requests:  # nothing was signed, for example because a role could not be assumed
+        if not requests:  # no request was made, for example because a role could not be assumed
             raise
-        # A refused listing went to the same address as one that succeeds.
+        # Otherwise the error does not matter: only the address of the request is needed, and a refused listing has the
+        # same address.
     finally:
         client.meta.events.unregister(_EVENT, record)
     return next(request for request in reversed(requests) if "list-type=2" in request.url)

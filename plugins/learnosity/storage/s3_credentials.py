@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How long obstore uses credentials before it calls `SessionCredentials` again.
+# How long obstore keeps credentials before it calls `SessionCredentials` again.
 HELD = timedelta(seconds=1)
-# Credentials with less time left are not used: a request must reach the server before they end.
+# Credentials that expire in fewer seconds than this are not used, because a request must reach the server before they
+# expire.
 MARGIN_SECONDS = 60
 # How long a thread waits after a failure before it tries again to get new credentials.
 RETRY_SECONDS = 10.0
@@ -90,7 +91,7 @@ class SessionCredentials:
             try:
                 frozen = self._fresh()
             except LearnosityError as error:
-                # The credentials are still valid. When they end, the same error stops the next request.
+                # The old credentials are still valid. After they expire, the next request fails with this error.
                 log.warning("%s The credentials in use are still valid. New ones are asked for again.", error)
             else:
                 with self._lock:
@@ -128,13 +129,14 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):
-        # The service or program that gives the credentials failed. Only these statuses are a refusal for good.
+        # The service or program that gives the credentials has failed. Only these HTTP statuses mean a permanent
+        # refusal.
         return not any(f"response {status}" in str(error) for status in (400, 401, 403, 404))
     if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
         return judge(int(status)).transient  # the HTTP status of an identity provider
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return False
-    # botocore raises this RuntimeError when the credentials that it has just got are expired already.
+    # botocore raises this RuntimeError if the credentials that it has just received are already expired.
     return isinstance(error, OSError) or (isinstance(error, RuntimeError) and "still expired" in str(error))
 
 

@@ -74,7 +74,7 @@ class S3Signer:
 @functools.cache
 def _unhashed() -> Any:
     """botocore's signature for S3, without the body, which is not known yet. Verified TLS protects the body."""
-    # Imported here, because a deployment without S3 may not have botocore.
+    # This import is here, because a deployment without S3 may not have botocore.
     from botocore.auth import S3SigV4Auth
 
     class Unhashed(S3SigV4Auth):  # type: ignore[misc]

@@ -16,18 +16,21 @@ from typing import Any
 
 from learnosity.storage.s3_address import S3Address
 
-# Names that are a part of a host name as they are. Not an alias of an access point, and no directory bucket.
+# Names of ordinary buckets that can be a part of a host name unchanged. Aliases of access points and names of directory
+# buckets do not match.
 _BUCKET = re.compile(r"(?!.*--)(?!.*-s3alias$)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-# The regions of the partition `aws`: those of China, GovCloud and others have other addresses.
+# The regions of the AWS partition `aws`. The regions of China, GovCloud and others do not match, because their host
+# names end differently.
 _REGION = re.compile(
     r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?:central|north|south|east|west|northeast|northwest|southeast|southwest)-[1-9]"
 )
 _ENDPOINT = re.compile(r"(https?)://([a-z0-9]+(?:[.-][a-z0-9]+)*)(?::([1-9][0-9]{1,4}))?/?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
-# Keys of the extra that boto3's client does not need, or that are understood here.
+# Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Variables that change nothing where the connection has a key of its own.
+# Environment variables that have no effect if the connection itself has a key and a secret. If any other variable of
+# AWS is set, boto3 is used.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -106,7 +109,7 @@ def _may_decide(environment: Mapping[str, str], harmless: set[str]) -> bool:
 def _of_aws(bucket: str, region: str | None) -> S3Address | None:
     if region is None:
         return None
-    # By default, boto3 takes the oldest address of all for this region.
+    # For us-east-1, boto3 by default uses the old host name without a region.
     host = "s3.amazonaws.com" if region == "us-east-1" else f"s3.{region}.amazonaws.com"
     return S3Address(f"https://{bucket}.{host}", region, virtual=True, signed=True)
 

@@ -44,8 +44,8 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# obstore refuses unknown values in environment variables, unless the same settings are passed to it. These are passed
-# when boto3 writes: obstore only reads then, so their values have no effect.
+# obstore fails if an environment variable has a value that it does not know, unless the same setting is passed to it.
+# When boto3 writes, obstore only reads, so these settings have no effect and can be passed.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
     "server_side_encryption": "AES256",
@@ -121,7 +121,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
     by_boto3 = bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # Without `aws:kms`, obstore does not send these two, but they may concern the bucket's default encryption.
+        # Without `aws:kms`, obstore does not send these two settings. They may change the bucket's default encryption,
+        # so boto3 writes.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Largest object for one PUT. S3 accepts 5 GB. But after a failed PUT, the whole file must be downloaded again.
+# Largest object that is written with one PUT. S3 accepts 5 GB, but after a failed PUT the whole file must be downloaded
+# again.
 MAX_BYTES = 256 * MIB
-# Memory of one PUT: the pieces of the body that were read from the source and are not yet sent to the store.
+# Memory of one PUT: the bytes of the body that were read from the source and are not sent to the store yet.
 BUFFERED_BYTES = 5 * MIB
 
 
@@ -82,7 +83,8 @@ class StreamedPut:
         try:
             url, headers = await self._signer.put(path, own)
             request = self._requests().put(url).headers(headers).body_stream(body)
-            # The body of the reply is not read: it may have any size, and status and headers say enough.
+            # The body of the reply is not read, because it may have any size, and the status and the headers are
+            # enough.
             async with deadline, request.build_streamed() as response:
                 status, tag = response.status, response.get_header("ETag")
                 region = response.get_header("x-amz-bucket-region")
@@ -136,7 +138,7 @@ class _Body:
     async def __anext__(self) -> memoryview:
         if self._ended or self._deadline.expired():
             raise StopAsyncIteration
-        # The HTTP client reads the body in a task of its own. `end` needs that task, to stop it.
+        # The HTTP client reads this body in its own asyncio task. The task is kept here, so that `end` can stop it.
         self._reader = asyncio.current_task()
         self._deadline.reschedule(None)
         piece = await self._next()
@@ -155,8 +157,8 @@ class _Body:
         """End the body. If bytes are missing, the request fails and the store writes no object."""
         self._ended = True
         if self._reader is not None and not self._reader.done():
-            # After a cancel or an early reply, the HTTP client's task still reads `_chunks`. It has to stop before
-            # `_chunks` can be closed.
+            # After a cancellation or an early reply, the HTTP client's task may still be reading `_chunks`. It has to
+            # stop before `_chunks` can be closed.
             self._reader.cancel()
             await asyncio.wait((self._reader,))
         if isinstance(self._chunks, AsyncGenerator):

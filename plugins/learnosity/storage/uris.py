@@ -48,14 +48,16 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    # As in ObjectStoragePath, blanks before the URI are dropped. A blank at its end can be part of a folder's name.
+    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. A blank at the end stays: it can be part of
+    # a folder's name.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
     if "\0" in text or not _is_unicode(text):
         raise StorageError(f"{text[:200]!a} holds a character that no URI has. Name it without.")
     scheme, separator, rest = text.partition("://")
-    scheme = "file" if scheme.lower() == "local" else scheme.lower()  # fsspec calls local files by both names
+    # Fsspec uses both names, `file` and `local`, for local files.
+    scheme = "file" if scheme.lower() == "local" else scheme.lower()
     if not separator or not _SCHEME.fullmatch(scheme):
         raise StorageError(
             f"{uri[:200]!r} is not an object-storage URI. Write s3://connection@bucket/prefix, gs://…, abfs://… or "

@@ -41,7 +41,8 @@ async def check_writable(store: Store) -> None:
                 f"{store.uri} does not give back at once what was written there. Landing needs a store that does."
             )
     except BaseException:
-        with suppress(LearnosityError):  # the error above says more than a failed delete
+        # The error from above is more useful to the user than the error of a failed delete.
+        with suppress(LearnosityError):
             await store.delete(written)
         raise
     await _need(
@@ -52,7 +53,8 @@ async def check_writable(store: Store) -> None:
     try:
         await store.discard_unfinished(folder)
     except StorageError as error:
-        # Landing can do without this right: the remains of killed workers only cost money.
+        # Landing works without this right. It is only needed to remove unfinished uploads of killed workers, which cost
+        # money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
 
 

@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-# Characters that a browser does not encode in a path. Encoded, they would give a second address of the same page.
+# Characters that a browser does not percent-encode in a path. If they were encoded here, the same page would have two
+# addresses.
 _KEPT = ":@!$&'()*+,;=~"
-# A file name with one of these goes into the query: decoded, the path would mean another page.
+# A file name with one of these goes into the query of the address: in the path, a server or browser could change it,
+# and the address would lead to another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
-_PLACE = "-"  # stands in the path instead of a file name that is in the query
+_PLACE = "-"  # placeholder in the path for a file name that is in the query
 
 
 def segment(text: str) -> str:

@@ -50,7 +50,7 @@ FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
 
 PAGES = (compare_page, find_page, use)  # these register their routes when they are imported
-# Encodings that a browser decompresses. A file with another encoding is downloaded as it is.
+# Encodings that browsers decompress. A file with any other encoding is downloaded as it is stored.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from learnosity.dataset.tables import is_number, json_text
 
-MAX_CELL = 1_000  # most characters of a cell
+MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
 _STATISTIC = re.compile("_(change|before)$")  # endings that a comparison adds to the name of a column
-MINUS = "\N{MINUS SIGN}"  # as wide as a plus
+MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
 _LARGEST = 1e15  # larger numbers are shown with an exponent
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from learnosity.web.listing import OPEN_STATES, PUBLISHED, Listed
 
 STATES = (PUBLISHED, *OPEN_STATES)
-_MAX_ZONE = 64  # most characters of a time zone's name
+_MAX_ZONE = 64  # maximum number of characters of a time zone's name
 
 _KEYS: dict[str, Callable[[Listed], Any]] = {
     "at": lambda row: row.at,
@@ -24,7 +24,8 @@ _KEYS: dict[str, Callable[[Listed], Any]] = {
     "size": lambda row: row.total_bytes,
     "dag": lambda row: (row.dag_id, row.run_id),
 }
-# The first click on the heading of these columns sorts the largest value first.
+# Columns whose first click on the heading sorts the largest value first. All other columns begin with the smallest
+# value.
 _LARGEST_FIRST = ("at", "records", "files", "size")
 
 
@@ -61,7 +62,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                return None  # no day follows the last day of the calendar
+                return None  # the date is at the end of Python's calendar, so there is no next day
 
         return start(self.since, 0), start(self.until, 1)
 
@@ -89,7 +90,7 @@ def zone_of(name: str) -> ZoneInfo:
     """A time zone by its name; UTC for a name that is none."""
     try:
         return ZoneInfo(name) if 0 < len(name) <= _MAX_ZONE else ZoneInfo("UTC")
-    except (ValueError, OSError):  # an OSError is raised for the name of a folder of time zones
+    except (ValueError, OSError):  # `ZoneInfo` raises an OSError if the name is a folder of time zones, such as Europe
         return ZoneInfo("UTC")
     except KeyError:
         return ZoneInfo("UTC")

@@ -71,5 +71,6 @@ def _lines(manifest: Manifest) -> Iterator[Line]:
     for place, key in enumerate(keys):
         yield Line(group_label(manifest.request, place) or key, levels.get(key), found.get(key))
     yield Line("Questions", None, returned.questions if returned else None)
-    # Only the uploaded sessions are shown. `returned.sessions` is of one question, so the two cannot be compared.
+    # Only the number of uploaded sessions is shown. `returned.sessions` is the number for one question, so the two
+    # cannot be compared.
     yield Line("Sessions", sent.sessions if sent else None, None)

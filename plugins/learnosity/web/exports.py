@@ -15,9 +15,9 @@ from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 from learnosity.dataset.workers import reading
 
-CSV_CELL = 32_000  # characters; spreadsheets take no more
-_PIECE = 256 * 1024  # bytes of a ZIP that are sent together
-_FILES = 20  # files that are read for one piece: a store may answer slowly
+CSV_CELL = 32_000  # maximum number of characters of a cell; spreadsheets do not accept more
+_PIECE = 256 * 1024  # bytes of a ZIP that are sent in one piece
+_FILES = 20  # a piece is sent after this many files, even if it is small, because a store may be slow
 _ZIP64_FROM = 2**31 - 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -54,7 +54,8 @@ def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileE
     if not path or own is None or root is None:
         return list(dataset.files.values())
     folder, _, name = own.path.rpartition("/")
-    # A group has a folder with a file of the same name as that of the whole, or a file and a folder with its own name.
+    # Datasets have one of two layouts. Either each group has a folder, and its file has the same name as the file of
+    # the whole dataset. Or a group has a file and a folder that are both named after it.
     begin = folder if name == root.path.rpartition("/")[2] else own.path.removesuffix(".json")
     after = ("/",) if begin == folder else ("/", ".")
     return [entry for entry in dataset.files.values() if entry.path.startswith(tuple(begin + each for each in after))]

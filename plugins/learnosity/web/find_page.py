@@ -25,7 +25,8 @@ from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-_MAX_BODY = 8 * LONGEST_QUERY  # largest body of a search, in bytes: a percent-encoded letter has up to 12
+# Maximum size of the body of a search request, in bytes: one percent-encoded letter has up to 12.
+_MAX_BODY = 8 * LONGEST_QUERY
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 
 
@@ -104,7 +105,8 @@ async def _index(dataset: PublishedDataset) -> bytes:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    groups = {path: steps for steps, path in dataset.groups.items()}  # the decoded name comes last, and replaces others
+    # A file may have two names of its group; the last one, percent-decoded, is used.
+    groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 
 
@@ -113,7 +115,7 @@ def _found(
 ) -> Iterator[Place]:
     for each in names:
         if each.file >= len(paths):
-            continue  # a line that names a file that the dataset does not have
+            continue  # this line of names.tsv names a file that the dataset does not have
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""

@@ -23,7 +23,7 @@ from learnosity.web.tables import TableView, view
 
 _SHOWN = ("population", "mean", "median", "stddev")
 _QUARTILES = ("lowest", "p25", "median", "p75", "highest")
-_MANY_LEVELS = 6  # at most this many of the groups above are shown, the nearest ones
+_MANY_LEVELS = 6  # maximum number of parent groups that are shown, the nearest ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.figures import read_figures
 
-TREND = 12  # most datasets of a trend
-_EVENTS = 200  # most events that are read, the newest; a dataset that was published again has several
+TREND = 12  # maximum number of datasets in a trend
+# Maximum number of events that are read, the newest first; a dataset that was published again has several events.
+_EVENTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def past_datasets(session: Session, dag_id: str, dataset_type: str, dataset_id: 
     :param dataset_id: the dataset; it comes first. Without an event of it, all events of the DAG count as earlier.
     """
     table = AssetEvent
-    # A dataset type that is not in `KNOWN_TYPES` has its events at the asset whose URI ends with `*`.
+    # Events of a dataset type that is not in `KNOWN_TYPES` belong to the asset whose URI ends with `*`.
     assets = select(AssetModel.id).where(AssetModel.uri.in_([f"{ASSET_PREFIX}{dataset_type}", f"{ASSET_PREFIX}*"]))
     of_dag = (table.source_dag_id == dag_id, table.source_run_id.is_not(None), table.asset_id.in_(assets))
     named = table.extra["dataset_id"].as_string()

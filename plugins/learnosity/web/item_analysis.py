@@ -34,8 +34,9 @@ LABELS = {
 }
 ANY_FLAG = "flagged"
 DEFAULTS = Thresholds()
-WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0  # of the histogram, in pixels; BASE is the y of its horizontal axis
-LEFT = 10.0  # x of the first bar
+# Size of the histogram in pixels; BASE is the y position of its horizontal axis.
+WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0
+LEFT = 10.0  # x position of the first bar, in pixels
 
 
 class NotAThresholdError(ValueError):

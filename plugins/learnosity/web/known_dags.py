@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.run_datasets import PUBLISH_OPERATOR
 
-_KEPT = 20_000  # most entries of `_publishes`
-_BATCH = 500  # most DAGs that one query searches
+_KEPT = 20_000  # maximum number of entries of the cache `_publishes`
+_BATCH = 500  # maximum number of DAGs that one query searches
 _publishes: dict[str, bool] = {}
 
 
@@ -72,7 +72,8 @@ def _with_the_task(session: Session, keys: Sequence[Any]) -> Iterator[Any]:
     yield from session.scalars(
         select(table.id).where(table.id.in_(keys), as_type(table._data, Text).contains(PUBLISH_OPERATOR))
     )
-    # With `[core] compress_serialized_dags`, the database cannot search the text, so it is searched here.
+    # With the setting `[core] compress_serialized_dags`, the database cannot search in the DAG's text. So it is
+    # decompressed and searched here.
     packed = select(table.id, table._data_compressed).where(table.id.in_(keys), table._data_compressed.is_not(None))
     for key, content in session.execute(packed):
         if PUBLISH_OPERATOR.encode() in zlib.decompress(content or b""):

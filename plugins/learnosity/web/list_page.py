@@ -22,7 +22,7 @@ from learnosity.web.rights import readable_dags
 from learnosity.web.tables import Pager
 
 ROWS = 50
-LONGEST = 200  # most characters of a search, and of a name to filter by
+LONGEST = 200  # maximum number of characters of a search text, and of a name in a filter
 
 Text = Annotated[str, Query(max_length=LONGEST)]
 

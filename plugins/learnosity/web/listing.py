@@ -21,10 +21,11 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.announcement import activities_of
 from learnosity.web.run_datasets import whole
 
-NEWEST = 2_000  # most datasets, and most runs, that are read for the list: the newest ones
-MAX_VALUE = 16_000  # most characters of an event's extra or of a run config; a longer one is left out
+NEWEST = 2_000  # the list shows at most this many datasets and this many runs, the newest ones
+MAX_VALUE = 16_000  # maximum number of characters of an event's extra or of a run config; a longer one is left out
 PUBLISHED = "published"
-# A run in one of these states has a row of its own. Of a successful run, the list has the datasets.
+# A run in one of these states has its own row in the list. A successful run has none: the list has its datasets
+# instead.
 OPEN_STATES = ("queued", "running", "failed")
 
 
@@ -77,14 +78,14 @@ def _datasets(
     session: Session, dag_ids: Collection[str], since: datetime | None, until: datetime | None
 ) -> Iterator[Listed]:
     run = (AssetEvent.source_dag_id, AssetEvent.source_run_id)
-    # A task that was cleared publishes again, perhaps another dataset. Only its last event is used.
+    # A task that was cleared publishes again, and perhaps another dataset. So only the last event of each task is used.
     last = (
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset. An event without a dataset id counts as a dataset of its own.
+    # Two tasks of a run may publish the same dataset. An event without a dataset id counts as one separate dataset.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

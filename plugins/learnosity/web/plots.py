@@ -11,11 +11,11 @@ from learnosity.dataset.items import DISCRIMINATION, P_VALUE, Flag, Thresholds, 
 from learnosity.dataset.tables import Table, is_number
 
 PLOT_WIDTH = 160.0
-MAX_POINTS = 5_000  # most points of one scatter plot; a browser draws this number quickly
-MAX_DOTS = 400  # most users whose results are drawn as dots
+MAX_POINTS = 5_000  # maximum number of points of one scatter plot; a browser draws this number quickly
+MAX_DOTS = 400  # maximum number of users whose results are drawn as dots
 _MARGIN = 10.0  # pixels at both ends of the axis, so that half of a label fits beside it
-_LABEL = 200  # most characters of a point's name
-_LARGEST = 1e100  # larger numbers are not drawn
+_LABEL = 200  # maximum number of characters of a point's name
+_LARGEST = 1e100  # larger numbers are not drawn, because calculations with them could overflow
 _NAMES = ("lowest", "p25", "median", "p75", "highest")
 
 
@@ -117,7 +117,7 @@ def box_of(row: Mapping[str, Any], scale: Scale, users: Iterable[Any] = ()) -> B
         f"upper quartile {right:g}{sign}, highest {highest:g}{sign}"
     )
     dots = [at(float(value)) for value in users if _finite(value)]
-    # A file may have its quartiles in the wrong order. A box drawn from them would have a negative width.
+    # A file may have the two quartiles in the wrong order. Without this line, the box would have a negative width.
     left, right = min(left, right), max(left, right)
     return Box(at(lowest), at(left), at(middle), at(right), at(highest), text, tuple(dots[:MAX_DOTS]))
 

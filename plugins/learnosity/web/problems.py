@@ -19,7 +19,8 @@ from learnosity.web.shown import NoOneDatasetError, run_page_of
 
 log = logging.getLogger(__name__)
 
-# Programs read these addresses. They get an error, and not the page on which people choose a dataset.
+# Addresses that are called by programs. If it is not clear which dataset is meant, they get an error, and not the page
+# on which people choose a dataset.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 

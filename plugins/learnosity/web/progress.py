@@ -12,14 +12,14 @@ from urllib.parse import quote
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
-_LAST = 4e9  # Unix seconds; no wait began later
-_MAX_STATUS = 60  # characters
-SHOWN = 20  # most failed tasks, and most tasks that are tried again, on the page
+_LAST = 4e9  # Unix seconds (the year 2096): a later start of a wait is not believed
+_MAX_STATUS = 60  # maximum number of characters of a job status
+SHOWN = 20  # maximum number of failed tasks on the page, and of tasks that are tried again
 GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
 AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
-# What a running task is doing, in words for the page, by its operator.
+# The text that the page shows for a running task, by the task's operator.
 DOING = {
     "LearnosityCreateDatasetOperator": "Making the dataset and starting its job",
     "LearnosityJobSensor": "Waiting for Learnosity's job",
@@ -194,7 +194,8 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in by_shard if landing]
     running = [landing for each, landing in figures if each.state == "running"]
-    # The last report of a task is some seconds old. When the task has succeeded, all files of its shard have landed.
+    # The last report of a task may be some seconds old. If the task has succeeded, all files of its shard have landed,
+    # whatever the report says.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
     known = len(figures) == len(shards)
     lefts = [landing.left for landing in running]

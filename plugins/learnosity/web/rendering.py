@@ -28,7 +28,7 @@ from learnosity.progress import duration, size
 from learnosity.web.addresses import file_address, file_query, file_segment, segment
 from learnosity.web.item_analysis import LABELS
 
-_MAX_JSON = 100_000  # most characters of a request or a run config on a page
+_MAX_JSON = 100_000  # maximum number of characters of a request or a run config on a page
 HERE = Path(__file__).parent
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -36,7 +36,7 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# With this policy, a browser never runs a downloaded file as a page of Airflow.
+# With this policy, a browser never runs a script of a downloaded file with the rights of Airflow's pages.
 DOWNLOAD_HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 

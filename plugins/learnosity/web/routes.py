@@ -18,15 +18,17 @@ from learnosity.web.results import Sorting
 from learnosity.web.rights import READ_RUN
 from learnosity.web.shown import RUN, Shown, shown_dataset
 
-LONGEST_QUERY = 200  # characters of one value in the query of an address
+LONGEST_QUERY = 200  # maximum number of characters of one value in the query of an address
 
 Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
-Number = Annotated[str, Query(max_length=20)]  # a text, because an empty field of a form is sent as an empty text
+# A text and not an integer, because a browser sends an empty form field as an empty text.
+Number = Annotated[str, Query(max_length=20)]
 
-pages = APIRouter(dependencies=READ_RUN)  # its routes show data of a DAG, so each of them needs these rights
+# All routes of this router show data of a DAG, so each of them needs these rights.
+pages = APIRouter(dependencies=READ_RUN)
 
 
 def page(path: str, *, methods: Sequence[str] = ("GET",), **options: Any) -> Callable[[Page], Page]:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
 CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# The XComs of these operators are not needed, and reading one from object storage would take a request.
+# Operators whose XComs are not read: they are not needed, and an XCom in object storage would take a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
 # The tasks of a dataset in their order, as `dataset_tasks` names them.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
@@ -239,7 +239,8 @@ def _siblings(task_id: str) -> tuple[str, ...]:
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     states = [str(each.state or "none") for each in instances]
-    # All instances together show one state: a failure if there is one, else any state other than success.
+    # All instances of a mapped task are shown with one state: a failure if there is one, otherwise any state other than
+    # success.
     state = min(states, key=lambda each: (each not in FAILED, each == "success"))
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]
@@ -260,7 +261,8 @@ def _resolved(row: Returned, fetch: Callable[[Any], Any]) -> Any:
         return row.value
     try:
         return fetch(row)
-    except Exception as error:  # each XCom backend has errors of its own, and one XCom must not hide the others
+    # Each XCom backend raises its own errors, and one unreadable XCom must not hide the others.
+    except Exception as error:
         label, kind = _label(row.task_id, row.map_index), type(error).__name__
         log.warning("The XCom of %s cannot be read from object storage: %s", label, kind)
         return _Unreadable(

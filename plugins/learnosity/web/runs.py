@@ -30,8 +30,8 @@ from learnosity.web.run_datasets import (
 )
 from learnosity.web.task_reports import task_reports
 
-USUAL_RUNS = 12  # most earlier runs from which the usual duration of a task is taken
-USUAL_ROWS = 1_000  # most task instances of these runs that are read
+USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed
+USUAL_ROWS = 1_000  # maximum number of task instances of these runs that are read
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,12 +121,14 @@ async def opened(run: Run, found: Publication) -> PublishedDataset:
         store = await reading(open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
     except ElsewhereError:
-        raise  # this error depends only on the two URIs, so it tells nothing about connections
+        raise  # this error can be shown: it depends only on the two URIs, and tells nothing about connections
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
-        # All of these errors get the same reply. Otherwise, who edits an XCom could find out which connections exist.
+        # All of these errors get the same reply. Otherwise, a user who can edit XComs could find out which connections
+        # exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
         raise HTTPException(503, UNREADABLE) from None
-    # A user can edit an XCom. The edited XCom must not open a dataset that another DAG has landed.
+    # A user may have edited the XCom. It must not open a dataset that another DAG has landed, because the user may not
+    # see that DAG.
     if dataset.manifest.run.dag_id != run.dag_id:
         raise HTTPException(403, "Another DAG has landed this dataset.")
     return dataset

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from learnosity.job_report import JOB_KEY, JobState
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 
-MAX_ROWS = 2_000  # most reports that are read of a run
-MAX_VALUE = 20_000  # most characters of a report
+MAX_ROWS = 2_000  # maximum number of reports that are read of a run
+MAX_VALUE = 20_000  # maximum number of characters of a report
 
 T = TypeVar("T")
 Key = tuple[str, int]

@@ -110,7 +110,8 @@ async def files_zip(
     entry = _of_group(shown, group) if group else None
     await note_reading(shown, "learnosity_zip", entry)
     pieces = zipped(shown.dataset, await working(files_of_group, shown.dataset, group))
-    # So an error at the beginning becomes a page, not a broken download.
+    # The first piece is read before the reply starts. So an error at the beginning gives an error page, and not a
+    # broken download.
     first = await anext(pieces)
     name = _file_name([*group[-1:], shown.publication.layout.dataset_id], "zip")
     return StreamingResponse(_joined(first, pieces), media_type="application/zip", headers=name)
