@@ -12,8 +12,13 @@ from supply.pins import Pin, canonical
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed here"
 _LICENSE = "License :: "
-# Packages that say it nowhere, or are for other platforms: what the files LICENSE of their repositories say.
-LOOKED_UP = {"openlineage-sql": "Apache-2.0", "async-timeout": "Apache-2.0"}
+# Packages that say it nowhere, or are for other platforms: what their files LICENSE or their metadata on the index say.
+LOOKED_UP = {
+    "openlineage-sql": "Apache-2.0",
+    "async-timeout": "Apache-2.0",
+    "httpx2-jsfetch": "BSD-3-Clause",
+    "pyyaml-ft": "MIT",
+}
 
 
 def components(pins: Sequence[Pin]) -> list[dict[str, Any]]:
@@ -45,10 +50,20 @@ def bill(pins: Sequence[Pin], name: str, version: str, made: str) -> dict[str, A
 
 
 def licence(pin: Pin) -> str:
-    """The licence that a package declares: an expression of SPDX, the words of its author, or those of its file."""
-    found = _installed(pin)
+    """The licence that a package declares: an expression of SPDX, the words of its author, or those of its file.
+
+    Of a version for another Python, it is what the installed version declares, and names that version.
+    """
+    found = _any_version(pin)
     if found is None:
         return LOOKED_UP.get(pin.name, NOT_INSTALLED)
+    declared = _declared(found) or LOOKED_UP.get(pin.name, "")
+    if not declared:
+        return UNKNOWN
+    return declared if found.version == pin.version else f"{declared} (as {found.version} declares)"
+
+
+def _declared(found: Distribution) -> str:
     metadata = found.metadata
     if expression := _field(metadata, "License-Expression"):
         return expression
@@ -62,7 +77,7 @@ def licence(pin: Pin) -> str:
     words = _field(metadata, "License").splitlines()
     if words and words[0]:
         return words[0][:100]
-    return _of_file(found) or LOOKED_UP.get(pin.name, UNKNOWN)
+    return _of_file(found)
 
 
 def _of_file(found: Distribution) -> str:
@@ -113,8 +128,12 @@ def _needs(pin: Pin, versions: dict[str, Pin]) -> list[str]:
 
 def _installed(pin: Pin) -> Distribution | None:
     """The package, if this very version is installed."""
+    found = _any_version(pin)
+    return found if found is not None and found.version == pin.version else None
+
+
+def _any_version(pin: Pin) -> Distribution | None:
     try:
-        found = distribution(pin.name)
+        return distribution(pin.name)
     except PackageNotFoundError:
         return None
-    return found if found.version == pin.version else None
