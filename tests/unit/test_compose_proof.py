@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.configuration import conf
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from compose.env import TEMPLATE, main, problems, settings
 from compose.proof import __main__ as command_line
 from compose.proof import deployment, keeping, teams, upgrade
 from compose.proof.deployment import REPOSITORY, Deployment
+from compose.standins.statsd import Metrics
 
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 COMPOSE = (REPOSITORY / "docker-compose.yaml").read_text()
@@ -70,8 +72,23 @@ def test_the_settings_of_a_store_of_ones_own_do_not_contradict_each_other(stack:
 
 
 def test_metrics_that_are_not_there_are_named() -> None:
-    scraped = '# HELP x\nlearnosity_api_calls{endpoint="jobs"} 3\nlearnosity_landed_files_total 4\n'
-    assert teams.missing_metrics(scraped) == ["learnosity_datasets_published"]
+    scraped = '# HELP x\nairflow_learnosity_api_calls{endpoint="jobs"} 3\nairflow_learnosity_landed_files_total 4\n'
+    assert teams.missing_metrics(scraped) == ["airflow_learnosity_datasets_published"]
+
+
+def test_the_metrics_that_are_looked_for_are_those_that_airflow_sends() -> None:
+    """As StatsD gets them from Airflow (tests/integration/test_metrics.py), read by what stands in for the exporter."""
+    metrics = Metrics()
+    for each in ("api_calls,endpoint=jobs,action=get:1|c", "landed_files,dataset_type=a:446|c"):
+        metrics.take(f"{conf.get('metrics', 'statsd_prefix')}.learnosity.{each}\n")
+    assert teams.missing_metrics(metrics.text()) == ["airflow_learnosity_datasets_published"]
+    assert 'airflow_learnosity_api_calls{endpoint="jobs",action="get"} 1\n' in metrics.text()
+
+
+def test_what_stands_in_for_the_exporter_adds_counts_and_keeps_gauges() -> None:
+    metrics = Metrics()
+    metrics.take('a.b:1|c\na.b:2|c|@0.5\nw,host=x"y:7|g\nw,host=x"y:-2|g\nt:31.5|ms\nt:3|ms\nno metric\n:1|c\n')
+    assert metrics.text() == 'a_b 5\nt_count 2\nw{host="x\\"y"} 5\n'
 
 
 def test_backup_and_restore_are_the_commands_of_the_docs(stack: Deployment, tmp_path: Path, monkeypatch: Any) -> None:
