@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / ".devstack" / "compose"
 PROJECT = "learnosity-compose-test"
 INPUT = "s3://aws_landing@learnosity/input/users.ndjson"
-UP_SECONDS = 600
+UP_SECONDS = 1200
 IMAGES = {
     "AIRFLOW_IMAGE": "apache/airflow:3.3.2-python3.13",
     "POSTGRES_IMAGE": "postgres:17-trixie",
