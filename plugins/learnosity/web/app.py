@@ -26,10 +26,11 @@ from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
-from learnosity.web import compare_page, find_page, list_page, use
+from learnosity.web import compare_page, find_page, list_page, use_page
 from learnosity.web.audit import note_reading
+from learnosity.web.error_pages import HANDLERS
+from learnosity.web.open_dataset import Shown
 from learnosity.web.plots import PLOT_WIDTH
-from learnosity.web.problems import HANDLERS
 from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE
 from learnosity.web.results import NoSuchGroupError, address, results, script_json, views
 from learnosity.web.routes import (
@@ -43,13 +44,12 @@ from learnosity.web.routes import (
     page,
     pages,
 )
-from learnosity.web.shown import Shown
 from learnosity.web.tables import Pager
 
 FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
 
-PAGES = (compare_page, find_page, use)  # these register their routes when they are imported
+PAGES = (compare_page, find_page, use_page)  # these register their routes when they are imported
 # Encodings that browsers decompress. A file with any other encoding is downloaded as it is stored.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 

@@ -14,7 +14,7 @@ from airflow.utils.session import create_session
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import reading
-from learnosity.web.shown import Shown
+from learnosity.web.open_dataset import Shown
 
 
 async def note_reading(shown: Shown, event: str, entry: FileEntry | None = None) -> None:

@@ -15,7 +15,7 @@ from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.workers import reading, working
 from learnosity.errors import LearnosityError
 from learnosity.web.audit import note_reading
-from learnosity.web.comparing import (
+from learnosity.web.compare_view import (
     ONLY,
     Compared,
     Side,
@@ -27,10 +27,10 @@ from learnosity.web.comparing import (
     side,
 )
 from learnosity.web.history import PastDataset, past_datasets
+from learnosity.web.open_dataset import Shown, opened
 from learnosity.web.rendering import DOWNLOAD_HEADERS
 from learnosity.web.results import address
 from learnosity.web.routes import GroupPath, ShownDataset, SortedBy, Words, loaded_run, page
-from learnosity.web.shown import Shown, opened
 from learnosity.web.trend import charts, figure_names, figure_texts
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from learnosity.dataset.workers import reading, working
-from learnosity.web import listing
-from learnosity.web.chosen import STATES, Wanted, chosen
+from learnosity.web import list_rows
 from learnosity.web.exports import csv_of
+from learnosity.web.list_filters import STATES, Wanted, chosen
 from learnosity.web.rendering import DOWNLOAD_HEADERS, render
 from learnosity.web.rights import readable_dags
 from learnosity.web.tables import Pager
@@ -63,7 +63,7 @@ async def index(
             pager=pager,
             total=len(found.rows),
             more=found.more,
-            newest=listing.NEWEST,
+            newest=list_rows.NEWEST,
             wanted=wanted,
             types=_with(wanted.type, {row.dataset_type for row in found.rows}),
             dags=_with(wanted.dag, set(readable)),
@@ -81,26 +81,26 @@ async def index_csv(user: GetUserDep, wanted: Annotated[Wanted, Depends(wanted)]
     _, found = await _found(user, wanted)
 
     def made() -> bytes:
-        names = [each.name for each in fields(listing.Listed)]
+        names = [each.name for each in fields(list_rows.Listed)]
         return csv_of(names, (_plain(row) for row in chosen(found.rows, wanted)))
 
     headers = {**DOWNLOAD_HEADERS, "Content-Disposition": "attachment; filename=learnosity-datasets.csv"}
     return Response(await working(made), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _found(user: BaseUser, wanted: Wanted) -> tuple[Collection[str], listing.Found]:
+async def _found(user: BaseUser, wanted: Wanted) -> tuple[Collection[str], list_rows.Found]:
     """The DAGs that the user may read, and what is listed of them."""
 
-    def load() -> tuple[Collection[str], listing.Found]:
+    def load() -> tuple[Collection[str], list_rows.Found]:
         since, until = wanted.times
         with create_session() as session:
             readable = readable_dags(session, user)
-            return readable, listing.listed(session, readable, since=since, until=until)
+            return readable, list_rows.listed(session, readable, since=since, until=until)
 
     return await reading(load)
 
 
-def _plain(row: listing.Listed) -> dict[str, Any]:
+def _plain(row: list_rows.Listed) -> dict[str, Any]:
     return {**asdict(row), "at": row.at.isoformat(), "activities": ", ".join(row.activities)}
 
 

@@ -15,7 +15,7 @@ from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.dataset.workers import working
-from learnosity.web.group_page import GroupPage, group_page, last_row, users_with_percents
+from learnosity.web.group_view import GroupPage, group_page, last_row, users_with_percents
 from learnosity.web.item_analysis import ItemAnalysis, ItemQuery, item_analysis, own_files, words_of
 from learnosity.web.plots import PLOT_WIDTH, reference
 from learnosity.web.tables import TableView, view

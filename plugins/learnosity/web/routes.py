@@ -14,9 +14,9 @@ from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.dataset.workers import reading
 from learnosity.web import runs
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError
+from learnosity.web.open_dataset import RUN, Shown, shown_dataset
 from learnosity.web.results import Sorting
 from learnosity.web.rights import READ_RUN
-from learnosity.web.shown import RUN, Shown, shown_dataset
 
 LONGEST_QUERY = 200  # maximum number of characters of one value in the query of an address
 

@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.dag_order import task_order
-from learnosity.web.progress import GOING, Progress, progress
 from learnosity.web.run_datasets import (
     Instance,
     Publication,
@@ -28,6 +27,7 @@ from learnosity.web.run_datasets import (
     run_datasets,
     steps,
 )
+from learnosity.web.run_progress import GOING, Progress, progress
 from learnosity.web.task_reports import task_reports
 
 USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed

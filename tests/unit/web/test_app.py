@@ -33,13 +33,13 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
 from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
-from learnosity.web import audit, compare_page, known_dags, list_page, listing, routes, runs
+from learnosity.web import audit, compare_page, known_dags, list_page, list_rows, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
-from learnosity.web.listing import Found, Listed
-from learnosity.web.progress import Landed, Progress, Trouble
+from learnosity.web.list_rows import Found, Listed
+from learnosity.web.open_dataset import RUN
 from learnosity.web.run_datasets import Publication, RunDataset, Step
-from learnosity.web.shown import RUN
+from learnosity.web.run_progress import Landed, Progress, Trouble
 
 DATASET_ID = "33285a4b-0e6e-47e4-bade-78999ada14db"
 GROUP_TYPE = "activity-summary-by-group"
@@ -345,7 +345,7 @@ class TestWhoMaySee:
             asked.append(dag_ids)
             return Found([], False)
 
-        monkeypatch.setattr(listing, "listed", found)
+        monkeypatch.setattr(list_rows, "listed", found)
         site.lacking.add(entity)
         assert site.client.get("/").status_code == 200
         assert asked == [set()]
@@ -362,7 +362,7 @@ class TestWhoMaySee:
             asked.append(dag_ids)
             return Found([row] if row.dag_id in dag_ids else [], False)
 
-        monkeypatch.setattr(listing, "listed", found)
+        monkeypatch.setattr(list_rows, "listed", found)
         assert DATASET_ID in site.client.get("/").text
         site.client.cookies.set("_token", "stranger")
         assert DATASET_ID not in site.client.get("/").text

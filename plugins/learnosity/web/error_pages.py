@@ -13,9 +13,9 @@ from fastapi.responses import Response
 from learnosity.dataset.workers import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
+from learnosity.web.open_dataset import NoOneDatasetError, run_page_of
 from learnosity.web.rendering import render
 from learnosity.web.results import NoSuchGroupError
-from learnosity.web.shown import NoOneDatasetError, run_page_of
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from sqlalchemy import event, insert
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.web import known_dags, listing
+from learnosity.web import known_dags, list_rows
 from tests.component.web.test_runs import FIRST, SECOND, START, publication, session
 
 __all__ = ["session"]
@@ -71,7 +71,7 @@ def ran(session: Session, number: int, state: str, conf: Any, **more: Any) -> No
 
 
 def rows(session: Session, **limits: Any) -> list[tuple[str, str]]:
-    return [(each.run_id, each.dataset_id) for each in listing.listed(session, {"dag"}, **limits).rows]
+    return [(each.run_id, each.dataset_id) for each in list_rows.listed(session, {"dag"}, **limits).rows]
 
 
 class TestDatasets:
@@ -88,7 +88,7 @@ class TestDatasets:
         happened(assets, "again.land.publish", -1, publication(FIRST, file_count=9))
         happened(assets, "land.publish", -1, publication(FIRST), run_id="another")
         assert rows(assets) == [("another", FIRST), ("run", FIRST)]
-        assert listing.listed(assets, {"dag"}).rows[1].file_count == 9
+        assert list_rows.listed(assets, {"dag"}).rows[1].file_count == 9
 
     def test_a_task_that_published_another_dataset_after_a_clear_has_only_that(self, assets: Session) -> None:
         happened(assets, "dataset.land.publish", 0, publication(FIRST))
@@ -112,7 +112,7 @@ class TestDatasets:
             7,
             {"dataset_id": {"a": 1}},
             publication("x", file_count="many", total_bytes=-1, records=[], activities={"a": 1}, dataset_type=7),
-            publication("long", more="x" * listing.MAX_VALUE),
+            publication("long", more="x" * list_rows.MAX_VALUE),
         ],
     )
     def test_an_event_that_says_nothing_hides_no_other(self, assets: Session, extra: Any) -> None:
@@ -127,7 +127,7 @@ class TestDatasets:
     def test_what_the_event_says_stands_in_the_row(self, assets: Session) -> None:
         said = publication(FIRST, records=400, activities=["reading", "maths"])
         happened(assets, "land.publish", -1, said)
-        (row,) = listing.listed(assets, {"dag"}).rows
+        (row,) = list_rows.listed(assets, {"dag"}).rows
         assert (row.state, row.dataset_type, row.records) == ("published", said["dataset_type"], 400)
         assert (row.activities, row.file_count, row.total_bytes) == (("reading", "maths"), 7, 99)
 
@@ -147,8 +147,8 @@ class TestDatasets:
         assert len(rows(assets)) == 120
         assert len(asked) == 3
         assert not any("xcom" in statement.lower() for statement in asked)
-        monkeypatch.setattr(listing, "NEWEST", 50)
-        found = listing.listed(assets, {"dag"})
+        monkeypatch.setattr(list_rows, "NEWEST", 50)
+        found = list_rows.listed(assets, {"dag"})
         assert (len(found.rows), found.more) == (50, True)
 
 
@@ -156,17 +156,17 @@ class TestRuns:
     def test_failed_and_running_runs_are_there_and_ended_ones_are_not(self, assets: Session) -> None:
         for number, state in enumerate(["success", "failed", "running", "queued"], start=2):
             ran(assets, number, state, {}, start_date=START + timedelta(minutes=number))
-        found = listing.listed(assets, {"dag"}).rows
+        found = list_rows.listed(assets, {"dag"}).rows
         assert [(row.run_id, row.state) for row in found] == [
             ("run-5", "queued"),
             ("run-4", "running"),
             ("run-3", "failed"),
         ]
-        assert listing.listed(assets, {"another"}).rows == []
+        assert list_rows.listed(assets, {"another"}).rows == []
 
     def test_a_run_says_what_its_run_config_says(self, assets: Session) -> None:
         ran(assets, 2, "failed", {"dataset_type": ANALYSIS, "filters": {"activity_id": ["maths"]}})
-        (row,) = listing.listed(assets, {"dag"}).rows
+        (row,) = list_rows.listed(assets, {"dag"}).rows
         assert (row.dataset_type, row.activities) == (ANALYSIS, ("maths",))
         assert (row.dataset_id, row.file_count, row.records) == ("", None, None)
 
@@ -183,7 +183,7 @@ class TestRuns:
                     asset_id=asset, dag_id="dag", task_id="publish", created_at=START, updated_at=START
                 )
             )
-        assert listing.listed(assets, {"dag"}).rows[0].dataset_type == SUMMARY
+        assert list_rows.listed(assets, {"dag"}).rows[0].dataset_type == SUMMARY
 
     def test_days_hold_for_runs(self, assets: Session) -> None:
         ran(assets, 2, "failed", {})

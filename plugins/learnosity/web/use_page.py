@@ -25,12 +25,12 @@ from learnosity.errors import LearnosityError
 from learnosity.storage.uris import parse_uri
 from learnosity.web.audit import note_reading
 from learnosity.web.exports import csv_of, files_of_group, zipped
-from learnosity.web.group_page import users_with_percents
+from learnosity.web.group_view import users_with_percents
 from learnosity.web.item_analysis import ItemQuery
+from learnosity.web.open_dataset import Shown
 from learnosity.web.rendering import DOWNLOAD_HEADERS
 from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
-from learnosity.web.shown import Shown
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import pytest
 from learnosity.job_report import JobState
 from learnosity.task_report import Failure, Landing
 from learnosity.web.dag_order import places
-from learnosity.web.progress import DOING, Progress, progress
 from learnosity.web.run_datasets import steps
+from learnosity.web.run_progress import DOING, Progress, progress
 from learnosity.web.task_reports import TaskReports, read
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from learnosity.web.listing import OPEN_STATES, PUBLISHED, Listed
+from learnosity.web.list_rows import OPEN_STATES, PUBLISHED, Listed
 
 STATES = (PUBLISHED, *OPEN_STATES)
 _MAX_ZONE = 64  # maximum number of characters of a time zone's name

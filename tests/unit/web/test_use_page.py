@@ -17,10 +17,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from learnosity.dataset.manifest import FileEntry
-from learnosity.web import exports, listing
+from learnosity.web import exports, list_rows
 from learnosity.web.app import app
 from learnosity.web.exports import csv_of
-from learnosity.web.listing import Found, Listed
+from learnosity.web.list_rows import Found, Listed
 from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, group, site
 
 __all__ = ["site"]
@@ -87,7 +87,7 @@ class TestCsv:
             Listed("learnosity_dataset", "a", "published", now, GROUP_TYPE, "id", ("maths", "reading"), 4, 5, 6),
             Listed("learnosity_dataset", "b", "failed", now),
         ]
-        monkeypatch.setattr(listing, "listed", lambda session, dags, **_: Found(rows if dags else [], False))
+        monkeypatch.setattr(list_rows, "listed", lambda session, dags, **_: Found(rows if dags else [], False))
         found = table(site.client.get("/datasets.csv?state=published"))
         assert [dict(zip(found[0], row, strict=True)) for row in found[1:]] == [
             {

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from learnosity.web.chosen import STATES, Wanted, chosen, zone_of
-from learnosity.web.listing import Listed
+from learnosity.web.list_filters import STATES, Wanted, chosen, zone_of
+from learnosity.web.list_rows import Listed
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ROWS = [
