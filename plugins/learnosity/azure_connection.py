@@ -22,6 +22,7 @@ from obstore.store import AzureStore
 from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.azure_tokens import AzureRequests, AzureTokens, fixed, is_base64
+from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.listing_page import azure_page
 from learnosity.storage.obstore_store import ObstoreStore
@@ -107,7 +108,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     requests = AzureRequests(account.endpoint, account.name, where.bucket, account.provider)
     attempts = 1 + RETRY["max_retries"]
     listing = BucketListing(requests, azure_page, where.key, where.text, client, attempts)
-    return ObstoreStore(store, where.text, listing=listing, proxy=proxy_of(client, account.endpoint))
+    deletes = BucketDeletes(requests, where.key, where.text, client, attempts, done=202)
+    return ObstoreStore(store, where.text, listing=listing, deletes=deletes, proxy=proxy_of(client, account.endpoint))
 
 
 def azure_account(where: StorageUri, connection: Connection | None) -> str:

@@ -19,6 +19,7 @@ from obstore.store import GCSStore
 
 from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError, TransientStorageError
+from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.google_tokens import GoogleRequests, GoogleTokens, is_reachable, no_token
 from learnosity.storage.listing_page import s3_page
@@ -78,7 +79,8 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
     requests = GoogleRequests(f"{address}/{where.bucket}", None if anonymous else provider, headers)
     attempts = 1 + RETRY["max_retries"]
     listing = BucketListing(requests, s3_page, where.key, where.text, client, attempts)
-    return ObstoreStore(store, where.text, listing=listing, proxy=proxy_of(client, address))
+    deletes = BucketDeletes(requests, where.key, where.text, client, attempts)
+    return ObstoreStore(store, where.text, listing=listing, deletes=deletes, proxy=proxy_of(client, address))
 
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:

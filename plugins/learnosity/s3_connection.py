@@ -20,11 +20,12 @@ from airflow.sdk.exceptions import AirflowException
 from obstore.store import S3Store
 
 from learnosity.egress import proxy_of
-from learnosity.errors import ConnectionConfigError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, TransientStorageError
 from learnosity.lookups import checked_extra
 from learnosity.s3_client import s3_client
 from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.boto3_writes import Boto3WritingStore
+from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import first_line
 from learnosity.storage.listing_page import s3_page
@@ -73,15 +74,8 @@ USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_to
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
 # Keys of `config_kwargs` that only boto3 uses, when it gets credentials. obstore has settings of its own for these.
 UNUSED_OF_CONFIG = (
-    "connect_timeout",
-    "read_timeout",
-    "retries",
-    "max_pool_connections",
-    "tcp_keepalive",
-    "user_agent",
-    "user_agent_extra",
-    "user_agent_appid",
-    "proxies_config",
+    *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
+    *("user_agent_extra", "user_agent_appid", "proxies_config"),
 )
 
 
@@ -158,6 +152,8 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
     def find() -> Store | None:
         try:
             found = located(client(), bucket)
+        except LearnosityError:
+            raise
         except Exception as error:
             raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
         if found == address:
@@ -241,11 +237,13 @@ class _Opening:
         # Over verified TLS, the body is not signed, as in the AWS tools. To sign it, each byte would be hashed a second
         # time, and hashing once takes a quarter of the processor time of a landing (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
+        signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
+        of_bucket = (where.key, where.text, self._client_settings, attempts)
         shared: dict[str, Any] = {
             "discard": s3_uploads(self._client, where.bucket, where.key),
-            "listing": self._listing(address),
+            "listing": BucketListing(signer, s3_page, *of_bucket),
+            "deletes": BucketDeletes(signer, *of_bucket, bulk=signer),
             "proxy": proxy_of(self._client_settings, address.endpoint),
-            "single_deletes": lambda: self._obstore(address, guarded, one_delete_per_request=True),
         }
         native = self._obstore(address, guarded)
         if writes.by_boto3:
@@ -254,13 +252,9 @@ class _Opening:
                 extra_args=writes.extra_args, **shared,
             )  # fmt: skip
         one = guarded and not writes.has_checksum
-        single = StreamedPut(self._signer(address), where.text, self._client_settings) if one else None
+        single = StreamedPut(signer, where.text, self._client_settings) if one else None
         shared |= {"attributes": writes.attributes, "tags": writes.tags}
         return ObstoreStore(native, where.text, single_put=single, **shared)
-
-    def _listing(self, address: S3Address) -> BucketListing:
-        where, attempts = self.where, 1 + RETRY["max_retries"]
-        return BucketListing(self._signer(address), s3_page, where.key, where.text, self._client_settings, attempts)
 
     def _signer(self, address: S3Address) -> S3Signer:
         return S3Signer(
@@ -272,7 +266,7 @@ class _Opening:
             self._writes.reads,
         )
 
-    def _obstore(self, address: S3Address, guarded: bool, *, one_delete_per_request: bool = False) -> S3Store:
+    def _obstore(self, address: S3Address, guarded: bool) -> S3Store:
         """obstore's store. obstore reads a setting from the environment if it is not given here."""
         settings: dict[str, Any] = {
             "region": address.region,
@@ -284,7 +278,7 @@ class _Opening:
             "s3_express": False,
             "request_payer": False,
             "disable_tagging": False,
-            "disable_bulk_delete": one_delete_per_request,
+            "disable_bulk_delete": False,  # not used
             "conditional_put": "etag",
             "copy_if_not_exists": "multipart",  # not used; it replaces a value of the environment, which may be invalid
             "imdsv1_fallback": False,

@@ -40,12 +40,16 @@ def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any =
         )
     if scheme == "http":
         client["allow_http"] = True
+    return client | egress_of(extra, verify).store_options(endpoint)
+
+
+def egress_of(extra: Mapping[str, Any], verify: Any = None) -> Egress:
+    """The proxy and TLS settings of a storage connection. See `client_options` for the parameters and errors."""
     given = extra.get("verify") if verify is None else verify
-    egress = Egress(_proxies(extra), checked_verify(given, "Extra `verify` of the storage connection"))
-    return client | egress.store_options(endpoint)
+    return Egress(_proxies(extra), checked_verify(given, "Extra `verify` of the storage connection"))
 
 
-def _proxies(extra: dict[str, Any]) -> str | Mapping[str, str] | None:
+def _proxies(extra: Mapping[str, Any]) -> str | Mapping[str, str] | None:
     """The proxies of the connection: our own extra `proxy`, or those of botocore and of Azure's client."""
     settings = extra.get("config_kwargs") or {}
     given = extra.get("proxy") or extra.get("proxies") or (isinstance(settings, Mapping) and settings.get("proxies"))

@@ -22,6 +22,7 @@ from learnosity.connections import open_store
 from learnosity.egress import proxy_of
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_signing import S3Signer
+from learnosity.storage.store import Store
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.store_options import client_options
 from tests.component.api.hand_made import CONTINUE, Exchange, reply
@@ -31,13 +32,24 @@ Call = Callable[[str, Extra], Awaitable[None]]
 """Sends one request to the server at a URL. The extra is that of the Airflow connection."""
 
 OBJECT = {"ETag": '"tag"', "Last-Modified": "Wed, 21 Oct 2026 07:28:00 GMT", "Content-Type": "application/json"}
+ONCE = {"retries": {"max_attempts": 0}}  # boto3 itself would repeat its requests for 15 seconds
+ROLE = (
+    b"<AssumeRoleResponse xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><AssumeRoleResult><Credentials>"
+    b"<AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>"
+    b"<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+)
 
 
 async def serves(asked: Exchange) -> None:
     """The server of all clients."""
     if "expect" in asked.headers:
         await asked.give(CONTINUE)
-    await asked.take()
+    if b"Action=AssumeRole" in await asked.take():
+        await asked.give(reply(200, ROLE))
+        return
+    if asked.method == "PUT":
+        await asked.give(reply(200, b"", OBJECT))
+        return
     await asked.give(reply(200, b'{"meta": {"status": true, "timestamp": 1795852800}, "data": []}', OBJECT))
 
 
@@ -63,12 +75,28 @@ async def upload(url: str, extra: Extra) -> None:
             await transfer.put(f"{url}/file?Signature=1", spool, 0, 7)
 
 
-async def s3_connection(url: str, extra: Extra) -> None:
-    parts = {"conn_type": "aws", "login": "A", "password": "secret"}
+async def _s3(url: str, extra: Extra, **fields: str | None) -> Store:
+    """The store of a connection, which is opened without a request to S3."""
+    parts = {"conn_type": "aws", "login": "A", "password": "secret"} | fields
     own = {"endpoint_url": url, "region_name": "us-east-1"}
     with mock.patch.dict(os.environ, AIRFLOW_CONN_EVERY_CLIENT=json.dumps(parts | {"extra": own | extra})):
-        store = await asyncio.to_thread(open_store, "s3://every_client@bucket/prefix")
-    assert await store.get("key")
+        return await asyncio.to_thread(open_store, "s3://every_client@bucket/prefix")
+
+
+async def s3_connection(url: str, extra: Extra, **fields: str | None) -> None:
+    assert await (await _s3(url, extra, **fields)).get("key")
+
+
+async def boto3_write(url: str, extra: Extra) -> None:
+    """boto3's client writes what obstore cannot."""
+    own = {"service_config": {"s3": {"extra_args": {"ACL": "private"}}}, "config_kwargs": ONCE}
+    assert await (await _s3(url, own | extra)).put("key", b"content")
+
+
+async def assumed_role(url: str, extra: Extra) -> None:
+    """boto3's client for credentials. S3 itself is not asked for anything."""
+    own = {"role_arn": "arn:aws:iam::1:role/r", "service_config": {"sts": {"endpoint_url": url}}, "config_kwargs": ONCE}
+    await _s3("https://s3.example", own | extra)
 
 
 def _store(made: Callable[[str, Any], ObjectStore]) -> Call:
@@ -114,6 +142,8 @@ CLIENTS: dict[str, Call] = {
         )
     ),
     "streamed-put": streamed_put,
+    "boto3-write": boto3_write,
+    "assumed-role": assumed_role,
 }
 
 

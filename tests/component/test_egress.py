@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -376,3 +377,21 @@ def test_no_proxy_stands_between_a_machine_and_its_metadata_service(
     excluded = options["proxy_excludes"].split(",")
     assert {"169.254.0.0/16", "metadata.google.internal", "a.example", "b.example"} <= set(excluded)
     assert "c.example" not in excluded
+
+
+async def test_boto3_asks_the_metadata_service_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    role = {"AccessKeyId": "ASIA", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
+
+    async def behaviour(asked: Exchange) -> None:
+        said = json.dumps(role) if asked.target.endswith("/a-role") else "a-role"
+        await asked.give(reply(200, b"token" if asked.method == "PUT" else said.encode()))
+
+    async with hand_made(behaviour) as metadata, hand_made(passes_on) as proxy:
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/not/there")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/not/there")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        await s3_connection("http://s3.example", {}, login=None, password=None)
+        assert metadata.asked
+        assert [asked.target for asked in proxy.asked] == ["http://s3.example/bucket/prefix/key"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay
 
-from learnosity.errors import StorageError
+from learnosity.errors import LearnosityError, StorageError
 from learnosity.network import backoff
 
 Discard = Callable[[str], int]
@@ -67,8 +67,9 @@ def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Disc
         )
         try:
             return retrying(give_up)
-        except (BotoCoreError, ClientError) as error:
-            raise StorageError(f"Could not give up unfinished uploads below s3://{bucket}/{below}: {error}.") from None
+        except (BotoCoreError, ClientError, LearnosityError) as error:
+            text = str(error).rstrip(".")
+            raise StorageError(f"Could not give up unfinished uploads below s3://{bucket}/{below}: {text}.") from None
 
     return discard
 
@@ -80,7 +81,7 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return status == 429 or status >= 500
-    return isinstance(error, ConnectionError | HTTPClientError)
+    return isinstance(error, ConnectionError | HTTPClientError) or getattr(error, "transient", False)
 
 
 def _uploads(s3: S3Client, bucket: str, below: str) -> Iterator[Mapping[str, str]]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.bucket_listing import listing_url
@@ -89,7 +89,7 @@ class AzureTokens:
 
 
 class AzureRequests:
-    """The requests for a listing (see `ListingRequests`).
+    """The requests for listings (see `ListingRequests`) and deletions.
 
     :param endpoint: address of the account.
     :param provider: gives the credentials; None = no identity.
@@ -107,21 +107,33 @@ class AzureRequests:
         values |= {name: value for name, value in (("prefix", below), ("marker", token)) if value}
         if folders:
             values["delimiter"] = "/"
+        signed, headers = await self._authorized(list=True)
+        return listing_url(f"{self._endpoint}/{self._container}", values | signed), headers
+
+    async def deletion(self, key: str) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request that deletes one object. See `DeletionRequests`."""
+        signed, headers = await self._authorized(delete=True)
+        url = f"{self._endpoint}/{self._container}/{quote(key, safe='/~')}"
+        return listing_url(url, signed).rstrip("?"), headers
+
+    async def _authorized(self, **permission: bool) -> tuple[dict[str, str], dict[str, str]]:
+        """What a request has in its query, and in its headers, for the identity.
+
+        :param permission: what the request does, under Azure's name.
+        """
         headers = {"x-ms-version": _VERSION}
         given = {} if self._provider is None else await asyncio.to_thread(self._provider)
         if "token" in given:
-            headers["Authorization"] = f"Bearer {given['token']}"
-        elif "access_key" in given:
-            values |= dict(parse_qsl(self._signature(given["access_key"])))
-        else:
-            values |= dict(given.get("sas_token", ()))
-        return listing_url(f"{self._endpoint}/{self._container}", values), headers
+            return {}, {**headers, "Authorization": f"Bearer {given['token']}"}
+        if "access_key" in given:
+            return dict(parse_qsl(self._signature(given["access_key"], permission))), headers
+        return dict(given.get("sas_token", ())), headers
 
-    def _signature(self, key: str) -> str:
-        """A shared access signature that is good for a listing, made with the account's key."""
+    def _signature(self, key: str, permission: dict[str, bool]) -> str:
+        """A shared access signature that is good for one kind of request, made with the account's key."""
         # This import is here, because a deployment that does not use Azure does not have this package.
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
         expiry = datetime.now(UTC) + _SIGNED_FOR
-        permission = ContainerSasPermissions(list=True)
-        return generate_container_sas(self._account, self._container, key, permission=permission, expiry=expiry)
+        permitted = ContainerSasPermissions(**permission)
+        return generate_container_sas(self._account, self._container, key, permission=permitted, expiry=expiry)

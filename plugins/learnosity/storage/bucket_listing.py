@@ -13,22 +13,18 @@ from urllib.parse import quote
 
 from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
 from learnosity.egress import proxy_of
-from learnosity.errors import LearnosityError, TransientStorageError
-from learnosity.network import IDLE_SECONDS, backoff
-from learnosity.storage.errors import MAX_ANSWER_BYTES, odd_reply, refusal_of, storage_error
+from learnosity.errors import LearnosityError
+from learnosity.network import IDLE_SECONDS
+from learnosity.storage.errors import odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, Page, PageReader
 from learnosity.storage.store import ObjectInfo
-from learnosity.storage.store_client import store_client, words
+from learnosity.storage.store_client import patiently, replied, store_client, words
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-PATIENCE_SECONDS = 180.0  # how long a failed request for one page is repeated
-FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
 MAX_PAGE_BYTES = 64 * 1024 * 1024  # maximum size of a page; 5,000 objects with the longest names need a third of it
 
 
@@ -95,13 +91,7 @@ class BucketListing:
             asked.add(token := page.token)
 
     async def _patiently(self, where: str, below: str, token: str, *, folders: bool) -> Page:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TransientStorageError),
-            stop=stop_after_attempt(self._attempts) | stop_after_delay(PATIENCE_SECONDS),
-            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
-            reraise=True,
-        )
-        return await retrying(self._page, where, below, token, folders)
+        return await patiently(self._attempts, lambda: self._page(where, below, token, folders))
 
     async def _page(self, where: str, below: str, token: str, folders: bool) -> Page:
         url, headers = await self._requests.listing(below, token, folders=folders)
@@ -118,12 +108,7 @@ class BucketListing:
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)
-        async with self._client.get(url).headers(headers).build_streamed() as response:
-            limit = MAX_PAGE_BYTES if response.status == 200 else MAX_ANSWER_BYTES
-            body = bytearray()
-            while len(body) < limit and (piece := await response.body_reader.read(limit - len(body))):
-                body += piece
-            return response.status, bytes(body)
+        return await replied(self._client.get(url).headers(headers), MAX_PAGE_BYTES)
 
 
 def _odd(where: str, error: OddPageError, body: bytes) -> LearnosityError:

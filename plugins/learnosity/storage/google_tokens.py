@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.bucket_listing import listing_url, s3_values
@@ -59,7 +60,7 @@ class GoogleTokens:
 
 
 class GoogleRequests:
-    """The requests for a listing (see `ListingRequests`), of the XML API, as obstore's.
+    """The requests for listings (see `ListingRequests`) and deletions, of the XML API, as obstore's.
 
     :param bucket_url: URL of the bucket.
     :param tokens: None = no identity.
@@ -73,10 +74,16 @@ class GoogleRequests:
 
     async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request for a page."""
-        url = listing_url(self._bucket_url, s3_values(below, token, folders=folders))
+        return listing_url(self._bucket_url, s3_values(below, token, folders=folders)), await self._authorized()
+
+    async def deletion(self, key: str) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request that deletes one object. See `DeletionRequests`."""
+        return f"{self._bucket_url}/{quote(key, safe='/~')}", await self._authorized()
+
+    async def _authorized(self) -> Mapping[str, str]:
         if self._tokens is None:
-            return url, self._headers
-        return url, {**self._headers, "Authorization": f"Bearer {await asyncio.to_thread(self._tokens.current)}"}
+            return self._headers
+        return {**self._headers, "Authorization": f"Bearer {await asyncio.to_thread(self._tokens.current)}"}
 
 
 class _Request:

@@ -1,4 +1,4 @@
-"""Reads one page of a bucket's listing: all of it, or an error.
+"""Reads one page of a bucket's listing, or the reply to a bulk delete: all of it, or an error.
 
 A reply with status 200 can be something else than a listing: an error of the store, the login page of a proxy, the
 beginning of a listing. None of these may be taken for a folder with fewer objects, or without any.
@@ -88,6 +88,23 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
     # Some servers send no IsTruncated. Then there is another page if the reply has a token.
     return Page(objects, folders, "" if truncated == "false" else token)
+
+
+def s3_deleted(body: bytes) -> tuple[set[str], list[tuple[str, str, str]]]:
+    """What S3 says about a bulk delete: the removed keys, and key, error code and message of those that are not.
+
+    :raises OddPageError: the body is something else, or only a part of such a reply.
+    """
+    gone: set[str] = set()
+    refused: list[tuple[str, str, str]] = []
+    for element in _root(body, "DeleteResult"):
+        fields = _fields(element)
+        match _name(element):
+            case "Deleted":
+                gone.add(fields.get("Key", ""))
+            case "Error":
+                refused.append((fields.get("Key", ""), fields.get("Code", ""), fields.get("Message", "")))
+    return gone, refused
 
 
 def azure_page(body: bytes, below: str, skip: int) -> Page:

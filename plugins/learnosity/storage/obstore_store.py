@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import obstore
@@ -14,6 +14,7 @@ from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.abandoned import Discard
+from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import check_headers, code_of, status_of, storage_error
 from learnosity.storage.keys import Keys, openable
@@ -39,7 +40,7 @@ class ObstoreStore:
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     :param attributes: obstore's attributes of each object that is written, such as its storage class; default none.
     :param tags: the same for tags.
-    :param single_deletes: opens the same store with one request for each object to delete; None = not needed.
+    :param deletes: removes objects of a bucket; None = a file system, where obstore removes them.
     :param proxy: URL of the proxy that the store uses, for messages; None = none.
     """
 
@@ -55,7 +56,7 @@ class ObstoreStore:
         single_put: StreamedPut | None = None,
         attributes: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
-        single_deletes: Callable[[], ObjectStore] | None = None,
+        deletes: BucketDeletes | None = None,
         proxy: str | None = None,
     ) -> None:
         self._store = store
@@ -67,8 +68,8 @@ class ObstoreStore:
         self._single_put = single_put
         self._always = dict(attributes or {})
         self._tags = dict(tags or {}) or None
-        self._single_deletes = single_deletes
-        self._deletes, self._proxy = store, proxy
+        self._deletes = deletes
+        self._proxy = proxy
 
     @property
     def uri(self) -> str:
@@ -222,26 +223,19 @@ class ObstoreStore:
             yield batch
 
     async def delete(self, paths: Sequence[str]) -> None:
+        if self._deletes is not None:
+            await self._deletes.delete(paths)
+            return
         for start in range(0, len(paths), DELETE_BATCH):
             batch = list(paths[start : start + DELETE_BATCH])
             try:
                 with self._errors("delete", batch[0]):
-                    await self._delete(batch)
+                    await obstore.delete_async(self._store, batch)
             except FileNotFoundError:
                 # Another run has removed one of the files. On a file system, the call stops at it: delete one by one.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
-
-    async def _delete(self, batch: Sequence[str]) -> None:
-        try:
-            await obstore.delete_async(self._deletes, batch)
-        except obstore_errors.BaseError as error:
-            if self._single_deletes is None or not (_is_unknown(error) or status_of(str(error)) == 405):
-                raise
-            log.warning("%s deletes no more than one object per request.", self._uri)
-            self._deletes, self._single_deletes = self._single_deletes(), None
-            await obstore.delete_async(self._deletes, batch)
 
     def read(self, path: str) -> Iterator[bytes]:
         try:

@@ -61,6 +61,11 @@ def located(client: Any, bucket: str) -> S3Address:
     return _read(_listing(client, bucket, most=_MOST_REQUESTS), client, bucket)
 
 
+def is_answered(request: Any) -> bool:
+    """Whether a request of botocore was made here only to be read, and has its reply: it must not be sent."""
+    return bool(getattr(request, "is_answered", False))
+
+
 def _listing(client: Any, bucket: str, *, most: int) -> Any:
     """The last request for a listing that the client has made ready.
 
@@ -76,9 +81,10 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
         if threading.get_ident() != thread:
             return None  # this request belongs to another thread, which uses the same client
         requests.append(request)
-        return (
-            None if len(requests) <= most else AWSResponse(request.url, 404 if most else 200, HeadersDict(), _Empty())
-        )
+        if len(requests) <= most:
+            return None
+        request.is_answered = True
+        return AWSResponse(request.url, 404 if most else 200, HeadersDict(), _Empty())
 
     client.meta.events.register_first(_EVENT, record)
     try:

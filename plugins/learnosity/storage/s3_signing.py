@@ -1,25 +1,28 @@
-"""Signs requests to S3 with botocore: single PUTs, with all headers that the connection asks for, and listings."""
+"""Signs requests to S3 with botocore: single PUTs with all headers of the connection, listings and deletions."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 from learnosity.storage.bucket_listing import listing_url, s3_values
 
 
 class S3Signer:
-    """Signs writes of objects below one prefix, and listings of it.
+    """Signs writes of objects below one prefix, listings of it, and deletions.
 
     :param bucket_url: URL of the bucket, without a slash at its end.
     :param prefix: prefix of the store, without slashes at both ends.
     :param region: the region that the signature names.
     :param credentials: gives botocore's `ReadOnlyCredentials`; it may block. None = requests are not signed.
     :param headers: headers of each write, such as encryption; default none.
-    :param reads: headers of each listing, such as who pays; default none.
+    :param reads: headers of each listing and deletion, such as who pays; default none.
     """
 
     def __init__(
@@ -57,13 +60,33 @@ class S3Signer:
     async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request for a page of a listing. See `ListingRequests`."""
         url = listing_url(self._bucket_url, s3_values(below, token, folders=folders))
+        return await self._hashed("GET", url, {}, b"")
+
+    async def deletion(self, key: str) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request that deletes one object. See `DeletionRequests`."""
+        return await self._hashed("DELETE", f"{self._bucket_url}/{quote(key, safe='/~')}", {}, b"")
+
+    async def deletions(self, keys: Sequence[str]) -> tuple[str, Mapping[str, str], bytes]:
+        """The URL, all headers and the body of the request that deletes objects. See `BulkRequests`."""
+        objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+        # Without <Quiet>, the reply names each key.
+        body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 demands it
+        headers = {"Content-Type": "application/xml", "Content-MD5": digest}
+        return *await self._hashed("POST", f"{self._bucket_url}?delete=", headers, body), body
+
+    async def _hashed(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of a request whose body is part of the signature."""
+        asked = {**self._reads, **headers}
         if self._credentials is None:
-            return url, self._reads
+            return url, asked
 
         from botocore.auth import S3SigV4Auth  # type: ignore[import-untyped]
         from botocore.awsrequest import AWSRequest
 
-        return await self._signed(S3SigV4Auth, AWSRequest(method="GET", url=url, headers=dict(self._reads)))
+        return await self._signed(S3SigV4Auth, AWSRequest(method=method, url=url, headers=asked, data=body))
 
     async def _signed(self, auth: Any, request: Any) -> tuple[str, dict[str, str]]:
         credentials = None if self._credentials is None else await asyncio.to_thread(self._credentials)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from pyreqwest.client import Client
 from pyreqwest.exceptions import DetailedPyreqwestError
 from pyreqwest.proxy import ProxyBuilder
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
-from learnosity.network import signed_url_client
+from learnosity.errors import TransientStorageError
+from learnosity.network import backoff, signed_url_client
+from learnosity.storage.errors import MAX_ANSWER_BYTES
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
+    from pyreqwest.request import RequestBuilder
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 180.0  # how long one request is repeated
+FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
+MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
 
 
 def store_client(options: ClientConfig, *, read_timeout: float | None = None) -> Client:
@@ -33,3 +44,34 @@ def words(error: Exception) -> str:
     """All that an error of the client says about its causes, for `storage_error`."""
     causes = error.details["causes"] or [] if isinstance(error, DetailedPyreqwestError) and error.details else []
     return ": ".join([type(error).__name__, *(cause["message"] for cause in causes)])
+
+
+async def replied(request: RequestBuilder, most: int) -> tuple[int, bytes]:
+    """Send a request, and return the status of its reply and the beginning of the body.
+
+    :param most: how many bytes of the body are read if the status is 200.
+    """
+    async with request.build_streamed() as response:
+        limit = most if response.status == 200 else MAX_ANSWER_BYTES
+        body = bytearray()
+        while len(body) < limit and (piece := await response.body_reader.read(limit - len(body))):
+            body += piece
+        return response.status, bytes(body)
+
+
+async def patiently(attempts: int, call: Callable[[], Awaitable[T]]) -> T:
+    """The result of a call, which is repeated while it fails for now.
+
+    :param attempts: most calls.
+    """
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(TransientStorageError),
+        stop=stop_after_attempt(attempts) | stop_after_delay(PATIENCE_SECONDS),
+        wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
+        reraise=True,
+    )
+
+    async def once() -> T:  # tenacity awaits only what is known to be a coroutine function
+        return await call()
+
+    return await retrying(once)

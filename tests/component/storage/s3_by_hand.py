@@ -104,7 +104,9 @@ def s3_by_hand(
             body = b"<CompleteMultipartUploadResult><ETag>&quot;e-1&quot;</ETag></CompleteMultipartUploadResult>"
             await asked.give(reply(200, body, XML))
         elif call == "DeleteObjects":
-            await asked.give(reply(200, b"<DeleteResult><Deleted><Key>x</Key></Deleted></DeleteResult>", XML))
+            keys = re.findall(r"<Key>.*?</Key>", asked.taken.decode())
+            gone = "".join(f"<Deleted>{each}</Deleted>" for each in keys)
+            await asked.give(reply(200, f"<DeleteResult>{gone}</DeleteResult>".encode(), XML))
         elif call == "ListObjectsV2":
             await asked.give(reply(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", XML))
         elif call == "ListMultipartUploads":
