@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,6 +20,7 @@ from airflow.utils.types import DagRunType
 from hypothesis import given
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import StaticPool
 
 from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted, on_dag_run_failed
 from learnosity.task_report import FAILURE_KEY
@@ -49,8 +49,9 @@ def test_the_note_says_what_did_not_come_back() -> None:
 class Runs:
     """Airflow's database, with one run in it."""
 
-    def __init__(self, folder: Path) -> None:
-        engine = create_engine(f"sqlite:///{folder / 'airflow.db'}")
+    def __init__(self) -> None:
+        # In memory, with one connection: each table that is made on a disk waits for the disk.
+        engine = create_engine("sqlite://", poolclass=StaticPool)
         airflow.models.import_all_models()
         Base.metadata.create_all(engine)
         self.session = sessionmaker(engine)
@@ -71,9 +72,9 @@ class Runs:
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def database(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """What the listener finds."""
-    runs = Runs(tmp_path)
+    runs = Runs()
 
     @contextmanager
     def create_session(scoped: bool = True) -> Iterator[Session]:
