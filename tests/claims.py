@@ -173,7 +173,7 @@ UNTESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "It says where to look, or introduces what follows.": (
             "See `plugins/learnosity/creation/state.py`",
-            "See `landing/hand_over.py`",
+            "See `landing/stored_urls.py`",
             "Proxies, and the variables that count:",
             "[network.md](network.md).",
             '`"private_hosts":',

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.lineage import get_hook_lineage_collector
 
 from learnosity.connections import open_store
-from learnosity.dataset.announcement import NEEDED, AnnouncementError, read_announcement
+from learnosity.dataset.event_extra import NEEDED, AnnouncementError, read_announcement
 from learnosity.dataset.published import PublishedDataset
 from learnosity.destination import resolve_destination
 from learnosity.errors import LearnosityError, PermanentError, TransientError
@@ -45,7 +45,7 @@ class DatasetEvent(Protocol):
 
     @property
     def extra(self) -> Any:
-        """The extra of the event (see `dataset.announcement`). An event that was made by hand may have any extra."""
+        """The extra of the event (see `dataset.event_extra`). An event that was made by hand may have any extra."""
 
     @property
     def source_task_instance(self) -> Source | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learnosity.dataset.announcement import activities_of
+from learnosity.dataset.event_extra import activities_of
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest
 from learnosity.errors import RequestError

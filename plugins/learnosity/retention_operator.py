@@ -18,7 +18,7 @@ from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import LearnosityError, PermanentError, RequestError, TransientStorageError
 from learnosity.metrics import METRICS
-from learnosity.retention.look import look
+from learnosity.retention.inventory import read_dataset
 from learnosity.retention.rules import RetentionRules
 from learnosity.retention.sweep import Entry, Report, Sweep, table
 from learnosity.run_config import flag, read_run_config
@@ -185,7 +185,7 @@ class _Notes:
         begun = msgspec.convert(found.get("begun"), Entry | None)
         for store in stores:
             if begun is not None and begun.destination_uri == store.uri:
-                there = await look(store, DatasetLayout(begun.dataset_type, begun.dataset_id))
+                there = await read_dataset(store, DatasetLayout(begun.dataset_type, begun.dataset_id))
                 if there.is_empty:
                     await self.done(begun)
                     break

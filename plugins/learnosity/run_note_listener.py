@@ -14,7 +14,7 @@ import msgspec
 from airflow.listeners import hookimpl
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.dataset.announcement import AnnouncementError, read_announcement
+from learnosity.dataset.event_extra import AnnouncementError, read_announcement
 from learnosity.progress import size
 from learnosity.task_report import FAILURE_KEY, Failure
 

@@ -30,7 +30,7 @@ from devstack.environment import REPOSITORY
 from devstack.ports import free_ports
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from learnosity.dataset.names import NamesInfo
+from learnosity.dataset.names_tsv import NamesInfo
 from tests.hostile.server import BEFORE, DAG, DATASET_ID, LAYOUT, TYPE
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from learnosity.asset_events import DatasetEvent, announced, for_each_announced, open_announced
 from learnosity.errors import IncompleteDatasetError, PermanentError, StorageError, TransientError
-from tests.unit.dataset.test_announcement import EXTRAS
+from tests.unit.dataset.test_event_extra import EXTRAS
 from tests.unit.dataset.test_parquet import LAYOUT, group, published
 
 

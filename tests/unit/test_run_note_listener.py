@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted, on_dag_run_failed
 from learnosity.task_report import FAILURE_KEY
-from tests.unit.dataset.test_announcement import EXTRAS
+from tests.unit.dataset.test_event_extra import EXTRAS
 
 PUBLISHED = {
     "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",

@@ -57,7 +57,7 @@ class DatasetLayout:
 
     @property
     def names(self) -> str:
-        """Path of the index of names. See `dataset.names`."""
+        """Path of the index of names. See `dataset.names_tsv`."""
         return f"{self.prefix}/{NAMES}"
 
     @property

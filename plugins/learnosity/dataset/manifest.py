@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
+from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.names import NamesInfo
-from learnosity.dataset.returned import Returned
+from learnosity.dataset.names_tsv import NamesInfo
 from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
 
-from learnosity.dataset.bounded import check_place, read_begin, read_whole, size_of
+from learnosity.dataset.bounded_reads import check_place, read_begin, read_whole, size_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import WHOLE, Limits
@@ -26,8 +26,8 @@ from learnosity.dataset.manifest import (
     decode_files,
     decode_manifest,
 )
+from learnosity.dataset.page_threads import working
 from learnosity.dataset.tables import Document, group_files, read_document
-from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 

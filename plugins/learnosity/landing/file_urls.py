@@ -1,6 +1,6 @@
 """The current signed URL, or the content, of each result file.
 
-The task that made the plan may have stored them beside the plan (see `hand_over`); these are used first. A download
+The task that made the plan may have stored them beside the plan (see `stored_urls`); these are used first. A download
 whose URL has expired asks here for a new one. The listing is then fetched once for all downloads that need a new URL.
 """
 

@@ -18,8 +18,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type
 
 from learnosity.dataset.file_names import safe_path
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
-from learnosity.landing.hand_over import Source, seal_sources, unseal_sources
 from learnosity.landing.listed_files import Listing
+from learnosity.landing.stored_urls import Source, seal_sources, unseal_sources
 from learnosity.network import backoff
 from learnosity.results.outcomes import (
     Empty,

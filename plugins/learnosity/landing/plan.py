@@ -1,6 +1,6 @@
 """The landing plan: which files belong to which shard. It is stored at the destination, for all workers.
 
-A plan has names and sizes, but no signed URLs: a shard requests them itself, or gets them encrypted (`hand_over`).
+A plan has names and sizes, but no signed URLs: a shard requests them itself, or gets them encrypted (`stored_urls`).
 Because the plan is stored, the tasks pass only one small value per shard to each other. The plan of a shard is stored
 in blocks of limited size, so that a shard needs little memory, however many files it has.
 """
@@ -28,9 +28,9 @@ from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
 
 if TYPE_CHECKING:
-    from learnosity.landing.hand_over import Source
     from learnosity.landing.listed_files import Listing
     from learnosity.landing.listing import ResultSet
+    from learnosity.landing.stored_urls import Source
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from learnosity.dataset.manifest import Manifest, RunInfo, decode_manifest, enco
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
-from learnosity.landing.files_list import FilesList, file_entry
+from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
 from learnosity.landing.ledger import Landed
-from learnosity.landing.names_list import put_names
+from learnosity.landing.names_tsv import put_names
 from learnosity.landing.plan import plan_blocks
 from learnosity.landing.reconcile import COMPARED_FILES, check_published, reconciled
 from learnosity.storage.store import Store

@@ -15,7 +15,7 @@ from uuid import uuid4
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.retention.decide import HOUR, Found, Latest, Verdict
-from learnosity.retention.look import latest, leads_elsewhere, look
+from learnosity.retention.inventory import latest, leads_elsewhere, read_dataset
 from learnosity.storage.store import ObjectInfo, Store
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     others_marks = await mark.others()
     # `is_marked` tells that an earlier removal was interrupted. The mark that this task has just written itself does
     # not count.
-    found = replace(await look(store, layout), is_marked=mark.existed or bool(others_marks))
+    found = replace(await read_dataset(store, layout), is_marked=mark.existed or bool(others_marks))
     if all(_is_stale(info, now) for info in others_marks):
         verdict = judge(found, await latest(store, layout.dataset_type), now)
     else:

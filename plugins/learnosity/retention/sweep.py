@@ -16,7 +16,7 @@ import msgspec
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
-from learnosity.retention.look import datasets, latest, look, types
+from learnosity.retention.inventory import datasets, latest, read_dataset, types
 from learnosity.retention.remove import Judge, discard_unfinished, drop_stale_marks, remove
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
@@ -136,7 +136,7 @@ class Sweep:
 
     async def _named(self, store: Store, layout: DatasetLayout) -> bool:
         """Remove one dataset that a person has named. False = it is not there."""
-        found = await look(store, layout)
+        found = await read_dataset(store, layout)
         if found.is_empty:
             return False
         verdict = by_id(found, await latest(store, layout.dataset_type), time.time())

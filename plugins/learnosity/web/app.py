@@ -23,8 +23,8 @@ from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.workers import reading, working
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.web import compare_page, find_page, list_page, use_page
 from learnosity.web.audit import note_reading

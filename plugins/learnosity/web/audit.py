@@ -12,8 +12,8 @@ from airflow.models.log import Log
 from airflow.utils.session import create_session
 
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.page_threads import reading
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.workers import reading
 from learnosity.web.open_dataset import Shown
 
 

@@ -11,8 +11,8 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
+from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.workers import reading, working
 from learnosity.errors import LearnosityError
 from learnosity.web.audit import note_reading
 from learnosity.web.compare_view import (

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from learnosity.api.report_definition import field_label, group_label
-from learnosity.dataset.compared import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
-from learnosity.dataset.compared import change as changed
+from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
+from learnosity.dataset.comparison import change as changed
 from learnosity.dataset.group_figures import with_percents
+from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
-from learnosity.dataset.workers import working
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset

@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from learnosity.dataset.workers import working
+from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
 from learnosity.web.open_dataset import NoOneDatasetError, run_page_of

@@ -11,9 +11,9 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.page_threads import reading
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
-from learnosity.dataset.workers import reading
 
 CSV_CELL = 32_000  # maximum number of characters of a cell; spreadsheets do not accept more
 _PIECE = 256 * 1024  # bytes of a ZIP that are sent in one piece

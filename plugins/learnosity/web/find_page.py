@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, quote
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
-from learnosity.dataset.bounded import read_whole
+from learnosity.dataset.bounded_reads import read_whole
 from learnosity.dataset.manifest import sha256_hex
-from learnosity.dataset.names import MAX_BYTES, SHORTEST, Hits, Name, NameKind, search_names
+from learnosity.dataset.names_tsv import MAX_BYTES, SHORTEST, Hits, Name, NameKind, search_names
+from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.workers import working
 from learnosity.errors import IncompleteDatasetError
 from learnosity.web.audit import note_reading
 from learnosity.web.results import address

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.dataset.figures import read_figures
+from learnosity.dataset.key_figures import read_figures
 
 TREND = 12  # maximum number of datasets in a trend
 # Maximum number of events that are read, the newest first; a dataset that was published again has several events.

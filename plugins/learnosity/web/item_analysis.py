@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
-from learnosity.dataset.items import (
+from learnosity.dataset.item_flags import (
     DISCRIMINATION,
     P_VALUE,
     Flag,

@@ -13,7 +13,7 @@ from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from learnosity.dataset.workers import reading, working
+from learnosity.dataset.page_threads import reading, working
 from learnosity.web import list_rows
 from learnosity.web.exports import csv_of
 from learnosity.web.list_filters import STATES, Wanted, chosen

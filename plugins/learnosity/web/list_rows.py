@@ -18,7 +18,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.dataset.announcement import activities_of
+from learnosity.dataset.event_extra import activities_of
 from learnosity.web.run_datasets import whole
 
 NEWEST = 2_000  # the list shows at most this many datasets and this many runs, the newest ones

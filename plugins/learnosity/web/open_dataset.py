@@ -14,8 +14,8 @@ from fastapi.responses import Response
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
 from learnosity.dataset.limits import PAGE
+from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.published import ElsewhereError, MissingManifestError, PublishedDataset
-from learnosity.dataset.workers import reading, working
 from learnosity.errors import ConnectionConfigError, StorageError, TransientError
 from learnosity.web.addresses import segment
 from learnosity.web.completeness import completeness

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.dataset.items import DISCRIMINATION, P_VALUE, Flag, Thresholds, flags
+from learnosity.dataset.item_flags import DISCRIMINATION, P_VALUE, Flag, Thresholds, flags
 from learnosity.dataset.tables import Table, is_number
 
 PLOT_WIDTH = 160.0

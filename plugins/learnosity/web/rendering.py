@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from learnosity.api.dataset_request import dataset_type
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.items import FEW_SESSIONS
+from learnosity.dataset.item_flags import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
 from learnosity.progress import duration, size

@@ -12,9 +12,9 @@ import msgspec
 from learnosity.api.report_definition import field_label, group_label, has_report
 from learnosity.dataset.group_figures import own_row
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
-from learnosity.dataset.workers import working
 from learnosity.web.group_view import GroupPage, group_page, last_row, users_with_percents
 from learnosity.web.item_analysis import ItemAnalysis, ItemQuery, item_analysis, own_files, words_of
 from learnosity.web.plots import PLOT_WIDTH, reference

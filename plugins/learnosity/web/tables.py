@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.items import Flag, Thresholds, flags
+from learnosity.dataset.item_flags import Flag, Thresholds, flags
 from learnosity.dataset.tables import Kind, Table, is_number, sorted_rows
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.plots import Box, Tick, box_of, scale_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.figures import OF_GROUPS, OF_ITEMS
+from learnosity.dataset.key_figures import OF_GROUPS, OF_ITEMS
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.history import PastDataset
 

@@ -13,14 +13,14 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
-from learnosity.dataset.bounded import size_of
+from learnosity.dataset.bounded_reads import size_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.parquet_place import NAMES, beside
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
-from learnosity.dataset.workers import reading, working
 from learnosity.errors import LearnosityError
 from learnosity.storage.uris import parse_uri
 from learnosity.web.audit import note_reading

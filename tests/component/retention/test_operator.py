@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity.errors import PermanentError, RequestError, StorageError, TransientStorageError
 from learnosity.retention import remove as removing
-from learnosity.retention.look import look
+from learnosity.retention.inventory import read_dataset
 from learnosity.retention.rules import RetentionRules, Rule
 from learnosity.retention_operator import (
     KEY,
@@ -228,14 +228,14 @@ def test_a_worker_that_is_killed_between_the_removal_and_its_note_loses_no_event
 def test_a_store_that_fails_for_now_is_tried_again_and_the_last_try_tells_what_was_removed(
     place: Path, monkeypatch: pytest.MonkeyPatch, last: bool
 ) -> None:
-    real, failing = look, ids(2)[0]
+    real, failing = read_dataset, ids(2)[0]
 
-    async def failing_look(store: Any, layout: Any) -> Any:
+    async def failing_read(store: Any, layout: Any) -> Any:
         if layout.dataset_id == failing:
             raise TransientStorageError("503 for now")
         return await real(store, layout)
 
-    monkeypatch.setattr(removing, "look", failing_look)
+    monkeypatch.setattr(removing, "read_dataset", failing_read)
     run = Run()
     if last:
         result = run.go(max_tries=0)
@@ -244,21 +244,21 @@ def test_a_store_that_fails_for_now_is_tried_again_and_the_last_try_tells_what_w
     else:
         with pytest.raises(TransientStorageError, match="503 for now"):
             run.go()
-        monkeypatch.setattr(removing, "look", real)
+        monkeypatch.setattr(removing, "read_dataset", real)
         run.go()
         assert there(place) == {3}
         assert removed(run) == set(ids(1, 2))
 
 
 def test_a_refusal_of_one_dataset_keeps_no_other_one(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = look
+    real = read_dataset
 
-    async def failing_look(store: Any, layout: Any) -> Any:
+    async def failing_read(store: Any, layout: Any) -> Any:
         if layout.dataset_id == ids(1)[0]:
             raise StorageError("403 for good")
         return await real(store, layout)
 
-    monkeypatch.setattr(removing, "look", failing_look)
+    monkeypatch.setattr(removing, "read_dataset", failing_read)
     result = Run().go()
     assert there(place) == {1, 3}
     assert "403 for good" in result["problems"][0]

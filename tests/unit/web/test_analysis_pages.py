@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.items import Flag, Thresholds
+from learnosity.dataset.item_flags import Flag, Thresholds
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError, own_files
 from tests.unit.web import test_app
 from tests.unit.web.test_app import EVIL, GROUPS, Markup, Site, links

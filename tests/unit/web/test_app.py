@@ -28,10 +28,10 @@ from fastapi.testclient import TestClient
 from obstore.store import LocalStore
 
 from learnosity.api.config import ApiConfig, Credentials
+from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
-from learnosity.dataset.returned import Returned
 from learnosity.hooks import LearnosityHook
 from learnosity.web import audit, compare_page, known_dags, list_page, list_rows, routes, runs
 from learnosity.web import rights as rights_of_pages

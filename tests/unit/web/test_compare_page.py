@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
+from learnosity.dataset.completeness import Returned
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.returned import Returned
 from learnosity.web import compare_page, runs
 from learnosity.web.history import PastDataset
 from tests.unit.web import test_app

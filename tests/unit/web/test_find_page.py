@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.names import Name, NameKind, NamesInfo, encode_names
+from learnosity.dataset.names_tsv import Name, NameKind, NamesInfo, encode_names
 from learnosity.web.routes import LONGEST_QUERY
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, Markup, Site, links

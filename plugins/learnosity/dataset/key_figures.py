@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnosity.dataset.group_figures import finite, own_row
-from learnosity.dataset.items import Thresholds, summary
+from learnosity.dataset.item_flags import Thresholds, summary
 from learnosity.dataset.tables import Document, Kind
 
 OF_GROUPS = ("population", "mean_percent", "median_percent", "mean_score", "median_score")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from learnosity.dataset.workers import reading
+from learnosity.dataset.page_threads import reading
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import Store, check_size
 

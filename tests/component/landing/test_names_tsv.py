@@ -16,9 +16,9 @@ from obstore.store import LocalStore
 from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.names import NamesInfo, search_names
-from learnosity.landing import names_list
-from learnosity.landing.names_list import put_names
+from learnosity.dataset.names_tsv import NamesInfo, search_names
+from learnosity.landing import names_tsv
+from learnosity.landing.names_tsv import put_names
 
 GROUP_TYPE, ANALYSIS = "activity-summary-by-group", "ibk-analysis-by-question"
 
@@ -98,7 +98,7 @@ async def test_odd_files_do_no_harm(tmp_path: Path, files: Mapping[str, bytes], 
 async def test_a_file_that_is_too_large_is_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(names_list, "FILE_BYTES", 1_000)
+    monkeypatch.setattr(names_tsv, "FILE_BYTES", 1_000)
     large = group([f"large-{number}" for number in range(100)])
     info, content, paths = await made(tmp_path, TREE | {"groups/north/2/group.json": large})
     assert info is not None
@@ -112,7 +112,7 @@ async def test_too_much_has_no_index_and_an_older_one_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     assert (await made(tmp_path, TREE))[1]
-    monkeypatch.setattr(names_list, limit, 1)
+    monkeypatch.setattr(names_tsv, limit, 1)
     assert (await made(tmp_path, TREE))[:2] == (None, None)
 
 
@@ -123,13 +123,13 @@ async def test_a_type_that_is_not_known_has_no_names(tmp_path: Path) -> None:
 
 
 async def test_many_files_are_read_a_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names_list, "AT_ONCE", 3)
-    monkeypatch.setattr(names_list, "BYTES_AT_ONCE", 150)
+    monkeypatch.setattr(names_tsv, "AT_ONCE", 3)
+    monkeypatch.setattr(names_tsv, "BYTES_AT_ONCE", 150)
     files = {f"groups/c{number}/group.json": group([f"user-{number}"]) for number in range(20)}
     _, content, paths = await made(tmp_path, files | {"groups/group.json": b"{}"})
     assert len(found(content, "user-", paths)) == 20
 
 
 async def test_where_there_was_no_index_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names_list, "MAX_FILES", 1)
+    monkeypatch.setattr(names_tsv, "MAX_FILES", 1)
     assert (await made(tmp_path, TREE))[:2] == (None, None)

@@ -34,7 +34,7 @@ class Returned(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps: tuple[str, ...] = ()
     """What is missing, in words."""
     figures: dict[str, float] = {}
-    """Key figures, by which datasets are compared: see `dataset.figures`. Empty = not recognised."""
+    """Key figures, by which datasets are compared: see `dataset.key_figures`. Empty = not recognised."""
 
 
 def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: Sequence[str]) -> Returned:

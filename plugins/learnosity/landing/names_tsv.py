@@ -12,11 +12,11 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
-from learnosity.dataset.bounded import unpacked
+from learnosity.dataset.bounded_reads import unpacked
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.names import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
+from learnosity.dataset.names_tsv import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
 from learnosity.dataset.tables import Document, Kind, group_files, read_document
 from learnosity.storage.store import Store
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.announcement import AnnouncementError, read_announcement
+from learnosity.dataset.event_extra import AnnouncementError, read_announcement
 
 EXTRA = {
     "dataset_type": "activity-summary-by-group",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from learnosity.dataset.completeness import Returned, gaps, groups_returned, questions_returned
 from learnosity.dataset.input_info import InputInfo, LevelInfo
-from learnosity.dataset.returned import Returned, gaps, groups_returned, questions_returned
 from learnosity.dataset.tables import Document, group_files, read_document
 
 KEYS = ("district", "school")

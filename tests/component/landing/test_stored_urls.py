@@ -8,9 +8,9 @@ import zlib
 import pytest
 
 from learnosity.errors import IncompleteDatasetError, TransferError
-from learnosity.landing import hand_over, plan
-from learnosity.landing.hand_over import seal_sources, unseal_sources
+from learnosity.landing import plan, stored_urls
 from learnosity.landing.plan import plan_path, read_plan, sources_path
+from learnosity.landing.stored_urls import seal_sources, unseal_sources
 from tests.component.landing_scene import Scene, StartScene, scene
 
 __all__ = ["scene"]
@@ -92,7 +92,7 @@ async def test_urls_that_have_run_out_cost_one_listing_for_all_parts(scene: Star
 async def test_urls_of_an_hour_ago_are_not_tried(scene: StartScene, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = await scene(results_shape="paged", page_size=5)
     await dataset.plan()
-    monkeypatch.setattr(hand_over, "URLS_VALID_SECONDS", -1)
+    monkeypatch.setattr(stored_urls, "URLS_VALID_SECONDS", -1)
     dataset.sim.stats.reset()
     await dataset.land()
     assert dataset.sim.stats.calls["get reports/datasets"] == -(-len(dataset.served) // 5)
@@ -153,5 +153,5 @@ def test_only_the_same_secret_and_dataset_open_it() -> None:
 
 def test_content_does_not_grow_old_as_urls_do(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = seal_sources([URL, b"content"], secret=SECRET, dataset_id="one")
-    monkeypatch.setattr(hand_over, "URLS_VALID_SECONDS", -1)
+    monkeypatch.setattr(stored_urls, "URLS_VALID_SECONDS", -1)
     assert unseal_sources(sealed, secret=SECRET, dataset_id="one") == [None, b"content"]

@@ -30,7 +30,7 @@ async def datasets(store: Store, dataset_type: str) -> list[Found]:
 
     async def one(dataset_id: str) -> Found:
         async with gate:
-            return await look(store, DatasetLayout(dataset_type, dataset_id))
+            return await read_dataset(store, DatasetLayout(dataset_type, dataset_id))
 
     ids = [name for name in await store.folders(dataset_type) if _ID.fullmatch(name)]
     return list(await asyncio.gather(*map(one, ids)))
@@ -47,7 +47,7 @@ async def types(store: Store) -> Sequence[str]:
     return sorted(found)
 
 
-async def look(store: Store, layout: DatasetLayout) -> Found:
+async def read_dataset(store: Store, layout: DatasetLayout) -> Found:
     """Read what the store has of one dataset: manifest, notes, marks and files.
 
     :raises TransientStorageError: the store fails for now.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.names import LONGEST_NAME, SHORTEST, Name, NameKind, encode_names, search_names
+from learnosity.dataset.names_tsv import LONGEST_NAME, SHORTEST, Name, NameKind, encode_names, search_names
 
 TEXTS = st.text(max_size=12)
 NAMES = st.builds(Name, st.sampled_from(list(NameKind)), TEXTS, st.integers(0, 10**6), st.integers(0, 10**6))

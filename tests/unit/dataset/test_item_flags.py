@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.items import BINS, Flag, Thresholds, flags, histogram, p_values, summary
+from learnosity.dataset.item_flags import BINS, Flag, Thresholds, flags, histogram, p_values, summary
 
 USUAL = Thresholds()
 SHARES = st.floats(0, 1)

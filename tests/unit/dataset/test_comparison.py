@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.dataset.compared import GONE, NEW, change, compare, differences, slim
-from learnosity.dataset.figures import OF_GROUPS, OF_ITEMS, figures_of_groups, figures_of_items, read_figures
+from learnosity.dataset.comparison import GONE, NEW, change, compare, differences, slim
 from learnosity.dataset.group_figures import finite
+from learnosity.dataset.key_figures import OF_GROUPS, OF_ITEMS, figures_of_groups, figures_of_items, read_figures
 from learnosity.dataset.tables import Document, Kind, Table, read_document
 
 CELLS = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.integers(), st.just(10**400), st.floats())
