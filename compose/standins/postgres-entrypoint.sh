@@ -1,10 +1,11 @@
 #!/bin/sh
-# As the official image does it: the first start makes the data folder, the user and the database.
+# As the official image does it: the first start makes the data folder, the user and the database. A password is asked
+# for over the network, and not inside of the container: the backup of docs/operations.md needs none there.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   umask 077
   printf '%s' "$POSTGRES_PASSWORD" > /tmp/pwfile
-  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/pwfile --auth=scram-sha-256 --encoding=UTF8
+  initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile=/tmp/pwfile --encoding=UTF8
   rm /tmp/pwfile
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
   pg_ctl --pgdata="$PGDATA" --options="-c listen_addresses=''" --wait start
