@@ -22,6 +22,7 @@ from devstack.output import say, table
 from devstack.stack import Stack, StackOptions
 
 ROOT = REPOSITORY / ".devstack"
+JOB_SECONDS = 0.5  # such a job ends before it is looked at, so that a first result needs no deferred wait
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,7 +90,7 @@ def _up(options: argparse.Namespace) -> int:
         say("Starting, on free ports of 127.0.0.1")
         stack = Stack(
             root,
-            StackOptions(test_button=options.test_button),
+            StackOptions(test_button=options.test_button, job_seconds=JOB_SECONDS),
             report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}"),
         )
         running = background.start(stack)

@@ -7,7 +7,6 @@ SQLite and one machine, which is right for trying things out and for tests, and 
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,8 +24,7 @@ from devstack.secrets import ADMIN, OPERATOR, VIEWER, Secrets, write_private
 if TYPE_CHECKING:
     from devstack.rest import AirflowApi
 
-MIGRATE_SECONDS = 180.0
-SEED_SECONDS = 60.0
+DATABASE_SECONDS = 240.0
 READY_SECONDS = 180.0
 STOP_SECONDS = 8.0
 
@@ -110,20 +108,18 @@ class Airflow:
 
         return AirflowApi(self.url, ADMIN, self.passwords[ADMIN])
 
-    def migrate(self) -> ManagedProcess:
-        """Start making the database's tables; wait for it with :meth:`ManagedProcess.wait_until_done`."""
-        return self._launch("db-migrate", ("db", "migrate"))
+    def fill_database(self, wanted: Mapping[str, Any]) -> ManagedProcess:
+        """Start making the database's tables, and writing connections and Variables into them.
 
-    def seed(self, wanted: Mapping[str, Any]) -> ManagedProcess:
-        """Start writing connections and Variables into the migrated database.
+        One process does both: importing Airflow takes longer than either.
 
         :param wanted: as :func:`devstack.seeding.seed` takes it
         """
         return ManagedProcess.start(
-            "seeding",
+            "database",
             # -P: `airflow` is then the package, not the module beside the script.
-            [sys.executable, "-P", Path(__file__).with_name("seeding.py")],
-            log=self.logs / "seeding.log",
+            [self.program.with_name("python"), "-P", Path(__file__).with_name("seeding.py"), "--migrate"],
+            log=self.logs / "database.log",
             env=self.env,
             cwd=self.home,
             stdin=msgspec.json.encode(wanted),

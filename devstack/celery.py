@@ -111,7 +111,7 @@ class CeleryStack(Stack):
         (postgres, _) = self._servers
         return int(query(postgres, "SELECT pg_database_size(current_database())"))
 
-    def _launch(self, secrets: Secrets) -> ManagedProcess:
+    def _launch(self, secrets: Secrets) -> None:
         passwords = Passwords.load_or_create(self.root / "servers.json")
         postgres = start_postgres(self.root / "postgres", passwords.postgres, log=self.logs / "postgres.log")
         self._servers.append(postgres)
@@ -128,4 +128,4 @@ class CeleryStack(Stack):
             "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
         }
         self.options = dataclasses.replace(self.options, airflow_env=cluster | dict(self.options.airflow_env))
-        return super()._launch(secrets)
+        super()._launch(secrets)

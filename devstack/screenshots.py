@@ -46,6 +46,7 @@ def take(folder: Path) -> None:
             failed(ui, stack.airflow.api, folder / "failed.png")
             halted(ui, stack, folder / "halted.png")
             landing(ui, stack, folder / "running.png")
+            empty(ui, stack, folder / "empty.png")
             the_list(ui, folder / "list.png")
             page(ui, run.dag_run_id, "Report", folder / "report.png")
             items(ui, analysis.dag_run_id, folder / "items.png")
@@ -131,16 +132,26 @@ def halted(ui: Ui, stack: Stack, file: Path) -> None:
 
 
 def landing(ui: Ui, stack: Stack, file: Path) -> None:
-    """The page of a run that lands its files, slowly."""
+    """The page of a run that lands its files, slowly, when it knows how much is left."""
     faults(stack, {"match": "file", "kind": "latency", "seconds": 4.0})
     api = stack.airflow.api
     run = api.trigger(DAG_ID, group_conf(upload_users(stack, USERS)))
     dataset = ui.dataset(DAG_ID, run.dag_run_id)
-    expect(dataset.get_by_role("progressbar")).to_be_visible(timeout=180 * SECONDS)
+    expect(dataset.get_by_text("about")).to_be_visible(timeout=180 * SECONDS)
     ui.settle()
     ui.page.screenshot(path=file)
     stack.simulator.control("faults", method="DELETE")
     api.wait_for_run(DAG_ID, run.dag_run_id)
+
+
+def empty(ui: Ui, stack: Stack, file: Path) -> None:
+    """The page of a green run whose dataset is empty, because no session was in the time that was asked for."""
+    long_ago = {"activity_id": ["reading-2026"], "mintime": "2001-01-01", "maxtime": "2001-12-31"}
+    run = land(stack, analysis_conf(dataset_type="activity-analysis-by-question", filters=long_ago))
+    dataset = ui.dataset(DAG_ID, run.dag_run_id)
+    expect(dataset.get_by_role("note")).to_contain_text("This dataset is empty.")
+    ui.settle()
+    ui.page.screenshot(path=file)
 
 
 def the_list(ui: Ui, file: Path) -> None:

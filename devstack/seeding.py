@@ -1,4 +1,6 @@
-"""Put connections and Variables into Airflow's database: `python seeding.py < wanted.json`.
+"""Put connections and Variables into Airflow's database: `python seeding.py [--migrate] < wanted.json`.
+
+With `--migrate`, it makes the tables first, as `airflow db migrate` does.
 
 They are real ones: the UI lists them, and what a user changes there takes effect. An entry that a user has changed is
 never changed again. An entry that nobody has changed follows what is wanted, because ports and keys of a stack change.
@@ -97,6 +99,10 @@ def main() -> None:
     from airflow.utils.session import create_session
 
     wanted = json.load(sys.stdin)
+    if "--migrate" in sys.argv[1:]:
+        from airflow.utils.db import upgradedb
+
+        upgradedb()
     with create_session() as session:
         done = seed(session, wanted)
     sys.stdout.write("".join(f"{line}\n" for line in done))

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from devstack.airflow import MIGRATE_SECONDS, SEED_SECONDS, Airflow
+from devstack.airflow import DATABASE_SECONDS, Airflow
 from devstack.environment import REPOSITORY, tool
 from devstack.errors import DevstackError
 from devstack.processes import ManagedProcess, stop_all, undisturbed
@@ -117,13 +117,12 @@ class Stack:
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         with undisturbed():
-            migration = self._launch(load_or_create(self.root / "secrets.json"))
+            self._launch(load_or_create(self.root / "secrets.json"))
+        self.fill_database()  # while the servers start
         self.simulator.wait_until_ready()
         ready(f"Learnosity simulator  {self.simulator.url}")
         self.seaweedfs.wait_until_ready()
         ready(f"SeaweedFS (S3)        {self.seaweedfs.endpoint}")
-        migration.wait_until_done(timeout=MIGRATE_SECONDS)
-        self.fill_database()
         with undisturbed():
             self.airflow.start()
         self.airflow.wait_until_ready()
@@ -139,11 +138,11 @@ class Stack:
             self._once = None
 
     def fill_database(self) -> None:
-        """Write what Airflow has to know before its first process reads the database."""
+        """Make the database, with what Airflow has to know before its first process reads it."""
         wanted = {"connections": self.connections(), "variables": {DESTINATION_VARIABLE: self.destination_uri}}
         with undisturbed():
-            self._once = self.airflow.seed(wanted)
-        self._once.wait_until_done(timeout=SEED_SECONDS)
+            self._once = self.airflow.fill_database(wanted)
+        self._once.wait_until_done(timeout=DATABASE_SECONDS)
 
     def leave_running(self) -> None:
         """Let go of everything: from now on :meth:`stop` stops nothing."""
@@ -156,7 +155,7 @@ class Stack:
             found += part.processes.values() if isinstance(part, Airflow) else [part.process]
         return found
 
-    def _launch(self, secrets: Secrets) -> ManagedProcess:
+    def _launch(self, secrets: Secrets) -> None:
         self.seaweedfs = SeaweedFS.start(
             self.root / "s3",
             bucket=self.options.bucket,
@@ -185,8 +184,6 @@ class Stack:
             path=self.options.airflow_path,
         )
         self._parts.append(self.airflow)
-        self._once = self.airflow.migrate()
-        return self._once
 
     def connections(self) -> dict[str, dict[str, Any]]:
         """The connections that the stack makes: the fields of each, by its id."""

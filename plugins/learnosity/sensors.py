@@ -245,7 +245,7 @@ class LearnosityJobSensor(BaseSensorOperator):
 
 
 def _halted(reference: str, error: str | None) -> JobHaltedError:
-    said = (error or "no reason given")[:1000]
+    said = (error or "no reason given")[:1000].rstrip(". ")
     return JobHaltedError(
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."

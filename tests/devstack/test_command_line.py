@@ -178,7 +178,7 @@ class TestUp:
         assert connection_port(root, LEARNOSITY_CONN_ID) == urlsplit(running.simulator_url).port
         assert VariableApi(client).get_variable(DESTINATION_VARIABLE).value == running.destination_uri
         secrets = load_or_create(root / "secrets.json")
-        log = (root / "logs" / "seeding.log").read_text()
+        log = (root / "logs" / "database.log").read_text()
         assert f"connection {LANDING_CONN_ID}: added" in log
         assert [each for each in (secrets.consumer, secrets.s3_landing) if each.secret_key in log] == []
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from learnosity.api.report_definition import group_label
 from learnosity.dataset.manifest import Manifest
 
-EMPTY = (
-    "This dataset is empty: no session matched the request. Check the activities, the times and the item bank of the "
-    "request below, and trigger a new run."
+EMPTY = "No session matched the request."
+WHAT_TO_DO = "Check the activities, the times and the item bank of the request below, and trigger a new run."
+_NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.returned`
+NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
+NO_LEVELS = "The groups of the input were too many to be counted per level."
+NOT_COUNTED = "The input of this type is not counted by users and groups."
+OF_SESSIONS = (
+    "The input names sessions. The result counts sessions of each question and does not name them, so these counts "
+    "cannot be compared."
 )
+NOT_FOUND = "What has no count in the result was not recognised there, or its files were left out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +45,51 @@ class Completeness:
 
     :param lines: the counts, from the users over the levels of the hierarchy to questions and sessions.
     :param gaps: what is missing, in words.
-    :param empty: why there is nothing, if no gap says so; "" = there is something.
+    :param empty: why the result is empty, and what to do; "" = it is not empty.
+    :param unknown: why counts are not known, a sentence for each reason.
     """
 
     lines: tuple[Line, ...]
     gaps: tuple[str, ...]
     empty: str = ""
+    unknown: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
         """The answer in a few words."""
-        if self.gaps or self.empty:
+        if self.empty:
+            return "Empty"
+        if self.gaps:
             return "Not complete"
         compared = any(line.uploaded is not None and line.found is not None for line in self.lines)
-        return "Complete: all that was uploaded came back" if compared else "Not known"
+        return "Complete: all that was uploaded came back" if compared else "Nothing to compare with"
 
 
 def completeness(manifest: Manifest) -> Completeness:
     """Compare the input of a dataset with its result, as its manifest counts them."""
     lines = tuple(line for line in _lines(manifest) if line.uploaded is not None or line.found is not None)
     returned = manifest.returned
-    gaps = returned.gaps if returned else ()
-    return Completeness(lines, gaps, EMPTY if returned and returned.nothing_matched and not gaps else "")
+    said = returned.gaps if returned else ()
+    nothing = [gap for gap in said if gap.startswith(_NOTHING)]
+    empty = bool(nothing) or (returned is not None and returned.nothing_matched)
+    return Completeness(
+        lines,
+        tuple(gap for gap in said if gap not in nothing),
+        " ".join([*(nothing or [EMPTY]), WHAT_TO_DO]) if empty else "",
+        tuple(_unknown(manifest, lines)),
+    )
+
+
+def _unknown(manifest: Manifest, lines: Sequence[Line]) -> Iterator[str]:
+    """Why a count of the table is missing, for each reason that holds."""
+    sent = manifest.input
+    of_sessions = sent is not None and sent.users is None and sent.sessions is not None
+    if of_sessions:
+        yield OF_SESSIONS
+    elif any(line.uploaded is None for line in lines):
+        yield NO_INPUT if sent is None else NO_LEVELS if sent.users is not None else NOT_COUNTED
+    if not of_sessions and any(line.found is None for line in lines):
+        yield NOT_FOUND
 
 
 def _lines(manifest: Manifest) -> Iterator[Line]:

@@ -550,7 +550,21 @@ class TestWhatIsRead:
         site.publish(
             {"items.json": b"[]"}, "ibk-analysis-by-question", returned=Returned(questions=0, nothing_matched=True)
         )
-        assert "no session matched the request" in site.get().text
+        reply = site.get().text
+        assert "This dataset is empty." in reply
+        assert "No session matched the request. Check the activities" in reply
+
+    def test_why_a_result_is_empty_is_said_once_and_other_gaps_apart(self, site: Site) -> None:
+        why, other = (
+            "Nothing matched: no session since 2026-01-01 was counted.",
+            "40 users were uploaded, and 0 came back.",
+        )
+        site.publish(GROUPS, returned=Returned(population=0, nothing_matched=True, gaps=(why, other)))
+        reply = site.get().text
+        assert f"<strong>This dataset is empty.</strong> {why} Check the activities" in reply
+        assert reply.count(why) == 1
+        assert f"<li>{other}</li>" in reply
+        assert ">Empty</span>" in reply
 
     def test_an_empty_result_is_said_in_words(self, site: Site) -> None:
         site.publish({"items.json": b"[]"}, "ibk-analysis-by-question")
@@ -737,7 +751,7 @@ class TestSeveralDatasets:
         row = next(row for row in page.split("<tr>") if OTHER_ID in row)
         assert "dataset.land.publish[1]" in row
         assert "ibk-analysis-by-question" in row
-        assert f">{state}<" in row
+        assert f">{'not started' if state == 'none' else state}<" in row
         assert "dataset.wait_for_job" in row
         assert f"{ONE}" in page
         assert f"{OTHER}" not in page

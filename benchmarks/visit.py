@@ -1,0 +1,126 @@
+"""How long a new user's first visit takes, from ``make up`` to a result, by phase: `python -m benchmarks.visit`.
+
+The virtual environment is there already. A phase has its wall time, and the processor time of all processes of the
+stack and of the browser, which says more on a machine that others use too. The login is what is pasted from the
+terminal; everything else is clicks. Nothing is left running.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import expect
+
+from devstack import background, first_visit
+from devstack.browser import SECONDS, Ui, browser
+from devstack.samples import DAG_ID
+
+GOAL_SECONDS = 60.0
+READY = "Landing two samples"
+
+
+def main() -> int:
+    """Measure and print; 1 when a result was read later than the goal."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="learnosity-visit-") as folder:
+        root = Path(folder)
+        try:
+            took = _visit(root)
+        finally:
+            background.stop(root)
+    print(f"{took:.1f} s from `make up` to the result of a sample, goal {GOAL_SECONDS:.0f} s")
+    return int(took > GOAL_SECONDS)
+
+
+def _visit(root: Path) -> float:
+    """Start, look at a sample, make a result of one's own. Seconds until the sample's result was read."""
+    phases = Phases(root)
+    began = time.monotonic()
+    print(f"load of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "devstack", "up", f"--root={root}"], stdout=subprocess.PIPE, text=True
+    ) as up:
+        assert up.stdout
+        with phases.of("the stack starts"):
+            while (line := up.stdout.readline()) and not line.startswith(READY):
+                pass
+        with phases.of("both samples land"):
+            up.stdout.read()
+        if up.wait():
+            raise SystemExit("make up failed")
+    running = background.find(root)
+    assert running is not None
+    (address,) = re.findall(r"^  groups +(\S+)", first_visit.instructions(running.airflow_url), re.MULTILINE)
+    with browser() as chromium:
+        ui = Ui.open(chromium, running.airflow_url)
+        dataset = ui.page.frame_locator("iframe[title=Learnosity]")
+        with phases.of("log in"):
+            ui.log_in(*background.login(root))
+        with phases.of("a sample's result"):
+            ui.page.goto(address)
+            ui.page.get_by_role("link", name="Learnosity", exact=True).click()
+            _read(dataset)
+        took = time.monotonic() - began
+        with phases.of("trigger it again, and read"):
+            ui.page.get_by_test_id("trigger-dag-button").click()
+            ui.page.get_by_role("menuitem", name="Trigger again with this config").click()
+            ui.page.get_by_role("dialog").get_by_test_id("trigger-dag-submit").click()
+            ui.page.wait_for_url(lambda url: f"/dags/{DAG_ID}/runs/" in url and first_visit.GROUPS_RUN not in url)
+            ui.page.get_by_role("link", name="Learnosity", exact=True).click()
+            _read(dataset)
+    return took
+
+
+def _read(dataset: object) -> None:
+    district = dataset.get_by_role("link", name="district_1", exact=True)  # type: ignore[attr-defined]
+    expect(district).to_be_visible(timeout=240 * SECONDS)
+    district.click()
+    expect(dataset.get_by_role("columnheader", name="School")).to_be_visible()  # type: ignore[attr-defined]
+
+
+class Phases:
+    """Prints wall and processor time of each phase.
+
+    :param root: folder of the stack, by which its detached processes are found.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """The block is one phase."""
+        began, before = time.monotonic(), self._processor()
+        yield
+        wall, used = time.monotonic() - began, self._processor() - before
+        print(f"  {name:28} {wall:6.1f} s   {used:6.1f} s of processor time", flush=True)
+
+    def _processor(self) -> float:
+        """Seconds that this process, its children and the services of the stack have used, with children that ended."""
+        running = background.find(self._root)
+        services = [each.leader.process() for each in running.services] if running else []
+        leaders = [psutil.Process(), *filter(None, services)]
+        found = {each.pid: each for leader in leaders for each in (leader, *leader.children(recursive=True))}
+        return sum(_used(each) for each in found.values())
+
+
+def _used(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
