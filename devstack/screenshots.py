@@ -121,7 +121,7 @@ def use(ui: Ui, run_id: str, file: Path) -> None:
 
 def halted(ui: Ui, stack: Stack, file: Path) -> None:
     """The page of a run whose job Learnosity has halted."""
-    why = "No session of the activity 'reading-2026' is in the time that was asked for."
+    why = "No session was found for this activity in the given period."
     faults(stack, {"match": "job", "kind": "job_halt", "message": why, "times": 1})
     api = stack.airflow.api
     run = api.wait_for_run(DAG_ID, api.trigger(DAG_ID, analysis_conf()).dag_run_id)

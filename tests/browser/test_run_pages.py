@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow_client.client import DagRunApi, DagRunMutableStates, DAGRunPatchBody
 from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui
-from devstack.samples import DAG_ID
+from devstack.samples import DAG_ID, analysis_conf
 from devstack.waiting import wait_until
+from learnosity.job_report import JOB_KEY
 from tests.browser.test_accessibility import violations
 
 if TYPE_CHECKING:
@@ -44,3 +48,24 @@ def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: S
     ui.page.get_by_role("link", name="Log of create_dataset").click()
     ui.page.wait_for_url(re.compile("/tasks/create_dataset"))
     expect(ui.page.get_by_text("set input_uri").first).to_be_visible()
+
+
+def test_a_deferred_wait_shows_the_state_of_the_job_and_since_when(site: Site, ui: Ui) -> None:
+    api = site.stack.airflow.api
+    site.stack.simulator.control("faults", method="POST", body=[{"match": "job", "kind": "job_hang", "times": 1}])
+    before = time.time()
+    run = api.trigger(DAG_ID, analysis_conf())
+    try:
+        ui.goto(site.page(run))
+        told = ui.page.get_by_text("Learnosity's job is")
+        expect(told).to_contain_text("running", timeout=180 * SECONDS)
+        expect(ui.page.get_by_role("heading", level=1, name="Waiting for Learnosity's job")).to_be_visible()
+        kept = api.xcom(DAG_ID, run.dag_run_id, "wait_for_job", key=JOB_KEY)
+        assert kept["status"] == "running"
+        assert before < kept["since"] < time.time()
+        shown = told.locator("time").get_attribute("datetime") or ""
+        assert datetime.fromisoformat(shown).timestamp() == pytest.approx(kept["since"], abs=1)
+    finally:
+        DagRunApi(api.client).patch_dag_run(DAG_ID, run.dag_run_id, DAGRunPatchBody(state=DagRunMutableStates.FAILED))
+        site.stack.simulator.control("faults", method="DELETE")
+    expect(told).to_have_count(0, timeout=60 * SECONDS)

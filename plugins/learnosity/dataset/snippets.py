@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from learnosity.storage.uris import S3_SCHEMES, StorageUri
 
 FILE = "file"
+_VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for a store that is not Amazon's)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
     """
     base = base_of(folder)
     return (
-        Snippet("DuckDB", _duckdb(base, rows), _access(folder, "httpfs")),
+        _in_duckdb(folder, _duckdb(base, rows)),
         Snippet("pandas", _frames(base, rows, "import pandas as pd", "pd.DataFrame(rows)"), _access(folder, "s3fs")),
         Snippet(
             "Polars",
@@ -69,20 +70,40 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
 def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
     """Code that reads the Parquet files of a dataset."""
 
-    def each(tool: str, first: str, line: str) -> Snippet:
-        need = {"DuckDB": "httpfs", "Spark": "hadoop-aws"}.get(tool, "s3fs")
+    def each(tool: str, line: str, first: str = "") -> str:
         lines = [line.format(name=_name(file), uri=_uri(tool, file)) for file in files]
-        return Snippet(tool, "\n".join([*filter(None, [first]), *lines]), _access(files[0], need))
+        return "\n".join([*filter(None, [first]), *lines])
+
+    views = each("DuckDB", "CREATE VIEW {name} AS SELECT * FROM read_parquet({uri});")
+
+    def frames(tool: str, first: str, line: str, need: str) -> Snippet:
+        return Snippet(tool, each(tool, line, first), _access(files[0], need))
 
     return (
-        each("DuckDB", "", "CREATE VIEW {name} AS SELECT * FROM read_parquet({uri});"),
-        each("pandas", "import pandas as pd\n", "{name} = pd.read_parquet({uri})"),
-        each("Polars", "import polars as pl\n", "{name} = pl.read_parquet({uri})"),
-        each("Spark", f"{_SESSION}\n", "{name} = spark.read.parquet({uri})"),
+        _in_duckdb(files[0], f"{views}\nSELECT * FROM {_name(files[0])};"),
+        frames("pandas", "import pandas as pd\n", "{name} = pd.read_parquet({uri})", "s3fs and pyarrow"),
+        frames("Polars", "import polars as pl\n", "{name} = pl.read_parquet({uri})", ""),
+        frames("Spark", f"{_SESSION}\n", "{name} = spark.read.parquet({uri})", "hadoop-aws"),
     )
 
 
 _SESSION = "from pyspark.sql import SparkSession\n\nspark = SparkSession.builder.getOrCreate()"
+
+
+def _in_duckdb(place: StorageUri, statements: str) -> Snippet:
+    """SQL as it is for local files, and in Python for a store, whose credentials DuckDB alone does not look for."""
+    if place.scheme == FILE:
+        return Snippet("DuckDB", statements)
+    quoted = statements.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    code = f"""import duckdb
+import fsspec
+
+duckdb.register_filesystem(fsspec.filesystem({json.dumps(place.scheme)}))
+answer = duckdb.sql(\"\"\"
+{quoted}
+\"\"\")
+print(answer)"""
+    return Snippet("DuckDB", code, _access(place, "s3fs"))
 
 
 def _duckdb(base: str, rows: Rows) -> str:
@@ -144,7 +165,8 @@ def _access(folder: StorageUri, package: str) -> str:
     if folder.scheme == FILE:
         return ""
     if folder.scheme in S3_SCHEMES:
-        return f"Needs {package}, and credentials for the bucket, such as a role or AWS_… variables."
+        needed = f"{package}, and " if package else ""
+        return f"Needs {needed}credentials for the bucket: a role, or {_VARIABLES} in the environment."
     return "Needs the tool's package for this store, and credentials for it."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from learnosity.dataset.manifest import FileEntry, encode_files
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.storage.uris import StorageUri, parse_uri
+from tests.unit.dataset.spark_stand_in import stand_in
 
 ROOT: dict[str, Any] = {"group_path": [], "group": {"group_name": "all"}, "ancestors": [], "users": []}
 NORTH: dict[str, Any] = {"group_name": "north", "population": 2, "mean_percent": 61.5, "note": None}
@@ -73,8 +75,14 @@ def in_polars(code: str) -> list[dict[str, Any]]:
 
 
 def in_spark(code: str) -> list[dict[str, Any]]:
-    pytest.importorskip("pyspark", reason="PySpark and a Java are needed")
     return [row.asDict() for row in in_python(code)["frame"].collect()]
+
+
+@pytest.fixture(autouse=True)
+def spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySpark where it is installed (`make test-spark`), else its stand-in."""
+    if find_spec("pyspark") is None:
+        stand_in(monkeypatch)
 
 
 RUN: dict[str, Callable[[str], list[dict[str, Any]]]] = {
