@@ -3,7 +3,7 @@
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-minimal wget > /dev/null \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3 wget > /dev/null \
  && rm -rf /var/lib/apt/lists/*
 COPY statsd.py /usr/local/bin/statsd.py
 USER 65534
