@@ -29,9 +29,9 @@ from learnosity.api.signed_urls import SignedTransfer
 from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import RunInfo
-from learnosity.inputs.parts import plan_parts
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile, spool_input
+from learnosity.inputs.upload_parts import plan_parts
 from learnosity.landing.concurrency import AdaptiveLimit
 from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet

@@ -26,9 +26,9 @@ from learnosity.creation.upload import upload_urls
 from learnosity.dataset.file_names import check_names, safe_path
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import InputError, LearnosityError, UnsafeNameError
-from learnosity.inputs.parts import plan_parts
 from learnosity.inputs.records import schema_for
 from learnosity.inputs.spool import InputFile, spool_input
+from learnosity.inputs.upload_parts import plan_parts
 from learnosity.landing.listing import ResultSet
 
 _SCHEMAS = [

@@ -14,13 +14,13 @@ from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import LocalStore
 
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
-from learnosity.extras import needs_extra
 from learnosity.lookups import find_connection
-from learnosity.storage.abandoned import local_files
+from learnosity.optional_packages import needs_extra
 from learnosity.storage.errors import first_line
-from learnosity.storage.keys import local_keys
+from learnosity.storage.object_names import local_keys
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
+from learnosity.storage.unfinished_uploads import local_files
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from learnosity.creation.state import RequestIdentity
     from learnosity.creation.upload import Upload
     from learnosity.inputs.spool import InputFile
-    from learnosity.storage.allowed import AllowedUris
+    from learnosity.storage.allowed_uris import AllowedUris
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from learnosity.errors import RequestError
 from learnosity.lookups import afind_variable
 from learnosity.run_config import DESTINATION_VARIABLE
-from learnosity.storage.allowed import ALLOWED_VARIABLE, AllowedUris
+from learnosity.storage.allowed_uris import ALLOWED_VARIABLE, AllowedUris
 
 
 async def resolve_destination(given: object) -> str:
@@ -31,7 +31,7 @@ async def check_places(input_uri: str | None, destination_uri: object) -> Allowe
     :param input_uri: None = no input files.
     :param destination_uri: None and "" = the default destination, which is always allowed.
     :returns: what is allowed, for the files that are found at `input_uri`.
-    :raises RequestError: a place is not allowed (`storage.allowed`).
+    :raises RequestError: a place is not allowed (`storage.allowed_uris`).
     :raises LookupFailedError: the Variables that say what is allowed could not be read.
     """
     allowed = AllowedUris.of(await afind_variable(ALLOWED_VARIABLE), await afind_variable(DESTINATION_VARIABLE))

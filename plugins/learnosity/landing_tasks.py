@@ -26,7 +26,7 @@ from learnosity.landing.plan import check_include, check_shards
 from learnosity.landing.publish import publish
 from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.metrics import METRICS
-from learnosity.progress import Progress, size
+from learnosity.progress_log import Progress, size
 from learnosity.task_report import report_progress
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest
 from learnosity.errors import RequestError
 from learnosity.landing.plan import Shard, host_name
-from learnosity.progress import Progress
+from learnosity.progress_log import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 

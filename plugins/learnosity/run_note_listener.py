@@ -15,7 +15,7 @@ from airflow.listeners import hookimpl
 
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.event_extra import AnnouncementError, read_announcement
-from learnosity.progress import size
+from learnosity.progress_log import size
 from learnosity.task_report import FAILURE_KEY, Failure
 
 if TYPE_CHECKING:

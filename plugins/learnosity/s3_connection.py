@@ -23,7 +23,6 @@ from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientStorageError
 from learnosity.lookups import checked_extra
 from learnosity.s3_client import s3_client
-from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.boto3_writes import Boto3WritingStore
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
@@ -37,6 +36,7 @@ from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
+from learnosity.storage.unfinished_uploads import s3_uploads
 from learnosity.store_options import RETRY, client_options
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self._wait(context)
 
     def _wait(self, context: Context) -> Any:
-        from learnosity.api.waits import MAX_POLL_SECONDS
+        from learnosity.api.poll_intervals import MAX_POLL_SECONDS
 
         self._read_job()
         if not self.job_reference:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from learnosity.api.poll_intervals import PollResult
 from learnosity.api.polling import shared_poller
-from learnosity.api.waits import PollResult
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.job_report import JobState, report_job
 from learnosity.metrics import METRICS, count_job
-from learnosity.progress import duration
+from learnosity.progress_log import duration
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient

@@ -13,8 +13,8 @@ import pytest
 from learnosity.connections import open_input_store, open_store
 from learnosity.errors import InputError, StorageError, TransientStorageError
 from learnosity.inputs.find import find_input
+from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.parts import MIN_PART_BYTES
 from learnosity.storage.store import Store
 from tests.clouds.azurite import Azurite
 from tests.clouds.gcs import Gcs

@@ -27,7 +27,7 @@ from learnosity.errors import (
     StorageError,
     TransientError,
 )
-from learnosity.storage.parts import MIB, parts_memory
+from learnosity.storage.multipart import MIB, parts_memory
 from learnosity.storage.relocating_store import RelocatingStore
 from learnosity.storage.store import Store
 from learnosity.storage.streamed_put import BUFFERED_BYTES

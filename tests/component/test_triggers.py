@@ -13,7 +13,7 @@ import pytest
 from airflow.triggers.base import TriggerEvent
 
 from learnosity import triggers
-from learnosity.api import polling, waits
+from learnosity.api import poll_intervals, polling
 from learnosity.api.client import LearnosityClient
 from learnosity.job_report import JobState
 from learnosity.triggers import LearnosityJobTrigger
@@ -24,7 +24,7 @@ CONN = "learnosity_trigger_test"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waits, "poll_delay", lambda rounds, interval: 0.02)
+    monkeypatch.setattr(poll_intervals, "poll_delay", lambda rounds, interval: 0.02)
     monkeypatch.setattr(polling, "GATHER_SECONDS", 0.005)
 
 

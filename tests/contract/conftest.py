@@ -22,7 +22,7 @@ from learnosity.api.signed_urls import SignedTransfer
 from learnosity.creation.create import create_dataset
 from learnosity.creation.state import CreatedDataset, CreationState, RequestIdentity
 from learnosity.creation.upload import Upload
-from learnosity.inputs.parts import Part
+from learnosity.inputs.upload_parts import Part
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from tests.waiting import no_waiting
 

@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-from learnosity.api.bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
-from learnosity.api.pacing import WINDOW_SECONDS, Pacer
+from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
+from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.signing import routing_headers, sign_data_request
 from learnosity.egress import proxy_failure
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError

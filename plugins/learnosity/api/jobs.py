@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from learnosity.api.wording import wording
+from learnosity.api.message_redaction import wording
 
 COMPLETED = "completed"
 HALTED = "halted"
@@ -82,7 +82,7 @@ def parse_job(record: Any) -> Job | None:
 
 
 def _status(status: str) -> str:
-    """A documented status as it is; of any other one only known words (see `wording`), because it may quote values."""
+    """The status if it is documented; otherwise only its known words (`message_redaction`): it may quote values."""
     return status if status in STATUSES else wording(status[:80])
 
 

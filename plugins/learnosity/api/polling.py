@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from learnosity.api.jobs import REFERENCES_PER_CALL
-from learnosity.api.waits import (
+from learnosity.api.poll_intervals import (
     EARLY_SHARE,
     Call,
     PollResult,

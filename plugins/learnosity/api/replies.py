@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from learnosity.api.wording import wording
+from learnosity.api.message_redaction import wording
 from learnosity.errors import (
     ApiError,
     AuthenticationError,

@@ -20,7 +20,7 @@ from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
-from learnosity.creation.failures import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
 from learnosity.creation.state import (
     CreatedDataset,
     CreationState,

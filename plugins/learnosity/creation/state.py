@@ -17,7 +17,7 @@ import msgspec
 from cryptography.fernet import InvalidToken
 from msgspec.structs import replace
 
-from learnosity.api.sealing import sealing_key
+from learnosity.api.encryption import sealing_key
 from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import PermanentError
 

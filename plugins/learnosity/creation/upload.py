@@ -17,11 +17,11 @@ from learnosity.api.replies import Reply
 from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import TransferError, UnexpectedReplyError, first_error
 from learnosity.inputs.find import input_identity
-from learnosity.inputs.parts import Part, plan_parts
 from learnosity.inputs.records import RecordSchema
 from learnosity.inputs.spool import InputFile, spool_input
+from learnosity.inputs.upload_parts import Part, plan_parts
 from learnosity.network import backoff
-from learnosity.progress import Progress, size
+from learnosity.progress_log import Progress, size
 from learnosity.storage.uris import parse_uri
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from learnosity.dataset.local_table import LocalTable
 from learnosity.errors import UnsafeNameError
-from learnosity.storage.keys import LOCAL_RESERVED
+from learnosity.storage.object_names import LOCAL_RESERVED
 
 # Longest path of a result file, and longest part of a path between two slashes. S3 allows 1,024 bytes for a key, which
 # also contains the destination prefix. File systems usually allow 255 bytes for each part.

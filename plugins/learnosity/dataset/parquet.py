@@ -22,7 +22,7 @@ from learnosity.dataset.parquet_place import beside as beside
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError, StorageError
-from learnosity.extras import needs_extra
+from learnosity.optional_packages import needs_extra
 from learnosity.storage.store import Store
 
 with needs_extra("duckdb", "Writing Parquet"):

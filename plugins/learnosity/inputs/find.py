@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
-from learnosity.inputs.markers import is_hidden, is_marker
+from learnosity.inputs.ignored_files import is_hidden, is_marker
 from learnosity.inputs.spool import InputFile
-from learnosity.storage.keys import unreadable
+from learnosity.storage.object_names import unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
@@ -24,7 +24,7 @@ async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
     """The files that `uri` names, sorted by path. Nothing is written.
 
     Files and folders that begin with `.` or `_` are passed over, unless the same part of the glob begins like that too.
-    So are files that tools write beside their data (see `markers`), unless the glob ends like them.
+    So are files that tools write beside their data (see `ignored_files`), unless the glob ends like them.
 
     :param open_store: opens the store at a URI for reading; called in a thread.
     :raises InputError: there is no file, or a file has a name that cannot be read.

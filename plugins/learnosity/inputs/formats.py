@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from enum import Enum
 
-from learnosity.inputs.text import utf16_codec
+from learnosity.inputs.encodings import utf16_codec
 from learnosity.inputs.unpack import UnreadableError
 
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from learnosity.extras import needs_extra
 from learnosity.inputs.columns import Column, ColumnError
+from learnosity.optional_packages import needs_extra
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,10 +19,10 @@ from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
 from learnosity.inputs.duplicates import SeenRecords
 from learnosity.inputs.formats import Format, recognise
+from learnosity.inputs.group_survey import GroupSurvey, finished_levels, log_warnings
 from learnosity.inputs.lines import MAX_LINE_BYTES, whole_lines
 from learnosity.inputs.problems import Problems
 from learnosity.inputs.records import Checked, RecordError, RecordSchema, repetition
-from learnosity.inputs.survey import GroupSurvey, finished_levels, log_warnings
 from learnosity.inputs.table import TableInput
 from learnosity.inputs.unpack import UnreadableError, unpacked
 

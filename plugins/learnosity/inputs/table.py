@@ -10,14 +10,14 @@ from typing import Any
 from learnosity.inputs.columns import GROUPS, Column, ColumnError
 from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
 from learnosity.inputs.duplicates import SeenRecords
+from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
 from learnosity.inputs.formats import Format
+from learnosity.inputs.group_survey import GroupSurvey
 from learnosity.inputs.parquet_files import ParquetFiles, ParquetProblem
 from learnosity.inputs.problems import Problems
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema, repetition
 from learnosity.inputs.rows import RowSchema, Values, encode, take
 from learnosity.inputs.sessions import Misfit, SessionRows
-from learnosity.inputs.survey import GroupSurvey
-from learnosity.inputs.text import WINDOWS_1252, DecodedText
 from learnosity.inputs.unpack import UnreadableError
 
 log = logging.getLogger(__name__)

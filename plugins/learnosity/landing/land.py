@@ -27,7 +27,7 @@ from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import read_block
 from learnosity.landing.shard_queue import ShardQueue, landed_before
-from learnosity.progress import Progress
+from learnosity.progress_log import Progress
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from learnosity.api.wording import wording
+from learnosity.api.message_redaction import wording
 from learnosity.errors import LearnosityError
 from learnosity.results.outcomes import Empty, Failed, Files, Group, Inline, NotReady, NotUnderstood, Reading
 from learnosity.results.reading import classify

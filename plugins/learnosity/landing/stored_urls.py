@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from learnosity.api.sealing import sealing_key
+from learnosity.api.encryption import sealing_key
 
 # Signed URLs are used up to this age in seconds. They expire after 60 minutes, and a download takes some of that time.
 URLS_VALID_SECONDS = 50 * 60

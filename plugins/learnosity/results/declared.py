@@ -29,10 +29,10 @@ from learnosity.results.addresses import fetchable, is_signed, name_in_address
 from learnosity.results.content import encoded
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, FoundFile
+from learnosity.results.known_keys import ECHO_KEYS, plain_key
 from learnosity.results.links import is_link, mark_self_links
 from learnosity.results.outcomes import EXAMPLE
 from learnosity.results.survey import Survey, survey
-from learnosity.results.words import ECHO_KEYS, plain_key
 
 INLINE_NAME = "dataset.json"
 _OF_FILES = ("files", "url", "name", "bytes", "next")

@@ -12,8 +12,7 @@ from learnosity.results import links
 from learnosity.results.addresses import fetchable, holds_address, holds_only_plain_links, is_signed, name_in_address
 from learnosity.results.content import encoded, is_content, plain_links_of_rows
 from learnosity.results.findings import Findings, FoundFile, join
-from learnosity.results.place import Place
-from learnosity.results.words import (
+from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     CONTENT_KEYS,
     FILE_LISTS,
@@ -28,6 +27,7 @@ from learnosity.results.words import (
     looks_like_a_file,
     plain_key,
 )
+from learnosity.results.place import Place
 
 Words = Mapping[str, Any]
 _ENTRY_WORDS = frozenset(

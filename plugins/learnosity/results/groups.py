@@ -12,8 +12,8 @@ from typing import Any
 from learnosity.results.addresses import holds_address
 from learnosity.results.content import is_group_row, rows_in
 from learnosity.results.findings import Findings
+from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, STRUCTURE_KEYS, plain_key
 from learnosity.results.place import Place
-from learnosity.results.words import GROUP_CONTEXT, GROUP_LISTS, STRUCTURE_KEYS, plain_key
 
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"

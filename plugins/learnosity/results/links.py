@@ -12,7 +12,7 @@ from typing import Any
 
 from learnosity.results.addresses import fetchable, is_signed, points_to_a_listing
 from learnosity.results.findings import Findings
-from learnosity.results.words import (
+from learnosity.results.known_keys import (
     DOCUMENTATION_LINKS,
     LINK_BOXES,
     PAGE_LINKS,

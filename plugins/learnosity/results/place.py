@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from learnosity.results.addresses import holds_address
 from learnosity.results.findings import join
-from learnosity.results.words import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, looks_like_a_file, plain_key
+from learnosity.results.known_keys import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, looks_like_a_file, plain_key
 
 
 class Place(NamedTuple):

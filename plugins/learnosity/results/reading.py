@@ -22,6 +22,7 @@ from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, named
+from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
@@ -41,7 +42,6 @@ from learnosity.results.shape import read_data
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
-from learnosity.results.words import ECHO_KEYS, LINK_BOXES, plain_key
 
 __all__ = [
     "Declaration",

@@ -22,9 +22,7 @@ from learnosity.results.entry import (
     own_content,
 )
 from learnosity.results.findings import Findings, join
-from learnosity.results.place import Place, folder_of
-from learnosity.results.signals import SIGNAL_WORDS
-from learnosity.results.words import (
+from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     ABOUT_KEYS,
     ECHO_KEYS,
@@ -41,6 +39,8 @@ from learnosity.results.words import (
     looks_like_a_file,
     plain_key,
 )
+from learnosity.results.place import Place, folder_of
+from learnosity.results.signals import SIGNAL_WORDS
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. An address there could be a file that is missed, so it makes the reply

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnosity.results.addresses import holds_address
-from learnosity.results.words import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 
 # Phrases in a message text of a reply which mean that the dataset is not finished yet.
 _LATER = re.compile(

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from learnosity.storage.errors import odd_reply, refusal, storage_error
+from learnosity.storage.multipart import part_bytes
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.parts import part_bytes
 from learnosity.storage.s3_credentials import credentials_error
 from learnosity.storage.store import ObjectInfo
 

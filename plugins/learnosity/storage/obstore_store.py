@@ -13,14 +13,14 @@ from obstore import exceptions as obstore_errors
 from obstore.store import ObjectStore
 
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
-from learnosity.storage.abandoned import Discard
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import check_headers, code_of, status_of, storage_error
-from learnosity.storage.keys import Keys, openable
-from learnosity.storage.parts import PARTS_IN_FLIGHT, part_bytes, parts_memory
+from learnosity.storage.multipart import PARTS_IN_FLIGHT, part_bytes, parts_memory
+from learnosity.storage.object_names import Keys, openable
 from learnosity.storage.store import ObjectInfo, check_size
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
+from learnosity.storage.unfinished_uploads import Discard
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ class ObstoreStore:
     :param store: the store, with the prefix applied.
     :param uri: the prefix for people to read.
     :param is_local: whether it is a file system.
-    :param discard: removes what killed writes left (see `abandoned`); None where the store drops it by itself.
+    :param discard: removes what killed writes left (see `unfinished_uploads`); None where the store drops it by itself.
     :param listing: lists a bucket; None = a file system, which obstore lists.
-    :param keys: lists everything under its own name (see `storage.keys`), where obstore leaves files out; None = the
+    :param keys: lists everything under its own name (see `object_names`), where obstore leaves files out; None = the
         other listing does.
     :param single_put: writes streams of known size in one request; None where that is not possible or not safe.
     :param attributes: obstore's attributes of each object that is written, such as its storage class; default none.

@@ -103,7 +103,7 @@ class Store(Protocol):
         """Every object below the prefix by its exact name. This is for input files, whose names are not ours.
 
         The path of a folder marker ends with a slash. There may be names that this store cannot open
-        (`storage.keys.unreadable`). An object may come twice.
+        (`object_names.unreadable`). An object may come twice.
 
         :raises UnreadableNameError: the store cannot list a folder with such a name in it.
         """

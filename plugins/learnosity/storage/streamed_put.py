@@ -20,7 +20,7 @@ from learnosity.egress import proxy_failure, proxy_of
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import odd_reply, refusal
-from learnosity.storage.parts import MIB
+from learnosity.storage.multipart import MIB
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store_client import store_client, words
 

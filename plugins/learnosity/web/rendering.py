@@ -24,7 +24,7 @@ from learnosity.api.report_definition import field_label
 from learnosity.dataset.item_flags import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
-from learnosity.progress import duration, size
+from learnosity.progress_log import duration, size
 from learnosity.web.addresses import file_address, file_query, file_segment, segment
 from learnosity.web.item_analysis import LABELS
 

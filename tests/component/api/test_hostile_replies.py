@@ -16,9 +16,9 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
 
 from learnosity.api import client as calls
-from learnosity.api.bodies import MAX_DATA_BYTES, MAX_ERROR_BYTES, MAX_REPLY_BYTES, MIB
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
+from learnosity.api.reply_bodies import MAX_DATA_BYTES, MAX_ERROR_BYTES, MAX_REPLY_BYTES, MIB
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.errors import (
     BrokenWriteError,

@@ -22,7 +22,7 @@ from learnosity.api.client import BeforeSend, LearnosityClient
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.jobs import Job
-from learnosity.api.pacing import Pacer
+from learnosity.api.rate_limit import Pacer
 from learnosity.api.replies import Reply
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.creation import create as creation
@@ -40,7 +40,7 @@ from learnosity.errors import (
     TransientApiError,
     TransientStorageError,
 )
-from learnosity.inputs.parts import plan_parts
+from learnosity.inputs.upload_parts import plan_parts
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from tests.waiting import no_waiting
 

@@ -23,7 +23,7 @@ from learnosity import store_options
 from learnosity.connections import open_input_store
 from learnosity.errors import InputError, StorageError, TransientStorageError
 from learnosity.inputs.find import find_input
-from learnosity.storage.keys import local_keys
+from learnosity.storage.object_names import local_keys
 from tests.component.api.hand_made import Behaviour, Exchange, hand_made, reply, xml
 
 Connect = Callable[..., str]

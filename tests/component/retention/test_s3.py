@@ -17,9 +17,9 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import StorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.retention.rules import Rule
-from learnosity.storage.abandoned import s3_uploads
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
+from learnosity.storage.unfinished_uploads import s3_uploads
 from tests.component.landing_scene import s3_store
 from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep

@@ -17,8 +17,8 @@ from devstack.certificate import make_certificate
 from devstack.ports import LOOPBACK
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.errors import storage_error
+from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.parts import MIN_PART_BYTES
 from learnosity.storage.store import ObjectInfo
 from learnosity.store_options import RETRY
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply, xml

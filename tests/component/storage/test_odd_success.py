@@ -17,7 +17,7 @@ import pytest
 from learnosity import store_options
 from learnosity.connections import open_store
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
-from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import Store
 from learnosity.storage.streamed_put import StreamedPut

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from learnosity.connections import open_store
-from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.multipart import MIN_PART_BYTES
 from tests.component.api.hand_made import hand_made
 from tests.component.storage.s3_by_hand import Sent, kind, s3_by_hand, sent
 

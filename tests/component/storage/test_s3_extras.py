@@ -16,7 +16,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from devstack.certificate import make_certificate
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
-from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.store import Store
 from tests.component.api.hand_made import HandMade, hand_made
 from tests.component.storage.s3_by_hand import calls, kind, s3_by_hand, sent

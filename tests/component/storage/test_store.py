@@ -15,8 +15,8 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.errors import first_line
+from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.parts import MIN_PART_BYTES
 from tests.component.landing_scene import s3_store
 
 

@@ -18,8 +18,8 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.errors import BrokenWriteError, TransferError
 from learnosity.storage import streamed_put as single_put_module
+from learnosity.storage.multipart import MIB, parts_memory
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.parts import MIB, parts_memory
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import BUFFERED_BYTES, MAX_BYTES, StreamedPut
 from tests.component.landing_scene import frozen, tls_store

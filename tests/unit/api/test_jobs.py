@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.api.jobs import Job, parse_job
-from learnosity.api.waits import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
+from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
 

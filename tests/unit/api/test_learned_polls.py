@@ -11,9 +11,9 @@ from statistics import mean
 import pytest
 
 from benchmarks import polls
-from learnosity.api import waits
+from learnosity.api import poll_intervals
 from learnosity.api.jobs import Job
-from learnosity.api.waits import FEW, KINDS, JobTimes, Wait, times_of
+from learnosity.api.poll_intervals import FEW, KINDS, JobTimes, Wait, times_of
 
 LONGEST_GAP = 15 * 1.1 + 1.5  # the poll interval of the waits, its random part, and the time of replies
 SEEDS = range(3)
@@ -32,16 +32,16 @@ class Noting(polls.Api):
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    waits._TIMES.clear()
+    poll_intervals._TIMES.clear()
     yield
-    waits._TIMES.clear()
+    poll_intervals._TIMES.clear()
 
 
 def outcome(number: int, seconds: tuple[float, float], learns: bool) -> tuple[float, float]:
     """The number of calls, and how late ends are seen on average."""
     runs = []
     for seed in SEEDS:
-        waits._TIMES.clear()
+        poll_intervals._TIMES.clear()
         runs.append(polls.measure(number, seconds, learns, seed))
     return sum(calls for _, calls in runs), mean(each for late, _ in runs for each in late)
 
@@ -98,14 +98,14 @@ def test_a_job_that_was_halted_says_nothing_about_the_time_of_others() -> None:
     for number in range(FEW):
         for status in ("halted", "completed"):
             wait = Wait("job", 15, 1e12, began=0.0, times=times)
-            wait.ended(5.0, waits.PollResult(Job("job", status), final=True))
+            wait.ended(5.0, poll_intervals.PollResult(Job("job", status), final=True))
         assert (times.window() is None) is (number < FEW - 1)
 
 
 def test_the_times_of_so_many_kinds_are_kept() -> None:
     for _ in range(3 * KINDS):
         times_of(str(random.random()))
-    assert len(waits._TIMES) == KINDS
+    assert len(poll_intervals._TIMES) == KINDS
 
 
 def test_an_expectation_moves_no_deadline_and_no_first_poll() -> None:
@@ -117,4 +117,4 @@ def test_an_expectation_moves_no_deadline_and_no_first_poll() -> None:
     begin = wait.expected(now)
     assert begin == now
     assert wait.due_by_expectation(begin, now, now, calls_left=False) == pytest.approx(now + 8, abs=0.5)
-    assert wait.due_by_expectation(begin, now, now, calls_left=True) >= now + waits.MIN_POLL_SECONDS
+    assert wait.due_by_expectation(begin, now, now, calls_left=True) >= now + poll_intervals.MIN_POLL_SECONDS

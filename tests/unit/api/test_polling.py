@@ -12,11 +12,11 @@ from typing import cast
 
 import pytest
 
-from learnosity.api import polling, waits
+from learnosity.api import poll_intervals, polling
 from learnosity.api.client import LearnosityClient
 from learnosity.api.jobs import Job
+from learnosity.api.poll_intervals import PollResult, poll_delay
 from learnosity.api.polling import shared_poller
-from learnosity.api.waits import PollResult, poll_delay
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
@@ -74,7 +74,7 @@ class HangingApi(FakeApi):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waits, "poll_delay", lambda rounds, interval: 0.02)
+    monkeypatch.setattr(poll_intervals, "poll_delay", lambda rounds, interval: 0.02)
     monkeypatch.setattr(polling, "GATHER_SECONDS", 0.005)
 
 
@@ -276,7 +276,7 @@ class TestFreePlaces:
 
     @pytest.fixture(autouse=True)
     def paced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(waits, "poll_delay", lambda rounds, interval: interval)
+        monkeypatch.setattr(poll_intervals, "poll_delay", lambda rounds, interval: interval)
         monkeypatch.setattr(polling, "SETTLED_SECONDS", 0.0)
 
     @asynccontextmanager

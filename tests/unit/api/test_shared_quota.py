@@ -12,7 +12,7 @@ import random
 
 import pytest
 
-from learnosity.api.pacing import WINDOW_SECONDS, Pacer
+from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from simulator.config import SimulatorConfig
 from simulator.ratelimit import RateLimiter
 
@@ -52,8 +52,8 @@ real_sleep = asyncio.sleep
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     clock = Time()
-    monkeypatch.setattr("learnosity.api.pacing.time.monotonic", clock.monotonic)
-    monkeypatch.setattr("learnosity.api.pacing.asyncio.sleep", clock.sleep)
+    monkeypatch.setattr("learnosity.api.rate_limit.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("learnosity.api.rate_limit.asyncio.sleep", clock.sleep)
     return clock
 
 

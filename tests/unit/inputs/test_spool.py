@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from learnosity.errors import InputError
 from learnosity.inputs.lines import MAX_LINE_BYTES
-from learnosity.inputs.parts import MAX_PARTS, plan_parts
 from learnosity.inputs.problems import MAX_PROBLEMS
 from learnosity.inputs.records import MAX_USERS, RecordError, RecordSchema, schema_for
 from learnosity.inputs.spool import InputFile, InputSummary, spool_input
+from learnosity.inputs.upload_parts import MAX_PARTS, plan_parts
 
 GROUPED = schema_for("activity-summary-by-group", ["school"])
 ANALYSIS = schema_for("ibk-analysis-by-question")

@@ -57,7 +57,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage()
         for record in caplog.records
-        if record.levelno >= logging.WARNING and record.name == "learnosity.inputs.survey"
+        if record.levelno >= logging.WARNING and record.name == "learnosity.inputs.group_survey"
     ]
 
 

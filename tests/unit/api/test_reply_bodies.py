@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api import bodies
-from learnosity.api.bodies import MIB, BodyError, check_containers, read_body
+from learnosity.api import reply_bodies
+from learnosity.api.reply_bodies import MIB, BodyError, check_containers, read_body
 
 
 def raw_deflate(content: bytes) -> bytes:
@@ -112,7 +112,7 @@ async def test_a_damaged_body_may_be_whole_next_time(packed: bytes) -> None:
 
 
 def test_json_of_countless_containers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_CONTAINERS", 1000)
+    monkeypatch.setattr(reply_bodies, "MAX_CONTAINERS", 1000)
     check_containers(b"[" + b"{}," * 998 + b"{}]")
     check_containers(b"[" + b"0," * 5000 + b"0]")
     for opening in (b"{}", b"[]"):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from learnosity.api.dataset_request import KNOWN_TYPES, DatasetRequest
 from learnosity.api.jobs import parse_job
+from learnosity.api.message_redaction import wording
 from learnosity.api.replies import parse_reply
-from learnosity.api.wording import wording
 from learnosity.errors import ApiError
 from learnosity.inputs.records import schema_for
 from simulator.errors import ERRORS

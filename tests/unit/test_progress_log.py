@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from learnosity.progress import Progress, duration, size
+from learnosity.progress_log import Progress, duration, size
 
 
 @pytest.mark.parametrize(

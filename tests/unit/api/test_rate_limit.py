@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from learnosity.api.pacing import QUOTAS, WINDOW_SECONDS, Pacer
+from learnosity.api.rate_limit import QUOTAS, WINDOW_SECONDS, Pacer
 
 
 class Clock:
@@ -29,8 +29,8 @@ real_sleep = asyncio.sleep
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("learnosity.api.pacing.time.monotonic", clock.monotonic)
-    monkeypatch.setattr("learnosity.api.pacing.asyncio.sleep", clock.sleep)
+    monkeypatch.setattr("learnosity.api.rate_limit.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("learnosity.api.rate_limit.asyncio.sleep", clock.sleep)
     return clock
 
 

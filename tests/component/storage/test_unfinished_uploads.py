@@ -21,9 +21,9 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.connections import open_store
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage import abandoned
-from learnosity.storage.abandoned import s3_uploads
-from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage import unfinished_uploads
+from learnosity.storage.multipart import MIN_PART_BYTES
+from learnosity.storage.unfinished_uploads import s3_uploads
 from tests.component.landing_scene import Passing, StartScene, scene
 from tests.waiting import no_waiting
 
@@ -33,7 +33,7 @@ __all__ = ["scene"]
 WRITER = """
 import asyncio, sys
 from learnosity.connections import open_store
-from learnosity.storage.parts import MIN_PART_BYTES
+from learnosity.storage.multipart import MIN_PART_BYTES
 
 async def chunks():
     yield bytes(2 * MIN_PART_BYTES)
@@ -186,7 +186,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(
 
 
 def test_a_server_that_stays_away_is_given_up(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(abandoned, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
     (nobody,) = free_ports(1)
     client = client_for(f"http://{LOOPBACK}:{nobody}", "somebody", "knows")
     with pytest.raises(StorageError, match="Could not give up"):

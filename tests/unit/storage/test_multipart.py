@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from learnosity.api.downloads import BUFFERED_BYTES
 from learnosity.landing.concurrency import MAX_LARGE_FILES, MEMORY_BYTES
 from learnosity.storage import streamed_put
-from learnosity.storage.parts import MAX_PARTS, MIN_PART_BYTES, part_bytes, parts_memory
+from learnosity.storage.multipart import MAX_PARTS, MIN_PART_BYTES, part_bytes, parts_memory
 
 GIB = 1024**3
 

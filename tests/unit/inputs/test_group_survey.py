@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.inputs.survey import KEPT, GroupSurvey
+from learnosity.inputs.group_survey import KEPT, GroupSurvey
 
 KEYS = ("district", "school")
 BLANK, UNSEEN = "begins or ends with a blank", "holds a control character or one that is not seen"

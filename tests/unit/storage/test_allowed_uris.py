@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.errors import RequestError, StorageError
-from learnosity.storage.allowed import AllowedUris
+from learnosity.storage.allowed_uris import AllowedUris
 
 DEFAULT = "s3://landing@learnosity/datasets"
 LISTED = AllowedUris.of(
