@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.manifest import Manifest, RunInfo
-from learnosity.dataset.returned import Returned
 from learnosity.web.completeness import NO_INPUT, NO_LEVELS, NOT_FOUND, OF_SESSIONS, completeness
 
 LEVELS = (LevelInfo("district", 2, 40, 0), LevelInfo("school", 5, 40, 0))
