@@ -10,7 +10,7 @@ from learnosity.dataset.manifest import Manifest
 
 EMPTY = "No session matched the request."
 WHAT_TO_DO = "Check the activities, the times and the item bank of the request below, and trigger a new run."
-_NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.returned`
+_NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.completeness`
 NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
 NO_LEVELS = "The groups of the input were too many to be counted per level."
 NOT_COUNTED = "The input of this type is not counted by users and groups."
