@@ -73,8 +73,7 @@ class LearnosityClient:
 
     async def __aenter__(self) -> Self:
         tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because it reads files
-        # With a proxy, only the proxy's address is looked up, and a proxy may be in a private network. So it is not
-        # checked.
+        # With a proxy, no look-up is checked: only the proxy's address is looked up here, and it may be a private one.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(

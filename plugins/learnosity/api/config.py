@@ -33,7 +33,7 @@ _OFF = ("0", "false", "no", "off")
 # The form of a consumer key and its secret (docs/learnosity-api.md, "The security object"). This check stops a
 # connection to another system whose login and password would be sent to Learnosity by mistake.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
-# The examples in Learnosity's documentation have 40 characters; the allowed length is not documented.
+# The secrets in Learnosity's examples have 40 characters. Which lengths are allowed is not documented.
 _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
 # Airflow gives a connection that is written as `https://…` the type `https`.
 CONN_TYPES = ("learnosity", "http", "https")

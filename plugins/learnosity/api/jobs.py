@@ -73,7 +73,8 @@ def parse_job(record: Any) -> Job | None:
     return Job(
         reference=reference,
         status=_status(status.strip().lower()),
-        # The API's `error` may quote the input: ids of users, and the signed URL of a file.
+        # The API's `error` may quote the input, such as user ids or the signed URL of a file. `wording` hides such
+        # values.
         error=None if error in (None, "") else wording(error),
         dt_created=_text_or_none(record.get("dt_created")),
         dt_completed=_text_or_none(record.get("dt_completed")),

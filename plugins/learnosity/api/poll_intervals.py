@@ -40,7 +40,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     ceiling = _longest(poll_interval)
     # The exponent is limited: after a day of polls, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # jitter, not security
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # random jitter; it needs no secure random numbers
 
 
 @dataclass(slots=True)

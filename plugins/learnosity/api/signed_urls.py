@@ -190,7 +190,7 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # With a proxy, only the proxy's address is looked up, and a proxy may be in a private network.
+            # With a proxy, no look-up is checked: only the proxy's address is looked up, and it may be private.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
