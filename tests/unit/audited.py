@@ -191,7 +191,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "10,000 GETs for 10 million files",
         (
             f"{OPS}: in pages of 1,000 are 10,000 GETs. The shards get the URLs from `list_files`",
-            "component/landing/test_hand_over.py::test_shards_do_not_request_the_pages_of_a_listing_again",
+            "component/landing/test_stored_urls.py::test_shards_do_not_request_the_pages_of_a_listing_again",
         ),
     ),
     "C26": (
