@@ -209,7 +209,7 @@ def _ids(value: Any) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, str) and each.strip() for each in value):
-        raise RequestError('dataset_ids is a list of UUIDs: ["a951cc14-0316-4c12-bb13-1f386338a094"].')
+        raise RequestError('dataset_ids must be a list of UUIDs, such as ["a951cc14-0316-4c12-bb13-1f386338a094"].')
     return sorted({str(check_dataset_id(each.strip())) for each in value})
 
 
@@ -226,7 +226,7 @@ def _tell(report: Report, dry_run: bool) -> None:
     else:
         log.info("No dataset goes.")
     log.info(
-        "%d dataset(s) stay. %d unfinished upload(s) were removed.%s",
+        "%d dataset(s) are kept. %d unfinished upload(s) were removed.%s",
         report.kept,
         report.uploads,
         f" {report.later} more dataset(s) go in the next runs." if report.later else "",

@@ -294,4 +294,4 @@ def flag(name: str, value: Any, default: bool) -> bool:
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise RequestError(f"{name} is {str(value)[:60]!r}; it is either true or false.")
+    raise RequestError(f"{name} is {str(value)[:60]!r}; it must be true or false.")

@@ -228,7 +228,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == WaitStatus.ERROR:
             raise PermanentApiError(str((event or {}).get("message")))
-        raise PermanentApiError(f"The wait for job {reference} ended in an unknown way ({status!r}).")
+        raise PermanentApiError(f"The wait for job {reference} ended with an unknown status ({status!r}).")
 
     def _timed_out(self, reference: str) -> AirflowSensorTimeout:
         return AirflowSensorTimeout(

@@ -86,7 +86,7 @@ def test_a_run_without_config_has_the_values_of_its_dag(conf: Any) -> None:
 
 @pytest.mark.parametrize("value", ["yes", "0", 1, [True]], ids=repr)
 def test_a_flag_that_is_neither_true_nor_false_is_refused(value: Any) -> None:
-    with pytest.raises(RequestError, match="either true or false"):
+    with pytest.raises(RequestError, match="must be true or false"):
         flag("overwrite", value, False)
 
 

@@ -197,7 +197,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
         if port not in (None, 0, _DEFAULT_PORTS["https"]):
             raise refuse(f"the port is {port}, but the host is empty; enter the host as well, or 443 as port.")
         if region and region not in REGIONS:
-            raise refuse(f"extra `region` is {region!r}; it is one of {REGION_NAMES}.")
+            raise refuse(f"extra `region` is {region!r}; it must be one of {REGION_NAMES}.")
         return f"https://data-{region}.learnosity.com" if region else DEFAULT_BASE_URL
     try:
         address = f"[{host}]" if "[" not in host and is_ipv6(host) else host
@@ -206,7 +206,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     except ValueError:
         raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None
     if not 0 <= (port or 0) <= 65535:
-        raise refuse(f"the port is {port}; it is a number from 1 to 65535, or empty.")
+        raise refuse(f"the port is {port}; it must be a number from 1 to 65535, or empty.")
     if parts.scheme not in ("http", "https") or not name:
         raise refuse("the host must be a host name, or a URL that starts with https://.")
     if parts.username is not None or parts.query or parts.path.strip("/"):

@@ -197,7 +197,7 @@ def finished_levels(survey: GroupSurvey, users: int, in_several: Iterable[Sequen
     """
     levels = survey.levels(users, in_several)
     if not survey.is_whole:
-        log.warning("The input has more than %s groups: they are not counted, and not all are looked at.", MAX_GROUPS)
+        log.warning("The input has more than %s groups: they are not counted, and not all are checked.", MAX_GROUPS)
         return ()
     if levels:
         said = "; ".join(
@@ -209,13 +209,13 @@ def finished_levels(survey: GroupSurvey, users: int, in_several: Iterable[Sequen
         for level in levels:
             if level.users_without_group:
                 log.warning(
-                    '%s user(s) are in no group of the level "%s". They are sent without one, and count in the groups '
-                    "above at most.", f"{level.users_without_group:,}", level.key,
+                    '%s user(s) are in no group of the level "%s". They are sent without a group there, so at '
+                    "most the groups above it count them.", f"{level.users_without_group:,}", level.key,
                 )  # fmt: skip
             if level.users_in_several_groups:
                 log.warning(
-                    '%s user(s) are in several groups of the level "%s". They are sent once for each, and count in '
-                    "each.", f"{level.users_in_several_groups:,}", level.key,
+                    '%s user(s) are in several groups of the level "%s". They are sent once for each group, '
+                    "and are counted in each.", f"{level.users_in_several_groups:,}", level.key,
                 )  # fmt: skip
     return levels
 

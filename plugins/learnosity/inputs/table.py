@@ -71,7 +71,7 @@ class TableInput:
         if text.encoding == WINDOWS_1252 and text.encoding not in self._said:
             log.warning(
                 "%s is not UTF-8, so it is read as Windows-1252. Check letters such as é in the result, or write "
-                "UTF-8. This is said once, also for more files.", name,
+                "UTF-8. This is logged only once, even if it is true of several files.", name,
             )  # fmt: skip
         elif text.encoding not in self._said:
             log.info("%s is %s.", name, text.encoding)

@@ -132,7 +132,7 @@ class ResultSet:
             if cursor is None or (isinstance(page, Empty) and seen):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:
-                raise UnexpectedReplyError("The listing repeats a cursor (goes round in circles); nothing was landed.")
+                raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
             listing.replies += 1

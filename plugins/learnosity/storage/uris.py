@@ -52,9 +52,9 @@ def parse_uri(uri: str) -> StorageUri:
     # a folder's name.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
-        raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Name it without.")
+        raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Remove it.")
     if "\0" in text or not _is_unicode(text):
-        raise StorageError(f"{text[:200]!a} holds a character that no URI has. Name it without.")
+        raise StorageError(f"{text[:200]!a} holds a character that no URI may have. Write it without.")
     scheme, separator, rest = text.partition("://")
     # Fsspec uses both names, `file` and `local`, for local files.
     scheme = "file" if scheme.lower() == "local" else scheme.lower()

@@ -1,4 +1,4 @@
-"""Pages for what went wrong, in words. None of them tells a viewer which connections exist."""
+"""Error pages, in words. None of them tells a viewer which connections exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken away from a dataset: its tables as CSV, and files of a group as one ZIP, streamed in bounded memory."""
+"""Exports of a dataset: its tables as CSV, and the files of a group as one ZIP, streamed in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dataset a page shows: the one that its address names, or the only one of its run."""
+"""Opens the dataset that a page shows: the one that its address names, or the only one of its run."""
 
 from __future__ import annotations
 

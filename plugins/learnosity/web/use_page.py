@@ -1,4 +1,4 @@
-"""Taking a dataset away: its tables as CSV, its files as ZIP, and how other tools read it. The routes."""
+"""The routes of the tab Use this data: tables as CSV, files as ZIP, and code that reads the dataset elsewhere."""
 
 from __future__ import annotations
 

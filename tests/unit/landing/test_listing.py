@@ -63,7 +63,7 @@ async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() ->
 
 
 async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
-    with pytest.raises(UnexpectedReplyError, match="goes round in circles"):
+    with pytest.raises(UnexpectedReplyError, match="repeats a cursor"):
         await Pages(page(rows("a"), "2"), page(rows("b"), "2")).list()
 
 
