@@ -149,7 +149,7 @@ def test_what_latest_names_stays_and_an_id_that_is_nowhere_is_a_problem(place: P
         ({"dataset_ids": ["../../etc"]}, "is not a UUID"),
         ({"dataset_ids": [1]}, "list of UUIDs"),
         ({"dryrun": False}, "did you mean 'dry_run'"),
-        ({"dry_run": "perhaps"}, "either true or false"),
+        ({"dry_run": "perhaps"}, "must be true or false"),
         ({"destination_uri": "file:///tmp/elsewhere"}, "for dataset_ids only"),
         ({"dataset_ids": ids(1), "destination_uri": "s3://somebody-elses-bucket/x"}, "may not write to"),
         ({"dataset_ids": ids(1), "destination_uri": "file:///etc"}, "may not write to"),
