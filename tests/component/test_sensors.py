@@ -157,9 +157,9 @@ class TestTheEndOfTheWait:
             ({"status": "timeout", "job_reference": "r"}, AirflowSensorTimeout, "may still run at Learnosity"),
             ({"status": "error", "message": "wrong secret"}, PermanentApiError, "wrong secret"),
             ({"status": "interrupted", "message": "came to an end."}, TransientError, "goes on waiting"),
-            ({"status": "cancelled"}, PermanentApiError, "unknown way"),
-            ({}, PermanentApiError, "unknown way"),
-            (None, PermanentApiError, "unknown way"),
+            ({"status": "cancelled"}, PermanentApiError, "unknown status"),
+            ({}, PermanentApiError, "unknown status"),
+            (None, PermanentApiError, "unknown status"),
         ],
         ids=lambda value: str(value)[:40],
     )

@@ -12,7 +12,7 @@ from learnosity.errors import InputError
 
 MAX_PARTS: Final = 100
 """Maximum number of input files of one dataset: a limit of Learnosity."""
-TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one upload
+TARGET_PART_BYTES: Final = 8 * 1024 * 1024  # usual size of one uploaded part, in bytes
 
 
 @dataclass(frozen=True, slots=True)

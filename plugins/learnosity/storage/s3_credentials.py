@@ -133,7 +133,7 @@ def _passes(error: Exception) -> bool:
         # refusal.
         return not any(f"response {status}" in str(error) for status in (400, 401, 403, 404))
     if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
-        return judge(int(status)).transient  # the HTTP status of an identity provider
+        return judge(int(status)).transient  # this is the HTTP status of an identity provider's reply
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return False
     # botocore raises this RuntimeError if the credentials that it has just received are already expired.
