@@ -34,7 +34,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     factory = SessionFactory(conn=hook.conn_config, config=hook.config)
     extra = extra_of(connection)
     requests = Boto3Requests(lambda: egress_of(extra, _verify(hook, first)), hook.config)
-    # A role is assumed while the factory makes the session: with this session, which it has made before.
+    # If the connection names a role, the factory uses this first session to assume it, while it makes the second
+    # session.
     first: Any = factory.basic_session if factory.role_arn else None
     if first is not None:
         _prepare(first, requests)

@@ -36,7 +36,7 @@ class Boto3Requests:
 
     def carry(self, session: Any) -> None:
         """Send the requests of all clients that a session of botocore makes from now on."""
-        # A handler with an id is registered once only.
+        # `unique_id` keeps botocore from registering the handler twice, if this is called again for the session.
         session.register(_EVENT, self.send, unique_id="learnosity-requests")
         _without_proxy(session)
 
@@ -81,10 +81,11 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
         super()._setup_ssl_cert(conn, url, verify)
-        conn.ca_certs = None  # the authorities are in the context already
+        conn.ca_certs = None  # the TLS context already has the certificate authorities
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
-        # `proxies_config` of the connection may name the proxy's own certificates.
+        # `proxies_config` of the connection may name certificates for the proxy. Without them, those for the server are
+        # used.
         return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
 
 

@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BATCH = 1000  # most keys in one request that S3 takes
-AT_ONCE = 10  # requests at the same time, where each one removes one object
-MAX_REPLY_BYTES = 8 * 1024 * 1024  # to the largest batch with the longest names, three times over
+BATCH = 1000  # maximum number of keys in one delete request of S3
+AT_ONCE = 10  # requests at the same time, if each request removes only one object
+MAX_REPLY_BYTES = 8 * 1024 * 1024  # three times the size of the reply to a full batch with the longest names
 
 
 class DeletionRequests(Protocol):

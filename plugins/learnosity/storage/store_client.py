@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 180.0  # how long one request is repeated
+PATIENCE_SECONDS = 180.0  # how long one failed request is repeated
 FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
 
