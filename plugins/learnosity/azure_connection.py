@@ -85,7 +85,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = extra_of(given)
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
-    warn_of_unused(named, extra, _USED)
+    warn_of_unused(named, extra, _USED, connection, ("schema", "port"))
     # This call only checks the URL, because Azure's client would silently change a wrong URL.
     client_options({}, extra.get("endpoint_url"))
     account = _account(named, given, extra, where.account)
@@ -218,10 +218,10 @@ def _for_hook(extra: Mapping[str, Any]) -> str:
     left = {key: value for key, value in extra.items() if key not in own}
     if isinstance(proxies := extra.get("proxies"), str):
         left["proxies"] = {"http": proxies, "https": proxies}
-    if extra.get("proxies") and extra.get("tenant_id"):
-        # As in AzureDataLakeStorageV2Hook, requests for tokens also go through the proxy.
-        config = left.get("client_secret_auth_config") or {}
-        left["client_secret_auth_config"] = {"proxies": left["proxies"], **config}
+    if extra.get("tenant_id") and (given := extra.get("proxy") or extra.get("proxies")):
+        # As in AzureDataLakeStorageV2Hook, the proxy is also used for the requests for tokens.
+        of_tokens = {"http": given, "https": given} if isinstance(given, str) else given
+        left["client_secret_auth_config"] = {"proxies": of_tokens, **(left.get("client_secret_auth_config") or {})}
     return json.dumps(left)
 
 

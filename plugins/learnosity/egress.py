@@ -66,7 +66,7 @@ class Egress:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
         proxy, exceptions = self._proxy(parts.scheme)
-        if not host or any(_covers(name, host) for name in _exceptions(exceptions, port)):
+        if not host or any(_covers(name, host) for name in (*_METADATA, *_exceptions(exceptions, port))):
             return None
         return proxy
 

@@ -24,7 +24,7 @@ from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.google_tokens import GoogleRequests, GoogleTokens, is_reachable, no_token
 from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
+from learnosity.store_options import RETRY, client_options, egress_of, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -39,6 +39,8 @@ _USED = (
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
     *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
 )
+# Fields beside the extra. The hook does not use them either.
+_UNUSED = ("host", "login", "password", "schema", "port")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # A service account key without content. It keeps obstore from reading a key from the environment. The credentials that
 # are used come from the credential provider.
@@ -54,17 +56,20 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
     """
     named = f"connection {connection.conn_id!r}" if connection else "environment"
     extra = extra_of(connection)
-    warn_of_unused(named, extra, _USED)
+    warn_of_unused(named, extra, _USED, connection, _UNUSED)
     credentials, project, address = _client(named, connection, extra)
     from google.auth.credentials import AnonymousCredentials
 
-    client = client_options(extra, address, verify=extra.get("verify", True))
+    verify = extra.get("verify", True)
+    client = client_options(extra, address, verify=verify)
     payer = _payer(credentials, project, extra)
     headers = {"x-goog-user-project": payer} if payer else {}
     if headers:
         client["default_headers"] = headers
     anonymous = isinstance(credentials, AnonymousCredentials)
-    provider: Any = _no_token if anonymous else GoogleTokens(credentials, named)
+    provider: Any = (
+        _no_token if anonymous else GoogleTokens(credentials, named, egress_of(extra, extra.get("verify", True)))
+    )
     with _without_environment() as unused:
         store = GCSStore(
             where.bucket,

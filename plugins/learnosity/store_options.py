@@ -64,13 +64,19 @@ def _proxies(extra: Mapping[str, Any]) -> str | Mapping[str, str] | None:
     )
 
 
-def warn_of_unused(named: str, extra: Mapping[str, Any], used: Collection[str]) -> None:
-    """Log the fields of an extra that landing does not use, so that none is ignored in silence.
+def warn_of_unused(
+    named: str, extra: Mapping[str, Any], used: Collection[str], connection: Connection | None, fields: Collection[str]
+) -> None:
+    """Log the fields of a connection that have a value and that landing does not use.
 
-    :param named: whose extra it is, after "The".
+    :param named: the connection, after "The".
+    :param used: keys of the extra that are used.
+    :param fields: fields beside the extra that are not used.
     """
-    if unused := sorted(key for key, value in extra.items() if key not in used and value not in (None, "", {}, [])):
-        log.warning("The %s has extras that landing does not use: %s.", named, ", ".join(unused))
+    unused = sorted(key for key, value in extra.items() if key not in used and value not in (None, "", {}, []))
+    unused += [field for field in fields if getattr(connection, field, None)]
+    if unused:
+        log.warning("The %s has fields that landing does not use: %s.", named, ", ".join(unused))
 
 
 def extra_of(connection: Connection | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -12,6 +13,7 @@ from unittest import mock
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
+from google.oauth2.credentials import Credentials
 from obstore.store import AzureStore, GCSStore, ObjectStore
 
 from learnosity import store_options
@@ -20,11 +22,12 @@ from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
 from learnosity.egress import proxy_of
+from learnosity.storage.google_tokens import GoogleTokens
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import Store
 from learnosity.storage.streamed_put import StreamedPut
-from learnosity.store_options import client_options
+from learnosity.store_options import client_options, egress_of
 from tests.component.api.hand_made import CONTINUE, Exchange, reply
 
 Extra = dict[str, Any]
@@ -44,13 +47,15 @@ async def serves(asked: Exchange) -> None:
     """The server of all clients."""
     if "expect" in asked.headers:
         await asked.give(CONTINUE)
-    if b"Action=AssumeRole" in await asked.take():
-        await asked.give(reply(200, ROLE))
+    if found := re.search(rb"Action=(AssumeRole\w*)", await asked.take()):
+        await asked.give(reply(200, ROLE.replace(b"AssumeRole", found[1])))
         return
     if asked.method == "PUT":
         await asked.give(reply(200, b"", OBJECT))
         return
-    await asked.give(reply(200, b'{"meta": {"status": true, "timestamp": 1795852800}, "data": []}', OBJECT))
+    await asked.give(
+        reply(200, b'{"meta": {"status": true, "timestamp": 1795852800}, "data": [], "access_token": "token"}', OBJECT)
+    )
 
 
 def _config(url: str, extra: Extra) -> ApiConfig:
@@ -118,6 +123,14 @@ async def streamed_put(url: str, extra: Extra) -> None:
     assert await StreamedPut(signer, "s3://bucket", client).put("key", content(), 7, None)
 
 
+async def google_token(url: str, extra: Extra) -> None:
+    credentials: Any = Credentials(  # type: ignore[no-untyped-call]
+        None, refresh_token="r", token_uri=f"{url}/token", client_id="c", client_secret="secret"
+    )
+    tokens = GoogleTokens(credentials, "connection 'every_client'", egress_of(extra))
+    assert (await asyncio.to_thread(tokens))["token"] == "token"
+
+
 CLIENTS: dict[str, Call] = {
     "api": api,
     "download": download,
@@ -144,6 +157,7 @@ CLIENTS: dict[str, Call] = {
     "streamed-put": streamed_put,
     "boto3-write": boto3_write,
     "assumed-role": assumed_role,
+    "google-token": google_token,
 }
 
 

@@ -379,6 +379,50 @@ def test_no_proxy_stands_between_a_machine_and_its_metadata_service(
     assert "c.example" not in excluded
 
 
+ROLE_ARN = "arn:aws:iam::123456789012:role/landing"
+PROFILES = f"""
+[profile landing]
+role_arn = {ROLE_ARN}
+source_profile = source
+[profile source]
+aws_access_key_id = A
+aws_secret_access_key = secret
+"""
+
+
+@pytest.mark.parametrize("way", ["role", "token", "profile"])
+async def test_each_way_to_a_role_has_the_proxy_and_the_authorities_of_the_connection(
+    way: str, tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(PROFILES)
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    async with two(tls) as (server, proxy):
+        service = {"service_config": {"sts": {"endpoint_url": server.url}}}
+        extra: dict[str, Any] = {
+            "role": {"role_arn": ROLE_ARN, **service},
+            "token": {
+                "role_arn": ROLE_ARN,
+                "assume_role_method": "assume_role_with_web_identity",
+                "assume_role_with_web_identity_federation": "file",
+                "assume_role_with_web_identity_token_file": str(tmp_path / "token"),
+                **service,
+            },
+            "profile": {"profile_name": "landing"},
+        }[way]
+        if way == "profile":
+            monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
+        own = {"verify": str(tls.certificate), "proxy": proxy.url, "endpoint_url": "http://s3.example"}
+        login = None if way == "profile" else "A"
+        await s3_connection("", own | extra, login=login, password=login)
+        assert {asked.method for asked in server.asked} == {"POST"}
+        port = server.url.rpartition(":")[2]
+        assert {asked.target for asked in proxy.asked} == {
+            f"127.0.0.1:{port}",
+            "http://s3.example/bucket/prefix/key",
+        }
+
+
 async def test_boto3_asks_the_metadata_service_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     role = {"AccessKeyId": "ASIA", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
 

@@ -28,7 +28,7 @@ _SIGNED_FOR = timedelta(hours=1)
 # no other sign of this.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
-    r"|throttled|too many requests|temporarily_unavailable|server_error",
+    r"|unable to connect to proxy(?!.*: 407)|throttled|too many requests|temporarily_unavailable|server_error",
     re.IGNORECASE,
 )
 

@@ -11,11 +11,12 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.egress import Egress, proxy_failure
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.bucket_listing import listing_url, s3_values
-from learnosity.storage.error_codes import judge
+from learnosity.storage.error_codes import cause_of, judge
 
 # Environment variables with the address of a metadata server. If one of them is set, there is a metadata server.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
@@ -26,31 +27,49 @@ class GoogleTokens:
 
     :param credentials: of google-auth.
     :param named: whose credentials they are, for messages, after "the".
+    :param egress: the proxy and TLS settings of the requests for tokens.
     """
 
     # obstore reads this attribute. It requests a new token this long before the old token expires, as google-auth does.
     refresh_threshold = timedelta(minutes=3, seconds=45)
 
-    def __init__(self, credentials: Any, named: str) -> None:
+    def __init__(self, credentials: Any, named: str, egress: Egress) -> None:
         self._credentials = credentials
         self._named = named
+        self._egress = egress
 
     def __call__(self) -> dict[str, Any]:
         """The token, and when it expires.
 
         :raises TransientStorageError: the token service or the metadata server cannot be reached, or has a fault.
-        :raises StorageError: it refuses.
+        :raises StorageError: it refuses, or its certificate is not trusted.
+        :raises ConnectionConfigError: a proxy or a PEM file of the settings cannot be used.
         """
-        request = _Request()
+        request = _Request(self._egress)
         try:
             self._credentials.refresh(request)
+        except LearnosityError:
+            raise
         # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError.
         except Exception as error:
-            if request.failed or (request.passes if request.status else not is_reachable(error)):
+            if request.failed:
+                raise self._no_reply(request, error) from None
+            if request.passes if request.status else not is_reachable(error):
                 raise TransientStorageError(no_token(self._named, "could not be reached", error, request)) from None
             raise StorageError(no_token(self._named, "refused", error, request)) from None
         expiry = self._credentials.expiry
         return {"token": self._credentials.token, "expires_at": expiry and expiry.replace(tzinfo=expiry.tzinfo or UTC)}
+
+    def _no_reply(self, request: _Request, error: Exception) -> LearnosityError:
+        if failure := proxy_failure(request.proxy, str(error)):
+            what, transient = failure
+        else:
+            cause = cause_of(OSError(), str(error))
+            what, transient = f"{cause.what}. {cause.advice}", cause.transient
+        if transient and not failure:
+            return TransientStorageError(no_token(self._named, "could not be reached", error, request))
+        kind = TransientStorageError if transient else StorageError
+        return kind(f"no Google token for the {self._named}: {what}")
 
     def current(self) -> str:
         """A token that is valid now. Raises the errors of a call."""
@@ -92,23 +111,45 @@ class _Request:
     google-auth has one type of error for a refusal and for a fault of the server.
     """
 
-    def __init__(self) -> None:
-        from google.auth.transport.requests import Request
-
-        self._send = Request()
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
         self.status = 0  # HTTP status of the last reply; 0 = no reply yet
         self.failed = False  # whether the last request got no reply
+        self.proxy: str | None = None  # the proxy of the last request
 
     @property
     def passes(self) -> bool:
         """Whether the failure may pass: the server had a fault, or google-auth did not understand its reply."""
         return judge(self.status).transient or self.status < 300
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.status, self.failed = 0, True
-        response = self._send(*args, **kwargs)
+    def __call__(self, url: str, *args: Any, **kwargs: Any) -> Any:
+        from google.auth.transport.urllib3 import Request
+
+        self.proxy = self._egress.proxy_for(url)
+        self.status, self.failed = 0, False
+        made: Any = Request
+        send = made(_http(self._egress.tls(), self.proxy))
+        self.failed = True
+        response = send(url, *args, **kwargs)
         self.status, self.failed = response.status, False
         return response
+
+
+def _http(tls: Any, proxy: str | None) -> Any:
+    """An HTTP client of urllib3, which repeats nothing by itself.
+
+    :param tls: of `Egress.tls`.
+    """
+    from urllib3 import PoolManager, ProxyManager, Retry, make_headers
+
+    options: dict[str, Any] = {"ssl_context": tls} if tls else {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+    options["retries"] = Retry(0, redirect=5)
+    if proxy is None:
+        return PoolManager(**options)
+    parts = urlsplit(proxy)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    headers = make_headers(proxy_basic_auth=login)
+    return ProxyManager(proxy, proxy_headers=headers, proxy_ssl_context=tls or None, **options)
 
 
 def is_reachable(error: Exception) -> bool:

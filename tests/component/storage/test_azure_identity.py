@@ -272,10 +272,10 @@ def test_what_cannot_be_used_is_refused_without_a_secret(define: Define, parts: 
         assert secret not in str(caught.value)
 
 
-def test_unknown_extras_are_logged_by_name(define: Define, caplog: pytest.LogCaptureFixture) -> None:
-    define(host=ACCOUNT, password=KEY, extra={"api_version": "2020-02-10", "frobnicate": KEY})
+def test_unused_fields_are_logged_by_name(define: Define, caplog: pytest.LogCaptureFixture) -> None:
+    define(host=ACCOUNT, password=KEY, schema="s", port=7, extra={"api_version": "2020-02-10", "frobnicate": KEY})
     open_store("abfs://lake@container/p")
-    assert "extras that landing does not use: api_version, frobnicate" in caplog.text
+    assert "fields that landing does not use: api_version, frobnicate, schema, port" in caplog.text
     assert KEY not in caplog.text
 
 
@@ -448,6 +448,27 @@ async def test_the_proxy_of_the_connection_is_used_in_each_form(define: Define, 
         store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
         await store.put("file.json", b"content", None)
     assert [asked.target.partition("?")[0] for asked in proxy.asked] == ["http://account.example/container/p/file.json"]
+
+
+@pytest.mark.parametrize("name", ["proxy", "proxies"])
+@pytest.mark.parametrize("form", ["a URL", "by scheme", "for all"])
+async def test_it_is_used_for_tokens_too(define: Define, name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # azure-core waits between its own tries.
+    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)
+
+    async def answer(asked: Exchange) -> None:
+        await asked.give(reply(502))
+        asked.end()
+
+    async with hand_made(answer) as proxy:
+        value: Any = {"a URL": proxy.url, "by scheme": {"https": proxy.url}, "for all": {"all": proxy.url}}[form]
+        config = {"authority": "login.example", "disable_instance_discovery": True}
+        extra = {"tenant_id": "tenant", "client_secret_auth_config": config, name: value}
+        define("wasb", host=ACCOUNT, login="client", password="secret", extra=extra)
+        store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        with pytest.raises(TransientStorageError, match="no token for the connection"):
+            await store.put("file.json", b"content", None)
+        assert {(asked.method, asked.target) for asked in proxy.asked} == {("CONNECT", "login.example:443")}
 
 
 @pytest.mark.parametrize("value", [["http://proxy.example"], 8080, {"https": 8080}, "socks5://proxy.example"])

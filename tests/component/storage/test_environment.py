@@ -163,7 +163,7 @@ def test_a_variable_that_obstore_cannot_be_kept_from_is_refused_by_name(
 
 
 # What a signature in a query has of the time of the request.
-TIME = re.compile(r"(?<=&)(?:se|sig)=[^&]*&?(?=.*&sv=)")
+TIME = re.compile(r"(?<=[?&])(?:se|sig)=[^&]*&?(?=.*&sv=)")
 
 
 def define(monkeypatch: pytest.MonkeyPatch, conn_type: str, **parts: Any) -> None:
@@ -185,7 +185,7 @@ async def compare(
     """
     plain = await sent(served, uri, signed=signed)
     stored = [headers.get("authorization") for _, target, headers in plain if target != "/token"]
-    assert len(stored) == 3
+    assert len(stored) == 4
     # obstore writes to GCS with an empty token where there is no identity.
     assert set(stored) - {None, "Bearer"} == identity
     for name, value in table.items():
@@ -196,13 +196,14 @@ async def compare(
 
 
 async def sent(served: HandMade, uri: str, *, signed: bool) -> list[tuple[str, str, dict[str, str]]]:
-    """The requests of a write, a look and a listing."""
+    """The requests of a write, a look, a listing and a deletion."""
     served.asked.clear()
     async with asyncio.timeout(20):  # obstore would try again for minutes
         store = await asyncio.to_thread(open_store, uri)
         await store.put("x", b"content", "text/plain")
         await store.head("x")
         assert [batch async for batch in store.list("")] == []
+        await store.delete(["x"])
     return [(each.method, TIME.sub("", each.target), told(each, served.url, signed)) for each in served.asked]
 
 
@@ -210,8 +211,11 @@ def told(exchange: Exchange, url: str, signed: bool) -> dict[str, str]:
     """The headers without what changes from request to request. A signature is checked instead."""
     headers = dict(exchange.headers)
     if signed:
-        listing = "comp=list" in exchange.target
-        right = is_signed_for_a_listing(exchange) if listing else headers["authorization"] == signature(exchange, url)
+        permission = {"GET": "list", "DELETE": "delete"}.get(exchange.method)
+        if permission:
+            right = is_signed_for(permission, exchange)
+        else:
+            right = headers["authorization"] == signature(exchange, url)
         headers["authorization"] = str(right)
         assert headers["authorization"] == "True"
     for name in ("x-ms-date", "x-ms-client-request-id", "date"):
@@ -219,12 +223,12 @@ def told(exchange: Exchange, url: str, signed: bool) -> dict[str, str]:
     return headers
 
 
-def is_signed_for_a_listing(exchange: Exchange) -> bool:
-    """Whether a listing has a signature of the account's key, which is good for an hour and for nothing else."""
+def is_signed_for(permitted: str, exchange: Exchange) -> bool:
+    """Whether a request has a signature of the account's key, which is good for an hour and for nothing else."""
     given = dict(parse_qsl(urlsplit(exchange.target).query))
     expiry = datetime.fromisoformat(given["se"])
     assert timedelta(minutes=50) < expiry - datetime.now(UTC) <= timedelta(hours=1)
-    permission = ContainerSasPermissions(list=True)
+    permission = ContainerSasPermissions(**{permitted: True})
     own = generate_container_sas("account", "container", KEY, permission=permission, expiry=expiry)
     return given["sig"] == dict(parse_qsl(own))["sig"]
 
@@ -255,6 +259,8 @@ async def stored(exchange: Exchange) -> None:
         await exchange.give(reply(201, headers={"ETag": '"1"', "Last-Modified": "Sat, 28 Nov 2026 12:00:00 GMT"}))
     elif exchange.method == "HEAD":
         await exchange.give(reply(404))
+    elif exchange.method == "DELETE":
+        await exchange.give(reply(202 if exchange.target.startswith("/account/") else 204))
     else:
         azure = b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>"
         google = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"

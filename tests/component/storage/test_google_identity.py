@@ -171,6 +171,16 @@ async def test_every_field_gives_the_requests_of_the_hook(
         assert expected["authorization"] or name == "is_anonymous", name
 
 
+async def test_fields_beside_the_extra_are_logged_by_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    beside = {"host": "h", "login": "l", "password": "p", "schema": "s", "port": 7}
+    told = {"conn_type": "google_cloud_platform", **beside, "extra": {"is_anonymous": True, "frobnicate": 1}}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps(told))
+    await opened()
+    assert "does not use: frobnicate, host, login, password, schema, port" in caplog.text
+
+
 async def test_application_default_credentials_are_those_of_the_hook(
     served: HandMade, define: Define, key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
