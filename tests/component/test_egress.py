@@ -399,7 +399,7 @@ async def test_each_way_to_a_role_has_the_proxy_and_the_authorities_of_the_conne
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     async with two(tls) as (server, proxy):
         service = {"service_config": {"sts": {"endpoint_url": server.url}}}
-        extra: dict[str, Any] = {
+        ways: dict[str, dict[str, Any]] = {
             "role": {"role_arn": ROLE_ARN, **service},
             "token": {
                 "role_arn": ROLE_ARN,
@@ -409,12 +409,12 @@ async def test_each_way_to_a_role_has_the_proxy_and_the_authorities_of_the_conne
                 **service,
             },
             "profile": {"profile_name": "landing"},
-        }[way]
+        }
         if way == "profile":
             monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
         own = {"verify": str(tls.certificate), "proxy": proxy.url, "endpoint_url": "http://s3.example"}
         login = None if way == "profile" else "A"
-        await s3_connection("", own | extra, login=login, password=login)
+        await s3_connection("", own | ways[way], login=login, password=login)
         assert {asked.method for asked in server.asked} == {"POST"}
         port = server.url.rpartition(":")[2]
         assert {asked.target for asked in proxy.asked} == {
