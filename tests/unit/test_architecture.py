@@ -78,6 +78,7 @@ COMES_ALONG = {
     "markupsafe",
     "pyyaml",
     "sqlalchemy",
+    "urllib3",
     "yarl",
 }
 
