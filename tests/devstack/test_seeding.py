@@ -37,9 +37,9 @@ NEXT = {
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
+def session() -> Iterator[Session]:
     """A database with the tables of Airflow."""
-    engine = create_engine(f"sqlite:///{tmp_path / 'airflow.db'}")
+    engine = create_engine("sqlite://")
     Base.metadata.create_all(
         engine, tables=[Base.metadata.tables[name] for name in (Team.__tablename__, "connection", "variable")]
     )
