@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-visit bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -180,7 +180,10 @@ audit-ages: venv ## of each pinned package: its age, its newest version, whether
 sbom: venv ## dist/sbom.cdx.json, the bill of materials, and dist/licences.txt
 	$(PYTHON) -m supply sbom
 
-bench-page: venv chromium ## how fast the page of a dataset of 10,000 files opens
+bench-visit: venv chromium ## a new user's first visit, from make up to a result: wall and processor time by phase (a minute or two)
+	$(PYTHON) -m benchmarks.visit $(ARGS)
+
+bench-page: venv chromium ## how fast the pages of a dataset of 12,202 files and 200,000 users open, and Find (five minutes)
 	$(PYTHON) -m benchmarks.page $(ARGS)
 
 bench-million: venv ## how landing grows up to 1,000,000 files: seconds, memory, API calls (30 minutes); ARGS="--files 10000,50000" is short

@@ -94,18 +94,24 @@ def _up(options: argparse.Namespace) -> int:
             report=lambda text, seconds: say(f"  {seconds:6.1f} s  {text}"),
         )
         running = background.start(stack)
-        _land_samples(stack)
+        _land_samples(root, running, stack)
+        return 0
     say(_address(root, running))
     return 0
 
 
-def _land_samples(stack: Stack) -> None:
-    """Land what a new user looks at first. Without it the stack works as well, so a failure is only told."""
-    say("Landing two samples")
+def _land_samples(root: Path, running: background.Running, stack: Stack) -> None:
+    """Land what a new user looks at first. Without it the stack works as well, so a failure is only told.
+
+    The address is told before, because logging in takes a person as long.
+    """
     try:
-        first_visit.prepare(stack)
+        first_visit.begin(stack)
+        say(f"{_address(root, running)}\n\nBoth samples land now; their pages follow it.")
+        first_visit.finish(stack)
+        say("Both samples have landed.")
     except DevstackError as error:
-        say(f"They did not land. {error}")
+        say(f"The samples did not land. {error}\n{_address(root, running)}")
 
 
 def _down(options: argparse.Namespace) -> int:

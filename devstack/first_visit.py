@@ -22,9 +22,18 @@ LAND_SECONDS = 240.0
 
 
 def prepare(stack: Stack) -> None:
-    """Put the sample's input into the bucket, and land both samples, unless an earlier start has done so.
+    """Land both samples, unless an earlier start has done so.
 
     :raises DevstackError: a run fails or takes too long; the stack works all the same
+    """
+    begin(stack)
+    finish(stack)
+
+
+def begin(stack: Stack) -> None:
+    """Put the sample's input into the bucket, and trigger the runs that are not there. Their pages can be opened then.
+
+    :raises DevstackError: it does not work; the stack does all the same
     """
     api = stack.airflow.api
     api.wait_for_dag(DAG_ID)
@@ -39,7 +48,15 @@ def prepare(stack: Stack) -> None:
             if error.status != 404:
                 raise
             api.trigger(DAG_ID, conf(), run_id=run_id)
-    for run_id in confs:
+
+
+def finish(stack: Stack) -> None:
+    """Wait until both samples have landed.
+
+    :raises DevstackError: a run fails or takes too long; the stack works all the same
+    """
+    api = stack.airflow.api
+    for run_id in (GROUPS_RUN, ITEMS_RUN):
         run = api.wait_for_run(DAG_ID, run_id, timeout=LAND_SECONDS)
         if run.state != "success":
             raise DevstackError(f"The sample {run_id} ended as {run.state.value}; {stack.logs} says why.")
@@ -50,7 +67,7 @@ def instructions(airflow_url: str) -> str:
     run = f"{airflow_url}/dags/{DAG_ID}/runs/{GROUPS_RUN}"
     return "\n".join(
         [
-            "Samples    landed already; the tab Learnosity shows the results:",
+            "Samples    the tab Learnosity shows the results:",
             f"  groups   {run}",
             f"  items    {airflow_url}/dags/{DAG_ID}/runs/{ITEMS_RUN}",
             "Try it     open the run of the groups → Trigger → Trigger again with this config → Trigger",

@@ -75,6 +75,7 @@ def graph(ui: Ui, run_id: str, file: Path) -> None:
 
 def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
     """A tab of the dataset's page, one group down."""
+    ui.page.set_viewport_size({"width": 1280, "height": 1280 if tab == "Results" else 800})
     dataset = ui.dataset(DAG_ID, run_id)
     dataset.get_by_role("link", name=tab, exact=True).click()
     dataset.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
@@ -95,6 +96,7 @@ def items(ui: Ui, run_id: str, file: Path) -> None:
 
 def compared(ui: Ui, run_id: str, file: Path) -> None:
     """The page that compares the schools of a district with those of the dataset before."""
+    ui.page.set_viewport_size({"width": 1280, "height": 900})
     ui.goto(f"/learnosity/run/{DAG_ID}/{run_id.replace('+', '%2B')}/compare?group=district_1")
     expect(ui.page.get_by_role("region", name="Key figures")).to_be_visible()
     ui.settle()
@@ -103,6 +105,7 @@ def compared(ui: Ui, run_id: str, file: Path) -> None:
 
 def failed(ui: Ui, api: AirflowApi, file: Path) -> None:
     """The page of a run that failed, because nothing was filled in."""
+    ui.page.set_viewport_size({"width": 1280, "height": 800})
     run = api.wait_for_run(DAG_ID, api.trigger(DAG_ID, {}).dag_run_id)
     dataset = ui.dataset(DAG_ID, run.dag_run_id)
     expect(dataset.get_by_role("heading", name="Failed in create_dataset")).to_be_visible()
@@ -112,6 +115,7 @@ def failed(ui: Ui, api: AirflowApi, file: Path) -> None:
 
 def use(ui: Ui, run_id: str, file: Path) -> None:
     """The tab that says how other tools read the dataset."""
+    ui.page.set_viewport_size({"width": 1280, "height": 1280})
     dataset = ui.dataset(DAG_ID, run_id)
     dataset.get_by_role("link", name="Use this data").click()
     expect(dataset.get_by_role("heading", name="Where it is")).to_be_visible()

@@ -1,0 +1,62 @@
+"""What `make up` tells, and when: the address once the samples' pages can be opened; then how their landing ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from devstack import __main__ as commands
+from devstack import background, first_visit
+from devstack.background import Running
+from devstack.errors import DevstackError
+from devstack.stack import Stack
+
+ADDRESS = "http://127.0.0.1:4000"
+READ = "the tab Learnosity shows the results"
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the command says, with the steps of the samples between; no stack is started."""
+    told: list[str] = []
+    running = Running(datetime.now(UTC), ADDRESS, "http://s", "http://s3", "s3://a@b/c", [], [])
+
+    def start(stack: Stack) -> Running:
+        return running
+
+    monkeypatch.setattr(background, "start", start)
+    monkeypatch.setattr(commands, "say", told.append)
+    monkeypatch.setattr(first_visit, "begin", lambda stack: told.append("BEGUN"))
+    monkeypatch.setattr(first_visit, "finish", lambda stack: told.append("FINISHED"))
+    return told
+
+
+def place(told: list[str], words: str) -> int:
+    (found,) = [number for number, text in enumerate(told) if words in text]
+    return found
+
+
+def test_the_address_is_told_when_the_samples_have_begun_and_before_they_have_landed(
+    told: list[str], tmp_path: Path
+) -> None:
+    assert commands.main(["up", f"--root={tmp_path}"]) == 0
+    assert place(told, "BEGUN") < place(told, f"Airflow    {ADDRESS}") == place(told, READ) < place(told, "FINISHED")
+    assert told[-1] == "Both samples have landed."
+
+
+def refuse(stack: Stack) -> None:
+    raise DevstackError("The bucket is full.")
+
+
+@pytest.mark.parametrize("step", ["begin", "finish"])
+def test_a_sample_that_does_not_land_is_told_with_the_address_of_the_stack_that_works(
+    told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    failing: Callable[[Stack], None] = refuse
+    monkeypatch.setattr(first_visit, step, failing)
+    assert commands.main(["up", f"--root={tmp_path}"]) == 0
+    assert "The samples did not land. The bucket is full." in told[-1]
+    assert ADDRESS in told[-1]
