@@ -25,7 +25,7 @@ from airflow_client.client import DAGRunResponse
 from playwright.sync_api import expect
 
 from devstack.airflow import API_SERVER
-from devstack.browser import Ui, browser
+from devstack.browser import SECONDS, Ui, browser
 from devstack.samples import DAG_ID, group_conf, land
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
@@ -53,6 +53,7 @@ def main() -> int:
         print(f"{files:,} files of {options.users:,} users; load {load:.1f}; seconds until the table is visible")
         server = psutil.Process(stack.airflow.processes[API_SERVER].pid)
         ui = Ui.open(running, stack.airflow.url)
+        ui.page.set_default_timeout(240 * SECONDS)  # how slow it is, is what is asked
         ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
         slowest = max(_measure(opening, server) for opening in _openings(ui, run, options.users))
         ui.close()
