@@ -82,6 +82,16 @@ async def test_what_is_deleted_is_gone_and_the_rest_stays(store: Store) -> None:
     assert await listing(store) == {"d/29": 1}
 
 
+async def test_objects_with_odd_names_are_deleted(store: Store) -> None:
+    """Alone, and several in one request. A name that looks like an encoded one is another name."""
+    kept = ["groups/%C3%BC+%25 a", "~a'(b)!*;=@$,", "a&amp;b", "x  y"]
+    for names in ([ODD], ["a & <b>", "a'\"b", "c+d", "e%20f", "ü/é/日本", "~g'(h)!*;=@$"]):
+        for name in names + kept:
+            await store.put(name, b"x")
+        await store.delete(names)
+        assert sorted(await listing(store)) == sorted(kept)
+
+
 async def test_of_two_writers_one_loses(store: Store) -> None:
     assert await store.replace("latest.json", b"first", None)
     seen = await store.head("latest.json")
