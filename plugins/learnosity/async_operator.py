@@ -67,8 +67,8 @@ class AsyncOperator(BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # This does not wait for threads, because a thread may be blocked for ever. After an alarm inside asyncio's
-            # own code, the loop still counts as running, and closing it would raise an error.
+            # The threads of the loop are not waited for, because a thread may be blocked for ever. If Airflow's time
+            # limit has interrupted asyncio's own code, the loop still counts as running, and cannot be closed.
             if not loop.is_running():
                 loop.close()
 

@@ -174,7 +174,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # `proxy_of` cannot fail here: `_proxy` has already called it for the same scheme and host.
+                # This cannot fail here: `proxy_for` has been called for the same scheme and host in `_proxy`.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),

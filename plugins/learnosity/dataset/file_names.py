@@ -20,8 +20,9 @@ MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Replaces `/` when paths are sorted, so that a path is followed directly by the paths below it. No name contains it,
-# because control characters are refused.
+# Replaces `/` when paths are sorted, so that `a` stands directly before `a/b`, also where `a-b` exists: a name that is
+# both a file and a folder is found by comparing neighbours. No name contains this character, because control characters
+# are refused.
 _SLASH = "\x01"
 # Characters that are refused in file names: some change the direction of the text, so that two names look the same;
 # others are line ends.

@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 # the block.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
-# With more files than this, the signed URLs are stored, encrypted, beside the plan. With fewer files, each shard
-# requests the listing again, if the listing is a single reply.
+# With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the
+# listing again. With fewer files, each shard requests a listing that is one reply again.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
