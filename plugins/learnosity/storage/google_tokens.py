@@ -65,7 +65,7 @@ class GoogleTokens:
             what, transient = failure
         else:
             cause = cause_of(OSError(), str(error))
-            what, transient = f"{cause.what}. {cause.advice}", cause.transient
+            what, transient = f"{cause.what} (at {request.host}). {cause.advice}", cause.transient
         if transient and not failure:
             return TransientStorageError(no_token(self._named, "could not be reached", error, request))
         kind = TransientStorageError if transient else StorageError
@@ -125,7 +125,7 @@ class _Request:
     def __call__(self, url: str, *args: Any, **kwargs: Any) -> Any:
         from google.auth.transport.urllib3 import Request
 
-        self.proxy = self._egress.proxy_for(url)
+        self.proxy, self.host = self._egress.proxy_for(url), urlsplit(url).hostname or ""
         self.status, self.failed = 0, False
         made: Any = Request
         send = made(_http(self._egress.tls(), self.proxy))

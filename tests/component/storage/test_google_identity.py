@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from devstack.certificate import make_certificate
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.store import Store
@@ -346,6 +349,27 @@ async def test_a_metadata_server_that_is_down_is_not_taken_for_none(
     define()
     with pytest.raises(TransientStorageError, match=f"no Google token for the connection '{CONN}'"):
         await opened()
+
+
+async def test_a_token_service_that_cannot_be_trusted_or_found_is_for_a_person(
+    define: Define, key: dict[str, str], tmp_path: Path
+) -> None:
+    tls = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.key)
+
+    async def answer(asked: Exchange) -> None:
+        await asked.give(reply(200))
+
+    async with hand_made(answer, tls=context) as served:
+        for url, says in ((served.url, "not trusted (at 127.0.0.1). Name"), ("https://a.invalid", "(at a.invalid)")):
+            define(keyfile_dict=key | {"token_uri": f"{url}/token"})
+            store = await opened()
+            with pytest.raises(LearnosityError, match=re.escape(says)) as caught:
+                await store.put("x", b"x")
+            # A machine without any name server cannot tell a host that does not exist.
+            assert not caught.value.transient or "could not be looked up" in str(caught.value)
+        assert not served.asked
 
 
 @pytest.mark.parametrize(("expires", "times"), [(3600, 1), (100, 3)])
