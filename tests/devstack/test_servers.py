@@ -38,11 +38,11 @@ def test_a_postgres_that_listens_and_refuses_has_not_started_yet(closed_port: in
     assert takes_queries(closed_port) is False
 
 
-def test_a_postgres_that_was_killed_takes_queries_once_it_counts_as_started(tmp_path: Path) -> None:
+def test_a_postgres_that_is_started_again_has_its_data_and_takes_queries_at_once(tmp_path: Path) -> None:
     for expected in ("", "kept"):
         server = start_postgres(tmp_path / "postgres", "secret", log=tmp_path / "log")
         try:
             assert query(server, "CREATE TABLE IF NOT EXISTS t (a text); SELECT a FROM t") == expected
             query(server, "INSERT INTO t VALUES ('kept')")
         finally:
-            server.process.kill()
+            server.stop()
