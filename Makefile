@@ -52,9 +52,9 @@ status: venv ## what of it runs, and where
 	$(PYTHON) -m devstack status
 
 # Parts run side by side, because most of their tests wait; those with an Airflow of their own follow, two at once.
-test: lint chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
+test: venv chromium ## style, types and all tests but those of Celery, PostgreSQL, the clouds' servers, hostile data and the wheel, which have targets
 	echo "Tests run in parts, side by side. Each part shows its results when it ends."
-	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=4 part-replies part-stores part-components part-rest
+	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=5 lint part-replies part-stores part-components part-rest
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 part-airflow part-browser
 
 # What a store may reply, and what is made of it. The other tests of stores take as long.

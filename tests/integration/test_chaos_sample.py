@@ -20,7 +20,6 @@ SEEDS = {
     95: "file replaced midway",
     162: "lost reply",
     171: "S3 killed",
-    192: "S3 killed",
 }
 
 
