@@ -168,7 +168,9 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
         await check_host(config, conn_id)
-        await check_writable(await asyncio.to_thread(open_store, destination))
+        ti = context["ti"]
+        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
+        await check_writable(await asyncio.to_thread(open_store, destination), json.dumps(task))
         decided = {
             "dataset_type": request.dataset_type,
             "destination_uri": destination,
@@ -182,10 +184,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                 **decided,
             }
             return self.created
-        ti = context["ti"]
-        start_over = how_to_start_over(
-            ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1
-        )
+        start_over = how_to_start_over(*task)
 
         async def find() -> list[InputFile]:
             if input_uri is None:

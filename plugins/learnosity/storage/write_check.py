@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
+from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
@@ -16,15 +17,21 @@ T = TypeVar("T")
 CONTENT = b"Learnosity datasets land here. This object can be deleted."
 
 
-async def check_writable(store: Store) -> None:
+async def check_writable(store: Store, owner: str) -> None:
     """Write, list, read and delete small objects below a folder of their own, in at most ten requests.
 
+    What an earlier check of the same owner has left there is deleted, too: a worker may have been killed during it, or
+    the reply to a write may have been lost.
+
+    :param owner: what the check is for, such as the ids of a task. All attempts of one task give the same text.
     :raises StorageError: the store refuses something that landing needs. The message names the missing right.
     :raises TransientStorageError: the store cannot be reached for now.
     """
-    folder = f".learnosity-probe-{uuid4().hex[:12]}"
-    whole, parts, conditional = (f"{folder}/{name}" for name in ("object", "in-parts", "conditional"))
+    folder = check_folder(owner)
+    attempt = uuid4().hex[:12]
+    whole, parts, conditional = (f"{folder}/{attempt}/{name}" for name in ("object", "in-parts", "conditional"))
     written: list[str] = []
+    found: set[str] = set()
     try:
         await _need("write objects", "no file can land", store.put(whole, CONTENT))
         written.append(whole)
@@ -43,12 +50,12 @@ async def check_writable(store: Store) -> None:
     except BaseException:
         # The error from above is more useful to the user than the error of a failed delete.
         with suppress(LearnosityError):
-            await store.delete(written)
+            await store.delete(sorted({*found, *written}))
         raise
     await _need(
         f"delete objects, so that {store.uri}/{folder} remains",
         "a landing cannot remove its notes or replace a dataset",
-        store.delete(written),
+        store.delete(sorted(found)),
     )
     try:
         await store.discard_unfinished(folder)
@@ -56,6 +63,11 @@ async def check_writable(store: Store) -> None:
         # Landing works without this right. It is only needed to remove unfinished uploads of killed workers, which cost
         # money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
+
+
+def check_folder(owner: str) -> str:
+    """The folder for all checks of an owner. Its name tells nothing about the owner."""
+    return f".learnosity-probe-{sha256(owner.encode()).hexdigest()[:12]}"
 
 
 async def _need(what: str, otherwise: str, work: Awaitable[T]) -> T:

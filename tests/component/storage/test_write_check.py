@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -18,11 +20,13 @@ from devstack.secrets import KeyPair
 from learnosity.connections import open_store
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.store import Store
-from learnosity.storage.write_check import check_writable
+from learnosity.storage.write_check import check_folder, check_writable
 from tests.component.api.hand_made import hand_made
+from tests.component.retention.test_s3 import client_for
 from tests.component.storage.s3_by_hand import calls, s3_by_hand
 
 MOST_REQUESTS = 10
+OWNER = "learnosity_dataset, manual__1, create_dataset"
 
 
 def define(monkeypatch: pytest.MonkeyPatch, url: str, keys: KeyPair | None = None, **extra: Any) -> None:
@@ -52,14 +56,14 @@ async def test_a_good_destination_is_left_as_it_was(
         uri = f"s3://lake@{s3_server.bucket}/{prefix}"
     store = await asyncio.to_thread(open_store, uri)
     await store.put("kept", b"before")
-    await check_writable(store)
+    await check_writable(store, OWNER)
     assert await names(store) == ["kept"]
 
 
 async def test_it_is_cheap_and_tries_all_that_landing_does(monkeypatch: pytest.MonkeyPatch) -> None:
     async with hand_made(s3_by_hand(remembers=True)) as served:
         define(monkeypatch, served.url)
-        await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"))
+        await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"), OWNER)
         assert len(served.asked) <= MOST_REQUESTS
         assert set(calls(served)) == {
             "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "ListObjectsV2", "GetObject",
@@ -90,7 +94,7 @@ async def test_the_right_that_is_missing_is_named(
         define(monkeypatch, served.url)
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         with pytest.raises(StorageError, match=rf"{what}.*{code}.*{says}"):
-            await check_writable(store)
+            await check_writable(store, OWNER)
         assert call == "PutObject" or "DeleteObjects" in calls(served), "what was written is removed"
         assert len(served.asked) <= MOST_REQUESTS
 
@@ -101,7 +105,7 @@ async def test_without_the_right_to_list_unfinished_uploads_landing_works(
     async with hand_made(s3_by_hand(["ListMultipartUploads"], 403, "AccessDenied", remembers=True)) as served:
         define(monkeypatch, served.url)
         with caplog.at_level(logging.WARNING):
-            await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"))
+            await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"), OWNER)
     assert "Landing works without this right" in caplog.text
 
 
@@ -110,7 +114,7 @@ async def test_a_store_that_lists_nothing_of_what_it_took_is_refused(monkeypatch
         define(monkeypatch, served.url)
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         with pytest.raises(StorageError, match="does not give back at once"):
-            await check_writable(store)
+            await check_writable(store, OWNER)
 
 
 @pytest.mark.parametrize(
@@ -126,4 +130,66 @@ async def test_what_no_reply_comes_from_is_told_once(
     define(monkeypatch, str(s3_server.tls_endpoint) if endpoint == "TLS" else endpoint)
     store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
     with pytest.raises((kind, TransientStorageError), match=says):
-        await check_writable(store)
+        await check_writable(store, OWNER)
+
+
+class KilledError(BaseException):
+    """Stands for SIGKILL: nothing is tidied up after it."""
+
+
+class Killed:
+    """A store in a process that is killed right after its n-th call: the call is done, and no other call is made."""
+
+    def __init__(self, store: Store, calls: int) -> None:
+        self._store, self._left = store, calls
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._store, name)
+        if not inspect.iscoroutinefunction(real):
+            return self._listed if name == "list" else real
+
+        async def call(*args: Any) -> Any:
+            self._left -= 1
+            found = await real(*args) if self._left >= 0 else None
+            if self._left <= 0:
+                raise KilledError
+            return found
+
+        return call
+
+    async def _listed(self, prefix: str) -> AsyncIterator[Any]:
+        self._left -= 1
+        if self._left <= 0:
+            raise KilledError
+        async for batch in self._store.list(prefix):
+            yield batch
+
+
+@pytest.mark.parametrize("calls", range(1, 7))
+@pytest.mark.parametrize("scheme", ["s3", "file"])
+async def test_what_a_killed_check_left_is_removed_by_the_next_attempt(
+    scheme: str, calls: int, s3_server: SeaweedFS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(monkeypatch, s3_server.endpoint, s3_server.landing)
+    uri = tmp_path.as_uri() if scheme == "file" else f"s3://lake@{s3_server.bucket}/{uuid4()}"
+    store = await asyncio.to_thread(open_store, uri)
+    with pytest.raises(KilledError):
+        await check_writable(cast(Store, Killed(store, calls)), OWNER)
+    assert calls > 5 or await names(store), "something is left, or this test shows nothing"
+    await check_writable(store, "another task")
+    assert calls > 5 or await names(store), "another task's check may be at work"
+    await check_writable(store, OWNER)
+    assert await names(store) == []
+
+
+async def test_an_upload_that_a_killed_check_left_unfinished_is_removed_by_the_next_attempt(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(monkeypatch, s3_server.endpoint, s3_server.landing)
+    prefix = str(uuid4())
+    client = client_for(s3_server)
+    key = f"{prefix}/{check_folder(OWNER)}/0123456789ab/in-parts"
+    client.create_multipart_upload(Bucket=s3_server.bucket, Key=key)
+    store = await asyncio.to_thread(open_store, f"s3://lake@{s3_server.bucket}/{prefix}")
+    await check_writable(store, OWNER)
+    assert not client.list_multipart_uploads(Bucket=s3_server.bucket, Prefix=prefix).get("Uploads")
