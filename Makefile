@@ -57,14 +57,14 @@ test: venv chromium ## style, types and all tests but those of Celery, PostgreSQ
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=5 lint part-replies part-stores part-components part-rest
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 part-airflow part-browser
 
-# What a store may reply, and what is made of it. The other tests of stores take as long.
-REPLIES := tests/component/storage/test_errors.py tests/component/storage/test_odd_success.py
+# What a store may reply and what is made of it, and the proxies of all clients. The other tests of stores take as long.
+REPLIES := tests/component/storage/test_errors.py tests/component/storage/test_odd_success.py tests/component/test_egress.py
 
 part-replies:
 	$(PYTHON) -m pytest $(REPLIES) $(ARGS)
 
 part-stores:
-	$(PYTHON) -m pytest tests/component/storage tests/component/test_egress.py $(REPLIES:%=--ignore=%) $(ARGS)
+	$(PYTHON) -m pytest tests/component/storage $(REPLIES:%=--ignore=%) $(ARGS)
 
 part-components:
 	$(PYTHON) -m pytest tests/component --ignore=tests/component/storage --ignore=tests/component/test_egress.py $(ARGS)
