@@ -180,7 +180,7 @@ def test_the_tab_needs_a_permission_and_the_link_does_not(site: Site, role: str)
     for task_id in ("create_dataset", "land.publish"):
         open_from_task(ui, site, task_id)
         assert ui.page.url.startswith(f"{site.stack.airflow.url}/learnosity/run/")
-    ui.page.get_by_role("link", name="The run in Airflow").click()
+    ui.page.get_by_role("navigation", name="Ways").get_by_role("link", name=site.run.dag_run_id).click()
     ui.page.wait_for_url("**/airflow/dags/**")
     expect(ui.page.get_by_text("wait_for_job").first).to_be_visible()
     ui.page.go_back()
@@ -191,7 +191,8 @@ def test_the_tab_needs_a_permission_and_the_link_does_not(site: Site, role: str)
     tab(ui).click()
     dataset = ui.page.frame_locator("iframe[title=Learnosity]")
     expect(dataset.get_by_role("link", name="district_1", exact=True)).to_be_visible()
-    expect(dataset.get_by_role("link", name="The run in Airflow")).to_be_hidden()
+    ways = dataset.get_by_role("navigation", name="Ways")
+    expect(ways.get_by_role("link", name=site.run.dag_run_id)).to_have_attribute("target", "_top")
     ui.close()
 
 
