@@ -1,8 +1,8 @@
 """How fast the page of a large dataset opens, landed by the DAG into S3, read by Airflow, and seen in Chromium.
 
 `python -m benchmarks.page`. A figure is the time from asking for the page until its table is visible, and the processor
-time of the API server for it, which says more on a busy machine. The first opening is told apart: the API server has
-not read the dataset's list of files, or its index of names, before.
+time of the API server for it, which says more on a busy machine. The first opening has a figure of its own: for it, the
+API server reads the dataset's list of files and its index of names.
 """
 
 from __future__ import annotations

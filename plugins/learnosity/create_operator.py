@@ -170,7 +170,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         await check_host(config, conn_id)
         ti = context["ti"]
         task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
-        await check_writable(await asyncio.to_thread(open_store, destination), json.dumps(task))
+        await check_writable(await asyncio.to_thread(open_store, destination), json.dumps(task), ti.try_number)
         decided = {
             "dataset_type": request.dataset_type,
             "destination_uri": destination,

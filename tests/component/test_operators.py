@@ -149,6 +149,7 @@ class Run:
                 run_id=self.run_id,
                 task_id=task.task_id,
                 map_index=self.map_index,
+                try_number=1,
                 xcom_pull=lambda **_: self.returned,
             ),
             "dag_run": SimpleNamespace(

@@ -65,7 +65,12 @@ def create(simulator: Simulator, s3_server: SeaweedFS, folder: str, monkeypatch:
         )
         values: dict[str, Any] = {}
         ti = SimpleNamespace(
-            dag_id="a_dag", run_id=folder, task_id=task.task_id, map_index=-1, xcom_pull=lambda **_: None
+            dag_id="a_dag",
+            run_id=folder,
+            task_id=task.task_id,
+            map_index=-1,
+            try_number=1,
+            xcom_pull=lambda **_: None,
         )
         context = {
             "ti": ti,

@@ -17,19 +17,22 @@ T = TypeVar("T")
 CONTENT = b"Learnosity datasets land here. This object can be deleted."
 
 
-async def check_writable(store: Store, owner: str) -> None:
+async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
     """Write, list, read and delete small objects below a folder of their own, in at most ten requests.
 
     What an earlier check of the same owner has left there is deleted, too: a worker may have been killed during it, or
-    the reply to a write may have been lost.
+    the reply to a write may have been lost. The objects of a later attempt stay: a worker that Airflow has given up may
+    still be at work beside it.
 
     :param owner: what the check is for, such as the ids of a task. All attempts of one task give the same text.
+    :param attempt: number of the attempt, from 1.
     :raises StorageError: the store refuses something that landing needs. The message names the missing right.
     :raises TransientStorageError: the store cannot be reached for now.
     """
     folder = check_folder(owner)
-    attempt = uuid4().hex[:12]
-    whole, parts, conditional = (f"{folder}/{attempt}/{name}" for name in ("object", "in-parts", "conditional"))
+    own = f"{folder}/{attempt:06}-{uuid4().hex[:12]}"
+    after = f"{folder}/{attempt + 1:06}"
+    whole, parts, conditional = (f"{own}/{name}" for name in ("object", "in-parts", "conditional"))
     written: list[str] = []
     found: set[str] = set()
     try:
@@ -50,12 +53,12 @@ async def check_writable(store: Store, owner: str) -> None:
     except BaseException:
         # The error from above is more useful to the user than the error of a failed delete.
         with suppress(LearnosityError):
-            await store.delete(sorted({*found, *written}))
+            await store.delete(sorted({*written, *(path for path in found if path < after)}))
         raise
     await _need(
         f"delete objects, so that {store.uri}/{folder} remains",
         "a landing cannot remove its notes or replace a dataset",
-        store.delete(sorted(found)),
+        store.delete(sorted(path for path in found if path < after)),
     )
     try:
         await store.discard_unfinished(folder)

@@ -182,13 +182,24 @@ async def test_what_a_killed_check_left_is_removed_by_the_next_attempt(
     assert await names(store) == []
 
 
+async def test_a_worker_that_was_given_up_takes_nothing_from_the_attempt_that_followed(tmp_path: Path) -> None:
+    store = await asyncio.to_thread(open_store, tmp_path.as_uri())
+    with pytest.raises(KilledError):
+        await check_writable(cast(Store, Killed(store, 3)), OWNER, 10)
+    later = await names(store)
+    await check_writable(store, OWNER, 9)
+    assert await names(store) == later
+    await check_writable(store, OWNER, 11)
+    assert await names(store) == []
+
+
 async def test_an_upload_that_a_killed_check_left_unfinished_is_removed_by_the_next_attempt(
     s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     define(monkeypatch, s3_server.endpoint, s3_server.landing)
     prefix = str(uuid4())
     client = client_for(s3_server)
-    key = f"{prefix}/{check_folder(OWNER)}/0123456789ab/in-parts"
+    key = f"{prefix}/{check_folder(OWNER)}/000001-0123456789ab/in-parts"
     client.create_multipart_upload(Bucket=s3_server.bucket, Key=key)
     store = await asyncio.to_thread(open_store, f"s3://lake@{s3_server.bucket}/{prefix}")
     await check_writable(store, OWNER)
