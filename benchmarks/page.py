@@ -123,6 +123,10 @@ def _openings(ui: Ui, run: DAGRunResponse, users: int) -> list[Opening]:
         ui.goto(in_airflow)
         expect(tab).to_be_visible()
 
+    def stand_on_the_run() -> None:
+        airflow()
+        ui.page.wait_for_load_state("networkidle")  # whoever clicks has seen the page; its own loading is not the tab's
+
     def click() -> None:
         tab.click()
         expect(framed).to_be_visible()
@@ -137,7 +141,7 @@ def _openings(ui: Ui, run: DAGRunResponse, users: int) -> list[Opening]:
         Opening("search in files", search),
         Opening("a class", class_page),
         Opening("find a user", find, prepare=asked),
-        Opening("tab of the run, clicked", click, prepare=airflow),
+        Opening("tab of the run, clicked", click, prepare=stand_on_the_run),
         Opening("tab, with all of Airflow's UI loaded anew", reload, ours=False),
         Opening("the run in Airflow's UI, loaded anew", airflow, ours=False),
     ]

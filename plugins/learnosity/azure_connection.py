@@ -26,7 +26,7 @@ from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.listing_page import azure_page
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, extra_of, warn_of_unused
+from learnosity.store_options import RETRY, client_options, egress_of, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
     from learnosity.storage.azure_tokens import Provider
@@ -171,13 +171,16 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
     if url and "." not in urlsplit(url).netloc:
         # The hook cannot read a URL such as http://azurite:10000/account, and would call Azure's public cloud instead.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
-    provider = _provider(named, client.credential, parts.query, extra)
+    provider = _provider(named, client.credential, parts.query, connection, extra)
     return _Account(name, endpoint, provider)
 
 
-def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any]) -> Provider | None:
+def _provider(
+    named: str, credential: Any, query: str, connection: Connection, extra: Mapping[str, Any]
+) -> Provider | None:
     """The credential provider for obstore, with the credentials of Azure's own client.
 
+    :param credential: of the client.
     :param query: of the client's address: a shared access signature, or "".
     """
     if hasattr(credential, "account_key"):
@@ -185,7 +188,7 @@ def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any])
             raise ConnectionConfigError(f"The {named} has an account key that is not in base64. Copy it whole.")
         return fixed({"access_key": credential.account_key, "expires_at": None})
     if hasattr(credential, "get_token"):
-        return AzureTokens(credential, named, str(extra.get("audience") or ""))
+        return _tokens(named, connection, extra)
     signature = str(getattr(credential, "signature", query)).lstrip("?")
     if not signature:
         return None
@@ -193,6 +196,33 @@ def _provider(named: str, credential: Any, query: str, extra: Mapping[str, Any])
     if not all(separator for _, separator, _ in pairs):
         raise ConnectionConfigError(f"The {named} has a `sas_token` that is none. It looks like sv=…&sig=….")
     return fixed({"sas_token": [(key, unquote(value)) for key, _, value in pairs], "expires_at": None})
+
+
+def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> AzureTokens:
+    """The provider of tokens: the credential that WasbHook makes, but its requests are sent as all others are."""
+    from azure.identity import ClientSecretCredential, DefaultAzureCredential
+
+    from learnosity.storage.azure_token_requests import TokenRequests
+
+    config = dict(extra.get("client_secret_auth_config") or {}) if extra.get("tenant_id") else {}
+    if config.get("connection_cert"):
+        raise ConnectionConfigError(
+            f"The {named} has `connection_cert` in its extra `client_secret_auth_config`, which landing cannot use. "
+            "Remove it."
+        )
+    proxy = config.pop("proxies", None) or extra.get("proxy") or extra.get("proxies")
+    verify = config.pop("connection_verify", extra.get("verify", extra.get("connection_verify", True)))
+    requests = TokenRequests(egress_of({"proxy": proxy}, verify), **config)
+    if extra.get("tenant_id"):
+        own: Any = ClientSecretCredential
+        given = {"tenant_id": extra["tenant_id"], "client_id": connection.login, "client_secret": connection.password}
+        credential = own(**given, **config, transport=requests)
+    else:
+        tenant = extra.get("workload_identity_tenant_id")
+        names = ("managed_identity_client_id", "workload_identity_tenant_id")
+        ids = {name: extra[name] for name in names} | {"additionally_allowed_tenants": [tenant]} if tenant else {}
+        credential = DefaultAzureCredential(**ids, transport=requests)
+    return AzureTokens(credential, requests, named, str(extra.get("audience") or ""))
 
 
 def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
@@ -218,10 +248,6 @@ def _for_hook(extra: Mapping[str, Any]) -> str:
     left = {key: value for key, value in extra.items() if key not in own}
     if isinstance(proxies := extra.get("proxies"), str):
         left["proxies"] = {"http": proxies, "https": proxies}
-    if extra.get("tenant_id") and (given := extra.get("proxy") or extra.get("proxies")):
-        # As in AzureDataLakeStorageV2Hook, the proxy is also used for the requests for tokens.
-        of_tokens = {"http": given, "https": given} if isinstance(given, str) else given
-        left["client_secret_auth_config"] = {"proxies": of_tokens, **(left.get("client_secret_auth_config") or {})}
     return json.dumps(left)
 
 

@@ -12,6 +12,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from azure.core import PipelineClient
+from azure.core.credentials import AccessToken
+from azure.core.pipeline.policies import RetryPolicy
+from azure.core.rest import HttpRequest
 from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]
 from google.oauth2.credentials import Credentials
 from obstore.store import AzureStore, GCSStore, ObjectStore
@@ -22,6 +26,8 @@ from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
 from learnosity.egress import proxy_of
+from learnosity.storage.azure_token_requests import TokenRequests
+from learnosity.storage.azure_tokens import AzureTokens
 from learnosity.storage.google_tokens import GoogleTokens
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_signing import S3Signer
@@ -131,6 +137,26 @@ async def google_token(url: str, extra: Extra) -> None:
     assert (await asyncio.to_thread(tokens))["token"] == "token"
 
 
+class _Credential:
+    """A credential of azure-identity, whose own ones ask for tokens over https alone."""
+
+    def __init__(self, url: str, requests: TokenRequests) -> None:
+        self._client: PipelineClient[Any, Any] = PipelineClient(
+            url, transport=requests, retry_policy=RetryPolicy.no_retries()
+        )
+        self._url = f"{url}/token"
+
+    def get_token(self, *scopes: str) -> AccessToken:
+        got = self._client.send_request(HttpRequest("POST", self._url, data={"scope": " ".join(scopes)}))
+        return AccessToken(got.json()["access_token"], 4_000_000_000)
+
+
+async def azure_token(url: str, extra: Extra) -> None:
+    requests = TokenRequests(egress_of(extra))
+    tokens = AzureTokens(_Credential(url, requests), requests, "connection 'every_client'")
+    assert (await asyncio.to_thread(tokens))["token"] == "token"
+
+
 CLIENTS: dict[str, Call] = {
     "api": api,
     "download": download,
@@ -158,6 +184,7 @@ CLIENTS: dict[str, Call] = {
     "boto3-write": boto3_write,
     "assumed-role": assumed_role,
     "google-token": google_token,
+    "azure-token": azure_token,
 }
 
 

@@ -77,6 +77,7 @@ COMES_ALONG = {
     "openlineage-python",
     "markupsafe",
     "pyyaml",
+    "requests",
     "sqlalchemy",
     "urllib3",
     "yarl",

@@ -12,12 +12,15 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.bucket_listing import listing_url
 from learnosity.storage.error_codes import judge
+
+if TYPE_CHECKING:
+    from learnosity.storage.azure_token_requests import TokenRequests
 
 Provider = Callable[[], Any]
 
@@ -50,12 +53,14 @@ class AzureTokens:
     """A provider of tokens.
 
     :param credential: of azure-identity.
+    :param requests: sends the requests of the credential.
     :param named: whose credential it is, for messages, after "the".
     :param audience: for whom the token is; "" = Azure's storage.
     """
 
-    def __init__(self, credential: Any, named: str, audience: str = "") -> None:
+    def __init__(self, credential: Any, requests: TokenRequests, named: str, audience: str = "") -> None:
         self._credential = credential
+        self._requests = requests
         self._named = named
         self._scope = f"{audience.rstrip('/')}/.default" if audience else _SCOPE
 
@@ -63,19 +68,27 @@ class AzureTokens:
         """The token, and when it expires.
 
         :raises TransientStorageError: the token service cannot be reached, or has a fault.
-        :raises StorageError: it refuses.
+        :raises StorageError: it refuses, or its certificate is not trusted.
+        :raises ConnectionConfigError: a proxy or a PEM file of the settings cannot be used.
         """
         from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 
         try:
             token = self._credential.get_token(self._scope)
-        except (ServiceRequestError, ServiceResponseError) as error:
+        except (LearnosityError, ServiceRequestError, ServiceResponseError, ClientAuthenticationError) as error:
+            if failure := self._requests.failure:
+                raise self._no_reply(failure) from None
+            if isinstance(error, ClientAuthenticationError):
+                raise self._refusal(error) from None
             raise TransientStorageError(
                 f"no token for the {self._named}: the token service cannot be reached."
             ) from error
-        except ClientAuthenticationError as error:
-            raise self._refusal(error) from None
         return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+
+    def _no_reply(self, failure: LearnosityError) -> LearnosityError:
+        if isinstance(failure, ConnectionConfigError):
+            return failure
+        return type(failure)(f"no token for the {self._named}: {failure}")
 
     def _refusal(self, error: Any) -> StorageError | TransientStorageError:
         text = str(error)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -354,12 +356,14 @@ class Tokens:
             known = {name: f"{url}/tenant/{name}" for name in ("token_endpoint", "authorization_endpoint", "issuer")}
             body = known | {"tenant_discovery_endpoint": f"{url}/tenant/v2.0/.well-known/openid-configuration"}
             await exchange.give(reply(200, json.dumps(body | {"metadata": []}).encode()))
-        elif path.endswith("token_endpoint"):
+        elif path.endswith(("token_endpoint", "/oauth2/v2.0/token", "/machine")):
             if self.reply is None:
                 exchange.reset()
                 return
             status, told = self.reply
             token = {"access_token": f"token-{time.time_ns()}", "expires_in": 3600, "token_type": "Bearer"}
+            if path.endswith("/machine"):
+                token |= {"expires_on": str(int(time.time()) + 3600), "resource": "https://storage.azure.com"}
             await exchange.give(reply(status, json.dumps(told or token).encode(), {"Content-Type": "application/json"}))
         else:
             await exchange.give(reply(201, headers={"ETag": '"1"', "Last-Modified": "Sat, 28 Nov 2026 12:00:00 GMT"}))
@@ -375,13 +379,15 @@ def tokens() -> Tokens:
     return Tokens()
 
 
-@pytest.fixture
-async def served(tokens: Tokens, certificate: Tls, define: Define) -> AsyncIterator[HandMade]:
-    import ssl
-
+def _context(certificate: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.certificate, certificate.key)
-    async with hand_made(tokens, tls=context) as server:
+    return context
+
+
+@pytest.fixture
+async def served(tokens: Tokens, certificate: Tls, define: Define) -> AsyncIterator[HandMade]:
+    async with hand_made(tokens, tls=_context(certificate)) as server:
         file = str(certificate.certificate)
         config = {"authority": server.url, "connection_verify": file, "disable_instance_discovery": True}
         extra = {"tenant_id": "tenant", "client_secret_auth_config": config, "connection_verify": file}
@@ -422,8 +428,7 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     answer: tuple[int, dict[str, Any]] | None,
     kind: type[LearnosityError],
 ) -> None:
-    # azure-core waits between its own tries.
-    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)
+    without_waiting(monkeypatch)
     store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
     tokens.reply = answer
     with pytest.raises(kind, match=r"abfs://container/p/x: no token for the connection 'lake'") as caught:
@@ -450,25 +455,108 @@ async def test_the_proxy_of_the_connection_is_used_in_each_form(define: Define, 
     assert [asked.target.partition("?")[0] for asked in proxy.asked] == ["http://account.example/container/p/file.json"]
 
 
+async def refuses(asked: Exchange) -> None:
+    """A proxy that cannot reach any server."""
+    await asked.give(reply(502))
+    asked.end()
+
+
+@pytest.mark.parametrize("identity", ["service principal", "workload"])
 @pytest.mark.parametrize("name", ["proxy", "proxies"])
 @pytest.mark.parametrize("form", ["a URL", "by scheme", "for all"])
-async def test_it_is_used_for_tokens_too(define: Define, name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # azure-core waits between its own tries.
-    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)
-
-    async def answer(asked: Exchange) -> None:
-        await asked.give(reply(502))
-        asked.end()
-
-    async with hand_made(answer) as proxy:
+async def test_it_is_used_for_tokens_too(
+    define: Define, name: str, form: str, identity: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_waiting(monkeypatch)
+    async with hand_made(refuses) as proxy:
         value: Any = {"a URL": proxy.url, "by scheme": {"https": proxy.url}, "for all": {"all": proxy.url}}[form]
-        config = {"authority": "login.example", "disable_instance_discovery": True}
-        extra = {"tenant_id": "tenant", "client_secret_auth_config": config, name: value}
-        define("wasb", host=ACCOUNT, login="client", password="secret", extra=extra)
+        with_identity(identity, "https://login.example", {name: value}, tmp_path, define, monkeypatch)
         store = await asyncio.to_thread(open_store, "abfs://lake@container/p")
         with pytest.raises(TransientStorageError, match="no token for the connection"):
             await store.put("file.json", b"content", None)
         assert {(asked.method, asked.target) for asked in proxy.asked} == {("CONNECT", "login.example:443")}
+
+
+@pytest.mark.parametrize("identity", ["service principal", "workload"])
+@pytest.mark.parametrize(
+    ("extra", "variables", "trusted"),
+    [
+        ({}, {}, False),
+        ({"verify": "FILE"}, {}, True),
+        ({"connection_verify": "FILE"}, {}, True),
+        ({"verify": False}, {}, True),
+        *(({}, {name: "FILE"}, True) for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")),
+    ],
+    ids=str,
+)
+async def test_the_token_service_is_trusted_as_the_store_is(
+    define: Define,
+    extra: dict[str, Any],
+    variables: dict[str, str],
+    trusted: bool,
+    identity: str,
+    certificate: Tls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_waiting(monkeypatch)
+    file = str(certificate.certificate)
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, file)
+    async with hand_made(Tokens(), tls=_context(certificate)) as server:
+        filled = {name: file if value == "FILE" else value for name, value in extra.items()}
+        with_identity(identity, server.url, filled, tmp_path, define, monkeypatch)
+        opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        if trusted:
+            token = await asyncio.to_thread(opened._store.credential_provider)
+            assert token["token"].startswith("token-")
+            return
+        with pytest.raises(
+            StorageError, match=r"no token for the connection 'lake': .*certificate.*127\.0\.0\.1"
+        ) as caught:
+            await asyncio.to_thread(opened._store.credential_provider)
+        assert not caught.value.transient
+        assert not server.asked
+
+
+async def test_the_service_of_this_machine_is_asked_without_a_proxy(
+    define: Define, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(Tokens()) as server, hand_made(refuses) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/machine")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        define("wasb", host=ACCOUNT, extra={"proxy": proxy.url})
+        opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        token = await asyncio.to_thread(opened._store.credential_provider)
+        assert token["token"].startswith("token-")
+        assert server.asked and not proxy.asked
+
+
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """azure-core waits between its own tries."""
+    monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)
+
+
+def with_identity(
+    identity: str, authority: str, extra: dict[str, Any], folder: Path, define: Define, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection with a service principal, or with the workload identity that Kubernetes gives to a worker."""
+    if identity == "service principal":
+        config = {"authority": authority, "disable_instance_discovery": True}
+        own = {"tenant_id": "tenant", "client_secret_auth_config": config}
+        define("wasb", host=ACCOUNT, login="client", password="secret", extra=own | extra)
+        return
+    (folder / "token").write_text("token of the pod")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(folder / "token"))
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", authority)
+    define(
+        "wasb",
+        host=ACCOUNT,
+        extra={"managed_identity_client_id": "client", "workload_identity_tenant_id": "tenant"} | extra,
+    )
 
 
 @pytest.mark.parametrize("value", [["http://proxy.example"], 8080, {"https": 8080}, "socks5://proxy.example"])

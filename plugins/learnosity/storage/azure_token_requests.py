@@ -1,0 +1,112 @@
+"""Sends azure-identity's requests for tokens by the rules that all clients of this package have for proxies and TLS.
+
+Its own client is `requests`, whose rules differ (see `egress`): it knows no network in `NO_PROXY` and no
+`SSL_CERT_FILE`, and it trusts only the one file that it is given.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import RequestsTransport
+from requests import Session
+from requests.adapters import HTTPAdapter
+
+from learnosity.egress import Egress, proxy_failure
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.error_codes import cause_of
+
+# Environment variables with the address of a service on this machine that gives it tokens. App Service, Arc, Service
+# Fabric and AKS set them. Such a service is never called through a proxy.
+_MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
+_METADATA = "169.254.169.254"  # the address of Azure's metadata service where no variable names another one
+
+
+class TokenRequests(RequestsTransport):  # type: ignore[misc]
+    """Sends the requests of a credential, and remembers why the last one got no reply.
+
+    A chain of credentials turns every error of its members into one text. So the reason is read from here.
+
+    :param egress: the proxy and TLS settings.
+    :param config: time limits, under the names that azure-core has for them.
+    """
+
+    def __init__(self, egress: Egress, **config: Any) -> None:
+        session = Session()
+        session.trust_env = False  # neither proxies, certificates nor ~/.netrc
+        super().__init__(session=session, session_owner=False, **config)
+        self._egress = egress
+        self._is_ready = False
+        self.failure: LearnosityError | None = None
+
+    def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
+        """The reply to a request. `proxies` does not count: `egress` says which proxy is used.
+
+        :raises ConnectionConfigError: a proxy or a PEM file of the settings cannot be used.
+        :raises AzureError: there was no reply.
+        """
+        self.failure = None
+        try:
+            proxy = None if _is_of_this_machine(request.url) else self._egress.proxy_for(request.url)
+            tls = self._egress.tls()
+        except LearnosityError as error:
+            self.failure = error
+            raise
+        if not self._is_ready:
+            for scheme in ("http://", "https://"):
+                self.session.mount(scheme, _Adapter(tls))
+            self._is_ready = True
+        used = {"http": proxy, "https": proxy} if proxy else {}
+        try:
+            return super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
+        except ServiceRequestError as error:
+            # Most machines have no metadata service. That it does not reply is no failure then.
+            if not _is_of_this_machine(request.url):
+                self.failure = _reason(proxy, urlsplit(request.url).hostname or "", str(error))
+            raise
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter of `requests` with the TLS settings of an `Egress`, which repeats nothing by itself.
+
+    :param tls: of `Egress.tls`.
+    """
+
+    def __init__(self, tls: Any) -> None:
+        self._tls = tls or None
+        super().__init__(max_retries=0)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        host, settings = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._tls} if self._tls else settings
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        # The TLS context already has the authorities. `requests` would add its own ones to it.
+        if self._tls is None:
+            super().cert_verify(conn, url, verify, cert)
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        # With None, urllib3 checks the certificate of a proxy against the authorities of the machine.
+        return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
+
+
+def _is_of_this_machine(url: str) -> bool:
+    """Whether a URL is of a service that gives tokens to this machine."""
+    host = urlsplit(url).hostname
+    return host == _METADATA or any(host == urlsplit(os.environ.get(name, "")).hostname for name in _MACHINE)
+
+
+def _reason(proxy: str | None, host: str, text: str) -> LearnosityError:
+    """Why a request got no reply.
+
+    :param text: of the error. It is not quoted.
+    """
+    if failure := proxy_failure(proxy, text):
+        what, transient = failure
+    else:
+        cause = cause_of(OSError(), text)
+        what, transient = f"{cause.what} (at {host}). {cause.advice}", cause.transient
+    return (TransientStorageError if transient else StorageError)(what)
