@@ -44,8 +44,8 @@ PRIVATE = _networks(
 # NAT64 (RFC 6052).
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
-# Local NAT64 (RFC 8215). Its prefix has one of four lengths, which is not known. So the IPv4 address is in one of these
-# four groups of bytes.
+# Local NAT64 (RFC 8215). A network chooses a prefix below this one: of 48, 56, 64 or 96 bits. The length is not known
+# here, so the IPv4 address may be in any of these four groups of bytes.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP (RFC 5214): one of these two values stands in the 32 bits before the IPv4 address.

@@ -21,9 +21,9 @@ MEMORY_BYTES = 140 * 1024 * 1024
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 256  # maximum number of files that are landed at the same time
 # A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
-# growth may be chance.
+# growth may be random.
 GAIN = 1.1
-# Shortest time over which a rate is measured. In a shorter time, a rate is mostly chance.
+# Shortest time over which files per second are measured. In a shorter time, they vary at random.
 WINDOW_SECONDS = 0.1
 # Once the best limit is found, a rate is measured over this many times `limit` files. While the limit still grows, it
 # is measured over `limit` files only: otherwise all files could have landed before the best limit is found.

@@ -76,8 +76,8 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # If there are more or fewer URLs than files, the URLs belong to another plan. Then they are not used, and the
-        # shard requests the listing again.
+        # The saved URLs are of the files of this block, in the same order. If their number differs, another attempt has
+        # saved them, for other files. Then they are not used: new URLs are requested from Learnosity instead.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)
             self._urls.hand_over(

@@ -145,7 +145,8 @@ class Sweep:
             if found.is_marked and not self.dry_run:
                 await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
         elif not (found.is_published or found.has_notes or found.is_marked):
-            # The folder has no manifest and no note of this package, so its files may belong to somebody else.
+            # The folder has no manifest, nothing that a landing saves for its next attempt, and no mark of an earlier
+            # removal. So its files may belong to somebody else.
             why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
             self._problem(store, layout.dataset_type, layout.dataset_id, why)
         else:

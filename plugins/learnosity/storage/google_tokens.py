@@ -160,7 +160,8 @@ def is_reachable(error: Exception) -> bool:
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # google-auth also raises this error if there is a metadata server, but it did not reply. That may be temporary.
+        # Either there are no credentials at all, which is final, or this machine has a metadata server that did not
+        # reply, which may be temporary. These variables are set only where there is such a server.
         return not any(os.environ.get(name) for name in _METADATA)
     # The errors of the HTTP library `requests` are OSErrors.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)
