@@ -1,4 +1,4 @@
-"""Runs the table, prints it with ratios, and writes `benchmarks/latest.json` and the chart of `docs/performance.md`."""
+"""Runs the table, prints it with ratios, and writes `benchmarks/latest.json` and the charts of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import rows
-from benchmarks.chart import draw
+from benchmarks.chart import draw, draw_peers
 from benchmarks.distance import distant_sources
 from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
@@ -24,7 +24,7 @@ from benchmarks.stack import PEERS, ROOT, Stack
 # More than source and S3 server hold at most: the sets of all rows, and 2 GB again in the store.
 SPACE_BYTES = 10 * 1024**3
 LATEST = ROOT / "benchmarks" / "latest.json"
-CHART = ROOT / "docs" / "performance.svg"
+CHART, PEERS_CHART = ROOT / "docs" / "performance.svg", ROOT / "docs" / "peers.svg"
 
 ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "small": rows.small_files,
@@ -79,8 +79,9 @@ def main() -> int:
                 print(_line(row), flush=True)
             LATEST.write_bytes(msgspec.json.format(msgspec.json.encode(list(measured.values())), indent=2) + b"\n")
         if options.chart:
+            draw_peers(list(measured.values()), PEERS_CHART)
             draw(stack, CHART)
-            print(f"Chart: {CHART.relative_to(ROOT)}")
+            print(f"Charts: {PEERS_CHART.relative_to(ROOT)}, {CHART.relative_to(ROOT)}")
     return 0
 
 

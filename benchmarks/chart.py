@@ -1,18 +1,21 @@
-"""The charts of `docs/performance.md`, as SVG: files/s by concurrency, memory by size, and growth."""
+"""The charts of `docs/performance.md`, as SVG: files/s by concurrency, memory by size, growth, and the peers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.rows import Row
 from benchmarks.source import Files
 from benchmarks.stack import Stack
 from benchmarks.worker import Order
 
 _WIDTH, _HEIGHT, _MARGIN = 420, 260, 56
+_WIDE, _NAMES, _BAR = 840, 400, 20  # of the bars: whole width, width of the names, height of one
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 CONCURRENCY = (4, 8, 16, 32, 64, 128, 256)
 SIZES = (1_000, 5_000, 25_000, 100_000)
@@ -79,11 +82,40 @@ def draw_growth(results: Path, target: Path) -> None:
     )
 
 
+def draw_peers(rows: Sequence[Row], target: Path) -> None:
+    """Draw the rows that have a peer, as bars: how many times better ours is. A line on each bar is its goal.
+
+    :param rows: as measured last.
+    """
+    compared = [row for row in rows if row.peer is not None]
+    most = max(max(row.ratio, row.goal) for row in compared) * 1.15
+    height = 50 + _BAR * len(compared)
+
+    def x(ratio: float) -> float:
+        return _NAMES + (_WIDE - _NAMES) * ratio / most
+
+    parts = ['<text x="12" y="20" font-size="13">times better than the peer at its best setting; line: goal</text>']
+    for number, row in enumerate(compared):
+        top = 36 + _BAR * number
+        colour = _COLOURS[2] if row.ok else _COLOURS[1]
+        parts.append(
+            f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(f"{row.name} ({row.peer_name})")}</text>'
+            f'<rect x="{_NAMES}" y="{top + 2}" width="{x(row.ratio) - _NAMES:.0f}" height="{_BAR - 6}" '
+            f'fill="{colour}"/>'
+            f'<line x1="{x(row.goal):.0f}" x2="{x(row.goal):.0f}" y1="{top}" y2="{top + _BAR - 2}" stroke="black" '
+            f'stroke-width="2"/><text x="{x(max(row.ratio, row.goal)) + 6:.0f}" y="{top + 13}">{row.ratio:.2f}</text>'
+        )
+    target.write_text(_svg(_WIDE, height, "".join(parts)))
+
+
 def _write(target: Path, left: str, right: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT}" font-family="sans-serif" '
-        f'font-size="11"><rect width="100%" height="100%" fill="white"/>{left}{right}</svg>\n'
+    target.write_text(_svg(2 * _WIDTH, _HEIGHT, left + right))
+
+
+def _svg(width: int, height: int, content: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="11"><rect width="100%" height="100%" fill="white"/>{content}</svg>\n'
     )
 
 

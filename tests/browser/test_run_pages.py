@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow_client.client import DagRunApi, DagRunMutableStates, DAGRunPatchBody
+from airflow_client.client import DagRunApi, DagRunMutableStates, DAGRunPatchBody, DAGRunResponse
 from playwright.sync_api import expect
 
 from devstack.browser import SECONDS, Ui
-from devstack.samples import DAG_ID, analysis_conf
+from devstack.samples import DAG_ID, analysis_conf, land
 from devstack.waiting import wait_until
 from learnosity.job_report import JOB_KEY
 from tests.browser.test_accessibility import violations
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Site
 
 pytestmark = pytest.mark.integration
+
+
+def check_in_each_window(site: Site, run: DAGRunResponse) -> None:
+    """The page of a run breaks no rule of axe-core, and nothing of it is cut off: light and dark, wide and narrow."""
+    for dark, width in ((False, 390), (True, 1280), (True, 390), (False, 1280)):
+        window = site.window(dark=dark, width=width)
+        window.goto(site.page(run))
+        expect(window.page.get_by_role("heading", level=1)).to_be_visible()
+        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(window) == []
+        window.close()
 
 
 def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: Site, ui: Ui) -> None:
@@ -38,13 +49,7 @@ def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: S
         timeout=180,
         late=lambda: "the run has no note of its failure",
     )
-    for dark, width in ((False, 390), (True, 1280)):
-        window = site.window(dark=dark, width=width)
-        window.goto(site.page(run))
-        expect(window.page.get_by_role("heading", level=1)).to_be_visible()
-        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
-        assert violations(window) == []
-        window.close()
+    check_in_each_window(site, run)
     ui.page.get_by_role("link", name="Log of create_dataset").click()
     ui.page.wait_for_url(re.compile("/tasks/create_dataset"))
     expect(ui.page.get_by_text("set input_uri").first).to_be_visible()
@@ -65,7 +70,18 @@ def test_a_deferred_wait_shows_the_state_of_the_job_and_since_when(site: Site, u
         assert before < kept["since"] < time.time()
         shown = told.locator("time").get_attribute("datetime") or ""
         assert datetime.fromisoformat(shown).timestamp() == pytest.approx(kept["since"], abs=1)
+        check_in_each_window(site, run)
     finally:
         DagRunApi(api.client).patch_dag_run(DAG_ID, run.dag_run_id, DAGRunPatchBody(state=DagRunMutableStates.FAILED))
         site.stack.simulator.control("faults", method="DELETE")
     expect(told).to_have_count(0, timeout=60 * SECONDS)
+
+
+def test_an_empty_dataset_says_so_and_what_to_do(site: Site, ui: Ui) -> None:
+    long_ago = {"activity_id": ["reading-2026"], "mintime": "2001-01-01", "maxtime": "2001-12-31"}
+    run = land(site.stack, analysis_conf(dataset_type="activity-analysis-by-question", filters=long_ago))
+    ui.goto(site.page(run))
+    warning = ui.page.get_by_role("note")
+    expect(warning).to_contain_text("This dataset is empty.")
+    expect(warning).to_contain_text("Check the activities, the times")
+    check_in_each_window(site, run)
