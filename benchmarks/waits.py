@@ -1,7 +1,8 @@
 """What many concurrent waits cost one triggerer: calls, event-loop lag, memory, and the time from done to event.
 
 `python -m benchmarks.waits` runs the real triggers in one event loop, as a triggerer does. What answers GET /jobs is
-a process of its own that takes 50 ms a call; a job's reference says when the job ends.
+a process of its own that takes 50 ms a call; a job's reference says when the job ends. As many tasks that only sleep
+are measured afterwards: the lag of an event loop on this machine that has nothing to do.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ CONN_ID = "learnosity_bench"
 LAG_SECONDS = 0.01
 ANSWER_SECONDS = 0.05
 READY_SECONDS = 60.0
+SLEEPERS_SECONDS = 20.0
 GOAL_LAG_MS = 20
 GOAL_MB = 400
 
@@ -62,14 +64,12 @@ def serve(port: int) -> None:
     web.run_app(app, host=LOOPBACK, port=port, print=lambda text: None, access_log=None)
 
 
-class Measurement:
-    """Waits under observation; the answering process counts the calls."""
+class Lag:
+    """How late the event loop is."""
 
-    def __init__(self, port: int) -> None:
-        self._count_url = f"http://{LOOPBACK}:{port}/count"
+    def __init__(self) -> None:
         self.lags: list[float] = []
         self.own_lags: list[float] = []
-        self.delays: list[float] = []
 
     async def watch_lag(self) -> None:
         """How late the event loop wakes a sleeper, again and again."""
@@ -79,6 +79,15 @@ class Measurement:
             lag = time.perf_counter() - due
             self.lags.append(lag)
             self.own_lags.append(min(lag, time.thread_time() - worked))
+
+
+class Measurement(Lag):
+    """Waits under observation; the answering process counts the calls."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._count_url = f"http://{LOOPBACK}:{port}/count"
+        self.delays: list[float] = []
 
     async def wait(self, reference: str, poll_interval: float) -> None:
         """One wait, from the start of its trigger to its event."""
@@ -133,6 +142,23 @@ async def measure(port: int, waits: int, poll_interval: float, rounds: float) ->
     }
 
 
+async def sleepers(number: int, seconds: float) -> float:
+    """The lag at p99, in ms, of an event loop in which tasks only sleep."""
+
+    async def sleeper() -> None:
+        for _ in range(int(2 * SLEEPERS_SECONDS / seconds) + 2):
+            await asyncio.sleep(random.uniform(0.9, 1.1) * seconds)
+
+    seen = Lag()
+    tasks = [asyncio.create_task(sleeper()) for _ in range(number)]
+    await asyncio.sleep(1)
+    tasks.append(asyncio.create_task(seen.watch_lag()))
+    await asyncio.sleep(SLEEPERS_SECONDS)
+    for task in tasks:
+        task.cancel()
+    return round(quantile(sorted(seen.lags), 0.99) * 1000, 2)
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """Of sorted values, the one below which that share lies."""
     return values[min(len(values) - 1, int(len(values) * share))]
@@ -153,8 +179,10 @@ def _logs_to(path: str) -> Iterator[None]:
 
 def triggerer(share: tuple[int, int, float, float]) -> dict[str, float]:
     """The waits of one triggerer, in a process of its own."""
+    _, waits, poll_interval, _ = share
     with _logs_to(os.devnull):
-        return asyncio.run(measure(*share))
+        found = asyncio.run(measure(*share))
+        return {**found, "lag p99 of as many sleepers, ms": asyncio.run(sleepers(waits, poll_interval))}
 
 
 def main() -> None:
@@ -190,17 +218,17 @@ def main() -> None:
         server.terminate()
         server.join()
     for name in found[0]:
-        print(f"{name:<28} " + " ".join(f"{each[name]:>10,}" for each in found))
+        print(f"{name:<30} " + " ".join(f"{each[name]:>10,}" for each in found))
     if arguments.triggerers > 1:
         print("One column for each triggerer. The calls are those of all.")
     calls = -(-arguments.waits // REFERENCES_PER_CALL) + 1
     ok = all(
         each["calls a round"] <= calls
-        and each["of it own work, p99, ms"] <= GOAL_LAG_MS
+        and each["loop lag p99, ms"] <= GOAL_LAG_MS
         and each["peak memory, MB"] <= GOAL_MB
         for each in found
     )
-    goals = f"at most {calls} calls a round, {GOAL_LAG_MS} ms of lag by own work (p99), {GOAL_MB} MB in each triggerer"
+    goals = f"at most {calls} calls a round, {GOAL_LAG_MS} ms of lag (p99), {GOAL_MB} MB in each triggerer"
     print(f"goals {'reached' if ok else 'NOT reached'}: {goals}")
 
 

@@ -2,9 +2,13 @@
 
 The API accepts 50 SETs in 5 seconds per consumer key, over all machines (docs/learnosity-api.md, "Rate limits"). Each
 process paces itself; the pool bounds how many of them there are at once. `init.sh` makes the pool.
+
+A Celery worker loads what tasks need before it forks them, so that they do not load it one by one.
 """
 
 from __future__ import annotations
+
+import sys
 
 from airflow.sdk import BaseOperator
 
@@ -16,3 +20,14 @@ def task_policy(task: BaseOperator) -> None:
     """Put tasks that start datasets into the pool, unless their author chose another one."""
     if task.task_type == STARTS_DATASETS and task.pool == "default_pool":
         task.pool = POOL
+
+
+if sys.argv[1:3] == ["celery", "worker"]:
+    from celery.signals import import_modules  # of the worker alone: it would cost each other process its import
+
+    @import_modules.connect
+    def load_tasks(**_: object) -> None:
+        """Load the modules when the worker loads its own. Airflow loads its plugins later, in each task."""
+        from learnosity.preload import load
+
+        load()

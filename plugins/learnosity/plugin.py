@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from learnosity import run_note_listener
+from learnosity import preload, run_note_listener
 
 PREFIX = "/learnosity"
 # The path at which Airflow is served, such as `/airflow`; empty if Airflow is at the root of its host.
@@ -25,7 +25,7 @@ class LearnosityPlugin(AirflowPlugin):
     """A page for the dataset of each run, a page that lists all published datasets, and notes on the runs."""
 
     name = "learnosity"
-    listeners = [run_note_listener]  # noqa: RUF012
+    listeners = [run_note_listener, preload]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {
             "name": "Learnosity",

@@ -13,20 +13,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from learnosity.api.due_order import DueOrder
 from learnosity.api.jobs import REFERENCES_PER_CALL
-from learnosity.api.poll_intervals import (
-    EARLY_SHARE,
-    Call,
-    PollResult,
-    UsualPlan,
-    Wait,
-    times_of,
-)
+from learnosity.api.poll_intervals import EARLY_SHARE, Call, PollResult, UsualPlan, Wait, times_of
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
@@ -50,6 +45,9 @@ GATHER_SECONDS = 0.5
 SETTLED_SECONDS = 3.0
 # Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4
+# After so many results, other tasks of the event loop run. Each result wakes a trigger, which may write a log line: 50
+# in one go would delay all other triggers.
+IN_ONE_GO = 5
 # How long a refused consumer key is tried again: Learnosity may need 30 minutes to apply a change of keys; 5 minutes
 # are added for safety.
 REFUSAL_SECONDS = 35 * 60.0
@@ -68,6 +66,10 @@ class JobPoller:
         self._connect = connect
         self._metrics = metrics
         self._waits: set[Wait] = set()
+        self._order = DueOrder()
+        """Those of the waits that no call asks for."""
+        self._waits_of: Counter[str] = Counter()
+        """How many of the waits are for each job."""
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._fills_calls = True
@@ -90,6 +92,8 @@ class JobPoller:
         wait = Wait(reference, poll_interval, deadline, now, times=times_of(kind) if kind else None, seen=now)
         wait.plan(now)
         self._waits.add(wait)
+        self._order.add(wait)
+        self._waits_of[reference] += 1
         self._report_open()
         if self._task is None:
             # The task gets an empty context. Otherwise it would copy the context of the first wait, and all its log
@@ -100,7 +104,7 @@ class JobPoller:
         try:
             yield wait.results
         finally:
-            self._waits.discard(wait)
+            self._forget(wait)
             self._report_open()
 
     async def close(self) -> None:
@@ -134,9 +138,8 @@ class JobPoller:
         while True:
             self._more.clear()
             now = time.monotonic()
-            dues, again = self._dues(now)
-            waiting = sorted(dues, key=lambda wait: dues[wait])
-            first = dues[waiting[0]] if waiting else None
+            waiting, again = self._waiting(now)
+            first = next((when for when, _ in waiting), None)
             if first is not None and first <= now:
                 break
             if first is not None and again is not None:
@@ -145,31 +148,55 @@ class JobPoller:
                 async with asyncio.timeout(None if first is None else first - now):
                     await self._more.wait()
                     await asyncio.sleep(GATHER_SECONDS)
-        soon = [wait for wait in waiting if dues[wait] <= now or wait.due - EARLY_SHARE * wait.delay <= now]
-        references = set(list(dict.fromkeys(wait.reference for wait in soon))[:REFERENCES_PER_CALL])
-        due = [wait for wait in soon if wait.reference in references]
         self._last_call, self._usual.saved = now, self._usual.saved - 1
+        due, others = self._picked(waiting, now)
         for wait in due:
             wait.asked, wait.seen = True, now
-        others: list[Wait] = []
-        settled = [wait for wait in waiting if not wait.asked and now - wait.began >= SETTLED_SECONDS]
-        for wait in settled if self._fills_calls else ():
-            if wait.reference in references or len(references) < REFERENCES_PER_CALL:
-                references.add(wait.reference)
-                others.append(wait)
+            self._order.discard(wait)
         return Call(due, others)
 
-    def _dues(self, now: float) -> tuple[dict[Wait, float], float | None]:
-        """When each wait is due that no call asks for, and when to ask this again; None = after the next call."""
-        dues = {wait: wait.due for wait in self._waits if not wait.asked}
+    def _waiting(self, now: float) -> tuple[Iterable[tuple[float, Wait]], float | None]:
+        """When each wait is due that no call asks for, the soonest first, and when to ask this again.
+
+        The second is None if that is after the next call.
+        """
         if not self._fills_calls or len(self._waits) > REFERENCES_PER_CALL:
             self._usual = UsualPlan()
-            return dues, None
+            return self._order, None
+        dues = {wait: due for due, wait in self._order}
         usual = self._usual.next_call(self._waits, now)
         expected = {wait: begin for wait in dues if (begin := wait.expected(now)) is not None}
         for wait, begin in expected.items():
             dues[wait] = wait.due_by_expectation(begin, now, self._last_call, calls_left=self._usual.saved > 0)
-        return dues, usual if expected else None
+        waiting = sorted(((due, wait) for wait, due in dues.items()), key=lambda each: each[0])
+        return waiting, usual if expected else None
+
+    def _picked(self, waiting: Iterable[tuple[float, Wait]], now: float) -> tuple[list[Wait], list[Wait]]:
+        """The waits whose jobs the next call asks for: those that are due or nearly so, and others, up to 50 jobs."""
+        jobs, due, later, others = set[str](), list[Wait](), list[Wait](), list[Wait]()
+        for when, wait in waiting:
+            if len(jobs) == REFERENCES_PER_CALL and len(self._waits_of) == len(self._waits):
+                break  # the call is full, and no job has a second wait
+            if when <= now or wait.due - EARLY_SHARE * wait.delay <= now:
+                if wait.reference in jobs or len(jobs) < REFERENCES_PER_CALL:
+                    jobs.add(wait.reference)
+                    due.append(wait)
+            elif self._fills_calls and now - wait.began >= SETTLED_SECONDS:
+                later.append(wait)
+        for wait in later:
+            if wait.reference in jobs or len(jobs) < REFERENCES_PER_CALL:
+                jobs.add(wait.reference)
+                others.append(wait)
+        return due, others
+
+    def _forget(self, wait: Wait) -> None:
+        """The wait has ended. Nothing happens if that is known."""
+        if wait in self._waits:
+            self._waits.discard(wait)
+            self._order.discard(wait)
+            self._waits_of[wait.reference] -= 1
+            if not self._waits_of[wait.reference]:
+                del self._waits_of[wait.reference]
 
     async def _poll(self, client: LearnosityClient, call: Call) -> None:
         """Ask for the jobs of a call.
@@ -196,10 +223,12 @@ class JobPoller:
         except LearnosityError as error:
             self._failed(call.due, error)
         else:
-            for wait in call.due:
+            for number, wait in enumerate(call.due, 1):
                 job = jobs.get(wait.reference)
                 wait.refused_since = None
                 self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
+                if number % IN_ONE_GO == 0:
+                    await asyncio.sleep(0)
             for wait in call.others:
                 job = jobs.get(wait.reference)
                 if wait in self._waits and job is not None and job.is_terminal:
@@ -224,10 +253,11 @@ class JobPoller:
             result = PollResult(result.job, None, final=True)
         wait.results.put_nowait(result)
         if result.final:
-            self._waits.discard(wait)
+            self._forget(wait)
             wait.ended(time.monotonic(), result)
         else:
             wait.plan(time.monotonic())
+            self._order.add(wait)
             self._more.set()
 
     def _report_open(self) -> None:
@@ -240,7 +270,7 @@ class JobPoller:
             return
         failure = TransientError(f"Polling the jobs ended with an unexpected error ({type(error).__name__}).")
         for wait in list(self._waits):
-            self._waits.discard(wait)
+            self._forget(wait)
             wait.results.put_nowait(PollResult(error=failure, final=True))
 
 

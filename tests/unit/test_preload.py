@@ -1,0 +1,71 @@
+"""What is loaded before tasks are forked, in Python processes of their own: where, and that a fork can live with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import json, sys
+import psutil
+import airflow.sdk.execution_time.task_runner
+from airflow.listeners.listener import get_listener_manager
+manager = get_listener_manager()
+process, before = psutil.Process(), psutil.Process().num_fds()
+component = type(sys.argv.pop(), (), {})()
+manager.hook.on_starting(component=component)
+found = [name for name in ("aiohttp", "boto3", "learnosity.landing_tasks", "learnosity.web") if name in sys.modules]
+print(json.dumps({"loaded": found, "threads": process.num_threads(), "files": process.num_fds() - before}))
+"""
+WAIT = ["aiohttp"]
+ALL = ["aiohttp", "boto3", "learnosity.landing_tasks"]
+
+
+@pytest.mark.parametrize(
+    ("command", "component", "executor", "loaded"),
+    [
+        ("scheduler", "Job", "LocalExecutor", ALL),
+        ("scheduler", "Job", "CeleryExecutor,LocalExecutor", ALL),
+        ("scheduler", "Job", "CeleryExecutor", []),
+        ("scheduler", "TaskRunnerMarker", "LocalExecutor", []),
+        ("triggerer", "Job", "LocalExecutor", WAIT),
+        ("dag-processor", "Job", "LocalExecutor", []),
+        ("api-server", "Job", "LocalExecutor", []),
+    ],
+)
+def test_a_process_loads_what_its_forks_need_and_nothing_that_a_fork_would_share(
+    command: str, component: str, executor: str, loaded: list[str], tmp_path: Path
+) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    environment = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__EXECUTOR": executor,
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "PYTHONPATH": str(REPOSITORY / "plugins"),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, command, component],
+        env={**own, **environment},
+        capture_output=True,
+        check=True,
+    )
+    said = json.loads(ended.stdout.splitlines()[-1])
+    assert said == {"loaded": loaded, "threads": 1, "files": 0}
+
+
+def test_every_module_that_is_loaded_early_exists() -> None:
+    program = "import importlib, learnosity.preload as p; [importlib.import_module(n) for n in (*p.TASKS, *p.S3)]"
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "plugins", check=True, capture_output=True)
+
+
+def test_a_module_that_cannot_be_imported_stops_nothing() -> None:
+    program = "from learnosity.preload import load; load(('no.such.module', 'learnosity.api.client'))"
+    check = "; import sys; assert 'learnosity.api.client' in sys.modules"
+    subprocess.run([sys.executable, "-c", program + check], cwd=REPOSITORY / "plugins", check=True)
