@@ -22,12 +22,15 @@ def task_policy(task: BaseOperator) -> None:
         task.pool = POOL
 
 
+def load_tasks(**_: object) -> None:
+    """Load what tasks need when a Celery worker loads its own modules. Plugins are loaded later, in each task."""
+    from learnosity.preload import load
+
+    load()
+
+
 if sys.argv[1:3] == ["celery", "worker"]:
-    from celery.signals import import_modules  # of the worker alone: it would cost each other process its import
+    # Imported by the worker alone: it would cost each other process some time.
+    from celery.signals import import_modules  # type: ignore[import-untyped]
 
-    @import_modules.connect
-    def load_tasks(**_: object) -> None:
-        """Load the modules when the worker loads its own. Airflow loads its plugins later, in each task."""
-        from learnosity.preload import load
-
-        load()
+    import_modules.connect(load_tasks)

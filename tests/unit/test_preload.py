@@ -60,6 +60,25 @@ def test_a_process_loads_what_its_forks_need_and_nothing_that_a_fork_would_share
     assert said == {"loaded": loaded, "threads": 1, "files": 0}
 
 
+CELERY = """
+import sys
+sys.argv.append("worker")
+import airflow_local_settings
+from airflow.providers.celery.executors.celery_executor_utils import app
+from celery.signals import import_modules
+assert "learnosity.landing_tasks" not in sys.modules
+import_modules.send(sender=app)
+assert "learnosity.landing_tasks" in sys.modules
+"""
+
+
+def test_a_celery_worker_loads_them_with_its_own_modules(tmp_path: Path) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
+    path = os.pathsep.join([str(REPOSITORY / "plugins"), str(REPOSITORY / "compose")])
+    environment = {"AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", CELERY, "celery"], env={**own, **environment}, check=True)
+
+
 def test_every_module_that_is_loaded_early_exists() -> None:
     program = "import importlib, learnosity.preload as p; [importlib.import_module(n) for n in (*p.TASKS, *p.S3)]"
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "plugins", check=True, capture_output=True)
