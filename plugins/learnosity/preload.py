@@ -12,12 +12,14 @@ Airflow calls `on_starting` before the executor starts. A Celery worker loads no
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from airflow.configuration import conf
 from airflow.listeners import hookimpl
+
+log = logging.getLogger(__name__)
 
 WAITS = ("learnosity.triggers", "learnosity.api.client")
 # Importing these starts no thread and opens no file or socket that a fork would share (tests/unit/test_preload.py).
@@ -72,5 +74,10 @@ def load(modules: Sequence[str] = (*TASKS, *S3)) -> None:
     :param modules: names; default all that the tasks of a dataset need.
     """
     for name in modules:
-        with suppress(ImportError):
+        try:
             importlib.import_module(name)
+        except ImportError:
+            log.debug("%s is not there to be loaded early.", name)
+        # A package that is installed may fail in any way. No scheduler or worker may stop for that.
+        except Exception:
+            log.warning("%s could not be loaded early. Tasks that need it will fail.", name, exc_info=True)

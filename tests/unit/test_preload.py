@@ -8,56 +8,53 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# One process stands for all, because it takes seconds to start. Those that load nothing come first.
 PROGRAM = """
-import json, sys
+import json, os, sys
 import psutil
 import airflow.sdk.execution_time.task_runner
 from airflow.listeners.listener import get_listener_manager
 manager = get_listener_manager()
 process, before = psutil.Process(), psutil.Process().num_fds()
-component = type(sys.argv.pop(), (), {})()
-manager.hook.on_starting(component=component)
-found = [name for name in ("aiohttp", "boto3", "learnosity.landing_tasks", "learnosity.web") if name in sys.modules]
-print(json.dumps({"loaded": found, "threads": process.num_threads(), "files": process.num_fds() - before}))
+for command, component, executor in json.loads(sys.argv.pop()):
+    sys.argv[1:] = [command]
+    os.environ["AIRFLOW__CORE__EXECUTOR"] = executor
+    manager.hook.on_starting(component=type(component, (), {})())
+    found = [name for name in ("aiohttp", "boto3", "learnosity.landing_tasks", "learnosity.web") if name in sys.modules]
+    print(json.dumps({"loaded": found, "threads": process.num_threads(), "files": process.num_fds() - before}))
 """
 WAIT = ["aiohttp"]
 ALL = ["aiohttp", "boto3", "learnosity.landing_tasks"]
+CASES: list[tuple[str, str, str, list[str]]] = [
+    ("dag-processor", "Job", "LocalExecutor", []),
+    ("api-server", "Job", "LocalExecutor", []),
+    ("scheduler", "Job", "CeleryExecutor", []),
+    ("scheduler", "Job", "KubernetesExecutor", []),
+    ("scheduler", "TaskRunnerMarker", "LocalExecutor", []),
+    ("triggerer", "Job", "LocalExecutor", WAIT),
+    ("scheduler", "Job", "CeleryExecutor,LocalExecutor", ALL),
+    ("scheduler", "Job", "LocalExecutor", ALL),
+]
 
 
-@pytest.mark.parametrize(
-    ("command", "component", "executor", "loaded"),
-    [
-        ("scheduler", "Job", "LocalExecutor", ALL),
-        ("scheduler", "Job", "CeleryExecutor,LocalExecutor", ALL),
-        ("scheduler", "Job", "CeleryExecutor", []),
-        ("scheduler", "TaskRunnerMarker", "LocalExecutor", []),
-        ("triggerer", "Job", "LocalExecutor", WAIT),
-        ("dag-processor", "Job", "LocalExecutor", []),
-        ("api-server", "Job", "LocalExecutor", []),
-    ],
-)
-def test_a_process_loads_what_its_forks_need_and_nothing_that_a_fork_would_share(
-    command: str, component: str, executor: str, loaded: list[str], tmp_path: Path
-) -> None:
+def test_a_process_loads_what_its_forks_need_and_nothing_that_a_fork_would_share(tmp_path: Path) -> None:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
     environment = {
         "AIRFLOW_HOME": str(tmp_path),
-        "AIRFLOW__CORE__EXECUTOR": executor,
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "PYTHONPATH": str(REPOSITORY / "plugins"),
     }
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, command, component],
+        [sys.executable, "-c", PROGRAM, json.dumps([case[:3] for case in CASES])],
         env={**own, **environment},
         capture_output=True,
         check=True,
     )
-    said = json.loads(ended.stdout.splitlines()[-1])
-    assert said == {"loaded": loaded, "threads": 1, "files": 0}
+    said = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith(b"{")]
+    for case, each in zip(CASES, said, strict=True):
+        assert each == {"loaded": case[3], "threads": 1, "files": 0}, case
 
 
 CELERY = """
@@ -84,7 +81,12 @@ def test_every_module_that_is_loaded_early_exists() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY / "plugins", check=True, capture_output=True)
 
 
-def test_a_module_that_cannot_be_imported_stops_nothing() -> None:
-    program = "from learnosity.preload import load; load(('no.such.module', 'learnosity.api.client'))"
+def test_a_module_that_cannot_be_imported_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise RuntimeError('an installation that does not fit')")
+    program = "from learnosity.preload import load; load(('no.such.module', 'broken', 'learnosity.api.client'))"
     check = "; import sys; assert 'learnosity.api.client' in sys.modules"
-    subprocess.run([sys.executable, "-c", program + check], cwd=REPOSITORY / "plugins", check=True)
+    path = os.pathsep.join([str(REPOSITORY / "plugins"), str(tmp_path)])
+    told = subprocess.run(
+        [sys.executable, "-c", program + check], env={**os.environ, "PYTHONPATH": path}, check=True, capture_output=True
+    )
+    assert b"broken could not be loaded early" in told.stdout
