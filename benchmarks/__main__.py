@@ -17,6 +17,7 @@ import msgspec
 from benchmarks import rows
 from benchmarks.chart import draw, draw_peers
 from benchmarks.distance import distant_sources
+from benchmarks.lossy import lossy_source
 from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
 from benchmarks.stack import PEERS, ROOT, Stack
@@ -35,6 +36,7 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
     "many": rows.many_files,
     "shards": rows.shards,
     "distant": distant_sources,
+    "lossy": lossy_source,
     "upload": rows.upload,
     "tables": rows.tables,
     "dag": lambda stack: dag_overhead(stack.folder / "airflow"),

@@ -30,7 +30,9 @@ WINDOW_SECONDS = 0.1
 HOLD_ROUNDS = 2
 # A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
 HOLD_WINDOWS = 20
-GROWTH_WHILE_CLIMBING = 2.0  # at the beginning, each step multiplies the limit by this
+# At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
+# source have landed before the best limit is found.
+GROWTH_WHILE_CLIMBING = 4.0
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
 # Overload replies (429, 503) within this time count as one: they halve the limit once.
 CUT_SECONDS = 1.0

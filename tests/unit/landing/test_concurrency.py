@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from learnosity.landing.concurrency import AdaptiveLimit
+from learnosity.landing.concurrency import MAX_FILES_AT_ONCE, AdaptiveLimit
 
 
 class Server:
@@ -45,6 +45,15 @@ def test_a_source_far_away_gets_as_many_as_fill_the_way(latency: float) -> None:
     server.serve(limit, 3000)
     possible = min(1200, 256 / latency)
     assert server.serve(limit, 3000) > 0.75 * possible
+
+
+def test_a_source_far_away_gets_the_highest_limit_as_soon_as_the_first_files_have_landed() -> None:
+    # A few thousand files would land before the limit has doubled several times.
+    server = Server(latency=0.2, capacity=1e9)
+    limit = limit_of(server)
+    first = limit.limit
+    server.serve(limit, 2 * first)
+    assert limit.limit == MAX_FILES_AT_ONCE > first
 
 
 def test_a_source_that_gives_no_more_is_not_flooded() -> None:
