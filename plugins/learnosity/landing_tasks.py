@@ -27,7 +27,7 @@ from learnosity.landing.publish import publish
 from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
 from learnosity.metrics import METRICS
 from learnosity.progress_log import Progress, size
-from learnosity.task_report import report_progress
+from learnosity.task_report import report_plan, report_progress
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -78,6 +78,7 @@ class LandingTask:
                 shards=number,
                 overwrite=overwrite,
             )
+        await report_plan(self._context, sum(each.files for each in made))
         return shard_xcoms(made, plan)
 
     async def land_files(self, shard: object) -> dict[str, int] | list[dict[str, int]]:

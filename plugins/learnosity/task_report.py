@@ -103,26 +103,40 @@ def report_failures(context: Context) -> Iterator[None]:
 
 @asynccontextmanager
 async def report_progress(context: Context, look: Callable[[], Landing | None]) -> AsyncIterator[None]:
-    """Tell every few seconds how far the work of the block is.
+    """Tell every few seconds how far the work of the block is, and once more when it ends.
 
     :param look: gives the figures; None = nothing to tell yet.
     """
+    ended = asyncio.Event()
 
     async def tell() -> None:
-        while True:
-            if (found := look()) is not None:
-                # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the
-                # event loop.
-                await asyncio.to_thread(_store, context, PROGRESS_KEY, found)
-            await asyncio.sleep(EVERY_SECONDS)
+        if (found := look()) is not None:
+            # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the event
+            # loop.
+            await asyncio.to_thread(_store, context, PROGRESS_KEY, found)
 
-    teller = asyncio.ensure_future(tell())
+    async def tell_often() -> None:
+        while not ended.is_set():
+            await tell()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), EVERY_SECONDS)
+
+    # The teller is not cancelled: a report that is on its way could then arrive after the last one.
+    teller = asyncio.ensure_future(tell_often())
     try:
         yield
     finally:
-        teller.cancel()
-        with suppress(asyncio.CancelledError):
-            await teller
+        ended.set()
+        await teller
+        await tell()
+
+
+async def report_plan(context: Context, files: int) -> None:
+    """Tell how many files the landing tasks will land, before the first of them begins.
+
+    :param files: files in all, over all shards.
+    """
+    await asyncio.to_thread(_store, context, PROGRESS_KEY, Landing(0, files, 0))
 
 
 def _store(context: Context, key: str, value: msgspec.Struct) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from learnosity.errors import (
     StorageError,
     TransientApiError,
 )
-from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_progress
+from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_plan, report_progress
 
 PUPIL = "pupil-4711"
 
@@ -149,6 +150,27 @@ def test_progress_is_told_while_the_work_goes_on_and_ends_with_it() -> None:
 
     asyncio.run(work())
     assert stores.values[PROGRESS_KEY] == {"files": 1, "total": 10, "bytes": 100, "rate": 0.0, "left": None}
+
+
+@pytest.mark.parametrize("error", [None, RequestError("no")])
+def test_the_last_figures_are_told_when_the_work_ends_however_short_it_was(error: Exception | None) -> None:
+    stores, figures = Stores(), list[Landing]()
+
+    async def work() -> None:
+        async with report_progress(stores.context(), lambda: figures[-1] if figures else None):
+            figures.append(Landing(10, 10, 1000))
+            if error:
+                raise error
+
+    with pytest.raises(RequestError) if error else nullcontext():
+        asyncio.run(work())
+    assert stores.values[PROGRESS_KEY]["files"] == 10
+
+
+def test_the_plan_is_told_before_the_first_shard_begins() -> None:
+    stores = Stores()
+    asyncio.run(report_plan(stores.context(), 500))
+    assert (stores.values[PROGRESS_KEY]["files"], stores.values[PROGRESS_KEY]["total"]) == (0, 500)
 
 
 def test_an_error_of_the_work_passes_through_the_telling() -> None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import quote
 
+from learnosity.task_report import Landing
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
@@ -19,11 +20,12 @@ GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
 AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
+LISTING = "LearnosityListFilesOperator"
 # The text that the page shows for a running task, by the task's operator.
 DOING = {
     "LearnosityCreateDatasetOperator": "Making the dataset and starting its job",
     "LearnosityJobSensor": "Waiting for Learnosity's job",
-    "LearnosityListFilesOperator": "Listing the result files",
+    LISTING: "Listing the result files",
     LANDING: "Landing the result files",
     "LearnosityPublishOperator": "Verifying and publishing",
 }
@@ -187,9 +189,12 @@ def _label(instance: Instance) -> str:
 
 
 def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | None:
-    shards = [each for each in instances if each.operator == LANDING and each.start_date is not None]
-    if not shards:
+    tasks = [each for each in instances if each.operator == LANDING]
+    if not any(each.start_date for each in tasks):
         return None
+    # A shard that waits for a slot counts. A mapped task without a map index is not expanded yet: its number of shards
+    # is not known.
+    shards = [each for each in tasks if each.map_index >= 0 or each.start_date]
     done = [each for each in shards if each.state == "success"]
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in by_shard if landing]
@@ -197,18 +202,40 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     # The last report of a task may be some seconds old. If the task has succeeded, all files of its shard have landed,
     # whatever the report says.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
-    known = len(figures) == len(shards)
-    lefts = [landing.left for landing in running]
-    left = max((each for each in lefts if each is not None), default=None) if None not in lefts else None
+    total = _planned(instances, reports)
+    if total is None:
+        known = len(figures) == len(tasks)
+        total = sum(landing.total for _, landing in figures) if known else 0
+    files = total if len(done) == len(tasks) and total else files
     return Landed(
         len(done),
         len(shards),
         files,
-        sum(landing.total for _, landing in figures) if known else 0,
+        max(total, files) if total else 0,
         sum(landing.bytes for _, landing in figures),
         sum(landing.rate for landing in running),
-        left if known else None,
+        _left(total - files, running) if total else None,
     )
+
+
+def _planned(instances: Sequence[Instance], reports: TaskReports) -> int | None:
+    """How many files the plans of the run have; None = a plan is not made or not told."""
+    plans = [reports.landings.get((each.task_id, each.map_index)) for each in instances if each.operator == LISTING]
+    told = [plan.total for plan in plans if plan]
+    return sum(told) if told and len(told) == len(plans) else None
+
+
+def _left(files: int, running: Sequence[Landing]) -> float | None:
+    """Seconds until all shards have landed: those that run, and then those that wait for their slots.
+
+    :param files: files that are left over all shards.
+    """
+    going = [landing for landing in running if landing.files < landing.total]
+    lefts = [landing.left for landing in going if landing.left is not None]
+    if not lefts or len(lefts) < len(going):
+        return None
+    a_second = sum((landing.total - landing.files) / landing.left for landing in going if landing.left)
+    return max(*lefts, files / a_second if a_second > 0 else 0.0)
 
 
 def _part(text: Any) -> str:

@@ -13,7 +13,7 @@ from learnosity.job_report import JobState
 from learnosity.task_report import Failure, Landing
 from learnosity.web.dag_order import places
 from learnosity.web.run_datasets import steps
-from learnosity.web.run_progress import DOING, Progress, progress
+from learnosity.web.run_progress import DOING, LANDING, LISTING, Progress, progress
 from learnosity.web.task_reports import TaskReports, read
 
 START = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -126,6 +126,45 @@ def test_no_time_is_left_and_no_total_before_every_shard_has_told() -> None:
     found = look(landing, told=told).landing
     assert found is not None
     assert (found.total, found.left) == (0, None)
+
+
+def shards(*states: str | None) -> list[Row]:
+    """A run that lands as many shards; one without a state waits for a slot."""
+    landing = [Row("land.land_files", state, index, START if state else None) for index, state in enumerate(states)]
+    return [*rows("success", "success", "success", None, None)[:3], *landing]
+
+
+PLAN = {("land.list_files", -1): Landing(0, 1000, 0)}
+
+
+def test_shards_that_wait_for_a_slot_count_and_lengthen_the_time_left() -> None:
+    told = PLAN | {("land.land_files", index): Landing(100, 200, 900, 10.0, 10.0) for index in (0, 1)}
+    found = look(shards("running", "running", None, None, None), told=TaskReports({}, told)).landing
+    assert found is not None
+    assert (found.shards_done, found.shards, found.files, found.total) == (0, 5, 200, 1000)
+    assert found.left == 800 / 20  # two slots of 10 files a second each
+
+
+def test_without_a_plan_nothing_is_guessed_about_shards_that_wait() -> None:
+    told = TaskReports({}, {("land.land_files", 0): Landing(100, 200, 900, 10.0, 10.0)})
+    found = look(shards("running", None, None), told=told).landing
+    assert found is not None
+    assert (found.shards, found.files, found.total, found.left) == (3, 100, 0, None)
+
+
+@pytest.mark.parametrize("told", [{}, {("land.land_files", 0): Landing(200, 200, 900)}])
+def test_shards_that_have_ended_have_landed_all_of_the_plan_whatever_they_told(told: dict[Any, Landing]) -> None:
+    found = look(shards("success", "success"), told=TaskReports({}, PLAN | told)).landing
+    assert found is not None
+    assert (found.shards_done, found.files, found.total, found.left) == (2, 1000, 1000, None)
+
+
+def test_a_second_dataset_whose_plan_is_not_made_leaves_the_total_open() -> None:
+    second = [Row("b.land.list_files", "running", operator=LISTING), Row("b.land.land_files", operator=LANDING)]
+    told = PLAN | {("land.land_files", 0): Landing(100, 1000, 900, 10.0, 10.0)}
+    found = look([*shards("running"), *second], told=TaskReports({}, told)).landing
+    assert found is not None
+    assert (found.shards, found.total, found.left) == (1, 0, None)
 
 
 @pytest.mark.parametrize("operator", ["PythonOperator", None])
