@@ -13,6 +13,7 @@ MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
 _STATISTIC = re.compile("_(change|before)$")  # endings that a comparison adds to the name of a column
 MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
+_COUNTS = ("population", "difference_", "count_", "num_")  # beginnings of other columns of numbers
 _LARGEST = 1e15  # larger numbers are shown with an exponent
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 
@@ -24,6 +25,12 @@ def decimals(column: str, values: Iterable[Any]) -> int:
         return 0
     named = next((places for end, places in _DECIMALS.items() if _STATISTIC.sub("", column).endswith(end)), None)
     return named if named is not None else 4 if max(numbers) < 1 else 2
+
+
+def is_statistic(column: str) -> bool:
+    """Whether a column has numbers by its name; it need not have any value."""
+    plain = _STATISTIC.sub("", column)
+    return plain.startswith(_COUNTS) or plain.endswith((*_DECIMALS, "score"))
 
 
 def cell_text(value: Any, places: int = 0, *, signed: bool = False) -> str:

@@ -56,9 +56,19 @@ def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileE
     folder, _, name = own.path.rpartition("/")
     # Datasets have one of two layouts. Either each group has a folder, and its file has the same name as the file of
     # the whole dataset. Or a group has a file and a folder that are both named after it.
-    begin = folder if name == root.path.rpartition("/")[2] else own.path.removesuffix(".json")
-    after = ("/",) if begin == folder else ("/", ".")
-    return [entry for entry in dataset.files.values() if entry.path.startswith(tuple(begin + each for each in after))]
+    if name == root.path.rpartition("/")[2]:
+        return [entry for entry in dataset.files.values() if entry.path.startswith(f"{folder}/")]
+    begin = own.path.removesuffix(".json")
+    return [entry for entry in dataset.files.values() if entry is own or _is_of(begin, entry.path)]
+
+
+def _is_of(begin: str, path: str) -> bool:
+    """Whether a path is in the folder `begin`, or is a file of this name, such as `begin.csv`.
+
+    A name may have dots, so `aa.b.json` is a file of the group `aa.b`, and not one of the group `aa`.
+    """
+    stem, _, ending = path.rpartition(".")
+    return path.startswith(f"{begin}/") or (stem == begin and "/" not in ending)
 
 
 async def zipped(dataset: PublishedDataset, entries: Sequence[FileEntry]) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 from learnosity.api.report_definition import field_label
 from learnosity.dataset.item_flags import Flag, Thresholds, flags
 from learnosity.dataset.tables import Kind, Table, is_number, sorted_rows
-from learnosity.web.cells import cell_text, decimals
+from learnosity.web.cells import cell_text, decimals, is_statistic
 from learnosity.web.plots import Box, Tick, box_of, scale_of
 
 PAGE_ROWS = 100
@@ -178,4 +178,7 @@ def is_change(column: str) -> bool:
 
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     first = next((row[name] for row in rows if row.get(name) is not None), None)
+    if first is None:
+        # A column without any value stands as its neighbours do, so a statistic is recognised by its name.
+        return is_statistic(name)
     return is_number(first)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.web.cells import MAX_CELL, cell_text, decimals
+from learnosity.dataset.key_figures import OF_GROUPS
+from learnosity.dataset.tables import Kind, Table
+from learnosity.web import tables
+from learnosity.web.cells import MAX_CELL, cell_text, decimals, is_statistic
 
 CELLS = st.one_of(
     st.none(),
@@ -57,3 +61,31 @@ def test_all_numbers_have_as_many_decimals_as_their_column(values: list[float], 
     places = decimals(column, values)
     found = {len(match[1]) if (match := re.search(r"\.(\d+)$", cell_text(value, places))) else 0 for value in values}
     assert found == {places}
+
+
+STATISTICS = [
+    *(f"{name}_{unit}" for name in ("mean", "lowest", "p25", "stdev") for unit in ("percent", "score")),
+    *("population", "score", "max_score", "percent", "difference_mean_percent", "count_sessions"),
+    *("p_value", "discrimination_index", "p_value_change", "mean_percent_before"),
+]
+
+
+@pytest.mark.parametrize(
+    "column",
+    STATISTICS,
+)
+@pytest.mark.parametrize("value", [None, 1.5])
+def test_a_statistic_stands_to_the_right_with_and_without_values(column: str, value: float | None) -> None:
+    shown = tables.view(Table(Kind.GROUPS, "", ("group_name", column), [{column: value}]), caption="x")
+    assert [each.numeric for each in shown.columns] == [False, True]
+
+
+def test_names_and_ids_are_no_statistics() -> None:
+    assert all(map(is_statistic, OF_GROUPS))
+    assert not [name for name in ("group_name", "user_id", "item_reference", "note", "flags") if is_statistic(name)]
+
+
+def test_points_at_the_ends_of_the_axis_are_drawn_whole() -> None:
+    code = (Path(tables.__file__).parent / "static" / "scatter.js").read_text(encoding="utf-8")
+    (clip,) = map(int, re.findall(r"clip: (\d+)", code))
+    assert clip >= max(map(int, re.findall(r" radius: (\d+)", code))) + 3  # a point grows under the pointer

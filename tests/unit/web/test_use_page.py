@@ -26,6 +26,15 @@ from tests.unit.web.test_app import GROUP_TYPE, GROUPS, ITEMS, OTHER_ID, Site, g
 __all__ = ["site"]
 
 
+# Groups whose names begin alike and have dots; each has a file and a folder of its name.
+DOTTED = {
+    path: group(["x"])
+    for name in ("a", "aa", "aa.b", "aab")
+    for path in (f"{name}.json", f"{name}.csv", f"{name}/s.json")
+    if path != "a/s.json"
+} | {"aa.json.json": group(["x"])}
+
+
 def table(reply: Any) -> list[list[str]]:
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "text/csv; charset=utf-8"
@@ -139,6 +148,9 @@ class TestZip:
                 ["north"],
                 ["north.csv", "north.json", "north/s.json"],
             ),
+            (DOTTED, ["aa"], ["aa.csv", "aa.json", "aa/s.json"]),
+            (DOTTED, ["aa.b"], ["aa.b.csv", "aa.b.json", "aa.b/s.json"]),
+            (DOTTED, ["aa.json"], ["aa.json.json"]),
         ],
     )
     def test_the_files_of_a_group_and_below(

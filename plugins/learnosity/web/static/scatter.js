@@ -42,7 +42,8 @@
     type: "scatter",
     data: {
       datasets: used.map(({ flag, label, pointStyle, radius }) => ({
-        label, pointStyle, radius, hoverRadius: radius + 3, data: all.filter((point) => point.flag === flag),
+        // `clip`: pixels that may be drawn beyond the axes, so that points at 0 and 1 are whole.
+        label, pointStyle, radius, hoverRadius: radius + 3, clip: 12, data: all.filter((point) => point.flag === flag),
       })),
     },
     plugins: [limits],
