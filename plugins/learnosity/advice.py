@@ -14,15 +14,25 @@ from learnosity.errors import (
     RequestError,
     StorageError,
     TransientError,
+    UnsafeNameError,
 )
 
 NEW_RUN = "Trigger a new run with another run config: the config of this run cannot be changed."
+_OR_NEW_RUN = f"Or {NEW_RUN[:1].lower()}{NEW_RUN[1:]}"
 _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
-    (InputError, "Correct the input files, then clear {task} with its downstream tasks."),
+    (InputError, f"Correct the input files, then clear {{task}} with its downstream tasks. {_OR_NEW_RUN}"),
     (AuthenticationError, "Correct the Learnosity connection, then clear {task} with its downstream tasks."),
     (ConnectionConfigError, "Correct the connection, then clear {task} with its downstream tasks."),
     (MissingExtraError, "Install the package on all workers, then clear {task} with its downstream tasks."),
-    (StorageError, f"Correct the bucket or its connection, then clear {{task}} with its downstream tasks. {NEW_RUN}"),
+    (
+        StorageError,
+        f"Correct the bucket or its connection, then clear {{task}} with its downstream tasks. {_OR_NEW_RUN}",
+    ),
+    (
+        UnsafeNameError,
+        "Result files are named like the groups or the questions of the dataset, and clearing the task does not change "
+        "a name. Correct these names in the input or the item bank, and trigger a new run.",
+    ),
     (RequestError, NEW_RUN),
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )

@@ -23,6 +23,7 @@ from learnosity.errors import (
     RequestError,
     StorageError,
     TransientApiError,
+    UnsafeNameError,
 )
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Landing, report_failures, report_plan, report_progress
 
@@ -63,9 +64,12 @@ def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
     [
         (RequestError("groups is empty."), "Trigger a new run"),
         (InputError("2 lines are wrong."), "Correct the input files, then clear wait_for_job"),
+        (InputError("No input found at s3://b/typo."), "Or trigger a new run with another run config"),
+        (UnsafeNameError("'a' is both a file and a folder"), "Correct these names in the input"),
         (ConnectionConfigError("no password."), "Correct the connection, then clear wait_for_job"),
         (AuthenticationError("refused.", code=41000), "Correct the Learnosity connection"),
         (StorageError("no such bucket."), "Correct the bucket"),
+        (StorageError("no such bucket."), "downstream tasks. Or trigger a new run"),
         (MissingExtraError("gcsfs is missing."), "Install the package"),
         (TransientApiError("503"), "clear wait_for_job: it goes on where it ended"),
         (LearnosityError("other."), "clear wait_for_job"),

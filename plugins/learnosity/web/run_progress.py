@@ -18,7 +18,8 @@ _MAX_STATUS = 60  # maximum number of characters of a job status
 SHOWN = 20  # maximum number of failed tasks on the page, and of tasks that are tried again
 GOING = ("queued", "running")
 # A task in one of these states is tried again, or is being tried again.
-AGAIN = ("up_for_retry", "queued", "scheduled", "running", "deferred", "restarting")
+RETRY = "up_for_retry"
+AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
 # The text that the page shows for a running task, by the task's operator.
@@ -85,7 +86,7 @@ class Progress:
 
     :param headline: what it does now, or what it failed in.
     :param going: whether it goes on.
-    :param since: when the task that runs now began.
+    :param since: when the task that runs now began; of a task that waits to be tried again: when its try ended.
     :param usual: seconds that this task usually takes in runs of this DAG and type; None = not known.
     :param learnosity: whether a task of the run makes or lands a dataset at all.
     :param jobs: the jobs that are waited for, as far as their state is known.
@@ -127,14 +128,15 @@ def progress(
     again = [
         each
         for each in instances
-        if (each.task_id, each.map_index) in reports.failures
-        and (each.state == "up_for_retry" or (each.state in AGAIN and each.try_number > 1))
+        if each.state == RETRY
+        or ((each.task_id, each.map_index) in reports.failures and each.state in AGAIN and each.try_number > 1)
     ]
-    took = usual.get(now.task_id, ()) if now else ()
+    pauses = _waits_for_retry(instances, now)
+    took = usual.get(now.task_id, ()) if now and not pauses else ()
     return Progress(
-        _headline(state, failed, now, operators),
+        _headline(state, failed, now, operators, pauses=bool(pauses)),
         going,
-        now.started if now else None,
+        _since(now, pauses),
         median(took) if took else None,
         tuple(_trouble(dag_id, run_id, each, reports) for each in failed[:SHOWN]),
         tuple(_trouble(dag_id, run_id, each, reports) for each in again[:SHOWN]) if going else (),
@@ -144,7 +146,21 @@ def progress(
     )
 
 
-def _headline(state: str, failed: Sequence[Instance], now: Step | None, operators: Mapping[str, str]) -> str:
+def _waits_for_retry(instances: Sequence[Instance], now: Step | None) -> Sequence[Instance]:
+    """The instances of a task that failed and wait to be tried again; none if another one of the task still works."""
+    mine = [each for each in instances if now and each.task_id == now.task_id and each.state != "success"]
+    return mine if all(each.state == RETRY for each in mine) else ()
+
+
+def _since(now: Step | None, pauses: Sequence[Instance]) -> datetime | None:
+    if pauses:
+        return max((each.end_date for each in pauses if each.end_date), default=None)
+    return now.started if now else None
+
+
+def _headline(
+    state: str, failed: Sequence[Instance], now: Step | None, operators: Mapping[str, str], *, pauses: bool
+) -> str:
     if failed:
         names = list(dict.fromkeys(each.task_id for each in failed))
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -155,6 +171,8 @@ def _headline(state: str, failed: Sequence[Instance], now: Step | None, operator
         return "No dataset"
     if now is None:
         return "Running" if state == "running" else "Waiting to start"
+    if pauses:
+        return f"{now.task_id} failed and waits to be tried again"
     return DOING.get(operators.get(now.task_id, ""), f"Running {now.task_id}")
 
 

@@ -109,6 +109,23 @@ def test_what_is_tried_again_is_told_with_the_reason(state: str, attempt: int, s
     assert [each.message for each in look([row], told=told).again] == ["503 of data.example.com"] * shown
 
 
+@pytest.mark.parametrize("failed", range(5))
+def test_a_task_that_waits_for_its_retry_does_not_look_as_if_it_worked(failed: int) -> None:
+    several = rows(*["success"] * failed, "up_for_retry", *[None] * (4 - failed))
+    several[failed].end_date = START + timedelta(minutes=2)
+    task_id = several[failed].task_id
+    found = look(several, usual={task_id: (10.0,)})
+    assert found.headline == f"{task_id} failed and waits to be tried again"
+    assert (found.clock(START + timedelta(minutes=3)), found.usual) == (60.0, None)
+    (again,) = found.again
+    assert again.log.endswith(f"/tasks/{task_id}")
+
+
+def test_a_task_of_which_other_instances_work_goes_on() -> None:
+    several = [Row("land.land_files", "up_for_retry", 0, START), Row("land.land_files", "running", 1, START)]
+    assert look(several).headline == DOING[LANDING]
+
+
 def test_the_landing_of_all_shards_is_added_up() -> None:
     landing = [Row("land.land_files", "success", 0, START), Row("land.land_files", "running", 1, START)]
     told = TaskReports(
