@@ -205,9 +205,9 @@ def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> Azu
     from learnosity.storage.azure_token_requests import TokenRequests
 
     config = dict(extra.get("client_secret_auth_config") or {}) if extra.get("tenant_id") else {}
-    if config.get("connection_cert"):
+    if refused := [key for key in ("connection_cert", "transport") if config.get(key)]:
         raise ConnectionConfigError(
-            f"The {named} has `connection_cert` in its extra `client_secret_auth_config`, which landing cannot use. "
+            f"The {named} has `{refused[0]}` in its extra `client_secret_auth_config`, which landing cannot use. "
             "Remove it."
         )
     proxy = config.pop("proxies", None) or extra.get("proxy") or extra.get("proxies")

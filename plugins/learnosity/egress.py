@@ -33,6 +33,8 @@ _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
+# No server can listen on port 0.
+NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # Hosts of the metadata services of clouds. A metadata service gives credentials to its own machine only, so it is never
 # called through a proxy.
@@ -108,14 +110,16 @@ class Egress:
             options["root_certificate"] = more
         parts = urlsplit(endpoint or "https://")
         proxy, exceptions = self._proxy(parts.scheme)
-        if proxy:
+        if parts.hostname and self.proxy_for(parts.geturl()) is None:
+            # obstore would read a proxy from the environment, and it follows redirects to any host, with a part of the
+            # credentials. It has no option against either. So it gets a proxy that cannot exist, for all other hosts.
+            options |= {"proxy_url": NO_PROXY, "proxy_excludes": ",".join(_as_excludes(parts.hostname))}
+        elif proxy:
             names = _METADATA + tuple(_exceptions(exceptions, parts.port or _PORTS.get(parts.scheme)))
             options["proxy_url"] = proxy
             options["proxy_excludes"] = ",".join(each for name in names for each in _as_excludes(name))
         elif any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
-            # obstore would read a proxy from the environment, although none may be used here. It has no option against
-            # that, so it gets a proxy that is excluded for all hosts.
-            options |= {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": ",".join(_EVERYTHING)}
+            options |= {"proxy_url": NO_PROXY, "proxy_excludes": ",".join(_EVERYTHING)}
         return options
 
     def _proxy(self, scheme: str) -> tuple[str | None, str]:

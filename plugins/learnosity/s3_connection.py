@@ -31,7 +31,7 @@ from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.relocating_store import RelocatingStore
 from learnosity.storage.s3_address import S3Address, address_of, located
-from learnosity.storage.s3_credentials import SessionCredentials, credentials_error
+from learnosity.storage.s3_credentials import SessionCredentials, credentials_error, may_pass
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
@@ -41,6 +41,7 @@ from learnosity.store_options import RETRY, client_options
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+    from obstore.store import ClientConfig
 
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
@@ -98,14 +99,14 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
         return opened()[0]
 
     if (static := _static(where, connection, extra)) is not None:
-        settings = client_options(extra, static.address.endpoint, verify=static.verify)
+        settings = functools.partial(client_options, extra, verify=static.verify)
         keys = SessionCredentials(static.keys, named)
         opening = _Opening(where, client, settings, writes, keys, guarded=static.verify is not False)
         return RelocatingStore(opening.store(static.address), _finder(opening, client, static.address, named))
     try:
         _, session, verify = opened()
         address = address_of(client(), where.bucket)
-        client_settings = client_options(extra, address.endpoint, verify=verify)
+        settings = functools.partial(client_options, extra, verify=verify)
         credentials = SessionCredentials(session.get_credentials() if address.signed else None, named)
     except ImportError:
         raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
@@ -117,7 +118,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     if config.client_cert:
         raise ConnectionConfigError(f"`config_kwargs.client_cert` of {named}: landing has no client certificates.")
     guarded = verify is not False and not (config.s3 or {}).get("payload_signing_enabled")
-    opening = _Opening(where, client, client_settings, writes, credentials, guarded=guarded)
+    opening = _Opening(where, client, settings, writes, credentials, guarded=guarded)
     return RelocatingStore(opening.store(address), _finder(opening, client, address, named))
 
 
@@ -155,7 +156,9 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
         except LearnosityError:
             raise
         except Exception as error:
-            raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
+            if may_pass(error):
+                raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
+            return None  # the refusal that led here says what is wrong
         if found == address:
             return None
         log.warning("The bucket %s lies in %s: set `region_name` of %s.", bucket, found.region, named)
@@ -211,6 +214,7 @@ class _Opening:
     """Opens the store of one connection at an address.
 
     :param client: makes boto3's client. It is called only when it is needed.
+    :param settings: the options of the HTTP client for an endpoint.
     :param guarded: whether bodies may be sent without a signature, because verified TLS protects them.
     """
 
@@ -218,7 +222,7 @@ class _Opening:
         self,
         where: StorageUri,
         client: Callable[[], Any],
-        client_settings: Any,
+        settings: Callable[[str], ClientConfig],
         writes: S3Writes,
         credentials: SessionCredentials,
         *,
@@ -226,7 +230,7 @@ class _Opening:
     ) -> None:
         self.where = where
         self._client = client
-        self._client_settings = client_settings
+        self._settings = settings
         self._writes = writes
         self._credentials = credentials
         self._guarded = guarded
@@ -238,21 +242,22 @@ class _Opening:
         # time, and hashing once takes a quarter of the processor time of a landing (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
-        of_bucket = (where.key, where.text, self._client_settings, attempts)
+        settings = self._settings(address.endpoint)
+        of_bucket = (where.key, where.text, settings, attempts)
         shared: dict[str, Any] = {
             "discard": s3_uploads(self._client, where.bucket, where.key),
             "listing": BucketListing(signer, s3_page, *of_bucket),
             "deletes": BucketDeletes(signer, *of_bucket, bulk=signer),
-            "proxy": proxy_of(self._client_settings, address.endpoint),
+            "proxy": proxy_of(settings, address.endpoint),
         }
-        native = self._obstore(address, guarded)
+        native = self._obstore(address, guarded, settings)
         if writes.by_boto3:
             return Boto3WritingStore(
                 native, where.text, client=self._client(), bucket=where.bucket, key=where.key,
                 extra_args=writes.extra_args, **shared,
             )  # fmt: skip
         one = guarded and not writes.has_checksum
-        single = StreamedPut(signer, where.text, self._client_settings) if one else None
+        single = StreamedPut(signer, where.text, settings) if one else None
         shared |= {"attributes": writes.attributes, "tags": writes.tags}
         return ObstoreStore(native, where.text, single_put=single, **shared)
 
@@ -266,9 +271,9 @@ class _Opening:
             self._writes.reads,
         )
 
-    def _obstore(self, address: S3Address, guarded: bool) -> S3Store:
+    def _obstore(self, address: S3Address, guarded: bool, settings: ClientConfig) -> S3Store:
         """obstore's store. obstore reads a setting from the environment if it is not given here."""
-        settings: dict[str, Any] = {
+        own: dict[str, Any] = {
             "region": address.region,
             "endpoint": address.endpoint,
             "aws_endpoint_url_s3": address.endpoint,
@@ -288,7 +293,7 @@ class _Opening:
             self.where.bucket,
             prefix=self.where.key or None,
             credential_provider=self._credentials,
-            client_options=self._client_settings,
+            client_options=settings,
             retry_config=RETRY,
-            **settings,
+            **own,
         )

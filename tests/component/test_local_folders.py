@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from airflow.sdk import ObjectStoragePath
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, sha256_hex
 from learnosity.dataset.published import PublishedDataset
+from learnosity.errors import StorageError
 
 LAYOUT = DatasetLayout("users", "dataset-1")
 MANIFEST = Manifest(
@@ -60,3 +62,18 @@ async def test_a_dataset_in_any_folder_is_opened_through_its_manifest_uri(outer:
         # ObjectStoragePath loses `?` where nothing or `#` follows, and reads `::` as a chain of file systems.
         if urlsplit(uri).geturl() == uri and "::" not in folder:
             assert await asyncio.to_thread(ObjectStoragePath(uri).read_bytes) == content
+
+
+async def test_what_a_file_system_cannot_take_is_for_a_person_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    store = open_store(f"file://{tmp_path}")
+    for name, says in (
+        ("x" * 300, "a name is longer"),
+        ("é" * 127, "a name is longer"),
+        ("file/below", "a file in the place of a folder"),
+        ("circle/below", "links lead in a circle"),
+    ):
+        with pytest.raises(StorageError, match=says):
+            await store.put(name, b"x")

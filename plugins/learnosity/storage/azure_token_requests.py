@@ -7,6 +7,7 @@ Its own client is `requests`, whose rules differ (see `egress`): it knows no net
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,11 +23,12 @@ from learnosity.storage.error_codes import cause_of
 # Environment variables with the address of a service on this machine that gives it tokens. App Service, Arc, Service
 # Fabric and AKS set them. Such a service is never called through a proxy.
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
+_ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
 _METADATA = "169.254.169.254"  # the address of Azure's metadata service where no variable names another one
 
 
 class TokenRequests(RequestsTransport):  # type: ignore[misc]
-    """Sends the requests of a credential, and remembers why the last one got no reply.
+    """Sends the requests of a credential, and remembers how the last one ended.
 
     A chain of credentials turns every error of its members into one text. So the reason is read from here.
 
@@ -41,6 +43,7 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
         self._egress = egress
         self._is_ready = False
         self.failure: LearnosityError | None = None
+        self.status = 0  # HTTP status of the last reply; 0 = the last request got none
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """The reply to a request. `proxies` does not count: `egress` says which proxy is used.
@@ -48,7 +51,7 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
         :raises ConnectionConfigError: a proxy or a PEM file of the settings cannot be used.
         :raises AzureError: there was no reply.
         """
-        self.failure = None
+        self.failure, self.status = None, 0
         try:
             proxy = None if _is_of_this_machine(request.url) else self._egress.proxy_for(request.url)
             tls = self._egress.tls()
@@ -61,12 +64,14 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
             self._is_ready = True
         used = {"http": proxy, "https": proxy} if proxy else {}
         try:
-            return super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
+            reply = super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
         except ServiceRequestError as error:
             # Most machines have no metadata service. That it does not reply is no failure then.
             if not _is_of_this_machine(request.url):
                 self.failure = _reason(proxy, urlsplit(request.url).hostname or "", str(error))
             raise
+        self.status = reply.status_code
+        return reply
 
 
 class _Adapter(HTTPAdapter):
@@ -108,5 +113,6 @@ def _reason(proxy: str | None, host: str, text: str) -> LearnosityError:
         what, transient = failure
     else:
         cause = cause_of(OSError(), text)
-        what, transient = f"{cause.what} (at {host}). {cause.advice}", cause.transient
+        advice = cause.advice if re.search("certificate|proxy", cause.what) else _ADVICE
+        what, transient = f"{cause.what or 'there was no reply'} (at {host}). {advice}", cause.transient
     return (TransientStorageError if transient else StorageError)(what)

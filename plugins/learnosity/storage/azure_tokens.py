@@ -27,13 +27,14 @@ Provider = Callable[[], Any]
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2023-11-03"  # version of Azure's API
 _SIGNED_FOR = timedelta(hours=1)
-# Words in the text of an azure-identity error which say that the service did not reply or is overloaded. The error has
-# no other sign of this.
+# Words in the text of an azure-identity error which say that the service did not reply.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
-    r"|unable to connect to proxy(?!.*: 407)|throttled|too many requests|temporarily_unavailable|server_error",
+    r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
+# With these, the service itself says that the same request may succeed later, whatever the status is.
+_SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
 
 
 def fixed(credential: dict[str, Any]) -> Provider:
@@ -91,12 +92,11 @@ class AzureTokens:
         return type(failure)(f"no token for the {self._named}: {failure}")
 
     def _refusal(self, error: Any) -> StorageError | TransientStorageError:
-        text = str(error)
-        code, told = re.search(r"AADSTS\d+", text), re.search(r"HTTP Error: (\d{3})", text)
-        status = getattr(error.response, "status_code", 0) or int(told[1] if told else 0)
+        text, status = str(error), self._requests.status
+        code = re.search(r"AADSTS\d+", text)
         detail = ", ".join(filter(None, [f"HTTP {status}" if status else "", code[0] if code else ""]))
         detail = f" ({detail or type(error).__name__})"
-        if judge(status).transient if status else not code and _PASSES.search(text):
+        if _SAYS_LATER.search(text) or (judge(status).transient or status < 300 if status else _PASSES.search(text)):
             return TransientStorageError(f"no token for the {self._named}: the token service has a fault{detail}.")
         return StorageError(f"no token for the {self._named}: it was refused{detail}. Check its fields and its rights.")
 

@@ -152,6 +152,9 @@ class Boto3WritingStore(ObstoreStore):
         if isinstance(error, aws.ClientError):
             said = error.response["Error"]
             return refusal("write", where, _status(error), str(said.get("Code", "")), str(said.get("Message", "")))
+        if isinstance(error, RecursionError):
+            # Each reply was a redirect: botocore follows them to the bucket's region without an end.
+            return refusal("write", where, 301, "PermanentRedirect", "")
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))
         return credentials_error(error, f"the connection of {where}")

@@ -46,7 +46,7 @@ def _refused(what: str, advice: str) -> Meaning:
 
 _CHECK = "Check the connection named in the URI and its rights on this prefix."
 _DENIED = Meaning(Verdict.DENIED, "no permission", _CHECK)
-_EXPIRED = Meaning(Verdict.EXPIRED, "the credentials have run out", "The next try asks the connection for new ones.")
+EXPIRED = Meaning(Verdict.EXPIRED, "the credentials have run out", "The next try asks the connection for new ones.")
 _PASSES = Meaning(Verdict.PASSES)
 OVERLOADED = Meaning(Verdict.OVERLOADED, "the store asks for less")
 _KEY = _refused("the access key or its secret is wrong", _CHECK)
@@ -99,10 +99,10 @@ _BY_CODE = {
     "ThrottlingException": OVERLOADED,
     "RequestLimitExceeded": OVERLOADED,
     "TooManyRequests": OVERLOADED,
-    "ExpiredToken": _EXPIRED,
-    "ExpiredTokenException": _EXPIRED,
-    "TokenRefreshRequired": _EXPIRED,
-    "RequestExpired": _EXPIRED,
+    "ExpiredToken": EXPIRED,
+    "ExpiredTokenException": EXPIRED,
+    "TokenRefreshRequired": EXPIRED,
+    "RequestExpired": EXPIRED,
     "RequestTimeTooSkewed": _CLOCK,
     "InvalidAccessKeyId": _KEY,
     "InvalidToken": _KEY,
@@ -154,6 +154,8 @@ _CAUSES = (
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     (r"redirect without LOCATION|301 Moved", REGION),
+    # A redirect to another host (see `Egress.store_options`).
+    (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",
         _refused(
@@ -178,10 +180,13 @@ _CAUSES = (
         r"relative URL without a base|RelativeUrlWithoutBase|builder error|invalid uri|rust future panicked",
         _refused("the endpoint of the connection is not a URL", "It begins with https:// or http://."),
     ),
-    (r"ProxyAuthRequired|proxy authentication required|proxy authorization required", _PROXY_LOGIN),
+    (
+        r"ProxyAuthRequired|proxy authentication required|proxy authorization required|connection failed: 407",
+        _PROXY_LOGIN,
+    ),
     (
         r"TunnelUnsuccessful|unsuccessful tunnel|tunnel connection failed|tunnel error",
-        Meaning(Verdict.PASSES, "the proxy does not connect to the store", "Check that it lets the host pass."),
+        Meaning(Verdict.PASSES, "the proxy does not connect to the server", "Check that it lets the host pass."),
     ),
     (
         r"InvalidContentType|AlertReceived\(\s*(ProtocolVersion|HandshakeFailure)|wrong.version.number",
@@ -191,6 +196,24 @@ _CAUSES = (
         r"Parse\(\s*Version",
         _refused("the server speaks no plain HTTP there", "Begin the endpoint with https://, or correct its port."),
     ),
+    (
+        r"invalid utf-8 sequence",
+        Meaning(
+            Verdict.PASSES,
+            "the reply is an error whose text is not UTF-8, so its status is not known",
+            "No store replies so. Check whether a proxy or a firewall replies in its place.",
+        ),
+    ),
+    # Errors of the operating system for a destination in a folder.
+    (
+        r"os error 36\b|file name too long",
+        _refused("a name is longer than the file system takes", "It takes 253 bytes for a name, in most cases."),
+    ),
+    (
+        r"os error 2[01]\b|not a directory|is a directory",
+        _refused("there is a file in the place of a folder, or the reverse", "Remove it, or correct the URI."),
+    ),
+    (r"os error 40\b|too many levels of symbolic links", _refused("links lead in a circle", "Correct the folder.")),
     (
         r"connection refused",
         Meaning(Verdict.PASSES, "no server listens there", "Check the endpoint of the connection, and that it runs."),

@@ -14,6 +14,7 @@ from learnosity.storage.error_codes import (
     BUCKET,
     CUT,
     ELSEWHERE,
+    EXPIRED,
     KMS,
     MOVING,
     NO_STORE,
@@ -36,6 +37,8 @@ _CODE = re.compile(
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
 )
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
+# Azure says here why an identity is refused.
+_DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 
 
@@ -62,8 +65,7 @@ def storage_error(verb: str, where: str, error: BaseException, proxy: str | None
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     code, status = code_of(text), status_of(text)
     if code or status:
-        message = _MESSAGE.search(text)
-        return refusal(verb, where, status, code, (message[1] or message[2]) if message else "")
+        return refusal(verb, where, status, code, _message_of(text))
     if failure := proxy_failure(proxy, text):
         kind_of_proxy = TransientStorageError if failure[1] else StorageError
         return kind_of_proxy(f"Could not {verb} {where}: {failure[0]}")
@@ -87,6 +89,8 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
         unclear.wrong_region = status == 400
         return unclear
     meaning = judge(status, code)
+    if status == 401 and "expired" in message.lower():
+        meaning = EXPIRED
     if verb == "list" and meaning.verdict is Verdict.MISSING:
         meaning = BUCKET  # listing an empty folder is no error, so this 404 means that the bucket is missing
     return _error(verb, where, meaning, said)
@@ -98,10 +102,10 @@ def refusal_of(verb: str, where: str, status: int, body: bytes) -> LearnosityErr
     :param body: of the reply, or its beginning. With status 200 it is an error of a store that has begun to reply.
     """
     text = body[:MAX_ANSWER_BYTES].decode(errors="replace")
-    code, message = code_of(text), _MESSAGE.search(text)
+    code = code_of(text)
     if status == 200 and not code:
         return odd_reply(verb, where, "it is an error without a code", transient=True)
-    return refusal(verb, where, status, code, (message[1] or message[2]) if message else "")
+    return refusal(verb, where, status, code, _message_of(text))
 
 
 def odd_reply(verb: str, where: str, what: str, *, transient: bool = False) -> LearnosityError:
@@ -113,6 +117,14 @@ def odd_reply(verb: str, where: str, what: str, *, transient: bool = False) -> L
     :param transient: whether the same request may get another reply later.
     """
     return _error(verb, where, CUT if transient else NO_STORE, what)
+
+
+def _message_of(text: str) -> str:
+    """The store's own words in a reply; "" = none."""
+    if detail := _DETAIL.search(text):
+        return detail[1]
+    found = _MESSAGE.search(text)
+    return (found[1] or found[2]) if found else ""
 
 
 def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:

@@ -110,13 +110,16 @@ def credentials_error(error: Exception, named: str) -> LearnosityError:
     if isinstance(error, LearnosityError):
         return error
     text = redact_text(" ".join(str(error).split()))[:300].rstrip(".") or type(error).__name__
-    if _passes(error):
+    if may_pass(error):
         return TransientStorageError(f"No AWS credentials from {named} for now: {text}.")
     return ConnectionConfigError(f"No access to S3 with {named}: {type(error).__name__}: {text}. {_ADVICE}")
 
 
-def _passes(error: Exception) -> bool:
-    """Whether asking for the credentials again may succeed."""
+def may_pass(error: Exception) -> bool:
+    """Whether the same call of AWS, such as one for credentials, may succeed later.
+
+    :param error: of botocore.
+    """
     from botocore import exceptions as aws  # type: ignore[import-untyped]
 
     if isinstance(error, aws.ClientError):
@@ -126,6 +129,8 @@ def _passes(error: Exception) -> bool:
         return False
     if isinstance(error, aws.NoCredentialsError):
         return _has_metadata_service()
+    if type(error) is aws.HTTPClientError:
+        return False  # botocore itself has failed on the reply, such as on a redirect without an address
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):

@@ -535,6 +535,60 @@ async def test_the_service_of_this_machine_is_asked_without_a_proxy(
         assert server.asked and not proxy.asked
 
 
+@pytest.mark.parametrize("identity", ["service principal", "workload", "machine"])
+@pytest.mark.parametrize(
+    ("status", "body", "passes"),
+    [
+        *((status, body, True) for status in (408, 429, 500, 503) for body in (b"", b"<html>", b'{"error": "x"}')),
+        *((200, body, True) for body in (b"", b"<html>", b"{}")),
+        *((status, body, False) for status in (400, 401, 403) for body in (b"", b"<html>", b'{"error": "x"}')),
+        (400, b'{"error": "temporarily_unavailable", "error_description": "AADSTS90033: later"}', True),
+    ],
+)
+async def test_the_status_of_the_token_service_decides_whatever_its_body_is(
+    define: Define,
+    identity: str,
+    status: int,
+    body: bytes,
+    passes: bool,
+    certificate: Tls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_waiting(monkeypatch)
+    plain = Tokens()
+
+    async def answer(asked: Exchange) -> None:
+        if "openid" in asked.target:
+            await plain(asked)
+            return
+        await asked.take()
+        kind = "application/json" if body.startswith(b"{") else "text/html"
+        await asked.give(reply(status, body, {"Content-Type": kind}))
+
+    async with hand_made(answer, tls=None if identity == "machine" else _context(certificate)) as server:
+        if identity == "machine":
+            monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/machine")
+            monkeypatch.setenv("IDENTITY_HEADER", "header")
+            define("wasb", host=ACCOUNT)
+        else:
+            trusted = {"verify": str(certificate.certificate)}
+            with_identity(identity, server.url, trusted, tmp_path, define, monkeypatch)
+        opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+        with pytest.raises(LearnosityError, match="no token for the connection 'lake'") as caught:
+            await asyncio.to_thread(opened._store.credential_provider)
+    # The codes of Microsoft's token service mean nothing to the service of a machine.
+    assert caught.value.transient is (passes and (status, identity) != (400, "machine")), caught.value
+
+
+def test_what_cannot_be_sent_for_a_service_principal_is_refused(define: Define) -> None:
+    for key in ("transport", "connection_cert"):
+        extra = {"tenant_id": "tenant", "client_secret_auth_config": {key: "x"}}
+        define("wasb", host=ACCOUNT, login="client", password="secret", extra=extra)
+        with pytest.raises(ConnectionConfigError, match=f"`{key}` in its extra `client_secret_auth_config`"):
+            open_store("abfs://lake@container/p")
+
+
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """azure-core waits between its own tries."""
     monkeypatch.setattr("azure.core.pipeline.policies.RetryPolicy.sleep", lambda *args, **kwargs: None)

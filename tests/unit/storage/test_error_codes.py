@@ -17,7 +17,7 @@ from learnosity.errors import (
 )
 from learnosity.storage import error_codes
 from learnosity.storage.error_codes import Verdict, judge
-from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, status_of, storage_error
+from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, refusal_of, status_of, storage_error
 from tests.storage_answers import KNOWN, UNKNOWN, Case
 
 SIGNED = {"passes": TransferError, "new URL": UrlExpiredError, "person": PermanentApiError}
@@ -237,3 +237,28 @@ def test_whole_answers(status: int, body: str, store: type[LearnosityError], sig
     case = Case(status, code_of(body), "passes", "passes")
     assert type(storage_error("write", WHERE, from_obstore(case, body))) is store
     assert type(refusal("PUT https://host/file?…", status, body.encode())) is signed
+
+
+def test_an_identity_that_has_run_out_is_asked_for_again() -> None:
+    body = (
+        b"<Error><Code>InvalidAuthenticationInfo</Code><Message>Server failed.</Message><AuthenticationErrorDetail>"
+        b"Lifetime validation failed. The token is expired.</AuthenticationErrorDetail></Error>"
+    )
+    error = refusal_of("write", "abfs://container/x", 401, body)
+    assert error.transient
+    assert "run out" in str(error)
+    assert not refusal_of(
+        "write", "abfs://container/x", 401, body.replace(b"is expired", b"is of another tenant")
+    ).transient
+    google = (
+        b'{"error": {"code": 401, "message": "Request had expired credentials", "errors": [{"reason": "authError"}]}}'
+    )
+    assert refusal_of("write", "gs://bucket/x", 401, google).transient
+
+
+def test_the_reason_of_azure_is_shown() -> None:
+    body = (
+        b"<Error><Code>AuthenticationFailed</Code><Message>Server failed.</Message>"
+        b"<AuthenticationErrorDetail>Signature not valid in the specified time frame</AuthenticationErrorDetail></Error>"
+    )
+    assert "not valid in the specified time frame" in str(refusal_of("write", "abfs://container/x", 403, body))
