@@ -259,6 +259,6 @@ def test_an_identity_that_has_run_out_is_asked_for_again() -> None:
 def test_the_reason_of_azure_is_shown() -> None:
     body = (
         b"<Error><Code>AuthenticationFailed</Code><Message>Server failed.</Message>"
-        b"<AuthenticationErrorDetail>Signature not valid in the specified time frame</AuthenticationErrorDetail></Error>"
+        b"<AuthenticationErrorDetail>Not valid in the specified time frame</AuthenticationErrorDetail></Error>"
     )
-    assert "not valid in the specified time frame" in str(refusal_of("write", "abfs://container/x", 403, body))
+    assert "Not valid in the specified time frame" in str(refusal_of("write", "abfs://container/x", 403, body))
