@@ -32,14 +32,28 @@ class Snippet:
 class Rows:
     """Which rows the code reads.
 
-    :param suffix: how the paths of the files end that have them.
+    :param path: the file of the dataset that has them; of several files, that of the whole dataset.
     :param key: where they stand in such a file; "" = the file is a list of rows.
     :param other: another key of the same files, to be named; "" = none.
+    :param below: how the paths of the files of all other groups end, in the folder of `path`; "" = there is one file.
+    :param level: level of the rows in `path`: 1 for groups, 0 for users. None = a path does not say its level.
     """
 
-    suffix: str
+    path: str
     key: str
     other: str = ""
+    below: str = ""
+    level: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder of `path`, with a slash at its end; "" = there is none."""
+        return self.path[: self.path.rfind("/") + 1]
+
+    @property
+    def shift(self) -> int:
+        """What is added to the number of slashes in a path to get the level of its rows."""
+        return (self.level or 0) - self.path.count("/")
 
 
 def base_of(folder: StorageUri) -> str:
@@ -108,20 +122,29 @@ print(answer)"""
 
 def _duckdb(base: str, rows: Rows) -> str:
     fields = f"unnest({_column(rows.key)}, recursive := true)" if rows.key else "*"
+    wanted, option = f"path = {_sql(rows.path)}", ""
+    if rows.below:
+        inside = f"starts_with(path, {_sql(rows.folder)}) AND " if rows.folder else ""
+        wanted, option = f"{wanted} OR {inside}suffix(path, {_sql(rows.below)})", "filename = true, "
+        level = f"len(string_split(_file, '/')){_plus(rows.shift - 1)} AS _level, " if rows.level is not None else ""
+        place = "substr(filename, length(getvariable('base') || '/data/') + 1) AS _file"
+        fields = f"{place}, {level}{fields if rows.key else '* EXCLUDE (filename)'}"
     return f"""SET VARIABLE base = {_sql(base)};
 SET VARIABLE files = (
   SELECT list(getvariable('base') || '/data/' || path)
   FROM read_json(getvariable('base') || '/files.ndjson', format = 'newline_delimited')
-  WHERE suffix(path, {_sql(rows.suffix)})
+  WHERE {wanted}
 );
 {_comment("--", rows)}CREATE VIEW rows AS
 SELECT {fields}
-FROM read_json(getvariable('files'), union_by_name = true, sample_size = -1, maximum_object_size = 33554432);
+FROM read_json(getvariable('files'), {option}union_by_name = true, sample_size = -1, maximum_object_size = 33554432);
 SELECT * FROM rows;"""
 
 
 def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
     found = f".get({json.dumps(rows.key)}) or []" if rows.key else ""
+    level = f'"_level": path.count("/"){_plus(rows.shift)}, ' if rows.level is not None else ""
+    row = f'{{"_file": path, {level}**row}}' if rows.below else "row"
     return f"""import json
 
 import fsspec
@@ -137,9 +160,9 @@ def read(path):
 
 paths = [json.loads(line)["path"] for line in read("files.ndjson").splitlines()]
 {_comment("#", rows)}rows = [
-    row
+    {row}
     for path in paths
-    if path.endswith({json.dumps(rows.suffix)})
+    if {_wanted(rows)}
     for row in {"(" if found else ""}json.loads(read(f"data/{{path}}")){found}{")" if found else ""}
 ]
 frame = {made}
@@ -147,18 +170,47 @@ print(frame)"""
 
 
 def _spark(base: str, rows: Rows) -> str:
-    picked = f'.selectExpr("inline(`{rows.key}`)")' if rows.key else ""
+    picked = [f"inline(`{rows.key}`)" if rows.key else "*"]
+    first = ""
+    if rows.below:
+        # Spark writes the path percent-encoded. The folder of the dataset has a name that is the same in that form.
+        place = f"regexp_extract(_metadata.file_path, '/{base.rpartition('/')[2]}/data/(.*)$', 1)"
+        place = f"url_decode(replace({place}, '+', '%2B')) AS _file"
+        first = f'.selectExpr({json.dumps(place)}, "*")'
+        level = [f"size(split(_file, '/')){_plus(rows.shift - 1)} AS _level"] if rows.level is not None else []
+        picked = ["_file", *level, *picked] if rows.key else [*level, "*"]
+    then = f".selectExpr({', '.join(map(json.dumps, picked))})" if picked != ["*"] else ""
     return f"""{_SESSION}
 base = {json.dumps(base)}
 files = spark.read.json(f"{{base}}/files.ndjson")
-paths = [f"{{base}}/data/{{row.path}}" for row in files.select("path").collect()]
-{_comment("#", rows)}wanted = [path for path in paths if path.endswith({json.dumps(rows.suffix)})]
-frame = spark.read.option("multiLine", True).json(wanted){picked}
+paths = [row.path for row in files.select("path").collect()]
+{_comment("#", rows)}wanted = [f"{{base}}/data/{{path}}" for path in paths if {_wanted(rows)}]
+frame = spark.read.option("multiLine", True).json(wanted){first}{then}
 frame.show()"""
 
 
+def _wanted(rows: Rows) -> str:
+    """Which files are read, in Python."""
+    own = f"path == {json.dumps(rows.path)}"
+    if not rows.below:
+        return own
+    inside = f"path.startswith({json.dumps(rows.folder)}) and " if rows.folder else ""
+    return f"{own} or ({inside}path.endswith({json.dumps(rows.below)}))"
+
+
+def _plus(number: int) -> str:
+    return f" {'+' if number > 0 else '-'} {abs(number)}" if number else ""
+
+
 def _comment(sign: str, rows: Rows) -> str:
-    return f"{sign} rows of {rows.key!r}; {rows.other!r} stands in the same files\n" if rows.key and rows.other else ""
+    lines = []
+    if rows.key and rows.other:
+        lines.append(f"rows of {rows.key!r}; {rows.other!r} stands in the same files")
+    if rows.level is not None:
+        lines.append(f"_level: {rows.level} = the rows of {rows.path}; each folder below it is one level more")
+    if rows.below:
+        lines.append("add up rows of one level only: a group also counts the users of the groups below it")
+    return "".join(f"{sign} {line}\n" for line in lines)
 
 
 def _access(folder: StorageUri, package: str) -> str:

@@ -205,8 +205,10 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         table = chosen_table(document, dataset.layout.dataset_type)
         return Rows(root.path, table.name) if table else None
     name = root.path.rpartition("/")[2]
-    same = all(path.endswith(name) for path in dataset.groups.values())
+    # Where each group has a folder with a file of one name, the folders of a path are the levels.
+    same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
+    below = f"/{name}" if same else ".json"
     groups = document.first(Kind.GROUPS)
     if groups and groups.name != "group":
-        return Rows(name if same else ".json", groups.name, "users")
-    return Rows(name if same else ".json", "users")
+        return Rows(root.path, groups.name, "users", below, 1 if same else None)
+    return Rows(root.path, "users", below=below, level=0 if same else None)

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from urllib.parse import unquote_plus
 
 import duckdb
 import pytest
+
+_FILE_PATH = "_metadata.file_path"  # a hidden column: `*` does not have it
 
 
 @dataclass
@@ -32,6 +35,23 @@ class Row:
         return self.values
 
 
+def _evaluated(expression: str, row: dict[str, Any]) -> dict[str, Any]:
+    if expression == "*":
+        return {name: value for name, value in row.items() if name != _FILE_PATH}
+    if expression in row:
+        return {expression: row[expression]}
+    if path := re.fullmatch(
+        r"url_decode\(replace\(regexp_extract\(_metadata\.file_path, '([^']+)', 1\), '\+', '%2B'\)\) AS (\w+)",
+        expression,
+    ):
+        found = re.search(path[1], row[_FILE_PATH])
+        return {path[2]: unquote_plus(found[1].replace("+", "%2B")) if found else ""}
+    count = re.fullmatch(r"size\(split\((\w+), '/'\)\)(?: ([+-]) (\d+))? AS (\w+)", expression)
+    assert count, expression
+    number = len(row[count[1]].split("/")) + int(f"{count[2] or '+'}{count[3] or 0}")
+    return {count[4]: number}
+
+
 @dataclass
 class DataFrame:
     """Rows, read at once."""
@@ -42,15 +62,21 @@ class DataFrame:
         """One column."""
         return DataFrame([{column: row[column]} for row in self.rows])
 
-    def selectExpr(self, expression: str) -> DataFrame:
-        """A row for each entry of a list: of all of SQL only that."""
-        found = re.fullmatch(r"inline\(`([^`]+)`\)", expression)
-        assert found, expression
-        return DataFrame([entry for row in self.rows for entry in row.get(found[1]) or []])
+    def selectExpr(self, *expressions: str) -> DataFrame:
+        """Columns of SQL: of all of SQL only what is needed here."""
+        found = [dict[str, Any]() for _ in self.rows]
+        entries: list[Sequence[dict[str, Any]]] = [[{}] for _ in self.rows]
+        for expression in expressions:
+            if inline := re.fullmatch(r"inline\(`([^`]+)`\)", expression):
+                entries = [row.get(inline[1]) or [] for row in self.rows]
+                continue
+            for row, made in zip(self.rows, found, strict=True):
+                made |= _evaluated(expression, row)
+        return DataFrame([made | entry for made, each in zip(found, entries, strict=True) for entry in each])
 
     def collect(self) -> list[Row]:
         """All rows."""
-        return [Row(row) for row in self.rows]
+        return [Row({name: value for name, value in row.items() if name != _FILE_PATH}) for row in self.rows]
 
     def show(self) -> None:
         """Print them, which nobody looks at here."""
@@ -74,7 +100,8 @@ class Reader:
             text = Path(each).read_text(encoding="utf-8")
             values = [json.loads(part) for part in ([text] if self.options.get("multiLine") else text.splitlines())]
             for value in values:
-                rows += value if isinstance(value, list) else [value]
+                found = value if isinstance(value, list) else [value]
+                rows += [{**row, _FILE_PATH: Path(each).absolute().as_uri()} for row in found]
         return DataFrame(rows)
 
     def parquet(self, path: str) -> DataFrame:

@@ -30,10 +30,63 @@ GROUP_FILES = {
     "groups/south%20x/group.json": ROOT | {"groups": [], "users": []},
 }
 ITEMS: list[dict[str, Any]] = [{"item_reference": "i1", "p_value": 0.5}, {"item_reference": "i2", "p_value": None}]
+OWN: dict[str, Any] = {"item_reference": "grade5_items", "p_value": 0.25}
+# Groups of one name in two schools, and files whose names end like those that are wanted.
+SAME: dict[str, Any] = {"group_name": "Class 3A", "population": 4}
+ODD_FILES = {
+    "d/a group.json": ROOT | {"groups": [SAME | {"group_name": "alone"}]},
+    "d/group.json": ROOT | {"groups": [{"group_name": "100% + ü", "population": 8}]},
+    "d/100%25 + ü/group.json": ROOT | {"groups": [{"group_name": name, "population": 4} for name in ("data", "b")]},
+    "d/100%25 + ü/data/group.json": ROOT | {"groups": [SAME]},
+    "d/100%25 + ü/b/group.json": ROOT | {"groups": [SAME]},
+    "d/100%25 + ü/b/subgroup.json": ROOT | {"groups": [SAME | {"group_name": "alone"}]},
+    "other/group.json": ROOT | {"groups": [SAME | {"group_name": "alone"}]},
+}
+
+
+def at(row: dict[str, Any], file: str, level: int | None = None) -> dict[str, Any]:
+    """A row, and where it stands."""
+    return {"_file": file, **({} if level is None else {"_level": level}), **row}
+
+
+GROUPED = Rows("groups/group.json", "groups", "users", "/group.json", 1)
 CASES: dict[str, tuple[dict[str, Any], Rows, list[dict[str, Any]]]] = {
-    "groups": (GROUP_FILES, Rows("group.json", "groups", "users"), [NORTH, SOUTH, SCHOOL]),
-    "users": (GROUP_FILES, Rows("group.json", "users"), USERS),
-    "items": ({"items.json": ITEMS, "items.csv": "x\n"}, Rows("items.json", ""), ITEMS),
+    "groups": (
+        GROUP_FILES,
+        GROUPED,
+        [*(at(row, "groups/group.json", 1) for row in (NORTH, SOUTH)), at(SCHOOL, "groups/north/group.json", 2)],
+    ),
+    "users": (
+        GROUP_FILES,
+        Rows("groups/group.json", "users", "", "/group.json", 0),
+        [at(row, "groups/north/school/group.json", 2) for row in USERS],
+    ),
+    "names that look alike": (
+        ODD_FILES,
+        Rows("d/group.json", "groups", "users", "/group.json", 1),
+        [
+            at({"group_name": "100% + ü", "population": 8}, "d/group.json", 1),
+            at({"group_name": "data", "population": 4}, "d/100%25 + ü/group.json", 2),
+            at({"group_name": "b", "population": 4}, "d/100%25 + ü/group.json", 2),
+            at(SAME, "d/100%25 + ü/data/group.json", 3),
+            at(SAME, "d/100%25 + ü/b/group.json", 3),
+        ],
+    ),
+    "a file named like the group": (
+        {"all.json": {"groups": [NORTH]}, "north.json": {"groups": [SCHOOL]}, "north.csv": "x"},
+        Rows("all.json", "groups", "", ".json"),
+        [at(NORTH, "all.json"), at(SCHOOL, "north.json")],
+    ),
+    "lists of rows": (
+        {"group.json": [NORTH], "north/group.json": [SCHOOL]},
+        Rows("group.json", "", "", "/group.json", 1),
+        [at(NORTH, "group.json", 1), at(SCHOOL, "north/group.json", 2)],
+    ),
+    "items": (
+        {"items.json": [*ITEMS, OWN], "items.csv": "x\n", "items/grade5_items.json": OWN, "a/items.json": [OWN]},
+        Rows("items.json", ""),
+        [*ITEMS, OWN],
+    ),
 }
 
 
@@ -113,6 +166,15 @@ def test_code_over_the_landed_json_finds_every_row(tmp_path: Path, tool: str, ca
     folder = tmp_path / 'it\'s a "folder"' if tool != "Spark" else tmp_path / "plain"
     snippets = json_snippets(landed(folder, files), wanted)
     assert as_text(RUN[tool](of(snippets, tool))) == as_text(expected)
+
+
+@pytest.mark.parametrize("tool", RUN)
+def test_the_rows_of_one_level_add_up_to_the_whole(tmp_path: Path, tool: str) -> None:
+    files, wanted, _ = CASES["names that look alike"]
+    rows = RUN[tool](of(json_snippets(landed(tmp_path / "plain", files), wanted), tool))
+    for level in (1, 2, 3):
+        assert sum(row["population"] for row in rows if row["_level"] == level) == 8
+    assert len({row["_file"] for row in rows if row["group_name"] == "Class 3A"}) == 2
 
 
 @pytest.mark.parametrize("tool", RUN)

@@ -210,6 +210,42 @@ class TestUsePage:
         assert f"{folder.as_uri()}/groups.parquet" in page
         assert f'pd.read_parquet("{folder}/groups.parquet")' in page
 
+    @pytest.mark.parametrize(
+        ("files", "dataset_type", "found"),
+        [
+            (
+                ITEMS | {"items/grade5_items.json": b'{"item_reference": "grade5_items", "p_value": 0.5}'},
+                "ibk-analysis-by-question",
+                [("good-item", None, None), ("weak-item", None, None)],
+            ),
+            (
+                GROUPS,
+                GROUP_TYPE,
+                [
+                    ("north", "groups/group.json", 1),
+                    ("south", "groups/group.json", 1),
+                    ("school 1", "groups/north/group.json", 2),
+                ],
+            ),
+            (
+                {"all.json": group([], ["north"]), "north.json": group(["north"], ["s"])},
+                GROUP_TYPE,
+                [("north", "all.json", None), ("s", "north.json", None)],
+            ),
+        ],
+    )
+    def test_its_code_reads_each_row_once_and_says_of_which_level_it_is(
+        self, site: Site, files: dict[str, bytes], dataset_type: str, found: list[Any]
+    ) -> None:
+        site.publish(files, dataset_type)
+        code = [html.unescape(each) for each in re.findall(r"<pre[^>]*>(.*?)</pre>", site.get("/use").text, re.DOTALL)]
+        (pandas,) = [re.sub("</?code[^>]*>", "", each) for each in code if "pandas" in each]
+        names: dict[str, Any] = {}
+        exec(compile(pandas, "snippet", "exec"), names)
+        rows = names["rows"]
+        name = "item_reference" if dataset_type != GROUP_TYPE else "group_name"
+        assert [(row[name], row.get("_file"), row.get("_level")) for row in rows] == found
+
     @pytest.mark.parametrize("files", [{"notes.txt": b"hello"}, {"a.json": b"[]"}, {"a.json": b"{"}])
     def test_without_known_rows_it_has_no_code(self, site: Site, files: dict[str, bytes]) -> None:
         site.publish(files)
