@@ -23,11 +23,10 @@ _NAMES = {
     Kind.ITEMS: ("item_reference", "question_reference", "question_number"),
 }
 _MEASURES = {
-    Kind.GROUPS: ("mean_percent", "median_percent", "mean_score", "median_score", "population"),
+    Kind.GROUPS: ("mean_percent", "median_percent", "population", "mean_score", "median_score"),
     Kind.USERS: ("percent", "score"),
     Kind.ITEMS: ("p_value", "discrimination_index", "count_sessions"),
 }
-_MOST = 4  # maximum number of columns that are compared
 
 Row = Mapping[str, Any]
 
@@ -67,8 +66,10 @@ def slim(table: Table | None) -> Slim | None:
     """The columns of a table that can be compared; None if there are none."""
     if table is None or table.kind not in _NAMES:
         return None
-    names = tuple(name for name in _NAMES[table.kind] if name in table.columns)
-    measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)[:_MOST]
+    known = [name for name in _NAMES[table.kind] if name in table.columns]
+    # A column without any value names nothing; it may come from one odd row.
+    names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
+    measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)
     if not names or not measures:
         return None
     kept = (*names, *measures)
@@ -80,12 +81,14 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
 
     :param before: None = there was no such table: every row is new.
     """
-    old = dict(_keyed(before)) if before and before.kind is now.kind else {}
+    # Rows are told by the names that both have: other fields may have been asked for the time before.
+    shared = tuple(name for name in now.names if before and name in before.names)
+    old = dict(_keyed(before, shared or before.names)) if before and before.kind is now.kind else {}
     theirs = set(before.measures) if before else set()
     measures = [name for name in now.measures if not before or name in theirs] or list(now.measures)
     rows: list[Row] = []
     new = 0
-    for key, row in _keyed(now):
+    for key, row in _keyed(now, shared or now.names):
         other = old.pop(key, None)
         new += other is None
         rows.append(_row(row, other, row, now.names, measures))
@@ -106,14 +109,23 @@ def change(now: Any, before: Any) -> float | None:
 def differences(now: Row, before: Row) -> tuple[str, ...]:
     """The parts in which two requests differ: datasets of different requests can hardly be compared."""
     parts = ("filters", "groups", "organisation_id")
-    return tuple(part for part in parts if now.get(part) != before.get(part))
+    found = [part for part in parts if now.get(part) != before.get(part)]
+    asked = ("fields", "user_fields")
+    return (*found, *(f"options.{name}" for name in asked if _asked(now, name) != _asked(before, name)))
 
 
-def _keyed(table: Slim) -> Iterator[tuple[tuple[str, ...], Row]]:
-    """The rows by their name. A second row with the same name gets a number after it."""
+def _asked(request: Row, name: str) -> Any:
+    """The fields that were asked for. Their order changes no number."""
+    options = request.get("options")
+    fields = options.get(name) if isinstance(options, Mapping) else None
+    return sorted({f"{name!s:.200}" for name in fields}) if isinstance(fields, list) else fields
+
+
+def _keyed(table: Slim, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], Row]]:
+    """The rows by these columns of theirs. A second row with the same name gets a number after it."""
     seen: dict[tuple[str, ...], int] = {}
     for row in table.rows:
-        key = tuple("" if row[name] is None else f"{row[name]!s:.200}" for name in table.names)
+        key = (*names, *("" if row[name] is None else f"{row[name]!s:.200}" for name in names))
         number = seen[key] = seen.get(key, -1) + 1
         yield (*key, str(number)), row
 

@@ -15,6 +15,7 @@ from learnosity.dataset.tables import Document, Kind
 
 OF_GROUPS = ("population", "mean_percent", "median_percent", "mean_score", "median_score")
 OF_ITEMS = ("questions", "flagged", "mean_p_value", "median_p_value", "mean_discrimination_index")
+FLAGGED = "flagged"
 _DIGITS = 4  # decimals to which a key figure is rounded
 
 
@@ -45,6 +46,12 @@ def read_figures(extra: Any) -> dict[str, float]:
     """The key figures in the extra of an asset event. What is not understood is left out."""
     found = extra.get("figures") if isinstance(extra, Mapping) else None
     return _checked(found) if isinstance(found, Mapping) else {}
+
+
+def comparable(name: str, one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether a key figure of two datasets says the same. Flags come from the statistics that an analysis has."""
+    basis = ("mean_p_value", "mean_discrimination_index")
+    return name != FLAGGED or all((each in one) is (each in other) for each in basis)
 
 
 def _checked(values: Mapping[Any, Any]) -> dict[str, float]:

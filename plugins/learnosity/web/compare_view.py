@@ -11,12 +11,15 @@ from learnosity.api.report_definition import field_label, group_label
 from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
 from learnosity.dataset.comparison import change as changed
 from learnosity.dataset.group_figures import with_percents
+from learnosity.dataset.key_figures import comparable
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
+from learnosity.web.item_analysis import own_files
+from learnosity.web.plots import reference
 from learnosity.web.results import NoSuchGroupError, Sorting, address, chosen_table
 from learnosity.web.tables import TableView, view
 from learnosity.web.trend import figure_names
@@ -103,16 +106,21 @@ def compared(
     """The rows of both datasets.
 
     :param before: None = there is nothing to compare with.
-    :param address_of: `here`, and `rest`: the query that every link keeps.
+    :param address_of: `here`; `rest`: the query that every link keeps; `view`: where files are shown.
     :param only: `new` or `gone`; "" = all rows.
     """
     if now.rows is None or before is None:
         return Compared(None, now.cut)
     found = compare(now.rows, before.rows)
+    files = own_files(dataset.files, found.table.rows) if now.rows.kind is Kind.ITEMS else {}
 
     def below(row: Mapping[str, Any]) -> str | None:
+        if row[STATE] == GONE:
+            return None
+        if own := files.get(reference(row)):
+            return f"{address_of['view']}/{quote(own)}"
         name = row.get("group_name")
-        if row[STATE] == GONE or not isinstance(name, str) or dataset.group_file([*path, name]) is None:
+        if not isinstance(name, str) or dataset.group_file([*path, name]) is None:
             return None
         target = address(address_of["here"], [*path, name])
         return f"{target}&{address_of['rest']}" if address_of["rest"] else target
@@ -143,12 +151,13 @@ def figures(now: PastDataset, before: PastDataset) -> tuple[Figure, ...]:
     for name in figure_names([now, before]):
         one, other = now.figures.get(name), before.figures.get(name)
         places = decimals(name, [one, other])
+        same = comparable(name, now.figures, before.figures)
         made.append(
             Figure(
                 field_label(name),
                 cell_text(one, places),
                 cell_text(other, places),
-                cell_text(changed(one, other), places, signed=True),
+                cell_text(changed(one, other), places, signed=True) if same else "",
             )
         )
     return tuple(made)

@@ -126,16 +126,25 @@ def _environment() -> Environment:
     return environment
 
 
+def utc_text(moment: datetime) -> str:
+    """A moment to the second, with the zone. A script of the page shows it in the zone of the viewer."""
+    return f"{_utc(moment):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _moment(value: datetime | str | None) -> str | Markup:
     """A moment in UTC, for a script that shows it in the time zone that the viewer has chosen in Airflow."""
     if value is None:
         return ""
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else value
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        at = _utc(at)
     except (ValueError, OverflowError):
         return str(value)[:40]
-    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M:%S"))
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), utc_text(at))
 
 
 def _quoted(text: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from learnosity.api.report_definition import field_label
-from learnosity.dataset.key_figures import OF_GROUPS, OF_ITEMS
+from learnosity.dataset.key_figures import OF_GROUPS, OF_ITEMS, comparable
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.history import PastDataset
+from learnosity.web.rendering import utc_text
 
 WIDTH, HEIGHT = 280.0, 110.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 268.0, 26.0, 84.0
@@ -18,13 +20,21 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 268.0, 26.0, 84.0
 class Mark:
     """One dataset in a chart, in pixels.
 
+    :param published: when the dataset was published.
+    :param text: its figure.
     :param current: whether it is the dataset of the page.
     """
 
     x: float
     y: float
+    published: datetime
     text: str
     current: bool
+
+    @property
+    def title(self) -> str:
+        """When it was published, in UTC, and its figure. Several datasets of one day are told apart."""
+        return f"{utc_text(self.published)}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,11 @@ class Chart:
     line: str
     first: str
     last: str
-    text: str
+
+    @property
+    def text(self) -> str:
+        """The chart in words. A script of the page writes its moments in the zone of the viewer."""
+        return f"{self.label}. {', '.join(mark.title for mark in self.marks)}"
 
 
 def charts(past: Sequence[PastDataset]) -> tuple[Chart, ...]:
@@ -63,7 +77,11 @@ def figure_names(past: Sequence[PastDataset]) -> list[str]:
 
 
 def _chart(name: str, past: Sequence[PastDataset]) -> Chart | None:
-    found = [(place, each) for place, each in enumerate(reversed(past)) if name in each.figures]
+    found = [
+        (place, each)
+        for place, each in enumerate(reversed(past))
+        if name in each.figures and comparable(name, each.figures, past[0].figures)
+    ]
     if len(found) < 2:
         return None
     values = [each.figures[name] for _, each in found]
@@ -77,9 +95,8 @@ def _chart(name: str, past: Sequence[PastDataset]) -> Chart | None:
 
     texts = [cell_text(value, places) for value in values]
     marks = tuple(
-        Mark(round(_LEFT + place * step, 1), height(value), f"{each.published:%Y-%m-%d}: {text}", each is past[0])
+        Mark(round(_LEFT + place * step, 1), height(value), each.published, text, each is past[0])
         for (place, each), value, text in zip(found, values, texts, strict=True)
     )
     line = " ".join(f"{mark.x:g},{mark.y:g}" for mark in marks)
-    said = ", ".join(mark.text for mark in marks)
-    return Chart(field_label(name), marks, line, texts[0], texts[-1], f"{field_label(name)}. {said}")
+    return Chart(field_label(name), marks, line, texts[0], texts[-1])

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from learnosity.dataset.comparison import GONE, NEW, change, compare, differences, slim
 from learnosity.dataset.group_figures import finite
-from learnosity.dataset.key_figures import OF_GROUPS, OF_ITEMS, figures_of_groups, figures_of_items, read_figures
+from learnosity.dataset.key_figures import (
+    OF_GROUPS,
+    OF_ITEMS,
+    comparable,
+    figures_of_groups,
+    figures_of_items,
+    read_figures,
+)
 from learnosity.dataset.tables import Document, Kind, Table, read_document
 
 CELLS = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.integers(), st.just(10**400), st.floats())
@@ -98,6 +105,63 @@ def test_requests_differ_where_they_ask_for_something_else() -> None:
     request = {"filters": {"activity_id": ["a"]}, "groups": [], "dataset_id": "1"}
     assert differences(request, request | {"dataset_id": "2"}) == ()
     assert differences(request, {"filters": {"activity_id": ["b"]}}) == ("filters", "groups")
+
+
+@pytest.mark.parametrize("name", ["fields", "user_fields"])
+def test_requests_differ_in_their_fields_but_not_in_the_order_of_these(name: str) -> None:
+    def asked(*fields: Any) -> dict[str, Any]:
+        return {"options": {name: list(fields)}}
+
+    assert differences(asked("a", "b"), asked("b", "a")) == ()
+    for other in (asked("a"), asked("a", 7), {}, {"options": None}, {"options": {name: "a"}}):
+        assert differences(asked("a", "b"), other) == (f"options.{name}",)
+
+
+ALL_MEASURES = ("mean_percent", "median_percent", "population", "mean_score", "median_score")
+
+
+@given(st.sets(st.sampled_from(ALL_MEASURES), min_size=1))
+def test_mean_median_and_population_are_compared_whatever_else_is_there(has: set[str]) -> None:
+    own = slim(groups([{"group_name": "a"} | dict.fromkeys(ALL_MEASURES, 1) | {"more": 1}]))
+    before = slim(groups([{"group_name": "a"} | dict.fromkeys(has, 1)]))
+    assert own is not None
+    columns = compare(own, before).table.columns
+    assert {name for name in ALL_MEASURES if name in columns} == has
+
+
+REFERENCES = ("item_reference", "question_reference", "question_number")
+
+
+@given(
+    st.sets(st.sampled_from(REFERENCES), min_size=1),
+    st.sets(st.sampled_from(REFERENCES), min_size=1),
+    st.integers(1, 5),
+)
+def test_questions_are_told_by_the_names_that_both_have(one: set[str], other: set[str], number: int) -> None:
+    def of(names: set[str]) -> Any:
+        rows = [{name: f"{name}{n}" for name in names} | {"p_value": 0.5} for n in range(number)]
+        return slim(Table(Kind.ITEMS, "", (*sorted(names), "p_value"), rows))
+
+    found = compare(of(one), of(other))
+    same = number if one & other else 0
+    assert (found.both, found.new, found.gone) == (same, number - same, number - same)
+
+
+def test_a_column_of_names_without_any_does_not_count() -> None:
+    now = Table(Kind.ITEMS, "", (*REFERENCES[:2], "p_value"), [{"item_reference": "i", "p_value": 1}])
+    before = Table(Kind.ITEMS, "", (*REFERENCES[:2], "p_value"), [{"item_reference": "i", "question_reference": "q"}])
+    own, other = slim(now), slim(before)
+    assert own is not None
+    assert compare(own, other).both == 1
+
+
+@pytest.mark.parametrize("missing", ["mean_p_value", "mean_discrimination_index"])
+def test_flags_are_compared_only_where_they_come_from_the_same_statistics(missing: str) -> None:
+    full = {"questions": 3.0, "flagged": 1.0, "mean_p_value": 0.5, "mean_discrimination_index": 0.3}
+    less = {name: value for name, value in full.items() if name != missing}
+    assert comparable("flagged", full, full)
+    assert not comparable("flagged", full, less)
+    assert comparable("questions", full, less)
 
 
 def document(value: Any) -> Document:

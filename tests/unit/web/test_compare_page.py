@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -122,6 +124,79 @@ def test_both_readings_leave_a_row_without_a_name(two: Site) -> None:
     assert "north" not in str([vars(row) for row in two.noted])
 
 
+ANALYSIS = "ibk-analysis-by-question"
+
+
+def items(*rows: dict[str, Any], **files: bytes) -> dict[str, bytes]:
+    return {"items.json": msgspec.json.encode(rows), **{f"items/{name}.json": files[name] for name in files}}
+
+
+def test_a_question_of_an_analysis_leads_to_its_own_file(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, gone = ({"item_reference": name, "p_value": 0.5} for name in ("one", "two", "gone"))
+    earlier = publish_two(site, monkeypatch, items(one, other, one=b"{}"), items(one, gone, gone=b"{}"))
+    page = earlier.get("/compare").text
+    own = [link for link in links(page) if "/view/" in link]
+    assert own == ["/run/learnosity_dataset/manual__1/view/items/one.json"]
+    assert earlier.client.get(own[0]).status_code == 200
+
+
+def publish_two(
+    site: Site, monkeypatch: pytest.MonkeyPatch, now: dict[str, bytes], before: dict[str, bytes], kind: str = ANALYSIS
+) -> Site:
+    site.publish(before, kind, dataset_id=OTHER_ID)
+    earlier = replace(site.run, run_id="manual__0")
+    site.run = replace(site.run, datasets=())
+    site.publish(now, kind)
+    current = runs.load_run
+    monkeypatch.setattr(
+        runs, "load_run", lambda s, d, run_id: earlier if run_id == "manual__0" else current(s, d, run_id)
+    )
+    known(monkeypatch, past(DATASET_ID, 0), past(OTHER_ID, 7))
+    return site
+
+
+def test_other_fields_are_told_and_rows_are_told_by_the_names_that_both_have(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = {"item_reference": "i", "question_reference": "q", "p_value": 0.4, "discrimination_index": 0.3}
+    publish_two(site, monkeypatch, items({"item_reference": "i", "p_value": 0.5}), items(full))
+    manifest = site.folder / DatasetLayout(ANALYSIS, OTHER_ID).manifest
+    content = msgspec.json.decode(manifest.read_bytes())
+    content["request"]["options"] |= {"fields": ["item_reference", "discrimination_index"]}
+    manifest.write_bytes(msgspec.json.encode(content))
+    known(
+        monkeypatch,
+        past(DATASET_ID, 0, flagged=7, mean_p_value=0.5),
+        past(OTHER_ID, 7, flagged=2, mean_p_value=0.4, mean_discrimination_index=0.3),
+    )
+    page = site.get("/compare").text
+    assert "options.fields of their requests differ" in page
+    assert '<span class="tag">' not in page  # no row is new or gone
+    assert ">+0.100<" in page
+    assert ">7<" in page
+    assert ">+5<" not in page  # the flags of the two come from different statistics
+    assert 'data-label="Flagged"' not in page
+
+
+def test_the_datasets_of_one_day_are_told_apart_in_a_chart(two: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [past(name, 0, population=1) for name in (DATASET_ID, OTHER_ID)]
+    known(monkeypatch, found[0], replace(found[1], published=NOW - timedelta(seconds=1)))
+    titles = re.findall(r"<title>([^<]*): 1</title>", two.get("/compare").text)
+    assert titles == ["2026-11-24 02:59:59 UTC", "2026-11-24 03:00:00 UTC"]
+
+
+def test_every_moment_of_a_chart_is_written_for_the_clock_of_the_viewer(two: Site, monkeypatch: Any) -> None:
+    known(monkeypatch, past(DATASET_ID, 0, population=1), past(OTHER_ID, 7, population=2))
+    page = two.get("/compare").text
+    assert re.findall(r'data-at="([^"]*)" data-figure="([^"]*)"', page) == [
+        ("2026-11-17T03:00:00+00:00", "2"),
+        ("2026-11-24T03:00:00+00:00", "1"),
+    ]
+    script = (Path(compare_page.__file__).parent / "static" / "times.js").read_text(encoding="utf-8")
+    assert set(re.findall(r"dataset\.(\w+)", script)) <= {"at", "figure", "label"}
+    assert 'data-label="Population"' in page
+
+
 def test_requests_that_differ_are_warned_about(two: Site) -> None:
     manifest = two.folder / DatasetLayout(GROUP_TYPE, OTHER_ID).manifest
     content = msgspec.json.decode(manifest.read_bytes())
@@ -177,7 +252,7 @@ def test_the_trend_has_a_chart_per_figure_and_a_row_per_dataset(two: Site, monke
     assert page.count("<polyline") == 1
     assert page.count("<circle") == 8
     assert page.count('class="current"') == 1
-    assert "Mean percent. 2026-09-29: 8.0, " in page
+    assert "Mean percent. 2026-09-29 03:00:00 UTC: 8.0, " in page
     assert page.count(">compare</a>") == 7
 
 

@@ -14,6 +14,17 @@
   const format = new Intl.DateTimeFormat("sv-SE", {
     timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
   });
+  // The marks of the charts have their moments in texts, which cannot hold an element.
+  const showMarks = (chart) => {
+    const titles = [];
+    for (const mark of chart.querySelectorAll("[data-at]")) {
+      const at = new Date(mark.dataset.at);
+      const title = mark.querySelector("title");
+      if (!Number.isNaN(at.valueOf())) title.textContent = `${format.format(at)} ${zone}: ${mark.dataset.figure}`;
+      titles.push(title.textContent);
+    }
+    chart.setAttribute("aria-label", `${chart.dataset.label}. ${titles.join(", ")}`);
+  };
   const show = (part) => {
     for (const each of part.querySelectorAll("time[datetime]")) {
       const at = new Date(each.dateTime);
@@ -21,6 +32,7 @@
     }
   };
   show(document);
+  document.querySelectorAll("svg[data-label]").forEach(showMarks);
   // Days that are typed are days of this zone.
   for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
   const live = document.getElementById("live");
