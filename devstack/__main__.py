@@ -106,10 +106,13 @@ def _land_samples(root: Path, running: background.Running, stack: Stack) -> None
     The address is told before it, so that a user can log in meanwhile.
     """
     try:
-        first_visit.begin(stack)
-        say(f"{_address(root, running)}\n\nBoth samples land now; their pages follow it.")
-        first_visit.finish(stack)
-        say("Both samples have landed.")
+        if first_visit.begin(stack):
+            say(f"{_address(root, running)}\n\nThe samples land now; their pages follow it.")
+            first_visit.finish(stack)
+            say("Both samples have landed.")
+        else:
+            first_visit.finish(stack)
+            say(f"{_address(root, running)}\n\nBoth samples landed at an earlier start.")
     except DevstackError as error:
         say(f"The samples did not land. {error}\n{_address(root, running)}")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from devstack.errors import ApiError, DevstackError
+from devstack.rest import ENDED
 from devstack.samples import DAG_ID, analysis_conf, group_conf, upload_records
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def prepare(stack: Stack) -> None:
     finish(stack)
 
 
-def begin(stack: Stack) -> None:
+def begin(stack: Stack) -> bool:
     """Put the sample's input into the bucket, and trigger the runs that are not there. Their pages can be opened then.
 
+    :returns: whether at least one of the runs has not ended yet
     :raises DevstackError: it does not work; the stack does all the same
     """
     api = stack.airflow.api
@@ -41,13 +43,16 @@ def begin(stack: Stack) -> None:
         GROUPS_RUN: lambda: group_conf(upload_records(stack, INPUT_KEY, USERS)),
         ITEMS_RUN: analysis_conf,
     }
+    going = False
     for run_id, conf in confs.items():
         try:
-            api.dag_run(DAG_ID, run_id)
+            going |= api.dag_run(DAG_ID, run_id).state not in ENDED
         except ApiError as error:
             if error.status != 404:
                 raise
             api.trigger(DAG_ID, conf(), run_id=run_id)
+            going = True
+    return going
 
 
 def finish(stack: Stack) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
 from learnosity.api.field_checks import REQUEST_KEYS as REQUEST_KEYS
-from learnosity.api.field_checks import unknown_names
+from learnosity.api.field_checks import ended, unknown_names
 from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError
 
@@ -264,7 +264,7 @@ def read_run_config(
     problems += unknown_names(set(conf or {}) - set(fixed or {}), names)
     if problems:
         raise RequestError(
-            f"The run config cannot be used: {'; '.join(problems)}. The fields are {', '.join(names)}. "
+            f"The run config cannot be used: {ended('; '.join(problems))} The fields are {', '.join(names)}. "
             "Trigger a new run: the config of this run cannot be changed."
         )
     return given

@@ -23,6 +23,11 @@ def unknown_names(given: Collection[str], known: Collection[str]) -> list[str]:
     return problems
 
 
+def ended(text: str) -> str:
+    """A text as a sentence: with a full stop, unless a question ends it."""
+    return text if text.endswith("?") else f"{text}."
+
+
 def check_names(what: str, given: Collection[str], known: Collection[str]) -> None:
     """Check the names of fields.
 
@@ -30,7 +35,9 @@ def check_names(what: str, given: Collection[str], known: Collection[str]) -> No
     :raises RequestError: one of them is not known. The message has the nearest one that is.
     """
     if problems := unknown_names(given, known):
-        raise RequestError(f"The {what} cannot be used: {'; '.join(problems)}. The fields are {', '.join(known)}.")
+        raise RequestError(
+            f"The {what} cannot be used: {ended('; '.join(problems))} The fields are {', '.join(known)}."
+        )
 
 
 def check_request(values: object) -> Mapping[str, Any]:

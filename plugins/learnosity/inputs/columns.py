@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from learnosity.api.field_checks import ended
 from learnosity.errors import RequestError
 
 GROUPS = "groups."
@@ -62,7 +63,7 @@ def check_input_columns(given: Mapping[str, object], keys: Collection[str], *, a
             problems.append(f"{key!r} is no key of a record" + (f"; did you mean {near[0]!r}?" if near else ""))
     if problems:
         raise RequestError(
-            f"input_columns cannot be used: {'; '.join(problems)}. The keys are {', '.join(keys)}, as in "
+            f"input_columns cannot be used: {ended('; '.join(problems))} The keys are {', '.join(keys)}, as in "
             '{"user_id": "student_no"}.'
         )
     return {key: str(name) for key, name in given.items()}

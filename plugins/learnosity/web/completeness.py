@@ -10,6 +10,10 @@ from learnosity.dataset.manifest import Manifest
 
 EMPTY = "No session matched the request."
 WHAT_TO_DO = "Check the activities, the times and the item bank of the request below, and trigger a new run."
+GAPS_TO_DO = (
+    "Users and groups are missing where no session matched the request, or where the input names them differently than "
+    "Learnosity does. Check the activities and times of the request and the names in the input, and trigger a new run."
+)
 _NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.completeness`
 NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
 NO_LEVELS = "The groups of the input were too many to be counted per level."
@@ -53,6 +57,11 @@ class Completeness:
     gaps: tuple[str, ...]
     empty: str = ""
     unknown: tuple[str, ...] = ()
+
+    @property
+    def to_do(self) -> str:
+        """What to do about the gaps; "" if there are none."""
+        return GAPS_TO_DO if self.gaps else ""
 
     @property
     def verdict(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -13,15 +14,26 @@ from fastapi.responses import Response
 from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
-from learnosity.web.open_dataset import NoOneDatasetError, run_page_of
+from learnosity.web.addresses import segment
+from learnosity.web.open_dataset import RUN, NoOneDatasetError, run_page_of
 from learnosity.web.rendering import render
 from learnosity.web.results import NoSuchGroupError
 
 log = logging.getLogger(__name__)
 
+NO_WAY = (401, 403)  # a user who may not see a run gets no links to its pages
+
 # Addresses that are called by programs. If it is not clear which dataset is meant, they get an error, and not the page
 # on which people choose a dataset.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
+
+
+@dataclass(frozen=True, slots=True)
+class RunName:
+    """The run that an address names, whether it exists or not."""
+
+    dag_id: str
+    run_id: str
 
 
 async def choose(request: Request, error: NoOneDatasetError) -> Response:
@@ -66,7 +78,11 @@ async def failed(request: Request, error: LearnosityError) -> Response:
 async def not_understood(request: Request, error: RequestValidationError) -> Response:
     """A page for an address with a value that is not allowed, such as a query that is too long."""
     found = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
-    return _problem(request, 422, f"A value in this address is not allowed. {'; '.join(found)[:500]}.")
+    return _problem(
+        request,
+        422,
+        f"A value that was sent is not allowed. {'; '.join(found)[:500]}.",
+    )
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
@@ -83,7 +99,23 @@ def _login(request: Request) -> str:
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:
-    return render(request, "problem.html", status=status, code=status, detail=detail, login=_login(request))
+    told: dict[str, Any] = {"code": status, "detail": detail, "login": _login(request), "ways": ()}
+    return render(request, "problem.html", status=status, **told | (_ways_on(request) if status not in NO_WAY else {}))
+
+
+def _ways_on(request: Request) -> dict[str, Any]:
+    """Where a viewer can go on from an error below a run: the run in Airflow, and the pages of the dataset."""
+    given = request.path_params
+    if "dag_id" not in given or "run_id" not in given:
+        return {}
+    named = RunName(str(given["dag_id"]), str(given["run_id"]))
+    run_page = f"{request.scope.get('root_path', '')}/run/{segment(named.dag_id)}/{segment(named.run_id)}"
+    below = f"/dataset/{segment(str(given['dataset_id']))}" if "dataset_id" in given else ""
+    ways = [("The dataset", run_page + below), ("Its files", f"{run_page}{below}/files")]
+    # An address without more than the dataset is the page that could not be shown.
+    if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
+        ways = []
+    return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}
 
 
 HANDLERS: dict[int | type[Exception], Any] = {

@@ -33,6 +33,7 @@ LABELS = {
     Flag.EASY: "too easy",
 }
 ANY_FLAG = "flagged"
+FIELDS = {"hard": "Too hard below p", "easy": "Too easy above p", "poor": "Poor below discrimination"}
 DEFAULTS = Thresholds()
 # Size of the histogram in pixels; BASE is the y position of its horizontal axis.
 WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0
@@ -66,9 +67,11 @@ class ItemQuery:
             _number("poor", poor, usual.poor, -1),
         )
         if at.hard > at.easy:
-            raise NotAThresholdError(f"hard ({at.hard:g}) is above easy ({at.easy:g}): give a lower or a higher one")
+            raise NotAThresholdError(
+                f"Too hard ({at.hard:g}) is above too easy ({at.easy:g}): lower the first, or raise the second"
+            )
         if only and only not in (ANY_FLAG, *Flag):
-            raise NotAThresholdError(f"only: give {ANY_FLAG}, {', '.join(Flag)}, or nothing")
+            raise NotAThresholdError(f"Only which questions: give {ANY_FLAG}, {', '.join(Flag)}, or nothing")
         return cls(at, only)
 
     @property
@@ -205,7 +208,7 @@ def _number(name: str, text: str, default: float, low: int) -> float:
     except ValueError:
         value = float("nan")
     if not low <= value <= 1:
-        raise NotAThresholdError(f"{name}: give a number from {low} to 1")
+        raise NotAThresholdError(f"{FIELDS[name]}: give a number from {low} to 1")
     return value
 
 

@@ -25,7 +25,7 @@ from learnosity.dataset.item_flags import FEW_SESSIONS
 from learnosity.dataset.limits import PAGE
 from learnosity.dataset.tables import json_text
 from learnosity.progress_log import duration, size
-from learnosity.web.addresses import file_address, file_query, file_segment, segment
+from learnosity.web.addresses import file_address, file_query, file_segment, group_address, segment
 from learnosity.web.item_analysis import LABELS
 
 _MAX_JSON = 100_000  # maximum number of characters of a request or a run config on a page
@@ -115,7 +115,7 @@ def _environment() -> Environment:
     environment.filters["bytes"] = size
     environment.globals.update(max_rows=PAGE.rows, max_bytes=PAGE.shown_bytes)
     environment.globals.update(flag_labels=LABELS, few_sessions=FEW_SESSIONS)
-    environment.globals.update(quote=_quoted, quote_path=quote, segment=segment)
+    environment.globals.update(quote=_quoted, quote_path=quote, segment=segment, group_address=group_address)
     environment.globals.update(file_address=file_address, file_query=file_query, file_segment=file_segment)
     environment.filters["duration"] = duration
     environment.filters["type_label"] = lambda name: dataset_type(str(name)).label
@@ -123,6 +123,7 @@ def _environment() -> Environment:
     environment.filters["pretty"] = lambda value: json_text(value, _MAX_JSON, indent=2) or "nested too deeply"
     environment.filters["field_label"] = field_label
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["of"] = lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}"
     return environment
 
 

@@ -58,7 +58,7 @@ def item_query(hard: Number = "", easy: Number = "", poor: Number = "", only: Nu
     try:
         return ItemQuery.of(hard=hard, easy=easy, poor=poor, only=only)
     except NotAThresholdError as error:
-        raise HTTPException(422, f"A value in this address is not allowed. {error}.") from None
+        raise HTTPException(422, f"These values cannot be used. {error}.") from None
 
 
 AskedItems = Annotated[ItemQuery, Depends(item_query)]

@@ -43,7 +43,12 @@
     missing: () => fallBack("The Reports API did not load."),
     unreachable: () => fallBack("The Reports API cannot be reached from this browser."),
     refused: ({ code }) =>
-      fallBack(`The Reports API refused the report${Number.isInteger(code) ? ` (code ${code})` : ""}.`),
+      fallBack(
+        code === 20004
+          ? "The Reports API does not know this dataset, or not any more (code 20004). The stand-in for Learnosity " +
+              "forgets its datasets when it is started again. For a report, trigger a new run."
+          : `The Reports API refused the report${Number.isInteger(code) ? ` (code ${code})` : ""}.`,
+      ),
   };
 
   window.addEventListener("message", ({ source, origin, data }) => {

@@ -1,0 +1,144 @@
+"""What the pages say in states that a newcomer meets: errors, retries, gaps, few files, and the way on from there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from learnosity.dataset.completeness import Returned
+from learnosity.dataset.input_info import InputInfo
+from learnosity.web.completeness import GAPS_TO_DO
+from learnosity.web.run_progress import Progress
+from tests.unit.web import test_app
+from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
+from tests.unit.web.test_app import DATASET_ID, GROUPS, OTHER_ID, Site, links, row
+
+site = test_app.site
+PAGE = "/run/learnosity_dataset/manual__1"
+
+
+def words(page: str) -> str:
+    """The text of a page, with one blank between words."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("usual", [90.0, None])
+def test_no_sentence_of_a_run_that_goes_on_begins_with_a_full_stop(
+    site: Site, begun: bool, usual: float | None
+) -> None:
+    going = Progress("Running", True, datetime.now(UTC) if begun else None, usual, (), (), None, True)
+    site.run = replace(site.run, state="running", progress=going)
+    (said,) = re.findall(r"<p>\s*([^<]*This page follows the run by itself\.)", site.get().text)
+    assert re.fullmatch(
+        (r"For .+ now" if begun else "")
+        + ("" if usual is None else r", usually 1 min 30 s" if begun else "Usually 1 min 30 s")
+        + (r"\. " if begun or usual else "")
+        + r"This page follows the run by itself\.",
+        said,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"hard": "0.95", "easy": "0.9"}, "Too hard (0.95) is above too easy (0.9)"),
+        ({"hard": "7"}, "Too hard below p: give a number from 0 to 1"),
+        ({"poor": "x"}, "Poor below discrimination: give a number from -1 to 1"),
+        ({"only": "nothing"}, "Only which questions: give flagged, "),
+        ({"sort": "a" * 201}, "sort: "),
+    ],
+)
+@pytest.mark.parametrize("below", ["", f"/dataset/{DATASET_ID}"])
+def test_a_value_that_is_refused_is_no_dead_end(site: Site, query: dict[str, str], said: str, below: str) -> None:
+    site.publish(FILES, ANALYSIS)
+    reply = site.get(below, **query)
+    assert reply.status_code == 422
+    assert said in words(reply.text)
+    assert {f"{PAGE}{below}", f"{PAGE}{below}/files", "/dags/learnosity_dataset/runs/manual__1"} <= set(
+        links(reply.text)
+    )
+    assert site.get(below).status_code == 200
+
+
+@pytest.mark.parametrize("tail", ["", "/report", "/compare", "/csv"])
+def test_a_group_that_is_not_there_is_no_dead_end(site: Site, tail: str) -> None:
+    site.publish(GROUPS)
+    reply = site.get(tail, group="nowhere")
+    assert reply.status_code == 404
+    assert {PAGE, f"{PAGE}/files"} <= set(links(reply.text))
+
+
+def test_an_error_of_the_page_itself_does_not_link_to_itself(site: Site) -> None:
+    reply = site.client.get("/run/learnosity_dataset/other")
+    assert reply.status_code == 404
+    assert "/run/learnosity_dataset/other" not in links(reply.text)
+
+
+def test_a_dataset_that_the_run_does_not_have_leads_to_those_that_it_has(site: Site) -> None:
+    site.publish(GROUPS)
+    assert PAGE in links(site.get(f"/dataset/{OTHER_ID}").text)
+
+
+@pytest.mark.parametrize("who", ["stranger", ""])
+def test_an_error_for_a_user_without_rights_names_no_page_of_the_run(site: Site, who: str) -> None:
+    site.publish(GROUPS)
+    site.client.cookies.set("_token", who)
+    reply = site.get("/files", q="a")
+    assert reply.status_code in (401, 403)
+    assert not [link for link in links(reply.text) if "manual__1" in link and "/login?" not in link]
+
+
+@pytest.mark.parametrize("tab", ["", "/report", "/compare"])
+def test_the_group_stays_when_the_view_is_changed(site: Site, tab: str) -> None:
+    site.publish(GROUPS)
+    found = links(site.client.get(f"{PAGE}{tab}?group=north&group=school%201").text)
+    for other in ("", "/report", "/compare"):
+        assert f"{PAGE}{other}?group=north&group=school%201" in found
+        assert site.client.get(f"{PAGE}{other}?group=north&group=school%201").status_code == 200
+    assert f"{PAGE}/files" in found
+
+
+def test_tabs_without_a_group_name_none(site: Site) -> None:
+    site.publish(GROUPS)
+    for tab in ("", "/report", "/compare", "/files", "/use", "/find"):
+        assert {PAGE, f"{PAGE}/report", f"{PAGE}/compare"} <= set(links(site.get(tab).text))
+
+
+def test_a_gap_is_marked_and_says_what_to_do(site: Site) -> None:
+    site.publish(GROUPS, returned=Returned(population=4, gaps=("5 users were uploaded, and 4 came back.",)))
+    text = site.get().text
+    assert 'class="warning gap"' in text
+    assert GAPS_TO_DO in text
+    site.publish(GROUPS, returned=Returned(population=4))
+    assert GAPS_TO_DO not in site.get().text
+
+
+@pytest.mark.parametrize("files", [1, 2])
+@pytest.mark.parametrize("records", [1, 60])
+def test_one_file_is_a_file_and_no_files(site: Site, files: int, records: int) -> None:
+    kept = dict(list(GROUPS.items())[:files])
+    site.publish(kept, input=InputInfo(("s3://b/u",), files, records, 99, "x"))
+    for page in ("", "/files", "/use"):
+        assert not re.search(r"\b1 (files|records)\b|\b\d+[02-9] (file|record)\b", words(site.get(page).text))
+    said = f"{records} {'record' if records == 1 else 'records'} of {files} {'file' if files == 1 else 'files'}"
+    assert said in words(site.get().text)
+
+
+def test_a_group_without_a_name_is_called_so(site: Site) -> None:
+    root: dict[str, Any] = {"group_path": [], "group": row("all"), "ancestors": [], "groups": [row(""), row("a")]}
+    site.publish({"groups/group.json": msgspec.json.encode({**root, "users": []})})
+    assert '<th scope="row">(no name)' in site.get().text
+
+
+def test_datasets_of_a_run_have_the_label_of_their_type(site: Site) -> None:
+    site.publish(GROUPS)
+    site.publish(FILES, ANALYSIS, dataset_id=OTHER_ID, task_id="items.land.publish")
+    text = words(site.get().text)
+    for said in ("Activity summary by group (large group report) activity-summary-by-group", ANALYSIS):
+        assert said in text
