@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
+from math import isfinite
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
@@ -58,11 +59,15 @@ class Document:
     """The content of a file: its tables, or its text when it has none.
 
     :param cut: whether the file has more than this.
+    :param unread: how many of its numbers are NaN or infinite; they are read as no value.
+    :param broken: whether it is named like JSON but is no valid JSON.
     """
 
     tables: tuple[Table, ...] = ()
     text: str = ""
     cut: bool = False
+    unread: int = 0
+    broken: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -79,25 +84,29 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
     """
     name = path.lower()
     lines = content[: content.rfind(b"\n") + 1] if cut else content
+    unread = _Unread()
     try:
         if name.endswith((".ndjson", ".jsonl")) and (lines or not cut):
             cut = cut or _containers(lines) > limits.containers or lines.count(b"\n") > limits.rows
-            return _of_rows(_ndjson(lines, limits), content, limits, cut=cut)
+            found = _of_rows(_ndjson(lines, limits, unread), content, limits, cut=cut)
+            return replace(found, unread=unread.count)
         if name.endswith(".csv") and (lines or not cut):
             return _of_rows(_csv(lines.decode("utf-8-sig"), limits), content, limits, cut=cut)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
             return None
-        value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, csv.Error, RecursionError):
-        return _text(content, cut=cut)
+        value = _value(content, unread)
+    except (msgspec.DecodeError, ValueError, csv.Error, RecursionError):
+        return replace(_text(content, cut=cut), broken=name.endswith((".json", ".ndjson", ".jsonl")))
     tables = list(islice(_tables("", value, 0), limits.tables + 1))
     if not tables:
         text = json_text(value, MAX_TEXT + 1, indent=2) if name.endswith(".json") else ""
-        return Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
+        shown_text = Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
+        return replace(shown_text, unread=unread.count)
     shown = tuple(_limited(table, limits) for table in tables[: limits.tables])
-    return Document(shown, cut=len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables))
+    cut = len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables)
+    return Document(shown, cut=cut, unread=unread.count)
 
 
 def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
@@ -215,19 +224,43 @@ def _kind(row: Mapping[str, Any]) -> Kind:
     return Kind.ITEMS if _ITEM_FIELDS & row.keys() else Kind.PLAIN
 
 
+class _Unread:
+    """Counts the numbers that JSON does not have. Python writes them, and so do others that write JSON with it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def constant(self, name: str) -> None:
+        """Read `NaN`, `Infinity` or `-Infinity` as no value."""
+        self.count += 1
+
+    def number(self, text: str) -> float | None:
+        """Read a number; one that is too large for a float is no value."""
+        found = float(text)
+        return found if isfinite(found) else self.constant(text)
+
+
+def _value(content: bytes, unread: _Unread) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+    return json.loads(content.decode(), parse_constant=unread.constant, parse_float=unread.number)
+
+
 def _containers(content: bytes) -> int:
     """How many objects and lists some JSON has at most; braces in texts are counted too."""
     return content.count(b"{") + content.count(b"[")
 
 
-def _ndjson(content: bytes, limits: Limits) -> Iterator[dict[str, Any]]:
-    decoder = msgspec.json.Decoder()
+def _ndjson(content: bytes, limits: Limits, unread: _Unread) -> Iterator[dict[str, Any]]:
     seen = 0
     for line in islice(io.BytesIO(content), limits.rows + 1):
         seen += _containers(line)
         if seen > limits.containers:
             return
-        if line.strip() and isinstance(row := decoder.decode(line), dict):
+        if line.strip() and isinstance(row := _value(line, unread), dict):
             yield row
 
 

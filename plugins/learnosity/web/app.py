@@ -102,6 +102,7 @@ async def file_page(
         entry=entry,
         group=shown.dataset.group_of(entry),
         tables=tables,
+        document=document,
         text=document.text if document else None,
         cut=document is not None and document.cut,
         plot_width=PLOT_WIDTH,

@@ -47,6 +47,7 @@ class Results:
     :param items: what is shown of an item analysis beside its rows; None = it is none.
     :param scatter: data of its scatter plot, as JSON; None when there is no plot.
     :param group: what is shown of a group beside its rows; None = it is none.
+    :param document: what was read of the file, to say what is odd in it; None = it was not read.
     """
 
     table: TableView | None
@@ -59,6 +60,7 @@ class Results:
     scatter: str | None = None
     group: GroupPage | None = None
     plot_width: float = PLOT_WIDTH
+    document: Document | None = None
 
 
 async def results(
@@ -91,7 +93,9 @@ def _results(
     if document is None:
         return Results(None, "", False, entry, path, crumbs)
     chosen = chosen_table(document, dataset.layout.dataset_type)
-    plain = Results(None, document.text, document.cut, entry, path, crumbs)
+    # The rows are not kept: only a page of them is shown.
+    odd = replace(document, tables=(), text="")
+    plain = Results(None, document.text, document.cut, entry, path, crumbs, document=odd)
     if chosen is None:
         return plain
     if chosen.kind is Kind.ITEMS:

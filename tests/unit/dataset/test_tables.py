@@ -154,3 +154,41 @@ def test_texts_that_are_numbers_are_in_the_order_of_the_numbers(numbers: list[in
     assert [row["n"] for row in sorted_rows(rows, "n", descending=False)] == [
         f"x{number}" for number in sorted(numbers)
     ]
+
+
+CONSTANTS = [b"NaN", b"Infinity", b"-Infinity"]
+
+
+@given(
+    st.lists(st.sampled_from([*CONSTANTS, b"null", b"0.25", b"7", b'"NaN"']), min_size=1, max_size=8),
+    st.sampled_from(["list", "object", "lines"]),
+)
+def test_a_number_that_json_does_not_have_is_no_value_and_is_counted(values: list[bytes], shape: str) -> None:
+    rows = [b'{"item_reference":"i","p_value":%b}' % value for value in values]
+    name = "a.ndjson" if shape == "lines" else "a.json"
+    listed = b"[%b]" % b",".join(rows)
+    content = {"lines": b"\n".join(rows), "list": listed, "object": b'{"items":%b}' % listed}[shape]
+    document = read_document(name, content)
+    known = {b"0.25": 0.25, b"7": 7, b'"NaN"': "NaN"}
+    assert [row["p_value"] for row in document.tables[0].rows] == [known.get(value) for value in values]
+    assert document.unread == sum(value in CONSTANTS for value in values)
+    assert not document.broken
+
+
+def test_a_number_that_is_too_large_beside_nan_is_no_value() -> None:
+    document = read_document("a.json", b'[{"user_id":"u","score":1e999},{"user_id":"v","score":NaN}]')
+    assert [row["score"] for row in document.tables[0].rows] == [None, None]
+    assert document.unread == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b"[{", b'{"a": nan}', b'[{"user_id": NaN}', b"NaN,", b"\xff NaN", b"[" * 5000 + b"NaN"]
+)
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.txt"])
+def test_what_is_named_like_json_and_is_none_is_told(name: str, content: bytes) -> None:
+    assert read_document(name, content).broken is (name != "a.txt")
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"[1]", b'[{"user_id": 1}]', b'"NaN"', b"NaN"])
+def test_what_is_json_is_not_broken(content: bytes) -> None:
+    assert not read_document("a.json", content).broken

@@ -270,3 +270,32 @@ class TestClass:
             assert reply.status_code == 200
             assert Markup(reply.text).dangers == []
             assert users[0]["user_id"] in reply.text
+
+
+@pytest.mark.parametrize("view", ["", "/view/items.json"])
+def test_values_that_json_does_not_have_leave_the_table_and_are_told(site: Site, view: str) -> None:
+    rows = (
+        b'{"item_reference":"a","p_value":NaN,"discrimination_index":Infinity}',
+        b'{"item_reference":"b","p_value":0.5,"discrimination_index":0.3}',
+    )
+    site.publish({"items.json": b"[%b]" % b",".join(rows)}, "ibk-analysis-by-question")
+    page = site.get(view).text
+    assert ">a<" in page
+    assert ">0.500<" in page
+    assert "2 values of this file are NaN" in page
+    assert "No table is shown" not in page
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b'[{"item_reference":', "not valid JSON"), (b'"x"', "nothing in this file is recognised")]
+)
+def test_the_text_of_a_file_says_why_there_is_no_table(site: Site, content: bytes, told: str) -> None:
+    site.publish({"items.json": content}, "ibk-analysis-by-question")
+    page = site.get().text
+    assert told in page.partition("<pre")[0]
+    assert "<pre" in page
+
+
+def test_an_empty_result_is_not_told_to_be_odd(site: Site) -> None:
+    site.publish({"items.json": b"[]"}, "ibk-analysis-by-question")
+    assert "No table is shown" not in site.get().text
