@@ -11,20 +11,21 @@ Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
 MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
-SHORTEST = 2  # fewest characters of a search
+SHORTEST = 2  # fewest characters of a part of a name; a name of one character is found by itself
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
 _LARGEST = 10**9  # larger than any row number
 _LONGEST_LINE = 8 * 1024  # bytes of the longest line that landing writes
 _TRIES = 100_000  # a search stops after this many matches, because in a damaged file nearly all matches may be useless
 _FIELDS = 5
+_ANCHORS = 10  # so many of the words are searched for in all names; the others are only compared
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
 
@@ -80,21 +81,28 @@ def encode_names(names: Iterable[Name]) -> Iterator[bytes]:
             yield b"%b\t%b\t%b\t%b\n" % (each.kind.encode(), low, place, b"" if low == own else own)
 
 
-def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
+def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequence[str] = ()) -> Hits:
     """Find names in an index. Upper and lower case are the same. Lines that are not understood are passed over.
 
-    :param words: at least `SHORTEST` characters.
+    :param words: all together are the name or a part of it; or each of them is in the name, or in the place of its
+        file, and at least one in the name. A part has at least `SHORTEST` characters; a single one is a whole word.
     :param most: at most so many names are found.
+    :param places: the groups of each file, as text, by the line of the file.
     """
-    wanted = _written(words.strip().casefold())
-    if len(words.strip()) < SHORTEST:
+    wanted = words.strip().casefold()
+    if not wanted:
         return Hits((), more=False)
     found: dict[int, bytes] = {}  # lines of the index, by the position of their first byte
     more = False
-    # Three searches, one after the other: for names that are equal to the words, that begin with them, that contain
-    # them. So the best hits come first, and the limit drops only weaker ones.
-    for before, after in ((b"\t", b"\t"), (b"\t", b""), (b"", b"")):
-        for begin, line in _lines(content, before, wanted, after):
+    text = _written(wanted)
+    # Searches, one after the other: for names that are equal to the words, that begin with them, that contain them. So
+    # the best hits come first, and the limit drops only weaker ones.
+    ways = [(b"\t", b"\t"), (b"\t", b""), (b"", b"")] if len(words.strip()) >= SHORTEST else [(b"\t", b"\t")]
+    searches = [_lines(content, before, text, after) for before, after in ways]
+    if len(each := list(dict.fromkeys(wanted.split()))) > 1:
+        searches.append(_of_words(content, each, places))
+    for search in searches:
+        for begin, line in search:
             if begin in found:
                 continue
             if line is None or len(found) >= most:
@@ -103,6 +111,33 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS) -> Hits:
             found[begin] = line
     names = (name for name in map(_decoded, found.values()) if name is not None)
     return Hits(tuple(names), more)
+
+
+def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that have every word in the name or in the place of the file, as `_lines` gives them."""
+    folded = [place.casefold() for place in places]
+    above = {word: {file for file, place in enumerate(folded) if _has(place, word)} for word in words}
+    # The rarest word comes first, because the number of lines that are looked at is limited.
+    anchors = sorted(words[:_ANCHORS], key=lambda word: content.count(_written(word)))
+    tries = 0
+    for anchor in anchors:
+        ends = b"\t" if len(anchor) < SHORTEST else b""
+        for begin, line in _lines(content, ends, _written(anchor), ends):
+            tries += 1
+            if line is None or tries > _TRIES:
+                yield -1, None
+                return
+            name = _decoded(line)
+            low = name.name.casefold() if name else ""
+            if name and _has(low, anchor) and all(name.file in above[word] or _has(low, word) for word in words):
+                yield begin, line
+        if not above[anchor] and len(anchor) >= SHORTEST:
+            return  # this word is in no place, so it had to be in the name: the other words find nothing more
+
+
+def _has(text: str, word: str) -> bool:
+    """Whether a text has a word. One character must stand alone, because nearly every name has it somewhere."""
+    return word in text and (len(word) >= SHORTEST or word in text.split())
 
 
 def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterator[tuple[int, bytes | None]]:

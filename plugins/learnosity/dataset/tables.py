@@ -237,7 +237,10 @@ class _Unread:
     def number(self, text: str) -> float | None:
         """Read a number; one that is too large for a float is no value."""
         found = float(text)
-        return found if isfinite(found) else self.constant(text)
+        if isfinite(found):
+            return found
+        self.count += 1
+        return None
 
 
 def _value(content: bytes, unread: _Unread) -> Any:

@@ -71,9 +71,9 @@ async def find_page(request: Request, shown: ShownDataset, words: Annotated[str,
     index = shown.dataset.manifest.names
     hits: Hits | None = None
     places: Sequence[Place] = ()
-    if index is not None and len(words) >= SHORTEST:
+    if index is not None and words:
         content = await _index(shown.dataset)
-        hits = await working(search_names, content, words)
+        hits = await working(_search, shown.dataset, content, words)
         del content
         places = await working(_places, shown.dataset, hits.names, shown.here)
     return await shown.page(
@@ -101,6 +101,11 @@ async def _index(dataset: PublishedDataset) -> bytes:
             "with overwrite = true."
         )
     return content
+
+
+def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
+    groups = {path: " / ".join(steps) for steps, path in dataset.groups.items()} if len(words.split()) > 1 else {}
+    return search_names(content, words, places=[groups.get(path, path) for path in dataset.files] if groups else ())
 
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:

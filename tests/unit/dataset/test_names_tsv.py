@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.dataset import names_tsv
 from learnosity.dataset.names_tsv import LONGEST_NAME, SHORTEST, Name, NameKind, encode_names, search_names
 
 TEXTS = st.text(max_size=12)
@@ -64,6 +65,47 @@ def test_many_hits_are_cut_with_the_best_first() -> None:
     assert not search_names(index(*names[:5]), "a1", 5).more
 
 
+PLACES = ["north / lincoln / 3a", "north / lincoln / b", "south / lincoln / 3a", "south / roosevelt / b"]
+CLASSES = [("3A", 0), ("B", 1), ("3A", 2), ("B", 3), ("Lincoln", 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "hits"),
+    [
+        ("3a north", [("3A", 0)]),
+        ("NORTH 3A", [("3A", 0)]),
+        ("lincoln 3a", [("3A", 0), ("3A", 2)]),
+        ("coln 3", []),  # one character is a whole word
+        ("b roosevelt", [("B", 3)]),
+        ("b lincoln", [("B", 1), ("Lincoln", 1)]),
+        ("b", [("B", 1), ("B", 3)]),
+        ("north south 3a", []),
+        ("north lincoln", [("Lincoln", 1)]),
+        ("north / lincoln", [("Lincoln", 1)]),
+        ("3", []),
+        ("nowhere 3a", []),
+    ],
+)
+def test_several_words_are_in_the_name_or_in_the_groups_above(words: str, hits: list[tuple[str, int]]) -> None:
+    content = b"".join(encode_names(Name(NameKind.GROUP, name, file, 0) for name, file in CLASSES))
+    found = search_names(content, words, places=PLACES).names
+    assert sorted((each.name, each.file) for each in found) == sorted(hits)
+
+
+def test_several_words_are_found_in_any_order_and_the_phrase_comes_first() -> None:
+    content = index("smith anna", "anna smith", "anna x smithers", "anna", "smith")
+    assert found(content, "anna smith") == ["anna smith", "smith anna", "anna x smithers"]
+
+
+def test_the_rarest_word_is_searched_for_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_tsv, "_TRIES", 50)
+    content = index(*(f"user {number}" for number in range(100)), "rare user", "user of a rare kind")
+    for places, more in (([], False), (["rare"], True)):
+        hits = search_names(content, "user rare", places=places)
+        assert {each.name for each in hits.names} == {"rare user", "user of a rare kind"}
+        assert hits.more is more  # where a group may have the rare word, not every name with the other was looked at
+
+
 @pytest.mark.parametrize("words", ["", " ", "a", " a "])
 def test_a_search_needs_some_characters(words: str) -> None:
     assert found(index("aaa"), words) == []
@@ -90,9 +132,14 @@ def test_every_name_is_found_by_itself_and_by_each_part(names: list[Name], data:
 
 @given(st.lists(TEXTS, min_size=1, max_size=8), TEXTS)
 def test_only_names_that_have_the_words_are_found(names: list[str], words: str) -> None:
-    wanted = words.strip().casefold()
     for name in found(index(*names), words):
-        assert wanted in name.casefold()
+        assert all(word in name.casefold() for word in words.casefold().split())
+
+
+@given(NAMES.filter(lambda each: len(each.name) == 1 and each.name.strip() != ""))
+def test_a_name_of_one_character_is_found_by_itself(name: Name) -> None:
+    content = b"".join(encode_names([name, Name(NameKind.USER, "longer", 0, 0)]))
+    assert [each.file for each in search_names(content, name.name).names] == [name.file]
 
 
 @given(st.binary(max_size=300), TEXTS)

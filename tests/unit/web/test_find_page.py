@@ -71,6 +71,23 @@ def test_the_row_that_a_hit_leads_to_has_its_anchor(site: Site) -> None:
     assert "u249" in row
 
 
+@pytest.mark.parametrize(
+    ("words", "count"), [("u1 school", 1), ("NORTH u", 0), ("u250 north", 1), ("1 school", 1), ("u1 south", 0)]
+)
+def test_several_words_narrow_a_search(site: Site, words: str, count: int) -> None:
+    indexed(site, NAMES)
+    assert find(site, words).text.count("?group=north&amp;group=school%201") == count
+
+
+def test_a_class_of_one_character_is_found(site: Site) -> None:
+    files = {"groups/group.json": test_app.group([], ["b"]), "groups/b/group.json": test_app.group(["b"])}
+    indexed(site, [Name(NameKind.GROUP, "B", 0, 0), Name(NameKind.USER, "bob", 0, 0)], files)
+    page = find(site, "b").text
+    assert "1 found" in page
+    assert "<td>Group</td>" in page
+    assert "is named “x”" in find(site, "x").text
+
+
 def test_a_question_leads_to_its_row_of_the_analysis(site: Site) -> None:
     indexed(site, [Name(NameKind.QUESTION, "weak-item", 0, 1)], ITEMS, ANALYSIS)
     assert f"{HERE}?page=1#row-1" in links(find(site, "weak").text)
