@@ -121,14 +121,14 @@ print(answer)"""
 
 
 def _duckdb(base: str, rows: Rows) -> str:
-    fields = f"unnest({_column(rows.key)}, recursive := true)" if rows.key else "*"
+    fields = f" unnest({_column(rows.key)}, recursive := true)" if rows.key else " *"
     wanted, option = f"path = {_sql(rows.path)}", ""
     if rows.below:
         inside = f"starts_with(path, {_sql(rows.folder)}) AND " if rows.folder else ""
         wanted, option = f"{wanted} OR {inside}suffix(path, {_sql(rows.below)})", "filename = true, "
-        level = f"len(string_split(_file, '/')){_plus(rows.shift - 1)} AS _level, " if rows.level is not None else ""
+        level = f"len(string_split(_file, '/')){_plus(rows.shift - 1)} AS _level,\n  " if rows.level is not None else ""
         place = "substr(filename, length(getvariable('base') || '/data/') + 1) AS _file"
-        fields = f"{place}, {level}{fields if rows.key else '* EXCLUDE (filename)'}"
+        fields = f"\n  {place},\n  {level}{fields.lstrip() if rows.key else '* EXCLUDE (filename)'}"
     return f"""SET VARIABLE base = {_sql(base)};
 SET VARIABLE files = (
   SELECT list(getvariable('base') || '/data/' || path)
@@ -136,7 +136,7 @@ SET VARIABLE files = (
   WHERE {wanted}
 );
 {_comment("--", rows)}CREATE VIEW rows AS
-SELECT {fields}
+SELECT{fields}
 FROM read_json(getvariable('files'), {option}union_by_name = true, sample_size = -1, maximum_object_size = 33554432);
 SELECT * FROM rows;"""
 

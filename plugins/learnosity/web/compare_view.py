@@ -30,12 +30,16 @@ _CAPTIONS = {Kind.USERS: "Users", Kind.ITEMS: "Questions"}
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One key figure of both datasets, and its change; "" = not known."""
+    """One key figure of both datasets, and its change; "" = not known.
+
+    :param same: whether it says the same in both; flags do not if the two have other statistics.
+    """
 
     label: str
     now: str
     before: str
     change: str
+    same: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,7 @@ def figures(now: PastDataset, before: PastDataset) -> tuple[Figure, ...]:
                 cell_text(one, places),
                 cell_text(other, places),
                 cell_text(changed(one, other), places, signed=True) if same else "",
+                same,
             )
         )
     return tuple(made)

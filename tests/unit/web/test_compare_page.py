@@ -176,6 +176,7 @@ def test_other_fields_are_told_and_rows_are_told_by_the_names_that_both_have(
     assert ">7<" in page
     assert ">+5<" not in page  # the flags of the two come from different statistics
     assert 'data-label="Flagged"' not in page
+    assert "Flagged: no change is given" in page
 
 
 def test_the_datasets_of_one_day_are_told_apart_in_a_chart(two: Site, monkeypatch: pytest.MonkeyPatch) -> None:
