@@ -47,7 +47,7 @@ def read_announcement(extra: Any) -> Announcement:
     except RequestError as error:
         raise AnnouncementError(str(error)) from None
     return Announcement(
-        layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"), _gaps(extra)
+        layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"), gaps_of(extra)
     )
 
 
@@ -79,7 +79,8 @@ def _count(extra: Mapping[str, Any], name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _gaps(extra: Mapping[str, Any]) -> tuple[str, ...]:
+def gaps_of(extra: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an event says is missing in its dataset, in words."""
     value = extra.get("gaps")
     texts = [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
     return tuple(text for text in texts if text and text.isprintable())

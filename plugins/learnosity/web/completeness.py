@@ -14,7 +14,7 @@ GAPS_TO_DO = (
     "Users and groups are missing where no session matched the request, or where the input names them differently than "
     "Learnosity does. Check the activities and times of the request and the names in the input, and trigger a new run."
 )
-_NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.completeness`
+NOTHING = "Nothing "  # begins each gap that says that there is no result at all: see `dataset.completeness`
 NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
 NO_LEVELS = "The groups of the input were too many to be counted per level."
 NOT_COUNTED = "The input of this type is not counted by users and groups."
@@ -79,7 +79,7 @@ def completeness(manifest: Manifest) -> Completeness:
     lines = tuple(line for line in _lines(manifest) if line.uploaded is not None or line.found is not None)
     returned = manifest.returned
     said = returned.gaps if returned else ()
-    nothing = [gap for gap in said if gap.startswith(_NOTHING)]
+    nothing = [gap for gap in said if gap.startswith(NOTHING)]
     empty = bool(nothing) or (returned is not None and returned.nothing_matched)
     return Completeness(
         lines,

@@ -39,7 +39,8 @@ def _have_published(session: Session, dag_ids: Collection[str]) -> set[str]:
     return {str(dag_id) for dag_id in found}
 
 
-def _have_the_task(session: Session, dag_ids: Collection[str]) -> set[str]:
+def newest_versions(session: Session, dag_ids: Collection[str]) -> dict[str, tuple[str, Any]]:
+    """The hash and the key of the newest text of each DAG."""
     table = SerializedDagModel
     newest = (
         select(table.dag_id, func.max(table.created_at).label("at"))
@@ -47,7 +48,7 @@ def _have_the_task(session: Session, dag_ids: Collection[str]) -> set[str]:
         .group_by(table.dag_id)
         .subquery()
     )
-    hashes = {
+    return {
         dag_id: (digest, key)
         for dag_id, digest, key in session.execute(
             select(table.dag_id, table.dag_hash, table.id).join(
@@ -55,6 +56,10 @@ def _have_the_task(session: Session, dag_ids: Collection[str]) -> set[str]:
             )
         )
     }
+
+
+def _have_the_task(session: Session, dag_ids: Collection[str]) -> set[str]:
+    hashes = newest_versions(session, dag_ids)
     unknown = [(digest, key) for digest, key in hashes.values() if digest not in _publishes]
     if len(_publishes) + len(unknown) > _KEPT:
         _publishes.clear()

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from learnosity.api.dataset_request import dataset_type
 from learnosity.web.list_rows import OPEN_STATES, PUBLISHED, Listed
 
 STATES = (PUBLISHED, *OPEN_STATES)
@@ -33,7 +34,8 @@ _LARGEST_FIRST = ("at", "records", "files", "size")
 class Wanted:
     """Search, filters and sorting of the list, as its address has them. An empty text does not filter.
 
-    :param q: words that all have to stand in the type, the id, an activity, the DAG or the run.
+    :param q: words that all have to stand in the type (its label or name), the id, the state, an activity, the DAG or
+        the run.
     :param since: first day, and `until` the last, in the time zone `zone`.
     :param sort: one of the columns.
     """
@@ -112,5 +114,6 @@ def _fits(row: Listed, wanted: Wanted) -> bool:
 
 
 def _text(row: Listed) -> str:
-    texts = (row.dataset_type, row.dataset_id, row.dag_id, row.run_id, row.state, *row.activities)
+    label = dataset_type(row.dataset_type).label if row.dataset_type else ""
+    texts = (label, row.dataset_type, row.mark, row.dataset_id, row.dag_id, row.run_id, row.state, *row.activities)
     return "\n".join(texts).casefold()

@@ -18,7 +18,9 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.dataset.event_extra import activities_of
+from learnosity.dataset.event_extra import activities_of, gaps_of
+from learnosity.web.completeness import NOTHING
+from learnosity.web.default_types import default_types
 from learnosity.web.run_datasets import whole
 
 NEWEST = 2_000  # the list shows at most this many datasets and this many runs, the newest ones
@@ -37,6 +39,7 @@ class Listed:
     :param at: when it was published; of a run: when it began, or was to begin.
     :param records: uploaded records; None = not known.
     :param file_count: None = no dataset, as for `total_bytes`.
+    :param mark: `empty` or `gaps`, if the event of the dataset says so; "" = nothing is known to be missing.
     """
 
     dag_id: str
@@ -49,6 +52,7 @@ class Listed:
     records: int | None = None
     file_count: int | None = None
     total_bytes: int | None = None
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,12 @@ def _datasets(
             whole(extra.get("records")) if extra.get("records") is not None else None,
             whole(extra.get("file_count")),
             whole(extra.get("total_bytes")),
+            _mark(gaps_of(extra)),
         )
+
+
+def _mark(gaps: Sequence[str]) -> str:
+    return "empty" if any(gap.startswith(NOTHING) for gap in gaps) else "gaps" if gaps else ""
 
 
 def _runs(
@@ -119,12 +128,20 @@ def _runs(
     if until:
         query = query.where(func.coalesce(DagRun.start_date, DagRun.run_after) < until)
     declared = _declared_types(session, dag_ids)
-    for dag_id, run_id, state, start, after, value in session.execute(
-        query.order_by(DagRun.id.desc()).limit(NEWEST + 1)
-    ):
+    found = session.execute(query.order_by(DagRun.id.desc()).limit(NEWEST + 1)).all()
+    untyped = {dag_id for dag_id, *_, value in found if dag_id not in declared and _has_no_type(value)}
+    usual = default_types(session, untyped)
+    for dag_id, run_id, state, start, after, value in found:
         conf: Mapping[str, Any] = value if isinstance(value, dict) else {}
         kind = _text(conf.get("dataset_type")) or declared.get(dag_id, "")
+        if not kind and _has_no_type(value):
+            kind = usual.get(dag_id, "")
         yield Listed(dag_id, run_id, str(state), start or after, kind, activities=activities_of(conf.get("filters")))
+
+
+def _has_no_type(conf: Any) -> bool:
+    """Whether a run config leaves the type to the DAG. One that is too long to be read (None) may name any type."""
+    return isinstance(conf, dict) and not _text(conf.get("dataset_type"))
 
 
 def _declared_types(session: Session, dag_ids: Collection[str]) -> Mapping[str, str]:

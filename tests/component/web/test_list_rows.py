@@ -131,6 +131,22 @@ class TestDatasets:
         assert (row.state, row.dataset_type, row.records) == ("published", said["dataset_type"], 400)
         assert (row.activities, row.file_count, row.total_bytes) == (("reading", "maths"), 7, 99)
 
+    @pytest.mark.parametrize(
+        ("gaps", "mark"),
+        [
+            ([], ""),
+            (None, ""),
+            ("text", ""),
+            ([7], ""),
+            (["5 users were uploaded, and 4 came back."], "gaps"),
+            (["Nothing matched: no session of any time was counted."], "empty"),
+            (["5 users were uploaded, and 0 came back.", "Nothing matched: no session was counted."], "empty"),
+        ],
+    )
+    def test_a_dataset_that_is_empty_or_has_gaps_is_marked(self, assets: Session, gaps: Any, mark: str) -> None:
+        happened(assets, "land.publish", -1, publication(FIRST, gaps=gaps))
+        assert [row.mark for row in list_rows.listed(assets, {"dag"}).rows] == [mark]
+
     def test_days_leave_out_what_is_older_and_newer(self, assets: Session) -> None:
         for day in range(4):
             happened(assets, f"t{day}", -1, publication(f"day-{day}"), at=START + timedelta(days=day))
@@ -185,6 +201,24 @@ class TestRuns:
             )
         assert list_rows.listed(assets, {"dag"}).rows[0].dataset_type == SUMMARY
 
+    @pytest.mark.parametrize("packed", [False, True])
+    @pytest.mark.parametrize(
+        ("conf", "kind"),
+        [
+            ({}, SUMMARY),
+            ({"dataset_type": ""}, SUMMARY),
+            ({"dataset_type": ANALYSIS}, ANALYSIS),
+            ({"x": "y" * 20_000}, ""),
+        ],
+    )
+    def test_a_run_without_a_type_has_the_default_of_its_dag(
+        self, assets: Session, conf: Any, kind: str, packed: bool
+    ) -> None:
+        ran(assets, 2, "failed", conf)
+        params = [["other", {"default": 1}], ["dataset_type", {"default": SUMMARY}]]
+        serialized(assets, "dag", "LearnosityPublishOperator", packed=packed, params=params)
+        assert [row.dataset_type for row in list_rows.listed(assets, {"dag"}).rows] == [kind]
+
     def test_days_hold_for_runs(self, assets: Session) -> None:
         ran(assets, 2, "failed", {})
         ran(assets, 3, "queued", {}, start_date=None)
@@ -193,8 +227,10 @@ class TestRuns:
         assert rows(assets, until=START) == []
 
 
-def serialized(session: Session, dag_id: str, operator: str, *, packed: bool = False, days: int = 0) -> None:
-    data = {"dag": {"tasks": [{"__var": {"task_id": "a", "task_type": operator}}]}}
+def serialized(
+    session: Session, dag_id: str, operator: str, *, packed: bool = False, days: int = 0, params: Any = None
+) -> None:
+    data = {"dag": {"params": params, "tasks": [{"__var": {"task_id": "a", "task_type": operator}}]}}
     text = json.dumps(data).encode()
     session.execute(
         insert(SerializedDagModel.__table__).values(

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from learnosity.api.dataset_request import KNOWN_TYPES
 from learnosity.web.list_filters import STATES, Wanted, chosen, zone_of
 from learnosity.web.list_rows import Listed
 
@@ -50,6 +51,14 @@ def runs(**wanted: Any) -> list[str]:
 )
 def test_rows_are_filtered_and_sorted(wanted: dict[str, Any], found: list[str]) -> None:
     assert runs(**wanted) == found
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN_TYPES))
+def test_a_row_is_found_by_what_it_shows(kind: str) -> None:
+    row = Listed("dag", "run", "published", NOW, kind, "id", mark="gaps")
+    for words in (KNOWN_TYPES[kind].label, kind, "gaps"):
+        assert chosen([row], Wanted(q=words)) == [row]
+    assert chosen([row], Wanted(q="another")) == []
 
 
 def test_every_state_that_a_filter_offers_is_one_of_the_rows() -> None:

@@ -9,14 +9,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from airflow.serialization.serialized_objects import DagSerialization
 
+from learnosity.dags import dataset_dag
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo
+from learnosity.web import list_rows
 from learnosity.web.completeness import GAPS_TO_DO
+from learnosity.web.default_types import default_type
+from learnosity.web.list_rows import Found, Listed
 from learnosity.web.run_progress import Progress
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
-from tests.unit.web.test_app import DATASET_ID, GROUPS, OTHER_ID, Site, links, row
+from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Site, links, row
 
 site = test_app.site
 PAGE = "/run/learnosity_dataset/manual__1"
@@ -134,6 +139,34 @@ def test_a_group_without_a_name_is_called_so(site: Site) -> None:
     root: dict[str, Any] = {"group_path": [], "group": row("all"), "ancestors": [], "groups": [row(""), row("a")]}
     site.publish({"groups/group.json": msgspec.json.encode({**root, "users": []})})
     assert '<th scope="row">(no name)' in site.get().text
+
+
+@pytest.mark.parametrize(("mark", "shown"), [("", False), ("gaps", True), ("empty", True)])
+def test_the_list_marks_datasets_that_are_not_whole_and_can_be_sorted_without_its_headings(
+    site: Site, monkeypatch: pytest.MonkeyPatch, mark: str, shown: bool
+) -> None:
+    listed = Listed("learnosity_dataset", "a", "published", datetime.now(UTC), GROUP_TYPE, "id", mark=mark)
+    monkeypatch.setattr(list_rows, "listed", lambda session, dags, **_: Found([listed], False))
+    text = site.client.get("/?sort=size").text
+    tags = re.findall(r'<span class="tag [^"]*">([^<]*)', text)
+    assert tags == (["published", mark] if shown else ["published"])
+    (sorts,) = re.findall(r'<nav class="sorts".*?</nav>', text, re.DOTALL)
+    (headings,) = re.findall(r"<thead>.*?</thead>", text, re.DOTALL)
+    assert links(sorts) == links(headings)
+    assert len(links(sorts)) == 8
+    assert sorts.count('aria-current="true"') == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {"dag": None}, {"dag": {"params": 7}}, {"dag": {"params": [7, ["dataset_type"], ["dataset_type", 7]]}}],
+)
+def test_a_dag_that_cannot_be_read_has_no_default_type(data: Any) -> None:
+    assert default_type(data) == ""
+
+
+def test_the_default_type_is_that_of_the_dag_as_airflow_stores_it() -> None:
+    assert default_type(DagSerialization.to_dict(dataset_dag(auto_register=False))) == GROUP_TYPE
 
 
 def test_datasets_of_a_run_have_the_label_of_their_type(site: Site) -> None:

@@ -110,6 +110,7 @@ class TestCsv:
                 "records": "4",
                 "file_count": "5",
                 "total_bytes": "6",
+                "mark": "",
             }
         ]
         site.client.cookies.set("_token", "stranger")
