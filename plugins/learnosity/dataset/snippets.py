@@ -86,7 +86,9 @@ def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
 
     def each(tool: str, line: str, first: str = "") -> str:
         lines = [line.format(name=_name(file), uri=_uri(tool, file)) for file in files]
-        return "\n".join([*filter(None, [first]), *lines])
+        sign = "--" if tool == "DuckDB" else "#"
+        told = f"{sign} groups: {_FOLDER}" if any(_name(file) == "groups" for file in files) else ""
+        return "\n".join([*filter(None, [first, told]), *lines])
 
     views = each("DuckDB", "CREATE VIEW {name} AS SELECT * FROM read_parquet({uri});")
 
@@ -101,6 +103,7 @@ def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
     )
 
 
+_FOLDER = "rows of every level; their folder says of which, so add up rows of folders of one depth only"
 _SESSION = "from pyspark.sql import SparkSession\n\nspark = SparkSession.builder.getOrCreate()"
 
 

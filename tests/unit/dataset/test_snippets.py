@@ -191,6 +191,14 @@ def test_code_over_the_parquet_files_finds_every_row(tmp_path: Path, tool: str) 
         assert as_text(RUN[tool](f"{code}\n{last}")) == as_text(rows)
 
 
+@pytest.mark.parametrize("tool", RUN)
+def test_code_over_the_groups_in_parquet_says_that_they_are_of_every_level(tool: str) -> None:
+    for name, told in (("groups", True), ("users", False), ("items", False)):
+        code = of(parquet_snippets([parse_uri(f"file:///data/{name}.parquet")]), tool)
+        comments = [line for line in code.splitlines() if line.startswith(("#", "--"))]
+        assert any("folder" in line for line in comments) is told
+
+
 @pytest.mark.parametrize(
     ("uri", "plain", "spark"),
     [
