@@ -39,6 +39,7 @@ from learnosity.operators import (
     LearnosityPublishOperator,
 )
 from learnosity.run_config import FIELDS
+from learnosity.task_report import PROGRESS_KEY
 from learnosity.task_state import KEY, how_to_start_over
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 from tests.figures import Figures
@@ -810,6 +811,17 @@ class TestListFiles:
         (first,) = listed(run, dataset, destination)
         (second,) = listed(run, dataset, destination)
         assert first["plan"] != second["plan"]
+
+    def test_tells_its_page_how_many_files_all_shards_land_and_a_short_shard_tells_its_own(
+        self, simulator: Simulator, destination: Path
+    ) -> None:
+        dataset, run = finished(simulator), Run()
+        shards = listed(run, dataset, destination, landing_shards=2)
+        files = len(served(simulator, dataset))
+        assert (run.state.values[PROGRESS_KEY]["files"], run.state.values[PROGRESS_KEY]["total"]) == (0, files)
+        landed(run, dataset, destination, shards[:1])
+        told = run.state.values[PROGRESS_KEY]
+        assert told["files"] == told["total"] == shards[0]["files"]
 
     def test_asks_for_the_item_bank_that_it_is_given(
         self, simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch
