@@ -78,8 +78,10 @@ def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
     ui.page.set_viewport_size({"width": 1280, "height": 1280 if tab == "Results" else 800})
     dataset = ui.dataset(DAG_ID, run_id)
     dataset.get_by_role("link", name=tab, exact=True).click()
-    dataset.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
-    expect(dataset.get_by_text("school_10")).to_be_visible()
+    # The report of the Reports API stands in a frame of its own.
+    shown = dataset.frame_locator("iframe[title=Report]") if tab == "Report" else dataset
+    shown.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
+    expect(shown.get_by_text("school_10")).to_be_visible()
     ui.settle()
     ui.page.screenshot(path=file)
 
