@@ -98,8 +98,10 @@ def draw_peers(rows: Sequence[Row], target: Path) -> None:
     for number, row in enumerate(compared):
         top = 36 + _BAR * number
         colour = _COLOURS[2] if row.ok else _COLOURS[1]
+        peer = " ".join(row.peer_name.split()[:3])  # the last options would be cut off
+        name = row.name if peer in row.name else f"{row.name} ({peer})"
         parts.append(
-            f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(f"{row.name} ({row.peer_name})")}</text>'
+            f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(name)}</text>'
             f'<rect x="{_NAMES}" y="{top + 2}" width="{x(row.ratio) - _NAMES:.0f}" height="{_BAR - 6}" '
             f'fill="{colour}"/>'
             f'<line x1="{x(row.goal):.0f}" x2="{x(row.goal):.0f}" y1="{top}" y2="{top + _BAR - 2}" stroke="black" '
