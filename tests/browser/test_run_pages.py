@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def check_in_each_window(site: Site, run: DAGRunResponse) -> None:
+def check_each_width_and_theme(site: Site, ui: Ui, run: DAGRunResponse) -> None:
     """The page of a run breaks no rule of axe-core, and nothing of it is cut off: light and dark, wide and narrow."""
     for dark, width in ((False, 390), (True, 1280), (True, 390), (False, 1280)):
-        window = site.window(dark=dark, width=width)
-        window.goto(site.page(run))
-        expect(window.page.get_by_role("heading", level=1)).to_be_visible()
-        assert window.page.evaluate("document.documentElement.scrollWidth") <= width
-        assert violations(window) == []
-        window.close()
+        ui.page.emulate_media(color_scheme="dark" if dark else "light")
+        ui.page.set_viewport_size({"width": width, "height": 900})
+        ui.goto(site.page(run))
+        expect(ui.page.get_by_role("heading", level=1)).to_be_visible()
+        assert ui.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert violations(ui) == []
 
 
 def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: Site, ui: Ui) -> None:
@@ -49,7 +49,7 @@ def test_a_run_is_followed_without_a_reload_to_the_reason_of_its_failure(site: S
         timeout=180,
         late=lambda: "the run has no note of its failure",
     )
-    check_in_each_window(site, run)
+    check_each_width_and_theme(site, ui, run)
     ui.page.get_by_role("link", name="Log of create_dataset").click()
     ui.page.wait_for_url(re.compile("/tasks/create_dataset"))
     expect(ui.page.get_by_text("set input_uri").first).to_be_visible()
@@ -70,7 +70,7 @@ def test_a_deferred_wait_shows_the_state_of_the_job_and_since_when(site: Site, u
         assert before < kept["since"] < time.time()
         shown = told.locator("time").get_attribute("datetime") or ""
         assert datetime.fromisoformat(shown).timestamp() == pytest.approx(kept["since"], abs=1)
-        check_in_each_window(site, run)
+        check_each_width_and_theme(site, ui, run)
     finally:
         DagRunApi(api.client).patch_dag_run(DAG_ID, run.dag_run_id, DAGRunPatchBody(state=DagRunMutableStates.FAILED))
         site.stack.simulator.control("faults", method="DELETE")
@@ -84,4 +84,4 @@ def test_an_empty_dataset_says_so_and_what_to_do(site: Site, ui: Ui) -> None:
     warning = ui.page.get_by_role("note")
     expect(warning).to_contain_text("This dataset is empty.")
     expect(warning).to_contain_text("Check the activities, the times")
-    check_in_each_window(site, run)
+    check_each_width_and_theme(site, ui, run)
