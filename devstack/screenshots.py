@@ -5,6 +5,7 @@ It lands a small dataset first, so that the pictures show what users see after t
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sys
@@ -139,11 +140,11 @@ def halted(ui: Ui, stack: Stack, file: Path) -> None:
 
 def landing(ui: Ui, stack: Stack, file: Path) -> None:
     """The page of a run that lands its files, slowly, when it knows how much is left."""
-    faults(stack, {"match": "file", "kind": "latency", "seconds": 4.0})
+    faults(stack, {"match": "file", "kind": "latency", "seconds": 12.0})
     api = stack.airflow.api
     run = api.trigger(DAG_ID, group_conf(upload_users(stack, USERS)))
     dataset = ui.dataset(DAG_ID, run.dag_run_id)
-    expect(dataset.get_by_text("about")).to_be_visible(timeout=180 * SECONDS)
+    expect(dataset.get_by_text(re.compile(r"^about \d"))).to_be_visible(timeout=180 * SECONDS)
     ui.settle()
     ui.page.screenshot(path=file)
     stack.simulator.control("faults", method="DELETE")
