@@ -238,3 +238,14 @@ async def test_a_region_that_nobody_tells_is_a_clear_and_final_error(monkeypatch
         with pytest.raises(StorageError, match=r"another region\. Set `region_name`"):
             await store.put("a", b"x")
         assert len(served.asked) < 8
+
+
+def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"endpoint_url": "http://127.0.0.1:9000", "region_name": ""}
+    parts = {"conn_type": "aws", "login": "A", "password": "secret", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_EMPTY", json.dumps(parts))
+    opened: Any = open_store("s3://empty@bucket/p")
+    assert opened._store._store.config["region"] == "us-east-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    opened = open_store("s3://empty@bucket/p")
+    assert opened._store._store.config["region"] == "eu-west-1"
