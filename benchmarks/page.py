@@ -125,7 +125,7 @@ def _openings(ui: Ui, run: DAGRunResponse, users: int) -> list[Opening]:
 
     def stand_on_the_run() -> None:
         airflow()
-        ui.page.wait_for_load_state("networkidle")  # whoever clicks has seen the page; its own loading is not the tab's
+        ui.page.wait_for_load_state("networkidle")  # the time that Airflow's own page takes is not measured
 
     def click() -> None:
         tab.click()

@@ -103,7 +103,7 @@ def _up(options: argparse.Namespace) -> int:
 def _land_samples(root: Path, running: background.Running, stack: Stack) -> None:
     """Land what a new user looks at first. Without it the stack works as well, so a failure is only told.
 
-    The address is told before it, so that a user can log in meanwhile.
+    The address is printed before the samples land, so that a user can log in while they do.
     """
     try:
         if first_visit.begin(stack):

@@ -81,7 +81,7 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
 
     :param before: None = there was no such table: every row is new.
     """
-    # Rows are told by the names that both have: other fields may have been asked for the time before.
+    # The two datasets may have been requested with other fields. So a row is matched by the names that both have.
     shared = tuple(name for name in now.names if before and name in before.names)
     old = dict(_keyed(before, shared or before.names)) if before and before.kind is now.kind else {}
     theirs = set(before.measures) if before else set()

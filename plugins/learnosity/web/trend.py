@@ -33,7 +33,7 @@ class Mark:
 
     @property
     def title(self) -> str:
-        """When it was published, in UTC, and its figure. Several datasets of one day are told apart."""
+        """When it was published, in UTC and with the time of day, and its figure."""
         return f"{utc_text(self.published)}: {self.text}"
 
 
