@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +20,10 @@ from math import ceil
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
-MAX_FILES_AT_ONCE = 256  # maximum number of files that are landed at the same time
+MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
+# Each file may hold two network connections, one to its source and one to the store. This many of the files that the
+# process may open are left for everything else.
+OPEN_FILES_FOR_THE_REST = 256
 # A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
 # growth may be random.
 GAIN = 1.1
@@ -57,16 +61,16 @@ class AdaptiveLimit:
     limit is halved at once. Then it grows again in small steps. This class only computes the limit. It never waits.
 
     :param start: first limit.
-    :param most: highest limit.
+    :param most: highest limit. None = `MAX_FILES_AT_ONCE`, or fewer if this process may not open enough connections.
     :param clock: monotonic seconds.
     """
 
     def __init__(
-        self, *, start: int = START, most: int = MAX_FILES_AT_ONCE, clock: Callable[[], float] = time.monotonic
+        self, *, start: int = START, most: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._most = most
-        self._limit = min(start, most)
+        self._most = most or most_files_at_once()
+        self._limit = min(start, self._most)
         self._kept = self._limit
         """The limit to return to if a higher limit is not faster."""
         self._rate = 0.0
@@ -135,6 +139,14 @@ class AdaptiveLimit:
 
     def _open_window(self) -> None:
         self._since, self._count, self._units = self._clock(), 0, 0.0
+
+
+def most_files_at_once() -> int:
+    """How many files may be landed at the same time by the limit on open files of this process (`ulimit -n`)."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_FILES_AT_ONCE
+    return max(1, min(MAX_FILES_AT_ONCE, (allowed - OPEN_FILES_FOR_THE_REST) // 2))
 
 
 class Budget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import resource
 from typing import Any
 
 import pytest
@@ -53,7 +54,25 @@ def test_a_source_far_away_gets_the_highest_limit_as_soon_as_the_first_files_hav
     limit = limit_of(server)
     first = limit.limit
     server.serve(limit, 2 * first)
-    assert limit.limit == MAX_FILES_AT_ONCE > first
+    second = limit.limit
+    assert second >= 4 * first
+    server.serve(limit, 2 * second)
+    assert limit.limit == MAX_FILES_AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("open_files", "most"),
+    [(resource.RLIM_INFINITY, 512), (1_048_576, 512), (1280, 512), (1024, 384), (300, 22), (256, 1), (64, 1)],
+)
+def test_no_more_files_at_once_than_the_process_may_open_connections_for(
+    monkeypatch: pytest.MonkeyPatch, open_files: int, most: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (open_files, open_files))
+    server = Server(latency=1.0, capacity=1e9)
+    limit = limit_of(server)
+    assert limit.limit <= most
+    server.serve(limit, 5000)
+    assert limit.limit == most
 
 
 def test_a_source_that_gives_no_more_is_not_flooded() -> None:
