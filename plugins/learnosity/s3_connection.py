@@ -36,7 +36,7 @@ from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
-from learnosity.storage.unfinished_uploads import s3_uploads
+from learnosity.storage.unfinished_uploads import UnfinishedUploads
 from learnosity.store_options import RETRY, client_options
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class _Opening:
         settings = self._settings(address.endpoint)
         of_bucket = (where.key, where.text, settings, attempts)
         shared: dict[str, Any] = {
-            "discard": s3_uploads(self._client, where.bucket, where.key),
+            "discard": UnfinishedUploads(signer, *of_bucket).discard,
             "listing": BucketListing(signer, s3_page, *of_bucket),
             "deletes": BucketDeletes(signer, *of_bucket, bulk=signer),
             "proxy": proxy_of(settings, address.endpoint),

@@ -19,7 +19,7 @@ from pyreqwest.request import RequestBuilder
 from learnosity.egress import proxy_of
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.error_codes import Verdict, judge
-from learnosity.storage.errors import code_of, odd_reply, refusal, refusal_of, storage_error
+from learnosity.storage.errors import check_missing, code_of, odd_reply, refusal, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, s3_deleted
 from learnosity.storage.store_client import patiently, replied, store_client, words
 
@@ -145,8 +145,10 @@ class BucketDeletes:
             return
         if 200 <= status < 300:
             raise odd_reply("delete", where, f"it has status {status}{' and a body' if content else ''}")
-        if judge(status, code_of(content.decode(errors="replace"))).verdict is not Verdict.MISSING:
+        text = content.decode(errors="replace")
+        if judge(status, code_of(text)).verdict is not Verdict.MISSING:
             raise refusal_of("delete", where, status, content)
+        check_missing("delete", where, text)
 
     async def _sent(self, where: str, url: str, made: Callable[[Client], RequestBuilder]) -> tuple[int, bytes]:
         self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)

@@ -47,6 +47,9 @@ _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
+# Finds the beginning of a web page, at the start of a body or where obstore quotes the body.
+_WEB_PAGE = re.compile(r"(?:^|: )\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype )?html\b", re.I | re.S)
+
 # Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
@@ -132,6 +135,16 @@ def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityErro
     error = (TransientStorageError if meaning.transient else StorageError)(f"Could not {verb} {where}: {what}")
     error.wrong_region = meaning in (REGION, MOVING, ELSEWHERE)
     return error
+
+
+def check_missing(verb: str, where: str, answer: str) -> None:
+    """Check that it is the store that says that something is missing. A gateway says it, too, and with a web page.
+
+    :param answer: body of the reply with status 404, or the text of obstore's error about it.
+    :raises StorageError: the body is a web page.
+    """
+    if _WEB_PAGE.search(answer[:MAX_ANSWER_BYTES]) and not code_of(answer):
+        raise odd_reply(verb, where, "it has status 404 and is a web page")
 
 
 def check_headers(verb: str, where: str, etag: str | None, modified: float) -> None:

@@ -1,4 +1,4 @@
-"""Reads one page of a bucket's listing, or the reply to a bulk delete: all of it, or an error.
+"""Reads one page of a listing of objects or uploads, or the reply to a bulk delete: all of it, or an error.
 
 A reply with status 200 can be something else than a listing: an error of the store, the login page of a proxy, the
 beginning of a listing. None of these may be taken for a folder with fewer objects, or without any.
@@ -30,6 +30,25 @@ class Page:
     objects: list[ObjectInfo]
     folders: list[str]
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsMarker:
+    """Where a page of unfinished uploads ends."""
+
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPage:
+    """A part of the unfinished uploads of a bucket, each as the marker after it.
+
+    :param next: the end of this page, if there are more; None = this was the last one.
+    """
+
+    uploads: list[UploadsMarker]
+    next: UploadsMarker | None
 
 
 class OddPageError(Exception):
@@ -105,6 +124,33 @@ def s3_deleted(body: bytes) -> tuple[set[str], list[tuple[str, str, str]]]:
             case "Error":
                 refused.append((fields.get("Key", ""), fields.get("Code", ""), fields.get("Message", "")))
     return gone, refused
+
+
+def s3_unfinished(body: bytes, below: str) -> UploadPage:
+    """A page of S3's unfinished multipart uploads (ListMultipartUploads).
+
+    :param body: of a reply with status 200.
+    :param below: the prefix that was asked for. Other uploads belong to somebody else, and must not be removed.
+    :raises OddPageError: the body is something else, or only a part of such a page.
+    """
+    root = _root(body, "ListMultipartUploadsResult")
+    fields = _fields(root)
+    uploads: list[UploadsMarker] = []
+    for element in root:
+        if _name(element) == "Upload":
+            upload = _fields(element)
+            key, upload_id = upload.get("Key"), upload.get("UploadId")
+            if key is None or not key.startswith(below) or not upload_id:
+                raise OddPageError("it has an upload without a key or an id, or one that is not below the prefix")
+            uploads.append(UploadsMarker(key, upload_id))
+    truncated = fields.get("IsTruncated", "").strip().lower()
+    if truncated not in ("true", "false", ""):
+        raise OddPageError("it does not say whether it is the last page (IsTruncated)")
+    if truncated != "true":
+        return UploadPage(uploads, None)
+    if not (key := fields.get("NextKeyMarker", "")):
+        raise OddPageError("it is not the last page, and has no NextKeyMarker")
+    return UploadPage(uploads, UploadsMarker(key, fields.get("NextUploadIdMarker", "")))
 
 
 def azure_page(body: bytes, below: str, skip: int) -> Page:

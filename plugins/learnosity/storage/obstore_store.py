@@ -15,7 +15,7 @@ from obstore.store import ObjectStore
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
-from learnosity.storage.errors import check_headers, code_of, status_of, storage_error
+from learnosity.storage.errors import check_headers, check_missing, code_of, status_of, storage_error
 from learnosity.storage.multipart import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.object_names import Keys, openable
 from learnosity.storage.store import ObjectInfo, check_size
@@ -248,7 +248,7 @@ class ObstoreStore:
             raise StorageError(f"{self._uri}/{path} does not exist.") from None
 
     async def discard_unfinished(self, prefix: str) -> int:
-        return 0 if self._discard is None else await asyncio.to_thread(self._discard, prefix)
+        return 0 if self._discard is None else await self._discard(prefix)
 
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:
@@ -272,6 +272,8 @@ class ObstoreStore:
             if code_of(text) == "NoSuchUpload":
                 gone = "its parts are gone; another run has landed the dataset and tidied up"
                 raise TransientStorageError(f"Could not {verb} {where}: {gone}.") from None
+            if not self._is_local:
+                check_missing(verb, where, text)
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None

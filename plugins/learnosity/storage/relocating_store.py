@@ -111,7 +111,7 @@ class RelocatingStore:
             yield from self._store.read(path)
 
     async def discard_unfinished(self, prefix: str) -> int:
-        return await self._store.discard_unfinished(prefix)
+        return await self._there(lambda store: store.discard_unfinished(prefix))
 
     async def _there(self, call: Callable[[Store], Awaitable[T]]) -> T:
         used = self._store

@@ -12,10 +12,11 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from learnosity.storage.bucket_listing import listing_url, s3_values
+from learnosity.storage.listing_page import UploadsMarker
 
 
 class S3Signer:
-    """Signs writes of objects below one prefix, listings of it, and deletions.
+    """Signs writes of objects below one prefix, listings of it, and deletions, also of unfinished uploads.
 
     :param bucket_url: URL of the bucket, without a slash at its end.
     :param prefix: prefix of the store, without slashes at both ends.
@@ -74,6 +75,17 @@ class S3Signer:
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 demands it
         headers = {"Content-Type": "application/xml", "Content-MD5": digest}
         return *await self._hashed("POST", f"{self._bucket_url}?delete=", headers, body), body
+
+    async def uploads(self, below: str, after: UploadsMarker | None) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request for a page of unfinished uploads. See `UploadRequests`."""
+        marker = {"key-marker": after.key, "upload-id-marker": after.upload_id} if after else {}
+        url = listing_url(self._bucket_url, {"uploads": "", "prefix": below, **marker})
+        return await self._hashed("GET", url, {}, b"")
+
+    async def abortion(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
+        """The URL and all headers of the request that removes an unfinished upload. See `UploadRequests`."""
+        url = listing_url(f"{self._bucket_url}/{quote(key, safe='/~')}", {"uploadId": upload_id})
+        return await self._hashed("DELETE", url, {}, b"")
 
     async def _hashed(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes

@@ -59,14 +59,15 @@ async def replied(request: RequestBuilder, most: int) -> tuple[int, bytes]:
         return response.status, bytes(body)
 
 
-async def patiently(attempts: int, call: Callable[[], Awaitable[T]]) -> T:
+async def patiently(attempts: int, call: Callable[[], Awaitable[T]], seconds: float = PATIENCE_SECONDS) -> T:
     """The result of a call, which is repeated while it fails for now.
 
     :param attempts: most calls.
+    :param seconds: how long it is repeated, default three minutes.
     """
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(TransientStorageError),
-        stop=stop_after_attempt(attempts) | stop_after_delay(PATIENCE_SECONDS),
+        stop=stop_after_attempt(attempts) | stop_after_delay(seconds),
         wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
         reraise=True,
     )

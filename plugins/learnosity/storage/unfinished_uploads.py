@@ -1,22 +1,38 @@
 """Removes the remains of killed writes from a store: parts of multipart uploads, and temporary files.
 
-Readers do not see the remains, but they use space and cost money. Each function here returns a blocking function. That
-function removes all remains below a folder and returns their number, or raises `StorageError`.
+Readers do not see the remains, but they use space and cost money. obstore cannot list multipart uploads, and to make a
+client of boto3 would take 0.3 s of processor time. So the requests to S3 are made here, as those of `bucket_deletes`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay
+from pyreqwest.client import Client
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.request import RequestBuilder
 
+from learnosity.egress import proxy_of
 from learnosity.errors import LearnosityError, StorageError
-from learnosity.network import backoff
+from learnosity.network import IDLE_SECONDS
+from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
+from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
+from learnosity.storage.store_client import patiently, replied, store_client, words
 
-Discard = Callable[[str], int]
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+Discard = Callable[[str], Awaitable[int]]
+"""Removes all remains below a folder ("" = all) and returns their number.
+
+It raises `StorageError` where it cannot."""
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024  # three times the size of a page of 1,000 uploads with the longest names
 
 # The end of the names of obstore's temporary files. No result file at a local destination has such a name, because
 # `check_names` refuses it.
@@ -24,69 +40,101 @@ _STAGED = re.compile(r"#\d+$")
 # How long a failed call is repeated, in seconds. A server can restart in this time. It is worth waiting, because no
 # later task removes these uploads.
 PATIENCE_SECONDS = 30.0
-FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 5.0  # longest wait after any attempt
 
 
-class S3Client(Protocol):
-    """The methods of boto3's client that this module uses. obstore itself cannot list multipart uploads."""
+class UploadRequests(Protocol):
+    """Makes the requests of S3."""
 
-    def get_paginator(self, operation_name: str) -> Any:
-        """An object whose `paginate` gives the replies page by page."""
+    async def uploads(self, below: str, after: UploadsMarker | None) -> tuple[str, Mapping[str, str]]:
+        """The URL and the headers of the request (GET) for a page of the unfinished uploads.
 
-    def abort_multipart_upload(self, **values: str) -> Mapping[str, Any]:
-        """Remove an unfinished upload and its parts."""
+        :param below: prefix of the keys.
+        :param after: where the page before ended; None = the first page.
+        """
+
+    async def abortion(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
+        """The URL and the headers of the request (DELETE) that removes an upload and its parts."""
 
 
-def s3_uploads(client: Callable[[], S3Client], bucket: str, prefix: str) -> Discard:
-    """Return a function that removes unfinished multipart uploads.
+class UnfinishedUploads:
+    """The unfinished multipart uploads below a prefix of a bucket. Its `discard` is a `Discard`.
 
-    :param client: creates the client. It is called only when the client is needed.
-    :param prefix: prefix of the store, without slashes at both ends.
+    :param requests: makes the requests.
+    :param prefix: of the store, without slashes at both ends.
+    :param uri: the prefix, for messages.
+    :param client: the options of the store's HTTP client.
+    :param attempts: how often a request is sent.
     """
 
-    def discard(folder: str) -> int:
-        # This import is here, because a deployment that only uses local files may not have botocore.
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    def __init__(self, requests: UploadRequests, prefix: str, uri: str, client: ClientConfig, attempts: int) -> None:
+        self._requests = requests
+        self._prefix = prefix
+        self._uri = uri.rstrip("/")
+        self._options = client
+        self._attempts = attempts
+        self._client: Client | None = None
 
-        below = "/".join(part for part in (prefix, folder) if part) + "/"
-        given_up: set[str] = set()
+    async def discard(self, folder: str) -> int:
+        """Remove all below a folder ("" = all), and return their number.
 
-        def give_up() -> int:
-            s3 = client()
-            for upload in _uploads(s3, bucket, below):
-                s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-                given_up.add(upload["UploadId"])
-            return len(given_up)
-
-        retrying = Retrying(
-            retry=retry_if_exception(_passes),
-            stop=stop_after_delay(PATIENCE_SECONDS),
-            wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
-            reraise=True,
-        )
+        :raises StorageError: the store refuses, cannot be reached, or does not reply as S3 does.
+        """
+        where = f"{self._uri}/{folder}" if folder else self._uri
+        below = "/".join(part for part in (self._prefix, folder) if part)
+        found = 0
         try:
-            return retrying(give_up)
-        except (BotoCoreError, ClientError, LearnosityError) as error:
-            text = str(error).rstrip(".")
-            raise StorageError(f"Could not give up unfinished uploads below s3://{bucket}/{below}: {text}.") from None
+            async for page in self._pages(where, f"{below}/" if below else ""):
+                for upload in page.uploads:
+                    await patiently(self._attempts, partial(self._abort, where, upload), PATIENCE_SECONDS)
+                found += len(page.uploads)
+        except LearnosityError as error:
+            given_up = StorageError(f"Could not give up unfinished uploads below {where}: {error}")
+            given_up.wrong_region = getattr(error, "wrong_region", False)
+            raise given_up from None
+        return found
 
-    return discard
+    async def _pages(self, where: str, below: str) -> AsyncIterator[UploadPage]:
+        after: UploadsMarker | None = None
+        asked = set[UploadsMarker]()
+        while True:
+            page = await patiently(self._attempts, partial(self._page, where, below, after), PATIENCE_SECONDS)
+            yield page
+            if (after := page.next) is None:
+                return
+            if after in asked:
+                raise odd_reply("list", where, "it is a page that came before")
+            asked.add(after)
 
+    async def _page(self, where: str, below: str, after: UploadsMarker | None) -> UploadPage:
+        url, headers = await self._requests.uploads(below, after)
+        status, body = await self._sent("list", where, url, lambda client: client.get(url).headers(headers))
+        if status != 200:
+            raise refusal_of("list", where, status, body)
+        try:
+            return s3_unfinished(body, below)
+        except OddPageError as error:
+            if error.refused:
+                raise refusal_of("list", where, 200, body) from None
+            raise odd_reply("list", where, str(error), transient=error.transient) from None
 
-def _passes(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the server could not be reached, is overloaded, or has a fault."""
-    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+    async def _abort(self, where: str, upload: UploadsMarker) -> None:
+        url, headers = await self._requests.abortion(upload.key, upload.upload_id)
+        status, body = await self._sent("delete", where, url, lambda client: client.delete(url).headers(headers))
+        if 200 <= status < 300 and not body:
+            return
+        if 200 <= status < 300:
+            raise odd_reply("delete", where, f"it has status {status} and a body")
+        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # somebody else has removed it
+            raise refusal_of("delete", where, status, body)
 
-    if isinstance(error, ClientError):
-        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return status == 429 or status >= 500
-    return isinstance(error, ConnectionError | HTTPClientError) or getattr(error, "transient", False)
-
-
-def _uploads(s3: S3Client, bucket: str, below: str) -> Iterator[Mapping[str, str]]:
-    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=below):
-        yield from page.get("Uploads", ())
+    async def _sent(
+        self, verb: str, where: str, url: str, made: Callable[[Client], RequestBuilder]
+    ) -> tuple[int, bytes]:
+        self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)
+        try:
+            return await replied(made(self._client), MAX_PAGE_BYTES)
+        except (PyreqwestError, TimeoutError) as error:
+            raise storage_error(verb, where, OSError(words(error)), proxy_of(self._options, url)) from None
 
 
 def local_files(root: str) -> Discard:
@@ -103,4 +151,4 @@ def local_files(root: str) -> Discard:
             raise StorageError(f"Could not remove unfinished files below {root}/{folder}: {error.strerror}.") from None
         return found
 
-    return discard
+    return lambda folder: asyncio.to_thread(discard, folder)

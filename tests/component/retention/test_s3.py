@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3  # type: ignore[import-untyped]
 import fsspec  # type: ignore[import-untyped]
@@ -13,13 +15,13 @@ from obstore.store import LocalStore
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import KeyPair
+from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import StorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.retention.rules import Rule
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import Store
-from learnosity.storage.unfinished_uploads import s3_uploads
 from tests.component.landing_scene import s3_store
 from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep
@@ -99,12 +101,15 @@ async def test_more_objects_than_one_call_takes_go_too(s3_server: SeaweedFS) -> 
     assert await paths(store) == set()
 
 
-async def test_unfinished_uploads_of_a_dataset_go_with_it_and_those_beside_it_stay(s3_server: SeaweedFS) -> None:
-    plain, client = s3_store(s3_server), client_for(s3_server)
-    prefix = plain.uri.removeprefix("s3://landing/")
-    store = ObstoreStore(
-        s3_server.store(prefix=prefix), plain.uri, discard=s3_uploads(lambda: client, "landing", prefix)
-    )
+async def test_unfinished_uploads_of_a_dataset_go_with_it_and_those_beside_it_stay(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_for(s3_server)
+    keys, prefix = s3_server.landing, f"unfinished-{uuid4().hex[:8]}"
+    extra = {"endpoint_url": s3_server.endpoint, "region_name": REGION}
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    store = await asyncio.to_thread(open_store, f"s3://warehouse@landing/{prefix}")
     scene = MemoryStore()
     publish(scene, layout_of(1), 0)
     await copied(scene, store)
@@ -174,7 +179,7 @@ async def test_a_store_that_refuses_to_list_uploads_is_asked_once(
 ) -> None:
     asked: list[str] = []
 
-    def refuse(prefix: str) -> int:
+    async def refuse(prefix: str) -> int:
         asked.append(prefix)
         raise StorageError("403 for uploads.")
 

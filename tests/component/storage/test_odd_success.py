@@ -404,6 +404,8 @@ DELETE_REPLIES: list[tuple[int, bytes, type[LearnosityError] | None]] = [
     (404, xml("NoSuchKey"), None),
     (404, b"", None),
     (404, xml("NoSuchBucket"), StorageError),
+    (404, HTML, StorageError),
+    (404, XHTML, StorageError),
     (409, xml("SnapshotsPresent"), StorageError),
     (500, b"", TransientStorageError),
     (503, xml("SlowDown"), TransientStorageError),
@@ -430,6 +432,35 @@ async def test_an_object_is_deleted_only_if_the_store_says_so(
             assert type(caught.value) is kind, caught.value
             assert "Log in" not in str(caught.value)
         assert any(asked.target.partition("?")[0].endswith("/bucket/p/f") for asked in served.asked)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("name", ["get", "read", "put", "replace"])
+async def test_a_web_page_with_status_404_does_not_say_that_an_object_is_absent(
+    cloud: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bytes] = []
+
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        await asked.give(reply(404, given[-1]))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for body in (HTML, XHTML, HTML.upper(), b"<!-- gateway -->\n\n" + HTML):
+            given.append(body)
+            with pytest.raises(StorageError, match="it has status 404 and is a web page"):
+                await OPERATIONS[name](store)
+        for body in (xml("NoSuchKey"), b"", b"no such object"):
+            given.append(body)
+            if name == "get":
+                assert await store.get("f") is None
+            else:
+                with pytest.raises(StorageError, match="does not exist"):
+                    await OPERATIONS[name](store)
 
 
 @pytest.mark.parametrize(("cloud", "good", "other"), [("s3", 204, 202), ("gs", 204, 202), ("abfs", 202, 204)])

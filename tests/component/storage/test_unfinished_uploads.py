@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import subprocess
@@ -10,11 +11,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 from airflow.sdk.io import attach
-from botocore.config import Config  # type: ignore[import-untyped]
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from devstack.ports import LOOPBACK, free_ports
@@ -23,7 +25,7 @@ from learnosity.connections import open_store
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage import unfinished_uploads
 from learnosity.storage.multipart import MIN_PART_BYTES
-from learnosity.storage.unfinished_uploads import s3_uploads
+from tests.component.api.hand_made import Exchange, hand_made, reply, xml
 from tests.component.landing_scene import Passing, StartScene, scene
 from tests.waiting import no_waiting
 
@@ -157,43 +159,175 @@ async def test_a_dataset_is_published_even_where_looking_for_them_is_not_allowed
     assert "AccessDenied. Allow it (docs/security.md)" in caplog.text
 
 
-def client_for(endpoint: str, access_key: str, secret_key: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5)
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        config=config,
+HTML = b"<!doctype html><html><body>Log in<br></body></html>"
+
+
+def uploads_page(*uploads: tuple[str, str], after: tuple[str, str] | None = None) -> bytes:
+    """A page as S3 has it."""
+    found = "".join(
+        f"<Upload><Key>{escape(key)}</Key><UploadId>{upload_id}</UploadId></Upload>" for key, upload_id in uploads
     )
+    end = "<IsTruncated>false</IsTruncated>"
+    if after:
+        end = "<IsTruncated>true</IsTruncated>"
+        end += f"<NextKeyMarker>{escape(after[0])}</NextKeyMarker><NextUploadIdMarker>{after[1]}</NextUploadIdMarker>"
+    return (
+        "<?xml version='1.0' encoding='UTF-8'?>\n<ListMultipartUploadsResult "
+        f"xmlns='http://s3.amazonaws.com/doc/2006-03-01/'><Bucket>bucket</Bucket>{end}{found}"
+        "</ListMultipartUploadsResult>"
+    ).encode()
 
 
-def test_a_server_that_is_away_for_a_moment_is_asked_again(
-    s3_server: SeaweedFS, aws: str, tmp_path: Path, left: Any, monkeypatch: pytest.MonkeyPatch
+def define(monkeypatch: pytest.MonkeyPatch, endpoint: str, login: str = "somebody", **extra: Any) -> None:
+    """The connection `odd` to an S3 server."""
+    parts = {"endpoint_url": endpoint, "region_name": REGION, **extra}
+    connection = {"conn_type": "aws", "login": login, "password": "knows", "extra": parts}
+    monkeypatch.setenv("AIRFLOW_CONN_ODD", json.dumps(connection))
+
+
+async def discarded(uri: str = "s3://odd@bucket/p", folder: str = "set") -> int:
+    return await (await asyncio.to_thread(open_store, uri)).discard_unfinished(folder)
+
+
+async def test_all_pages_are_read_and_each_upload_is_removed_under_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ("p/set/data/a b&c+ü.csv", "i~/1+ ="), ("p/set/data/a b&c+ü.csv", "two")
+    removed: list[tuple[str, str]] = []
+
+    async def behaviour(asked: Exchange) -> None:
+        target = urlsplit(asked.target)
+        query = dict(parse_qsl(target.query, keep_blank_values=True))
+        if asked.method == "DELETE":
+            removed.append((unquote(target.path).removeprefix("/bucket/"), query["uploadId"]))
+            await asked.give(reply(204))
+        elif "key-marker" not in query:
+            assert query == {"prefix": "p/set/", "uploads": ""}
+            await asked.give(reply(200, uploads_page(first, after=first)))
+        else:
+            assert (query["key-marker"], query["upload-id-marker"]) == first
+            await asked.give(reply(200, uploads_page(second)))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        assert await discarded() == 2
+    assert removed == [first, second]
+
+
+@pytest.mark.parametrize("failure", ["500", "503", "no reply", "half a reply"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_server_that_is_away_for_a_moment_is_asked_again(
+    method: str, failure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits = no_waiting(monkeypatch)
-    killed_while_writing(f"{aws}/{tmp_path.name}", "set/data/large.csv", left)
-    (nobody,) = free_ports(1)
-    keys = s3_server.landing
-    endpoints = [s3_server.endpoint, *[f"http://{LOOPBACK}:{nobody}"] * 2]
-    discard = s3_uploads(
-        lambda: client_for(endpoints.pop(), keys.access_key, keys.secret_key), s3_server.bucket, tmp_path.name
-    )
-    assert discard("set") == 1
-    assert left() == []
-    assert len(waits) == 2
+    no_waiting(monkeypatch)
+    failed: list[str] = []
+
+    async def behaviour(asked: Exchange) -> None:
+        whole = reply(200, uploads_page(("p/set/a", "1"))) if asked.method == "GET" else reply(204)
+        if asked.method != method or len(failed) == 2:
+            await asked.give(whole)
+            return
+        failed.append(failure)
+        if failure.isdigit():
+            await asked.give(reply(int(failure), xml("InternalError" if failure == "500" else "SlowDown")))
+            return
+        await asked.give(whole[: len(whole) // 2] if failure == "half a reply" else b"")
+        asked.reset()
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        assert await discarded() == 1
+    assert len(failed) == 2
 
 
-def test_a_server_that_stays_away_is_given_up(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
     (nobody,) = free_ports(1)
-    client = client_for(f"http://{LOOPBACK}:{nobody}", "somebody", "knows")
-    with pytest.raises(StorageError, match="Could not give up"):
-        s3_uploads(lambda: client, s3_server.bucket, "prefix")("set")
+    define(monkeypatch, f"http://{LOOPBACK}:{nobody}")
+    with pytest.raises(StorageError, match="Could not give up") as caught:
+        await discarded()
+    assert type(caught.value) is StorageError
 
 
-def test_a_refusal_says_which_bucket_and_is_not_repeated(s3_server: SeaweedFS) -> None:
-    clients = [client_for(s3_server.endpoint, "nobody", "knows")]
-    with pytest.raises(StorageError, match=r"below s3://landing/prefix/set/: .*InvalidAccessKeyId"):
-        s3_uploads(clients.pop, s3_server.bucket, "prefix")("set")
+async def test_a_refusal_says_which_bucket_and_is_not_repeated(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = no_waiting(monkeypatch)
+    define(monkeypatch, s3_server.endpoint, login="nobody")
+    with pytest.raises(StorageError, match=rf"below s3://{s3_server.bucket}/p/set: .*InvalidAccessKeyId"):
+        await discarded(f"s3://odd@{s3_server.bucket}/p")
+    assert waits == []
+
+
+GOOD = uploads_page(("p/set/a", "1"), ("p/set/b", "2"))
+ODD_PAGES = {
+    "a web page": HTML,
+    "nothing": b"",
+    "JSON": b"{}",
+    "a listing of objects": b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
+    "an error": xml("AccessDenied"),
+    "half a page": GOOD[: len(GOOD) // 2],
+    "an upload of another folder": GOOD.replace(b"p/set/b", b"p/set-b/b"),
+    "an upload without an id": GOOD.replace(b"<UploadId>2</UploadId>", b""),
+    "an upload without a key": GOOD.replace(b"<Key>p/set/b</Key>", b""),
+    "an odd IsTruncated": GOOD.replace(b">false<", b">perhaps<"),
+    "no marker": GOOD.replace(b">false<", b">true<"),
+    "a page that comes again": uploads_page(("p/set/a", "1"), after=("p/set/a", "1")),
+}
+
+
+@pytest.mark.parametrize("body", ODD_PAGES.values(), ids=ODD_PAGES)
+async def test_a_reply_that_is_no_list_of_uploads_is_an_error_and_nothing_foreign_is_removed(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
+
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(204) if asked.method == "DELETE" else reply(200, body))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        with pytest.raises(StorageError, match=r"Could not give up unfinished uploads below s3://bucket/p/set: ") as no:
+            await discarded()
+        assert "Log in" not in str(no.value)
+        assert all("/p/set/a?" in asked.target for asked in served.asked if asked.method == "DELETE")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "counts"),
+    [
+        (204, b"", True),
+        (200, b"", True),
+        (404, xml("NoSuchUpload"), True),
+        (200, HTML, False),
+        (403, xml("AccessDenied"), False),
+        (404, HTML, False),
+        (501, xml("NotImplemented"), False),
+    ],
+)
+async def test_an_upload_counts_as_removed_only_if_the_store_says_so(
+    status: int, body: bytes, counts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        page = uploads_page(("p/set/a", "1"))
+        await asked.give(reply(200, page) if asked.method == "GET" else reply(status, body))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        if counts:
+            assert await discarded() == 1
+        else:
+            with pytest.raises(StorageError, match="Could not give up"):
+                await discarded()
+
+
+async def test_uploads_of_a_bucket_in_another_region_are_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        if "eu-west-1" in asked.headers.get("authorization", ""):
+            await asked.give(reply(200, uploads_page()))
+        else:
+            given = {"x-amz-bucket-region": "eu-west-1", "Content-Type": "application/xml"}
+            wrong = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
+            await asked.give(reply(400, b"" if asked.method == "HEAD" else wrong, given))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        assert await discarded() == 0
