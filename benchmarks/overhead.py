@@ -27,7 +27,7 @@ WAITS = {DAG_ID: "wait_for_job", BARE: "wait"}
 # Seconds of the simulated job, by whether its wait is to be deferred.
 JOB_SECONDS = {False: 0.0, True: 2.0}
 # With 0 seconds, a job can still run when the sensor asks. Such a run is of the other mode, and is made again.
-MOST_TRIES = 4
+MOST_TRIES = 10
 GOAL = 1 / 1.5
 
 
