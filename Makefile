@@ -211,7 +211,7 @@ lock: $(UV) ## refresh constraints.txt and locks/ from the requirements: ARGS=--
 	$(COMPILE) --python-version 3.11.3 --generate-hashes --no-annotate --no-deps --output-file locks/google.txt requirements-google.txt
 	echo "$(UV_PIN)" | $(HASHED) --output-file locks/uv.txt -
 
-bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (25 minutes); see docs/performance.md
+bench: .bench/bin/rclone ## measure landing and upload against rclone and curl (45 minutes); see docs/performance.md
 	$(PYTHON) -m benchmarks --chart $(ARGS)
 
 bench-quick: .bench/bin/rclone ## the first row of it, in under a minute

@@ -49,7 +49,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")
-    # Not `lossy`: its large files have not landed in reasonable time yet.
+    # Not `lossy`: it needs root, and eight minutes more.
     usual = ",".join(name for name in ROWS if name != "lossy")
     parser.add_argument("--rows", default=usual, help=f"some of: {', '.join(ROWS)}; default: all but lossy")
     parser.add_argument("--runs", type=int, help="runs of each side; default: 5")
