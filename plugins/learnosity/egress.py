@@ -31,9 +31,9 @@ BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-# One entry of NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
+# One entry of the environment variable NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
-# No server can listen on port 0.
+# A proxy that cannot exist: no server can listen on port 0.
 NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # Hosts of the metadata services of clouds. A metadata service gives credentials to its own machine only, so it is never

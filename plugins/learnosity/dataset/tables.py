@@ -72,7 +72,7 @@ class Document:
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # `group` and `user` describe only the group or user of the page, so any other table is preferred to them.
+        # `group` and `user` describe only the group or user of a group page, so any other table is preferred to them.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 

@@ -155,8 +155,8 @@ class ResultSet:
             file = ResultFile(name, "group", len(group.content), "application/json", path)
             listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
-            # Two replies may name the same group, which is no error. If one reply names a group twice, the group is
-            # reported as a duplicate.
+            # Two replies may name the same group, because a reply may name groups of deeper levels too. A group that
+            # one reply names twice is reported as a duplicate: it would be two results under one name.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)

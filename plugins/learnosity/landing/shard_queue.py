@@ -76,8 +76,8 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # The saved URLs are of the files of this block, in the same order. If their number differs, another attempt has
-        # saved them, for other files. Then they are not used: new URLs are requested from Learnosity instead.
+        # `list_files` has saved this part of the plan and its URLs together, in the same order, under a name of that
+        # attempt. There are no URLs if the consumer secret has changed since: then Learnosity is asked for new ones.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)
             self._urls.hand_over(

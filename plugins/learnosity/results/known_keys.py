@@ -50,7 +50,7 @@ FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
     "jsonurl csvurl tsvurl ndjsonurl jsonlurl parqueturl xlsxurl xmlurl zipurl gzurl"
 )
-# These keys only group other values. They never become a folder in the name of a file.
+# These keys of a reply only group other values. Other keys may become a folder in the name of a file, these never do.
 STRUCTURE_KEYS = (
     LISTING_KEYS
     | FORMAT_KEYS

@@ -34,8 +34,8 @@ class Boto3WritingStore(ObstoreStore):
         self._key = key
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
-            # All requests of one upload have to name the same checksum algorithm. boto3's own uploads use CRC32, so it
-            # is set here.
+            # All requests of one upload have to name the same checksum algorithm. `upload_file` of boto3, which is not
+            # used here, takes care of that and names CRC32. So the requests of this class name it, too.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
