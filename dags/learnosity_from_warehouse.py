@@ -21,7 +21,8 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
-# Each run writes its own roster file. So a run that is cleared later reads the same roster again.
+# Each run writes its own roster file. If all runs wrote the same file, clearing `create_dataset` in an older run would
+# make a dataset from the roster of a newer run.
 KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
 
 with DAG(

@@ -19,8 +19,8 @@ from learnosity.task_report import report_failures
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Seconds by which the work ends before Airflow's alarm for `execution_timeout`: enough time to cancel the uploads that
-# still run.
+# Airflow's alarm for `execution_timeout` is delayed by this many seconds. The work is cancelled at `execution_timeout`,
+# and then has this time to cancel the uploads that still run.
 LET_GO_SECONDS = 30.0
 
 
@@ -67,8 +67,9 @@ class AsyncOperator(BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # The threads of the loop are not waited for, because a thread may be blocked for ever. If Airflow's time
-            # limit has interrupted asyncio's own code, the loop still counts as running, and cannot be closed.
+            # `asyncio.run` would also wait for the threads of the loop. `close` does not, because a thread may be
+            # blocked for ever. If Airflow's alarm has interrupted asyncio's own code, the loop still counts as running,
+            # and cannot be closed.
             if not loop.is_running():
                 loop.close()
 

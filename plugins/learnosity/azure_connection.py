@@ -47,7 +47,8 @@ _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
 )
-# adlfs reads these from environment variables with the prefix AZURE_STORAGE_, such as AZURE_STORAGE_ACCOUNT_NAME.
+# For a URI without an Airflow connection, Airflow uses adlfs, which reads environment variables. These are their names
+# without the prefix AZURE_STORAGE_. The same variables are read here, so that such a URI has the same credentials.
 _OF_ADLFS = (
     *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
     "anon",
@@ -140,7 +141,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         )
     with_sas = not extra.get("tenant_id") and not extra.get("shared_access_key")
     sas = str(extra.get("sas_token") or "") if with_sas else ""
-    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # both contain the account's URL
+    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # both name the account
     url = "" if has_address else _account_url(connection, extra)
     if not url and not has_address:
         raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{_BLOB_HOST}.")
@@ -154,7 +155,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
     try:
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
     except ImportError:
-        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
+        raise  # a package is missing: the message of `open_store` names the extra that installs it
     # The hook lets errors of its libraries pass. Their texts may contain a part of a key, so they are not shown.
     except Exception as error:
         raise ConnectionConfigError(

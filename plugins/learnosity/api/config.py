@@ -214,8 +214,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # `ApiConfig.account` contains this URL. It must not change when a user writes the default port, so that port is
-    # removed.
+    # `ApiConfig.account` is a digest of this URL and the consumer key. A default port in the connection must not change
+    # it, because a task does not go on with a dataset of another account.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

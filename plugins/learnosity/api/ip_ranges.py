@@ -111,7 +111,8 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # An address that begins with 0 was read with the wrong prefix length, so it is left out.
+        # No host has an IPv4 address that begins with 0. One that was read here was read at the wrong bytes, so it is
+        # left out. Otherwise nearly all addresses of this network would be refused: 0.0.0.0/8 is in `NEVER`.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

@@ -93,7 +93,8 @@ _ACRONYMS = _set(
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# What is before or after the apostrophe in words such as dataset's and isn't.
+# A word with an apostrophe, such as dataset's or isn't, is split there, and is shown only if all its parts are known.
+# These are the parts that are no words by themselves.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
 # A number after one of these words is a count, and is shown. A number after any other word may be an id, and is hidden.
 _COUNTING = _set(

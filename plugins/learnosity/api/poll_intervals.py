@@ -15,10 +15,12 @@ from learnosity.errors import LearnosityError
 # A poll may be made early by this share of its `delay`, if a call for another job is made at that moment: one call can
 # ask for both jobs.
 EARLY_SHARE = 0.3
-# Limits for the seconds between two polls of a job. The time grows with each poll, up to the sensor's `poll_interval`.
+# Seconds before the first poll of a job, and longest time between two polls. The time grows with each poll, up to the
+# sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# Shortest time in seconds between two extra calls. An extra call is made because a job is expected to end about now.
+# Shortest time in seconds from any call to the next extra call. An extra call is made at the time when a job is
+# expected to end.
 SPACING_SECONDS = 2.5
 # How long jobs usually take is learned from waits that have ended. `FEW`: with fewer ended waits, nothing is predicted.
 # `REMEMBERED`: the newest waits that are kept for each kind of job. `KINDS`: the kinds of jobs that are kept.

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# Shortest time in seconds from the start of a wait to the next call. Many waits often begin together, and so they share
-# one call.
+# Seconds from the start of a wait until the next call is planned again. Many waits often begin together, and it is
+# planned once for all of them. No new wait is due so soon.
 GATHER_SECONDS = 0.5
 # A call with room for more jobs also asks for jobs whose next poll is not due yet, but only if their wait is older than
 # this (seconds): Airflow can lose a task that is resumed right after it was deferred.
@@ -247,7 +247,7 @@ class JobPoller:
             self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
-        if wait not in self._waits:  # another call has already reported that the job of this wait has ended
+        if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job
             return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, None, final=True)

@@ -59,7 +59,7 @@ class Pacer:
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
         if now - since < WINDOW_SECONDS:
-            return  # the share was already halved in this window
+            return  # calls that were sent together may all get a 429, which halves the share only once
         self._shares[key] = (self._share(key) * CUT, now)
 
     def _share(self, key: Key) -> float:

@@ -36,7 +36,7 @@ from learnosity.redaction import redact
 from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
-# `Content-Type` of every upload, because S3 signature v2 covers it (docs/learnosity-api.md, "Upload URLs and uploads").
+# `Content-Type` of every upload. A URL may be signed for it alone (docs/learnosity-api.md, "Upload URLs and uploads").
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never reply to `Expect: 100-continue`. After this time the body is sent without a reply, as curl does.
 CONTINUE_SECONDS = 1.0
@@ -199,7 +199,7 @@ class SignedTransfer:
                 # aiohttp's `trust_env` stays off: it would also send the password that ~/.netrc has for this host.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
-                # The reply must not be compressed: `MAX_ANSWER_BYTES` limits its size only before decompression.
+                # The reply must not be compressed: its first bytes are read as text, and nothing decompresses them.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
             )

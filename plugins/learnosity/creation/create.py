@@ -51,8 +51,7 @@ log = logging.getLogger(__name__)
 MAX_DATASETS = 3
 # Longest wait in seconds before another dataset is begun: after the first dataset, and after any later one.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# Right before a job is started, the jobs of the last seconds are listed. If the start gets no reply, its job is found
-# as one that is not among them. The clocks of Learnosity's servers may differ from each other by less than this.
+# After a lost reply, jobs are listed from this many seconds before the call on: Learnosity's clocks may differ.
 CLOCK_SLACK_SECONDS = 120
 
 
