@@ -33,7 +33,8 @@ _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of the environment variable NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
-# A proxy that cannot exist: no server can listen on port 0.
+# obstore gets this proxy where it must not use a proxy of the environment. It has no option for that. No server can
+# listen on port 0, so nothing is ever sent through this proxy.
 NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 # Hosts of the metadata services of clouds. A metadata service gives credentials to its own machine only, so it is never
@@ -89,7 +90,8 @@ class Egress:
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
-        # Often all variables name the same file. To load it takes 40 ms, in each task.
+        # Often all variables name the same file, and loading it takes 40 ms in each task. So each file is taken once,
+        # and that of `SSL_CERT_FILE` is left out, because the TLS libraries load it themselves.
         named.pop(store or "", None)
         return b"\n".join(_read(path, f"The environment variable {name}") for path, name in named.items())
 

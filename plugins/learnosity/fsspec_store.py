@@ -138,7 +138,7 @@ class FsspecStore:
 
     async def _find(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
         # Some fsspec drivers cache listings. Without this call, they would not list files that another worker has
-        # written since then.
+        # written since the last listing.
         await self._run(self._fs.invalidate_cache)
         try:
             found = await self._run(self._fs.find, self._full(prefix), detail=True)

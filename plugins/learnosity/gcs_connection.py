@@ -39,7 +39,8 @@ _USED = (
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
     *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
 )
-# Fields beside the extra. The hook does not use them either.
+# Fields of the connection outside of its extra. GoogleBaseHook does not use them, so those that have a value are named
+# in a warning.
 _UNUSED = ("host", "login", "password", "schema", "port")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # A service account key without content. It keeps obstore from reading a key from the environment. The credentials that

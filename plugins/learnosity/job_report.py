@@ -56,7 +56,7 @@ async def _report(task_instance: Any, state: JobState) -> None:
 
     place = {name: getattr(task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     # In a triggerer, this object sends requests to Airflow through an asynchronous method. In `dag.test()` it has no
-    # such method: the report fails, which does no harm, because there is no page.
+    # such method: the report fails, which does no harm, because the report is only shown on the page of a run.
     supervisor: Any = task_runner.SUPERVISOR_COMMS
     known = getattr(await supervisor.asend(GetXCom(key=JOB_KEY, **place)), "value", None)
     if not isinstance(known, dict) or known.get("status") != state.status:

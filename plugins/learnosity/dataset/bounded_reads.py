@@ -15,8 +15,8 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import Store, check_size
 
 _ENCODINGS = (None, "gzip", "x-gzip", "deflate")
-# A gzip file may consist of several members. For each member, the rest of the chunk is copied, so thousands of tiny
-# members would take too long. Such a file is refused.
+# A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
+# given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
 _MAX_MEMBERS = 1000
 _FILE = "file://"
 

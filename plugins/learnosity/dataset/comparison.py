@@ -67,7 +67,8 @@ def slim(table: Table | None) -> Slim | None:
     if table is None or table.kind not in _NAMES:
         return None
     known = [name for name in _NAMES[table.kind] if name in table.columns]
-    # A column without any value names nothing; it may come from one odd row.
+    # A column without any value is not used as a name: if the other dataset has values in this column, no row would
+    # match its row there.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)
     if not names or not measures:

@@ -112,8 +112,8 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     # `files` may have two keys for one group: the name in its file's path, and that name percent-decoded. Each file is
     # counted once.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
-    # Usually each group has one file, so files are counted as groups. They are not, if the first level has more files
-    # than groups, or fewer.
+    # Usually each group has one file, so files are counted as groups. If the first level has more files than groups, or
+    # fewer, this is not true of the dataset, and its deeper levels are not counted.
     if depths[1] == len(below.rows):
         found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}
     return found

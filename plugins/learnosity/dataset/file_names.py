@@ -24,8 +24,8 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+
 # both a file and a folder is found by comparing neighbours. No name contains this character, because control characters
 # are refused.
 _SLASH = "\x01"
-# Characters that are refused in file names: some change the direction of the text, so that two names look the same;
-# others are line ends.
+# Characters that are refused in file names, because a name with them can look like another name: line ends, characters
+# that change the direction of the text, and the invisible byte order mark.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 

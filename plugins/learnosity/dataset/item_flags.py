@@ -138,7 +138,7 @@ def histogram(values: Iterable[float], bins: int = BINS) -> tuple[int, ...]:
     """How many of these numbers, 0 to 1, lie in each of `bins` equal parts. The last part has its upper end, too."""
     counts = [0] * bins
     for value in values:
-        # A float such as 0.15 may be slightly smaller than 0.15. Adding 1e-9 keeps such a value from being counted in
-        # the part below.
+        # A computed value may be slightly too small: 0.35 - 0.2 is 0.14999999999999997 and not 0.15. Adding 1e-9 keeps
+        # such a value from being counted in the part below.
         counts[min(int(value * bins + 1e-9), bins - 1)] += 1
     return tuple(counts)

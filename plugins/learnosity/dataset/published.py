@@ -167,7 +167,8 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        # A group may be found twice; the last one has its name without percent-encoding.
+        # A file may be found under two group paths: with the names of its folders, and with these names decoded from
+        # percent-encoding. The decoded path is the last one. It has the groups' names as people know them.
         return found[-1] if found else None
 
 

@@ -72,7 +72,7 @@ class Document:
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # `group` and `user` describe only the group or user of a group page, so any other table is preferred to them.
+        # `group` and `user` describe only the group or user that the file is about, so any other table is preferred.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
@@ -269,13 +269,13 @@ def _ndjson(content: bytes, limits: Limits, unread: _Unread) -> Iterator[dict[st
 
 def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""))
-    # `strict=False`: a row with few cells stays short. If each row were filled up to the length of the header, a header
-    # of a million names would fill the memory.
     names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
     for number, row in enumerate(filter(None, lines)):
         if number == 0:
-            # The first row has all columns, because the columns of the table are taken from the rows.
+            # The first row is filled up with empty cells, because a table has only the columns that its rows have.
             row += [""] * (len(names) - len(row))
+        # `strict=False`: any other row with few cells stays short. If each row were filled up to the length of the
+        # header, a header of a million names would fill the memory.
         yield {
             name: (value or None) if keeps_text else _cell(value)
             for (name, keeps_text), value in zip(names, row, strict=False)

@@ -219,7 +219,7 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The last row may be incomplete, so its lines are not counted. The lengths include the marks that were removed.
+        # Only lines of complete rows are counted. Their lengths include the byte order marks that `_Lines` has removed.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

@@ -140,7 +140,8 @@ class Identities:
         # With an empty name, SQLite makes a private temporary file and removes it on close.
         self._database = sqlite3.connect("")
         self._database.execute("PRAGMA cache_size = -32000")  # at most 32 MB of the database in memory
-        # The journal is small, because it has only the changes of one call.
+        # SQLite needs a journal to undo an `add` that finds a duplicate. The journal is kept in memory: it is small,
+        # because it has only the changes of one call.
         self._database.execute("PRAGMA journal_mode = MEMORY")
         self._database.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._insert(self._database, self._seen)

@@ -236,7 +236,7 @@ class _Spool:
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            # The usual case: no line has blanks at its start or end, and no line is empty.
+            # The block has no blank, tab or carriage return, and no empty line. So it can be taken as it is.
             self._check(name, first, block, raw_lines, block)
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))

@@ -21,8 +21,8 @@ MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
-# Each file may hold two network connections, one to its source and one to the store. This many of the files that the
-# process may open are left for everything else.
+# Each file that is landed may hold two network connections, one to its source and one to the store. A process may have
+# only a certain number of open files and connections. This many of them are left for everything else.
 OPEN_FILES_FOR_THE_REST = 256
 # A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
 # growth may be random.
@@ -38,7 +38,8 @@ HOLD_WINDOWS = 20
 # source have landed before the best limit is found.
 GROWTH_WHILE_CLIMBING = 4.0
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
-# Overload replies (429, 503) within this time count as one: they halve the limit once.
+# Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
+# and if each reply halved the limit, a short overload would reduce the limit to 1.
 CUT_SECONDS = 1.0
 # A rate is measured in units: one for each file, and one for each part of this many bytes. If only files were counted,
 # landing large files would look slow.

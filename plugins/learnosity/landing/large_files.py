@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# A file fails after this many attempts in sequence that receive no byte. Each received byte starts the count again.
+# A file fails after this many attempts in sequence, of which at most the first has received bytes. An attempt that
+# receives bytes starts the count again.
 MAX_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Maximum size of one block of a plan: number of files, and bytes of file contents that are stored, encrypted, beside
-# the block.
+# The plan of a shard is stored in blocks, so that a shard needs little memory. Maximum size of one block: number of
+# files, and bytes of file contents that are stored, encrypted, beside the block.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the
-# listing again. With fewer files, each shard requests a listing that is one reply again.
+# listing again. With fewer files, this is done only if the listing has several replies: one reply costs one call.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
