@@ -100,8 +100,8 @@ def _connection(conn_id: str, found: Any) -> Connection | None:
     mask_secret(found.extra)
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
-        # A connection that is written as JSON may have a number here. It is refused, because it may have lost its first
-        # zeros: 007 would be 7.
+        # A connection that is written as JSON may have a number here. It is refused, because a number in JSON has no
+        # leading zeros: the program that wrote the JSON may have turned the login 007 into 7.
         if value is not None and not isinstance(value, str):
             raise ConnectionConfigError(
                 f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."
@@ -162,7 +162,7 @@ def _ask(what: str, backend: Any, method: str, name: str) -> Any:
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        return ask(name)  # this backend overrides `get_connection`, so it is called directly
+        return ask(name)  # a Variable, or a backend with its own `get_connection`: the steps below do not apply to it
     if not (text := backend.get_conn_value(name)):
         return None
     try:

@@ -42,7 +42,7 @@ TASKS = (
     "learnosity.task_state",
     "learnosity.written_values",
 )
-# Only for destinations in S3. They are missing where Airflow has no provider for Amazon.
+# Only for destinations in S3. Where Airflow has no provider for Amazon, `load` skips those that cannot be imported.
 S3 = (
     "airflow.providers.amazon.aws.hooks.base_aws",
     "boto3.s3.inject",

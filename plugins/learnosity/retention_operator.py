@@ -125,7 +125,8 @@ class LearnosityRetentionOperator(AsyncOperator):
                 stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
             except LearnosityError as error:
                 if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
-                    # No default destination is set, which is no error here, because the rules name other destinations.
+                    # No default destination is set. That is no error here: a run with ids looks for them at each
+                    # destination that is known, and the rules name others.
                     continue
                 refused.append(error)
                 report.failed.append(error)

@@ -31,7 +31,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     # The connection is given to the hook. If the hook looked for it and found none, it would silently use credentials
     # from the environment.
     hook.conn_config = AwsConnectionWrapper(connection)
-    # An empty `region_name` means that none is given, as in the form of a connection. botocore would sign with it.
+    # An empty `region_name` in a connection means that none is given. botocore would take it as the region, and sign
+    # requests with it.
     hook.conn_config.region_name = hook.conn_config.region_name or None
     factory = SessionFactory(conn=hook.conn_config, config=hook.config)
     extra = extra_of(connection)

@@ -73,7 +73,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that only boto3 uses, when it gets credentials. obstore has settings of its own for these.
+# Keys of `config_kwargs` that reach only boto3. obstore, which reads and mostly also writes, has its own settings.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),
@@ -127,7 +127,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # the caller imports it, and so reports at once that it is missing; some requests need boto3
+        return None  # the caller imports it and fails at once; static keys would fail later, when boto3 is needed
     return static_s3(
         where.bucket,
         login=connection.login,
@@ -158,7 +158,7 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
         except Exception as error:
             if may_pass(error):
                 raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
-            return None  # the refusal that led here says what is wrong
+            return None  # then the caller raises the store's refusal of its request, which says what is wrong
         if found == address:
             return None
         log.warning("The bucket %s lies in %s: set `region_name` of %s.", bucket, found.region, named)
@@ -283,7 +283,7 @@ class _Opening:
             "s3_express": False,
             "request_payer": False,
             "disable_tagging": False,
-            "disable_bulk_delete": False,  # not used
+            "disable_bulk_delete": False,  # no effect, because `BucketDeletes` deletes
             "conditional_put": "etag",
             "copy_if_not_exists": "multipart",  # not used; it replaces a value of the environment, which may be invalid
             "imdsv1_fallback": False,

@@ -76,8 +76,9 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # `list_files` has saved this part of the plan and its URLs together, in the same order, under a name of that
-        # attempt. There are no URLs if the consumer secret has changed since: then Learnosity is asked for new ones.
+        # `list_files` saves the files and their URLs in the same order, and each plan in a folder of its own. So a URL
+        # belongs to the file at the same position. `sources` is empty if the consumer secret has changed since: then
+        # Learnosity is asked for new URLs.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)
             self._urls.hand_over(

@@ -150,8 +150,8 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # Of the key of an object in a store, only what follows the dataset's folder is used as path. A key without that
-    # folder is not used.
+    # The key of an object in a store may begin with folders that are not part of the dataset: all up to the folder of
+    # the dataset is cut off. If the entry has a name, a key that does not end with it may be an id, and is not used.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

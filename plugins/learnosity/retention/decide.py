@@ -12,8 +12,8 @@ from learnosity.retention.rules import Rule
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-# A dataset may still be in landing if its newest note is younger than this: a landing task writes notes all the time,
-# and ends within 24 hours.
+# A dataset may still be in landing if its newest note (its plan, or which files have landed) is younger than this. The
+# longest task of a landing may run for 24 hours, if the DAG does not change its `execution_timeout`.
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 
@@ -82,7 +82,8 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # A dataset without a publication time is sorted as the newest. It is kept in any case, so this does no harm.
+    # A dataset without a publication time comes first. If it is published, it is kept in any case, and `keep_newest`
+    # counts it as one of the newest. If it is not published, `keep_newest` does not count it.
     order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
     # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a

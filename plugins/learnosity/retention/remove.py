@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000  # objects in one delete request
 ROUNDS = 5  # maximum number of times that the folder is listed and emptied: another task may still write to it
-# A removal writes its mark again every `RENEW_SECONDS`, before the next batch. If a mark is older than `STALE_SECONDS`,
-# the run that wrote it was killed.
+# A removal writes its mark (an object that says that a removal has begun) again every `RENEW_SECONDS`, before the next
+# batch. So if a mark is older than `STALE_SECONDS`, the run that wrote it was killed.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
 

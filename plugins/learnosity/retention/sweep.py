@@ -94,7 +94,7 @@ class Sweep:
             return
         if newest.problem:
             self._problem(store, rule.dataset_type, "", newest.problem)
-        # The oldest dataset comes first, because a run stops after `MOST_DATASETS`.
+        # The oldest dataset comes first, because a run removes only the first `MOST_DATASETS`.
         for verdict in reversed(by_rule(found, newest, rule, now)):
             layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
             if verdict.goes:

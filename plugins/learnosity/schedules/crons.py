@@ -21,11 +21,11 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# In a cron expression, croniter replaces `h` and `r` by random numbers. So each parse of the file would give another
-# schedule, and they are refused.
+# In a cron expression, croniter replaces `r` by a random number, so each parse of the file would give another schedule.
+# It replaces `h` by the hash of an id, and Airflow gives it none. So both are refused.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# `longest_gap` computes the runs of these two years. They contain a 29 February, so a yearly cron for that day is
-# covered.
+# `longest_gap` computes the runs of two years, from this day on. They contain a 29 February, so a cron for that day
+# has a run in them.
 _FROM, _DAYS = date(2027, 1, 1), 731
 _DAY_MINUTES = 24 * 60
 

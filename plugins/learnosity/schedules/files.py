@@ -59,7 +59,7 @@ def read_folder(folder: Path, *, only: str | None = None) -> Reading:
     problems: dict[str, Sequence[ScheduleProblem]] = {}
     taken: dict[str, str] = {}
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208  # Path would hide the order of odd names
+        names = sorted(os.listdir(folder))  # noqa: PTH208  # the loop needs the names as texts
     except FileNotFoundError:
         log.warning("There is no folder %s, so there are no schedules.", folder)
         return Reading()

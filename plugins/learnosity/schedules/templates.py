@@ -171,8 +171,8 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: nodes that are called, so they may be methods. `whole_runs`: nodes that may be the object `dag_run`
-    # itself, because a field or an allowed filter follows.
+    # `called`: nodes that are called, so a method is allowed there. `whole_runs`: nodes that are followed by a field,
+    # or by a filter that takes a run. Only there `dag_run` is allowed: elsewhere, the object itself would be used.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

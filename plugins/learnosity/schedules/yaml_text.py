@@ -25,7 +25,8 @@ Place = tuple[str | int, ...]
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-# A number with more than 15 digits is probably an id. It stays a text, because a float would change its last digits.
+# A number with more than 15 digits is probably an id. It stays a text, because programs that read the numbers of JSON
+# as floats, such as browsers, would change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 # Characters that databases refuse. Tab, line feed and carriage return are not among them.
@@ -190,7 +191,8 @@ def _scalar(event: Any, place: Place, line: int) -> Any:
         raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
     if found := _UNSTORABLE.search(text):
         raise YamlTextError(line, place, f"the text holds the character {ord(found[0]):#06x}, which cannot be stored.")
-    # The value has a tag, or is written in quotes or as a block (`|`, `>`).
+    # A value with a tag (only tags for texts come here), in quotes or as a block (`|`, `>`) is a text, also if it looks
+    # like a number.
     if event.tag is not None or not event.implicit[0]:
         return text
     if text in _NULL:

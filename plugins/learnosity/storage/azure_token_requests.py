@@ -38,7 +38,7 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, egress: Egress, **config: Any) -> None:
         session = Session()
-        session.trust_env = False  # neither proxies, certificates nor ~/.netrc
+        session.trust_env = False  # `egress` sets proxies and certificates; no password of ~/.netrc may be sent
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
         self._is_ready = False
@@ -66,7 +66,8 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
         try:
             reply = super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
         except ServiceRequestError as error:
-            # Most machines have no metadata service. That it does not reply is no failure then.
+            # A chain of credentials also asks the metadata service, which most machines do not have. So if it does not
+            # reply, that is not the reason why there is no token.
             if not _is_of_this_machine(request.url):
                 self.failure = _reason(proxy, urlsplit(request.url).hostname or "", str(error))
             raise
