@@ -121,12 +121,13 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), EVERY_SECONDS)
 
-    # The teller is not cancelled: a report that is on its way could then arrive after the last one.
     teller = asyncio.ensure_future(tell_often())
     try:
         yield
     finally:
         ended.set()
+        # `teller` is not cancelled: the thread that stores its report would go on, and could replace the last report
+        # with an older one.
         await teller
         await tell()
 
@@ -149,7 +150,7 @@ def _store(context: Context, key: str, value: msgspec.Struct) -> None:
 def _connection(context: Context) -> str:
     """The connection to Learnosity that a task uses; "" = not known."""
     task = getattr(context.get("ti"), "task", None)
-    with suppress(LearnosityError):  # the property `conn_id` raises this error if `create_dataset` has no XCom
+    with suppress(LearnosityError):  # no operator of this package raises it here, but one derived from them may
         return str(getattr(task, "conn_id", None) or getattr(task, "learnosity_conn_id", None) or "")
     return ""
 

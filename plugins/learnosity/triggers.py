@@ -134,7 +134,8 @@ class LearnosityJobTrigger(BaseTrigger):
 
     def _event(self, result: PollResult) -> dict[str, Any]:
         event: dict[str, Any] = {"job_reference": self.job_reference}
-        # The status is checked before the deadline: a job that ended at the last moment counts as ended.
+        # The status of the job is looked at first: a job that ended at the last moment counts as ended, even if the
+        # deadline has passed.
         if result.job is not None and result.job.is_terminal:
             count_job(result.job)
             status = WaitStatus.COMPLETED if result.job.is_completed else WaitStatus.HALTED

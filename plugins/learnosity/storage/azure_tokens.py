@@ -27,13 +27,15 @@ Provider = Callable[[], Any]
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2023-11-03"  # version of Azure's API
 _SIGNED_FOR = timedelta(hours=1)
-# Words in the text of an azure-identity error which say that the service did not reply.
+# azure-identity raises the same type of error for a refusal and for a service that does not reply. These words in its
+# text say that the service did not reply.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# With these, the service itself says that the same request may succeed later, whatever the status is.
+# With these error codes, the service itself says that the same request may succeed later. So they count more than the
+# HTTP status, which can be 400.
 _SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
 
 

@@ -153,7 +153,8 @@ class Boto3WritingStore(ObstoreStore):
             said = error.response["Error"]
             return refusal("write", where, _status(error), str(said.get("Code", "")), str(said.get("Message", "")))
         if isinstance(error, RecursionError):
-            # Each reply was a redirect: botocore follows them to the bucket's region without an end.
+            # Each reply was a redirect that did not name the bucket's region. After each of them, botocore asks for the
+            # region again, without a limit.
             return refusal("write", where, 301, "PermanentRedirect", "")
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))

@@ -149,12 +149,13 @@ _BY_CODE = {
 
 # Failures without an error code. Only the text of the client's error names their cause.
 _CAUSES = (
-    # obstore's error texts about a reply with a status of success (2xx). The first line is for replies that are cut
-    # off.
+    # obstore's error texts about a reply with a status of success (2xx) that is cut off, or is not that of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
+    # A redirect without an address: S3 replies so if the bucket lies in another region.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host (see `Egress.store_options`).
+    # A redirect to another host. If the store needs no proxy, obstore gets this one, which cannot exist, for all other
+    # hosts, so that it follows no such redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

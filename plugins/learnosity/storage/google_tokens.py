@@ -163,7 +163,7 @@ def is_reachable(error: Exception) -> bool:
         # Either there are no credentials at all, which is final, or this machine has a metadata server that did not
         # reply, which may be temporary. These variables are set only where there is such a server.
         return not any(os.environ.get(name) for name in _METADATA)
-    # The errors of the HTTP library `requests` are OSErrors.
+    # The errors of the HTTP library `requests` are OSErrors. They count as no reply.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)
 
 

@@ -84,6 +84,7 @@ def local_keys(root: str) -> Keys:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # This tag must be equal to the entity tag that obstore's `head` returns for the file, because the two are compared.
+    # If an input URI names one file, its tag comes from obstore's `head`. This tag must be equal to that one, because a
+    # file with another tag counts as changed input.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

@@ -258,7 +258,8 @@ class ObstoreStore:
             attributes["Content-Type"] = content_type
         if content_encoding:
             attributes["Content-Encoding"] = content_encoding
-            # Without this header, GCS decompresses the object for readers that do not accept gzip.
+            # Without this header, GCS decompresses the object for readers that do not accept gzip. They would get other
+            # bytes than `files.ndjson` lists.
             attributes["Cache-Control"] = "no-transform"
         return attributes or None
 

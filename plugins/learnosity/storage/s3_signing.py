@@ -70,7 +70,7 @@ class S3Signer:
     async def deletions(self, keys: Sequence[str]) -> tuple[str, Mapping[str, str], bytes]:
         """The URL, all headers and the body of the request that deletes objects. See `BulkRequests`."""
         objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-        # Without <Quiet>, the reply names each key.
+        # Without <Quiet>, the reply names each key, so the caller can check that each object was deleted.
         body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 demands it
         headers = {"Content-Type": "application/xml", "Content-MD5": digest}

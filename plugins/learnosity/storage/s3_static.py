@@ -29,8 +29,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
 # Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Environment variables that have no effect if the connection itself has a key and a secret. If any other variable of
-# AWS is set, boto3 is used.
+# Environment variables that change neither the address nor the keys if the connection itself has a key and a secret. If
+# any other variable of AWS is set, boto3 is used.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -38,6 +38,7 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
+# The same, but only if the connection also names a region.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

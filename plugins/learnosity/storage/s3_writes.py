@@ -121,8 +121,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
     by_boto3 = bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # Without `aws:kms`, obstore does not send these two settings. They may change the bucket's default encryption,
-        # so boto3 writes.
+        # Without `aws:kms`, obstore does not send these two settings. They can be meant for objects that S3 encrypts by
+        # the bucket's default, so boto3 writes and sends them.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:

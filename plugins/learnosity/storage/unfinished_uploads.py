@@ -37,8 +37,8 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024  # three times the size of a page of 1,000 uplo
 # The end of the names of obstore's temporary files. No result file at a local destination has such a name, because
 # `check_names` refuses it.
 _STAGED = re.compile(r"#\d+$")
-# How long a failed call is repeated, in seconds. A server can restart in this time. It is worth waiting, because no
-# later task removes these uploads.
+# How long a failed call is repeated, in seconds. A server can restart in this time. It is worth waiting: no later task
+# of the run removes these uploads, and `learnosity_retention` does so only where it is set up.
 PATIENCE_SECONDS = 30.0
 
 

@@ -112,7 +112,8 @@ def _ways_on(request: Request) -> dict[str, Any]:
     run_page = f"{request.scope.get('root_path', '')}/run/{segment(named.dag_id)}/{segment(named.run_id)}"
     below = f"/dataset/{segment(str(given['dataset_id']))}" if "dataset_id" in given else ""
     ways = [("The dataset", run_page + below), ("Its files", f"{run_page}{below}/files")]
-    # An address without more than the dataset is the page that could not be shown.
+    # The page that failed is that of the run or of the dataset itself, so no link leads back to it. If its address had
+    # a query, one does, because the page may work without the query.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
         ways = []
     return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}

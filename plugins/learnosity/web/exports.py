@@ -17,7 +17,7 @@ from learnosity.dataset.tables import is_number, json_text
 
 CSV_CELL = 32_000  # maximum number of characters of a cell; spreadsheets do not accept more
 _PIECE = 256 * 1024  # bytes of a ZIP that are sent in one piece
-_FILES = 20  # a piece is sent after this many files, even if it is small, because a store may be slow
+_FILES = 20  # a piece is sent after this many files, even if it is small, so that no piece takes long with a slow store
 _ZIP64_FROM = 2**31 - 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -25,7 +25,8 @@ from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-# Maximum size of the body of a search request, in bytes: one percent-encoded letter has up to 12.
+# Maximum size of the body of a search request, in bytes. A percent-encoded letter has up to 12, so in some scripts, a
+# search is refused before it has `LONGEST_QUERY` letters.
 _MAX_BODY = 8 * LONGEST_QUERY
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 
@@ -110,7 +111,8 @@ def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    # A file may have two names of its group; the last one, percent-decoded, is used.
+    # `dataset.groups` may have a file twice: first with the group's name as it stands in the path, and then with the
+    # percent-decoded name. The decoded name is kept here.
     groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 

@@ -64,7 +64,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                return None  # the date is at the end of Python's calendar, so there is no next day
+                return None  # the moment is before the first day of Python's calendar, or after the last
 
         return start(self.since, 0), start(self.until, 1)
 

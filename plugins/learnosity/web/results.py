@@ -93,7 +93,7 @@ def _results(
     if document is None:
         return Results(None, "", False, entry, path, crumbs)
     chosen = chosen_table(document, dataset.layout.dataset_type)
-    # The rows are not kept: only a page of them is shown.
+    # `Results.document` only says what is odd in the file, so it is kept without its rows and its text.
     odd = replace(document, tables=(), text="")
     plain = Results(None, document.text, document.cut, entry, path, crumbs, document=odd)
     if chosen is None:

@@ -13,12 +13,13 @@ from learnosity.task_report import Landing
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
-_LAST = 4e9  # Unix seconds (the year 2096): a later start of a wait is not believed
+_LAST = 4e9  # Unix seconds (the year 2096): a later start of a wait is left out, because it may be too large for a date
 _MAX_STATUS = 60  # maximum number of characters of a job status
 SHOWN = 20  # maximum number of failed tasks on the page, and of tasks that are tried again
 GOING = ("queued", "running")
-# A task in one of these states is tried again, or is being tried again.
+# State of a task that failed and waits to be tried again.
 RETRY = "up_for_retry"
+# States of a task that is tried again. A first try has most of them, too, so the number of the try has to be checked.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
@@ -210,8 +211,8 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     tasks = [each for each in instances if each.operator == LANDING]
     if not any(each.start_date for each in tasks):
         return None
-    # A shard that waits for a slot counts. A mapped task without a map index is not expanded yet: its number of shards
-    # is not known.
+    # Shards that have not begun count, too. Only a task that has neither a map index nor a start is left out: it may be
+    # a mapped task that is not expanded yet, and then its number of shards is not known.
     shards = [each for each in tasks if each.map_index >= 0 or each.start_date]
     done = [each for each in shards if each.state == "success"]
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]

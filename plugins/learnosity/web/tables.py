@@ -179,6 +179,7 @@ def is_change(column: str) -> bool:
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     first = next((row[name] for row in rows if row.get(name) is not None), None)
     if first is None:
-        # A column without any value stands as its neighbours do, so a statistic is recognised by its name.
+        # A column of numbers may be empty. Then it is recognised by its name, so that it is aligned and sorted as the
+        # other columns of numbers.
         return is_statistic(name)
     return is_number(first)

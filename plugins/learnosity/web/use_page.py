@@ -205,7 +205,8 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         table = chosen_table(document, dataset.layout.dataset_type)
         return Rows(root.path, table.name) if table else None
     name = root.path.rpartition("/")[2]
-    # Where each group has a folder with a file of one name, the folders of a path are the levels.
+    # If the files of all groups have the same name, each group has a folder. Then the number of folders in a path says
+    # the level of its rows.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else ".json"
     groups = document.first(Kind.GROUPS)
