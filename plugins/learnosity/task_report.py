@@ -150,9 +150,7 @@ def _store(context: Context, key: str, value: msgspec.Struct) -> None:
 def _connection(context: Context) -> str:
     """The connection to Learnosity that a task uses; "" = not known."""
     task = getattr(context.get("ti"), "task", None)
-    with suppress(LearnosityError):  # no operator of this package raises it here, but one derived from them may
-        return str(getattr(task, "conn_id", None) or getattr(task, "learnosity_conn_id", None) or "")
-    return ""
+    return str(getattr(task, "learnosity_conn_id", None) or "")
 
 
 def _whole(value: Any) -> int:

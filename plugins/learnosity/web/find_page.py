@@ -25,9 +25,8 @@ from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-# Maximum size of the body of a search request, in bytes. A percent-encoded letter has up to 12, so in some scripts, a
-# search is refused before it has `LONGEST_QUERY` letters.
-_MAX_BODY = 8 * LONGEST_QUERY
+# Maximum size of the body of a search request, in bytes: one percent-encoded letter has up to 12.
+_MAX_BODY = 12 * LONGEST_QUERY + len("q=")
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 
 

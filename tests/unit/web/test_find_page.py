@@ -99,7 +99,19 @@ def test_a_file_that_is_no_group_is_shown_as_a_file(site: Site) -> None:
     assert f"{HERE}/view/b/users.csv?page=2#row-120" in links(find(site, "u99").text)
 
 
-@pytest.mark.parametrize("words", [EVIL, "<script>", "”&amp;", "x" * LONGEST_QUERY, "%00\x00", "\ud83d"[:0] + "😀😀"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        EVIL,
+        "<script>",
+        "”&amp;",
+        "x" * LONGEST_QUERY,
+        "漢" * LONGEST_QUERY,
+        "😀" * LONGEST_QUERY,
+        "%00\x00",
+        "\ud83d"[:0] + "😀😀",
+    ],
+)
 def test_no_words_can_act_on_the_page(site: Site, words: str) -> None:
     indexed(site, NAMES)
     page = find(site, words)
