@@ -92,7 +92,8 @@ class Egress:
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
         # Often all variables name the same file, and loading it takes 40 ms in each task. So each file is taken once,
         # and that of `SSL_CERT_FILE` is left out, because the TLS libraries load it themselves.
-        named.pop(store or "", None)
+        if store and Path(store).is_file():
+            named.pop(store, None)
         return b"\n".join(_read(path, f"The environment variable {name}") for path, name in named.items())
 
     def tls(self) -> ssl.SSLContext | Literal[False]:

@@ -50,3 +50,13 @@ def test_a_file_that_cannot_be_read_is_named_with_the_first_variable_that_names_
         monkeypatch.setenv(each, str(tmp_path / "nothing.pem"))
     with pytest.raises(ConnectionConfigError, match=f"The environment variable {variable} names"):
         Egress().certificates()
+
+
+def test_a_folder_of_authorities_counts_although_openssl_does_not_read_it_as_the_file_of_the_machine(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = files["a"].parent
+    for variable in (SYSTEM_STORE, *BUNDLES):
+        monkeypatch.setenv(variable, str(folder))
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter([files["a"]]))
+    assert Egress().certificates().count(files["a"].read_bytes().strip()) == 1

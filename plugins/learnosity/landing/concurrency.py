@@ -147,7 +147,7 @@ def most_files_at_once() -> int:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return MAX_FILES_AT_ONCE
-    return max(1, min(MAX_FILES_AT_ONCE, (allowed - OPEN_FILES_FOR_THE_REST) // 2))
+    return max(1, min(MAX_FILES_AT_ONCE, (allowed - min(OPEN_FILES_FOR_THE_REST, allowed // 2)) // 2))
 
 
 class Budget:

@@ -109,7 +109,7 @@ _BY_CODE = {
     "SignatureDoesNotMatch": _KEY,
     "AuthorizationHeaderMalformed": REGION,
     "PermanentRedirect": REGION,
-    "TemporaryRedirect": _PASSES,
+    "TemporaryRedirect": MOVING,
     "IllegalLocationConstraintException": REGION,
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,

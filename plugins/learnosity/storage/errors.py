@@ -48,7 +48,9 @@ _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError
 
 
 # Finds the beginning of a web page, at the start of a body or where obstore quotes the body.
-_WEB_PAGE = re.compile(r"(?:^|: )\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype )?html\b", re.I | re.S)
+_WEB_PAGE = re.compile(
+    r"(?:^|: )\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S
+)
 
 # Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)

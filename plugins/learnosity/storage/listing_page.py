@@ -34,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class UploadsMarker:
-    """Where a page of unfinished uploads ends."""
+    """An unfinished upload. It can be the end of a page; then one of the two may be empty."""
 
     key: str
     upload_id: str
@@ -68,7 +68,10 @@ PageReader = Callable[[bytes, str, int], Page]
 """Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
 
 # Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks.
-_ROOT = re.compile(rb"(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I)
+# `(?>` keeps what it has matched: a text of many comments would else be tried in ever more ways.
+_ROOT = re.compile(
+    rb"(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*)<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I
+)
 # Characters that are not allowed in XML. Some stores write them into a page when the name of an object contains them.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
@@ -148,9 +151,11 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    if not (key := fields.get("NextKeyMarker", "")):
+    # SeaweedFS gives an id alone, other servers a key or both.
+    after = UploadsMarker(fields.get("NextKeyMarker", ""), fields.get("NextUploadIdMarker", ""))
+    if not (after.key or after.upload_id):
         raise OddPageError("it is not the last page, and has no NextKeyMarker")
-    return UploadPage(uploads, UploadsMarker(key, fields.get("NextUploadIdMarker", "")))
+    return UploadPage(uploads, after)
 
 
 def azure_page(body: bytes, below: str, skip: int) -> Page:

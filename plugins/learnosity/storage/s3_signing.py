@@ -8,11 +8,13 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import escape
 
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.listing_page import UploadsMarker
+
+MAX_UPLOADS = 1000  # unfinished uploads in one page; S3 gives no more, other stores may give more than fit into memory
 
 
 class S3Signer:
@@ -79,7 +81,8 @@ class S3Signer:
     async def uploads(self, below: str, after: UploadsMarker | None) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request for a page of unfinished uploads. See `UploadRequests`."""
         marker = {"key-marker": after.key, "upload-id-marker": after.upload_id} if after else {}
-        url = listing_url(self._bucket_url, {"uploads": "", "prefix": below, **marker})
+        given = {name: value for name, value in marker.items() if value}
+        url = listing_url(self._bucket_url, {"uploads": "", "prefix": below, "max-uploads": str(MAX_UPLOADS), **given})
         return await self._hashed("GET", url, {}, b"")
 
     async def abortion(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
@@ -92,6 +95,9 @@ class S3Signer:
     ) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of a request whose body is part of the signature."""
         asked = {**self._reads, **headers}
+        # A bucket whose name is in the host has an empty path. It is sent as "/", and so it has to be signed.
+        parts = urlsplit(url)
+        url = url if parts.path else parts._replace(path="/").geturl()
         if self._credentials is None:
             return url, asked
 

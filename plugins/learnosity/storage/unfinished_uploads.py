@@ -7,6 +7,7 @@ client of boto3 would take 0.3 s of processor time. So the requests to S3 are ma
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
@@ -20,12 +21,14 @@ from pyreqwest.request import RequestBuilder
 from learnosity.egress import proxy_of
 from learnosity.errors import LearnosityError, StorageError
 from learnosity.network import IDLE_SECONDS
-from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
+from learnosity.storage.errors import check_missing, code_of, odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
 from learnosity.storage.store_client import patiently, replied, store_client, words
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
+
+log = logging.getLogger(__name__)
 
 Discard = Callable[[str], Awaitable[int]]
 """Removes all remains below a folder ("" = all) and returns their number.
@@ -85,8 +88,11 @@ class UnfinishedUploads:
         try:
             async for page in self._pages(where, f"{below}/" if below else ""):
                 for upload in page.uploads:
+                    if _cannot_be_asked_for(upload.key):
+                        log.warning("The unfinished upload of %a in %s stays: its name has no URL.", upload.key, where)
+                        continue
                     await patiently(self._attempts, partial(self._abort, where, upload), PATIENCE_SECONDS)
-                found += len(page.uploads)
+                    found += 1
         except LearnosityError as error:
             given_up = StorageError(f"Could not give up unfinished uploads below {where}: {error}")
             given_up.wrong_region = getattr(error, "wrong_region", False)
@@ -109,6 +115,8 @@ class UnfinishedUploads:
         url, headers = await self._requests.uploads(below, after)
         status, body = await self._sent("list", where, url, lambda client: client.get(url).headers(headers))
         if status != 200:
+            if status == 404:
+                check_missing("list", where, body.decode(errors="replace"))
             raise refusal_of("list", where, status, body)
         try:
             return s3_unfinished(body, below)
@@ -135,6 +143,12 @@ class UnfinishedUploads:
             return await replied(made(self._client), MAX_PAGE_BYTES)
         except (PyreqwestError, TimeoutError) as error:
             raise storage_error(verb, where, OSError(words(error)), proxy_of(self._options, url)) from None
+
+
+def _cannot_be_asked_for(key: str) -> bool:
+    """Whether a request for a key would reach another key. Landing writes no such keys, but other programs may."""
+    # The HTTP client shortens `.` and `..` in a path. A page that cannot have control characters has DEL for them.
+    return not {".", ".."}.isdisjoint(key.split("/")) or "\x7f" in key
 
 
 def local_files(root: str) -> Discard:

@@ -450,7 +450,9 @@ async def test_a_web_page_with_status_404_does_not_say_that_an_object_is_absent(
     async with hand_made(behaviour) as served:
         define(monkeypatch, cloud, served.url)
         store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
-        for body in (HTML, XHTML, HTML.upper(), b"<!-- gateway -->\n\n" + HTML):
+        pages = (HTML, XHTML, HTML.upper(), b"<!-- gateway -->\n\n" + HTML, b"\xef\xbb\xbf" + HTML)
+        parts = (b"<!DOCTYPE\nhtml><p>", b"<head><title>404</title></head>", b"<h1>Not Found</h1>", b"<body>404</body>")
+        for body in (*pages, *parts):
             given.append(body)
             with pytest.raises(StorageError, match="it has status 404 and is a web page"):
                 await OPERATIONS[name](store)
@@ -494,3 +496,21 @@ async def test_a_whole_stream_without_a_tag_has_not_been_written(monkeypatch: py
         signer = S3Signer(f"{served.url}/bucket", "", "us-east-1", None)
         with pytest.raises(StorageError, match=r"no login page replies instead\. \(it has no ETag\)"):
             await StreamedPut(signer, "s3://bucket", {"allow_http": True}).put("f", content(), 1, None)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("many", [b"<!-- -->", b"<? ?>", b"<!-- ", b"<!doctype x>", b" \n", b": "])
+async def test_a_reply_that_begins_with_many_comments_is_read_in_a_moment(
+    many: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(status, b"<" + many * 500 + b"x"))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        with pytest.raises((StorageError, TransientStorageError)):
+            await listed(store)
+        if status == 404:
+            assert await store.get("f") is None

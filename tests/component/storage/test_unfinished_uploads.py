@@ -23,7 +23,7 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.connections import open_store
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage import unfinished_uploads
+from learnosity.storage import s3_signing, unfinished_uploads
 from learnosity.storage.multipart import MIN_PART_BYTES
 from tests.component.api.hand_made import Exchange, hand_made, reply, xml
 from tests.component.landing_scene import Passing, StartScene, scene
@@ -200,7 +200,7 @@ async def test_all_pages_are_read_and_each_upload_is_removed_under_its_own_key(m
             removed.append((unquote(target.path).removeprefix("/bucket/"), query["uploadId"]))
             await asked.give(reply(204))
         elif "key-marker" not in query:
-            assert query == {"prefix": "p/set/", "uploads": ""}
+            assert query == {"prefix": "p/set/", "uploads": "", "max-uploads": "1000"}
             await asked.give(reply(200, uploads_page(first, after=first)))
         else:
             assert (query["key-marker"], query["upload-id-marker"]) == first
@@ -319,15 +319,89 @@ async def test_an_upload_counts_as_removed_only_if_the_store_says_so(
                 await discarded()
 
 
-async def test_uploads_of_a_bucket_in_another_region_are_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "AuthorizationHeaderMalformed"), (301, "PermanentRedirect"), (307, "TemporaryRedirect")]
+)
+async def test_uploads_of_a_bucket_in_another_region_are_found_there(
+    status: int, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_waiting(monkeypatch)
+
     async def behaviour(asked: Exchange) -> None:
         if "eu-west-1" in asked.headers.get("authorization", ""):
             await asked.give(reply(200, uploads_page()))
         else:
             given = {"x-amz-bucket-region": "eu-west-1", "Content-Type": "application/xml"}
-            wrong = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
-            await asked.give(reply(400, b"" if asked.method == "HEAD" else wrong, given))
+            wrong = f"<Error><Code>{code}</Code><Region>eu-west-1</Region></Error>".encode()
+            await asked.give(reply(status, b"" if asked.method == "HEAD" else wrong, given))
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, served.url)
         assert await discarded() == 0
+
+
+@pytest.mark.parametrize("marker", [("p/set/a", ""), ("", "id-1")])
+async def test_a_page_may_end_with_a_key_or_an_id_alone_as_those_of_some_servers(
+    marker: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        query = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True))
+        sent = {name: query[name] for name in ("key-marker", "upload-id-marker") if name in query}
+        if asked.method == "DELETE":
+            await asked.give(reply(204))
+        elif not sent:
+            await asked.give(reply(200, uploads_page(("p/set/a", "id-1"), after=marker)))
+        else:
+            assert sent == {("key-marker" if marker[0] else "upload-id-marker"): marker[0] or marker[1]}
+            await asked.give(reply(200, uploads_page(("p/set/b", "id-2"))))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        assert await discarded() == 2
+
+
+async def test_the_pages_of_a_real_server_are_read_to_the_last(
+    s3_server: SeaweedFS, aws: str, tmp_path: Path, left: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = s3_server.landing
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint,
+        region_name=REGION,
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+    )
+    for number in range(7):
+        client.create_multipart_upload(Bucket=s3_server.bucket, Key=f"{tmp_path.name}/set/{number} +%2Fü")
+    monkeypatch.setattr(s3_signing, "MAX_UPLOADS", 3)
+    store = await asyncio.to_thread(open_store, f"{aws}/{tmp_path.name}")
+    assert await store.discard_unfinished("set") == 7
+    assert left() == []
+
+
+@pytest.mark.parametrize("key", ["p/set/x/../y", "p/set/..", "p/set/./y", "p/set/a&#x1;b"])
+async def test_an_upload_whose_name_no_request_can_have_stays_and_the_others_go(
+    key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        page = uploads_page((key, "1"), ("p/set/z", "2")).replace(b"&amp;#", b"&#")
+        await asked.give(reply(204) if asked.method == "DELETE" else reply(200, page))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        with caplog.at_level(logging.WARNING):
+            assert await discarded() == 1
+        assert [asked.target for asked in served.asked if asked.method == "DELETE"] == ["/bucket/p/set/z?uploadId=2"]
+    assert "its name has no URL" in caplog.text
+
+
+async def test_a_gateway_that_replies_404_does_not_say_that_the_bucket_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(404, HTML))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        with pytest.raises(StorageError, match="it has status 404 and is a web page"):
+            await discarded()

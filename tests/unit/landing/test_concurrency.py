@@ -62,7 +62,7 @@ def test_a_source_far_away_gets_the_highest_limit_as_soon_as_the_first_files_hav
 
 @pytest.mark.parametrize(
     ("open_files", "most"),
-    [(resource.RLIM_INFINITY, 512), (1_048_576, 512), (1280, 512), (1024, 384), (300, 22), (256, 1), (64, 1)],
+    [(resource.RLIM_INFINITY, 512), (1_048_576, 512), (1280, 512), (1024, 384), (300, 75), (256, 64), (64, 16), (1, 1)],
 )
 def test_no_more_files_at_once_than_the_process_may_open_connections_for(
     monkeypatch: pytest.MonkeyPatch, open_files: int, most: int
