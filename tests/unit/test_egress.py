@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("system", "bundles"), product([None, "a", "b"], product([None, "a", "b"], repeat=len(BUNDLES)))
+    ("system", "bundles"), list(product([None, "a", "b"], product([None, "a", "b"], repeat=len(BUNDLES))))
 )
 def test_each_file_of_authorities_counts_once_and_that_of_the_machine_not_again(
     system: str | None, bundles: tuple[str | None, ...], files: dict[str, Path], monkeypatch: pytest.MonkeyPatch

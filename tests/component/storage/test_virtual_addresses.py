@@ -12,7 +12,6 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from botocore.config import Config  # type: ignore[import-untyped]
 
-from devstack import seaweedfs
 from devstack.processes import ManagedProcess
 from devstack.seaweedfs import REGION, SeaweedFS
 from devstack.secrets import Secrets
@@ -31,7 +30,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeaweedF
     def with_domain(name: str, arguments: list[Any], **options: Any) -> ManagedProcess:
         return start(name, [*arguments, f"-s3.domainName={DOMAIN}"], **options)
 
-    monkeypatch.setattr(seaweedfs.ManagedProcess, "start", with_domain)
+    monkeypatch.setattr(ManagedProcess, "start", with_domain)
     keys = Secrets()
     started = SeaweedFS.start(
         tmp_path, bucket="landing", admin=keys.s3_admin, landing=keys.s3_landing, log=tmp_path / "log"
