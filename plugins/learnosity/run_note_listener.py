@@ -38,7 +38,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         text = note_text(asset_event.extra)
     except AnnouncementError as error:
-        # Any task of any DAG may emit an event of this asset, so the event may not name a dataset.
+        # Any task of any DAG may emit an event of this asset, so its extra may be anything.
         log.warning(
             "No note on run %s of %s, whose asset event names no dataset: %s",
             asset_event.source_run_id,

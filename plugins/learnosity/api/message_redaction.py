@@ -63,8 +63,8 @@ _WORDS = _set(
     within without word wrong xml year years yet you your zero
     """
 )
-# Names of fields, endpoints and dataset types in Learnosity's documentation (docs/learnosity-api.md). They are shown,
-# too.
+# Names of fields, endpoints and dataset types in Learnosity's documentation (docs/learnosity-api.md). They are shown as
+# the words above are.
 _NAMES = _set(
     """
     filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # The plan of a shard is stored in blocks, so that a shard needs little memory. Maximum size of one block: number of
-# files, and bytes of file contents that are stored, encrypted, beside the block.
+# files, and bytes of contents. Some files have no URL: their content came in the API's reply, and is stored, encrypted,
+# beside the block.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the

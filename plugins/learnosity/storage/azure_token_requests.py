@@ -95,7 +95,8 @@ class _Adapter(HTTPAdapter):
             super().cert_verify(conn, url, verify, cert)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        # With None, urllib3 checks the certificate of a proxy against the authorities of the machine.
+        # The authorities for servers count for a proxy, too. Where the certificates of servers are not checked (None),
+        # urllib3 still checks that of a proxy, against the authorities of the machine.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
 
 
