@@ -58,8 +58,8 @@ test: venv chromium ## style, types and all tests but those of Celery, PostgreSQ
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 part-airflow part-browser
 
 # What a store may reply and what is made of it, identities, and the proxies of all clients. The other tests of stores take as long.
-REPLIES := tests/component/test_egress.py $(addprefix tests/component/storage/test_,errors.py odd_success.py redirects.py azure_identity.py \
-  google_identity.py s3_credentials.py environment.py)
+REPLIES := tests/component/test_egress.py $(addprefix tests/component/storage/test_,errors.py odd_success.py google_identity.py \
+  s3_credentials.py environment.py)
 
 part-replies:
 	$(PYTHON) -m pytest $(REPLIES) $(ARGS)
