@@ -52,6 +52,8 @@ _WEB_PAGE = re.compile(
     r"(?:^|: )\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S
 )
 
+_WEB_PAGE_404 = "it has status 404 and is a web page"
+
 # Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
@@ -110,6 +112,8 @@ def refusal_of(verb: str, where: str, status: int, body: bytes) -> LearnosityErr
     code = code_of(text)
     if status == 200 and not code:
         return odd_reply(verb, where, "it is an error without a code", transient=True)
+    if status == 404 and _is_web_page(text):
+        return odd_reply(verb, where, _WEB_PAGE_404)
     return refusal(verb, where, status, code, _message_of(text))
 
 
@@ -145,8 +149,12 @@ def check_missing(verb: str, where: str, answer: str) -> None:
     :param answer: body of the reply with status 404, or the text of obstore's error about it.
     :raises StorageError: the body is a web page.
     """
-    if _WEB_PAGE.search(answer[:MAX_ANSWER_BYTES]) and not code_of(answer):
-        raise odd_reply(verb, where, "it has status 404 and is a web page")
+    if _is_web_page(answer[:MAX_ANSWER_BYTES]):
+        raise odd_reply(verb, where, _WEB_PAGE_404)
+
+
+def _is_web_page(answer: str) -> bool:
+    return _WEB_PAGE.search(answer) is not None and not code_of(answer)
 
 
 def check_headers(verb: str, where: str, etag: str | None, modified: float) -> None:

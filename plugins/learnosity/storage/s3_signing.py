@@ -85,7 +85,7 @@ class S3Signer:
         url = listing_url(self._bucket_url, {"uploads": "", "prefix": below, "max-uploads": str(MAX_UPLOADS), **given})
         return await self._hashed("GET", url, {}, b"")
 
-    async def abortion(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
+    async def upload_removal(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request that removes an unfinished upload. See `UploadRequests`."""
         url = listing_url(f"{self._bucket_url}/{quote(key, safe='/~')}", {"uploadId": upload_id})
         return await self._hashed("DELETE", url, {}, b"")

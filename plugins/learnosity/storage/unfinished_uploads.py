@@ -21,7 +21,7 @@ from pyreqwest.request import RequestBuilder
 from learnosity.egress import proxy_of
 from learnosity.errors import LearnosityError, StorageError
 from learnosity.network import IDLE_SECONDS
-from learnosity.storage.errors import check_missing, code_of, odd_reply, refusal_of, storage_error
+from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
 from learnosity.storage.store_client import patiently, replied, store_client, words
 
@@ -55,7 +55,7 @@ class UploadRequests(Protocol):
         :param after: where the page before ended; None = the first page.
         """
 
-    async def abortion(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
+    async def upload_removal(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
         """The URL and the headers of the request (DELETE) that removes an upload and its parts."""
 
 
@@ -115,8 +115,6 @@ class UnfinishedUploads:
         url, headers = await self._requests.uploads(below, after)
         status, body = await self._sent("list", where, url, lambda client: client.get(url).headers(headers))
         if status != 200:
-            if status == 404:
-                check_missing("list", where, body.decode(errors="replace"))
             raise refusal_of("list", where, status, body)
         try:
             return s3_unfinished(body, below)
@@ -126,7 +124,7 @@ class UnfinishedUploads:
             raise odd_reply("list", where, str(error), transient=error.transient) from None
 
     async def _abort(self, where: str, upload: UploadsMarker) -> None:
-        url, headers = await self._requests.abortion(upload.key, upload.upload_id)
+        url, headers = await self._requests.upload_removal(upload.key, upload.upload_id)
         status, body = await self._sent("delete", where, url, lambda client: client.delete(url).headers(headers))
         if 200 <= status < 300 and not body:
             return

@@ -454,8 +454,9 @@ async def test_a_web_page_with_status_404_does_not_say_that_an_object_is_absent(
         parts = (b"<!DOCTYPE\nhtml><p>", b"<head><title>404</title></head>", b"<h1>Not Found</h1>", b"<body>404</body>")
         for body in (*pages, *parts):
             given.append(body)
-            with pytest.raises(StorageError, match="it has status 404 and is a web page"):
-                await OPERATIONS[name](store)
+            for operation in (OPERATIONS[name], *LISTINGS.values()):
+                with pytest.raises(StorageError, match="it has status 404 and is a web page"):
+                    await operation(store)
         for body in (xml("NoSuchKey"), b"", b"no such object"):
             given.append(body)
             if name == "get":
