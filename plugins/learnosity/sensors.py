@@ -56,6 +56,9 @@ class LearnosityJobSensor(BaseSensorOperator):
         run config is not read; default.
     :param deferrable: True = wait in the triggerer, False = wait in a worker as `mode` says; default: the setting
         `[operators] default_deferrable` of Airflow.
+    :param end_in_triggerer: True = a completed job ends a deferred task in the triggerer, and no second task process
+        starts; default. A task with something that only a worker runs is resumed all the same, such as an
+        `on_success_callback`, `outlets`, or listeners as OpenLineage has one. False = it is always resumed.
     :param poke_interval: Airflow's name for `poll_interval`; used when `poll_interval` is not given.
     :param timeout: Airflow's name for the time limit, in seconds; used when `job_timeout` is not given.
     :param mode: where `deferrable` is False: `reschedule` (default) or `poke`.
@@ -75,6 +78,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         job_timeout: float | str | None = None,
         run_config: Sequence[str] | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_in_triggerer: bool = True,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
@@ -87,6 +91,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.job_timeout = _seconds(limit) / 60 if job_timeout is None else job_timeout
         self.run_config = run_config
         self.deferrable = deferrable
+        self.end_in_triggerer = end_in_triggerer
         self._polled, self._refused_since = False, 0.0
         self._dataset_type = ""
 
@@ -128,11 +133,20 @@ class LearnosityJobSensor(BaseSensorOperator):
             deadline=now + timeout,
             started=now,
             dataset_type=self._dataset_type,
+            end_in_triggerer=self._ends_in_triggerer(),
         )
         # Usually, the trigger itself ends at the deadline. If it does not, for example because no triggerer runs,
         # Airflow's time-out ends the task later.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
+
+    def _ends_in_triggerer(self) -> bool:
+        from learnosity.end_in_triggerer import needed_in_worker
+
+        if self.end_in_triggerer and (needed := needed_in_worker(self, LearnosityJobSensor)):
+            self.log.info("When the job is done, the task is resumed in a worker, because it has %s.", needed)
+            return False
+        return self.end_in_triggerer
 
     def _apply_run_config(self, context: Context) -> None:
         """Replace the two limits by the values of the run config."""

@@ -14,10 +14,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from learnosity.api.poll_intervals import PollResult
 from learnosity.api.polling import shared_poller
+from learnosity.end_in_triggerer import store_result
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
 from learnosity.job_report import JobState, report_job
@@ -51,6 +52,8 @@ class LearnosityJobTrigger(BaseTrigger):
     :param started: Unix seconds when the wait began, for the log.
     :param dataset_type: polls adapt to what earlier jobs of this type took in this triggerer; "" = they do not;
         default.
+    :param end_in_triggerer: True = a completed job ends the task here, without a worker; False = every event resumes
+        the task in a worker; default.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class LearnosityJobTrigger(BaseTrigger):
         deadline: float,
         started: float,
         dataset_type: str = "",
+        end_in_triggerer: bool = False,
     ) -> None:
         BaseTrigger.__init__(self)
         self.job_reference = job_reference
@@ -69,6 +73,7 @@ class LearnosityJobTrigger(BaseTrigger):
         self.deadline = deadline
         self.started = started
         self.dataset_type = dataset_type
+        self.end_in_triggerer = end_in_triggerer
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, without any secret."""
@@ -81,6 +86,7 @@ class LearnosityJobTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "started": self.started,
                 "dataset_type": self.dataset_type,
+                "end_in_triggerer": self.end_in_triggerer,
             },
         )
 
@@ -94,7 +100,16 @@ class LearnosityJobTrigger(BaseTrigger):
                 self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline, kind=kind
             ) as results:
                 result = await self._last_of(results)
-        yield TriggerEvent(self._event(result))
+        event = self._event(result)
+        if (
+            self.end_in_triggerer
+            and event["status"] == WaitStatus.COMPLETED
+            and await store_result(self.task_instance, self.job_reference)
+        ):
+            self.log.info("Job %s is completed.", self.job_reference)
+            yield TaskSuccessEvent()
+        else:
+            yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
         """Log that the job still runs: the API has no call that cancels a job (docs/learnosity-api.md, "Jobs")."""

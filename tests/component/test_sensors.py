@@ -11,11 +11,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import Context
+from airflow.listeners import hookimpl
+from airflow.sdk import DAG, Asset, Context, task
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
 from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
@@ -93,6 +96,71 @@ class TestLooksOnce:
         assert backstop is not None
         assert not isinstance(backstop, int)
         assert backstop.total_seconds() > 120, "the trigger's own deadline must come first"
+
+    @pytest.mark.parametrize(
+        ("task", "worker"),
+        [
+            ({}, ""),
+            ({"end_in_triggerer": False}, "asked for"),
+            ({"on_success_callback": lambda context: None}, "on_success_callback"),
+            ({"on_success_callback": [print]}, "on_success_callback"),
+            ({"on_failure_callback": print, "on_execute_callback": print, "on_skipped_callback": print}, ""),
+            ({"post_execute": lambda context, result: None}, "post_execute"),
+            ({"pre_execute": lambda context: None}, ""),
+            ({"outlets": [Asset("a")]}, "outlets"),
+            ({"inlets": [Asset("a")]}, ""),
+            ({"do_xcom_push": False}, "do_xcom_push=False"),
+            ({"soft_fail": True}, ""),
+        ],
+    )
+    def test_and_lets_the_triggerer_end_it_unless_a_worker_is_needed(
+        self, simulator: Simulator, task: dict[str, Any], worker: str
+    ) -> None:
+        assert self.ends_in_triggerer(sensor(**task)) is not bool(worker)
+        assert needed_in_worker(sensor(**task), LearnosityJobSensor) == ("" if worker == "asked for" else worker)
+
+    def ends_in_triggerer(self, waits: LearnosityJobSensor) -> bool:
+        waits.poke = lambda context: False  # type: ignore[method-assign]
+        with pytest.raises(TaskDeferred) as deferred:
+            waits.execute(NO_CONTEXT)
+        assert isinstance(deferred.value.trigger, LearnosityJobTrigger)
+        return deferred.value.trigger.end_in_triggerer
+
+    @pytest.mark.parametrize("name", ["execute_complete", "post_execute", "operator_extra_links", "execute"])
+    def test_and_a_worker_runs_what_a_subclass_has_added(self, name: str) -> None:
+        subclass = type("Wait", (LearnosityJobSensor,), {name: getattr(LearnosityJobSensor, name)})
+        assert needed_in_worker(subclass(task_id="wait", job_reference="a-job"), LearnosityJobSensor) == ""
+        changed: Any = [] if name == "operator_extra_links" else lambda self, *_: None
+        subclass = type("Wait", (LearnosityJobSensor,), {name: changed})
+        needed = needed_in_worker(subclass(task_id="wait", job_reference="a-job"), LearnosityJobSensor)
+        assert needed == ("" if name == "execute" else name)
+
+    def test_and_a_worker_ends_it_for_the_tasks_that_take_its_result_apart(self) -> None:
+        with DAG("waits", schedule=None) as dag:
+            waits = sensor()
+            task(lambda job: job).expand(job=waits.output)
+        assert needed_in_worker(waits, LearnosityJobSensor) == "tasks that are mapped over its result"
+        with DAG("result", schedule=None) as dag:
+            waits = sensor()
+            dag.add_result(waits.output)
+        assert needed_in_worker(waits, LearnosityJobSensor) == "the result of the DAG"
+
+    def test_and_a_worker_ends_it_for_listeners_of_tasks_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Listener:
+            @hookimpl
+            def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None: ...
+
+        class OtherListener:
+            @hookimpl
+            def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None: ...
+
+        manager = get_listener_manager()
+        for listener, needed in ((OtherListener(), ""), (Listener(), "a listener of the end of tasks")):
+            manager.pm.register(listener)
+            try:
+                assert needed_in_worker(sensor(), LearnosityJobSensor) == needed
+            finally:
+                manager.pm.unregister(listener)
 
     def test_and_each_try_has_a_deadline_of_its_own(
         self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch

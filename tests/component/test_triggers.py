@@ -6,15 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
-from airflow.triggers.base import TriggerEvent
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import SetXCom
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from learnosity import triggers
 from learnosity.api import poll_intervals, polling
 from learnosity.api.client import LearnosityClient
+from learnosity.end_in_triggerer import MOST_AT_ONCE
 from learnosity.job_report import JobState
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
@@ -56,8 +60,9 @@ async def a_job(simulator: Simulator) -> str:
     return str(reply.find("job_reference"))
 
 
-def trigger(reference: str, *, seconds: float = 60) -> LearnosityJobTrigger:
-    return LearnosityJobTrigger(reference, CONN, 15, time.time() + seconds, time.time())
+def trigger(reference: str, *, seconds: float = 60, end_in_triggerer: bool = False) -> LearnosityJobTrigger:
+    now = time.time()
+    return LearnosityJobTrigger(reference, CONN, 15, now + seconds, now, end_in_triggerer=end_in_triggerer)
 
 
 async def event_of(waiting: LearnosityJobTrigger) -> dict[str, Any]:
@@ -127,6 +132,98 @@ class TestEvents:
     async def test_hold_no_secret(self, simulator: Simulator) -> None:
         event = await event_of(trigger(await a_job(simulator)))
         assert DEMO_CONSUMER_SECRET not in json.dumps(event)
+
+
+class Supervisor:
+    """Stores XComs as the triggerer's supervisor does, or fails."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        self.problem = problem
+        self.results: list[SetXCom] = []
+
+    async def asend(self, message: Any) -> None:
+        if isinstance(message, SetXCom) and message.key == "return_value":
+            self.results.append(message)
+            if self.problem is not None:
+                raise self.problem
+
+
+TASK = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait_for_job", map_index=2)
+
+
+@pytest.mark.usefixtures("connection")
+class TestTheEndInTheTriggerer:
+    @staticmethod
+    async def the_end(
+        reference: str, supervisor: Any, monkeypatch: pytest.MonkeyPatch, *, task: Any = TASK, seconds: float = 60
+    ) -> TriggerEvent:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+        waiting = trigger(reference, seconds=seconds, end_in_triggerer=True)
+        waiting.task_instance = task
+        async with asyncio.timeout(20):
+            (event,) = [event async for event in waiting.run()]
+        return event
+
+    async def test_of_a_completed_job(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        supervisor, reference = Supervisor(), await a_job(simulator)
+        event = await self.the_end(reference, supervisor, monkeypatch)
+        assert isinstance(event, TaskSuccessEvent)
+        assert event.xcoms is None, "Airflow would encode it twice"
+        (stored,) = supervisor.results
+        assert (stored.value, stored.dag_id, stored.run_id, stored.task_id, stored.map_index) == (
+            reference,
+            "dag",
+            "run",
+            "wait_for_job",
+            2,
+        )
+
+    @pytest.mark.parametrize("task", [TASK, None])
+    @pytest.mark.parametrize("supervisor", [Supervisor(OSError("the API server is away")), None])
+    async def test_but_in_a_worker_where_the_result_cannot_be_stored(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, supervisor: Any, task: Any
+    ) -> None:
+        reference = await a_job(simulator)
+        event = await self.the_end(reference, supervisor, monkeypatch, task=task)
+        assert not isinstance(event, TaskSuccessEvent)
+        assert event.payload == {"status": "completed", "job_reference": reference, "error": None}
+
+    @pytest.mark.parametrize(("fault", "seconds", "status"), [("job_halt", 60, "halted"), ("job_hang", -1, "timeout")])
+    async def test_is_never_that_of_another_wait(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fault: Any, seconds: float, status: str
+    ) -> None:
+        simulator.faults.add(FaultRule(match="job", kind=fault))
+        supervisor = Supervisor()
+        event = await self.the_end(await a_job(simulator), supervisor, monkeypatch, seconds=seconds)
+        assert not isinstance(event, TaskSuccessEvent)
+        assert event.payload["status"] == status
+        assert not supervisor.results
+
+    async def test_of_very_many_at_once_is_in_a_worker_for_some(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        full, answer = asyncio.Event(), asyncio.Event()
+
+        class Slow(Supervisor):
+            async def asend(self, message: Any) -> None:
+                await super().asend(message)
+                if self.results and message is self.results[-1]:
+                    if len(self.results) == MOST_AT_ONCE:
+                        full.set()
+                    await answer.wait()
+
+        supervisor, reference = Slow(), await a_job(simulator)
+        ends = [asyncio.create_task(self.the_end(reference, supervisor, monkeypatch)) for _ in range(80)]
+        async with asyncio.timeout(20):
+            await full.wait()
+            for end in asyncio.as_completed(ends):
+                await end
+                if sum(each.done() for each in ends) == 80 - MOST_AT_ONCE:
+                    break
+        assert len(supervisor.results) == MOST_AT_ONCE
+        answer.set()
+        events = await asyncio.gather(*ends)
+        assert sum(isinstance(event, TaskSuccessEvent) for event in events) == MOST_AT_ONCE
 
 
 @pytest.mark.usefixtures("connection")

@@ -67,6 +67,42 @@ params: {dataset_type: ibk-analysis-by-question, filters: {mintime: "{{ dag_run.
     "broken": "name: one\n---\nname: two\n",
 }
 
+# A DAG whose waits are deferred at once, because none polls by itself.
+WAITS = "waits"
+WAITS_FILE = f"""
+import logging
+from airflow.sdk import DAG, Asset, task
+from learnosity.operators import LearnosityCreateDatasetOperator
+from learnosity.sensors import LearnosityJobSensor
+
+class Wait(LearnosityJobSensor):
+    def poke(self, context):
+        return False
+
+@task
+def read(job):
+    return [job]
+
+def callback(context):
+    logging.getLogger("airflow.task").info("the callback was called")
+
+KINDS = {{
+    "nothing_else": {{}},
+    "with_callback": {{"on_success_callback": callback}},
+    "with_outlet": {{"outlets": [Asset("a_wait_has_ended")]}},
+    "as_asked_for": {{"end_in_triggerer": False}},
+}}
+with DAG("{WAITS}", schedule=None):
+    create = LearnosityCreateDatasetOperator(
+        task_id="create_dataset",
+        request={{"dataset_type": "ibk-analysis-by-question"}},
+        destination_uri="s3://aws_landing@learnosity/datasets",
+    )
+    for name, more in KINDS.items():
+        wait = Wait(task_id=name, job_reference=create.output, deferrable=True, poll_interval=1, **more)
+        read.override(task_id="after_" + name)(wait.output)
+"""
+
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Everything in this folder needs the stack."""
@@ -92,11 +128,12 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="session")
 def dags(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository's DAGs, a schedule that is always late, and more schedules."""
+    """The repository's DAGs, a schedule that is always late, more schedules, and a DAG of waits."""
     folder = tmp_path_factory.mktemp("dags")
     shutil.copytree(REPOSITORY / "dags", folder, dirs_exist_ok=True)
     for name, text in {"late": LATE, **SCHEDULES}.items():
         (folder / "datasets" / f"{name}.yaml").write_text(text)
+    (folder / f"{WAITS}.py").write_text(WAITS_FILE)
     os.mkfifo(folder / "datasets" / "pipe.yaml")
     return folder
 

@@ -1,0 +1,91 @@
+"""The end of a deferred wait in the triggerer, so that no second task process, and no second pod, starts for it.
+
+In the triggerer, Airflow runs nothing of the task itself: no callback of success, no listener, no event of an asset. A
+task that has one of these is resumed in a worker. Airflow's own sensors call this `end_from_trigger`; that name is not
+used here, because Airflow refuses DAGs with such a task where a plugin has any listener, even one that is not about
+tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+log = logging.getLogger(__name__)
+
+# Time limit in seconds for storing the result of a wait.
+_SECONDS = 10.0
+# Maximum number of waits whose result is stored at the same time. The process that does this for all waits also sends
+# the heartbeats of the triggerer. The other waits that end at that moment are resumed in a worker.
+MOST_AT_ONCE = 50
+_under_way: set[object] = set()
+
+
+def needed_in_worker(task: BaseOperator, base: type[BaseOperator]) -> str:
+    """Why a task has to be resumed in a worker when its wait has ended: what Airflow would not run; "" = nothing.
+
+    :param base: the class whose own methods need no worker. A subclass may have added something to them.
+    """
+    from airflow.sdk.listener import get_listener_manager
+
+    overridden = (
+        name
+        for name in ("execute_complete", "post_execute", "operator_extra_links")
+        if getattr(type(task), name) != getattr(base, name)
+    )
+    reasons = {
+        "on_success_callback": task.on_success_callback,
+        "post_execute": task._post_execute_hook,
+        "outlets": task.outlets,
+        "do_xcom_push=False": not task.do_xcom_push,
+        "the result of the DAG": task.returns_dag_result,
+        "tasks that are mapped over its result": _is_mapped_over(task),
+        "a listener of the end of tasks": get_listener_manager().hook.on_task_instance_success.get_hookimpls(),
+    }
+    return ", ".join([*(reason for reason, there in reasons.items() if there), *overridden])
+
+
+def _is_mapped_over(task: BaseOperator) -> bool:
+    return task.has_dag() and next(task.iter_mapped_dependants(), None) is not None
+
+
+async def store_result(task_instance: Any, result: str) -> bool:
+    """Store what the task returns, as a worker would do it. False = it is not stored, so a worker has to do it.
+
+    Airflow can store the result together with the event that ends the task, but then encodes a text twice: who reads
+    it gets the text with quotation marks around it.
+
+    :param task_instance: the task that waits; None = not known.
+    """
+    if len(_under_way) >= MOST_AT_ONCE:
+        return False
+    mark = object()
+    _under_way.add(mark)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await _store(task_instance, result)
+    except Exception as problem:  # whatever Airflow raises, a worker ends the task
+        log.warning("The wait ends in a worker: its result could not be stored (%s).", type(problem).__name__)
+        return False
+    finally:
+        _under_way.discard(mark)
+    return True
+
+
+async def _store(task_instance: Any, result: str) -> None:
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import SetXCom
+    from airflow.sdk.execution_time.xcom import XCom
+
+    place = {name: getattr(task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+    key = XCom.XCOM_RETURN_KEY
+    # The XCom backend may be one of the deployment's own, which stores values elsewhere. It may block, so it gets a
+    # thread.
+    value = await asyncio.to_thread(XCom.serialize_value, result, key=key, **place)
+    # In a triggerer, this object has an asynchronous method. In `dag.test()` it has none: the task is resumed.
+    supervisor: Any = task_runner.SUPERVISOR_COMMS
+    await supervisor.asend(SetXCom(key=key, value=value, **place))
