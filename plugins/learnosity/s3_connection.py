@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of the extra that Airflow's hook or this module uses, and the type that each must have. docs/stores.md explains
-# each key. A test compares that table with this one.
+# Keys of the extra that Airflow's hook or this module uses, and the types that each may have. A table in docs/stores.md
+# explains the keys; a test compares it with this one.
 USED: dict[str, tuple[type, ...]] = {
     "region_name": (str,),
     "endpoint_url": (str,),

@@ -50,7 +50,8 @@ FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
     "jsonurl csvurl tsvurl ndjsonurl jsonlurl parqueturl xlsxurl xmlurl zipurl gzurl"
 )
-# These keys of a reply only group other values. Other keys may become a folder in the name of a file, these never do.
+# Keys that only give a reply its structure, such as `data` or `csvurl`. A file whose address is below the key `grade 5`
+# may land in a folder of that name. These keys never become folders.
 STRUCTURE_KEYS = (
     LISTING_KEYS
     | FORMAT_KEYS
