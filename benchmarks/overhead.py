@@ -2,7 +2,8 @@
 
 In two modes, each against a bare run of its own kind: the job is done when the sensor first asks for it, or the wait
 goes to the triggerer. All run in the same Airflow, in turns; a run's time is that which Airflow itself notes, from its
-start to its end. The job of the second mode takes two seconds, which are part of the time.
+start to its end. The job of the second mode takes two seconds, which are part of the time. Its wait
+ends in the triggerer; the bare one is resumed in a worker, as most sensors are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How soon a task goes on when its job is done: `python -m benchmarks.resumed`, in a whole Airflow.
 
 Some runs come first, from which the polls learn how long such jobs take. Then several runs wait at once, in the same
-triggerer. From the moment at which the job ended, as the simulator knows it, to the end of the task
-that waited, as Airflow notes it: the next look of the poller, the event, the scheduler's loop, the start of a task.
+triggerer. From the moment at which the job ended, as the simulator knows it, to the end of the task that waited, as
+Airflow notes it: the next look of the poller, and the way of the event to the database. Until 28 November 2026 the task
+was resumed in a worker, so that the scheduler's loop and the start of a task were in the figure, too.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@ In the triggerer, Airflow runs nothing of the task itself: no callback of succes
 task that has one of these is resumed in a worker. Airflow's own sensors call this `end_from_trigger`; that name is not
 used here, because Airflow refuses DAGs with such a task where a plugin has any listener, even one that is not about
 tasks.
+
+It has a price: for each batch of tasks that end so, Airflow's DAG processor reads the DAG file once more, and logs that a
+callback was requested "but is not a failure callback".
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ _SECONDS = 10.0
 # the heartbeats of the triggerer. The other waits that end at that moment are resumed in a worker.
 MOST_AT_ONCE = 50
 _under_way: set[object] = set()
+# What a subclass may have changed, and only a worker uses after a wait.
+_OVERRIDDEN = ("execute_complete", "resume_execution", "post_execute", "operator_extra_links")
 
 
 def needed_in_worker(task: BaseOperator, base: type[BaseOperator]) -> str:
@@ -30,18 +35,17 @@ def needed_in_worker(task: BaseOperator, base: type[BaseOperator]) -> str:
 
     :param base: the class whose own methods need no worker. A subclass may have added something to them.
     """
+    from airflow.sdk import conf
     from airflow.sdk.listener import get_listener_manager
 
-    overridden = (
-        name
-        for name in ("execute_complete", "post_execute", "operator_extra_links")
-        if getattr(type(task), name) != getattr(base, name)
-    )
+    overridden = (name for name in _OVERRIDDEN if getattr(type(task), name) != getattr(base, name))
     reasons = {
         "on_success_callback": task.on_success_callback,
         "post_execute": task._post_execute_hook,
         "outlets": task.outlets,
         "do_xcom_push=False": not task.do_xcom_push,
+        "a map_index_template": task.map_index_template,
+        "[state_store] clear_on_success": conf.getboolean("state_store", "clear_on_success", fallback=False),
         "the result of the DAG": task.returns_dag_result,
         "tasks that are mapped over its result": _is_mapped_over(task),
         "a listener of the end of tasks": get_listener_manager().hook.on_task_instance_success.get_hookimpls(),

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 from airflow.listeners import hookimpl
-from airflow.sdk import DAG, Asset, Context, task
+from airflow.sdk import DAG, Asset, Context, task, task_group
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk.listener import get_listener_manager
 
@@ -110,6 +110,7 @@ class TestLooksOnce:
             ({"outlets": [Asset("a")]}, "outlets"),
             ({"inlets": [Asset("a")]}, ""),
             ({"do_xcom_push": False}, "do_xcom_push=False"),
+            ({"map_index_template": "{{ task.job_reference }}"}, "a map_index_template"),
             ({"soft_fail": True}, ""),
         ],
     )
@@ -126,7 +127,9 @@ class TestLooksOnce:
         assert isinstance(deferred.value.trigger, LearnosityJobTrigger)
         return deferred.value.trigger.end_in_triggerer
 
-    @pytest.mark.parametrize("name", ["execute_complete", "post_execute", "operator_extra_links", "execute"])
+    @pytest.mark.parametrize(
+        "name", ["execute_complete", "resume_execution", "post_execute", "operator_extra_links", "execute"]
+    )
     def test_and_a_worker_runs_what_a_subclass_has_added(self, name: str) -> None:
         subclass = type("Wait", (LearnosityJobSensor,), {name: getattr(LearnosityJobSensor, name)})
         assert needed_in_worker(subclass(task_id="wait", job_reference="a-job"), LearnosityJobSensor) == ""
@@ -144,6 +147,26 @@ class TestLooksOnce:
             waits = sensor()
             dag.add_result(waits.output)
         assert needed_in_worker(waits, LearnosityJobSensor) == "the result of the DAG"
+
+    def test_and_a_mapped_one_ends_in_the_triggerer_too(self, simulator: Simulator) -> None:
+        simulator.faults.add(FaultRule(match="job", kind="job_hang"))
+        reference = a_job(simulator, "running")
+        with DAG("waits", schedule=None):
+
+            @task_group
+            def one(job: str) -> None:
+                LearnosityJobSensor(task_id="in_a_group", job_reference=job, deferrable=True)
+
+            one.expand(job=[reference])
+            waits = LearnosityJobSensor.partial(task_id="alone", learnosity_conn_id=CONN, deferrable=True)
+            alone = waits.expand(job_reference=[reference])
+        in_a_group = alone.dag.get_task("one.in_a_group")
+        assert needed_in_worker(in_a_group, LearnosityJobSensor) == ""
+        assert self.ends_in_triggerer(alone.unmap({"job_reference": reference}))
+
+    def test_and_a_worker_ends_it_where_a_success_clears_the_state_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
+        assert needed_in_worker(sensor(), LearnosityJobSensor) == "[state_store] clear_on_success"
 
     def test_and_a_worker_ends_it_for_listeners_of_tasks_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
@@ -11,14 +12,17 @@ from typing import Any
 
 import aiohttp
 import pytest
-from airflow.sdk.execution_time import task_runner
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.execution_time import task_runner, xcom
 from airflow.sdk.execution_time.comms import SetXCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from learnosity import triggers
+from learnosity import end_in_triggerer, triggers
 from learnosity.api import poll_intervals, polling
 from learnosity.api.client import LearnosityClient
+from learnosity.api.poll_intervals import PollResult
 from learnosity.end_in_triggerer import MOST_AT_ONCE
+from learnosity.errors import PermanentApiError, TransientError
 from learnosity.job_report import JobState
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
@@ -199,6 +203,74 @@ class TestTheEndInTheTriggerer:
         assert event.payload["status"] == status
         assert not supervisor.results
 
+    async def test_stores_what_the_xcom_backend_makes_of_the_result(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads: list[str] = []
+
+        class Elsewhere(BaseXCom):
+            @staticmethod
+            def serialize_value(value: Any, **place: Any) -> str:
+                threads.append(threading.current_thread().name)
+                return f"stored elsewhere: {value} of {place['task_id']}"
+
+        monkeypatch.setattr(xcom, "XCom", Elsewhere)
+        supervisor, reference = Supervisor(), await a_job(simulator)
+        assert isinstance(await self.the_end(reference, supervisor, monkeypatch), TaskSuccessEvent)
+        assert [each.value for each in supervisor.results] == [f"stored elsewhere: {reference} of wait_for_job"]
+        assert threads != [threading.main_thread().name], "a backend may block"
+
+    async def test_is_in_a_worker_if_storing_takes_too_long(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Silent(Supervisor):
+            async def asend(self, message: Any) -> None:
+                if isinstance(message, SetXCom):
+                    await asyncio.Event().wait()
+
+        monkeypatch.setattr(end_in_triggerer, "_SECONDS", 0.05)
+        event = await self.the_end(await a_job(simulator), Silent(), monkeypatch)
+        assert event.payload["status"] == "completed"
+        assert not end_in_triggerer._under_way
+
+    async def test_does_not_hide_that_the_wait_is_cancelled(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = asyncio.Event()
+
+        class Silent(Supervisor):
+            async def asend(self, message: Any) -> None:
+                if isinstance(message, SetXCom) and message.key == "return_value":
+                    asked.set()
+                    await asyncio.Event().wait()
+
+        ending = asyncio.create_task(self.the_end(await a_job(simulator), Silent(), monkeypatch))
+        async with asyncio.timeout(20):
+            await asked.wait()
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert not end_in_triggerer._under_way
+
+    @pytest.mark.parametrize("transient", [True, False])
+    async def test_is_never_that_of_a_wait_that_failed(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, transient: bool
+    ) -> None:
+        supervisor, reference = Supervisor(), await a_job(simulator)
+        waiting = trigger(reference, end_in_triggerer=True)
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+        waiting.task_instance = TASK  # type: ignore[assignment]
+        failed = TransientError("gone") if transient else PermanentApiError("no")
+
+        async def last_of(results: Any) -> PollResult:
+            return PollResult(error=failed, final=True)
+
+        monkeypatch.setattr(waiting, "_last_of", last_of)
+        (event,) = [event async for event in waiting.run()]
+        assert event.payload["status"] == ("interrupted" if transient else "error")
+        assert not isinstance(event, TaskSuccessEvent)
+        assert not supervisor.results
+
     async def test_of_very_many_at_once_is_in_a_worker_for_some(
         self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -249,6 +321,13 @@ def test_survives_the_way_through_the_database() -> None:
     assert path == "learnosity.triggers.LearnosityJobTrigger"
     again = LearnosityJobTrigger(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
+
+
+def test_a_wait_of_an_older_release_is_resumed_in_a_worker() -> None:
+    _, arguments = trigger("a-job").serialize()
+    for added in ("dataset_type", "end_in_triggerer"):
+        del arguments[added]
+    assert not LearnosityJobTrigger(**arguments).end_in_triggerer
 
 
 def test_a_restart_of_the_triggerer_does_not_move_the_deadline() -> None:
