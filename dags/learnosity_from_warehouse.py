@@ -21,8 +21,8 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
-# Each run writes its own roster file. If all runs wrote the same file, clearing `create_dataset` in an older run would
-# make a dataset from the roster of a newer run.
+# Each run writes its own roster file. If all runs wrote the same file, `create_dataset` of an older run could read the
+# roster of a newer run when it is retried or cleared.
 KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
 
 with DAG(
@@ -34,8 +34,8 @@ with DAG(
     catchup=False,
     params={
         "sql_conn_id": Param("warehouse", type="string", minLength=1, title="Database connection"),
-        # `pattern` allows only simple names. Other characters, such as `/` or `@`, could make a URI that names another
-        # place.
+        # Connection id and bucket become parts of an S3 URI. `pattern` forbids `/` and `@` in them, because with these
+        # the URI could name another connection or bucket.
         "aws_conn_id": Param(
             "aws_landing", type="string", pattern="^[A-Za-z0-9_.-]+$", title="S3 connection, for the roster"
         ),

@@ -26,7 +26,7 @@ KNOWN_DATASETS = [dataset_asset(name) for name in KNOWN_TYPES]
 # This asset gets an event for each dataset whose type is not in `KNOWN_TYPES`. No dataset type can be called `*`, so
 # this URI belongs to no type.
 OTHER_DATASETS = Asset(name=OTHER_DATASETS_NAME, uri=f"{ASSET_PREFIX}*")
-# A DAG with this as its schedule runs after each published dataset of any type.
+# A DAG with this as its schedule runs after datasets of any type have been published.
 ANY_DATASET = AssetAny(*KNOWN_DATASETS, OTHER_DATASETS)
 
 

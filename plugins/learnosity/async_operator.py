@@ -47,8 +47,8 @@ class AsyncOperator(BaseAsyncOperator):
         alarms: list[AirflowTaskTimeout] = []
 
         def report(loop: asyncio.AbstractEventLoop, found: dict[str, Any]) -> None:
-            # asyncio only logs an exception that is raised inside its own code. If that is Airflow's time-out alarm,
-            # the loop must be stopped here.
+            # If an exception is raised inside asyncio's own code, asyncio only logs it and goes on. If the exception is
+            # Airflow's time-out alarm, the loop must be stopped here.
             if isinstance(error := found.get("exception"), AirflowTaskTimeout):
                 alarms.append(error)
                 loop.stop()
@@ -67,9 +67,9 @@ class AsyncOperator(BaseAsyncOperator):
                         raise alarms[0] from None
                     raise
         finally:
-            # `asyncio.run` would also wait for the threads of the loop. `close` does not, because a thread may be
-            # blocked for ever. If Airflow's alarm has interrupted asyncio's own code, the loop still counts as running,
-            # and cannot be closed.
+            # `asyncio.run` is not used: it would also wait for the loop's threads, and a thread may be blocked for
+            # ever. If Airflow's alarm has interrupted asyncio's own code, the loop still counts as running, and cannot
+            # be closed.
             if not loop.is_running():
                 loop.close()
 

@@ -36,13 +36,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Keys of a connection's extra that this module or WasbHook uses. docs/stores.md explains each key. Any other key is
-# ignored, and a warning is logged.
+# ignored with a warning, except those in `_REFUSED`.
 _USED = (
     *("connection_string", "tenant_id", "shared_access_key", "sas_token", "account_key", "client_secret_auth_config"),
     *("account_url", "account_host", "account_name", "anon", "managed_identity_client_id", "audience", "proxies"),
     *("workload_identity_tenant_id", "connection_verify", "endpoint_url", "proxy", "verify"),
 )
-# Keys that are refused with an error. If they were ignored, data would be written unencrypted or with another identity.
+# Keys of a connection's extra for which an error is raised. If they were ignored, data could be written unencrypted or
+# with another identity.
 _REFUSED = (
     *("require_encryption", "key_encryption_key", "key_resolver_function", "encryption_version", "credential"),
     *("workload_identity_client_id", "connection_cert", "transport"),
@@ -87,7 +88,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED, connection, ("schema", "port"))
-    # This call only checks the URL, because Azure's client would silently change a wrong URL.
+    # This call only checks the URL in `endpoint_url`. Without the check, Azure's client would silently change a wrong
+    # URL.
     client_options({}, extra.get("endpoint_url"))
     account = _account(named, given, extra, where.account)
     verify = extra.get("verify", extra.get("connection_verify", True))
@@ -156,7 +158,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()
     except ImportError:
         raise  # a package is missing: the message of `open_store` names the extra that installs it
-    # The hook lets errors of its libraries pass. Their texts may contain a part of a key, so they are not shown.
+    # The hook also raises errors of its libraries. Their texts may contain a part of a key, so the message has only
+    # their type.
     except Exception as error:
         raise ConnectionConfigError(
             f"The {named} is no connection to an Azure storage account ({type(error).__name__}). Check its fields."
@@ -170,7 +173,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         )
     endpoint = f"{parts.scheme}://{client.primary_hostname}".replace(".dfs.", ".blob.", 1)
     if url and "." not in urlsplit(url).netloc:
-        # The hook cannot read a URL such as http://azurite:10000/account, and would call Azure's public cloud instead.
+        # If the host of the URL has no dot, as in http://azurite:10000/account, WasbHook uses an address in Azure's
+        # public cloud instead. So account name and endpoint are taken from the URL.
         name, endpoint = urlsplit(url).path.strip("/").partition("/")[0] or name, url
     provider = _provider(named, client.credential, parts.query, connection, extra)
     return _Account(name, endpoint, provider)

@@ -24,7 +24,8 @@ from learnosity.storage.unfinished_uploads import local_files
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 
-# The imports are inside the functions, because each cloud's module needs packages that may not be installed.
+# The module of a cloud is imported only when its function is called, because the module needs packages that may not be
+# installed.
 def _s3(where: StorageUri, connection: Connection | None) -> Store:
     from learnosity.s3_connection import s3_store
 

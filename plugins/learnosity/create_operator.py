@@ -259,7 +259,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.written_values import digest, mapped_values, stable_text
 
         written = json.dumps(self._as_written, sort_keys=True, default=stable_text)
-        # Only params that a template of this task uses count: another poll interval, for example, changes nothing.
+        # A param of the DAG is part of the identity only if its name occurs in the arguments, where a template may use
+        # it. Another `poll_interval`, for example, does not change the identity.
         params = {key: value for key, value in dict(context.get("params") or {}).items() if key in written}
         params |= {
             key: given[key] for key in (*REQUEST_KEYS, "input_uri", "input_columns", "dataset_id") if key in given

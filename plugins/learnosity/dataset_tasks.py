@@ -48,8 +48,8 @@ LEARNOSITY_RETRIES = ExceptionRetryPolicy(
 )
 
 # The waits between tries are at least 0.5, 1, 2, 4, 8, 15 and 15 minutes, so a failure of 45 minutes does not end the
-# run. Airflow makes each of the first five waits longer at random, up to twice as long. Short failures are already
-# retried inside the task.
+# run. Airflow adds jitter: each of the first five waits can be up to twice as long, but not over 15 minutes. For short
+# failures, calls are already repeated inside the task.
 RETRY_ARGS: dict[str, Any] = {
     "retries": 7,
     "retry_delay": timedelta(seconds=30),

@@ -33,12 +33,12 @@ _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # One entry of the environment variable NO_PROXY, with or without a port: `host`, `host:443`, `[::1]`, `[::1]:443`.
 _EXCEPTION = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?")
-# obstore gets this proxy where it must not use a proxy of the environment. It has no option for that. No server can
-# listen on port 0, so nothing is ever sent through this proxy.
+# obstore gets this proxy where it must not use a proxy of the environment, because obstore has no option to ignore the
+# environment. No server can listen on port 0, so nothing is ever sent through this proxy.
 NO_PROXY = "http://127.0.0.1:0"
 _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
-# Hosts of the metadata services of clouds. A metadata service gives credentials to its own machine only, so it is never
-# called through a proxy.
+# Hosts of the metadata services of clouds. A machine gets its credentials from the metadata service. A proxy would ask
+# for the credentials of the machine that the proxy runs on, so these hosts are never called through a proxy.
 _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
 
 
@@ -90,8 +90,8 @@ class Egress:
         if isinstance(self.verify, str):
             return _read(self.verify, "Extra `verify` of the connection")
         named = {path: name for name in reversed(BUNDLES) if self.trust_env and (path := os.environ.get(name))}
-        # Often all variables name the same file, and loading it takes 40 ms in each task. So each file is taken once,
-        # and that of `SSL_CERT_FILE` is left out, because the TLS libraries load it themselves.
+        # Often all variables name the same file, and loading it takes 40 ms in each task. So each file is taken once.
+        # The file of `SSL_CERT_FILE` is left out, because the TLS libraries load this file themselves.
         if store and Path(store).is_file():
             named.pop(store, None)
         return b"\n".join(_read(path, f"The environment variable {name}") for path, name in named.items())
@@ -116,8 +116,9 @@ class Egress:
         parts = urlsplit(endpoint or "https://")
         proxy, exceptions = self._proxy(parts.scheme)
         if parts.hostname and self.proxy_for(parts.geturl()) is None:
-            # obstore would read a proxy from the environment, and it follows redirects to any host, with a part of the
-            # credentials. It has no option against either. So it gets a proxy that cannot exist, for all other hosts.
+            # obstore would use a proxy of the environment. It also follows redirects to any host, and sends a part of
+            # the credentials there. obstore has no option against the two. So it gets a proxy that cannot exist, for
+            # all hosts except the host of the store.
             options |= {"proxy_url": NO_PROXY, "proxy_excludes": ",".join(_as_excludes(parts.hostname))}
         elif proxy:
             names = _METADATA + tuple(_exceptions(exceptions, parts.port or _PORTS.get(parts.scheme)))

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 # Time limit in seconds for storing the result of a wait.
 _SECONDS = 10.0
-# Maximum number of waits whose result is stored at the same time. The process that does this for all waits also sends
-# the heartbeats of the triggerer. The other waits that end at that moment are resumed in a worker.
+# Maximum number of waits whose result is stored at the same time. The process that stores the results also sends the
+# heartbeats of the triggerer, and many results would delay them. Waits beyond this number are resumed in a worker.
 MOST_AT_ONCE = 50
 _under_way: set[object] = set()
 # What a subclass may have changed, and only a worker uses after a wait.
@@ -87,9 +87,10 @@ async def _store(task_instance: Any, result: str) -> None:
 
     place = {name: getattr(task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     key = XCom.XCOM_RETURN_KEY
-    # The XCom backend may be one of the deployment's own, which stores values elsewhere. It may block, so it gets a
-    # thread.
+    # A deployment may have its own XCom backend, which stores values elsewhere. Its call may block the event loop, so
+    # the call runs in a thread.
     value = await asyncio.to_thread(XCom.serialize_value, result, key=key, **place)
-    # In a triggerer, this object has an asynchronous method. In `dag.test()` it has none: the task is resumed.
+    # In a triggerer, `SUPERVISOR_COMMS` has the method `asend`. In `dag.test()` it does not have this method. The error
+    # makes `store_result` return False.
     supervisor: Any = task_runner.SUPERVISOR_COMMS
     await supervisor.asend(SetXCom(key=key, value=value, **place))

@@ -23,8 +23,8 @@ from learnosity.storage.store import ObjectInfo, Store, check_size
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
 CHUNK = 1024 * 1024
-# The end of the temporary name of a file that is being written. If the task is killed, this file remains and has to be
-# removed later.
+# The end of the temporary name of a file that is being written. If the task is killed, this file remains until
+# `discard_unfinished` removes it.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
 
@@ -172,8 +172,8 @@ class FsspecStore:
         if type(self._fs).mv is not AbstractFileSystem.mv:
             self._fs.mv(staged, target)
             return
-        # fsspec's own `mv` is not used, because it reads a path as a glob: it would not find a file with `[1]` in its
-        # name.
+        # `AbstractFileSystem.mv` is not used, because it reads a path as a glob: it would not find a file with `[1]` in
+        # its path.
         self._fs.cp_file(staged, target)
         self._fs.rm_file(staged)
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
 
-# Keys of a connection's extra that this module or GoogleBaseHook uses. docs/stores.md explains each key. Any other key
-# is ignored, and a warning is logged.
+# Keys of a connection's extra that cause no warning. docs/stores.md explains each key. If any other key has a value, a
+# warning names the key.
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
@@ -111,8 +111,9 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             raise TransientStorageError(no_token(named, "could not be reached", error)) from None
         raise ConnectionConfigError(_refusal(named, error)) from None
     except ImportError:
-        raise  # Airflow's provider is not installed: the caller's message names the extra that installs it
-    # The hook lets errors of its libraries pass. Their texts may contain a part of the key, so they are not shown.
+        raise  # Airflow's Google provider is not installed: the caller's message names the extra that installs it
+    # The hook does not catch the errors of its libraries. The texts of these errors may contain a part of the key, so
+    # `_refusal` does not show them.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
     own = extra.get("endpoint_url") or extra.get("gcs.endpoint")

@@ -100,8 +100,8 @@ def _connection(conn_id: str, found: Any) -> Connection | None:
     mask_secret(found.extra)
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
-        # A connection that is written as JSON may have a number here. It is refused, because a number in JSON has no
-        # leading zeros: the program that wrote the JSON may have turned the login 007 into 7.
+        # A connection that is written as JSON may have a number here. The number is refused, because numbers in JSON
+        # have no leading zeros: the program that wrote the JSON may have turned the login 007 into 7.
         if value is not None and not isinstance(value, str):
             raise ConnectionConfigError(
                 f"The {name} of connection {conn_id!r} is not a text. Write it in quotes in the JSON of the connection."

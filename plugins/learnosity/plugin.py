@@ -43,7 +43,7 @@ class LearnosityPlugin(AirflowPlugin):
     ]
 
     @cached_property
-    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads it
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads this attribute
         """The pages. Airflow's API server asks for them when it starts; workers and the scheduler never do."""
         return [{"app": _pages(), "url_prefix": PREFIX, "name": "Learnosity datasets"}]
 

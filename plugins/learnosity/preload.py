@@ -42,7 +42,8 @@ TASKS = (
     "learnosity.task_state",
     "learnosity.written_values",
 )
-# Only for destinations in S3. Where Airflow has no provider for Amazon, `load` skips those that cannot be imported.
+# These are needed only for destinations in S3. Without Airflow's Amazon provider, some of these modules cannot be
+# imported, and `load` skips them.
 S3 = (
     "airflow.providers.amazon.aws.hooks.base_aws",
     "boto3.s3.inject",
@@ -59,7 +60,7 @@ def on_starting(component: object) -> None:
     :param component: the `Job` of an Airflow process that has just started; each task process has another kind, and
         loads nothing. Airflow has not set yet which job it is, so the command line says it.
     """
-    if type(component).__name__ != "Job":  # importing the class would load Airflow's database models in each task
+    if type(component).__name__ != "Job":  # to import the class `Job` would load Airflow's database models in each task
         return
     command = sys.argv[1:2]
     if command == ["scheduler"] and "LocalExecutor" in conf.get("core", "executor", fallback=""):
@@ -78,6 +79,6 @@ def load(modules: Sequence[str] = (*TASKS, *S3)) -> None:
             importlib.import_module(name)
         except ImportError:
             log.debug("%s is not there to be loaded early.", name)
-        # A package that is installed may fail in any way. No scheduler or worker may stop for that.
+        # An installed package may raise any error when it is imported. That must not stop a scheduler or a worker.
         except Exception:
             log.warning("%s could not be loaded early. Tasks that need it will fail.", name, exc_info=True)

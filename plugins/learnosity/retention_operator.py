@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The URI does not begin with `ASSET_PREFIX`. If it did, DAGs that wait for published datasets would also run after a
-# removal.
+# The dataset pages and the run notes treat each event of an asset whose URI begins with `ASSET_PREFIX` as a
+# publication. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
 KEY = "learnosity_retention"
@@ -83,8 +83,8 @@ class LearnosityRetentionOperator(AsyncOperator):
             unique = {store.uri: store for store in stores.values()}
             await sweep.named(list(unique.values()), ids, notes.removed)
         _tell(sweep.report, dry_run)
-        # Airflow reads `outlets` after the task has run, and adds an asset event for each of them. So they can be set
-        # here.
+        # Airflow adds an asset event for each of the task's `outlets`, and reads them only after `execute` has
+        # returned. So an empty list here means no event if nothing was removed.
         self.outlets = [REMOVED_DATASETS] if notes.removed and not dry_run else []
         if self.outlets:
             context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
@@ -125,8 +125,8 @@ class LearnosityRetentionOperator(AsyncOperator):
                 stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
             except LearnosityError as error:
                 if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
-                    # No default destination is set. That is no error here: a run with ids looks for them at each
-                    # destination that is known, and the rules name others.
+                    # No default destination is set. This is no error: the run looks for its dataset ids at the other
+                    # known destinations, which the rules name.
                     continue
                 refused.append(error)
                 report.failed.append(error)

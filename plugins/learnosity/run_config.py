@@ -30,7 +30,7 @@ EXAMPLE_USER_FIELDS = ["score", "max_score"]
 UUID_PATTERN = "^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?$"
 _URI = r"^([A-Za-z][A-Za-z0-9+.-]*://\S.*)?$"
 _FILLED = {"type": "string", "minLength": 1}
-# Null and an empty text mean the default.
+# Null and an empty value mean the default, so these schemas allow both.
 _TEXT = {"type": ["null", "string"]}
 _OBJECT = {"type": ["null", "object"]}
 

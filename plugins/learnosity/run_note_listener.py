@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Saved as the user id of a note. Only notes with this user id are replaced, never those of people.
+# This module saves its notes with this user id. It replaces only notes with this user id, never those of people.
 AUTHOR = "learnosity-plugin"
 MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
@@ -38,7 +38,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     try:
         text = note_text(asset_event.extra)
     except AnnouncementError as error:
-        # Any task of any DAG may emit an event of this asset, so its extra may be anything.
+        # Any task of any DAG may emit an event of this asset, so the extra of the event may be anything.
         log.warning(
             "No note on run %s of %s, whose asset event names no dataset: %s",
             asset_event.source_run_id,

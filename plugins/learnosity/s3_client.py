@@ -28,17 +28,17 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     from learnosity.storage.boto3_requests import Boto3Requests
 
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
-    # The connection is given to the hook. If the hook looked for it and found none, it would silently use credentials
-    # from the environment.
+    # The hook gets the connection itself, not its id. With the id of a connection that does not exist, the hook would
+    # only log a warning and use the credentials of the environment.
     hook.conn_config = AwsConnectionWrapper(connection)
-    # An empty `region_name` in a connection means that none is given. botocore would take it as the region, and sign
-    # requests with it.
+    # An empty `region_name` in a connection means that it names no region. botocore would take the empty text as the
+    # region, and sign requests with it.
     hook.conn_config.region_name = hook.conn_config.region_name or None
     factory = SessionFactory(conn=hook.conn_config, config=hook.config)
     extra = extra_of(connection)
     requests = Boto3Requests(lambda: egress_of(extra, _verify(hook, first)), hook.config)
-    # If the connection names a role, the factory uses this first session to assume it, while it makes the second
-    # session.
+    # If the connection names a role, `create_session` assumes the role with this first session, and makes a second
+    # session. So both sessions need the proxy and TLS settings.
     first: Any = factory.basic_session if factory.role_arn else None
     if first is not None:
         _prepare(first, requests)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Keys of the extra that Airflow's hook or this module uses, and the types that each may have. A table in docs/stores.md
-# explains the keys; a test compares it with this one.
+# Keys of the extra that Airflow's hook or this module uses, and the types that the value of each may have. A table in
+# docs/stores.md explains the keys; a test compares that table with this dict.
 USED: dict[str, tuple[type, ...]] = {
     "region_name": (str,),
     "endpoint_url": (str,),
@@ -73,7 +73,8 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that reach only boto3. obstore, which reads and mostly also writes, has its own settings.
+# Keys of `config_kwargs` that only boto3 uses. obstore, which does all reads and most writes, has its own settings. So
+# a warning says that landing does not use these keys.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),
@@ -91,7 +92,8 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     extra = {} if connection is None else _checked_extra(connection, named)
     service = _service(extra, named)
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
-    # This call only checks `endpoint_url`. It comes before boto3, because its error message says what to change.
+    # The result of this call is not used. It checks the endpoint, the proxy and the PEM file before boto3 uses them,
+    # because its error messages say what to change.
     client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
     opened = functools.cache(functools.partial(s3_client, connection))
 
@@ -127,7 +129,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # the caller imports it and fails at once; static keys would fail later, when boto3 is needed
+        return None  # then the import of the provider fails at once; static keys would fail later, where boto3 is used
     return static_s3(
         where.bucket,
         login=connection.login,
@@ -238,8 +240,8 @@ class _Opening:
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
         where, writes = self.where, self._writes
-        # Over verified TLS, the body is not signed, as in the AWS tools. To sign it, each byte would be hashed a second
-        # time, and hashing once takes a quarter of the processor time of a landing (docs/performance.md).
+        # Over verified TLS, the body is not signed, as in the AWS tools. A signature needs a SHA-256 of each byte, and
+        # the one for the manifest already takes a quarter of our processor time for large files (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
         settings = self._settings(address.endpoint)
@@ -283,7 +285,7 @@ class _Opening:
             "s3_express": False,
             "request_payer": False,
             "disable_tagging": False,
-            "disable_bulk_delete": False,  # no effect, because `BucketDeletes` deletes
+            "disable_bulk_delete": False,  # no effect, because `BucketDeletes` deletes the objects
             "conditional_put": "etag",
             "copy_if_not_exists": "multipart",  # not used; it replaces a value of the environment, which may be invalid
             "imdsv1_fallback": False,

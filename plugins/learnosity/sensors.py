@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from learnosity.api.jobs import Job
     from learnosity.task_state import StateStore
 
-# Key in the task's state for the time since which the API has refused the polls. It is needed in mode `reschedule`,
-# where each poll is a new process.
+# Key in the task's state. The value is the time since which polls fail with an error that is not transient, such as a
+# refused key. It is saved for the mode `reschedule`, where each poll is a new process.
 REFUSED_SINCE = "refused_since"
 
 

@@ -92,7 +92,7 @@ def report_failures(context: Context) -> Iterator[None]:
         raise
     except Exception as error:
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
-            raise  # Airflow uses exceptions to end a task without an error, such as TaskDeferred
+            raise  # some exceptions of Airflow end a task without a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
         attempt = _whole(getattr(ti, "try_number", 1))
         told = failure_of(error, str(getattr(ti, "task_id", "the task")), attempt, _connection(context))

@@ -23,8 +23,8 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# Attempts of one call to Airflow's state store, over about 10 s. The calls are repeated, because without the saved
-# state a running job would be lost.
+# Maximum number of attempts of one call to Airflow's task state store, over at most about 10 s. The calls are repeated,
+# because without the saved state a running job would be lost.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0
@@ -79,7 +79,7 @@ class TaskCreationStates:
 
         :raises TransientError: Airflow's API server did not store it, in several attempts.
         """
-        # The store accepts only plain JSON values. This turns tuples into lists.
+        # Airflow's task state store accepts only plain JSON values, so the state becomes a dict and its tuples lists.
         value = msgspec.json.decode(msgspec.json.encode(state))
         await patiently(self._store.set, KEY, value)
 

@@ -95,7 +95,7 @@ class LearnosityJobTrigger(BaseTrigger):
         async with shared_poller(self.learnosity_conn_id, self._connect, METRICS) as poller:
             kind = f"{self.learnosity_conn_id}/{self.dataset_type}" if self.dataset_type else ""
             # Airflow can lose a task that is resumed right after it was deferred. So the poller waits some seconds
-            # before its first poll.
+            # before it polls a new job.
             with poller.watch(
                 self.job_reference, poll_interval=self.poll_interval, deadline=self.deadline, kind=kind
             ) as results:

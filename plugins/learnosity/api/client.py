@@ -72,15 +72,16 @@ class LearnosityClient:
         """Learnosity's clock in Unix seconds, minus the monotonic clock of this process."""
 
     async def __aenter__(self) -> Self:
-        tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because it reads files
-        # With a proxy, no look-up is checked: only the proxy's address is looked up here, and it may be a private one.
+        tls = await asyncio.to_thread(self._egress.tls)  # in a thread, because `tls` reads files
+        # With a proxy, this process looks up only the proxy's IP address. That address is not checked, because a proxy
+        # may be in a private network.
         proxied = self._egress.proxy_for(self.config.base_url) is not None
         resolver = None if proxied else CheckingResolver(CheckedLookup(self.config.url_policy))
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=tls, resolver=resolver),
-            # aiohttp's `trust_env` stays off, because it would also send the password that ~/.netrc has for this host.
-            # Cookies in replies are dropped, because the API uses no cookies.
+            # aiohttp's `trust_env` stays off: with it, aiohttp would send the password that ~/.netrc has for the API's
+            # host. Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
             # aiohttp would decompress a reply of any size. `reply_body` decompresses it with a size limit.
             headers={"Accept-Encoding": ENCODINGS},
@@ -162,7 +163,8 @@ class LearnosityClient:
     async def _call(
         self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None = None
     ) -> Reply:
-        # Only `DATASETS` gets `organisation_id`: on other endpoints, this field is a filter or is not documented.
+        # Only calls of the endpoint `DATASETS` get the connection's `organisation_id`: on other endpoints, this field
+        # is a filter or is not documented.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
         retryable = _is_retryable_get if action == "get" else _is_retryable_set
@@ -218,7 +220,7 @@ class LearnosityClient:
             reply = parse_reply(status, body, retry_after=retry_after, sent=request)
         except TransientApiError as error:
             if _is_rate_limit(error):
-                # If the reply has no `Retry-After`, wait until the window of the rate limit is over.
+                # If the reply has no `Retry-After`, the next attempt waits for at least one window of the rate limit.
                 error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)

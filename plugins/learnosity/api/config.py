@@ -30,12 +30,12 @@ from learnosity.results.declared import Declaration, parse_declaration
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# The form of a consumer key and its secret (docs/learnosity-api.md, "The security object"). This check stops a
-# connection to another system whose login and password would be sent to Learnosity by mistake.
+# The form of a consumer key (docs/learnosity-api.md, "The security object"). If somebody names the Airflow connection
+# of another system by mistake, this check refuses it, so that the login of that system is not sent.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
 # The secrets in Learnosity's examples have 40 characters. Which lengths are allowed is not documented.
 _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
-# Airflow gives a connection that is written as `https://…` the type `https`.
+# If a connection is written as a URI that begins with `https://`, Airflow gives it the type `https`.
 CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -214,8 +214,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # `ApiConfig.account` is a digest of this URL and the consumer key. A default port in the connection must not change
-    # it, because a task does not go on with a dataset of another account.
+    # `ApiConfig.account` identifies the account by this URL and the consumer key, and a task continues a dataset only
+    # in the same account. So a default port that a user adds to the connection must not change this URL.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

@@ -17,8 +17,8 @@ from pyreqwest.response import Response
 from learnosity.egress import proxy_failure
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
-# Size of one read-ahead buffer, in bytes. A download has three. With smaller buffers, the event loop would be woken
-# more often, which takes processor time.
+# Size in bytes of each of the three read-ahead buffers of a download. With smaller buffers, the event loop would be
+# woken more often, which takes processor time.
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 

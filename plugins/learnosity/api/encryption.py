@@ -15,7 +15,7 @@ def sealing_key(secret: str, purpose: bytes) -> Fernet:
     :param secret: the consumer secret.
     :param purpose: what is encrypted, and for which dataset.
     """
-    # Imported here, because many tasks that import this module encrypt and decrypt nothing.
+    # Imported here, because these imports take time, and many tasks that import this module need no key.
     from cryptography.fernet import Fernet
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF

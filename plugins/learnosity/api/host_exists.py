@@ -10,8 +10,8 @@ from learnosity.api.config import ApiConfig
 from learnosity.errors import ConnectionConfigError
 from learnosity.network import CONNECT_SECONDS
 
-# Seconds between the three DNS look-ups. DNS may learn a new name a moment later, so a host counts as missing only if
-# all three look-ups answer "no such name".
+# Seconds between the three DNS look-ups. A name server may know a new name only after some seconds, so a host counts as
+# missing only if all three look-ups answer "no such name".
 WAITS_SECONDS = (1.0, 3.0)
 
 

@@ -44,8 +44,8 @@ PRIVATE = _networks(
 # NAT64 (RFC 6052).
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
 _6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
-# Local NAT64 (RFC 8215). A network chooses a prefix below this one: of 48, 56, 64 or 96 bits. The length is not known
-# here, so the IPv4 address may be in any of these four groups of bytes.
+# Local NAT64 (RFC 8215). The operator of a gateway chooses a prefix of 48, 56, 64 or 96 bits in this network. Its
+# length is not known here, so the IPv4 address may be in any of these four groups of bytes.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # ISATAP (RFC 5214): one of these two values stands in the 32 bits before the IPv4 address.
@@ -111,8 +111,9 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # No host has an IPv4 address that begins with 0. One that was read here was read at the wrong bytes, so it is
-        # left out. Otherwise nearly all addresses of this network would be refused: 0.0.0.0/8 is in `NEVER`.
+        # No host has an IPv4 address whose first byte is 0. If `read` has such an address, its bytes are not those of
+        # the IPv4 address, so it is left out. Otherwise it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses
+        # of this network would be refused.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

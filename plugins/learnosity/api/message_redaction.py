@@ -24,8 +24,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Ordinary words of error messages. Only these are shown; other words are hidden, because they may be names of people or
-# groups.
+# Ordinary words of error messages. An ordinary word that is not in this list is hidden, because it may be the name of a
+# person or a group.
 _WORDS = _set(
     """
     a able about above accepted access add addition additional after again all allowed already also an and
@@ -63,8 +63,8 @@ _WORDS = _set(
     within without word wrong xml year years yet you your zero
     """
 )
-# Names of fields, endpoints and dataset types in Learnosity's documentation (docs/learnosity-api.md). They are shown as
-# the words above are.
+# Names in Learnosity's documentation, such as fields, endpoints and dataset types (docs/learnosity-api.md). They are
+# shown, even inside quotation marks.
 _NAMES = _set(
     """
     filters options groups fields key label action activity activity_id asc attempted_max_score count_attempted
@@ -86,17 +86,18 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words that are shown in capital letters. Any other word with a capital letter is shown only at the start of a
-# sentence. Inside a sentence it may be a person's name, such as `Grace`.
+# Words that are shown in capital letters. A word of `_WORDS` with a capital letter is shown only at the start of a
+# sentence. Inside a sentence it may be a person's name, such as `Page`.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# A word with an apostrophe, such as dataset's or isn't, is split there, and is shown only if all its parts are known.
-# These are the parts that are no words by themselves.
+# A word such as dataset's or isn't is split at the apostrophe, and is shown only if all its parts are known. This list
+# has the parts that are no words by themselves.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number after one of these words is a count, and is shown. A number after any other word may be an id, and is hidden.
+# A number of at most 9 digits after one of these words, or before one of `_UNITS`, counts something and is shown. So is
+# the second number in `between 1 and 10`. Any other number may be an id, and is hidden.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum

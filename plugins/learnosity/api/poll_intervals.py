@@ -12,18 +12,19 @@ from dataclasses import dataclass, field
 from learnosity.api.jobs import Job
 from learnosity.errors import LearnosityError
 
-# A poll may be made early by this share of its `delay`, if a call for another job is made at that moment: one call can
-# ask for both jobs.
+# A call also makes the polls of other jobs that are due soon, so that one call serves several jobs. "Soon" means:
+# within this share of the time between two polls of the job.
 EARLY_SHARE = 0.3
-# Seconds before the first poll of a job, and longest time between two polls. The time grows with each poll, up to the
-# sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
+# Seconds before the first poll of a job, and the largest `poll_interval`. The time between two polls grows with each
+# poll, up to the sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# Shortest time in seconds from any call to the next extra call. An extra call is made at the time when a job is
-# expected to end.
+# The poller saves calls while no job is expected to end, and makes them when a job is expected to end. Each of these
+# saved calls is made at least this many seconds after the previous call.
 SPACING_SECONDS = 2.5
-# How long jobs usually take is learned from waits that have ended. `FEW`: with fewer ended waits, nothing is predicted.
-# `REMEMBERED`: the newest waits that are kept for each kind of job. `KINDS`: the kinds of jobs that are kept.
+# The end of a job is predicted from earlier waits for jobs of its kind: of the same dataset type and connection. `FEW`:
+# with fewer such waits, nothing is predicted. `REMEMBERED`: how many waits are kept for each kind, the newest ones.
+# `KINDS`: for how many kinds waits are kept.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100
@@ -40,7 +41,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     :param poll_interval: longest delay in seconds; values above 60 are treated as 60.
     """
     ceiling = _longest(poll_interval)
-    # The exponent is limited: after a day of polls, 1.5 ** rounds would be too large for a float.
+    # The exponent is limited: after about 1,750 polls, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
     return min(ceiling, grown) * random.uniform(0.9, 1.1)  # random jitter; it needs no secure random numbers
 

@@ -37,19 +37,20 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# Seconds from the start of a wait until the next call is planned again. Many waits often begin together, and it is
-# planned once for all of them. No new wait is due so soon.
+# When a wait has begun, the next call is planned again this many seconds later. Many waits often begin together, and
+# then one plan is enough for all. No poll of a new wait is due within this time.
 GATHER_SECONDS = 0.5
-# A call with room for more jobs also asks for jobs whose next poll is not due yet, but only if their wait is older than
-# this (seconds): Airflow can lose a task that is resumed right after it was deferred.
+# A call with room for more jobs also asks for jobs that are not due yet, but only if their wait began at least this
+# many seconds ago. A job that has ended can resume its task, and Airflow can lose a task that is resumed right after it
+# was deferred.
 SETTLED_SECONDS = 3.0
 # Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4
-# After so many results, other tasks of the event loop run. Each result wakes a trigger, which may write a log line: 50
-# in one go would delay all other triggers.
+# After this many results, the other tasks of the event loop run. Each result wakes a trigger, which may write a log
+# line. 50 results in one go would delay all other triggers.
 IN_ONE_GO = 5
-# How long a refused consumer key is tried again: Learnosity may need 30 minutes to apply a change of keys; 5 minutes
-# are added for safety.
+# How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
+# change of keys; 5 minutes are added for safety.
 REFUSAL_SECONDS = 35 * 60.0
 # How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
 MISCONFIGURED_SECONDS = 5 * 60.0
@@ -96,8 +97,8 @@ class JobPoller:
         self._waits_of[reference] += 1
         self._report_open()
         if self._task is None:
-            # The task gets an empty context. Otherwise it would copy the context of the first wait, and all its log
-            # lines would go to the log of that Airflow task.
+            # The asyncio task gets an empty context. Otherwise it would copy the context of the first wait, and its log
+            # lines about all waits would go to the log of one Airflow task.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
             self._task.add_done_callback(self._ended)
         self._more.set()
@@ -129,8 +130,8 @@ class JobPoller:
                         calls.create_task(self._poll(client, call)).add_done_callback(lambda _: slots.release())
                         call = await self._next_call()
             except* LearnosityError as refused:
-                # The connection is wrong, or its key was refused. The next round of the loop reads the connection
-                # again, because a person may have corrected it.
+                # The Airflow connection is wrong, or the API refused its key. The next round of the loop reads the
+                # connection again, because a person may have corrected it.
                 self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
 
     async def _next_call(self) -> Call:

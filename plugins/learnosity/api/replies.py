@@ -126,7 +126,7 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
 
 def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
     where = f"HTTP {http_status} and no readable verdict"
-    # Load balancers send 408 and 425 when the same request should be sent again.
+    # Load balancers send 408 and 425 when the client may send the same request again.
     if http_status in (408, 425, 429) or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 # Largest reply to `get` on /reports/datasets. With 100,000 signed URLs, a reply has about 60 MB.
 MAX_DATA_BYTES = 256 * MIB
-# Largest reply to any other call: at most 100 upload URLs, or 50 jobs.
+# Largest reply to any other call. Such a reply has at most 100 upload URLs or 50 jobs.
 MAX_REPLY_BYTES = 16 * MIB
-# Largest reply whose HTTP status is an error. Its `meta` is short; an error page of a proxy may be longer.
+# Largest body that is read if the HTTP status is an error. The API's own errors are short. If the body is longer, such
+# as an error page of a proxy, only the HTTP status is used.
 MAX_ERROR_BYTES = MIB
 # Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
 # JSON (`{}`).

@@ -14,8 +14,8 @@ from learnosity.api import dataset_request
 MAX_COLUMNS = 60  # a report shows this many fields and drops the others
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 _LABEL = 100  # longest label, in characters
-# Fields for the left end, the middle and the right end of a box plot. The first of these sets whose fields the dataset
-# has is used.
+# Fields for the left end, the middle and the right end of a box plot. The plot uses the first of these two sets whose
+# three fields are all in the request.
 _BOX = (("p25_percent", "median_percent", "p75_percent"), ("p25_score", "median_score", "p75_score"))
 
 

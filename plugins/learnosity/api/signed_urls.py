@@ -36,7 +36,8 @@ from learnosity.redaction import redact
 from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
-# `Content-Type` of every upload. A URL may be signed for it alone (docs/learnosity-api.md, "Upload URLs and uploads").
+# `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value
+# (docs/learnosity-api.md, "Upload URLs and uploads").
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never reply to `Expect: 100-continue`. After this time the body is sent without a reply, as curl does.
 CONTINUE_SECONDS = 1.0
@@ -60,8 +61,8 @@ class SignedTransfer:
         self._proxy_of = lru_cache(maxsize=256)(self._proxy)
         self._names = CheckedLookup(self._policy)
         self._open = False
-        # Clients by host and IP address, the most recently used last. The client under the key None is for URLs that go
-        # through a proxy or contain an IP address: they need no look-up of a host.
+        # Clients by host and IP address, the most recently used last. The client under the key None is for URLs that
+        # need no DNS look-up here: they go through a proxy, or their host is an IP address.
         self._down: dict[tuple[str, str] | None, Client] = {}
         self._up: dict[bool, aiohttp.ClientSession] = {}
 
@@ -174,7 +175,7 @@ class SignedTransfer:
             self._check_open()
             proxy_of = lru_cache(maxsize=256)(self._egress.proxy_for)
             client = signed_url_client(
-                # This cannot fail here: `proxy_for` has been called for the same scheme and host in `_proxy`.
+                # `proxy_of` raises no error here: `get` has called `proxy_for` for the same scheme and host before.
                 proxy=ProxyBuilder.custom(lambda url: proxy_of(str(url))) if self._egress.may_proxy else None,
                 verify=self._egress.verify is not False,
                 certificates=self._egress.certificates(),
@@ -190,13 +191,15 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # With a proxy, no look-up is checked: only the proxy's address is looked up, and it may be private.
+            # With a proxy, this process looks up only the proxy's IP address. That address is not checked, because a
+            # proxy may be in a private network.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
-                # aiohttp's `trust_env` stays off: it would also send the password that ~/.netrc has for this host.
+                # aiohttp's `trust_env` stays off: with it, aiohttp would send the password that ~/.netrc has for the
+                # host of the URL.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
                 # The reply must not be compressed: its first bytes are read as text, and nothing decompresses them.

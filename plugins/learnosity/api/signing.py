@@ -15,7 +15,8 @@ from learnosity_sdk.request import Init
 
 from learnosity.api.config import Credentials
 
-# Minutes for which a signature is valid: long enough to open a report, but a stolen signature soon expires.
+# Minutes for which the signature of a report is valid: long enough to open the report, but a stolen signature soon
+# expires.
 REPORT_MINUTES = 15
 
 

@@ -15,9 +15,11 @@ from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
 _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
-# Characters of a host name or an IP address. Others are refused, because URL parsers read them in different ways.
+# Characters that a host name or an IP address may have. `_refusal` refuses a host with any other character, because URL
+# parsers read such hosts in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
-# The beginning of a URL that all parsers read in the same way: the character after the host cannot be part of the host.
+# The beginning of a URL whose host all URL parsers read in the same way: it has only plain characters, and after it
+# comes `/`, `?`, `#` or the end of the URL.
 _PLAIN = re.compile(r"(https?)://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?=[/?#]|\Z)")
 _PRIVATE_ADVICE = "If that is right, name the host in extra `private_hosts` of the Learnosity connection"
 

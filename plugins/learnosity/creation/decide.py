@@ -16,8 +16,8 @@ from learnosity.creation.state import CreationState, RequestIdentity
 # Seconds to wait before each reading of the list of jobs. The API may not list a new job at once, so a job counts as
 # missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# How often the list of jobs is read if it has new jobs whose dataset is not known. Reading it more often would not tell
-# which dataset they belong to.
+# How many times the list of jobs is read if it is full, or has new jobs that do not name their dataset. More readings
+# would not show whether one of these jobs belongs to the dataset.
 POLLS_FOR_DOUBT = 2
 
 
@@ -107,8 +107,8 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )
     new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
-    # A list with the maximum number of jobs may leave out the job of this dataset. Then it is not proven that this
-    # dataset has no job.
+    # A list with the maximum number of jobs may leave out the job of this dataset. Such a list does not prove that this
+    # dataset has no job, so all listed jobs count as suspects.
     suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
     if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
         return Decision(

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
-FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
+FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
 
 
 @dataclass(frozen=True, slots=True)

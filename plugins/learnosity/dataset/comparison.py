@@ -67,8 +67,8 @@ def slim(table: Table | None) -> Slim | None:
     if table is None or table.kind not in _NAMES:
         return None
     known = [name for name in _NAMES[table.kind] if name in table.columns]
-    # A column without any value is not used as a name: if the other dataset has values in this column, no row would
-    # match its row there.
+    # A column without any value is not used to match rows. If the other dataset has values in this column, no row would
+    # match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)
     if not names or not measures:
@@ -82,7 +82,8 @@ def compare(now: Slim, before: Slim | None) -> Comparison:
 
     :param before: None = there was no such table: every row is new.
     """
-    # The two datasets may have been requested with other fields. So a row is matched by the names that both have.
+    # The two datasets may have been requested with different fields. So rows are matched by the name columns that both
+    # datasets have.
     shared = tuple(name for name in now.names if before and name in before.names)
     old = dict(_keyed(before, shared or before.names)) if before and before.kind is now.kind else {}
     theirs = set(before.measures) if before else set()
@@ -102,7 +103,7 @@ def change(now: Any, before: Any) -> float | None:
     """The difference of two numbers; None if one of them is no number."""
     if not (finite(now) and finite(before)):
         return None
-    # Rounded, because the difference of two floats may have more decimals than the two numbers: 0.3 - 0.1 is
+    # The difference of two floats is rounded, because it may have more decimals than the floats: 0.3 - 0.1 is
     # 0.19999999999999998.
     return now - before if isinstance(now, int) and isinstance(before, int) else round(float(now) - float(before), 6)
 

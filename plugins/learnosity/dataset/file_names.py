@@ -20,12 +20,12 @@ MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
 _SHOWN = 10  # a message quotes this many names and counts the rest
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
-# Replaces `/` when paths are sorted, so that `a` stands directly before `a/b`, also where `a-b` exists: a name that is
-# both a file and a folder is found by comparing neighbours. No name contains this character, because control characters
-# are refused.
+# This character replaces `/` when paths are sorted. Then `a` stands directly before `a/b`, even if `a-b` exists, and a
+# comparison of neighbours finds a name that is both a file and a folder. No name contains this character, because
+# `safe_path` accepts no control characters.
 _SLASH = "\x01"
-# Characters that are refused in file names, because a name with them can look like another name: line ends, characters
-# that change the direction of the text, and the invisible byte order mark.
+# Characters that file names must not contain, because a name with them can look like another name: line ends,
+# characters that change the direction of the text, and the invisible byte order mark.
 _DECEPTIVE = frozenset("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
@@ -36,7 +36,7 @@ def safe_path(name: object) -> str:
     """
     if not isinstance(name, str) or not name:
         raise UnsafeNameError("A result file has no name.")
-    # Most names match `_PLAIN`, which is fast. Only the others need the slow rules of `_refusal`.
+    # Most names pass the fast checks of the next two lines. Only the others need the slow rules of `_refusal`.
     plain = _PLAIN.fullmatch(name) is not None and len(name) <= MAX_SEGMENT_BYTES
     reason = None if plain and " /" not in name and not name.endswith(" ") else _refusal(name)
     if reason:

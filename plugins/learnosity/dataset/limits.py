@@ -41,7 +41,7 @@ class Limits:
     files: int = _NO_LIMIT
 
 
-# Limits for tasks. A task needs a whole file, so it does not read a file that is too large at all.
+# Limits for tasks. A task needs whole files, so it reads nothing of a file that is larger than `file_bytes`.
 WHOLE = Limits()
 # Limits for pages: a page must not take much memory or time, even if the files are huge, because the API server also
 # serves other users.

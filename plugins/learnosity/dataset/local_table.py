@@ -12,7 +12,7 @@ from typing import Any
 
 from learnosity.errors import TransientError
 
-CACHE_KIB = 8 * 1024  # KiB of one table that SQLite keeps in memory
+CACHE_KIB = 8 * 1024  # maximum KiB of one `LocalTable` that SQLite keeps in memory
 _ROWS = 500  # number of rows that are fetched from SQLite at a time
 
 

@@ -18,12 +18,12 @@ from enum import StrEnum
 import msgspec
 
 MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
-SHORTEST = 2  # fewest characters of a part of a name; one character is found only as a whole name or word
+SHORTEST = 2  # minimum characters of a part of a name in a search; a single character must be a whole name or word
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
 _LARGEST = 10**9  # larger than any line or row number; a line of names.tsv with a larger number is damaged
-_LONGEST_LINE = 8 * 1024  # bytes of the longest line that landing writes
-_TRIES = 100_000  # a search stops after this many matches, because in a damaged file nearly all matches may be useless
+_LONGEST_LINE = 8 * 1024  # landing writes no line with more bytes than this
+_TRIES = 100_000  # a search checks at most this many matches: in a damaged file, nearly all of them may be useless
 _FIELDS = 5
 # Each search for a word reads the whole of names.tsv. So only this many words are searched for, and the lines that are
 # found are then compared with all words.
@@ -97,8 +97,8 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequ
     found: dict[int, bytes] = {}  # lines of names.tsv, by the position of their first byte
     more = False
     text = _written(wanted)
-    # Searches, one after the other: for names that are equal to the words, that begin with them, that contain them. So
-    # the best hits come first, and `most` drops only weaker ones.
+    # The searches run one after the other: for names that equal the words, for names that begin with the words, and for
+    # names that contain the words. So the best hits come first, and the limit `most` leaves out only weaker hits.
     ways = [(b"\t", b"\t"), (b"\t", b""), (b"", b"")] if len(words.strip()) >= SHORTEST else [(b"\t", b"\t")]
     searches = [_lines(content, before, text, after) for before, after in ways]
     if len(each := list(dict.fromkeys(wanted.split()))) > 1:
@@ -134,8 +134,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
             if name and _has(low, anchor) and all(name.file in above[word] or _has(low, word) for word in words):
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
-            # No place has this word, so every hit has it in its name. All hits are found, and the other words would
-            # find no more.
+            # This word is in no group of a file, so every hit has it in its name. The search for this word has found
+            # all hits, and the searches for the other words would find no more.
             return
 
 
@@ -153,7 +153,8 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
             return
         begin = content.rfind(b"\n", max(at - _LONGEST_LINE, 0), at) + 1
         end = content.find(b"\n", at, at + _LONGEST_LINE)
-        # A line that is longer than `_LONGEST_LINE`, or has no end, is skipped, because landing writes no such line.
+        # A line is skipped if its begin or its end is more than `_LONGEST_LINE` bytes from the match, or if it has no
+        # end, because landing writes no such line.
         if end < 0 or (begin == 0 and at > _LONGEST_LINE):
             end = content.find(b"\n", at)
             at = content.find(pattern, end) if end >= 0 else -1

@@ -28,7 +28,8 @@ from learnosity.storage.store import Store
 with needs_extra("duckdb", "Writing Parquet"):
     import duckdb
 
-# Tables of a group's file that are skipped, because the files of other groups have the same rows.
+# Tables of a group's file that are skipped, because the row of each group is also in the file of its parent group, in
+# another table. Only the row of the root group is left out, because the root group has no parent.
 REPEATED = frozenset({"ancestors", "group"})
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -168,15 +169,16 @@ def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, 
         if table.kind is Kind.PLAIN or table.name in REPEATED:
             continue
         for row in table.rows:
-            # Groups in different folders may have the same name. So each row also gets its folder.
+            # Groups in different folders may have the same name. So each row of a group or a user also gets the folder
+            # of its file.
             yield table.kind, row if table.kind is Kind.ITEMS else {"folder": folder, **row}
 
 
 def _convert(rows: _Rows, file: Path) -> int:
     columns = rows.columns()
     with duckdb.connect() as database:
-        # The column types are set here. DuckDB would guess them from the first rows, and then change values in later
-        # rows.
+        # The column types are set here, because DuckDB would guess them from the first rows. In a column that it takes
+        # for whole numbers, it would change 1.5 in a later row to 2.
         database.execute(
             "CREATE TABLE found AS SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = "
             + _struct(columns)

@@ -33,7 +33,7 @@ from learnosity.storage.store import ObjectInfo, Store
 
 _LARGEST = 2**63  # size in bytes that no file reaches
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-_KEPT_LISTINGS = 8 * 1024 * 1024  # bytes of the file lists (files.ndjson) that are kept in memory in decoded form
+_KEPT_LISTINGS = 8 * 1024 * 1024  # maximum total size in bytes of the files.ndjson whose decoded form is kept in memory
 _SHOWN = 5  # an error message quotes at most this many paths
 
 

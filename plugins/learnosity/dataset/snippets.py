@@ -176,8 +176,8 @@ def _spark(base: str, rows: Rows) -> str:
     picked = [f"inline(`{rows.key}`)" if rows.key else "*"]
     first = ""
     if rows.below:
-        # Spark gives the path of a file percent-encoded, so it is decoded. The pattern needs no encoding: the dataset's
-        # folder is named by its id, which has only letters, digits, dots, dashes and underscores.
+        # Spark gives the path of a file percent-encoded, so `url_decode` decodes it. The folder name in the pattern is
+        # the dataset id. The id needs no encoding: it has only letters, digits, dots, dashes and underscores.
         place = f"regexp_extract(_metadata.file_path, '/{base.rpartition('/')[2]}/data/(.*)$', 1)"
         place = f"url_decode(replace({place}, '+', '%2B')) AS _file"
         first = f'.selectExpr({json.dumps(place)}, "*")'

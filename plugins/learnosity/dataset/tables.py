@@ -26,7 +26,7 @@ MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
 MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
 MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
-_SORTED = 64  # numbers inside a text are sorted by their value only in this many characters at its beginning
+_SORTED = 64  # numbers in this many characters at the start of a text are compared by their value
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -72,7 +72,8 @@ class Document:
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # `group` and `user` describe only the group or user that the file is about, so any other table is preferred.
+        # The tables `group` and `user` describe only the group or user that the file is about, so any other table is
+        # preferred.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
@@ -167,8 +168,8 @@ def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: b
         value = row.get(column)
         if is_number(value):
             return 0, value, "", 0, ""
-        # A number inside a text is compared by its count of digits first, and then by its digits. `1` comes before
-        # `01`.
+        # A number inside a text is compared by its count of digits first, and then by its digits. Leading zeros do not
+        # count. If two texts differ only in leading zeros, the shorter one comes first: `1` before `01`.
         text = str(value).casefold() if isinstance(value, str | bool) else json_text(value, _SORTED)
         return 1, 0, _DIGITS.sub(lambda found: f"\0{chr(len(found[1]))}{found[1]}", text[:_SORTED]), len(text), text
 

@@ -26,12 +26,13 @@ MAX_ROW: Final = 1024 * 1024
 """Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
 _DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_SAMPLE: Final = 64 * 1024  # characters of a file's start, which show its delimiter and quote character
+_SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read to find its header and its delimiter
 _MARK: Final = "\ufeff"
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# By the line end of the first row: a pattern that finds other line ends in a text, and the line ends that a row may
-# have. A row with another line end is refused, because that line end may belong to a cell without quotes.
+# The keys are the possible line ends of the first row. `_SUSPECT`: a pattern that finds other line ends in a text.
+# `_ENDS`: the line ends that a row may have. Any other line end of a row is an error, because it may belong to a cell
+# without quotes.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
@@ -39,7 +40,7 @@ _OTHER_END: Final = (
     "the line end of this row is not that of the first one: write one kind, and cells that hold one in quotes"
 )
 
-_ODD: Final = ("\0", "\\", "'")  # `oddity` checks only cells that contain one of these characters
+_ODD: Final = ("\0", "\\", "'")  # `oddity` checks the cells of a block of rows only if one of these is in the block
 _ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
 
 Found = TypeVar("Found")
@@ -124,7 +125,8 @@ class DelimitedText(Generic[Found]):
         header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
-            # Single quotes count as quotes only if the header has them: in a value, they may be apostrophes.
+            # Single quotes count as quotes only if a name in the header begins with one. In a value, they may be
+            # apostrophes.
             single = header_line.startswith("'") or f"{delimiter}'" in header_line
             dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
             try:
@@ -219,7 +221,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # Only lines of complete rows are counted. Their lengths include the byte order marks that `_Lines` has removed.
+        # The end of the last complete row is the total length of the lines of all complete rows. These lines are split
+        # from `block` again, because `_Lines` has removed byte order marks from its lines.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

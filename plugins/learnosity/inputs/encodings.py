@@ -14,7 +14,7 @@ UTF16: Final = "UTF-16"
 WINDOWS_1252: Final = "Windows-1252"
 
 UTF32_BOMS: Final = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
-_SAMPLE: Final = 512  # number of bytes in which UTF-16 without a byte order mark is recognised
+_SAMPLE: Final = 512  # number of bytes at the start of a file that show whether it is UTF-16 without a byte order mark
 
 
 class DecodedText:

@@ -98,8 +98,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
-    # `places` has all positions in the glob that the parts so far may have reached. Following them together keeps the
-    # time short: trying one alternative after the other takes exponential time for a glob with several `**`.
+    # `places` has every position in `globs` that the parts of the path can have reached so far. All positions are
+    # followed together. To try one after the other would take exponential time for a glob with several `**`.
     places = _with_nothing({0}, globs)
     for part in parts:
         after: set[int] = set()

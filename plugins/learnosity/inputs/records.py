@@ -108,7 +108,8 @@ class RecordSchema:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                # This checks all bytes, because the JSON decoder does not check the values of unknown keys.
+                # This raises an error if any byte is not UTF-8. The JSON decoder does not check the values of unknown
+                # keys.
                 str(text, "utf-8")
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))

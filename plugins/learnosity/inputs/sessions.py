@@ -18,9 +18,9 @@ from msgspec import UNSET
 
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER
 
-_BATCH: Final = 4096  # number of users whose records are made in one step
+_BATCH: Final = 4096  # number of records that are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-# Characters that may separate ids in a cell, as in {a,b} (PostgreSQL) and ['a', 'b'] (Python).
+# Characters that may stand around and between session ids in a cell, as in {a,b} (PostgreSQL) or ['a', 'b'] (Python).
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 

@@ -95,7 +95,7 @@ def spool_input(
         survey = GroupSurvey(schema.levels)
         resources.callback(log_warnings, survey)
         spool = _Spool(schema, target, survey, progress, max_bytes, resources)
-        for count, source in enumerate(files, 1):  # noqa: B007 - the count is that of all files
+        for count, source in enumerate(files, 1):  # noqa: B007 - `count` is used after the loop
             spool.read(source)
         return spool.finish(count)
 
@@ -171,7 +171,7 @@ class _Spool:
         :param users: how many different users there are, if they are counted elsewhere.
         """
         self._records += records
-        if not self._problems.count:  # after a problem nothing more is written: the whole input is refused at the end
+        if not self._problems.count:  # after a problem, nothing more is written: `finish` will refuse the whole input
             self._target.write(clean)
             self._hash.update(clean)
             self._bytes += len(clean)
@@ -236,7 +236,8 @@ class _Spool:
         """
         *raw_lines, rest = block.split(b"\n")
         if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
-            # The block has no blank, tab or carriage return, and no empty line. So it can be taken as it is.
+            # The block has no blank, tab or carriage return, and no empty line. So nothing has to be stripped or
+            # left out.
             self._check(name, first, block, raw_lines, block)
         elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))

@@ -194,7 +194,7 @@ class TableInput:
         self._note(self._sessions.add(len(self._files) - 1, numbers, users, rows, cells))
         most = self._schema.max_records
         if most is not None and self._sessions.users > most:
-            # This writes nothing; it only raises the error if there are too many users.
+            # This call writes nothing. It raises the error that the input has too many users.
             self._write(b"", 0, self._sessions.users)
 
     def _note(self, misfits: Iterable[Misfit]) -> None:

@@ -18,8 +18,8 @@ BLOCK: Final = 256 * 1024
 _PACKED_BLOCK: Final = 64 * 1024  # bytes of compressed data that are unpacked in one step
 _HEAD: Final = 4096  # number of bytes at the start of a file from which its kind is recognised
 _GZIP: Final = re.compile(rb"\x1f\x8b")
-# The first bytes of a zstd file: of a frame, or of a skippable frame, which parallel compressors write first (RFC 8878,
-# 3.1).
+# A zstd file begins with a frame, or with a skippable frame (RFC 8878, 3.1). Parallel compressors write a skippable
+# frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 _FOREIGN: Final = (
     (

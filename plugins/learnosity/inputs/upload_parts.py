@@ -58,7 +58,8 @@ def _cut(file: BinaryIO, total: int, most: int, target: int) -> list[Part]:
     wanted = min(most, -(-total // target))
     cuts = {0, total}  # a set, because two cuts within one long line both move to the end of that line
     for number in range(1, wanted):
-        # One byte earlier, so that a cut directly after a line end stays where it is.
+        # `readline` moves the cut to the end of its line. The search begins one byte earlier, so that a cut that is
+        # already directly after a line end does not move.
         file.seek(total * number // wanted - 1)
         file.readline()
         cuts.add(file.tell())

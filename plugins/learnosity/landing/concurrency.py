@@ -24,18 +24,18 @@ MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same t
 # Each file that is landed may hold two network connections, one to its source and one to the store. A process may have
 # only a certain number of open files and connections. This many of them are left for everything else.
 OPEN_FILES_FOR_THE_REST = 256
-# A higher number of files at the same time (`limit`) is kept only if files per second grow by this factor. A smaller
-# growth may be random.
+# A higher number of files at the same time (`limit`) is kept only if the rate of landing grows by this factor. A
+# smaller growth may be random.
 GAIN = 1.1
-# Shortest time over which files per second are measured. In a shorter time, they vary at random.
+# Shortest time over which the rate is measured. In a shorter time, the rate varies at random.
 WINDOW_SECONDS = 0.1
-# Once the best limit is found, a rate is measured over this many times `limit` files. While the limit still grows, it
-# is measured over `limit` files only: otherwise all files could have landed before the best limit is found.
+# Once the best limit is found, each measurement of the rate takes `HOLD_ROUNDS * limit` files. While the limit still
+# grows, a measurement takes only `limit` files: with more, all files could land before the best limit is found.
 HOLD_ROUNDS = 2
 # A limit is kept for this many measurements. Then a higher limit is tried, because the network may have changed.
 HOLD_WINDOWS = 20
 # At the beginning, each step multiplies the limit by this. With smaller steps, a few thousand files from a distant
-# source have landed before the best limit is found.
+# source would land before the best limit is found.
 GROWTH_WHILE_CLIMBING = 4.0
 GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies the limit by this
 # Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
@@ -45,8 +45,9 @@ CUT_SECONDS = 1.0
 # landing large files would look slow.
 UNIT_BYTES = 64 * 1024
 
-# How many large files are landed at the same time. With a fast source, each file keeps one processor busy, and more
-# files than processors do not help: on two processors, eight files at once took 6 % longer than two.
+# Highest and lowest number of large files that are landed at the same time. With a fast source, each file keeps one
+# processor busy, and more files than processors do not help: on two processors, landing a set of large files eight at a
+# time took 6 % longer than two at a time.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2
 # If each file gets fewer bytes per second than this, the network is the limit. Then `MAX_LARGE_FILES` files at once are

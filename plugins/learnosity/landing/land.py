@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_ATTEMPTS = 6  # attempts to land each file
-FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
-# After this many failed files, the task fails at once, because the source or the store probably does not work.
+FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt, not counting the `Retry-After` of a server
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, not counting the `Retry-After` of a server
+# After this many failed files, the task begins no more files and fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10
 
 
@@ -175,8 +175,8 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # The file must wait for a slot or for memory. A download must not stay open meanwhile, so it is closed here
-            # and opened again later.
+            # The file must wait for a slot or for memory. An open download would fill its buffers meanwhile. So it has
+            # been closed, and is opened again after the wait.
         elif size <= WHOLE_BYTES:
             async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
                 return await self._whole(file, opened)
@@ -264,7 +264,7 @@ async def _land_all(queue: ShardQueue, land: Callable[[ResultFile], Awaitable[No
             try:
                 group.create_task(one_more)
             except RuntimeError:
-                # An error or a cancellation has ended the task group. That error is raised by the group, so this
+                # An error or a cancellation has ended the task group. The group itself raises the cause, so this
                 # RuntimeError is dropped.
                 one_more.close()
                 return

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 # A file up to this size is read into memory and written in one request. A larger file is copied piece by piece.
 WHOLE_BYTES = 8 * 1024 * 1024
-# A file fails after this many attempts in sequence, of which at most the first has received bytes. An attempt that
-# receives bytes starts the count again.
+# A file fails after this many attempts. An attempt that receives bytes counts as the first one again, so a download
+# that makes progress does not fail.
 MAX_ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt
+FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt, not counting the `Retry-After` of a server
+MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, not counting the `Retry-After` of a server
 # The store gets at most this many bytes at a time.
 PIECE_BYTES = 1024 * 1024
 

@@ -15,7 +15,7 @@ import msgspec
 from learnosity.storage.store import ObjectInfo, Store
 
 FLUSH_FILES = 2000  # maximum number of notes in one batch
-FLUSH_SECONDS = 5.0  # the first note after this time writes the batch, even if the batch is small
+FLUSH_SECONDS = 5.0  # a note that is added after this time writes the batch, even if the batch is small
 
 
 class Landed(msgspec.Struct, frozen=True):

@@ -155,8 +155,9 @@ class ResultSet:
             file = ResultFile(name, "group", len(group.content), "application/json", path)
             listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
-            # Two replies may name the same group, because a reply may name groups of deeper levels too. A group that
-            # one reply names twice is reported as a duplicate: it would be two results under one name.
+            # Two replies may name the same group, because a reply may name groups of deeper levels too. But if one
+            # reply names a group twice, the two may be different groups, and their files would have the same name. So
+            # the group is noted as a duplicate, and `make_plan` refuses the listing.
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)

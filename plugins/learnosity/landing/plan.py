@@ -34,13 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The plan of a shard is stored in blocks, so that a shard needs little memory. Maximum size of one block: number of
-# files, and bytes of contents. Some files have no URL: their content came in the API's reply, and is stored, encrypted,
-# beside the block.
+# The plan of a shard is stored in blocks, so that a shard needs little memory. A block has at most this many files, and
+# at most this many bytes of contents. Only files without a URL have contents: the API's reply had them.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the
-# listing again. With fewer files, this is done only if the listing has several replies: one reply costs one call.
+# listing again. With fewer files, they are stored only if the listing took several API calls: one is cheap to repeat.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
@@ -129,7 +128,8 @@ async def make_plan(
     listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    # For a short listing, each shard requests it again: that costs one call, and no signed URLs need to be stored.
+    # If one API call gave the listing, and it has few files, each shard requests the listing again. Then no signed URLs
+    # need to be stored.
     hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)

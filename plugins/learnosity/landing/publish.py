@@ -179,7 +179,7 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
 
     async def has_other_bytes(entry: Landed) -> bool:
         # On a file system, writing the same bytes again changes the entity tag. So a different tag proves nothing, and
-        # the bytes are compared.
+        # the file is read and hashed.
         return await asyncio.to_thread(_digest, store, layout.data(entry.path)) != entry.sha256
 
     wrong, shown = 0, list[str]()

@@ -22,7 +22,7 @@ from learnosity.storage.store import Store
 log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
-# The result file that is compared with the input has to be read as a whole. If it is larger than this, nothing is
+# To compare a result file with the input, the task has to read the whole file. A file above these limits is not
 # compared.
 _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # A dataset with more files than this is not compared with its input, because the names of all its files have to be in

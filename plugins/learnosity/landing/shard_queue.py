@@ -76,8 +76,8 @@ class ShardQueue:
         if sealed is None:
             return
         sources = await asyncio.to_thread(self._results.unseal, sealed)
-        # `list_files` saves the files and their URLs in the same order, and each plan in a folder of its own. So a URL
-        # belongs to the file at the same position. `sources` is empty if the consumer secret has changed since: then
+        # The task `list_files` stores the sources (URLs and contents) in the order of the files. So a source belongs to
+        # the file at the same position. If the consumer secret has changed since then, `sources` is empty, and
         # Learnosity is asked for new URLs.
         if len(sources) == len(block.files):
             pairs = zip(block.files, sources, strict=True)

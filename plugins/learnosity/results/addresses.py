@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Finds `://` after any scheme, also percent-encoded or JSON-escaped. The search starts with the colon, because that is
-# fast on long texts.
+# Finds `://` after any scheme, also percent-encoded or JSON-escaped, and `http:/`. For any scheme, the pattern starts
+# with the colon and not with the scheme, because that is fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -28,7 +28,8 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"://[^\s/?#@]{1,300}@")
-# A URL whose path ends with one of these names leads to another list of files, and not to data.
+# If the last part of a URL's path is one of these names, with or without a suffix such as `.json`, the URL is taken for
+# the address of a list of files, and not of data.
 _LISTING_NAMES = frozenset(
     ("index", "self", "list", "listing", "manifest", "files", "datasets", "reports", "catalog", "directory", "contents")
 )
@@ -48,14 +49,14 @@ def holds_address(text: str) -> bool:
 def fetchable(text: str) -> str | None:
     """`text` without the blanks around it, if it is exactly one http(s) address. Otherwise None."""
     address = text.strip(" \t\r\n")
-    # A text with two addresses is refused: it names two files, and only one address can be returned.
+    # For a text with two addresses, None is returned: each may be a file, and only one address can be returned.
     return address if _FETCHABLE.fullmatch(address) and address.count("://") == 1 else None
 
 
 def is_signed(text: str) -> bool:
     """Whether `text` contains a part that makes an address secret: a signature, a token, an expiry, a password."""
-    # The regular expressions are slow, and most texts do not need them. Each secret part of a URL contains an `=`,
-    # which may be encoded as `%3d` or `\u003d`, or an `@`. So a text without any of these is not signed.
+    # The regular expressions are slow, and most texts do not need them. Each secret part of a URL contains an `@` or an
+    # `=`. The `=` may be encoded as `%3d` or `\u003d`. So a text without any of these is not signed.
     if "=" not in text and "@" not in text and "3d" not in text and "3D" not in text:
         return False
     return _SIGNED.search(text) is not None or _USER_INFO.search(text) is not None

@@ -207,8 +207,8 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     elif (raw := encoded(part)) is None:
         found.problems.append("its content cannot be written down")
     else:
-        # For an inline dataset, counts in the reply are numbers of rows. An object has no rows, so its counts cannot be
-        # compared.
+        # The reply itself has the content here, so a count in the reply is a number of rows. For a list, the counts are
+        # compared with its length. In an object, the rows cannot be counted, so the counts are dropped.
         found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 

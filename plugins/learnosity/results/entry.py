@@ -150,8 +150,9 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # The key of an object in a store may begin with folders that are not part of the dataset: all up to the folder of
-    # the dataset is cut off. If the entry has a name, a key that does not end with it may be an id, and is not used.
+    # The key of an object in a store may begin with folders that are not part of the dataset. They and the folder of
+    # the dataset are cut off. The key is used only if the entry has no path. If the entry has a name, the key must also
+    # end with `/` and this name: another key may be an id.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

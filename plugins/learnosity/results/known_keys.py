@@ -39,7 +39,8 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# Keys of a list of files. If the list under such a key is empty, and nothing else may be content, the dataset is empty.
+# Keys of a list of files. If the list under such a key is empty, and nothing else in the reply
+# may be content, the dataset is empty.
 LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
@@ -72,7 +73,8 @@ INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads upl
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
 
-# Keys of links to the reply itself or to the page before it (`SELF_LINKS`), and to documentation: never files.
+# Keys of links that never lead to a file: links to the reply itself or to the page before it (`SELF_LINKS`), and links
+# to documentation.
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # Keys whose address may be a link to the reply itself. It is such a link only if the address leads to a list of files.

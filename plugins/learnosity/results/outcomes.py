@@ -162,8 +162,8 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Gro
     group = understood(reading)
     if not isinstance(group, Group):
         raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
-    # A reply may not say which group it is. Then it is wrong if its content is equal to that of the parent group:
-    # Learnosity has sent the parent group again.
+    # Some replies do not say which group they are. Such a reply is wrong if its content is equal to the content of the
+    # parent group, because then Learnosity has sent the parent group again.
     if group.path != asked if group.path is not None else group.content == parent.content:
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "

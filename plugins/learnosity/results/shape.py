@@ -43,8 +43,8 @@ from learnosity.results.place import Place, folder_of
 from learnosity.results.signals import SIGNAL_WORDS
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
-# Values under these keys are not read. An address there could be a file that is missed, so it makes the reply
-# `NotUnderstood`.
+# Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
+# address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
 # In an object whose keys are file names, only these keys may have the value null. Under any other key, null may mean
 # that a file is missing.

@@ -131,7 +131,8 @@ def _pending(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _progress(signals: Signals, key: str, value: Any) -> bool:
-    # A progress of 1 can mean 100 % or 1 %. It is read as 100 %: a reply is read only when its job is completed.
+    # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
+    # their job is completed.
     if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
         signals.not_ready = key
     return True

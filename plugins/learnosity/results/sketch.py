@@ -15,7 +15,7 @@ from learnosity.results.addresses import holds_address, kind_of_address
 MAX_LENGTH = 1_500
 _MAX_DEPTH = 8
 _MAX_KEYS = 15
-# If an object has more keys than this, its keys are probably data, for example ids. Then they are not shown.
+# If an object has more keys than this, its keys are probably data, for example ids. Then only their lengths are shown.
 _MAX_WORDS = 40
 # Of a list, the first `_MAX_ENTRIES` entries are read, and at most `_MAX_SHAPES` different shapes are shown.
 _MAX_ENTRIES = 50

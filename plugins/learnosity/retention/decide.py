@@ -12,8 +12,8 @@ from learnosity.retention.rules import Rule
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-# A dataset may still be in landing if its newest note (its plan, or which files have landed) is younger than this. The
-# longest task of a landing may run for 24 hours, if the DAG does not change its `execution_timeout`.
+# A landing saves notes, such as its plan and which files have landed. If the newest note is younger than this, the
+# landing may still run: its longest task has an `execution_timeout` of 24 hours by default.
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 

@@ -16,8 +16,8 @@ from learnosity.storage.store import ObjectInfo, Store
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 _FILE = "file://"
 AT_ONCE = 16  # maximum number of datasets that are read at the same time
-# Only a folder whose name is a UUID is a dataset. Other folders below a destination were made by somebody else, and are
-# kept.
+# In the folder of a dataset type, only a folder whose name is a UUID is a dataset. This package has not made the other
+# folders, so it does not remove them.
 _ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000  # objects in one delete request
 ROUNDS = 5  # maximum number of times that the folder is listed and emptied: another task may still write to it
-# A removal writes its mark (an object that says that a removal has begun) again every `RENEW_SECONDS`, before the next
-# batch. So if a mark is older than `STALE_SECONDS`, the run that wrote it was killed.
+# A mark is an object that says that a removal has begun. Before each batch of deletions, the removal writes its mark
+# again if `RENEW_SECONDS` have passed. So a removal whose mark is older than `STALE_SECONDS` does not run any more.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
 
@@ -70,8 +70,9 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         own, others = await _content(store, layout)
         if not own:
             break
-        # In each round, the manifest is deleted first and alone. It may be there again: a landing task of an older
-        # release of this package does not know removal marks, and may write it during a removal.
+        # In each round, the manifest is deleted first and alone, so that it never names deleted files. A later round
+        # may find a manifest again: a landing task of an older release of this package ignores removal marks, and may
+        # write it.
         batches = [[info for info in own if info.path == layout.manifest]]
         rest = [info for info in own if info.path != layout.manifest]
         batches += [rest[start : start + BATCH] for start in range(0, len(rest), BATCH)]

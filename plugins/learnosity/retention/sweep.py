@@ -23,7 +23,8 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-# A run removes at most this many datasets, so that its state and its XCom stay small. The next run removes more.
+# A run removes at most this many datasets, so that the task state and the extra of the asset event, which list them,
+# stay small. The next run removes more.
 MOST_DATASETS = 150
 
 
@@ -94,7 +95,8 @@ class Sweep:
             return
         if newest.problem:
             self._problem(store, rule.dataset_type, "", newest.problem)
-        # The oldest dataset comes first, because a run removes only the first `MOST_DATASETS`.
+        # The loop begins with the oldest dataset, because a run may remove only a part of the datasets (see
+        # `MOST_DATASETS`), and the oldest ones should go first.
         for verdict in reversed(by_rule(found, newest, rule, now)):
             layout = DatasetLayout(rule.dataset_type, verdict.found.dataset_id)
             if verdict.goes:
@@ -185,7 +187,8 @@ class Sweep:
                 removed = await discard_unfinished(store, layout)
                 self.report.uploads += removed or 0
                 if removed is None:
-                    # This store is not asked again, because it would log the same warning for each dataset.
+                    # This store refuses to remove unfinished uploads. It is not asked again, because each refusal logs
+                    # the same warning.
                     self.refusing.add(store.uri)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)

@@ -21,8 +21,8 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# In a cron expression, croniter replaces `r` by a random number, so each parse of the file would give another schedule.
-# It replaces `h` by the hash of an id, and Airflow gives it none. So both are refused.
+# croniter replaces `r` in a cron expression by a random number, so each parse of the file would give another schedule.
+# For `h`, croniter needs an id to hash, and Airflow passes none. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
 # `longest_gap` computes the runs of two years, from this day on. They contain a 29 February, so a cron for that day
 # has a run in them.

@@ -40,8 +40,8 @@ from learnosity.schedules.crons import longest_gap, skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
 
-# Imported at run time only if a schedule has a webhook: it imports HTTP clients, which would slow down each process
-# that reads DAG files.
+# `HttpNotifier` is imported at run time only if a schedule has a webhook. The import loads HTTP clients, which would
+# slow down each process that reads DAG files.
 if TYPE_CHECKING:
     from airflow.providers.http.notifications.http import HttpNotifier
 
@@ -133,15 +133,14 @@ def build_dag(schedule: Schedule) -> DAG:
         on_failure_callback=_notifier(schedule, "failure", "failed"),
         on_success_callback=_notifier(schedule, "success", "succeeded"),
         deadline=_deadline(schedule),
-        # With automatic registration, Airflow would also register a DAG if making its tasks below fails.
+        # With automatic registration, Airflow would register this DAG even if making its tasks fails.
         auto_register=False,
     )
     with dag:
         dataset_tasks(schedule.params, run_config=tuple(form), fixed={"dataset_type": schedule.params["dataset_type"]})
     # The params are set after the tasks are made, because Airflow would copy them for each task, which takes as long as
-    # everything else. They are set with `object.__setattr__`, because the check in `DAG` would validate all JSON
-    # schemas again for each DAG, which takes three quarters of the time. `schedules.checks` has checked the values
-    # already, and Airflow checks them again when a run starts.
+    # everything else here. An assignment without `object.__setattr__` would validate all of them again, which is slow,
+    # too. `schedules.checks` has checked the values already, and Airflow checks them again when a run starts.
     object.__setattr__(dag, "params", ParamsDict(form))
     return dag
 

@@ -144,7 +144,7 @@ def _text(path: Path) -> str:
     :raises UnreadableFileError: it is not a file, is too large, or is not UTF-8.
     :raises OSError: the system refuses to read it.
     """
-    # Checked before the file is opened, because opening a device can have side effects.
+    # The kind of the file is checked before it is opened, because opening a device can have side effects.
     _check_kind(path.stat().st_mode)
     # After the check, somebody may have replaced the file by a pipe. Opening a pipe without O_NONBLOCK would wait for a
     # writer.

@@ -25,16 +25,16 @@ DATED = {
     *("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz"),
     *("prev_data_interval_start_success", "prev_data_interval_end_success"),
 }
-# The names that a template may use. `var`, `conn`, `macros` and `ti` are not allowed: through them a template can read
-# passwords, and its text goes into the request to Learnosity and into the manifest. `macros` even leads to any Python
-# module.
+# The names that a template may use. `var`, `conn`, `macros` and `ti` are not allowed: a template could read passwords
+# through them, and the rendered text goes into the request to Learnosity and into the manifest. Through `macros`, a
+# template could even reach any Python module.
 NAMES = DATED | {
     *("dag_run", "run_id", "params", "partition_key", "partition_date"),
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that a template may use. None of them reads an attribute of an object, or makes a text much
-# longer.
+# Jinja's own filters that a template may use. None of them reads an attribute of an object, and only `replace` can make
+# a text much longer.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
@@ -124,8 +124,8 @@ def template_problem(text: str) -> str | None:
         tree = _environment().parse(text)
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
-        # `_misuse` must be called before `find_undeclared_variables`, because that computes constants: `9 ** 9 ** 9`
-        # would take for ever.
+        # `_misuse` must be called first: it refuses expressions such as `9 ** 9 ** 9`. `find_undeclared_variables`
+        # computes constant expressions, and this one would take for ever.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -171,8 +171,8 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: nodes that are called, so a method is allowed there. `whole_runs`: nodes that are followed by a field,
-    # or by a filter that takes a run. Only there `dag_run` is allowed: elsewhere, the object itself would be used.
+    # `called`: nodes that the template calls; only these may be methods. `whole_runs`: nodes before a field, or before
+    # a filter that takes a run. `dag_run` is allowed only there: elsewhere, a template would use the whole object.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

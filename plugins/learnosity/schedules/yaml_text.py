@@ -25,11 +25,12 @@ Place = tuple[str | int, ...]
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-# A number with more than 15 digits is probably an id. It stays a text, because programs that read the numbers of JSON
+# An integer with more than 15 digits is probably an id. It stays a text, because programs that read the numbers of JSON
 # as floats, such as browsers, would change its last digits.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
-# Characters that databases refuse. Tab, line feed and carriage return are not among them.
+# ASCII control characters (except tab, line feed and carriage return), surrogates and two non-characters. PostgreSQL
+# refuses some of them, such as NUL, and no schedule needs the others.
 _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TEXT_TAGS = (None, "!", "tag:yaml.org,2002:str")
 _QUOTES = ' Write templates in quotes: "{{ … }}".'

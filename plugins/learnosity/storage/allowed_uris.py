@@ -137,13 +137,13 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # The texts are compared as they are written, because in a bucket `team//a` is another folder than `team/a`.
+    # Two slashes inside a key do not count as one, because in a bucket `team//a` is another folder than `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 
 
 def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str, str]:
-    # An Azure account has two hosts for the same objects: `….dfs.…` and `….blob.…`.
+    # An Azure account has two hosts for the same objects: `….dfs.…` and `….blob.…`. So both count as one place.
     return _family(where.scheme), where.conn_id, where.bucket, where.account.replace(".dfs.", ".blob.", 1)
 
 

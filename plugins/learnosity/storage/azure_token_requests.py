@@ -20,8 +20,8 @@ from learnosity.egress import Egress, proxy_failure
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.error_codes import cause_of
 
-# Environment variables with the address of a service on this machine that gives it tokens. App Service, Arc, Service
-# Fabric and AKS set them. Such a service is never called through a proxy.
+# Environment variables with the address of a local service that gives tokens to this machine. Azure's services, such as
+# App Service, Arc and Service Fabric, set them. Requests to a local service must not go through a proxy.
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 _ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
 _METADATA = "169.254.169.254"  # the address of Azure's metadata service where no variable names another one
@@ -66,8 +66,8 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
         try:
             reply = super().send(request, proxies=used, **kwargs | {"connection_verify": tls is not False})
         except ServiceRequestError as error:
-            # A chain of credentials also asks the metadata service, which most machines do not have. So if it does not
-            # reply, that is not the reason why there is no token.
+            # A chain of credentials also asks the metadata service, which most machines do not have. So if this service
+            # does not reply, the failure is not recorded as the reason why there is no token.
             if not _is_of_this_machine(request.url):
                 self.failure = _reason(proxy, urlsplit(request.url).hostname or "", str(error))
             raise
@@ -90,13 +90,13 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls} if self._tls else settings
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # The TLS context already has the authorities. `requests` would add its own ones to it.
+        # The TLS context already has the certificate authorities. `requests` would add its own authorities to it.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        # The authorities for servers count for a proxy, too. Where the certificates of servers are not checked (None),
-        # urllib3 still checks that of a proxy, against the authorities of the machine.
+        # The certificate of a proxy is checked with the same TLS context as that of a server. If the context is None,
+        # urllib3 checks neither certificate.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
 
 

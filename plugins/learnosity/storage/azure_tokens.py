@@ -27,8 +27,8 @@ Provider = Callable[[], Any]
 _SCOPE = "https://storage.azure.com/.default"
 _VERSION = "2023-11-03"  # version of Azure's API
 _SIGNED_FOR = timedelta(hours=1)
-# azure-identity raises the same type of error for a refusal and for a service that does not reply. These words in its
-# text say that the service did not reply.
+# azure-identity raises the same type of error for a refusal and for a service that does not reply. These words in the
+# text of the error say that the service did not reply.
 _PASSES = re.compile(
     r"no response|timed? ?out|connection (error|refused|reset|aborted)|failed to (connect|resolve)|unreachable"
     r"|unable to connect to proxy(?!.*: 407)",
@@ -146,7 +146,7 @@ class AzureRequests:
 
     def _signature(self, key: str, permission: dict[str, bool]) -> str:
         """A shared access signature that is good for one kind of request, made with the account's key."""
-        # This import is here, because a deployment that does not use Azure does not have this package.
+        # This import is here, because a deployment without Azure does not have the package azure-storage-blob.
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
         expiry = datetime.now(UTC) + _SIGNED_FOR

@@ -36,7 +36,7 @@ class Boto3Requests:
 
     def carry(self, session: Any) -> None:
         """Send the requests of all clients that a session of botocore makes from now on."""
-        # `unique_id` keeps botocore from registering the handler twice, if this is called again for the session.
+        # `unique_id` keeps botocore from registering the handler twice, if `carry` is called again for this session.
         session.register(_EVENT, self.send, unique_id="learnosity-requests")
         _without_proxy(session)
 
@@ -84,8 +84,8 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
         conn.ca_certs = None  # the TLS context already has the certificate authorities
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
-        # `proxies_config` of the connection may name certificates for the proxy. Without them, those for the server are
-        # used.
+        # botocore makes a TLS context for the proxy only if `proxies_config` of the connection names certificates for
+        # it. Otherwise, the proxy gets the TLS context that is used for servers.
         return super()._setup_proxy_ssl_context(proxy_url) or self._get_ssl_context()
 
 

@@ -35,7 +35,7 @@ class Boto3WritingStore(ObstoreStore):
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
             # All requests of one upload have to name the same checksum algorithm. `upload_file` of boto3, which is not
-            # used here, takes care of that and names CRC32. So the requests of this class name it, too.
+            # used here, names CRC32 in each of them. So the requests of this class name CRC32, too.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
@@ -48,7 +48,8 @@ class Boto3WritingStore(ObstoreStore):
         return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
-        # Memory for the part that is being filled, for its copy as `bytes`, and for the next chunk.
+        # This counts the part that is being sent, the part that is being filled, and its copy as `bytes`. For a moment,
+        # a write can hold up to six parts, because the first two stay in memory.
         return 3 * part_bytes(size)
 
     async def put_stream(

@@ -71,7 +71,7 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
-# Meanings of a reply that has a status of success (2xx), but is not the reply of an object store.
+# Meanings of a reply that has a status of success (2xx), but is cut off, or is not the reply of an object store.
 CUT = Meaning(Verdict.PASSES, "the reply is not whole")
 NO_STORE = _refused(
     "the reply is not that of such a store",
@@ -154,8 +154,8 @@ _CAUSES = (
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # A redirect without an address: S3 replies so if the bucket lies in another region.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host. If the store needs no proxy, obstore gets this one, which cannot exist, for all other
-    # hosts, so that it follows no such redirect.
+    # A redirect to another host. If the store needs no proxy, `egress` gives obstore this proxy for all other hosts.
+    # Nothing can listen on port 0, so obstore cannot follow the redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

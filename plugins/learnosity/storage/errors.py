@@ -37,13 +37,13 @@ _CODE = re.compile(
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
 )
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
-# Azure says here why an identity is refused.
+# In this XML element, Azure says why it refuses an identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
 
 
-# Finds an error of this package in the text of a library's error: if the library calls this package, it keeps only the
-# name and the text of our error.
+# Finds an error of this package in the text of obstore's error. obstore calls this package to get credentials. If this
+# raises an error, obstore's error has only the name and the text of our error.
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
@@ -67,7 +67,7 @@ def storage_error(verb: str, where: str, error: BaseException, proxy: str | None
     """
     text = str(error)
     if ours := _OURS.search(text):
-        # obstore calls this package to get credentials. If that raises an error, obstore keeps only its text.
+        # obstore calls this package to get credentials. If this raises an error, obstore keeps only the error's text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     code, status = code_of(text), status_of(text)

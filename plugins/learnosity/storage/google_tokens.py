@@ -30,7 +30,7 @@ class GoogleTokens:
     :param egress: the proxy and TLS settings of the requests for tokens.
     """
 
-    # obstore reads this attribute. It requests a new token this long before the old token expires, as google-auth does.
+    # obstore reads this attribute. obstore gets a new token this long before the old one expires, as google-auth does.
     refresh_threshold = timedelta(minutes=3, seconds=45)
 
     def __init__(self, credentials: Any, named: str, egress: Egress) -> None:
@@ -161,7 +161,7 @@ def is_reachable(error: Exception) -> bool:
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
         # Either there are no credentials at all, which is final, or this machine has a metadata server that did not
-        # reply, which may be temporary. These variables are set only where there is such a server.
+        # reply, which may be temporary. The variables in `_METADATA` are set only where there is a metadata server.
         return not any(os.environ.get(name) for name in _METADATA)
     # The errors of the HTTP library `requests` are OSErrors. They count as no reply.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)

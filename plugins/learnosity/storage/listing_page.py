@@ -68,7 +68,8 @@ PageReader = Callable[[bytes, str, int], Page]
 """Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
 
 # Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks.
-# `(?>` keeps what it has matched: a text of many comments would else be tried in ever more ways.
+# The regular expression never goes back into the atomic group `(?>…)` to match its text in another way. With a plain
+# group, a body of many comments would take very long.
 _ROOT = re.compile(
     rb"(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*)<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I
 )
@@ -108,7 +109,7 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if not token and (truncated == "true" or marker):
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
-    # Some servers send no IsTruncated. Then there is another page if the reply has a token.
+    # Some servers send no IsTruncated. Then there is another page if the reply has a NextContinuationToken.
     return Page(objects, folders, "" if truncated == "false" else token)
 
 
@@ -151,7 +152,7 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    # SeaweedFS gives an id alone, other servers a key or both.
+    # As the end of a page, SeaweedFS sends only an upload id. Other servers send a key, or a key and an upload id.
     after = UploadsMarker(fields.get("NextKeyMarker", ""), fields.get("NextUploadIdMarker", ""))
     if not (after.key or after.upload_id):
         raise OddPageError("it is not the last page, and has no NextKeyMarker")

@@ -84,7 +84,7 @@ def local_keys(root: str) -> Keys:
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:
-    # If an input URI names one file, its tag comes from obstore's `head`. This tag must be equal to that one, because a
-    # file with another tag counts as changed input.
+    # If an input URI names this file alone, its entity tag comes from obstore's `head`. The listing must give the same
+    # tag: a file whose tag differs between two attempts counts as changed input.
     tag = f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
     return ObjectInfo(path, status.st_size, tag, status.st_mtime)

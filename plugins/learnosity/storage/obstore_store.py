@@ -152,7 +152,8 @@ class ObstoreStore:
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
-            # GCS compares the version, other stores the entity tag. obstore does not accept None as a version.
+            # GCS compares the version of the object, and all other stores compare its entity tag. obstore does not
+            # accept None as a version.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version
@@ -173,7 +174,7 @@ class ObstoreStore:
             except (obstore_errors.NotSupportedError, NotImplementedError):
                 return await self._replace_at_once(path, content)
             except obstore_errors.BaseError as error:
-                # Some S3 servers reply 501 to the headers of a conditional write.
+                # Some S3 servers do not know conditional writes, and reply with HTTP status 501.
                 if not _is_unknown(error):
                     raise
                 return await self._replace_at_once(path, content)
@@ -232,7 +233,8 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await obstore.delete_async(self._store, batch)
             except FileNotFoundError:
-                # Another run has removed one of the files. On a file system, the call stops at it: delete one by one.
+                # Another run has already removed one of the files, and obstore stops at a missing file. So each file is
+                # deleted in a call of its own.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
@@ -258,8 +260,8 @@ class ObstoreStore:
             attributes["Content-Type"] = content_type
         if content_encoding:
             attributes["Content-Encoding"] = content_encoding
-            # Without this header, GCS decompresses the object for readers that do not accept gzip. They would get other
-            # bytes than `files.ndjson` lists.
+            # Without this header, GCS decompresses the object for readers that do not accept gzip. What they receive
+            # would not have the size and the SHA-256 that `files.ndjson` lists.
             attributes["Cache-Control"] = "no-transform"
         return attributes or None
 
@@ -282,7 +284,7 @@ class ObstoreStore:
             raise UnreadableNameError(str(storage_error(verb, where, error))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error, self._proxy) from None
-        except BaseException as error:  # a panic of obstore's Rust code, for example over a wrong endpoint
+        except BaseException as error:  # a panic of obstore's Rust code, for example because of a wrong endpoint
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error) from None

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How long obstore keeps credentials before it calls `SessionCredentials` again.
+# How long obstore keeps credentials that can expire, before it calls `SessionCredentials` again.
 HELD = timedelta(seconds=1)
 # Credentials that expire in fewer seconds than this are not used, because a request must reach the server before they
 # expire.
 MARGIN_SECONDS = 60
-# How long a thread waits after a failure before it tries again to get new credentials.
+# Shortest time between two threads that get new credentials. Without it, each request would start a thread while the
+# service that gives the credentials fails.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
@@ -91,7 +92,8 @@ class SessionCredentials:
             try:
                 frozen = self._fresh()
             except LearnosityError as error:
-                # The old credentials are still valid. After they expire, the next request fails with this error.
+                # The old credentials are still valid, so a warning is enough. If there are no new ones shortly before
+                # the old ones expire, `frozen` asks for new ones itself, and raises the error.
                 log.warning("%s The credentials in use are still valid. New ones are asked for again.", error)
             else:
                 with self._lock:
@@ -130,7 +132,7 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, aws.NoCredentialsError):
         return _has_metadata_service()
     if type(error) is aws.HTTPClientError:
-        return False  # botocore itself has failed on the reply, such as on a redirect without an address
+        return False  # botocore has other classes for network failures, and this class for any other exception
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):

@@ -14,7 +14,9 @@ from xml.sax.saxutils import escape
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.listing_page import UploadsMarker
 
-MAX_UPLOADS = 1000  # unfinished uploads in one page; S3 gives no more, other stores may give more than fit into memory
+# Maximum number of unfinished uploads in one page. S3 never sends more, but another store may, and its page may be too
+# large to be read.
+MAX_UPLOADS = 1000
 
 
 class S3Signer:
@@ -74,7 +76,7 @@ class S3Signer:
         objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
         # Without <Quiet>, the reply names each key, so the caller can check that each object was deleted.
         body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 demands it
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 requires Content-MD5
         headers = {"Content-Type": "application/xml", "Content-MD5": digest}
         return *await self._hashed("POST", f"{self._bucket_url}?delete=", headers, body), body
 
@@ -95,7 +97,8 @@ class S3Signer:
     ) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of a request whose body is part of the signature."""
         asked = {**self._reads, **headers}
-        # A bucket whose name is in the host has an empty path. It is sent as "/", and so it has to be signed.
+        # If the bucket's name is part of the host name, the path of the bucket's URL is empty. The HTTP client sends an
+        # empty path as "/", and the signature must be for the path that is sent.
         parts = urlsplit(url)
         url = url if parts.path else parts._replace(path="/").geturl()
         if self._credentials is None:

@@ -38,7 +38,7 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# The same, but only if the connection also names a region.
+# If the connection also names a region, these environment variables change nothing either.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 

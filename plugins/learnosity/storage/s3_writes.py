@@ -44,8 +44,8 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# obstore fails if an environment variable has a value that it does not know, unless the same setting is passed to it.
-# When boto3 writes, obstore only reads, so these settings have no effect and can be passed.
+# obstore reads these settings from environment variables if they are not passed as arguments, and fails if it does not
+# know a value. When boto3 writes, obstore only reads, so the values that are passed here have no effect on objects.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
     "server_side_encryption": "AES256",
@@ -121,8 +121,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
     by_boto3 = bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # Without `aws:kms`, obstore does not send these two settings. They can be meant for objects that S3 encrypts by
-        # the bucket's default, so boto3 writes and sends them.
+        # obstore sends these two arguments only together with `aws:kms`. Without `aws:kms`, they can be meant for the
+        # default encryption of the bucket. So boto3 writes the objects, because boto3 sends every argument.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:

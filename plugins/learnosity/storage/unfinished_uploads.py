@@ -40,8 +40,8 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024  # three times the size of a page of 1,000 uplo
 # The end of the names of obstore's temporary files. No result file at a local destination has such a name, because
 # `check_names` refuses it.
 _STAGED = re.compile(r"#\d+$")
-# How long a failed call is repeated, in seconds. A server can restart in this time. It is worth waiting: no later task
-# of the run removes these uploads, and `learnosity_retention` does so only where it is set up.
+# How long a failed call is repeated, in seconds: long enough for a restart of the server. No later task of the run
+# removes these uploads, and the DAG `learnosity_retention` removes them only if it is configured.
 PATIENCE_SECONDS = 30.0
 
 
@@ -130,7 +130,7 @@ class UnfinishedUploads:
             return
         if 200 <= status < 300:
             raise odd_reply("delete", where, f"it has status {status} and a body")
-        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # somebody else has removed it
+        if code_of(body.decode(errors="replace")) != "NoSuchUpload":  # NoSuchUpload: somebody has removed it
             raise refusal_of("delete", where, status, body)
 
     async def _sent(
@@ -145,7 +145,8 @@ class UnfinishedUploads:
 
 def _cannot_be_asked_for(key: str) -> bool:
     """Whether a request for a key would reach another key. Landing writes no such keys, but other programs may."""
-    # The HTTP client shortens `.` and `..` in a path. A page that cannot have control characters has DEL for them.
+    # The HTTP client resolves the parts `.` and `..` of a path, as in a file system. XML does not allow most control
+    # characters: in a key from a listing, DEL stands in place of them, so the true key is not known.
     return not {".", ".."}.isdisjoint(key.split("/")) or "\x7f" in key
 
 

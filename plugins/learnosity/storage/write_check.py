@@ -51,7 +51,7 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
                 f"{store.uri} does not give back at once what was written there. Landing needs a store that does."
             )
     except BaseException:
-        # The error from above is more useful to the user than the error of a failed delete.
+        # An error of this delete is suppressed, because the error of the check is more useful to the user.
         with suppress(LearnosityError):
             await store.delete(sorted({*written, *(path for path in found if path < after)}))
         raise
@@ -63,8 +63,8 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
     try:
         await store.discard_unfinished(folder)
     except StorageError as error:
-        # Landing works without this right. It is only needed to remove unfinished uploads of killed workers, which cost
-        # money.
+        # Landing works without the right to remove unfinished uploads. But then the uploads of killed workers stay, and
+        # their storage costs money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)
 
 

@@ -49,7 +49,7 @@ from learnosity.web.tables import Pager
 FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
 
-PAGES = (compare_page, find_page, use_page)  # these register their routes when they are imported
+PAGES = (compare_page, find_page, use_page)  # these modules register their routes when they are imported
 # Encodings that browsers decompress. A file with any other encoding is downloaded as it is stored.
 ENCODINGS = ("gzip", "x-gzip", "deflate")
 
@@ -123,7 +123,7 @@ async def download(shown: ShownDataset, path: str) -> Response:
         "Content-Length": str(entry.bytes),
     }
     if entry.content_encoding in ENCODINGS:
-        headers["Content-Encoding"] = str(entry.content_encoding)  # the browser decompresses the file
+        headers["Content-Encoding"] = str(entry.content_encoding)  # so that the browser decompresses the file
     return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
 
 

@@ -13,8 +13,10 @@ MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
 _STATISTIC = re.compile("_(change|before)$")  # endings that a comparison adds to the name of a column
 MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
-_COUNTS = ("population", "difference_", "count_", "num_")  # columns of numbers begin so, or end as in `_DECIMALS`
-_LARGEST = 1e15  # larger numbers are shown with an exponent
+# The name of a column of numbers begins with one of these texts, or ends with a key of `_DECIMALS` or with "score".
+_COUNTS = ("population", "difference_", "count_", "num_")
+# From this size on, a float is shown with an exponent, and an integer with all its digits but without separators.
+_LARGEST = 1e15
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 
 

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 NO_WAY = (401, 403)  # a user who may not see a run gets no links to its pages
 
-# Addresses that are called by programs. If it is not clear which dataset is meant, they get an error, and not the page
-# on which people choose a dataset.
+# Ends of the addresses of downloads, which programs use too. If the run may have several datasets and the address names
+# none, such a request gets an error, and not the page on which people choose a dataset.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 
@@ -112,8 +112,8 @@ def _ways_on(request: Request) -> dict[str, Any]:
     run_page = f"{request.scope.get('root_path', '')}/run/{segment(named.dag_id)}/{segment(named.run_id)}"
     below = f"/dataset/{segment(str(given['dataset_id']))}" if "dataset_id" in given else ""
     ways = [("The dataset", run_page + below), ("Its files", f"{run_page}{below}/files")]
-    # The page that failed is that of the run or of the dataset itself, so no link leads back to it. If its address had
-    # a query, one does, because the page may work without the query.
+    # If the page of the run or of the dataset itself fails, the run or its dataset usually cannot be opened. Both links
+    # would lead to the same error, so they are left out. With a query, the query may be the cause, so both links stay.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
         ways = []
     return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}

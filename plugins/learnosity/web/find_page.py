@@ -25,7 +25,7 @@ from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-# Maximum size of the body of a search request, in bytes: one percent-encoded letter has up to 12.
+# Maximum size of the body of a search request, in bytes. One percent-encoded character has up to 12 bytes.
 _MAX_BODY = 12 * LONGEST_QUERY + len("q=")
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 

@@ -24,7 +24,7 @@ from learnosity.web.default_types import default_types
 from learnosity.web.run_datasets import whole
 
 NEWEST = 2_000  # the list shows at most this many datasets and this many runs, the newest ones
-MAX_VALUE = 16_000  # maximum number of characters of an event's extra or of a run config; a longer one is left out
+MAX_VALUE = 16_000  # maximum number of characters of an event's extra or of a run config; a longer one is not read
 PUBLISHED = "published"
 # A run in one of these states has its own row in the list. A successful run has none: the list has its datasets
 # instead.
@@ -89,7 +89,8 @@ def _datasets(
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset. An event without a dataset id counts as one separate dataset.
+    # Two tasks of a run may publish the same dataset, which is listed once. An event without a dataset id counts as a
+    # dataset of its own.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

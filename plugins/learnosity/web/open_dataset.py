@@ -121,14 +121,14 @@ async def opened(run: Run, found: Publication) -> PublishedDataset:
         store = await reading(open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
     except ElsewhereError:
-        raise  # this error can be shown: it depends only on the two URIs, and tells nothing about connections
+        raise  # this error can be shown: it depends only on two URIs of the XCom, and tells nothing of connections
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:
         # All of these errors get the same reply. Otherwise, a user who can edit XComs could find out which connections
         # exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
         raise HTTPException(503, UNREADABLE) from None
-    # A user may have edited the XCom. It must not open a dataset that another DAG has landed, because the user may not
-    # see that DAG.
+    # A user can edit the XCom, so that it names a dataset of another DAG. Such a dataset is not shown, because the user
+    # may have no right to read the other DAG.
     if dataset.manifest.run.dag_id != run.dag_id:
         raise HTTPException(403, "Another DAG has landed this dataset.")
     return dataset

@@ -13,7 +13,7 @@ from learnosity.dataset.tables import Table, is_number
 PLOT_WIDTH = 160.0
 MAX_POINTS = 5_000  # maximum number of points of one scatter plot; a browser draws this number quickly
 MAX_DOTS = 400  # maximum number of users whose results are drawn as dots
-_MARGIN = 10.0  # pixels at both ends of the axis, so that half of a label fits beside it
+_MARGIN = 10.0  # pixels between the axis and both edges of the drawing, so that half of a label fits there
 _LABEL = 200  # maximum number of characters of a point's name
 _LARGEST = 1e100  # larger numbers are not drawn, because calculations with them could overflow
 _NAMES = ("lowest", "p25", "median", "p75", "highest")

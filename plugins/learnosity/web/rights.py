@@ -19,7 +19,7 @@ from learnosity.web import known_dags
 
 ENTITIES = (None, DagAccessEntity.RUN, DagAccessEntity.XCOM)  # None = the DAG itself
 
-# The check for each route that shows data of a DAG. It takes the DAG from `{dag_id}` in the route's address.
+# The checks for each route that shows data of a DAG. They take the DAG from `{dag_id}` in the route's address.
 READ_RUN: list[Any] = [Depends(requires_access_dag("GET", entity)) for entity in ENTITIES]
 
 

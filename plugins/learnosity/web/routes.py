@@ -18,7 +18,7 @@ from learnosity.web.open_dataset import RUN, Shown, shown_dataset
 from learnosity.web.results import Sorting
 from learnosity.web.rights import READ_RUN
 
-LONGEST_QUERY = 200  # maximum number of characters of one value in the query of an address
+LONGEST_QUERY = 200  # maximum number of characters of a search, and of other short texts in the query of an address
 
 Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]

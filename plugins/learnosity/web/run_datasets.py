@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
 CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# Operators whose XComs are not read: they are not needed, and an XCom in object storage would take a request.
+# The XComs of these operators are not needed, so they are not read: an XCom in object storage would cost a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
 # The tasks of a dataset in their order, as `dataset_tasks` names them.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
@@ -239,8 +239,8 @@ def _siblings(task_id: str) -> tuple[str, ...]:
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     states = [str(each.state or "none") for each in instances]
-    # All instances of a mapped task are shown with one state: a failure if there is one, otherwise any state other than
-    # success.
+    # All instances of a mapped task are shown with one state: the first that exists of a failure, any state other than
+    # success, and success.
     state = min(states, key=lambda each: (each not in FAILED, each == "success"))
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]
@@ -261,7 +261,7 @@ def _resolved(row: Returned, fetch: Callable[[Any], Any]) -> Any:
         return row.value
     try:
         return fetch(row)
-    # Each XCom backend raises its own errors, and one unreadable XCom must not hide the others.
+    # Each XCom backend raises its own errors. All are caught, because one unreadable XCom must not hide the others.
     except Exception as error:
         label, kind = _label(row.task_id, row.map_index), type(error).__name__
         log.warning("The XCom of %s cannot be read from object storage: %s", label, kind)

@@ -13,13 +13,15 @@ from learnosity.task_report import Landing
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
-_LAST = 4e9  # Unix seconds (the year 2096): a later start of a wait is left out, because it may be too large for a date
+# Unix seconds (the year 2096). A job with a later time is not shown, because the time may be too large for `datetime`.
+_LAST = 4e9
 _MAX_STATUS = 60  # maximum number of characters of a job status
-SHOWN = 20  # maximum number of failed tasks on the page, and of tasks that are tried again
+SHOWN = 20  # maximum number of failed tasks on the page, of tasks that are tried again, and of jobs
 GOING = ("queued", "running")
 # State of a task that failed and waits to be tried again.
 RETRY = "up_for_retry"
-# States of a task that is tried again. A first try has most of them, too, so the number of the try has to be checked.
+# States of a task that is tried again. A task in its first try can have most of these states, too, so the number of the
+# try has to be checked.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
