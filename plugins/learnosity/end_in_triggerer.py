@@ -5,7 +5,7 @@ task that has one of these is resumed in a worker. Airflow's own sensors call th
 used here, because Airflow refuses DAGs with such a task where a plugin has any listener, even one that is not about
 tasks.
 
-It has a price: for each batch of tasks that end so, Airflow's DAG processor reads the DAG file once more, and logs that a
+It has a price: for each batch of such ends, Airflow's DAG processor reads the DAG file once more, and logs that a
 callback was requested "but is not a failure callback".
 """
 

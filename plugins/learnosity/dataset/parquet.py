@@ -28,9 +28,10 @@ from learnosity.storage.store import Store
 with needs_extra("duckdb", "Writing Parquet"):
     import duckdb
 
-# Tables of a group's file that are skipped, because the row of each group is also in the file of its parent group, in
-# another table. Only the row of the root group is left out, because the root group has no parent.
-REPEATED = frozenset({"ancestors", "group"})
+# Table of a group's file with the row of that group. The file of its parent usually lists the same row.
+OWN = "group"
+# Table of a group's file with the rows of the groups above it, for comparison. Each has a file of its own.
+ANCESTORS = "ancestors"
 CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -73,16 +74,19 @@ def _place(uri: str) -> PurePosixPath:
 
 
 class _Rows:
-    """Rows of one kind, as NDJSON on disk, and the JSON types of the values in each column."""
+    """Rows of one kind, as NDJSON on disk, and the JSON types of the values in each column.
+
+    `path`: the rows; `spare`: rows of groups that count only where no row of `path` is about the same group.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.spare = path, path.with_suffix(".spare.ndjson")
         self.types: dict[str, set[str]] = {}
         self._names: dict[str, str] = {}
-        self._file = path.open("wb")
+        self._files = (path.open("wb"), self.spare.open("wb"))
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Mapping[str, Any], *, spare: bool) -> None:
         """Write one row. Ids, lists, objects and numbers beyond 64 bits are written as text."""
         line: dict[str, Any] = {}
         for key, value in row.items():
@@ -96,7 +100,7 @@ class _Rows:
                 value = str(value)
             types.add(_type_of(value))
             line[name] = value
-        self._file.write(self._encoder.encode(line) + b"\n")
+        self._files[spare].write(self._encoder.encode(line) + b"\n")
 
     def _name(self, key: str) -> str:
         """The column name of a key. SQL ignores case: if two names differ only in case, the second gets a number."""
@@ -110,8 +114,9 @@ class _Rows:
         return self._names[key]
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the files."""
+        for file in self._files:
+            file.close()
 
     def columns(self) -> dict[str, str]:
         """The DuckDB type of each column: the narrowest type that changes no value in the column."""
@@ -149,11 +154,11 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
                     f"{entry.path} is too big for this sample, or its compression ({entry.content_encoding}) is "
                     "unknown or damaged. Read it with DuckDB directly."
                 )
-            for kind, row in _rows(document, entry.path.rpartition("/")[0]):
+            for kind, row, spare in _rows(document, entry.path.rpartition("/")[0]):
                 if kind not in found:
                     found[kind] = _Rows(folder / f"{kind}.ndjson")
                     files.callback(found[kind].close)
-                found[kind].add(row)
+                found[kind].add(row, spare=spare)
     return found
 
 
@@ -164,14 +169,19 @@ def _without_twins(files: Mapping[str, FileEntry]) -> Iterator[FileEntry]:
             yield entry
 
 
-def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, Any]]]:
+def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, Any], bool]]:
+    """Kind and content of each row, and whether it counts only where the group is in no other row.
+
+    :param folder: that of the file. Groups in different folders may have the same name, so each row of a group or a
+        user gets it, too. The row of a group in its own file gets the folder of its parent, as in the parent's file.
+    """
+    above = folder.rpartition("/")[0]
     for table in document.tables:
-        if table.kind is Kind.PLAIN or table.name in REPEATED:
+        if table.kind is Kind.PLAIN or table.name == ANCESTORS:
             continue
+        own = table.name == OWN and table.kind is Kind.GROUPS
         for row in table.rows:
-            # Groups in different folders may have the same name. So each row of a group or a user also gets the folder
-            # of its file.
-            yield table.kind, row if table.kind is Kind.ITEMS else {"folder": folder, **row}
+            yield table.kind, row if table.kind is Kind.ITEMS else {"folder": above if own else folder, **row}, own
 
 
 def _convert(rows: _Rows, file: Path) -> int:
@@ -179,12 +189,11 @@ def _convert(rows: _Rows, file: Path) -> int:
     with duckdb.connect() as database:
         # The column types are set here, because DuckDB would guess them from the first rows. In a column that it takes
         # for whole numbers, it would change 1.5 in a later row to 2.
-        database.execute(
-            "CREATE TABLE found AS SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = "
-            + _struct(columns)
-            + ")",
-            {"path": str(rows.path)},
-        )
+        read = f"SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = {_struct(columns)})"
+        database.execute(f"CREATE TABLE found AS {read}", {"path": str(rows.path)})
+        if rows.spare.stat().st_size:
+            database.execute(f"CREATE TABLE spare AS {read}", {"path": str(rows.spare)})
+            database.execute("INSERT INTO found FROM spare ANTI JOIN found USING (folder, group_name)")
         database.table("found").write_parquet(str(file), compression="zstd")
         (count,) = database.execute("SELECT count(*) FROM found").fetchone() or (0,)
     return int(count)

@@ -33,14 +33,18 @@ NAMES = DATED | {
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that a template may use. None of them reads an attribute of an object, and only `replace` can make
-# a text much longer.
+# Jinja's own filters that a template may use. None of them reads an attribute of an object. Only `replace` can make a
+# text much longer, so its use is limited by `MAX_TEXT`.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
         *("string", "title", "trim", "upper"),
     }
 )
+# Largest length in characters of what the filters `replace` of a template may make of a text. Jinja computes constant
+# texts already when it reads a template, so a longer one could fill the memory of Airflow's DAG processor.
+MAX_TEXT = 1024 * 1024
+RUN_ID = 250  # longest id of a run in Airflow, in characters
 _OF_RUN = frozenset(
     {
         *(
@@ -126,7 +130,7 @@ def template_problem(text: str) -> str | None:
             return "a template here cannot include other files."
         # `_misuse` must be called first: it refuses expressions such as `9 ** 9 ** 9`. `find_undeclared_variables`
         # computes constant expressions, and this one would take for ever.
-        if problem := _unknown(_names(tree) - NAMES) or _misuse(tree):
+        if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or _growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
     except TemplateSyntaxError as error:
@@ -179,6 +183,22 @@ def _misuse(tree: nodes.Template) -> str | None:
     for each in tree.find_all((nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Filter, nodes.Call, nodes.BinExpr)):
         if problem := _misuse_of(each, whole_runs, called):
             return problem
+    return None
+
+
+def _growth(tree: nodes.Template, length: int) -> str | None:
+    """The problem that filters `replace` could make a text too long; None = they cannot."""
+    longest = max(length, RUN_ID)
+    for each in tree.find_all(nodes.Filter):
+        if each.name != "replace":
+            continue
+        given = [*each.args, *(keyword.value for keyword in each.kwargs)]
+        if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in given):
+            return "the filter replace needs plain texts here: replace('old', 'new')."
+        # With an empty text to replace, the new text is also put between all characters.
+        longest *= 1 + max((len(str(value.value)) for value in given if isinstance(value, nodes.Const)), default=0)
+    if longest > MAX_TEXT:
+        return "the filters replace of this template could make a text too long: write fewer of them, or shorter texts."
     return None
 
 

@@ -71,7 +71,7 @@ async def test_groups_and_users_come_out_once_each(tmp_path: Path) -> None:
     )
     written = await to_parquet(dataset, open_store((tmp_path / "out").as_uri()))
     assert [(file.uri.rpartition("/")[2], file.rows) for file in written] == [
-        ("groups.parquet", 4),
+        ("groups.parquet", 5),
         ("users.parquet", 3),
     ]
     folder = tmp_path / "out" / LAYOUT.prefix
@@ -79,12 +79,41 @@ async def test_groups_and_users_come_out_once_each(tmp_path: Path) -> None:
         rows = database.read_parquet(str(folder / "groups.parquet")).order("folder, group_name").fetchall()
         users = database.read_parquet(str(folder / "users.parquet")).aggregate("count(distinct user_id)").fetchall()
     assert [row[:2] for row in rows] == [
+        ("", "all"),
         ("groups", "north"),
         ("groups", "south"),
         ("groups/north", "class"),
         ("groups/south", "class"),
     ]
     assert users == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "missing", [[], ["groups"], ["groups", "groups/north"], ["groups/north/class", "groups/south/class"]]
+)
+async def test_no_group_is_lost_where_the_file_of_its_parent_is_missing(tmp_path: Path, missing: list[str]) -> None:
+    """Such as a dataset without a file for all districts together, or one of which only some files were landed."""
+    tree = {
+        "groups": group("all", ["north", "south"], []),
+        "groups/north": group("north", ["class"], []),
+        "groups/south": group("south", ["class"], []),
+        "groups/north/class": group("class", [], ["u1", "u2"]),
+        "groups/south/class": group("class", [], ["u3"]),
+    }
+    names = {"": "all", "groups": ["north", "south"], "groups/north": ["class"], "groups/south": ["class"]}
+    files = {f"{folder}/group.json": content for folder, content in tree.items() if folder not in missing}
+    await to_parquet(await published(tmp_path / "in", files), open_store((tmp_path / "out").as_uri()))
+    with duckdb.connect() as database:
+        file = tmp_path / "out" / LAYOUT.prefix / "groups.parquet"
+        rows = database.read_parquet(str(file)).project("folder, group_name").order("folder, group_name").fetchall()
+    # A group is known by its own file, or by that of its parent.
+    known = [
+        (folder, name)
+        for folder, listed in names.items()
+        for name in ([listed] if isinstance(listed, str) else listed)
+        if not {folder, "/".join(filter(None, (folder, name if folder else "groups")))} <= {*missing, ""}
+    ]
+    assert rows == known
 
 
 async def test_items_that_stand_in_several_files_come_out_once(tmp_path: Path) -> None:

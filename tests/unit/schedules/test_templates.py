@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.schedules.templates import NAMES, template_problem
+from learnosity.schedules.templates import MAX_TEXT, NAMES, RUN_ID, template_problem
 
 HOSTILE = {
     "connection": "conn.aws_default.password",
@@ -106,6 +106,31 @@ def test_no_statement_leads_out_of_a_template(text: str) -> None:
 )
 def test_the_documented_fields_and_times_can_be_used(expression: str) -> None:
     assert template_problem(f"s3://x/{{{{ {expression} }}}}/y") is None
+
+
+GROWING = {
+    "chain": "'aaaaaaaaaa'" + " | replace('a', 'aaaaaaaaaa')" * 12,
+    "of a run": "run_id" + " | replace('', 'xxxxxxxxxx')" * 6,
+    "by keyword": "ds" + " | replace(old='-', new='----------')" * 6,
+    "large texts": f"'{'a' * 5000}' | replace('a', '{'b' * 5000}')",
+    "text of the run": "ds | replace('-', dag_run.conf.long)",
+    "unpacked": "ds | replace(*params.texts)",
+}
+
+
+@pytest.mark.parametrize("expression", GROWING.values(), ids=GROWING)
+def test_no_template_makes_a_text_too_long_when_it_is_read(expression: str) -> None:
+    assert "replace" in (template_problem(f"{{{{ {expression} }}}}") or "")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "a", "-", "20"]), st.text("ab", max_size=60)), max_size=8))
+def test_what_replace_may_do_stays_below_its_limit(texts: list[tuple[str, str]]) -> None:
+    chain = "".join(f" | replace('{old}', '{new}')" for old, new in texts)
+    if template_problem(f"{{{{ run_id{chain} }}}}") is None:
+        text = "a" * RUN_ID
+        for old, new in texts:
+            text = text.replace(old, new)
+        assert len(text) <= MAX_TEXT
 
 
 @given(
