@@ -6,6 +6,7 @@ It is several times slower than obstore. `s3_writes` says when it is needed.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -48,8 +49,7 @@ class Boto3WritingStore(ObstoreStore):
         return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
-        # This counts the part that is being sent, the part that is being filled, and its copy as `bytes`. For a moment,
-        # a write can hold up to six parts, because the first two stay in memory.
+        # At the start, a write holds its first part, the second one, and the buffer that the second was taken from.
         return 3 * part_bytes(size)
 
     async def put_stream(
@@ -67,13 +67,15 @@ class Boto3WritingStore(ObstoreStore):
             second = await anext(pieces, None)
             if second is None and size is not None:
                 return self._given(path, await self._put(path, first, kept), "ETag")
-            return await self._in_parts(path, [first] if second is None else [first, second], pieces, kept)
+            begun = deque([first] if second is None else [first, second])
+            del first, second  # so that each part is freed when it has been sent
+            return await self._in_parts(path, begun, pieces, kept)
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
 
     async def _in_parts(
-        self, path: str, begun: list[bytes], pieces: AsyncIterator[bytes], kept: dict[str, Any]
+        self, path: str, begun: deque[bytes], pieces: AsyncIterator[bytes], kept: dict[str, Any]
     ) -> str | None:
         where = {"Bucket": self._bucket, "Key": self._full(path)}
         upload = await self._call(path, "create_multipart_upload", **where, **kept)
@@ -87,10 +89,12 @@ class Boto3WritingStore(ObstoreStore):
             parts.append({"PartNumber": number, "ETag": self._given(path, reply, "ETag"), **sums})
 
         try:
-            for body in begun:
-                await send(body)
-            async for body in pieces:
-                await send(body)
+            while begun:
+                await send(begun.popleft())
+            while more := await anext(pieces, b""):
+                begun.append(more)
+                del more
+                await send(begun.popleft())
             done = await self._call(path, "complete_multipart_upload", **where, MultipartUpload={"Parts": parts})
         except BaseException:
             with suppress(Exception):  # if this fails, the task that publishes the dataset removes the remaining parts
@@ -174,7 +178,10 @@ async def _pieces(chunks: AsyncIterator[bytes | memoryview], size: int) -> Async
     async for chunk in chunks:
         held += chunk
         while len(held) >= size:
-            yield bytes(held[:size])
+            with memoryview(held) as view:
+                piece = bytes(view[:size])
             del held[:size]
+            yield piece
+            del piece
     if held:
         yield bytes(held)

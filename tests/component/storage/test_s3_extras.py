@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from devstack.certificate import make_certificate
+from devstack.seaweedfs import SeaweedFS
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
 from learnosity.storage.multipart import MIN_PART_BYTES
@@ -158,6 +160,30 @@ async def test_a_checksum_goes_with_each_body(algorithm: str, header: str, monke
         assert all(exchange.headers.get(header) for exchange in bodies)
         begun = [exchange for exchange in served.asked if kind(exchange) == "CreateMultipartUpload"]
         assert {exchange.headers["x-amz-checksum-algorithm"] for exchange in begun} == {algorithm.upper()}
+
+
+async def test_a_write_by_boto3_needs_no_more_memory_than_it_says(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = s3_server.landing
+    extra = {"endpoint_url": s3_server.endpoint, "service_config": {"s3": {"extra_args": {"ACL": "private"}}}}
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+    store: Any = await asyncio.to_thread(open_store, "s3://lake@landing/memory")
+    assert type(store._store).__name__ == "Boto3WritingStore"
+
+    async def content() -> AsyncIterator[bytes]:
+        for _ in range(42):
+            yield bytes(1024 * 1024)
+
+    await store.put_stream("first", content(), None)  # loads what is loaded once
+    tracemalloc.start()
+    try:
+        await store.put_stream("second", content(), None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2 * MIN_PART_BYTES < peak < store.memory_for(None) + 2 * 1024 * 1024
 
 
 async def test_who_pays_is_told_on_every_request(monkeypatch: pytest.MonkeyPatch) -> None:
