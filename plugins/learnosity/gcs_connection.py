@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _USED = (
     *("project", "key_path", "keyfile_dict", "credential_config_file", "scope", "key_secret_name", "is_anonymous"),
     *("key_secret_project_id", "impersonation_chain", "idp_issuer_url", "client_id", "client_secret", "num_retries"),
-    *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "proxy", "verify"),
+    *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "verify"),
+    *("proxy", "proxies"),
 )
 # Fields of the connection outside of its extra. GoogleBaseHook does not use them, so those that have a value are named
 # in a warning.
