@@ -30,6 +30,16 @@ _under_way: set[object] = set()
 _OVERRIDDEN = ("execute_complete", "resume_execution", "post_execute", "operator_extra_links")
 
 
+def needs_worker(task: BaseOperator, base: type[BaseOperator]) -> bool:
+    """Whether a task has to be resumed in a worker when its wait has ended. The reason is logged.
+
+    :param base: see `needed_in_worker`.
+    """
+    if needed := needed_in_worker(task, base):
+        task.log.info("When the job is done, the task is resumed in a worker, because it has %s.", needed)
+    return bool(needed)
+
+
 def needed_in_worker(task: BaseOperator, base: type[BaseOperator]) -> str:
     """Why a task has to be resumed in a worker when its wait has ended: what Airflow would not run; "" = nothing.
 

@@ -19,7 +19,7 @@ from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import LearnosityError, PermanentError, RequestError, TransientStorageError
 from learnosity.metrics import METRICS
 from learnosity.retention.inventory import read_dataset
-from learnosity.retention.rules import RetentionRules
+from learnosity.retention.rules import RetentionRules, rules_for_one_place
 from learnosity.retention.sweep import Entry, Report, Sweep, table
 from learnosity.run_config import flag, read_run_config
 from learnosity.storage.store import Store
@@ -74,6 +74,9 @@ class LearnosityRetentionOperator(AsyncOperator):
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
         sweep = Sweep(name, dry_run, notes.begin, notes.done)
         stores = await self._stores(by_rules, given.get("destination_uri"), sweep.report)
+        uris = {named: store.uri for named, store in stores.items()}
+        if by_rules and (problems := rules_for_one_place(by_rules.rules, uris)):
+            raise RequestError(f"{' '.join(problems)} Nothing was removed.")
         await notes.load(list(stores.values()))
         if by_rules:
             for rule in by_rules.rules:

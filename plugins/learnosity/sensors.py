@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, XComArg, conf
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
@@ -43,8 +43,8 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     If the job has already ended, the task is not deferred. A halted job fails the task at once, without retries, and
     with the error of the job. Transient errors of the API do not end the wait. A refused key ends it after 35 minutes,
-    and a connection that cannot be used after 5 (`api.polling`). At the first poll, and where the wait is not deferred,
-    both end it at once. Each try of the task has a deadline of its own.
+    and a connection that cannot be used after 5 (`api.polling`). At the first poll, both end it at once. Each try of
+    the task has a deadline of its own.
 
     :param job_reference: what `create_dataset` returned, such as `create_dataset.output`, or the job's reference alone;
         "" = there is no job to wait for. Templated.
@@ -123,6 +123,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             return self.job_reference
         if self.poke(context):
             return self.job_reference
+        from learnosity.end_in_triggerer import needs_worker
         from learnosity.triggers import LearnosityJobTrigger
 
         now = time.time()
@@ -133,20 +134,12 @@ class LearnosityJobSensor(BaseSensorOperator):
             deadline=now + timeout,
             started=now,
             dataset_type=self._dataset_type,
-            end_in_triggerer=self._ends_in_triggerer(),
+            end_in_triggerer=self.end_in_triggerer and not needs_worker(self, LearnosityJobSensor),
         )
         # Usually, the trigger itself ends at the deadline. If it does not, for example because no triggerer runs,
         # Airflow's time-out ends the task later.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
-
-    def _ends_in_triggerer(self) -> bool:
-        from learnosity.end_in_triggerer import needed_in_worker
-
-        if self.end_in_triggerer and (needed := needed_in_worker(self, LearnosityJobSensor)):
-            self.log.info("When the job is done, the task is resumed in a worker, because it has %s.", needed)
-            return False
-        return self.end_in_triggerer
 
     def _apply_run_config(self, context: Context) -> None:
         """Replace the two limits by the values of the run config."""
@@ -182,10 +175,11 @@ class LearnosityJobSensor(BaseSensorOperator):
         """Whether the job is completed. False after a transient error, and after a refusal that may pass."""
         from learnosity.metrics import count_job
 
+        is_first, self._polled = not self._polled, True
         try:
             job = asyncio.run(self._poll())
         except LearnosityError as error:
-            if not error.transient and not self._tolerates(error, context):
+            if not error.transient and not self._tolerates(error, context, is_first=is_first):
                 raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
@@ -197,25 +191,41 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
         return job is not None and job.is_completed
 
-    def _tolerates(self, error: LearnosityError, context: Context) -> bool:
+    def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
         from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 
         if self.deferrable:
             return False
         rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
-        if not (rescheduled or self._polled):
+        if is_first and not rescheduled:
             return False
-        now, store = time.time(), self._store(context)
-        since = float((self._refused_since if store is None else store.get(REFUSED_SINCE)) or now)
+        now = time.time()
+        since = self._first_refusal(context) or now
         self._note_refusal(since, context)
         return now - since < (MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS)
 
     def _note_refusal(self, since: float, context: Context) -> None:
         """Keep the time of the first refusal, in Unix seconds; 0 = none. Each poll may be in another process."""
-        self._polled, self._refused_since = True, since
-        if (store := self._store(context)) is not None and (store.get(REFUSED_SINCE) or 0.0) != since:
-            store.set(REFUSED_SINCE, since)
+        known, self._refused_since = self._first_refusal(context), since
+        if known != since and (store := self._store(context)) is not None:
+            with self._without_store():
+                store.set(REFUSED_SINCE, since)
+
+    def _first_refusal(self, context: Context) -> float:
+        """The time that was kept; 0 = none."""
+        if (store := self._store(context)) is not None:
+            with self._without_store():
+                return float(store.get(REFUSED_SINCE) or 0.0)
+        return self._refused_since
+
+    @contextmanager
+    def _without_store(self) -> Iterator[None]:
+        """Go on if Airflow's API server fails for a while: that must not end a wait."""
+        try:
+            yield
+        except AirflowRuntimeError as error:
+            self.log.warning("Since when the polls are refused is not known or not kept now: %s", error)
 
     def _store(self, context: Context) -> StateStore | None:
         return context.get("task_state_store") if self.reschedule and not self.deferrable else None

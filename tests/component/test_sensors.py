@@ -13,7 +13,14 @@ from typing import Any, cast
 import pytest
 from airflow.listeners import hookimpl
 from airflow.sdk import DAG, Asset, Context, task, task_group
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowRuntimeError,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    ErrorType,
+    TaskDeferred,
+)
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
@@ -414,6 +421,27 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         context = context_of() | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
         with pytest.raises(AuthenticationError):
             sensor(deferrable=False, mode=mode).poke(context)
+
+    @pytest.mark.parametrize("method", ["get", "set"])
+    def test_goes_on_while_airflow_keeps_no_state(self, poll: list[Any], method: str) -> None:
+        class Away(Notes):
+            def __getattribute__(self, name: str) -> Any:
+                if name == method:
+                    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+                return super().__getattribute__(name)
+
+        job = Job("a-job", "running")
+        poll += [AuthenticationError("wrong key"), job, TransientError("502"), None, Job("a-job", "completed")]
+        context = context_of(ago=60, notes=Away())
+        assert [rescheduled().poke(context) for _ in range(5)] == [False, False, False, False, True]
+
+    @pytest.mark.parametrize("mode", ["poke", "reschedule"])
+    def test_goes_on_after_a_first_poll_that_failed_for_now(self, poll: list[Any], mode: str) -> None:
+        poll += [TransientError("502"), AuthenticationError("wrong key")]
+        waits = sensor(deferrable=False, mode=mode)
+        context = context_of() | {"ti": SimpleNamespace(get_first_reschedule_date=lambda _: None)}
+        assert not waits.poke(context)
+        assert not waits.poke(context)
 
     def test_goes_on_in_one_process_too(self, poll: list[Any]) -> None:
         poll += [None, AuthenticationError("wrong key"), AuthenticationError("wrong key")]

@@ -121,6 +121,7 @@ class LearnosityClient:
         :param references: only these jobs; at most 50, because a reply lists at most 50 jobs.
         :param since: Unix seconds; only jobs that were created at this time or later.
         :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
+        :raises UnexpectedReplyError: a record is no job. So a job that is not listed is really not listed.
         """
         if len(references) > REFERENCES_PER_CALL:
             raise ValueError(f"at most {REFERENCES_PER_CALL} references a call")
@@ -130,7 +131,7 @@ class LearnosityClient:
         if since is not None:
             request["mintime"] = since
         reply = await self._call("get", JOBS, request)
-        return [job for job in map(parse_job, reply.records()) if job is not None]
+        return [parse_job(record) for record in reply.records()]
 
     async def job_records(self) -> list[Any]:
         """The jobs of all states, as the API lists them."""

@@ -1,6 +1,6 @@
 """Jobs as the API lists them (docs/learnosity-api.md, "Jobs").
 
-A job ends as `completed` or `halted`. A job with an unknown status counts as still running.
+A job ends as `completed` or `halted`. A job with an unknown status, or without one, counts as still running.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from learnosity.api.message_redaction import wording
+from learnosity.errors import UnexpectedReplyError
 
 COMPLETED = "completed"
 HALTED = "halted"
+NO_STATUS = "without a status"  # what the log says of a job whose record has no readable status
 # Every call names all four states: without `status`, the API does not always list jobs in all states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
 # A reply lists at most this many jobs, and there is no next page. So one call asks for at most this many jobs.
@@ -61,30 +63,43 @@ class Job(msgspec.Struct, frozen=True):
         return dataset_id.lower() in self.details.lower()
 
 
-def parse_job(record: Any) -> Job | None:
-    """The job of one record of a reply; None when the record has no reference or no status."""
-    if not isinstance(record, Mapping):
-        return None
-    reference, status = record.get("reference"), record.get("status")
-    if not isinstance(reference, str) or not isinstance(status, str) or not reference:
-        return None
-    error = record.get("error")
-    others = {key: value for key, value in record.items() if key not in ("reference", "status")}
+def parse_job(record: Any) -> Job:
+    """The job of one record of a reply.
+
+    :raises UnexpectedReplyError: the record has no reference. It must not count as "there is no job".
+    """
+    known = record if isinstance(record, Mapping) else {}
+    reference = known.get("reference") or known.get("job_reference")
+    if isinstance(reference, int) and not isinstance(reference, bool):
+        reference = str(reference)
+    if not isinstance(reference, str):
+        keys = ", ".join(sorted({wording(str(key)[:80]) for key in known})[:20]) or "no keys"
+        raise UnexpectedReplyError(f"Learnosity's list of jobs has a record without a reference ({keys}).")
+    status, error = known.get("status"), known.get("error")
+    others = {key: value for key, value in known.items() if key not in ("reference", "job_reference", "status")}
     return Job(
         reference=reference,
-        status=_status(status.strip().lower()),
+        status=_status(status.strip().lower()) if isinstance(status, str) and status.strip() else NO_STATUS,
         # The API's `error` may quote the input, such as user ids or the signed URL of a file. `wording` hides such
         # values.
         error=None if error in (None, "") else wording(error),
-        dt_created=_text_or_none(record.get("dt_created")),
-        dt_completed=_text_or_none(record.get("dt_completed")),
-        details=to_text(others),
+        dt_created=_text_or_none(known.get("dt_created")),
+        dt_completed=_text_or_none(known.get("dt_completed")),
+        details=_details(others),
     )
 
 
 def _status(status: str) -> str:
     """The status if it is documented; otherwise only its known words (`message_redaction`): it may quote values."""
     return status if status in STATUSES else wording(status[:80])
+
+
+def _details(properties: Mapping[str, Any]) -> str:
+    """Properties as JSON text; "" where they are too deep for it. Such a job names no dataset, but it is listed."""
+    try:
+        return to_text(properties)
+    except RecursionError:
+        return ""
 
 
 def to_text(value: Any) -> str:

@@ -17,6 +17,7 @@ from learnosity.redaction import redact_text
 
 LIMIT = 2000
 """A longer text is cut to this many characters."""
+DEEPEST = 20  # maximum number of lists and objects around a value that is shown
 _HIDDEN = "…"
 
 
@@ -123,24 +124,27 @@ _SENTENCE_END = re.compile(r"(?:^|[.:;!?(])[\s(]*$")
 _REPEATED = re.compile(r"…(?:[\s,.'/@_-]*…)+")
 
 
-def wording(said: Any, sent: Any = None) -> str:
+def wording(said: Any, sent: Any = None, *, depth: int = 0) -> str:
     """A text of the API with `…` in place of each value, such as an id or a name.
 
     :param said: a text, or another JSON value, of a reply.
     :param sent: the request that is answered. Its values are left out even where they are usual words.
+    :param depth: how many lists and objects of the reply are around `said`. What is too deep is left out.
     """
+    if depth > DEEPEST:
+        return _HIDDEN
     if isinstance(said, str):
         return _masked(said, sorted(set(_values(sent)), key=len, reverse=True))
     if isinstance(said, Mapping):
-        return "{" + ", ".join(_pair(str(key), value, sent) for key, value in list(said.items())[:20]) + "}"
+        return "{" + ", ".join(_pair(str(key), value, sent, depth) for key, value in list(said.items())[:20]) + "}"
     if isinstance(said, list):
-        return "[" + ", ".join(wording(value, sent) for value in said[:20]) + "]"
+        return "[" + ", ".join(wording(value, sent, depth=depth + 1) for value in said[:20]) + "]"
     return msgspec.json.encode(said).decode() if said is None or isinstance(said, bool) else _HIDDEN
 
 
-def _pair(key: str, value: Any, sent: Any) -> str:
+def _pair(key: str, value: Any, sent: Any, depth: int) -> str:
     counts = key == "code" and isinstance(value, int) and 0 <= value < 100_000
-    return f"{_masked(key, ())}: {value if counts else wording(value, sent)}"
+    return f"{_masked(key, ())}: {value if counts else wording(value, sent, depth=depth + 1)}"
 
 
 def _masked(text: str, own: Sequence[str]) -> str:

@@ -86,7 +86,7 @@ async def create_dataset(
         except LearnosityError as error:
             # An earlier attempt has checked the input files. If they cannot be listed now, they count as unchanged.
             log.warning("It is not known whether the input has changed. %s", error)
-    return await _Creation(client, transfer, request, Notes(states), identity, prepare, dataset_id).run(noted)
+    return await _Creation(client, transfer, request, Notes(states, noted), identity, prepare, dataset_id).run(noted)
 
 
 @dataclass(eq=False)
@@ -254,6 +254,7 @@ class _Creation:
             self.seen = Seen(job_exists=True)
             return self._decide()
         except NotReadyError as error:
+            self.failure = error
             return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
         else:
             return await self._started(state, reference)

@@ -143,20 +143,21 @@ class Notes:
     """The state of the dataset that this attempt makes. Every change is saved.
 
     :param states: where the state is kept between attempts.
+    :param loaded: the state that an earlier attempt saved last; None = no state was saved.
     """
 
-    def __init__(self, states: CreationStates) -> None:
+    def __init__(self, states: CreationStates, loaded: CreationState | None) -> None:
         self._states = states
+        self._loaded = loaded
         self._attempt = uuid.uuid4().hex
         self.state: CreationState | None = None
 
     async def save(self, state: CreationState) -> None:
         """Save a state under the id of this attempt.
 
-        :raises PermanentError: another attempt has saved a state after the first state of this attempt.
+        :raises PermanentError: another attempt has saved a state since this attempt saved or loaded one.
         """
-        if self.state is not None:
-            await self.check_still_ours()
+        await self.check_still_ours()
         self.state = replace(state, attempt=self._attempt)
         await self._states.save(self.state)
 
@@ -165,8 +166,8 @@ class Notes:
 
         :raises PermanentError: another attempt has saved a state.
         """
-        saved = await self._states.load()
-        if saved is None or saved.attempt != self._attempt:
+        saved, last = await self._states.load(), self.state or self._loaded
+        if (saved and saved.attempt) != (last and last.attempt):
             raise PermanentError(
                 "Another attempt of this task has taken over, or its state was deleted: this one sends nothing more."
             )

@@ -113,7 +113,7 @@ class ParquetFiles:
                 yield from self._described([file], failed)
             return
         for schema, alike in groupby(files, key=lambda file: schemas[str(file.path)]):
-            together = list(alike)
+            together, select = list(alike), ""
             try:
                 columns, select = self._select(together[0], schema)
                 yield from self._rows(together, columns, select)
@@ -170,9 +170,9 @@ class ParquetFiles:
     def _blame(
         self, files: Sequence[_File], select: str, error: Exception, failed: type[Exception]
     ) -> Iterator[ParquetProblem]:
-        """Find out which of several files could not be read."""
-        if len(files) == 1:
-            yield ParquetProblem(files[0].name, 0, _why(error))
+        """Find out which files could not be read. Without a query, all of them: their schema is the same."""
+        if len(files) == 1 or not select:
+            yield from (ParquetProblem(file.name, 0, _why(error)) for file in files)
             return
         for file in files:
             try:

@@ -265,7 +265,9 @@ class _AnyObject(RecordSchema):
         given = input_columns or {}
         typed = kind.row_fields(group_keys, given)
         more = set(given) - {field.key for field in typed} if typed else ()
-        self.fields = (*typed, *(RowField(key, ()) for key in given if key in more))
+        extra = [RowField(key, ()) for key in given if key in more]
+        # The session ids stay last, because rows are gathered by user if their last column has session ids.
+        self.fields = (*typed[:-1], *extra, typed[-1]) if kind.gathers and typed else (*typed, *extra)
         self.input_columns = check_input_columns(given, [field.key for field in self.fields], any_key=True)
         self.lenient = True
         self.gathers = kind.gathers

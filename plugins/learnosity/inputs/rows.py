@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from learnosity.inputs.columns import GROUPS, Column, all_columns, find_columns
+from learnosity.inputs.columns import GROUPS, Column, ColumnError, all_columns, find_columns
 from learnosity.inputs.records import RecordSchema, level_above_nothing
 
 MAX_CELL: Final = 131_072
@@ -31,12 +31,16 @@ class RowSchema:
     def find(self, names: Sequence[str]) -> tuple[Column, ...]:
         """The columns that become keys of the records.
 
-        :raises ColumnError: they are not there.
+        :raises ColumnError: they are not there, or the table has none of them.
         """
         schema = self.schema
         if not schema.fields:
             return all_columns(names, schema.group_keys, schema.input_columns)
-        return find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
+        columns = find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
+        if not columns:
+            known = ", ".join(field.key for field in schema.fields)
+            raise ColumnError(f"it has none of the columns {known}. Say in input_columns which columns hold them")
+        return columns
 
     def check(self, columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:
         """The problems of rows: index of the row, and its first problem. Empty = there is none.

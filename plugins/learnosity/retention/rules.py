@@ -6,7 +6,8 @@ Nothing here needs Airflow. A file that cannot be used gives its problems, by li
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from learnosity.schedules.checks import ScheduleProblem, line_of, shape_problems
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.files import RETENTION_FILES, read_text
 from learnosity.schedules.yaml_text import Place, YamlTextError, read_yaml
-from learnosity.storage.uris import parse_uri
+from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, parse_uri
 
 LEAST_ABANDONED_DAYS = 2
 ABANDONED_DAYS = 7.0
@@ -143,8 +144,43 @@ def parse_rules(file: str, text: str) -> RetentionRules | Sequence[ScheduleProbl
         ]
     given = content.value
     abandoned = float(given.get("abandoned_days", ABANDONED_DAYS))
-    rules = [Rule(**each, abandoned_days=abandoned) for each in given["rules"]]
+    rules = [Rule(**_whole(each), abandoned_days=abandoned) for each in given["rules"]]
     return RetentionRules(rules, given.get("schedule"), given.get("timezone", "UTC"), given.get("dry_run", True))
+
+
+def _whole(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a rule, with `keep_newest` as an integer: in YAML and for the JSON schema, 3.0 is one, too."""
+    return {key: int(value) if key == "keep_newest" else value for key, value in rule.items()}
+
+
+def rules_for_one_place(rules: Sequence[Rule], uris: Mapping[str | None, str]) -> list[str]:
+    """The problems of rules for datasets of one type in the same place. One would remove what the other keeps.
+
+    A place is told by bucket and prefix alone: two connections may lead to the same server.
+
+    :param uris: the URI of each `destination_uri` that could be opened, where None is the default destination.
+    """
+    first: dict[tuple[str, str], int] = {}
+    problems = []
+    for number, rule in enumerate(rules, 1):
+        if (uri := uris.get(rule.destination_uri)) is None:
+            continue
+        known = first.setdefault((rule.dataset_type, _place_of(uri)), number)
+        if known != number:
+            problems.append(
+                f"Rules {known} and {number} are both for {rule.dataset_type} at {uri}, so one would remove what the "
+                "other keeps. Keep one of them. For two servers whose buckets have the same name, use two prefixes."
+            )
+    return problems
+
+
+def _place_of(uri: str) -> str:
+    where = parse_uri(uri)
+    if where.scheme == "file":
+        return f"file:{os.path.realpath(where.key)}"
+    kinds = {"s3": S3_SCHEMES, "gs": GCS_SCHEMES, "azure": AZURE_SCHEMES}
+    kind = next((kind for kind, schemes in kinds.items() if where.scheme in schemes), where.scheme)
+    return f"{kind}:{where.bucket}/{posixpath.normpath(f'/{where.key}')}"
 
 
 def _sense(values: Any) -> Iterator[tuple[Place, str]]:

@@ -32,6 +32,7 @@ from learnosity.creation.state import CreatedDataset, CreationState, RequestIden
 from learnosity.creation.upload import Upload
 from learnosity.errors import (
     LearnosityError,
+    NotReadyError,
     PermanentApiError,
     PermanentError,
     RequestError,
@@ -39,6 +40,7 @@ from learnosity.errors import (
     TransferError,
     TransientApiError,
     TransientStorageError,
+    UnexpectedReplyError,
 )
 from learnosity.inputs.upload_parts import plan_parts
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
@@ -597,6 +599,50 @@ class TestLostReplies:
         assert created.job_reference != other.job_reference
         assert "alone and a fresh one is made" in caplog.text
 
+    @pytest.mark.parametrize(
+        "records",
+        [[{"status": "running"}], [None], ["a-job"], {"jobs": [{"reference": "a-job"}]}, [{"reference": None}]],
+        ids=repr,
+    )
+    async def test_are_not_settled_by_a_list_of_jobs_that_is_not_understood(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, records: Any
+    ) -> None:
+        """It must not count as a list without jobs: then the job would be started again."""
+        simulator.configure(recommence="second_job")
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
+        read = LearnosityClient._call
+
+        async def odd_list(self: LearnosityClient, action: str, endpoint: Any, *args: Any, **more: Any) -> Reply:
+            reply = await read(self, action, endpoint, *args, **more)
+            lost = simulator.stats.calls[COMMENCE] and action == "get"
+            return Reply(reply.meta, records) if lost else reply
+
+        monkeypatch.setattr(LearnosityClient, "_call", odd_list)
+        notes = Notes()
+        for _ in range(2):
+            with pytest.raises(UnexpectedReplyError, match="a record without a reference"):
+                await attempt(simulator, notes)
+        assert sum(jobs_of(simulator).values()) == 1
+        monkeypatch.undo()
+
+    @pytest.mark.parametrize("status", [None, "", 7], ids=repr)
+    async def test_a_job_without_a_status_is_a_job(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, status: Any
+    ) -> None:
+        simulator.configure(recommence="second_job", job_names_dataset=True)
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
+        read = LearnosityClient._call
+
+        async def odd_list(self: LearnosityClient, action: str, endpoint: Any, *args: Any, **more: Any) -> Reply:
+            reply = await read(self, action, endpoint, *args, **more)
+            if action != "get":
+                return reply
+            return Reply(reply.meta, [{**record, "status": status} for record in reply.records()])
+
+        monkeypatch.setattr(LearnosityClient, "_call", odd_list)
+        created = await attempt(simulator, Notes())
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+
     @pytest.mark.parametrize("kind", ["lost_reply", "reset", "truncate", "non_json"])
     async def test_of_an_initialise_call_with_input_cost_a_fresh_dataset_and_no_second_job(
         self, simulator: Simulator, kind: Any
@@ -792,6 +838,32 @@ class TestAWorkerThatWasThoughtDead:
         assert dict(simulator.stats.calls) == before
         assert jobs_of(simulator) == {created.dataset_id: 1}
 
+    @pytest.mark.parametrize("begun", [False, True], ids=["first attempt", "second attempt"])
+    async def test_while_it_reads_its_input_sends_nothing_more(self, simulator: Simulator, begun: bool) -> None:
+        notes, reached, go_on = Notes(), asyncio.Event(), asyncio.Event()
+        if begun:
+            assert await dies(simulator, notes, 3) == "before initialise"
+        reading = notes.load
+
+        async def slow_load() -> CreationState | None:
+            found = await reading()
+            if not reached.is_set():
+                reached.set()
+                await go_on.wait()
+            return found
+
+        notes.load = slow_load  # type: ignore[method-assign]
+        first = asyncio.create_task(attempt(simulator, notes))
+        await reached.wait()
+        created = await attempt(simulator, notes)
+        before = dict(simulator.stats.calls)
+        go_on.set()
+        with pytest.raises(PermanentError, match="Another attempt of this task has taken over"):
+            await first
+        assert dict(simulator.stats.calls) == before
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+        assert (notes.state.step, notes.state.dataset_id) == ("started", created.dataset_id)
+
     async def test_sends_nothing_more_once_a_person_has_deleted_its_state(self, simulator: Simulator) -> None:
         notes, pacer = Notes(), Suspended(COMMENCE)
         first = asyncio.create_task(attempt(simulator, notes, pacer=pacer))
@@ -845,6 +917,15 @@ class TestRefusals:
         created = await attempt(simulator, Notes())
         assert jobs_of(simulator) == {created.dataset_id: 1}
         assert simulator.stats.calls[SET] == 2
+
+    @pytest.mark.parametrize("dataset_id", [None, WANTED], ids=["any id", "one id"])
+    async def test_input_that_the_api_never_has_is_named_as_the_cause(
+        self, simulator: Simulator, dataset_id: str | None
+    ) -> None:
+        simulator.faults.add(FaultRule(match=COMMENCE, kind="status", status=400, code=50000, times=10))
+        with pytest.raises(NotReadyError, match="Not all input files were there"):
+            await attempt(simulator, Notes(), dataset_id=dataset_id)
+        assert not jobs_of(simulator)
 
     async def test_a_dataset_id_that_is_taken_says_what_to_do(self, simulator: Simulator) -> None:
         await attempt(simulator, Notes(), dataset_id=WANTED)

@@ -106,6 +106,27 @@ def test_rules_remove_what_is_superseded_and_the_event_names_it(place: Path, cap
         assert any(f"{dataset_id} (superseded" in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.parametrize("other", ["{uri}", "{uri}/", "{uri}//", "{link}"])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_two_rules_for_one_place_remove_nothing_however_it_is_written(
+    place: Path, tmp_path: Path, other: str, dry_run: bool
+) -> None:
+    (tmp_path / "link").symlink_to(place)
+    uri = other.format(uri=place.as_uri(), link=(tmp_path / "link").as_uri())
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=3), Rule(TYPE, uri, keep_newest=1)], dry_run=dry_run))
+    with pytest.raises(RequestError, match=r"Rules 1 and 2 are both for .+ Nothing was removed\."):
+        run.go()
+    assert there(place) == {1, 2, 3}
+
+
+def test_two_rules_for_two_types_or_two_places_are_no_problem(place: Path, tmp_path: Path) -> None:
+    other = (tmp_path / "other").as_uri()
+    (tmp_path / "other").mkdir()
+    rules = [Rule(TYPE, keep_newest=1), Rule("another-type", keep_newest=1), Rule(TYPE, other, keep_newest=1)]
+    Run(RetentionRules(rules, dry_run=False)).go()
+    assert there(place) == {3}
+
+
 def test_a_dry_run_shows_a_table_and_has_no_event(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     run = Run()

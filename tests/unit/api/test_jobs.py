@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,14 +12,13 @@ from hypothesis import strategies as st
 
 from learnosity.api.jobs import Job, parse_job
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
+from learnosity.errors import UnexpectedReplyError
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
 
 
 def job(**properties: Any) -> Job:
-    found = parse_job({"reference": REFERENCE, "status": "running", **properties})
-    assert found is not None
-    return found
+    return parse_job({"reference": REFERENCE, "status": "running", **properties})
 
 
 def test_the_documented_record_is_read() -> None:
@@ -82,11 +83,32 @@ def test_a_running_job_has_no_end_whether_null_or_absent(missing: dict[str, Any]
 
 @pytest.mark.parametrize(
     "record",
-    [None, "x", [], {}, {"reference": "r"}, {"status": "running"}, {"reference": "", "status": "running"},
-     {"reference": 1, "status": "running"}, {"reference": "r", "status": None}],
+    [None, "x", [], {}, {"status": "running"}, {"reference": "", "status": "running"}, {"jobs": [{"reference": "r"}]},
+     {"reference": True, "status": "running"}, {"reference": None}, {"reference": ["r"]}],
 )  # fmt: skip
-def test_a_record_without_reference_or_status_is_no_job(record: Any) -> None:
-    assert parse_job(record) is None
+def test_a_record_without_a_reference_is_an_error_and_not_no_job(record: Any) -> None:
+    with pytest.raises(UnexpectedReplyError, match="a record without a reference"):
+        parse_job(record)
+
+
+@pytest.mark.parametrize("status", [None, "", " ", 3, ["completed"], {"completed": True}])
+@pytest.mark.parametrize("reference", [{"reference": "17"}, {"reference": 17}, {"job_reference": "17"}])
+def test_a_job_without_a_readable_status_counts_as_running(status: Any, reference: dict[str, Any]) -> None:
+    for record in (reference, {**reference, "status": status}):
+        found = parse_job(record)
+        assert found.reference == "17"
+        assert not found.is_terminal
+
+
+@pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])
+@pytest.mark.parametrize("key", ["error", "results"])
+@pytest.mark.parametrize("brackets", ["[]", ('{"message":', "}")], ids=["lists", "objects"])
+def test_a_deep_record_is_read_like_any_other(depth: int, key: str, brackets: Sequence[str]) -> None:
+    value = brackets[0] * depth + '"secret"' + brackets[1] * depth
+    found = parse_job(json.loads(f'{{"reference": "r", "status": "halted", "{key}": {value}}}'))
+    assert found.is_halted
+    assert "secret" not in (found.error or "")
+    assert len(found.error or "") < 1000
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,6 @@ def test_no_value_of_any_field_comes_back(path: str, saying: Callable[[str, str]
                     {**halted, "status": value},
                 ),
             )
-            if job is not None
         ),
     ]
     for each in told:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -17,11 +17,13 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.jobs import Job
 from learnosity.api.poll_intervals import PollResult, poll_delay
 from learnosity.api.polling import shared_poller
+from learnosity.api.replies import Reply
 from learnosity.errors import (
     AuthenticationError,
     ConnectionConfigError,
     PermanentApiError,
     TransientApiError,
+    UnexpectedReplyError,
 )
 from tests.figures import Figures
 
@@ -238,6 +240,55 @@ class TestTrouble:
             assert "secret" not in str(error)
         api.fail = lambda references: None
         assert (await wait_for(api, "job"))[-1].job == Job("job", "completed")
+
+
+class TestOddRecords:
+    """One wait whose job is listed oddly, beside waits whose jobs are sound."""
+
+    class Client(LearnosityClient):
+        def __init__(self, records: dict[str, Any]) -> None:
+            self.records, self.asked = records, 0
+
+        async def _call(self, action: str, endpoint: Any, request: Any, **more: Any) -> Any:
+            self.asked += 1
+            await asyncio.sleep(0)
+            found = [self.records[each] for each in request["references"]]
+            return Reply({"status": True}, found)
+
+        @asynccontextmanager
+        async def connect(self) -> AsyncIterator[LearnosityClient]:
+            yield self
+
+    @pytest.mark.parametrize(
+        "odd",
+        [{}, None, {"status": "completed"}, {"reference": None, "status": "running"}, {"jobs": []}],
+        ids=repr,
+    )
+    async def test_end_their_own_wait_alone_and_in_the_end(self, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.2)
+        sound = {f"job-{n}": {"reference": f"job-{n}", "status": "completed"} for n in range(20)}
+        client = self.Client({**sound, "odd": odd})
+        async with asyncio.timeout(20):
+            ends = await asyncio.gather(*(wait_for(cast(FakeApi, client), each) for each in client.records))
+        for looks in ends[:-1]:
+            assert looks[-1].job is not None
+            assert looks[-1].job.is_completed
+        assert isinstance(ends[-1][-1].error, UnexpectedReplyError)
+
+    async def test_do_no_harm_where_they_are_deep(self) -> None:
+        deep: Any = "x"
+        for _ in range(600):
+            deep = [deep]
+        client = self.Client({
+            "deep": {"reference": "deep", "status": "halted", "error": deep},
+            "sound": {"reference": "sound", "status": "completed"},
+        })  # fmt: skip
+        async with asyncio.timeout(20):
+            halted, done = await asyncio.gather(*(wait_for(cast(FakeApi, client), each) for each in client.records))
+        assert halted[-1].job is not None
+        assert halted[-1].job.is_halted
+        assert done[-1].job is not None
+        assert done[-1].job.is_completed
 
 
 class TestDeadline:

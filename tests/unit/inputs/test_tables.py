@@ -478,3 +478,24 @@ class TestAnyObject:
         rows = "".join(f"u1,d1,{uuid}\n" for uuid in [*UUIDS, UUIDS[0]])
         record = spooled(f"user_id,district,session_id\n{rows}".encode(), schema=schema)[0]
         assert record["session_id"] == [*UUIDS, UUIDS[0]]
+
+
+@pytest.mark.parametrize("dataset_type", [SUMMARY, SESSIONS, ANALYSIS])
+@pytest.mark.parametrize("columns", [None, {"remark": "note"}], ids=["plain", "one more column"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_without_any_known_column_is_refused_by_name(
+    dataset_type: str, columns: dict[str, str] | None, form: str, tmp_path: Path
+) -> None:
+    schema = schema_for(dataset_type, ["school"], input_columns=columns, any_object=True)
+    file = source(b"foo,bar\n1,2\n") if form == "csv" else parquet("SELECT 1 AS foo, 2 AS bar", tmp_path)
+    (told,) = problems(file, schema=schema)
+    assert "column" in told
+    assert "input_columns" in told
+
+
+def test_one_more_column_leaves_the_sessions_of_a_user_together() -> None:
+    content = b"user_id,school,session_id,note\nu1,s,a,x\nu1,s,b,x\n"
+    plain = spooled(content, schema=schema_for(SESSIONS, ["school"], any_object=True))
+    more = spooled(content, schema=schema_for(SESSIONS, ["school"], input_columns={"remark": "note"}, any_object=True))
+    assert [record["session_id"] for record in plain] == [["a", "b"]]
+    assert more == [{**plain[0], "remark": "x"}]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import CronTriggerTimetable
 
-from learnosity.retention.rules import RetentionRules, Rule, parse_rules, read_rules
+from learnosity.retention.rules import RetentionRules, Rule, parse_rules, read_rules, rules_for_one_place
 from learnosity.retention_dag import retention_dags
 from learnosity.schedules.files import read_folder
 
@@ -51,6 +51,32 @@ def test_what_cannot_be_used_is_named_by_line_and_nothing_of_it_is_used(text: st
     found = parse_rules("retention.yaml", text)
     assert not isinstance(found, RetentionRules)
     assert any(problem.line == line and what in str(problem) for problem in found), [str(each) for each in found]
+
+
+def test_a_whole_number_may_be_written_as_a_decimal() -> None:
+    found = parse_rules("retention.yaml", "rules:\n  - {dataset_type: a, keep_newest: 3.0}")
+    assert isinstance(found, RetentionRules)
+    assert isinstance(found.rules[0].keep_newest, int)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("s3://c1@b/x", "s3://c2@b/x", True),
+        ("s3://c1@b/x", "s3a://b//x/", True),
+        ("s3://b", "s3://c@b/", True),
+        ("gs://b/x", "gcs://c@b/./x", True),
+        ("abfs://c@b/x", "wasbs://b/x", True),
+        ("s3://b/x", "s3://b/y", False),
+        ("s3://b/x", "s3://b/x/y", False),
+        ("s3://b/x", "gs://b/x", False),
+        ("s3://b/x", "s3://c/x", False),
+    ],
+)
+def test_two_rules_for_one_place_are_found_however_it_is_written(one: str, other: str, same: bool) -> None:
+    rules = [Rule("a", one, keep_newest=30), Rule("a", other, keep_newest=1)]
+    assert bool(rules_for_one_place(rules, {one: one, other: other})) is same
+    assert not rules_for_one_place(rules, {one: one}), "the other one could not be opened"
 
 
 def test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default(tmp_path: Path) -> None:
