@@ -24,7 +24,16 @@ from learnosity.landing.land import land_shard
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import check_include, check_shards
 from learnosity.landing.publish import publish
-from learnosity.landing_xcoms import FIRST_RELEASE, landing_of, left_out, plan_of, published_xcom, rendered, shard_xcoms
+from learnosity.landing_xcoms import (
+    FIRST_RELEASE,
+    included,
+    landing_of,
+    left_out,
+    plan_of,
+    published_xcom,
+    rendered,
+    shard_xcoms,
+)
 from learnosity.metrics import METRICS
 from learnosity.progress_log import Progress, size
 from learnosity.task_report import report_plan, report_progress
@@ -68,18 +77,19 @@ class LandingTask:
     ) -> list[dict[str, Any]]:
         """Make the plan and write it under a new name. The parameters are those of `LearnosityListFilesOperator`."""
         number, store, plan = check_shards(shards), await self._store(), uuid4().hex[:16]
+        globs = check_include(include)
         async with self._results() as results:
             made = await begin_landing(
                 store,
                 self.layout,
                 results,
                 work=self._work(plan),
-                include=check_include(include),
+                include=globs,
                 shards=number,
                 overwrite=overwrite,
             )
         await report_plan(self._context, sum(each.files for each in made))
-        return shard_xcoms(made, plan)
+        return shard_xcoms(made, plan, globs)
 
     async def land_files(self, shard: object) -> dict[str, int] | list[dict[str, int]]:
         """Copy the files that are still missing.
@@ -127,6 +137,7 @@ class LandingTask:
             planned_on=planned[0].get("host") if planned else None,
             sent=sent_input(self._created),
             left_out=left_out(planned),
+            include=included(planned),
             require_complete=require_complete,
         )
         result = published_xcom(store, layout, manifest)

@@ -18,15 +18,16 @@ from learnosity.task_report import Landing
 FIRST_RELEASE = "plan"
 
 
-def shard_xcoms(shards: Sequence[Shard], plan: str) -> list[dict[str, Any]]:
+def shard_xcoms(shards: Sequence[Shard], plan: str, include: Sequence[str]) -> list[dict[str, Any]]:
     """What `list_files` returns: one entry for each shard.
 
     :param plan: name of the plan.
+    :param include: the globs of the run config. They are in the entries only if they left files out.
     """
     host = host_name()
     return [
         {"shard": shard.shard, "files": shard.files, "plan": plan, "host": host}
-        | ({"left_out": shard.left_out} if shard.left_out else {})
+        | ({"left_out": shard.left_out, "include": list(include)} if shard.left_out else {})
         for shard in shards
     ]
 
@@ -34,6 +35,11 @@ def shard_xcoms(shards: Sequence[Shard], plan: str) -> list[dict[str, Any]]:
 def left_out(shards: Sequence[Any]) -> int:
     """How many result files `include` leaves out, by what `list_files` returned."""
     return int(shards[0].get("left_out") or 0) if shards else 0
+
+
+def included(shards: Sequence[Any]) -> Sequence[str] | None:
+    """The globs that left result files out, by what `list_files` returned; None = no file was left out."""
+    return shards[0].get("include") if left_out(shards) else None
 
 
 def rendered(shards: object) -> Sequence[Any]:

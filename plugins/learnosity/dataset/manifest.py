@@ -62,6 +62,10 @@ class Manifest(msgspec.Struct, frozen=True):
     """What was recognised in the result files; None = an earlier release has published the dataset."""
     names: NamesInfo | None = None
     """The index of names; None = there is none."""
+    include: tuple[str, ...] | None = None
+    """The globs that left result files out; None = all files were landed, or an earlier release has published this."""
+    left_out: int | None = None
+    """How many result files `include` left out; None as in `include`."""
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

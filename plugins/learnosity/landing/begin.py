@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import read_manifest
 from learnosity.dataset.removal_marks import give_way
+from learnosity.errors import RequestError
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import Shard, make_plan
 from learnosity.landing.publish import withdraw
@@ -33,9 +34,16 @@ async def begin_landing(
     :param shards: how many tasks share the work.
     :param overwrite: land a published dataset again. Its manifest is removed only after the new plan is made.
     :returns: one entry per shard; no entry if a published dataset is not landed again.
+    :raises RequestError: the dataset is published with the files of another `include`.
     """
     published = None if overwrite else await read_manifest(store, layout)
     if published is not None:
+        if published.include is not None and set(published.include) != set(include):
+            raise RequestError(
+                f"Dataset {layout.dataset_id} is published with include {list(published.include)!r}, which left out "
+                f"{published.left_out or 0:,} result file(s). This run has include {list(include)!r}. Set overwrite to "
+                "land the dataset again, or use the same include."
+            )
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()
     plan = await make_plan(store, layout, results, work=work, include=include, shards=shards)

@@ -19,7 +19,14 @@ from learnosity import network
 from learnosity.api.downloads import BUFFERED_BYTES, Download
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.removal_marks import claim_landing
-from learnosity.errors import BrokenWriteError, LearnosityError, TransferError, UrlExpiredError, first_error
+from learnosity.errors import (
+    BrokenWriteError,
+    IncompleteDatasetError,
+    LearnosityError,
+    TransferError,
+    UrlExpiredError,
+    first_error,
+)
 from learnosity.landing.concurrency import MEMORY_BYTES, AdaptiveLimit, Budget, LargeFileSlots
 from learnosity.landing.file_urls import FileUrls
 from learnosity.landing.large_files import WHOLE_BYTES, LargeFile
@@ -162,6 +169,11 @@ class _Lander:
 
     async def _from_reply(self, file: ResultFile) -> Landed:
         content = await self._urls.content(file)
+        if file.bytes is not None and len(content) != file.bytes:
+            raise IncompleteDatasetError(
+                f"{file.path!a} has {len(content):,} bytes instead of {file.bytes:,}: it changed while it was landed. "
+                "Clear list_files with its downstream tasks to land it as it is now."
+            )
         return await self._put(file, content, file.content_type or "application/json")
 
     async def _from_url(self, file: ResultFile) -> Landed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -16,7 +17,15 @@ from msgspec.structs import replace
 
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import Manifest, RunInfo, decode_manifest, encode_manifest, read_manifest
+from learnosity.dataset.manifest import (
+    Manifest,
+    RunInfo,
+    check_files,
+    decode_files,
+    decode_manifest,
+    encode_manifest,
+    read_manifest,
+)
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
@@ -60,11 +69,14 @@ async def publish(
     planned_on: str | None = None,
     sent: InputInfo | None = None,
     left_out: int = 0,
+    include: Sequence[str] | None = None,
     require_complete: bool = False,
 ) -> Manifest:
     """Compare every planned file with its note and with the store, then publish.
 
-    This call can be repeated safely: a dataset that is already published is checked and not changed.
+    This call can be repeated safely: a dataset that this run has published is checked and not changed. If another run
+    has published the dataset since this run made its plan, that is enough where it has all files of this run. Otherwise
+    this run publishes what it landed, if it landed all files of the dataset.
 
     :param work: folder of the notes of this landing; removed at the end.
     :param shards: number of plans; 0 = the dataset was published before, so no plan was made.
@@ -72,12 +84,26 @@ async def publish(
     :param planned_on: host name of the worker that made the plans; None = unknown.
     :param sent: what was uploaded; None = not known, or nothing.
     :param left_out: how many result files were not landed, because `include` leaves them out.
+    :param include: the globs that left them out; None = no file was left out.
     :param require_complete: publish only if all that was uploaded came back; default False.
-    :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published.
+    :raises IncompleteDatasetError: a file is missing, or it is not the file that was landed. Nothing is published. Or
+        another run has published other files, and this run landed only a part of the dataset.
     :raises GapError: see `require_complete`. Nothing is published.
     """
     await claim_landing(store, layout, work, "publish")
     published = await read_manifest(store, layout)
+    landed = None
+    if published is not None and shards and published.run != run:
+        landed = await _collect(store, work, shards, planned_on)
+        if not await _has_all(store, layout, published, landed):
+            if left_out:
+                raise IncompleteDatasetError(
+                    f"Run {published.run.run_id} of {published.run.dag_id} has published other files of this dataset "
+                    "since this run made its plan. Clear list_files with its downstream tasks, with overwrite to "
+                    "replace them."
+                )
+            log.warning("Run %s has published other files meanwhile. They are replaced.", published.run.run_id)
+            published = None
     if published is not None:
         await verify(store, layout, published)
         if require_complete:
@@ -91,7 +117,7 @@ async def publish(
             "The dataset was published when this run planned its landing, but its manifest is gone. Clear list_files "
             "with its downstream tasks to land it again."
         )
-    landed = await _collect(store, work, shards, planned_on)
+    landed = landed or await _collect(store, work, shards, planned_on)
     async for batch in stored(store, layout):
         landed.compare(batch)
     await _check_stored(store, layout, landed)
@@ -107,6 +133,8 @@ async def publish(
             files_sha256=listed.sha256,
             published_at=datetime.now(UTC).isoformat(timespec="seconds"),
             run=run,
+            include=tuple(include) if include and left_out else None,
+            left_out=left_out or None,
         )
         files = [file_entry(entry) for entry in landed.planned()] if listed.files <= COMPARED_FILES else None
         manifest = await reconciled(
@@ -150,6 +178,16 @@ async def _collect(store: Store, work: str, shards: int, planned_on: str | None)
             "nothing was published."
         )
     return landed
+
+
+async def _has_all(store: Store, layout: DatasetLayout, published: Manifest, landed: LandedFiles) -> bool:
+    """Whether each file that this run landed is in the published dataset, with the same content."""
+    with FilesList(landed.planned()) as listed:
+        if listed.sha256 == published.files_sha256:
+            return True
+    content = check_files(await store.get(layout.files), store, layout, published)
+    known = {entry.path: entry.sha256 for entry in decode_files(content)}
+    return all(known.get(entry.path) == entry.sha256 for entry in landed.planned())
 
 
 async def _remove_others(store: Store, layout: DatasetLayout, work: str, landed: LandedFiles) -> None:

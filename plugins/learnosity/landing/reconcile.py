@@ -72,12 +72,18 @@ async def reconciled(
 def check_published(manifest: Manifest) -> None:
     """Check a dataset that is published already, where `require_complete` is on.
 
-    :raises GapError: its manifest has gaps.
+    :raises GapError: its manifest has gaps, or files were left out, or it is not known whether all users came back.
     """
-    if manifest.returned is not None and manifest.returned.gaps:
+    returned, sent = manifest.returned or Returned(), manifest.input
+    if returned.gaps:
         raise GapError(
             f"require_complete is on, and dataset {manifest.dataset_id} was published with gaps. "
-            + " ".join(manifest.returned.gaps)
+            + " ".join(returned.gaps)
+        )
+    if manifest.left_out or (sent is not None and sent.users is not None and returned.population is None):
+        raise GapError(
+            f"require_complete is on, and dataset {manifest.dataset_id} was published without a comparison with what "
+            f"was uploaded. {_why_unknown(manifest.left_out or 0, manifest.file_count)}"
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from learnosity.api.downloads import Download, Rest
 from learnosity.errors import IncompleteDatasetError, PermanentApiError, StorageError, TransferError
 from learnosity.landing import land as landing
 from learnosity.landing.concurrency import MAX_LARGE_FILES, AdaptiveLimit, LargeFileSlots
+from learnosity.landing.land import land_shard
 from learnosity.landing.ledger import read_ledger
 from learnosity.storage.store import Store
 from simulator.faults import FaultKind
@@ -51,6 +52,29 @@ async def test_what_lands_is_what_was_served_and_the_manifest_says_so(scene: Sta
     assert landed.total_bytes == sum(file.size for file in dataset.served.values())
     assert landed.skipped == 0
     assert set(dataset.gets.values()) == {1}
+
+
+@pytest.mark.parametrize("shape", ["inline", "groups"])
+async def test_content_of_a_reply_that_has_changed_since_the_plan_does_not_land(scene: StartScene, shape: str) -> None:
+    dataset = await scene(results_shape=shape)
+    await dataset.plan(shards=2)
+    await dataset.land(0)
+    for name in list(dataset.served):
+        content = b"group_name,population\nchanged,1\n"
+        if name.endswith(".json"):
+            content = b'[{"group_name": "changed", "population": 1}]'
+        dataset.add_file(name, content)
+
+    async def changed(group_path: Sequence[str]) -> bytes:
+        return b'{"changed": 1}'
+
+    results = dataset.results
+    results.unseal = lambda sealed: []  # type: ignore[method-assign]
+    results.group_content = changed  # type: ignore[method-assign]
+    with pytest.raises(
+        IncompleteDatasetError, match=r"bytes instead of .* changed while it was landed.*Clear list_files"
+    ):
+        await land_shard(dataset.store, dataset.layout, results, dataset.transfer, work=dataset.work, shard=1)
 
 
 @pytest.mark.parametrize("shape", ["urls", "paged", "inline", "groups"])

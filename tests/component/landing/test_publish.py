@@ -12,7 +12,7 @@ import pytest
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import decode_files, decode_manifest, encode_manifest
-from learnosity.errors import IncompleteDatasetError
+from learnosity.errors import IncompleteDatasetError, RequestError
 from learnosity.storage.store import ObjectInfo, Store
 from tests.component.landing_scene import Chunks, Passing, Scene, StartScene, scene
 
@@ -273,3 +273,103 @@ async def test_a_manifest_that_vanished_since_planning_is_told(scene: StartScene
     await dataset.store.delete([dataset.layout.manifest])
     with pytest.raises(IncompleteDatasetError, match="its manifest is gone"):
         await dataset.publish(shards=0)
+
+
+CSV = ("*.csv",)
+
+
+async def a_part(dataset: Scene, include: Sequence[str] = CSV) -> int:
+    """Plan and land a part of the dataset. Returns how many files are left out."""
+    (shard,) = await dataset.plan(include=include)
+    await dataset.land()
+    assert shard.left_out
+    return shard.left_out
+
+
+def other_run(dataset: Scene) -> Scene:
+    """Another run that lands the same dataset."""
+    other = Scene(dataset.sim, dataset.client, dataset.transfer, dataset.layout, dataset.store)
+    other.work = dataset.layout.work_prefix("run-2", "plan-1")
+    return other
+
+
+async def test_a_part_of_a_dataset_is_never_taken_for_more(scene: StartScene) -> None:
+    dataset = await scene()
+    left_out = await a_part(dataset, ["groups/*.csv", "*.csv"])
+    part = await dataset.publish(left_out=left_out, include=["groups/*.csv", "*.csv"])
+    assert (part.left_out, part.include) == (left_out, ("groups/*.csv", "*.csv"))
+    assert await dataset.plan(include=["*.csv", "groups/*.csv"]) == (), "the same globs, so there is nothing to do"
+    for include in (["*"], ["*.csv"], ["*.json"], ["*", "*.csv", "groups/*.csv"]):
+        with pytest.raises(RequestError, match=rf"left out {left_out} result file.*Set overwrite"):
+            await dataset.plan(include=include)
+    assert await dataset.manifest() == part
+    await dataset.plan(overwrite=True)
+    await dataset.land()
+    whole = await dataset.publish()
+    assert (whole.left_out, whole.include) == (None, None)
+    await dataset.check_whole()
+    assert await dataset.plan(include=CSV) == (), "a whole dataset has all files of each part"
+
+
+async def test_globs_that_leave_nothing_out_make_a_whole_dataset(scene: StartScene) -> None:
+    dataset = await scene()
+    (shard,) = await dataset.plan(include=["*.csv", "*.json"])
+    assert not shard.left_out
+    await dataset.land()
+    assert (await dataset.publish(include=["*.csv", "*.json"])).include is None
+
+
+@pytest.mark.parametrize("part_first", [True, False])
+async def test_of_two_runs_at_once_the_whole_dataset_stays(scene: StartScene, part_first: bool) -> None:
+    dataset = await scene()
+    other = other_run(dataset)
+    left_out = await a_part(dataset)
+    await other.plan()
+    await other.land()
+    part: dict[str, Any] = {"left_out": left_out, "include": CSV}
+    if part_first:
+        await dataset.publish(**part)
+        whole = await other.publish()
+    else:
+        whole = await other.publish()
+        assert await dataset.publish(**part) == whole, "it has all files of this run"
+    assert whole.file_count == len(dataset.served)
+    await dataset.check_whole()
+
+
+async def test_a_run_that_landed_other_content_meanwhile_is_published_instead(scene: StartScene) -> None:
+    """The first run has checked its files, and then another one lands the dataset anew."""
+    dataset = await scene()
+    other, store = other_run(dataset), dataset.store
+    name = "groups/group.csv"
+    changed = bytes(dataset.served[name].size)
+
+    class Overtaken(Passing):
+        async def put(self, path: str, content: bytes | memoryview, *how: Any, **named: Any) -> str | None:
+            if path == dataset.layout.manifest:
+                dataset.add_file(name, changed)
+                await other.plan(overwrite=True)
+                await other.land()
+            return await self.inner.put(path, content, *how, **named)
+
+    await dataset.plan()
+    await dataset.land()
+    first = await dataset.publish(store=Overtaken(store))
+    second = await other.publish()
+    assert second.files_sha256 != first.files_sha256
+    assert await dataset.data(name) == changed
+    await dataset.check_whole()
+
+
+async def test_a_part_with_other_content_than_the_published_dataset_is_an_error(scene: StartScene) -> None:
+    dataset = await scene()
+    other, name = other_run(dataset), "groups/group.csv"
+    left_out = await a_part(dataset)
+    dataset.add_file(name, bytes(dataset.served[name].size))
+    await other.plan()
+    await other.land()
+    whole = await other.publish()
+    with pytest.raises(IncompleteDatasetError, match=r"has published other files.*Clear list_files"):
+        await dataset.publish(left_out=left_out, include=CSV)
+    assert await dataset.manifest() == whole
+    await dataset.check_whole()

@@ -70,10 +70,13 @@ async def test_what_cannot_be_compared_is_no_gap_but_with_require_complete_it_is
     assert shard.left_out == len(dataset.served) - shard.files > 0
     await dataset.land()
     with pytest.raises(GapError, match=f"include leaves out {shard.left_out} result file"):
-        await dataset.publish(sent=uploaded(), left_out=shard.left_out, require_complete=True)
-    manifest = await dataset.publish(sent=uploaded(), left_out=shard.left_out)
+        await dataset.publish(sent=uploaded(), left_out=shard.left_out, include=["*.csv"], require_complete=True)
+    manifest = await dataset.publish(sent=uploaded(), left_out=shard.left_out, include=["*.csv"])
     assert manifest.returned is not None
     assert (manifest.returned.population, manifest.returned.gaps) == (None, ())
+    with pytest.raises(GapError, match=f"without a comparison.*include leaves out {shard.left_out} result file"):
+        await dataset.publish(sent=uploaded(), require_complete=True)
+    assert await dataset.publish() == manifest
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"group": 7}', b"[" * 500_000])
