@@ -73,8 +73,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that only boto3 uses. obstore, which does all reads and most writes, has its own settings. So
-# a warning says that landing does not use these keys.
+# Keys of `config_kwargs` that only boto3 uses, so a warning names them: obstore does all reads and most writes.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),

@@ -40,9 +40,8 @@ if TYPE_CHECKING:
 # When a wait has begun, the next call is planned again this many seconds later. Many waits often begin together, and
 # then one plan is enough for all. No poll of a new wait is due within this time.
 GATHER_SECONDS = 0.5
-# A call with room for more jobs also asks for jobs that are not due yet, but only if their wait began at least this
-# many seconds ago. A job that has ended can resume its task, and Airflow can lose a task that is resumed right after it
-# was deferred.
+# A call with room for more jobs also asks for jobs that are not due yet, if their waits are at least this old, in
+# seconds. The end of a job may resume its task, and Airflow can lose a task that is resumed right after its deferral.
 SETTLED_SECONDS = 3.0
 # Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4

@@ -36,8 +36,7 @@ from learnosity.redaction import redact
 from learnosity.storage.error_codes import Verdict, judge
 from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
-# `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value
-# (docs/learnosity-api.md, "Upload URLs and uploads").
+# `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value.
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Some servers never reply to `Expect: 100-continue`. After this time the body is sent without a reply, as curl does.
 CONTINUE_SECONDS = 1.0
@@ -191,15 +190,13 @@ class SignedTransfer:
     def _uploads(self, *, direct: bool) -> aiohttp.ClientSession:
         if direct not in self._up:
             self._check_open()
-            # With a proxy, this process looks up only the proxy's IP address. That address is not checked, because a
-            # proxy may be in a private network.
+            # With a proxy, only the proxy's IP address is looked up. It is not checked, because it may be private.
             resolver = CheckingResolver(self._names) if direct else None
             self._up[direct] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
-                # aiohttp's `trust_env` stays off: with it, aiohttp would send the password that ~/.netrc has for the
-                # host of the URL.
+                # aiohttp's `trust_env` stays off: it would send the password that ~/.netrc has for the URL's host.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
                 # The reply must not be compressed: its first bytes are read as text, and nothing decompresses them.

@@ -47,13 +47,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Maximum number of datasets that one attempt of the task initialises. If the attempt gets no job for any of these
-# datasets, the attempt fails. If the run config gives a `dataset_id`, only one dataset is initialised.
+# Maximum number of datasets that one attempt of the task initialises. With a `dataset_id` of the run config, it is one.
 MAX_DATASETS = 3
 # Longest wait in seconds before another dataset is begun: after the first dataset, and after any later one.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# After a lost reply, all jobs are listed that were created after the call, or at most this many seconds before it. The
-# clocks of Learnosity's servers may differ.
+# After a lost reply, jobs are listed from this many seconds before the call on: the clocks of servers may differ.
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -111,9 +109,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            # Saving writes the id of this attempt into the state. If an earlier attempt still runs, it finds this id
-            # before it saves the state again, and stops.
-            await self.notes.save(noted)
+            await self.notes.save(noted)  # so that an earlier attempt that still runs finds the id of this one, and stops
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
@@ -232,8 +228,7 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # `known_jobs` must contain only jobs of other datasets. So it is not read again if an earlier call may have
-            # started the job of this dataset.
+            # `known_jobs` must have only jobs of other datasets, so it is not read again after a call in doubt.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1

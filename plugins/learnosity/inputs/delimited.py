@@ -30,9 +30,8 @@ _SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read t
 _MARK: Final = "\ufeff"
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# The keys are the possible line ends of the first row. `_SUSPECT`: a pattern that finds other line ends in a text.
-# `_ENDS`: the line ends that a row may have. Any other line end of a row is an error, because it may belong to a cell
-# without quotes.
+# By the line end of the first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`: the line ends
+# that a row may have. Another one is an error, because it may belong to a cell without quotes.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
@@ -125,8 +124,7 @@ class DelimitedText(Generic[Found]):
         header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
-            # Single quotes count as quotes only if a name in the header begins with one. In a value, they may be
-            # apostrophes.
+            # Single quotes count as quotes only if a name in the header begins with one: elsewhere it is an apostrophe.
             single = header_line.startswith("'") or f"{delimiter}'" in header_line
             dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
             try:
@@ -221,8 +219,7 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # The end of the last complete row is the total length of the lines of all complete rows. These lines are split
-        # from `block` again, because `_Lines` has removed byte order marks from its lines.
+        # Only lines of complete rows count. `block` is split again, because `_Lines` has removed byte order marks.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:
