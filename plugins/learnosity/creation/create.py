@@ -109,7 +109,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            await self.notes.save(noted)  # with the id of this attempt: an earlier one that still runs sees it, and stops
+            await self.notes.save(noted)  # with the id of this attempt: an earlier one that still runs then stops
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
