@@ -158,7 +158,7 @@ class TestLooksOnce:
     def test_and_a_mapped_one_ends_in_the_triggerer_too(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_hang"))
         reference = a_job(simulator, "running")
-        with DAG("waits", schedule=None):
+        with DAG("waits", schedule=None) as dag:
 
             @task_group
             def one(job: str) -> None:
@@ -167,9 +167,11 @@ class TestLooksOnce:
             one.expand(job=[reference])
             waits = LearnosityJobSensor.partial(task_id="alone", learnosity_conn_id=CONN, deferrable=True)
             alone = waits.expand(job_reference=[reference])
-        in_a_group = alone.dag.get_task("one.in_a_group")
+        in_a_group, unmapped = dag.get_task("one.in_a_group"), alone.unmap({"job_reference": reference})
+        assert isinstance(in_a_group, LearnosityJobSensor)
         assert needed_in_worker(in_a_group, LearnosityJobSensor) == ""
-        assert self.ends_in_triggerer(alone.unmap({"job_reference": reference}))
+        assert isinstance(unmapped, LearnosityJobSensor)
+        assert self.ends_in_triggerer(unmapped)
 
     def test_and_a_worker_ends_it_where_a_success_clears_the_state_store(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")

@@ -249,7 +249,7 @@ class TestOddRecords:
         def __init__(self, records: dict[str, Any]) -> None:
             self.records, self.asked = records, 0
 
-        async def _call(self, action: str, endpoint: Any, request: Any, **more: Any) -> Any:
+        async def _call(self, action: str, endpoint: str, request: Any, before_send: Any = None) -> Reply:
             self.asked += 1
             await asyncio.sleep(0)
             found = [self.records[each] for each in request["references"]]
