@@ -41,7 +41,7 @@ def groups_returned(root: Document, files: Mapping[tuple[str, ...], str], keys: 
     """Count users and groups in the result files of a group dataset.
 
     :param root: the content of the file of the root group.
-    :param files: the files of the groups, by group path (`tables.group_files`).
+    :param files: the files of the groups, by group path (`group_files.group_files`).
     :param keys: keys of the levels, top level first.
     """
     tables = [table for table in root.tables if table.kind is Kind.GROUPS and table.name != "ancestors"]

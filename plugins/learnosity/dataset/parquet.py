@@ -7,7 +7,8 @@ on disk, not in memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,9 +18,10 @@ from typing import Any
 
 import msgspec
 
-from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.group_files import Places, root_first
 from learnosity.dataset.parquet_place import beside as beside
-from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.parquet_rows import Source, check_readable, known_tables, rows_of
+from learnosity.dataset.published import PublishedDataset, some
 from learnosity.dataset.tables import Document, Kind, is_id
 from learnosity.errors import IncompleteDatasetError, StorageError
 from learnosity.optional_packages import needs_extra
@@ -28,10 +30,8 @@ from learnosity.storage.store import Store
 with needs_extra("duckdb", "Writing Parquet"):
     import duckdb
 
-# Table of a group's file with the row of that group. The file of its parent usually lists the same row.
-OWN = "group"
-# Table of a group's file with the rows of the groups above it, for comparison. Each has a file of its own.
-ANCESTORS = "ancestors"
+log = logging.getLogger(__name__)
+
 CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -49,7 +49,7 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
     :param target: the store to write to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`. It
         must be outside of the destination, so that the files are never taken for datasets.
     :returns: the written files; no file if no rows are recognised in the dataset.
-    :raises IncompleteDatasetError: when a listed file is missing or was changed.
+    :raises IncompleteDatasetError: a listed file is missing, was changed, or may have rows that cannot be read.
     :raises StorageError: `target` is inside the destination of the dataset, or the store refuses.
     """
     if _place(f"{target.uri}/{dataset.layout.prefix}").is_relative_to(_place(dataset.store.uri)):
@@ -74,19 +74,16 @@ def _place(uri: str) -> PurePosixPath:
 
 
 class _Rows:
-    """Rows of one kind, as NDJSON on disk, and the JSON types of the values in each column.
+    """Rows of one kind, as NDJSON on disk with a file for each source, and the JSON types of each column's values."""
 
-    `path`: the rows; `spare`: rows of groups that count only where no row of `path` is about the same group.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.spare = path, path.with_suffix(".spare.ndjson")
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
         self._names: dict[str, str] = {}
-        self._files = (path.open("wb"), self.spare.open("wb"))
+        self._files = {source: path.open("wb") for source, path in self.paths.items()}
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, row: Mapping[str, Any], *, spare: bool) -> None:
+    def add(self, row: Mapping[str, Any], source: Source) -> None:
         """Write one row. Ids, lists, objects and numbers beyond 64 bits are written as text."""
         line: dict[str, Any] = {}
         for key, value in row.items():
@@ -100,7 +97,7 @@ class _Rows:
                 value = str(value)
             types.add(_type_of(value))
             line[name] = value
-        self._files[spare].write(self._encoder.encode(line) + b"\n")
+        self._files[source].write(self._encoder.encode(line) + b"\n")
 
     def _name(self, key: str) -> str:
         """The column name of a key. SQL ignores case: if two names differ only in case, the second gets a number."""
@@ -115,7 +112,7 @@ class _Rows:
 
     def close(self) -> None:
         """Close the files."""
-        for file in self._files:
+        for file in self._files.values():
             file.close()
 
     def columns(self) -> dict[str, str]:
@@ -146,42 +143,51 @@ def _type_of(value: Any) -> str:
 async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Rows]:
     """Rows of each kind, on disk."""
     found: dict[Kind, _Rows] = {}
+    places = Places()
+    without: list[str] = []
     with ExitStack() as files:
-        for entry in _without_twins(dataset.files):
-            document = await dataset.document(entry)
-            if document is None:
-                raise IncompleteDatasetError(
-                    f"{entry.path} is too big for this sample, or its compression ({entry.content_encoding}) is "
-                    "unknown or damaged. Read it with DuckDB directly."
-                )
-            for kind, row, spare in _rows(document, entry.path.rpartition("/")[0]):
+        async for path, document in _documents(dataset):
+            tables = known_tables(document)
+            if not tables:
+                without.append(path)
+            place = places.of(path) if any(table.kind is not Kind.ITEMS for table in tables) else ""
+            for kind, row, source in rows_of(path, document, place, is_root=path == places.root):
                 if kind not in found:
-                    found[kind] = _Rows(folder / f"{kind}.ndjson")
+                    found[kind] = _Rows(folder, kind)
                     files.callback(found[kind].close)
-                found[kind].add(row, spare=spare)
+                found[kind].add(row, source)
+    if without:
+        log.info("%d file(s) have no rows of groups, users or items, such as %s.", len(without), some(without))
     return found
 
 
-def _without_twins(files: Mapping[str, FileEntry]) -> Iterator[FileEntry]:
-    """All files, except a CSV file if a JSON file has the same name: both have the same rows."""
-    for path, entry in files.items():
-        if not (path.endswith(".csv") and path.removesuffix(".csv") + ".json" in files):
-            yield entry
+async def _documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Document]]:
+    """The files with their content, that of the root group first.
 
-
-def _rows(document: Document, folder: str) -> Iterator[tuple[Kind, Mapping[str, Any], bool]]:
-    """Kind and content of each row, and whether it counts only where the group is in no other row.
-
-    :param folder: that of the file. Groups in different folders may have the same name, so each row of a group or a
-        user gets it, too. The row of a group in its own file gets the folder of its parent, as in the parent's file.
+    A CSV file is left out if a JSON file of the same name has rows: both have the same rows then.
     """
-    above = folder.rpartition("/")[0]
-    for table in document.tables:
-        if table.kind is Kind.PLAIN or table.name == ANCESTORS:
+    files = dataset.files
+    for path in sorted(files, key=root_first):
+        stem = path.removesuffix(".csv")
+        if stem != path and f"{stem}.json" in files:
             continue
-        own = table.name == OWN and table.kind is Kind.GROUPS
-        for row in table.rows:
-            yield table.kind, row if table.kind is Kind.ITEMS else {"folder": above if own else folder, **row}, own
+        document = await _document(dataset, path)
+        yield path, document
+        twin = path.removesuffix(".json") + ".csv"
+        if path.endswith(".json") and twin in files and not known_tables(document):
+            yield twin, await _document(dataset, twin)
+
+
+async def _document(dataset: PublishedDataset, path: str) -> Document:
+    entry = dataset.files[path]
+    document = await dataset.document(entry)
+    if document is None:
+        raise IncompleteDatasetError(
+            f"{path} is too big for this sample, or its compression ({entry.content_encoding}) is "
+            "unknown or damaged. Read it with DuckDB directly."
+        )
+    check_readable(path, document)
+    return document
 
 
 def _convert(rows: _Rows, file: Path) -> int:
@@ -189,11 +195,14 @@ def _convert(rows: _Rows, file: Path) -> int:
     with duckdb.connect() as database:
         # The column types are set here, because DuckDB would guess them from the first rows. In a column that it takes
         # for whole numbers, it would change 1.5 in a later row to 2.
-        read = f"SELECT DISTINCT * FROM read_json($path, format = 'newline_delimited', columns = {_struct(columns)})"
-        database.execute(f"CREATE TABLE found AS {read}", {"path": str(rows.path)})
-        if rows.spare.stat().st_size:
-            database.execute(f"CREATE TABLE spare AS {read}", {"path": str(rows.spare)})
-            database.execute("INSERT INTO found FROM spare ANTI JOIN found USING (folder, group_name)")
+        read = f"* FROM read_json($path, format = 'newline_delimited', columns = {_struct(columns)})"
+        listed, own, root = (rows.paths[source] for source in (Source.LISTED, Source.OWN, Source.ROOT))
+        database.execute(f"CREATE TABLE found AS SELECT DISTINCT {read}", {"path": str(listed)})
+        if own.stat().st_size:
+            database.execute(f"CREATE TABLE own AS SELECT {read}", {"path": str(own)})
+            database.execute("INSERT INTO found FROM own ANTI JOIN found USING (folder, group_name)")
+        if root.stat().st_size:
+            database.execute(f"INSERT INTO found SELECT {read}", {"path": str(root)})
         database.table("found").write_parquet(str(file), compression="zstd")
         (count,) = database.execute("SELECT count(*) FROM found").fetchone() or (0,)
     return int(count)

@@ -15,6 +15,7 @@ from threading import Lock
 
 from learnosity.dataset.bounded_reads import check_place, read_begin, read_whole, size_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
+from learnosity.dataset.group_files import group_files
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.local_table import LocalTable
@@ -27,7 +28,7 @@ from learnosity.dataset.manifest import (
     decode_manifest,
 )
 from learnosity.dataset.page_threads import working
-from learnosity.dataset.tables import Document, group_files, read_document
+from learnosity.dataset.tables import Document, read_document
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 

@@ -10,22 +10,21 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
-from math import isfinite
 from typing import Any, TypeGuard
-from urllib.parse import unquote
 
 import msgspec
 
+from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
 MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
-MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
 _SORTED = 64  # numbers in this many characters at the start of a text are compared by their value
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
@@ -46,12 +45,14 @@ class Table:
     """Rows that were found in a document.
 
     :param name: key of the rows in the document; "" when they are the document itself.
+    :param lone: whether it is one object, not a list of rows.
     """
 
     kind: Kind
     name: str
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]]
+    lone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Document:
 
     :param cut: whether the file has more than this.
     :param unread: how many of its numbers are NaN or infinite; they are read as no value.
-    :param broken: whether it is named like JSON but is no valid JSON.
+    :param broken: whether it is named like JSON or CSV but cannot be read as that.
+    :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
     """
 
     tables: tuple[Table, ...] = ()
@@ -68,6 +70,7 @@ class Document:
     cut: bool = False
     unread: int = 0
     broken: bool = False
+    hidden: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -83,31 +86,33 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
     :param cut: whether `content` is only the start of the file.
     :returns: None when it is not shown: it is JSON, and cut or too large.
     """
-    name = path.lower()
-    lines = content[: content.rfind(b"\n") + 1] if cut else content
-    unread = _Unread()
+    name = path.lower().removesuffix(".gz")
+    body = content.removeprefix(BOM_UTF8)
+    lines = body[: body.rfind(b"\n") + 1] if cut else body
+    unread, search = Unread(), Search()
     try:
         if name.endswith((".ndjson", ".jsonl")) and (lines or not cut):
             cut = cut or _containers(lines) > limits.containers or lines.count(b"\n") > limits.rows
-            found = _of_rows(_ndjson(lines, limits, unread), content, limits, cut=cut)
-            return replace(found, unread=unread.count)
+            found = _of_rows(_ndjson(lines, limits, unread, search), content, limits, cut=cut)
+            hidden = search.hidden or any(map(_hides, found.tables))
+            return replace(found, unread=unread.count, hidden=hidden)
         if name.endswith(".csv") and (lines or not cut):
-            return _of_rows(_csv(lines.decode("utf-8-sig"), limits), content, limits, cut=cut)
+            return _of_rows(_csv(lines.decode(), limits), content, limits, cut=cut)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
             return None
-        value = _value(content, unread)
+        value = json_value(body, unread)
     except (msgspec.DecodeError, ValueError, csv.Error, RecursionError):
-        return replace(_text(content, cut=cut), broken=name.endswith((".json", ".ndjson", ".jsonl")))
-    tables = list(islice(_tables("", value, 0), limits.tables + 1))
+        return replace(_text(content, cut=cut), broken=name.endswith((".json", ".ndjson", ".jsonl", ".csv")))
+    tables = list(islice(search.tables("", value), limits.tables + 1))
     if not tables:
         text = json_text(value, MAX_TEXT + 1, indent=2) if name.endswith(".json") else ""
         shown_text = Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
-        return replace(shown_text, unread=unread.count)
+        return replace(shown_text, unread=unread.count, hidden=search.hidden)
     shown = tuple(_limited(table, limits) for table in tables[: limits.tables])
     cut = len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables)
-    return Document(shown, cut=cut, unread=unread.count)
+    return Document(shown, cut=cut, unread=unread.count, hidden=search.hidden)
 
 
 def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
@@ -126,29 +131,6 @@ def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
     except (RecursionError, ValueError):
         return ""
     return "".join(found)[:limit]
-
-
-def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
-
-    The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
-    the group's folder, or by a file that is named like the group. Names may be percent-encoded.
-    """
-    files = [path for path in paths if path.lower().endswith(".json")]
-    root = min(files, key=lambda path: (path.count("/"), len(path), path), default=None)
-    if root is None:
-        return {}
-    folder, slash, name = root.rpartition("/")
-    found: dict[tuple[str, ...], str] = {(): root}
-    for path in files:
-        if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
-            continue
-        parts = path[len(folder + slash) :].split("/")
-        steps = parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")]
-        found.setdefault(tuple(steps), path)
-        if "%" in path:
-            found.setdefault(tuple(map(unquote, steps)), path)
-    return found
 
 
 def is_id(column: str) -> bool:
@@ -194,63 +176,68 @@ def _limited(table: Table, limits: Limits) -> Table:
     return replace(table, rows=table.rows[: limits.rows]) if len(table.rows) > limits.rows else table
 
 
-def _tables(name: str, value: Any, depth: int) -> Iterator[Table]:
-    if depth > MAX_DEPTH:
-        return
-    if isinstance(value, list):
-        rows = [row for row in value if isinstance(row, dict)]
-        if rows and len(rows) == len(value):
-            yield _table(name, rows)
-    elif isinstance(value, dict):
-        if _kind(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
-            yield _table(name, [value])
+class Search:
+    """Finds tables in a value, and tells whether it passed over rows of a known kind."""
+
+    def __init__(self) -> None:
+        self.hidden = False
+
+    def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
+        """The tables in a value.
+
+        :param name: key of the value.
+        """
+        if isinstance(value, list):
+            full = [row for row in value if row is not None]
+            if depth <= MAX_DEPTH and full and all(isinstance(row, dict) for row in full):
+                table = _table(name, full)
+                self.hidden = self.hidden or _hides(table)
+                yield table
+                return
+        elif isinstance(value, dict) and depth <= MAX_DEPTH:
+            if _kind(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
+                yield replace(_table(name, [value]), lone=True)
+                return
+            for key, each in value.items():
+                yield from self.tables(str(key), each, depth + 1)
             return
-        for key, each in value.items():
-            yield from _tables(str(key), each, depth + 1)
+        self.hidden = self.hidden or has_rows(value)
+
+
+def has_rows(value: Any, kinds: Sequence[Kind] = (Kind.GROUPS, Kind.USERS, Kind.ITEMS)) -> bool:
+    """Whether there are rows of some kinds anywhere in a value. It may be nested more deeply than calls may be."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            if _kind(each) in kinds:
+                return True
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return False
+
+
+def _hides(table: Table) -> bool:
+    """Whether cells of other rows have rows of a known kind in them."""
+    return table.kind is Kind.PLAIN and has_rows(list(table.rows))
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     names = dict.fromkeys(key for row in rows for key in row if len(key) <= MAX_NAME)
     columns = list(islice(names, MAX_COLUMNS))
-    kind = _kind(rows[0])
+    kind = next((kind for row in rows if (kind := _kind(row)) is not Kind.PLAIN), Kind.PLAIN)
     first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
     return Table(kind, name, tuple(sorted(columns, key=lambda column: column not in first)), rows)
 
 
 def _kind(row: Mapping[str, Any]) -> Kind:
-    if "group_name" in row:
-        return Kind.GROUPS
+    # A user's row may name the group of the user.
     if "user_id" in row:
         return Kind.USERS
+    if "group_name" in row:
+        return Kind.GROUPS
     return Kind.ITEMS if _ITEM_FIELDS & row.keys() else Kind.PLAIN
-
-
-class _Unread:
-    """Counts the numbers that JSON does not have. Python writes them, and so do others that write JSON with it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def constant(self, name: str) -> None:
-        """Read `NaN`, `Infinity` or `-Infinity` as no value."""
-        self.count += 1
-
-    def number(self, text: str) -> float | None:
-        """Read a number; one that is too large for a float is no value."""
-        found = float(text)
-        if isfinite(found):
-            return found
-        self.count += 1
-        return None
-
-
-def _value(content: bytes, unread: _Unread) -> Any:
-    try:
-        return msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        if b"NaN" not in content and b"Infinity" not in content:
-            raise
-    return json.loads(content.decode(), parse_constant=unread.constant, parse_float=unread.number)
 
 
 def _containers(content: bytes) -> int:
@@ -258,14 +245,17 @@ def _containers(content: bytes) -> int:
     return content.count(b"{") + content.count(b"[")
 
 
-def _ndjson(content: bytes, limits: Limits, unread: _Unread) -> Iterator[dict[str, Any]]:
+def _ndjson(content: bytes, limits: Limits, unread: Unread, search: Search) -> Iterator[dict[str, Any]]:
     seen = 0
     for line in islice(io.BytesIO(content), limits.rows + 1):
         seen += _containers(line)
         if seen > limits.containers:
             return
-        if line.strip() and isinstance(row := _value(line, unread), dict):
+        row = json_value(line, unread) if line.strip() else None
+        if isinstance(row, dict):
             yield row
+        elif row is not None:
+            search.hidden = True
 
 
 def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
 from learnosity.dataset.bounded_reads import unpacked
+from learnosity.dataset.group_files import group_files
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
-from learnosity.dataset.tables import Document, Kind, group_files, read_document
+from learnosity.dataset.tables import Document, Kind, read_document
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)

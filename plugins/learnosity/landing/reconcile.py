@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
 from learnosity.dataset.completeness import Returned, gaps, groups_returned, questions_returned
+from learnosity.dataset.group_files import group_files
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.key_figures import figures_of_groups, figures_of_items
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry, Manifest
 from learnosity.dataset.published import PublishedDataset
-from learnosity.dataset.tables import group_files
 from learnosity.errors import GapError
 from learnosity.storage.store import Store
 

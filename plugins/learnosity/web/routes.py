@@ -10,8 +10,8 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.dataset.page_threads import reading
-from learnosity.dataset.tables import MAX_GROUP_DEPTH
 from learnosity.web import runs
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError
 from learnosity.web.open_dataset import RUN, Shown, shown_dataset

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from learnosity.dataset.completeness import Returned, gaps, groups_returned, questions_returned
+from learnosity.dataset.group_files import group_files
 from learnosity.dataset.input_info import InputInfo, LevelInfo
-from learnosity.dataset.tables import Document, group_files, read_document
+from learnosity.dataset.tables import Document, read_document
 
 KEYS = ("district", "school")
 GROUP_PATHS = ["groups/group.json", "groups/d1/group.json", "groups/d2/group.json", "groups/d1/s1/group.json"]

@@ -23,11 +23,14 @@ from learnosity.errors import IncompleteDatasetError, StorageError
 LAYOUT = DatasetLayout("activity-summary-by-group", "33285a4b-0e6e-47e4-bade-78999ada14db")
 
 
-async def published(folder: Path, files: Mapping[str, Any]) -> PublishedDataset:
+async def published(folder: Path, files: Mapping[str, Any], *, encoding: str | None = None) -> PublishedDataset:
+    """A dataset of these files: bytes as they are, and anything else as JSON."""
     store = LocalStore(folder, mkdir=True)
-    contents = {path: msgspec.json.encode(value) for path, value in files.items()}
+    contents = {
+        path: value if isinstance(value, bytes) else msgspec.json.encode(value) for path, value in files.items()
+    }
     entries = [
-        FileEntry(path, len(body), hashlib.sha256(body).hexdigest(), "application/json")
+        FileEntry(path, len(body), hashlib.sha256(body).hexdigest(), "application/json", encoding)
         for path, body in sorted(contents.items())
     ]
     listing = b"".join(encode_files(entries))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnosity.dataset.group_files import group_files
 from learnosity.dataset.limits import MAX_COLUMNS, PAGE
-from learnosity.dataset.tables import Document, Kind, group_files, sorted_rows
+from learnosity.dataset.tables import Document, Kind, sorted_rows
 from learnosity.dataset.tables import read_document as read_limited
 
 
@@ -27,6 +28,7 @@ def read_document(path: str, content: bytes) -> Document:
     [
         ({"group_name": "north", "mean_percent": 50}, Kind.GROUPS),
         ({"user_id": "u1", "score": 3}, Kind.USERS),
+        ({"group_name": "north", "user_id": "u1"}, Kind.USERS),
         ({"question_reference": "q1", "p_value": 0.5}, Kind.ITEMS),
         ({"x": 1}, Kind.PLAIN),
     ],
@@ -59,6 +61,8 @@ def test_a_group_is_shown_by_its_children_not_by_its_ancestors() -> None:
     [
         (["groups/group.json", "groups/a/group.json", "groups/a/group.csv"], ("a",), "groups/a/group.json"),
         (["root.json", "a.json", "a/b.json"], ("a", "b"), "a/b.json"),
+        (["a.json", "b.json", "root.json"], ("a",), "a.json"),
+        (["a.json", "group.json", "a/group.json"], (), "group.json"),
         (["g/group.json", "g/a%20b/group.json"], ("a b",), "g/a%20b/group.json"),
         (["g/group.json", "other/a/group.json"], ("a",), None),
         ([], (), None),
@@ -187,6 +191,34 @@ def test_a_number_that_is_too_large_beside_nan_is_no_value() -> None:
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.txt"])
 def test_what_is_named_like_json_and_is_none_is_told(name: str, content: bytes) -> None:
     assert read_document(name, content).broken is (name != "a.txt")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.json.gz", "a.csv"])
+def test_a_byte_order_mark_is_no_content(name: str) -> None:
+    content = b"user_id\nu1\n" if name == "a.csv" else b'{"user_id":"u1"}\n'
+    document = read_document(name, b"\xef\xbb\xbf" + content)
+    assert document.tables[0].rows == [{"user_id": "u1"}]
+    assert document.tables[0].columns == ("user_id",)
+
+
+def test_csv_that_is_not_in_utf_8_is_told() -> None:
+    assert read_document("a.csv", b"user_id\n\xe9\n").broken
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        ([{"user_id": "u"}, None], False),
+        ([{"user_id": "u"}, 1], True),
+        ({"a": [1, {"b": 2}], "users": [{"user_id": "u", "groups": [[{"group_name": "a"}]]}]}, False),
+        ([[{"user_id": "u"}]], True),
+        ([{"class": "c", "users": [{"user_id": "u"}]}], True),
+        ({"a": {"b": {"c": {"d": [{"user_id": "u"}]}}}}, False),
+        ({"a": {"b": {"c": {"d": {"e": [{"user_id": "u"}]}}}}}, True),
+    ],
+)
+def test_known_rows_that_are_in_no_table_are_told(value: Any, hidden: bool) -> None:
+    assert read_document("a.json", msgspec.json.encode(value)).hidden is hidden
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"[1]", b'[{"user_id": 1}]', b'"NaN"', b"NaN"])

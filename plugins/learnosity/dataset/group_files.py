@@ -1,0 +1,65 @@
+"""Tells from the place of a file which group it is about, because the layout is not documented. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
+_ROOT_NAMES = ("group", "root")  # if several files have the fewest folders, one of these names is about the root
+_SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
+
+
+def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
+
+    The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
+    the group's folder, or by a file that is named like the group. Names may be percent-encoded.
+    """
+    files = [path for path in paths if path.lower().endswith(".json")]
+    root = min(files, key=root_first, default=None)
+    if root is None:
+        return {}
+    folder, slash, name = root.rpartition("/")
+    found: dict[tuple[str, ...], str] = {(): root}
+    for path in files:
+        if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
+            continue
+        parts = path[len(folder + slash) :].split("/")
+        steps = parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")]
+        found.setdefault(tuple(steps), path)
+        if "%" in path:
+            found.setdefault(tuple(map(unquote, steps)), path)
+    return found
+
+
+def root_first(path: str) -> tuple[int, bool, int, str]:
+    """Sorts files so that the one that is likely to describe the root group comes first."""
+    return path.count("/"), _stem(path).rpartition("/")[2] not in _ROOT_NAMES, len(path), path
+
+
+class Places:
+    """The folder of the group that a file is about. Two groups never get the same one.
+
+    A group is described by a file in its folder, or by a file that is named like the group. Only files with rows of
+    groups or users may be asked for, in the order of `root_first`.
+    """
+
+    def __init__(self) -> None:
+        self.root: str | None = None
+        self._taken: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """The folder; the first file is about the root, and files of its name are about the group of their folder."""
+        stem = _stem(path)
+        folder, _, name = stem.rpartition("/")
+        self.root = self.root or path
+        is_like_root = name == _stem(self.root).rpartition("/")[2]
+        place = folder if is_like_root and self._taken.get(folder, stem) == stem else stem
+        self._taken[place] = stem
+        return place
+
+
+def _stem(path: str) -> str:
+    return _SUFFIXES.sub("", path)

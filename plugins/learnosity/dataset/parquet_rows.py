@@ -1,0 +1,132 @@
+"""Says which rows of a result file become rows of Parquet, and which files cannot be used. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows
+from learnosity.errors import IncompleteDatasetError
+
+# Table of a group's file with the row of that group. The file of its parent usually lists the same row.
+OWN = "group"
+# Table of a group's file with the rows of the groups above it, for comparison. Each has a file of its own.
+ANCESTORS = "ancestors"
+# Rows of these kinds belong to a group. Rows of questions below the row of a group stay in it, because alone they would
+# not say of which group they are.
+_OF_GROUPS = (Kind.GROUPS, Kind.USERS)
+
+
+class Source(StrEnum):
+    """What stands behind a row."""
+
+    LISTED = "listed"
+    """A list, or anything else. Equal rows are the same row."""
+    OWN = "own"
+    """The group's own file. The row counts only if no file lists the group."""
+    ROOT = "root"
+    """The file of the root group, which no file lists."""
+
+
+Found = tuple[Kind, Mapping[str, Any], Source]
+"""Kind and content of a row, and what stands behind it."""
+
+
+def known_tables(document: Document) -> list[Table]:
+    """The tables whose rows are used."""
+    return [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
+
+
+def check_readable(path: str, document: Document) -> None:
+    """Check that no row of a file is passed over. A file without rows of a known kind is in order.
+
+    :raises IncompleteDatasetError: the file may have rows that cannot be read.
+    """
+    name = path.lower().removesuffix(".gz")
+    if document.broken:
+        raise _unusable(path, "is damaged, still packed, or not valid JSON or CSV in UTF-8")
+    if document.hidden:
+        raise _unusable(path, "has rows beside other values in a list, or so deep that they are not found")
+    if name.endswith(".tsv") and not document.tables and _more_than_a_header(document.text):
+        raise _unusable(path, "is TSV or still packed, which this sample does not read")
+    if name.endswith(".csv") and any(map(_has_odd_header, document.tables)):
+        raise _unusable(path, "is not separated by commas, or not in UTF-8")
+
+
+def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iterator[Found]:
+    """The rows of a file.
+
+    :param place: the folder of the group that the file is about. Groups in different folders may have the same name, so
+        each row of a group or a user gets it, too. The row of a group in its own file gets the folder of its parent, as
+        in the parent's file.
+    :param is_root: whether the file is about the root group.
+    :raises IncompleteDatasetError: the row of a group has rows that cannot be read.
+    """
+    tables = known_tables(document)
+    lone = [table for table in tables if table.lone and table.kind is Kind.GROUPS]
+    for table in tables:
+        if table.kind is not Kind.GROUPS:
+            yield from _listed(path, table, place)
+            continue
+        is_only = len(lone) == 1 and table is lone[0]
+        for row in table.rows:
+            rest, below = _split(path, row)
+            own = table.name == OWN or (is_only and (table.name == "" or bool(below)))
+            source = Source.LISTED
+            if own and (is_root or table.name in (OWN, "")):
+                source = Source.ROOT if is_root else Source.OWN
+            yield Kind.GROUPS, _placed(place.rpartition("/")[0] if own else place, rest), source
+            for each in below:
+                yield from _listed(path, each, place if own else _below(place, row))
+
+
+def _listed(path: str, table: Table, place: str) -> Iterator[Found]:
+    for row in table.rows:
+        rest, below = _split(path, row) if table.kind is Kind.GROUPS else (row, [])
+        yield table.kind, rest if table.kind is Kind.ITEMS else _placed(place, rest), Source.LISTED
+        for each in below:
+            yield from _listed(path, each, _below(place, row))
+
+
+def _placed(folder: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row with its folder. A field of this name would take its place, so it is renamed."""
+    return {"folder": folder, **{"folder_2" if key == "folder" else key: value for key, value in row.items()}}
+
+
+def _below(place: str, row: Mapping[str, Any]) -> str:
+    return f"{place}/{row.get('group_name')}".lstrip("/")
+
+
+def _split(path: str, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Table]]:
+    """The row of a group without lists of users and groups, and these lists."""
+    rest, below = dict(row), list[Table]()
+    for key, cell in row.items():
+        if not isinstance(cell, dict | list) or key == ANCESTORS:
+            continue
+        search = Search()
+        tables = list(search.tables(key, cell))
+        if search.hidden and has_rows(cell, _OF_GROUPS):
+            raise _unusable(path, f"has rows in the field {key!a} of a group where they are not found")
+        found = [each for each in tables if each.kind in _OF_GROUPS and not each.lone and each.name != ANCESTORS]
+        below += found
+        if found and isinstance(cell, list):
+            del rest[key]
+    return rest, below
+
+
+def _more_than_a_header(text: str) -> bool:
+    return "\n" in text.strip() or "\ufffd" in text
+
+
+def _has_odd_header(table: Table) -> bool:
+    """Whether a CSV file has another delimiter, or two bytes for each letter."""
+    names = "".join(table.columns)
+    return "\0" in names or (len(table.columns) == 1 and any(mark in names for mark in ";\t|"))
+
+
+def _unusable(path: str, why: str) -> IncompleteDatasetError:
+    return IncompleteDatasetError(
+        f"{path} {why}, so its rows would be missing. Read it with DuckDB directly; or, if it is not needed, land the "
+        "dataset again without it (include, overwrite = true)."
+    )

@@ -1,0 +1,296 @@
+"""No row of a dataset is left out of Parquet without an error, however its files are made, named and laid out."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learnosity.connections import open_store
+from learnosity.dataset.parquet import to_parquet
+from learnosity.errors import IncompleteDatasetError
+from tests.unit.dataset.test_parquet import LAYOUT, published
+
+USERS = {"users": [{"user_id": "u2", "score": 2}]}
+CSV, TSV = b"user_id,score\nu2,2\n", b"user_id\tscore\nu2\t2\n"
+LINE = b'{"user_id":"u2","score":2}\n'
+JSON = msgspec.json.encode(USERS)
+BOM = b"\xef\xbb\xbf"
+
+
+async def rows(folder: Path, files: Mapping[str, Any], encoding: str | None = None) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each Parquet file that is made of a dataset."""
+    out = folder / "out"
+    await to_parquet(await published(folder / "in", files, encoding=encoding), open_store(out.as_uri()))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in sorted((out / LAYOUT.prefix).glob("*.parquet")):
+        relation = duckdb.read_parquet(str(file))
+        found[file.stem] = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+    return found
+
+
+async def users(folder: Path, files: Mapping[str, Any], encoding: str | None = None) -> list[str]:
+    return sorted(row["user_id"] for row in (await rows(folder, files, encoding)).get("users", []))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("b.json", JSON[:-1]),
+        ("b.json", JSON.decode().encode("utf-16")),
+        ("b.json", JSON + b"\n" + JSON),
+        ("b.json", b"<html>"),
+        ("b.json.gz", gzip.compress(JSON)),
+        ("b.ndjson", LINE + b"{"),
+        ("b.ndjson", LINE + b"5\n"),
+        ("b.jsonl", b"[" + LINE.strip() + b"]\n"),
+        ("b.ndjson.gz", gzip.compress(LINE)),
+        ("b.csv", CSV.decode().encode("utf-16")),
+        ("b.csv", CSV.decode().encode("utf-16-le")),
+        ("b.csv", CSV.replace(b"u2", b"\xe9")),
+        ("b.csv", CSV.replace(b",", b";")),
+        ("b.csv", TSV),
+        ("b.csv", CSV + b"x" * 200_000),
+        ("b.csv.gz", gzip.compress(CSV)),
+        ("b.tsv", TSV),
+        ("b.tsv.gz", gzip.compress(TSV)),
+    ],
+)
+async def test_a_file_of_data_that_cannot_be_read_is_an_error_that_names_it(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    with pytest.raises(IncompleteDatasetError, match=rf"^{name} .* land the dataset again without it"):
+        await users(tmp_path, {"a.json": {"users": [{"user_id": "u1"}]}, name: content})
+
+
+@pytest.mark.parametrize("mark", [b"", BOM])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content"), [("b.json", JSON), ("b.ndjson", LINE), ("b.jsonl", LINE), ("b.csv", CSV), ("b.JSON", JSON)]
+)
+async def test_a_byte_order_mark_or_packing_that_is_told_hides_no_row(
+    tmp_path: Path, name: str, content: bytes, packed: bool, mark: bytes
+) -> None:
+    files = {"a.json": msgspec.json.encode({"users": [{"user_id": "u1"}]}), name: mark + content}
+    if packed:
+        files = {f"{path}.gz": gzip.compress(body) for path, body in files.items()}
+    assert await users(tmp_path, files, "gzip" if packed else None) == ["u1", "u2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("b.json", b'{"a":[1,2]}'),
+        ("b.json", b'{"a":[1,{"b":2},[3]]}'),
+        ("b.json", b"[]"),
+        ("b.json", b"null"),
+        ("b.json", b'{"users":[],"groups":[null]}'),
+        ("b.json", b'[{"other":1}]'),
+        ("b.ndjson", b""),
+        ("b.ndjson", b"\n\n"),
+        ("b.ndjson", b'{"other":1}\n'),
+        ("b.csv", b""),
+        ("b.csv", b"user_id,score\n"),
+        ("b.csv", b"000000000,9f86d081\n000000001,884c7d65\n"),
+        ("b.tsv", b"user_id\tscore\n"),
+        ("b.txt", b"a note"),
+        ("_SUCCESS", b""),
+    ],
+)
+async def test_a_file_that_has_no_rows_by_design_is_only_told_in_the_log(
+    tmp_path: Path, name: str, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert await users(tmp_path, {"a.json": USERS, name: content}) == ["u2"]
+    assert f"1 file(s) have no rows of groups, users or items, such as '{name}'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("json", "expected"),
+    [
+        ({"a": [1, 2]}, ["u2"]),
+        ([], ["u2"]),
+        ([{"other": 1}], ["u2"]),
+        ({"ancestors": [{"group_name": "all"}]}, ["u2"]),
+        ({"users": [{"user_id": "u1"}]}, ["u1"]),
+    ],
+)
+async def test_a_csv_file_counts_unless_the_json_file_of_its_name_has_rows(
+    tmp_path: Path, json: Any, expected: list[str]
+) -> None:
+    assert await users(tmp_path, {"questions.json": json, "questions.csv": CSV}) == expected
+
+
+@pytest.mark.parametrize("shape", ["list", "wrapped", "lines"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("foreign", [None, 5, "x", True, [], [{"user_id": "u3"}]])
+async def test_rows_beside_a_null_are_rows_and_beside_anything_else_an_error(
+    tmp_path: Path, shape: str, at: int, foreign: Any
+) -> None:
+    values: list[Any] = [{"user_id": "u1"}, {"user_id": "u2"}]
+    values.insert(at, foreign)
+    lines = b"\n".join(map(msgspec.json.encode, values))
+    content: Any = {"list": values, "wrapped": {"data": {"users": values}}, "lines": lines}[shape]
+    files = {"b.ndjson" if shape == "lines" else "b.json": content}
+    if foreign is None:
+        assert await users(tmp_path, files) == ["u1", "u2"]
+        return
+    with pytest.raises(IncompleteDatasetError, match="beside other values in a list"):
+        await users(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [[{"user_id": "u1"}]],
+        {"a": {"b": {"c": {"d": {"e": [{"user_id": "u1"}]}}}}},
+        {"classes": [{"name": "c1", "users": [{"user_id": "u1"}]}]},
+        {"dataset_group": {"group_name": "all", "users": [{"user_id": "u1"}, 5]}},
+    ],
+)
+async def test_rows_where_none_are_found_are_an_error(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(IncompleteDatasetError, match=r"^b\.json has rows"):
+        await users(tmp_path, {"a.json": USERS, "b.json": content})
+
+
+async def test_a_row_of_another_kind_before_them_hides_no_rows(tmp_path: Path) -> None:
+    found = await rows(tmp_path, {"b.json": [{"note": "x"}, {"user_id": "u1"}]})
+    assert {row["user_id"] for row in found["users"]} == {None, "u1"}
+
+
+SAME = [{"user_id": "u1", "score": 1}]
+
+
+def own(name: str, population: int, **more: Any) -> dict[str, Any]:
+    return {"group": {"group_name": name, "population": population}, **more}
+
+
+@pytest.mark.parametrize("suffix", ["json", "ndjson", "csv"])
+@pytest.mark.parametrize(
+    ("paths", "folders"),
+    [
+        (["a", "b"], ["", "b"]),
+        (["root", "root/a", "root/b"], ["", "root/a", "root/b"]),
+        (["group", "a/group", "b/group"], ["", "a", "b"]),
+        (["groups/group", "groups/a/group"], ["groups", "groups/a"]),
+        (["a/b", "b/b", "b/c"], ["a", "b", "b/c"]),
+        (["g/a/x", "g/a/y", "g/b/x"], ["g/a", "g/a/y", "g/b"]),
+        (["a", "b", "b/a"], ["", "b", "b/a"]),
+        (["group", "a", "a/group"], ["", "a", "a/group"]),
+        (["longest", "a", "root"], ["", "a", "longest"]),
+    ],
+)
+async def test_users_of_different_groups_stay_apart_in_any_layout(
+    tmp_path: Path, paths: list[str], folders: list[str], suffix: str
+) -> None:
+    content = {"json": {"users": SAME}, "ndjson": b'{"user_id":"u1","score":1}\n', "csv": b"user_id,score\nu1,1\n"}
+    found = await rows(tmp_path, {f"{path}.{suffix}": content[suffix] for path in paths} | {"about.json": {"a": [1]}})
+    assert sorted(row["folder"] for row in found["users"]) == folders
+
+
+async def test_users_with_a_folder_of_their_own_stay_apart(tmp_path: Path) -> None:
+    listed = [{"user_id": "u1", "folder": "x"}]
+    found = await rows(tmp_path, {"groups/group.json": listed, "groups/a/group.json": listed})
+    assert sorted((row["folder"], row["folder_2"]) for row in found["users"]) == [("groups", "x"), ("groups/a", "x")]
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["in a field", "the whole file"])
+async def test_groups_of_one_name_stay_apart_where_files_are_named_like_them(tmp_path: Path, alone: bool) -> None:
+    def file(population: int) -> Any:
+        content = own("a", population)
+        return content["group"] if alone else content
+
+    listed = [{"group_name": "a", "population": 2}, {"group_name": "b", "population": 3}]
+    files = {"group.json": own("all", 5, groups=listed), "a.json": file(2), "b/a.json": file(3)}
+    found = await rows(tmp_path, files)
+    assert sorted((row["folder"], row["group_name"], row["population"]) for row in found["groups"]) == [
+        *[("", "a", 2), ("", "all", 5), ("", "b", 3)],
+        ("b", "a", 3),
+    ]
+
+
+async def test_the_root_is_not_lost_where_a_group_has_its_name(tmp_path: Path) -> None:
+    files = {
+        "group.json": own("all", 5, groups=[{"group_name": "all", "population": 2}]),
+        "all/group.json": own("all", 2),
+    }
+    found = await rows(tmp_path, files)
+    assert sorted(row["population"] for row in found["groups"]) == [2, 5]
+
+
+async def test_groups_of_one_name_are_all_kept_where_the_file_above_them_is_missing(tmp_path: Path) -> None:
+    found = await rows(tmp_path, {"d/a/x.json": own("x", 1), "d/b/x.json": own("x", 1), "d/c/x.json": own("x", 2)})
+    assert sorted(row["population"] for row in found["groups"]) == [1, 1, 2]
+
+
+@pytest.mark.parametrize("shape", ["list", "lines", "csv"])
+async def test_users_that_name_their_group_are_users(tmp_path: Path, shape: str) -> None:
+    row = {"group_name": "north", "user_id": "u1", "score": 1}
+    content: Any = {"list": {"users": [row]}, "lines": msgspec.json.encode(row), "csv": b"group_name,user_id\nnorth,u1"}
+    found = await rows(tmp_path, {{"list": "a.json", "lines": "a.ndjson", "csv": "a.csv"}[shape]: content[shape]})
+    assert list(found) == ["users"]
+    assert found["users"][0]["group_name"] == "north"
+
+
+@pytest.mark.parametrize("name", ["dataset_group", "group", "", "root"])
+async def test_lists_in_the_row_of_a_group_are_rows(tmp_path: Path, name: str) -> None:
+    inner = {"group_name": "north", "groups": [{"group_name": "class"}], "users": SAME, "reference": [1, 2]}
+    files: dict[str, Any] = {
+        "groups/group.json": own("all", 1, groups=[{"group_name": "north", "reference": [1, 2]}]),
+        "groups/north/group.json": {name: inner} if name else inner,
+    }
+    found = await rows(tmp_path, files)
+    assert [(row["folder"], row["user_id"]) for row in found["users"]] == [("groups/north", "u1")]
+    assert sorted((row["folder"], row["group_name"]) for row in found["groups"]) == [
+        *[("", "all"), ("groups", "north")],
+        ("groups/north", "class"),
+    ]
+    assert {"users", "groups"}.isdisjoint(found["groups"][0])
+    assert {row["reference"] for row in found["groups"]} == {None, "[1,2]"}
+
+
+async def test_what_says_something_about_a_group_stays_in_its_row(tmp_path: Path) -> None:
+    kept = {"owner": {"user_id": "t"}, "ancestors": [{"group_name": "all"}], "items": [{"item_reference": "i"}]}
+    found = await rows(tmp_path, {"groups/group.json": {"groups": [{"group_name": "a", **kept}]}})
+    assert list(found) == ["groups"]
+    assert {name: msgspec.json.decode(found["groups"][0][name]) for name in kept} == kept
+
+
+@given(
+    tree=st.recursive(st.just(list[Any]()), lambda inner: st.lists(inner, min_size=1, max_size=3), max_leaves=8),
+    style=st.sampled_from(["folders", "names", "one file"]),
+)
+@settings(max_examples=30, deadline=None)
+async def test_a_tree_of_groups_gives_every_group_and_user_once(
+    tmp_path_factory: pytest.TempPathFactory, tree: list[Any], style: str
+) -> None:
+    """Groups of one parent have different names; the groups and users of different parents have the same ones."""
+    files: dict[str, Any] = {}
+    count = 0
+
+    def walk(children: list[Any], path: list[str]) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        row: dict[str, Any] = {"group_name": path[-1] if path else "all", "population": 1}
+        inner = [walk(child, [*path, f"g{number}"]) for number, child in enumerate(children)]
+        if style == "one file":
+            return row | {"groups": inner, "users": SAME}
+        place = ["groups", *path, "group"] if style == "folders" else path or ["root"]
+        files["/".join(place) + ".json"] = {
+            "group": row, "ancestors": [], "groups": inner, "users": SAME
+        }  # fmt: skip
+        return row
+
+    root = walk(tree, [])
+    if style == "one file":
+        files["groups/group.json"] = root
+    found = await rows(tmp_path_factory.mktemp("tree"), files)
+    assert (len(found["groups"]), len(found["users"])) == (count, count)
