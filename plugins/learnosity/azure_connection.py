@@ -92,7 +92,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     # URL.
     client_options({}, extra.get("endpoint_url"))
     account = _account(named, given, extra, where.account)
-    verify = extra.get("verify", extra.get("connection_verify", True))
+    verify = _verify(extra)
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
     store = AzureStore(
         where.bucket,
@@ -216,7 +216,8 @@ def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> Azu
             "Remove it."
         )
     proxy = config.pop("proxies", None) or extra.get("proxy") or extra.get("proxies")
-    verify = config.pop("connection_verify", extra.get("verify", extra.get("connection_verify", True)))
+    own_verify = config.pop("connection_verify", None)
+    verify = _verify(extra) if own_verify is None else own_verify
     requests = TokenRequests(egress_of({"proxy": proxy}, verify), **config)
     if extra.get("tenant_id"):
         own: Any = ClientSecretCredential
@@ -245,6 +246,11 @@ def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
         return ""
     # A storage account has two hosts: `.dfs.` for the Data Lake API and `.blob.` for the Blob API, which is used here.
     return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
+
+
+def _verify(extra: Mapping[str, Any]) -> Any:
+    """Whether and how TLS certificates are checked. A field that is null is not given."""
+    return next((extra[key] for key in ("verify", "connection_verify") if extra.get(key) is not None), True)
 
 
 def _for_hook(extra: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from airflow.sdk import ObjectStoragePath
 from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.store import ObjectInfo, Store, check_size
@@ -128,7 +128,7 @@ class FsspecStore:
     async def folders(self, prefix: str) -> Sequence[str]:
         await self._run(self._fs.invalidate_cache)
         try:
-            found = await self._run(self._fs.ls, self._full(prefix), detail=True)
+            found = await self._run(self._entries, self._full(prefix))
         except FileNotFoundError:
             return []
         return [info["name"].rstrip("/").rpartition("/")[2] for info in found if info["type"] == "directory"]
@@ -140,15 +140,64 @@ class FsspecStore:
         # Some fsspec drivers cache listings. Without this call, they would not list files that another worker has
         # written since the last listing.
         await self._run(self._fs.invalidate_cache)
-        try:
-            found = await self._run(self._fs.find, self._full(prefix), detail=True)
-        except FileNotFoundError:
-            return
-        root = self._root.lstrip("/") + "/"
-        yield [
-            ObjectInfo(name.lstrip("/").removeprefix(root), int(info["size"]), None, _modified(info))
-            for name, info in found.items()
-        ]
+        # `fs.find` is not used: it takes a folder that it cannot list for an empty one.
+        top = self._full(prefix)
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                found = await self._run(self._entries, folder)
+            except FileNotFoundError:
+                if folder != top:
+                    await self._check_gone(folder)
+                continue
+            waiting += [info["name"].rstrip("/") for info in found if info["type"] == "directory"]
+            yield [self._object(info) for info in found if info["type"] != "directory"]
+
+    def _entries(self, folder: str) -> Sequence[Mapping[str, Any]]:
+        """What is in a folder. The folder itself is left out, because some drivers list it, too.
+
+        :raises StorageError: it is a file, or the driver lists something that is not in the folder.
+        """
+        below = folder.strip("/") + "/" if folder.strip("/") else ""
+        listed = list(self._fs.ls(folder, detail=True))
+        found = []
+        for info in listed:
+            name = str(info["name"]).lstrip("/")
+            if name.rstrip("/") == below.rstrip("/"):
+                if len(listed) == 1 and info["type"] != "directory" and not name.endswith("/"):
+                    raise StorageError(f"{self._shown(folder)} is a file, so it cannot be listed as a folder.")
+            elif not name.startswith(below):
+                raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
+            elif info["type"] == "directory" or not name.endswith("/"):
+                found.append(info)
+            elif info["size"]:  # an object of this name cannot be opened or deleted; an empty one marks a folder
+                raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
+        return found
+
+    async def _check_gone(self, folder: str) -> None:
+        """Check that a folder that was listed, and is not found now, has been removed in the meantime.
+
+        :raises TransientStorageError: it is still there, so it is not known what is in it.
+        """
+        await self._run(self._fs.invalidate_cache)
+        with suppress(FileNotFoundError):
+            await self._run(self._fs.info, folder)
+            raise TransientStorageError(f"Could not list {self._shown(folder)}: it is there, and is not found.")
+
+    def _object(self, info: Mapping[str, Any]) -> ObjectInfo:
+        path = self._relative(str(info["name"]))
+        return ObjectInfo(path, int(info["size"]), None, _modified(info))
+
+    def _relative(self, name: str) -> str:
+        """The path of a name of the driver. Some drivers leave the first slash out."""
+        root = self._root.strip("/")
+        return name.lstrip("/").removeprefix(f"{root}/" if root else "")
+
+    def _shown(self, name: str) -> str:
+        """A name of the driver, for messages."""
+        path = self._relative(f"{name}/").rstrip("/")
+        return f"{self.uri}/{path}" if path else self.uri
 
     async def delete(self, paths: Sequence[str]) -> None:
         for path in paths:

@@ -259,10 +259,10 @@ async def _read_listed(store: Store, layout: DatasetLayout, manifest: Manifest, 
 
 
 async def stored(store: Store, layout: DatasetLayout) -> AsyncIterator[dict[str, ObjectInfo]]:
-    """The objects in the folder `data/` of a dataset, in batches, by their path relative to that folder."""
+    """The files in the folder `data/` of a dataset, in batches, by their path relative to that folder."""
     prefix = f"{layout.data_prefix}/"
     async for batch in store.list(layout.data_prefix):
-        yield {info.path.removeprefix(prefix): info for info in batch}
+        yield {info.path.removeprefix(prefix): info for info in batch if not info.marks_folder}
 
 
 def some(paths: Iterable[str]) -> str:

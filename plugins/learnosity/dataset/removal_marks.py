@@ -34,6 +34,8 @@ async def give_way(store: Store, layout: DatasetLayout, notes: Sequence[str]) ->
     """
     async for batch in store.list(layout.removal_prefix):
         for info in batch:
+            if info.marks_folder:
+                continue
             await store.delete(notes)
             raise TransientStorageError(
                 f"{store.uri}/{layout.prefix} is being removed, so it cannot be landed now. If this goes on, let the "

@@ -71,7 +71,8 @@ async def ledger_batches(store: Store, work: str, shard: int) -> AsyncIterator[l
     """The notes of earlier attempts at this shard, in batches, the earliest first."""
     names: list[str] = []
     async for batch in store.list(work):
-        names += [info.path for info in batch if info.path.startswith(ledger_prefix(work, shard))]
+        notes = [info.path for info in batch if not info.marks_folder]
+        names += [path for path in notes if path.startswith(ledger_prefix(work, shard))]
     decoder: msgspec.json.Decoder[Landed] = msgspec.json.Decoder(Landed)
     for name in sorted(names):
         yield decoder.decode_lines(await store.get(name) or b"")

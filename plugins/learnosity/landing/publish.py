@@ -201,7 +201,7 @@ async def _remove_others(store: Store, layout: DatasetLayout, work: str, landed:
         return
     run = f"{work.rpartition('/')[0]}/"
     async for batch in store.list(layout.landing_prefix):
-        if not all(info.path.startswith(run) for info in batch):
+        if not all(info.path.startswith(run) or info.marks_folder for info in batch):
             log.warning(
                 "Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths)
             )

@@ -126,7 +126,8 @@ async def _manifest(store: Store, layout: DatasetLayout) -> Manifest | None:
 
 
 async def _objects(store: Store, prefix: str) -> list[ObjectInfo]:
-    return [info async for batch in store.list(prefix) for info in batch]
+    """The objects in a folder. A folder marker is no note, no mark and no file."""
+    return [info async for batch in store.list(prefix) for info in batch if not info.marks_folder]
 
 
 def _newest(objects: Sequence[ObjectInfo]) -> float | None:

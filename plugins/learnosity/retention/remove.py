@@ -150,7 +150,7 @@ class _Mark:
     async def others(self) -> list[ObjectInfo]:
         """The marks of other runs."""
         marks = [info async for batch in self._store.list(self._layout.removal_prefix) for info in batch]
-        return [info for info in marks if info.path != self._path]
+        return [info for info in marks if info.path != self._path and not info.marks_folder]
 
     async def check(self) -> None:
         """Make sure that no later try has taken over, and keep the mark fresh.

@@ -40,6 +40,9 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"
 # In this XML element, Azure says why it refuses an identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
+# In obstore's message, what the store said follows this. Before it, the message names the object.
+_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 
 
 # Finds an error of this package in the text of obstore's error. obstore calls this package to get credentials. If this
@@ -58,25 +61,52 @@ _WEB_PAGE_404 = "it has status 404 and is a web page"
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
 
 
-def storage_error(verb: str, where: str, error: BaseException, proxy: str | None = None) -> LearnosityError:
+def storage_error(
+    verb: str, where: str, error: BaseException, proxy: str | None = None, *, local: bool = False
+) -> LearnosityError:
     """The error of this package for an error of a store's client.
 
     :param verb: what was to be done, such as "write".
     :param where: the object's URI.
     :param proxy: URL of the proxy that the client uses; None = none.
+    :param local: whether it is an error of a file system. It has no code and no status, but it names a file, and people
+        name their files as they like.
     """
     text = str(error)
-    if ours := _OURS.search(text):
+    if local:
+        return _error(verb, where, cause_of(error, _words_of_system(error)), first_line(error).rstrip("."))
+    if not _REQUEST.search(text) and (ours := _OURS.search(text)):
         # obstore calls this package to get credentials. If this raises an error, obstore keeps only the error's text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
-    code, status = code_of(text), status_of(text)
+    reply = reply_in(text, where)
+    code, status = code_of(reply), status_of(reply)
     if code or status:
-        return refusal(verb, where, status, code, _message_of(text))
+        return refusal(verb, where, status, code, _message_of(reply))
     if failure := proxy_failure(proxy, text):
         kind_of_proxy = TransientStorageError if failure[1] else StorageError
         return kind_of_proxy(f"Could not {verb} {where}: {failure[0]}")
     return _error(verb, where, cause_of(error, text), first_line(error).rstrip("."))
+
+
+def reply_in(text: str, where: str) -> str:
+    """What the store said, as the text of an error has it: without the names of objects, which may look like a reply.
+
+    :param where: the object's URI.
+    """
+    text = text.partition("\n\nDebug source:")[0]
+    if requests := list(_REQUEST.finditer(text)):
+        return text[requests[-1].end() :]
+    key = where.partition("://")[2].partition("/")[2]
+    return _URL.sub(" ", text.replace(key, " ") if code_of(key) or status_of(key) else text)
+
+
+def _words_of_system(error: BaseException) -> str:
+    """What the operating system said, without the name of the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    line = str(error).partition("\n\nDebug source:")[0]
+    return f"{line.partition(' ')[0]}: {line.rpartition(': ')[2]}"
 
 
 def refusal(verb: str, where: str, status: int, code: str, message: str) -> LearnosityError:

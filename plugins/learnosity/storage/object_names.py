@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from learnosity.errors import UnreadableNameError
@@ -45,14 +44,15 @@ def unreadable(path: str, *, local: bool = False) -> str | None:
 
 
 def openable(info: ObjectInfo, uri: str) -> ObjectInfo:
-    """An object that can be opened by its path. A folder marker gets a path without the slash at its end.
+    """An object that can be opened by its path, or a folder marker, which nobody opens.
 
     :param uri: what is listed, for the message.
     :raises UnreadableNameError: the store cannot open it.
     """
-    if info.path.endswith("/") and not info.size:
-        info = replace(info, path=info.path.rstrip("/"))
-    if reason := unreadable(info.path):
+    # The path of a marker keeps its slash. Without the slash, it would be the path of another object, and the wrong one
+    # would be deleted.
+    path = info.path.rstrip("/") if info.marks_folder and not info.size else info.path
+    if reason := unreadable(path):
         raise UnreadableNameError(f"Could not list {uri}: {info.path!a} is there, and {reason}.")
     return info
 

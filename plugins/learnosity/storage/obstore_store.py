@@ -15,7 +15,7 @@ from obstore.store import ObjectStore
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
-from learnosity.storage.errors import check_headers, check_missing, code_of, status_of, storage_error
+from learnosity.storage.errors import check_headers, check_missing, code_of, reply_in, status_of, storage_error
 from learnosity.storage.multipart import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.object_names import Keys, openable
 from learnosity.storage.store import ObjectInfo, check_size
@@ -175,7 +175,7 @@ class ObstoreStore:
                 return await self._replace_at_once(path, content)
             except obstore_errors.BaseError as error:
                 # Some S3 servers do not know conditional writes, and reply with HTTP status 501.
-                if not _is_unknown(error):
+                if self._is_local or not _is_unknown(reply_in(str(error), f"{self._uri}/{path}")):
                     raise
                 return await self._replace_at_once(path, content)
         return True
@@ -271,28 +271,28 @@ class ObstoreStore:
         try:
             yield
         except (obstore_errors.NotFoundError, FileNotFoundError) as error:
-            text = str(error)
+            # The error of a file system has no reply, but the name of a file may look like one.
+            text = "" if self._is_local else reply_in(str(error), where)
             if code_of(text) == "NoSuchUpload":
                 gone = "its parts are gone; another run has landed the dataset and tidied up"
                 raise TransientStorageError(f"Could not {verb} {where}: {gone}.") from None
-            if not self._is_local:
-                check_missing(verb, where, text)
+            check_missing(verb, where, text)
             if verb == "write" or re.search(r"NoSuchBucket|ContainerNotFound|no such bucket", text, re.I):
                 raise StorageError(f"Could not {verb} {where}: the bucket or folder does not exist.") from None
             raise FileNotFoundError(where) from None
         except obstore_errors.InvalidPathError as error:
-            raise UnreadableNameError(str(storage_error(verb, where, error))) from None
+            raise UnreadableNameError(str(storage_error(verb, where, error, local=self._is_local))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
-            raise storage_error(verb, where, error, self._proxy) from None
+            raise storage_error(verb, where, error, self._proxy, local=self._is_local) from None
         except BaseException as error:  # a panic of obstore's Rust code, for example because of a wrong endpoint
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
-            raise storage_error(verb, where, error) from None
+            raise storage_error(verb, where, error, local=self._is_local) from None
 
 
-def _is_unknown(error: BaseException) -> bool:
-    """Whether the error says that the store does not know this kind of request."""
-    return status_of(str(error)) == 501 or code_of(str(error)) == "NotImplemented"
+def _is_unknown(reply: str) -> bool:
+    """Whether a reply says that the store does not know this kind of request."""
+    return status_of(reply) == 501 or code_of(reply) == "NotImplemented"
 
 
 def _info(meta: obstore.ObjectMeta) -> ObjectInfo:

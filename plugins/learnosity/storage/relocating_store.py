@@ -15,6 +15,9 @@ from learnosity.storage.store import ObjectInfo, Store
 
 T = TypeVar("T")
 
+# A redirect for now is an error that may pass, and the bucket may lie in another region all the same.
+_REFUSED = (StorageError, TransientStorageError)
+
 
 class RelocatingStore:
     """The same as `store`. See `Store` for each method.
@@ -59,7 +62,7 @@ class RelocatingStore:
         used = self._store
         try:
             return await used.put_stream(path, chunks, size, content_type, content_encoding)
-        except StorageError as error:
+        except _REFUSED as error:
             if not error.wrong_region or not await asyncio.to_thread(self._moved, used):
                 raise
             raise BrokenWriteError(f"{error} The region is found: the next try writes there.") from None
@@ -74,41 +77,31 @@ class RelocatingStore:
         return await self._there(lambda store: store.replace(path, content, expected))
 
     async def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        used = self._store
-        try:
-            async for batch in used.list(prefix):
-                yield batch
-        except StorageError as error:
-            if not error.wrong_region or not await asyncio.to_thread(self._moved, used):
-                raise
-            async for batch in self._store.list(prefix):
-                yield batch
+        async for batch in self._batches(lambda store: store.list(prefix)):
+            yield batch
 
     async def folders(self, prefix: str) -> Sequence[str]:
         return await self._there(lambda store: store.folders(prefix))
 
     async def list_keys(self) -> AsyncIterator[Sequence[ObjectInfo]]:
-        used = self._store
-        try:
-            async for batch in used.list_keys():
-                yield batch
-        except StorageError as error:
-            if not error.wrong_region or not await asyncio.to_thread(self._moved, used):
-                raise
-            async for batch in self._store.list_keys():
-                yield batch
+        async for batch in self._batches(lambda store: store.list_keys()):
+            yield batch
 
     async def delete(self, paths: Sequence[str]) -> None:
         await self._there(lambda store: store.delete(paths))
 
     def read(self, path: str) -> Iterator[bytes]:
-        used = self._store
+        used, begun = self._store, False
         try:
-            yield from used.read(path)
-        except StorageError as error:
-            if not error.wrong_region or not self._moved(used):
+            for chunk in used.read(path):
+                begun = True
+                yield chunk
+            return
+        except _REFUSED as error:
+            # What has been given out cannot be given out again from the beginning.
+            if begun or not error.wrong_region or not self._moved(used):
                 raise
-            yield from self._store.read(path)
+        yield from self._store.read(path)
 
     async def discard_unfinished(self, prefix: str) -> int:
         return await self._there(lambda store: store.discard_unfinished(prefix))
@@ -117,10 +110,25 @@ class RelocatingStore:
         used = self._store
         try:
             return await call(used)
-        except (StorageError, TransientStorageError) as error:
+        except _REFUSED as error:
             if not error.wrong_region or not await asyncio.to_thread(self._moved, used):
                 raise
             return await call(self._store)
+
+    async def _batches(
+        self, call: Callable[[Store], AsyncIterator[Sequence[ObjectInfo]]]
+    ) -> AsyncIterator[Sequence[ObjectInfo]]:
+        used, begun = self._store, False
+        try:
+            async for batch in call(used):
+                begun = True
+                yield batch
+            return
+        except _REFUSED as error:
+            if begun or not error.wrong_region or not await asyncio.to_thread(self._moved, used):
+                raise
+        async for batch in call(self._store):
+            yield batch
 
     def _moved(self, used: Store) -> bool:
         """Whether there is a store at another address than `used`, which refused the request."""

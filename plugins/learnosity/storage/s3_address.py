@@ -30,16 +30,19 @@ class S3Address:
     :param region: the region that a signature names.
     :param virtual: whether the bucket's name is part of the host name, and not of the path.
     :param signed: whether requests are signed.
+    :param slash: whether the path of a request for the bucket itself ends with a slash. The signature must be for the
+        path that is sent, and the HTTP client sends an empty path as "/".
     """
 
     endpoint: str
     region: str
     virtual: bool
     signed: bool
+    slash: bool
 
     def bucket_url(self, bucket: str) -> str:
-        """The URL of the bucket: it, a slash and a key make the URL of an object."""
-        return self.endpoint if self.virtual else f"{self.endpoint}/{bucket}"
+        """The URL of requests for the bucket itself."""
+        return (self.endpoint if self.virtual else f"{self.endpoint}/{bucket}") + ("/" if self.slash else "")
 
 
 def address_of(client: Any, bucket: str) -> S3Address:
@@ -106,16 +109,17 @@ def _read(request: Any, client: Any, bucket: str) -> S3Address:
     if virtual and not parts.netloc.startswith(f"{bucket}."):
         raise ConnectionConfigError(f"The bucket {bucket!r} is not found in the address of its requests.")
     endpoint = f"{parts.scheme}://{parts.netloc}{path if virtual else path.removesuffix(f'/{bucket}')}"
+    slash = parts.path.endswith("/")
     header = request.headers.get("Authorization")
     if header is None:
-        return S3Address(endpoint, client.meta.region_name or "us-east-1", virtual, signed=False)
+        return S3Address(endpoint, client.meta.region_name or "us-east-1", virtual, signed=False, slash=slash)
     scope = _SCOPE.search(header.decode() if isinstance(header, bytes) else header)
     if scope is None or scope[2] != "s3":
         raise ConnectionConfigError(
             "The storage connection asks for a signature that is not AWS version 4 for S3. Remove `signature_version` "
             "from its `config_kwargs`, or name a general purpose bucket."
         )
-    return S3Address(endpoint, scope[1], virtual, signed=True)
+    return S3Address(endpoint, scope[1], virtual, signed=True, slash=slash)
 
 
 class _Empty:

@@ -8,7 +8,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from learnosity.storage.bucket_listing import listing_url, s3_values
@@ -22,7 +22,8 @@ MAX_UPLOADS = 1000
 class S3Signer:
     """Signs writes of objects below one prefix, listings of it, and deletions, also of unfinished uploads.
 
-    :param bucket_url: URL of the bucket, without a slash at its end.
+    :param bucket_url: URL of requests for the bucket itself. It, a slash and a key make the URL of an object, and
+        it may end with that slash.
     :param prefix: prefix of the store, without slashes at both ends.
     :param region: the region that the signature names.
     :param credentials: gives botocore's `ReadOnlyCredentials`; it may block. None = requests are not signed.
@@ -39,7 +40,8 @@ class S3Signer:
         headers: Mapping[str, str] | None = None,
         reads: Mapping[str, str] | None = None,
     ) -> None:
-        self._bucket_url = bucket_url
+        self._listed_url = bucket_url
+        self._bucket_url = bucket_url.rstrip("/")
         self._prefix = prefix
         self._region = region
         self._credentials = credentials
@@ -64,7 +66,7 @@ class S3Signer:
 
     async def listing(self, below: str, token: str, *, folders: bool) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request for a page of a listing. See `ListingRequests`."""
-        url = listing_url(self._bucket_url, s3_values(below, token, folders=folders))
+        url = listing_url(self._listed_url, s3_values(below, token, folders=folders))
         return await self._hashed("GET", url, {}, b"")
 
     async def deletion(self, key: str) -> tuple[str, Mapping[str, str]]:
@@ -78,13 +80,13 @@ class S3Signer:
         body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 requires Content-MD5
         headers = {"Content-Type": "application/xml", "Content-MD5": digest}
-        return *await self._hashed("POST", f"{self._bucket_url}?delete=", headers, body), body
+        return *await self._hashed("POST", f"{self._listed_url}?delete=", headers, body), body
 
     async def uploads(self, below: str, after: UploadsMarker | None) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of the request for a page of unfinished uploads. See `UploadRequests`."""
         marker = {"key-marker": after.key, "upload-id-marker": after.upload_id} if after else {}
         given = {name: value for name, value in marker.items() if value}
-        url = listing_url(self._bucket_url, {"uploads": "", "prefix": below, "max-uploads": str(MAX_UPLOADS), **given})
+        url = listing_url(self._listed_url, {"uploads": "", "prefix": below, "max-uploads": str(MAX_UPLOADS), **given})
         return await self._hashed("GET", url, {}, b"")
 
     async def upload_removal(self, key: str, upload_id: str) -> tuple[str, Mapping[str, str]]:
@@ -97,10 +99,6 @@ class S3Signer:
     ) -> tuple[str, Mapping[str, str]]:
         """The URL and all headers of a request whose body is part of the signature."""
         asked = {**self._reads, **headers}
-        # If the bucket's name is part of the host name, the path of the bucket's URL is empty. The HTTP client sends an
-        # empty path as "/", and the signature must be for the path that is sent.
-        parts = urlsplit(url)
-        url = url if parts.path else parts._replace(path="/").geturl()
         if self._credentials is None:
             return url, asked
 

@@ -112,11 +112,11 @@ def _of_aws(bucket: str, region: str | None) -> S3Address | None:
         return None
     # For us-east-1, boto3 by default uses the old host name without a region.
     host = "s3.amazonaws.com" if region == "us-east-1" else f"s3.{region}.amazonaws.com"
-    return S3Address(f"https://{bucket}.{host}", region, virtual=True, signed=True)
+    return S3Address(f"https://{bucket}.{host}", region, virtual=True, signed=True, slash=True)
 
 
 def _of_endpoint(endpoint: str, region: str | None) -> S3Address | None:
     found = _ENDPOINT.fullmatch(endpoint)
     if found is None or "aws" in found[2] or found[3] == _DEFAULT_PORTS[found[1]]:
         return None
-    return S3Address(endpoint.rstrip("/"), region or "us-east-1", virtual=False, signed=True)
+    return S3Address(endpoint.rstrip("/"), region or "us-east-1", virtual=False, signed=True, slash=False)

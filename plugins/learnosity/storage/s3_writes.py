@@ -27,6 +27,10 @@ _ATTRIBUTES = {
     "ContentLanguage": "Content-Language",
     "StorageClass": "Storage-Class",
 }
+# Names that obstore takes for headers of their own, in any case and with or without dashes, and not for metadata.
+_HEADERS = frozenset(
+    {"cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"}
+)
 _NATIVE = frozenset(
     {*_CONFIG, *_ATTRIBUTES, "BucketKeyEnabled", "ChecksumAlgorithm", "Metadata", "RequestPayer", "Tagging"}
 )
@@ -117,9 +121,13 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     if checksum in _CHECKSUMS:
         config["checksum_algorithm"] = checksum
     attributes = {ours: str(extra_args[name]) for name, ours in _ATTRIBUTES.items() if name in extra_args}
-    attributes |= {str(name): str(value) for name, value in _object(extra_args, "Metadata", named).items()}
+    metadata = {str(name): str(value) for name, value in _object(extra_args, "Metadata", named).items()}
+    if odd := sorted(name for name, value in metadata.items() if not f"{name}{value}".isascii()):
+        raise ConnectionConfigError(f"`{PLACE}.Metadata` of {named} is not ASCII at {odd[0]!a}, and S3 takes no other.")
+    attributes |= metadata
     pairs = parse_qsl(str(extra_args.get("Tagging", "")), keep_blank_values=True)
-    by_boto3 = bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
+    is_header = any(name.lower().replace("-", "") in _HEADERS for name in metadata)
+    by_boto3 = is_header or bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
         # obstore sends these two arguments only together with `aws:kms`. Without `aws:kms`, they can be meant for the
         # default encryption of the bucket. So boto3 writes the objects, because boto3 sends every argument.

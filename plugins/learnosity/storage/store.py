@@ -30,6 +30,11 @@ class ObjectInfo:
     modified: float | None = None
     version: str | None = None
 
+    @property
+    def marks_folder(self) -> bool:
+        """Whether it is a folder marker: consoles and drivers write such empty objects. It is no file."""
+        return self.path.endswith("/")
+
 
 class Store(Protocol):
     """An object-storage prefix. Paths are relative to it, with `/` between parts."""
@@ -91,7 +96,12 @@ class Store(Protocol):
         """
 
     def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Objects below the folder `prefix` ("" = all), in batches and in any order."""
+        """Objects below the folder `prefix` ("" = all), in batches and in any order.
+
+        The path of a folder marker ends with a slash. `delete` is the only other method that takes such a path.
+
+        :raises UnreadableNameError: an object has a name that this store cannot open.
+        """
 
     async def folders(self, prefix: str) -> Sequence[str]:
         """Names of the folders directly below the folder `prefix` ("" = all), in any order.

@@ -180,6 +180,34 @@ async def test_a_file_that_is_not_listed_any_more_is_removed_once_the_dataset_ha
     await dataset.check_whole()
 
 
+async def test_folder_markers_are_no_files_of_an_earlier_landing_and_no_notes_of_another_run(scene: StartScene) -> None:
+    dataset = await scene()
+    await dataset.landed()
+    deleted: list[str] = []
+    layout = dataset.layout
+    markers = [f"{layout.data_prefix}/sub/", f"{layout.data_prefix}/groups/group.csv/", f"{layout.landing_prefix}/x/"]
+
+    class WithMarkers(Passing):
+        def list(self, prefix: str) -> AsyncIterator[Sequence[ObjectInfo]]:
+            async def marked() -> AsyncIterator[Sequence[ObjectInfo]]:
+                async for batch in self.inner.list(prefix):
+                    yield batch
+                yield [ObjectInfo(path, 0, None) for path in markers if path.startswith(f"{prefix}/")]
+
+            return marked()
+
+        async def delete(self, paths: Sequence[str]) -> None:
+            deleted.extend(paths)
+            await self.inner.delete(paths)
+
+    dataset.remove_file("groups/group.csv")
+    await dataset.plan(overwrite=True)
+    await dataset.land()
+    await dataset.publish(store=WithMarkers(dataset.store))
+    assert [path for path in deleted if path.startswith(layout.data_prefix)] == [layout.data("groups/group.csv")]
+    await dataset.check_whole()
+
+
 async def test_no_file_is_removed_while_another_run_lands_the_dataset_too(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.landed()

@@ -121,6 +121,28 @@ async def test_unfinished_uploads_of_a_dataset_go_with_it_and_those_beside_it_st
     assert [upload["Key"] for upload in left] == [f"{prefix}/{TYPE}/notes/large.json"]
 
 
+async def test_folder_markers_on_a_real_server_go_with_the_dataset(
+    s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_for(s3_server)
+    keys, prefix = s3_server.landing, f"markers-{uuid4().hex[:8]}"
+    extra = {"endpoint_url": s3_server.endpoint, "region_name": REGION}
+    connection = {"conn_type": "aws", "login": keys.access_key, "password": keys.secret_key, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    store = await asyncio.to_thread(open_store, f"s3://warehouse@landing/{prefix}")
+    scene, layout = MemoryStore(), layout_of(1)
+    publish(scene, layout, 0)
+    for folder in ("data", "data/groups", "data/sub", "data/sub/empty", "_landing/run"):
+        key = f"{prefix}/{layout.prefix}/{folder}/"
+        await asyncio.to_thread(client.put_object, Bucket="landing", Key=key, Body=b"")
+    await copied(scene, store)
+    one = sweep()
+    await one.named([store], [layout.dataset_id], [])
+    assert one.report.problems == []
+    assert [entry.files for entry in one.report.goes] == [3]
+    assert await paths(store) == set()
+
+
 async def test_without_the_right_to_write_nothing_goes_and_the_report_says_so(
     s3_server: SeaweedFS, s3_reader: KeyPair
 ) -> None:

@@ -7,9 +7,11 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]
 import pytest
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from botocore.awsrequest import AWSResponse, HeadersDict  # type: ignore[import-untyped]
+from botocore.config import Config  # type: ignore[import-untyped]
 
 from learnosity.connections import open_store
 from learnosity.errors import BrokenWriteError, ConnectionConfigError, StorageError, TransientStorageError
@@ -249,3 +251,38 @@ def test_an_empty_region_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     opened = open_store("s3://empty@bucket/p")
     assert opened._store._store.config["region"] == "eu-west-1"
+
+
+@pytest.mark.parametrize("style", ["virtual", "path"])
+@pytest.mark.parametrize("path", ["", "/", "/s3", "/s3/", "/gateway/s3/"])
+async def test_requests_for_the_bucket_itself_have_the_path_that_boto3_sends(
+    path: str, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is asked as if it were a proxy, because there is no host of the bucket's name."""
+
+    async def empty(asked: Exchange) -> None:
+        await asked.take()
+        root = {"POST": "DeleteResult", "GET": "ListBucketResult"}[asked.method]
+        root = "ListMultipartUploadsResult" if "uploads" in asked.target else root
+        gone = "<Deleted><Key>folder/a</Key></Deleted>" if asked.method == "POST" else ""
+        await asked.give(reply(200, f"<{root}>{gone}<IsTruncated>false</IsTruncated></{root}>".encode(), XML))
+
+    endpoint, s3 = f"http://minio.example{path}", {"addressing_style": style}
+    async with hand_made(empty) as served:
+        options = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+        define(monkeypatch, {**options, "proxy": served.url, "config_kwargs": {"s3": s3}})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await _list(store)
+        await store.delete(["a"])
+        await store.discard_unfinished("")
+        ours = [asked.target.partition("?")[0] for asked in served.asked]
+        served.asked.clear()
+        config = Config(s3=s3, proxies={"http": served.url})
+        keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
+        client = boto3.client("s3", config=config, **options, **keys)
+        await asyncio.to_thread(client.list_objects_v2, Bucket="bucket")
+        objects = {"Objects": [{"Key": "folder/a"}]}
+        await asyncio.to_thread(lambda: client.delete_objects(Bucket="bucket", Delete=objects))
+        await asyncio.to_thread(client.list_multipart_uploads, Bucket="bucket")
+        assert ours == [asked.target.partition("?")[0] for asked in served.asked]
+        assert len(ours) == 3

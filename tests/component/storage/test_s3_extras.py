@@ -40,6 +40,13 @@ EXTRAS: dict[str, dict[str, Any]] = {
     "storage class": {"StorageClass": "STANDARD_IA"},
     "tags": {"Tagging": "team=assessment&kind=a%2Fb"},
     "metadata": {"Metadata": {"source": "learnosity", "run": "nightly"}},
+    **{
+        f"metadata {name}": {"Metadata": {name: "GLACIER"}, "CacheControl": "max-age=60"}
+        for name in (
+            *("Storage-Class", "storage-class", "StorageClass", "Cache-Control", "CACHE-CONTROL", "Content-Type"),
+            *("contenttype", "Content-Encoding", "content-language", "Content-Disposition", "Expires", "Tagging"),
+        )
+    },
     "cache": {"CacheControl": "max-age=60", "ContentDisposition": "attachment", "ContentLanguage": "de"},
     "requester pays": {"RequestPayer": "requester"},
     "owner": {"ACL": "bucket-owner-full-control"},
@@ -235,6 +242,8 @@ async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
         ({"RequestPayer": True}, "requester"),
         ({"BucketKeyEnabled": "yes"}, "neither true nor false"),
         ({"Metadata": "a=b"}, "not a JSON object"),
+        ({"Metadata": {"a": "b", "source": "Schüler"}}, "Metadata.*not ASCII at 'source'"),
+        ({"Metadata": {"Schüler": "1"}, "ACL": "private"}, "not ASCII at 'Sch.xfcler'"),
         ("ACL=private", "not a JSON object"),
     ],
 )
