@@ -129,7 +129,8 @@ class ResultSet:
                 listing.add(file, url=url)
             cursor = page.next_cursor
             # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
-            if cursor is None or (isinstance(page, Empty) and seen):
+            # An empty page that says that there is more is not the end: files may follow on the pages after it.
+            if cursor is None or (isinstance(page, Empty) and seen and not page.more):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")

@@ -73,12 +73,15 @@ class Inline:
 class Empty:
     """An empty list of files.
 
-    :param next_cursor: what to send as `next`. Only after an empty first page, more pages may follow.
+    :param next_cursor: what to send as `next`.
     :param total: how many files all pages together must have; None when the reply does not say.
+    :param more: whether the reply says that more pages follow. Some endpoints send a cursor with their last page too.
+        So a cursor alone does not say that.
     """
 
     next_cursor: str | None = field(default=None, repr=False)
     total: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

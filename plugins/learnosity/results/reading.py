@@ -183,7 +183,7 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
             return "its list of files is empty, and a text in it may say why"
         if found.asides:
             return "its list of files is empty, and it holds something else that may be content"
-        return _lost(found) or Empty(cursor, _total(found, first_page))
+        return _lost(found) or Empty(cursor, _total(found, first_page), bool(found.signals.more))
     return "it lists no result files and holds no content"
 
 

@@ -62,6 +62,22 @@ async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() ->
     assert len(await Pages(page(rows("a"), "2"), page({"files": []}, "3")).list()) == 1
 
 
+@pytest.mark.parametrize("empty", [{"files": []}, {"files": {}}, [], {}, None], ids=str)
+@pytest.mark.parametrize(
+    "signal", [{"has_more": True}, {"hasNextPage": "true"}, {"is_truncated": 1}, {"remaining": 1}, {"last": False}]
+)
+async def test_an_empty_page_that_says_that_there_is_more_does_not_end_the_listing(
+    empty: Any, signal: dict[str, Any]
+) -> None:
+    middle = [Reply({"status": True, "next": "3"} | signal, empty)]
+    if isinstance(empty, dict) and empty.keys() == {"files"}:
+        middle.append(page(empty | signal, "3"))
+    for each in middle:
+        assert (await Pages(page(rows("a"), "2"), each, page(rows("b"))).list()).names() == ["a", "b"]
+        with pytest.raises(UnexpectedReplyError, match="repeats a cursor"):
+            await Pages(page(rows("a"), "2"), each).list()
+
+
 async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
     with pytest.raises(UnexpectedReplyError, match="repeats a cursor"):
         await Pages(page(rows("a"), "2"), page(rows("b"), "2")).list()
