@@ -149,7 +149,8 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
-        waiting: list[tuple[tuple[str, ...], Group]] = []
+        # Each group that is not requested yet, and the digest of its parent.
+        waiting: list[tuple[tuple[str, ...], bytes]] = []
 
         def take(path: tuple[str, ...], group: Group) -> None:
             name = group_file_name(path)
@@ -162,7 +163,8 @@ class ResultSet:
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)
-            waiting.extend((child, group) for child in dict.fromkeys(children) if child in fresh)
+            digest = group.digest() if fresh else b""
+            waiting.extend((child, digest) for child in dict.fromkeys(children) if child in fresh)
 
         take((), root)
         while waiting:
