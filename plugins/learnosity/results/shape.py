@@ -40,15 +40,15 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place, folder_of
-from learnosity.results.signals import SIGNAL_WORDS
+from learnosity.results.signal_keys import kind_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
 # address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, only these keys may have the value null. Under any other key, null may mean
-# that a file is missing.
-_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | SIGNAL_WORDS | STRUCTURE_KEYS | URL_KEYS
+# In an object whose keys are file names, only these keys and those of signals may have the value null. Under any other
+# key, null may mean that a file is missing.
+_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
 _MAX_PLAIN_TEXT = 200
 
 
@@ -171,7 +171,7 @@ class _Reader:
             before, word = found.parts, plain_key(key)
             is_open = self._read_member(key, value, inside, is_map)
             idle |= is_open and found.parts == before
-            nulls |= value is None and word not in _MAY_BE_NULL
+            nulls |= value is None and word not in _MAY_BE_NULL and kind_of(word) is None
             by_name |= found.parts > before and word not in STRUCTURE_KEYS
         if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
             found.problems.append("an object contains files and something that is not a file")
@@ -200,7 +200,10 @@ class _Reader:
         elif word in LINK_BOXES and isinstance(value, dict | list):
             self._read_rest(key, links.read_box(value, found), place)
         elif isinstance(value, list):
+            before = found.parts
             self.read_list(key, value, place.below(key))
+            if found.parts == before:
+                found.signals.note_unread(key, value)
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
         elif word in _LISTS:
@@ -228,7 +231,9 @@ class _Reader:
             self._found.problems.append(groups.NO_LIST)
         before = self._found.parts
         self.read_object(value, place.below(key))
-        self._found.asides += self._found.parts == before and word not in ABOUT_KEYS
+        if self._found.parts == before:
+            self._found.asides += word not in ABOUT_KEYS
+            self._found.signals.note_unread(key, value)
         return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)
 
     def _read_rest(self, key: str, rest: Any, place: Place) -> None:
