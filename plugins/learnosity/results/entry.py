@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learnosity.results import links
-from learnosity.results.addresses import fetchable, holds_address, holds_only_plain_links, is_signed, name_in_address
+from learnosity.results.addresses import (
+    fetchable,
+    holds_address,
+    holds_only_plain_links,
+    is_signed,
+    leads_into,
+    name_in_address,
+)
 from learnosity.results.content import encoded, is_content, plain_links_of_rows
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
@@ -128,8 +135,8 @@ def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
         found.problems.append("the value under the name of a file is neither its address nor rows")
         return
     if not isinstance(value, str):
-        found.known.update(plain_links_of_rows(value))
-    elif holds_only_plain_links(value):
+        found.known.update(plain_links_of_rows(value, found.signals.dataset_id))
+    elif holds_only_plain_links(value) and not leads_into(value, found.signals.dataset_id):
         found.known.add(value)
     raw = encoded(value)
     if raw is None:

@@ -149,7 +149,7 @@ class _Reader:
     def _read_row(self, row: Mapping[str, Any], place: Place) -> None:
         found = self._found
         found.add_row(proven=place.listed or (content.has_measure(row) and content.has_subject(row)))
-        found.known.update(content.plain_links_of_rows(row))
+        found.known.update(content.plain_links_of_rows(row, found.signals.dataset_id))
         for each in content.rows_in(row):
             links.mark_self_links(each, found)
         if not place.listed and place.key in STRUCTURE_KEYS:

@@ -554,6 +554,40 @@ class TestInline:
     def test_content_that_is_not_proven_or_holds_a_secret_is_not_understood(self, data: Any) -> None:
         assert isinstance(read(data), NotUnderstood)
 
+    @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
+    @cases(
+        ("key", "address"),
+        {
+            "a URL into the dataset's folder": ("url", f"{FOLDER}/q1.json"),
+            "a name without a suffix": ("report", f"https://h.example/{ID}/q1"),
+            "any key": ("details", f"https://h.example/{ID.upper()}/d/q1.json?v=1"),
+            "an encoded path": ("note", f"https://h.example/r%2F{ID}%2Fq1.json"),
+            "inside a text": ("note", f"see {FOLDER}/q1.json"),
+            "a data file under a URL key": ("link", "https://h.example/q/q1.json"),
+            "a data file under a file key": ("report_file", "https://h.example/q/q1.csv?v=1"),
+            "a data file under a key that ends so": ("dataUrl", " https://h.example/q1.ndjson.gz"),
+        },
+    )
+    def test_rows_with_addresses_that_may_be_files_of_the_dataset_are_not_understood(
+        self, row: dict[str, Any], key: str, address: str
+    ) -> None:
+        rows = [row | {key: address}, row]
+        for data in (rows, {"items": rows}, {"groups": rows}, {"a.json": rows}, {"report": {"rows": rows[:1]}}):
+            assert isinstance(read(data), NotUnderstood), data
+        assert isinstance(read({"a.json": json.dumps(rows), "b.csv": f"score,x\n1,{FOLDER}/q.json\n"}), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        ("key", "address"),
+        [
+            ("url", f"https://console.example/reports/{ID}"),
+            ("avatar_url", "https://h.example/u1.png"),
+            ("comment", "https://h.example/about.json"),
+            ("link", f"https://h.example/{OTHER}/items/1"),
+        ],
+    )
+    def test_rows_with_links_to_something_else_are_content(self, key: str, address: str) -> None:
+        assert names(read([ROW | {key: address}])) == ["dataset.json"]
+
     @pytest.mark.parametrize(
         "query",
         [
