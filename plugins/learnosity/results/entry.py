@@ -5,7 +5,7 @@ In all functions, `words` is the entry with its keys in lower case and without p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from learnosity.results import links
@@ -22,9 +22,11 @@ from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     CONTENT_KEYS,
+    ECHO_KEYS,
     FILE_LISTS,
     FOLDER_KEYS,
     LINK_WORDS,
+    MAX_PLAIN_TEXT,
     NAME_KEYS,
     OBJECT_KEYS,
     PATH_KEYS,
@@ -35,6 +37,7 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place
+from learnosity.results.signal_keys import kind_of
 
 Words = Mapping[str, Any]
 _ENTRY_WORDS = frozenset(
@@ -111,6 +114,34 @@ def add_entry(
     add_address(found, urls[0], place, name, size_of(words), type_of(words))
 
 
+def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, value: Any, place: Place) -> None:
+    """Add the file of an entry that has its content, and note what the entry says about the content.
+
+    The content of an entry may be only a part, like the list of a reply. So its counts and cursors are signals.
+
+    :param value: the content (`own_content`).
+    """
+    signals, counts, limits = found.signals, len(found.signals.open_counts), len(found.signals.limits)
+    if len(words) != len(record):
+        found.problems.append("an entry of a file has two keys with the same meaning")
+    if sum(words[each] is not None for each in CONTENT_KEYS.intersection(words)) > 1:
+        found.problems.append("an entry of a file has several contents")
+    for word, other in words.items():
+        is_about = word in _ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
+        if not is_about and word not in CONTENT_KEYS | ECHO_KEYS and not signals.note(word, other):
+            _read_beside_content(word, other, found)
+    if not LINK_WORDS.isdisjoint(words):
+        links.mark_self_links(record, found)
+    lengths = set(_lengths(value))
+    if any(number not in lengths for _, number in signals.open_counts[counts:]):
+        signals.unclear.append("a content has another length than its entry says")
+    del signals.open_counts[counts:]
+    if any(0 < limit <= max(lengths, default=limit) for limit in signals.limits[limits:]):
+        signals.unclear.append("a content has as many rows as its limit allows")
+    del signals.limits[limits:]
+    add_content(found, name_of(words, signals.dataset_id) or "", value, place)
+
+
 def add_address(
     found: Findings,
     text: str,
@@ -184,6 +215,29 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _read_beside_content(word: str, value: Any, found: Findings) -> None:
+    """Note a value of an entry with content that may be more content, or name a file that is not listed."""
+    if isinstance(value, dict | list):
+        if value and word not in LINK_WORDS:
+            found.problems.append("an entry of a file has its content, and something else that may be content")
+    elif isinstance(value, str) and not holds_address(value):
+        if looks_like_a_file(value):
+            found.names.add(value)
+        elif len(value) > MAX_PLAIN_TEXT or "\n" in value:
+            found.leftovers.append("it contains a long text, which may be content")
+
+
+def _lengths(value: Any) -> Iterator[int]:
+    """The numbers of rows that a content may have."""
+    if isinstance(value, str):
+        lines = sum(1 for line in value.splitlines() if line.strip())
+        yield from (lines, lines - 1)
+    elif isinstance(value, list):
+        yield len(value)
+    elif isinstance(value, dict):
+        yield from (len(each) for each in value.values() if isinstance(each, list))
 
 
 def _name_by_address(url: str, place: Place, dataset_id: str) -> str:

@@ -14,10 +14,10 @@ from learnosity.results.addresses import fetchable, holds_address, points_to_a_l
 from learnosity.results.entry import (
     add_address,
     add_content,
+    add_content_entry,
     add_entry,
     is_file,
     is_file_address,
-    name_of,
     own_addresses,
     own_content,
 )
@@ -34,6 +34,7 @@ from learnosity.results.known_keys import (
     LINK_BOXES,
     LINK_WORDS,
     LISTING_KEYS,
+    MAX_PLAIN_TEXT,
     STRUCTURE_KEYS,
     URL_KEYS,
     looks_like_a_file,
@@ -49,7 +50,6 @@ _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
 # In an object whose keys are file names, only these keys and those of signals may have the value null. Under any other
 # key, null may mean that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-_MAX_PLAIN_TEXT = 200
 
 
 def read_data(data: Any, found: Findings) -> None:
@@ -83,7 +83,7 @@ class _Reader:
         elif urls and not links.holds_data_addresses(record, urls):
             self._read_entry(record, words, urls, place)
         elif not urls and (value := own_content(words)) is not None:
-            add_content(self._found, name_of(words, self._found.signals.dataset_id) or "", value, place)
+            add_content_entry(self._found, record, words, value, place)
         else:
             self._read_container(record, words, place)
 
@@ -218,7 +218,7 @@ class _Reader:
         """Note a text that may be content, or the name of a file that the reply does not list."""
         if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
-        elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
+        elif len(text) > MAX_PLAIN_TEXT or "\n" in text:
             self._found.leftovers.append("it contains a long text, which may be content")
 
     def _read_inner_object(self, key: str, value: Mapping[str, Any], place: Place) -> bool:

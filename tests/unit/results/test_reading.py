@@ -13,9 +13,11 @@ from learnosity.errors import (
 )
 from learnosity.results.reading import (
     Empty,
+    Failed,
     Files,
     Group,
     Inline,
+    NotReady,
     NotUnderstood,
     classify,
     expect_group,
@@ -553,6 +555,67 @@ class TestInline:
     )
     def test_content_that_is_not_proven_or_holds_a_secret_is_not_understood(self, data: Any) -> None:
         assert isinstance(read(data), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "content",
+        ["user_id,score\nu1,1\n", [{"user_id": "u1"}], {"rows": [ROW]}],
+        ids=["text", "list", "object"],
+    )
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"truncated": True},
+            {"has_more": "true"},
+            {"status": "pending"},
+            {"status": "sealed"},
+            {"state": "failed"},
+            {"ready": False},
+            {"errors": ["x"]},
+            {"total": 500},
+            {"total": "1 of 3"},
+            {"row_pages": 3, "total_pages": 3},
+            {"page": "1/3"},
+            {"offset": 100},
+            {"limit": 1},
+            {"next": "c2"},
+            {"next_id": 7},
+            {"dataset_id": OTHER},
+            {"rows": [ROW]},
+            {"records": {"a": 1}},
+            {"items": [ROW]},
+            {"data": [ROW]},
+            {"body": "user_id,score\nu2,1\n"},
+            {"csv": "user_id,score\nu2,1\n"},
+            {"second": [7]},
+            {"second": {"x": 1}},
+            {"second": "b.csv"},
+            {"preview": at("b.csv")},
+            {"Name": "a.csv"},
+        ],
+        ids=str,
+    )
+    def test_an_entry_with_its_content_that_says_or_holds_more_is_not_landed(
+        self, content: Any, beside: dict[str, Any]
+    ) -> None:
+        name = "a.csv" if isinstance(content, str) else "a.json"
+        for data in ({"name": name, "content": content, **beside}, {**beside, "name": name, "content": content}):
+            for reply in ({"files": [data]}, {"files": {"17": data}}, [data, {"name": "c.json", "content": [ROW]}]):
+                assert isinstance(read(reply), NotUnderstood | NotReady | Failed), reply
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"id": 7, "etag": "00ff", "bytes": 19, "content_type": "text/csv", "created": "2026-11-28", "count": 900},
+            {"status": "ready", "truncated": False, "next": None, "errors": [], "total": 1, "page": 1, "pages": 1},
+            {"data": None, "rows": 1, "tags": [], "links": {"self": at("x.json")}, "fields": ["user_id", "score"]},
+            {"limit": 50, "note": "", "level": 3, "dataset_id": ID},
+        ],
+        ids=str,
+    )
+    def test_an_entry_with_its_content_may_say_what_agrees_with_it(self, beside: dict[str, Any]) -> None:
+        text, rows = "user_id,score\nu1,1\n", [{"user_id": "u1", "score": 1}]
+        entries = [{"name": "a.csv", "content": text, **beside}, {"name": "b.json", "content": rows, **beside}]
+        assert names(read({"files": entries})) == ["a.csv", "b.json"]
 
     @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
     @cases(
