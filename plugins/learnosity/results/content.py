@@ -28,8 +28,6 @@ MEASURES = _PERCENTILES | {
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 _ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
-
-
 # A key that ends so may have the address of a file: `report_file`, `data_url`.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 
@@ -100,6 +98,19 @@ def is_content(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return _is_table(value) if name.lower().endswith((".csv", ".tsv", ".txt")) else _is_json_of_rows(value)
     return isinstance(value, dict | list) and next(rows_in(value), None) is not None
+
+
+def row_counts(value: Any) -> set[int]:
+    """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines."""
+    if isinstance(value, str):
+        lines = sum(1 for line in value.splitlines() if line.strip())
+        try:
+            return {lines, lines - 1} | row_counts(msgspec.json.decode(value, type=dict[str, Any] | list[Any]))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return {lines, lines - 1}
+    if isinstance(value, list):
+        return {len(value)}
+    return {len(each) for each in value.values() if isinstance(each, list)} if isinstance(value, dict) else set()
 
 
 def _is_table(text: str) -> bool:

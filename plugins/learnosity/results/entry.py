@@ -5,7 +5,7 @@ In all functions, `words` is the entry with its keys in lower case and without p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learnosity.results import links
@@ -17,7 +17,7 @@ from learnosity.results.addresses import (
     leads_into,
     name_in_address,
 )
-from learnosity.results.content import encoded, is_content, plain_links_of_rows
+from learnosity.results.content import encoded, is_content, plain_links_of_rows, row_counts
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
@@ -132,13 +132,13 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
             _read_beside_content(word, other, found)
     if not LINK_WORDS.isdisjoint(words):
         links.mark_self_links(record, found)
-    lengths = set(_lengths(value))
-    if any(number not in lengths for _, number in signals.open_counts[counts:]):
+    stated, capped = {number for _, number in signals.open_counts[counts:]}, signals.limits[limits:]
+    del signals.open_counts[counts:], signals.limits[limits:]
+    rows = row_counts(value) if stated or capped else set()
+    if not stated <= rows:
         signals.unclear.append("a content has another length than its entry says")
-    del signals.open_counts[counts:]
-    if any(0 < limit <= max(lengths, default=limit) for limit in signals.limits[limits:]):
+    if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):
         signals.unclear.append("a content has as many rows as its limit allows")
-    del signals.limits[limits:]
     add_content(found, name_of(words, signals.dataset_id) or "", value, place)
 
 
@@ -227,17 +227,6 @@ def _read_beside_content(word: str, value: Any, found: Findings) -> None:
             found.names.add(value)
         elif len(value) > MAX_PLAIN_TEXT or "\n" in value:
             found.leftovers.append("it contains a long text, which may be content")
-
-
-def _lengths(value: Any) -> Iterator[int]:
-    """The numbers of rows that a content may have."""
-    if isinstance(value, str):
-        lines = sum(1 for line in value.splitlines() if line.strip())
-        yield from (lines, lines - 1)
-    elif isinstance(value, list):
-        yield len(value)
-    elif isinstance(value, dict):
-        yield from (len(each) for each in value.values() if isinstance(each, list))
 
 
 def _name_by_address(url: str, place: Place, dataset_id: str) -> str:

@@ -617,6 +617,15 @@ class TestInline:
         entries = [{"name": "a.csv", "content": text, **beside}, {"name": "b.json", "content": rows, **beside}]
         assert names(read({"files": entries})) == ["a.csv", "b.json"]
 
+    def test_a_count_beside_content_is_that_of_its_rows(self) -> None:
+        table = "user_id,score\n" + "u,1\n" * 3
+        for content in ([ROW] * 3, {"rows": [ROW] * 3}, json.dumps([ROW] * 3), json.dumps({"rows": [ROW] * 3}), table):
+            name = "a.csv" if content is table else "a.json"
+            for beside in ({"total": 3}, {"total": "3", "limit": 3}, {"limit": 3, "has_more": False}):
+                assert names(read({"files": [{"name": name, "content": content, **beside}]})) == [name]
+            for beside in ({"total": 5}, {"limit": 3}):
+                assert why(read({"files": [{"name": name, "content": content, **beside}]}))
+
     @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
     @cases(
         ("key", "address"),
