@@ -129,7 +129,8 @@ class ResultSet:
                 listing.add(file, url=url)
             cursor = page.next_cursor
             # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
-            if cursor is None or (isinstance(page, Empty) and seen):
+            # An empty page that says that there is more is not the end: files may follow on the pages after it.
+            if cursor is None or (isinstance(page, Empty) and seen and not page.more):
                 break
             if cursor in seen or len(seen) >= MAX_PAGES:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
@@ -148,7 +149,8 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
-        waiting: list[tuple[tuple[str, ...], Group]] = []
+        # Each group that is not requested yet, and the digest of its parent.
+        waiting: list[tuple[tuple[str, ...], bytes]] = []
 
         def take(path: tuple[str, ...], group: Group) -> None:
             name = group_file_name(path)
@@ -161,7 +163,8 @@ class ResultSet:
             listing.duplicates += [group_file_name(child) for child, times in Counter(children).items() if times > 1]
             fresh = set(children) - seen
             seen.update(fresh)
-            waiting.extend((child, group) for child in dict.fromkeys(children) if child in fresh)
+            digest = group.digest() if fresh else b""
+            waiting.extend((child, digest) for child in dict.fromkeys(children) if child in fresh)
 
         take((), root)
         while waiting:

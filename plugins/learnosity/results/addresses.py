@@ -87,6 +87,12 @@ def name_in_address(address: str, dataset_id: str) -> tuple[str, bool]:
     return (rest, True) if found else (path.rpartition("/")[2], False)
 
 
+def leads_into(text: str, dataset_id: str) -> bool:
+    """Whether an address in `text` leads to something in the folder of the dataset."""
+    _, found, rest = unquote(text).lower().partition(f"/{dataset_id.lower()}/")
+    return bool(found and rest.strip())
+
+
 def points_to_a_listing(address: str, dataset_id: str) -> bool:
     """Whether the end of the address shows that it leads to a list of files: `…/index.json`, `…/<dataset_id>`."""
     last = _path_of(address.strip()).rstrip("/").rpartition("/")[2]

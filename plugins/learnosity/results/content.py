@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from learnosity.results.addresses import holds_only_plain_links
+from learnosity.results.addresses import holds_address, holds_only_plain_links, leads_into, name_in_address
+from learnosity.results.known_keys import URL_KEYS, looks_like_a_file, plain_key
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
 # Keys of scores and counts. Only rows of results have such keys, so an object with one of them is a row of results.
@@ -27,6 +28,8 @@ MEASURES = _PERCENTILES | {
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 _ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
+# A key that ends so may have the address of a file: `report_file`, `data_url`.
+_FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -62,10 +65,21 @@ def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:
             todo.extend(child for child in each if isinstance(child, dict | list))
 
 
-def plain_links_of_rows(value: Any) -> Iterator[str]:
-    """The links among the values of rows, at any depth of `value`. Only links that are not signed are content."""
+def plain_links_of_rows(value: Any, dataset_id: str) -> Iterator[str]:
+    """The links in the rows at any depth of `value` that are content. A link that is signed, or may be a file, is not.
+
+    A link may be a file if it leads into the dataset's folder, or if it ends like a data file and its key says so.
+    """
     for row in rows_in(value):
-        yield from (text for text in row.values() if isinstance(text, str) and holds_only_plain_links(text))
+        for key, text in row.items():
+            if isinstance(text, str) and holds_address(text) and holds_only_plain_links(text):
+                is_of_a_file = plain_key(key) in URL_KEYS or plain_key(key).endswith(_FILE_KEY_ENDS)
+                if not leads_into(text, dataset_id) and not (is_of_a_file and _ends_like_a_file(text)):
+                    yield text
+
+
+def _ends_like_a_file(text: str) -> bool:
+    return any(looks_like_a_file(name_in_address(each, "")[0]) for each in text.split())
 
 
 def encoded(value: Any) -> bytes | None:
@@ -84,6 +98,19 @@ def is_content(name: str, value: Any) -> bool:
     if isinstance(value, str):
         return _is_table(value) if name.lower().endswith((".csv", ".tsv", ".txt")) else _is_json_of_rows(value)
     return isinstance(value, dict | list) and next(rows_in(value), None) is not None
+
+
+def row_counts(value: Any) -> set[int]:
+    """The numbers of rows that a content may have: the lengths of its lists, or the number of its lines."""
+    if isinstance(value, str):
+        lines = sum(1 for line in value.splitlines() if line.strip())
+        try:
+            return {lines, lines - 1} | row_counts(msgspec.json.decode(value, type=dict[str, Any] | list[Any]))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return {lines, lines - 1}
+    if isinstance(value, list):
+        return {len(value)}
+    return {len(each) for each in value.values() if isinstance(each, list)} if isinstance(value, dict) else set()
 
 
 def _is_table(text: str) -> bool:

@@ -146,6 +146,17 @@ def _note_signals(data: Any, found: Findings) -> None:
         for key, value in each.items():
             if plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
                 todo.append(value)
+                if isinstance(value, dict | list) and not _may_be_data(value):
+                    found.signals.note_unread(key, value)
+
+
+def _may_be_data(value: Any) -> bool:
+    """Whether `value` contains an address or a list of objects. The declaration says what such values are."""
+    if isinstance(value, dict):
+        return any(map(_may_be_data, value.values()))
+    if isinstance(value, list):
+        return any(isinstance(each, dict | list) or _may_be_data(each) for each in value)
+    return isinstance(value, str) and fetchable(value) is not None
 
 
 def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:

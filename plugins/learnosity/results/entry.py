@@ -9,15 +9,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learnosity.results import links
-from learnosity.results.addresses import fetchable, holds_address, holds_only_plain_links, is_signed, name_in_address
-from learnosity.results.content import encoded, is_content, plain_links_of_rows
+from learnosity.results.addresses import (
+    fetchable,
+    holds_address,
+    holds_only_plain_links,
+    is_signed,
+    leads_into,
+    name_in_address,
+)
+from learnosity.results.content import encoded, is_content, plain_links_of_rows, row_counts
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     CONTENT_KEYS,
+    ECHO_KEYS,
     FILE_LISTS,
     FOLDER_KEYS,
     LINK_WORDS,
+    MAX_PLAIN_TEXT,
     NAME_KEYS,
     OBJECT_KEYS,
     PATH_KEYS,
@@ -28,6 +37,7 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place
+from learnosity.results.signal_keys import kind_of
 
 Words = Mapping[str, Any]
 _ENTRY_WORDS = frozenset(
@@ -104,6 +114,34 @@ def add_entry(
     add_address(found, urls[0], place, name, size_of(words), type_of(words))
 
 
+def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, value: Any, place: Place) -> None:
+    """Add the file of an entry that has its content, and note what the entry says about the content.
+
+    The content of an entry may be only a part, like the list of a reply. So its counts and cursors are signals.
+
+    :param value: the content (`own_content`).
+    """
+    signals, counts, limits = found.signals, len(found.signals.open_counts), len(found.signals.limits)
+    if len(words) != len(record):
+        found.problems.append("an entry of a file has two keys with the same meaning")
+    if sum(words[each] is not None for each in CONTENT_KEYS.intersection(words)) > 1:
+        found.problems.append("an entry of a file has several contents")
+    for word, other in words.items():
+        is_about = word in _ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
+        if not is_about and word not in CONTENT_KEYS | ECHO_KEYS and not signals.note(word, other):
+            _read_beside_content(word, other, found)
+    if not LINK_WORDS.isdisjoint(words):
+        links.mark_self_links(record, found)
+    stated, capped = {number for _, number in signals.open_counts[counts:]}, signals.limits[limits:]
+    del signals.open_counts[counts:], signals.limits[limits:]
+    rows = row_counts(value) if stated or capped else set()
+    if not stated <= rows:
+        signals.unclear.append("a content has another length than its entry says")
+    if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):
+        signals.unclear.append("a content has as many rows as its limit allows")
+    add_content(found, name_of(words, signals.dataset_id) or "", value, place)
+
+
 def add_address(
     found: Findings,
     text: str,
@@ -128,8 +166,8 @@ def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
         found.problems.append("the value under the name of a file is neither its address nor rows")
         return
     if not isinstance(value, str):
-        found.known.update(plain_links_of_rows(value))
-    elif holds_only_plain_links(value):
+        found.known.update(plain_links_of_rows(value, found.signals.dataset_id))
+    elif holds_only_plain_links(value) and not leads_into(value, found.signals.dataset_id):
         found.known.add(value)
     raw = encoded(value)
     if raw is None:
@@ -177,6 +215,18 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _read_beside_content(word: str, value: Any, found: Findings) -> None:
+    """Note a value of an entry with content that may be more content, or name a file that is not listed."""
+    if isinstance(value, dict | list):
+        if value and word not in LINK_WORDS:
+            found.problems.append("an entry of a file has its content, and something else that may be content")
+    elif isinstance(value, str) and not holds_address(value):
+        if looks_like_a_file(value):
+            found.names.add(value)
+        elif len(value) > MAX_PLAIN_TEXT or "\n" in value:
+            found.leftovers.append("it contains a long text, which may be content")
 
 
 def _name_by_address(url: str, place: Place, dataset_id: str) -> str:

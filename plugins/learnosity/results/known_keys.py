@@ -39,6 +39,9 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
+# A longer text may be content.
+MAX_PLAIN_TEXT = 200
+
 # Keys of a list of files. If the list under such a key is empty, and nothing else in the reply
 # may be content, the dataset is empty.
 LISTING_KEYS = words(

@@ -5,6 +5,7 @@ Signed addresses and content are only in memory. No `repr` shows them, so that t
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -58,6 +59,10 @@ class Group:
     children: tuple[tuple[str, ...], ...] = field(repr=False)
     content: bytes = field(repr=False)
 
+    def digest(self) -> bytes:
+        """A digest of the content, for `expect_group`."""
+        return hashlib.sha256(self.content).digest()
+
 
 @dataclass(frozen=True, slots=True)
 class Inline:
@@ -73,12 +78,15 @@ class Inline:
 class Empty:
     """An empty list of files.
 
-    :param next_cursor: what to send as `next`. Only after an empty first page, more pages may follow.
+    :param next_cursor: what to send as `next`.
     :param total: how many files all pages together must have; None when the reply does not say.
+    :param more: whether the reply says that more pages follow. Some endpoints send a cursor with their last page too.
+        So a cursor alone does not say that.
     """
 
     next_cursor: str | None = field(default=None, repr=False)
     total: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +158,12 @@ def understood(reading: Reading) -> Understood:
     return reading
 
 
-def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Group:
+def expect_group(reading: Reading, asked: tuple[str, ...], parent: bytes) -> Group:
     """`reading` unchanged, if it is the group that was requested.
 
     :param asked: the path that was requested.
-    :param parent: the group whose reply named the requested group.
+    :param parent: the digest of the group whose reply named the requested group. Many groups wait for a request at the
+        same time, and their parents' content would fill the memory.
     :raises DatasetNotReadyError: when the dataset is not ready.
     :raises PermanentApiError: when the dataset has failed.
     :raises UnexpectedReplyError: when the reply is not understood, is not a group, or is another group.
@@ -164,7 +173,7 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: Group) -> Gro
         raise UnexpectedReplyError("Learnosity listed a group that it does not hold. Nothing was landed.")
     # Some replies do not say which group they are. Such a reply is wrong if its content is equal to the content of the
     # parent group, because then Learnosity has sent the parent group again.
-    if group.path != asked if group.path is not None else group.content == parent.content:
+    if group.path != asked if group.path is not None else group.digest() == parent:
         raise UnexpectedReplyError(
             "Learnosity answered with another group than the one that was asked for. Nothing was landed. If one reply "
             'holds the whole dataset, declare that in the extra `results` of the connection: {"inline": "data"} '

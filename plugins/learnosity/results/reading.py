@@ -118,8 +118,10 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             continue
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
-        elif not found.signals.note(key, value) and isinstance(value, dict):
-            _read_meta(value, found)
+        elif not found.signals.note(key, value) and isinstance(value, dict | list):
+            if isinstance(value, dict):
+                _read_meta(value, found)
+            found.signals.note_unread(key, value)
 
 
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
@@ -183,7 +185,7 @@ def _outcome(data: Any, found: Findings, first_page: bool) -> Understood | str:
             return "its list of files is empty, and a text in it may say why"
         if found.asides:
             return "its list of files is empty, and it holds something else that may be content"
-        return _lost(found) or Empty(cursor, _total(found, first_page))
+        return _lost(found) or Empty(cursor, _total(found, first_page), found.signals.says_more())
     return "it lists no result files and holds no content"
 
 

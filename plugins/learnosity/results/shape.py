@@ -14,10 +14,10 @@ from learnosity.results.addresses import fetchable, holds_address, points_to_a_l
 from learnosity.results.entry import (
     add_address,
     add_content,
+    add_content_entry,
     add_entry,
     is_file,
     is_file_address,
-    name_of,
     own_addresses,
     own_content,
 )
@@ -34,22 +34,22 @@ from learnosity.results.known_keys import (
     LINK_BOXES,
     LINK_WORDS,
     LISTING_KEYS,
+    MAX_PLAIN_TEXT,
     STRUCTURE_KEYS,
     URL_KEYS,
     looks_like_a_file,
     plain_key,
 )
 from learnosity.results.place import Place, folder_of
-from learnosity.results.signals import SIGNAL_WORDS
+from learnosity.results.signal_keys import kind_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
 # address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, only these keys may have the value null. Under any other key, null may mean
-# that a file is missing.
-_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | SIGNAL_WORDS | STRUCTURE_KEYS | URL_KEYS
-_MAX_PLAIN_TEXT = 200
+# In an object whose keys are file names, only these keys and those of signals may have the value null. Under any other
+# key, null may mean that a file is missing.
+_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
 
 
 def read_data(data: Any, found: Findings) -> None:
@@ -83,7 +83,7 @@ class _Reader:
         elif urls and not links.holds_data_addresses(record, urls):
             self._read_entry(record, words, urls, place)
         elif not urls and (value := own_content(words)) is not None:
-            add_content(self._found, name_of(words, self._found.signals.dataset_id) or "", value, place)
+            add_content_entry(self._found, record, words, value, place)
         else:
             self._read_container(record, words, place)
 
@@ -149,7 +149,7 @@ class _Reader:
     def _read_row(self, row: Mapping[str, Any], place: Place) -> None:
         found = self._found
         found.add_row(proven=place.listed or (content.has_measure(row) and content.has_subject(row)))
-        found.known.update(content.plain_links_of_rows(row))
+        found.known.update(content.plain_links_of_rows(row, found.signals.dataset_id))
         for each in content.rows_in(row):
             links.mark_self_links(each, found)
         if not place.listed and place.key in STRUCTURE_KEYS:
@@ -171,7 +171,7 @@ class _Reader:
             before, word = found.parts, plain_key(key)
             is_open = self._read_member(key, value, inside, is_map)
             idle |= is_open and found.parts == before
-            nulls |= value is None and word not in _MAY_BE_NULL
+            nulls |= value is None and word not in _MAY_BE_NULL and kind_of(word) is None
             by_name |= found.parts > before and word not in STRUCTURE_KEYS
         if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
             found.problems.append("an object contains files and something that is not a file")
@@ -200,7 +200,10 @@ class _Reader:
         elif word in LINK_BOXES and isinstance(value, dict | list):
             self._read_rest(key, links.read_box(value, found), place)
         elif isinstance(value, list):
+            before = found.parts
             self.read_list(key, value, place.below(key))
+            if found.parts == before:
+                found.signals.note_unread(key, value)
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
         elif word in _LISTS:
@@ -215,7 +218,7 @@ class _Reader:
         """Note a text that may be content, or the name of a file that the reply does not list."""
         if _is_file_name(text) and word not in FOLDER_KEYS:
             self._found.names.add(text)
-        elif len(text) > _MAX_PLAIN_TEXT or "\n" in text:
+        elif len(text) > MAX_PLAIN_TEXT or "\n" in text:
             self._found.leftovers.append("it contains a long text, which may be content")
 
     def _read_inner_object(self, key: str, value: Mapping[str, Any], place: Place) -> bool:
@@ -228,7 +231,9 @@ class _Reader:
             self._found.problems.append(groups.NO_LIST)
         before = self._found.parts
         self.read_object(value, place.below(key))
-        self._found.asides += self._found.parts == before and word not in ABOUT_KEYS
+        if self._found.parts == before:
+            self._found.asides += word not in ABOUT_KEYS
+            self._found.signals.note_unread(key, value)
         return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)
 
     def _read_rest(self, key: str, rest: Any, place: Place) -> None:

@@ -8,12 +8,13 @@ the reply is unclear. Such a key is never ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.addresses import holds_address
-from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key
+from learnosity.results.signal_keys import NOT_OF_PAGES, OF_PAGES, PAGE_BOXES, Kind, kind_inside, kind_of
+from learnosity.results.values import as_flag, can_be_sent, integer, is_true, says_something, scalars
 
 # Phrases in a message text of a reply which mean that the dataset is not finished yet.
 _LATER = re.compile(
@@ -43,6 +44,12 @@ class Signals:
     """Keys that say that this is not the last page."""
     later: list[str] = field(default_factory=list)
     """Keys that say that this is not the first page."""
+    flagged: bool = False
+    """Whether a flag says that more pages follow."""
+    page: int = 0
+    """The number of this page; 0 when the reply does not say."""
+    pages: int = 0
+    """How many pages there are; 0 when the reply does not say."""
     ended: bool = False
     """Whether the reply says that this is the last page."""
     limits: list[int] = field(default_factory=list)
@@ -64,24 +71,47 @@ class Signals:
 
         :returns: whether the key says something about the reply. If not, its value is read as possible data.
         """
-        read = _READERS.get(plain_key(key))
-        if read is None or (isinstance(value, dict | list) and read not in _OF_ANYTHING):
+        kind = kind_of(plain_key(key))
+        if kind is None or (isinstance(value, dict | list) and kind not in _OF_ANYTHING):
             return False
-        return read(self, key, value)
+        return _READERS[kind](self, key, value)
+
+    def note_unread(self, key: str, value: Any) -> None:
+        """Note an object or list in which no file and no row was found. `note` has already been called for its keys.
+
+        If its key is about pages or counts, it may say that there is more, and each value must be understood.
+        """
+        kind = kind_of(plain_key(key))
+        is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
+        if not is_about_pages or (kind == "next" and self.ignores_cursors):
+            return
+        for each, child in value.items() if isinstance(value, dict) else [("", child) for child in value]:
+            word = plain_key(each)
+            inner = kind_inside(kind, word)
+            if inner is not None and not isinstance(child, dict | list):
+                _READERS[inner](self, each, child)
+            elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
+                self.unclear.append(f"its `{key}` is not understood")
+                return
 
     def note_entry(self, entry: Mapping[str, Any]) -> None:
         """Note the entry of a file, with plain keys. Its counts and cursors are not noted: they are about the file."""
-        for word in _ENTRY_WORDS.intersection(entry):
-            self.note(word, entry[word])
+        for word, value in entry.items():
+            if kind_of(word) in _OF_ENTRIES:
+                self.note(word, value)
 
     def note_cursor(self, key: str, value: Any) -> None:
         """Note the cursor of the next page. An empty value means that no page follows."""
-        if all(each in (None, "") or each is False for each in _scalars(value)):
+        if not says_something(value):
             return
-        if isinstance(value, dict | list) or not _can_be_sent(value):
+        if isinstance(value, dict | list) or not can_be_sent(value):
             self.unclear.append(f"its `{key}` names a next page in a way that cannot be requested")
         else:
             self.cursors.add(str(value))
+
+    def says_more(self) -> bool:
+        """Whether pages follow after this one. Where only a number of pages is given, it is compared with the page."""
+        return self.flagged or self.pages > self.page
 
     def note_count(self, key: str, value: int) -> None:
         """Note a number of files that the reply gives."""
@@ -97,15 +127,8 @@ class Signals:
         del self.open_counts[start:]
 
 
-def is_true(value: Any) -> bool:
-    """Whether a flag is true. The flag may be a boolean, a number or a word."""
-    if isinstance(value, str):
-        return value.strip().lower() not in ("", "0", "false", "no", "none", "null")
-    return bool(value)
-
-
 def _status(signals: Signals, key: str, value: Any) -> bool:
-    for each in _scalars(value):
+    for each in scalars(value):
         word = plain_key(str(each)) if each is not None else ""
         if word in NOT_READY_WORDS:
             signals.not_ready = word
@@ -169,53 +192,74 @@ def _cursor(signals: Signals, key: str, value: Any) -> bool:
     return True
 
 
+def _next(signals: Signals, key: str, value: Any) -> bool:
+    if says_something(value) and not signals.ignores_cursors:
+        signals.unclear.append(f"its `{key}` may name a next page")
+    return True
+
+
 def _more(signals: Signals, key: str, value: Any) -> bool:
+    signals.flagged |= is_true(value)
     _end(signals, key, not is_true(value))
     return True
 
 
 def _last(signals: Signals, key: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        _end(signals, key, value)
-        return True
-    return plain_key(key) == "lastpage" and _page_count(signals, key, value)
+    flag = as_flag(value)
+    if plain_key(key) == "lastpage" and not isinstance(value, bool):
+        return _page_count(signals, key, value)
+    if flag is not None:
+        signals.flagged |= not flag
+        _end(signals, key, flag)
+    elif says_something(value):
+        signals.unclear.append(f"its `{key}` is not understood")
+    return True
 
 
 def _page_count(signals: Signals, key: str, value: Any) -> bool:
-    number = _integer(value)
+    number = _number(signals, key, value)
     if number is not None:
+        signals.pages = max(signals.pages, number)
         _end(signals, key, number <= 1)
-    return number is not None
+    return True
 
 
 def _page(signals: Signals, key: str, value: Any) -> bool:
-    number = _integer(value)
-    if number is not None and number > 1:
+    number = _number(signals, key, value) or 0
+    signals.page = max(signals.page, number)
+    if number > 1:
         signals.later.append(key)
-    return number is not None
+    return True
 
 
 def _offset(signals: Signals, key: str, value: Any) -> bool:
-    number = _integer(value)
-    if number is not None and number > 0:
+    if (_number(signals, key, value) or 0) > 0:
         signals.later.append(key)
-    return number is not None
+    return True
 
 
 def _limit(signals: Signals, key: str, value: Any) -> bool:
-    number = _integer(value)
-    if number is not None and number > 0:
+    number = _number(signals, key, value) or 0
+    if number > 0:
         signals.limits.append(number)
-    return number is not None
+    return True
 
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
-    number = _integer(value)
+    number = integer(value)
     if number is not None:
         signals.note_count(key, number)
     elif value is not None:
         signals.unclear.append(f"its `{key}` is not a whole number")
     return True
+
+
+def _number(signals: Signals, key: str, value: Any) -> int | None:
+    """`value` as an integer. If it is something else and not empty, the reply is unclear."""
+    number = integer(value)
+    if number is None and says_something(value):
+        signals.unclear.append(f"its `{key}` is not a whole number")
+    return number
 
 
 def _end(signals: Signals, key: str, is_last: bool) -> None:
@@ -225,57 +269,25 @@ def _end(signals: Signals, key: str, is_last: bool) -> None:
         signals.more.append(key)
 
 
-def _can_be_sent(value: Any) -> bool:
-    """Whether `value` can be sent as the field `next`: a text or a number, but not an address or a path."""
-    if isinstance(value, str):
-        return not holds_address(value) and not value.startswith(("/", "?", "."))
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _scalars(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _scalars(each)
-    else:
-        yield value
-
-
-def _integer(value: Any) -> int | None:
-    """`value` as an integer, if it is an integer, a float such as 3.0, or a text of digits; None for anything else."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-_Reader = Callable[[Signals, str, Any], bool]
-_VOCABULARY: dict[_Reader, str] = {
-    _status: "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
-    _ready_flag: "ready isready complete iscomplete completed iscompleted done isdone finished isfinished available "
-    "isavailable dtcompleted completedat dtfinished finishedat",
-    _pending: "pending pendingfiles ispending inprogress isrunning running processing",
-    _progress: "progress percent percentage percentcomplete percentdone progresspercent",
-    _verdict: "success ok successful",
-    _trouble: "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles omitted "
-    "dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired unprocessed",
-    _remark: "message messages detail details reason note notes notice remark",
-    _owner: "datasetid",
-    _cursor: "next nextpage nextcursor nexttoken nextpagetoken nextmarker nextkey nextoffset nexturl nextlink nexthref "
-    "cursor continuationtoken nextcontinuationtoken continuation pagetoken after",
-    _more: "hasmore hasnext hasnextpage more moreavailable moreresults morefiles istruncated truncated "
-    "incompleteresults remaining capped cutoff",
-    _last: "islast islastpage last lastpage",
-    _page_count: "pages totalpages pagecount numpages",
-    _page: "page currentpage pagenumber",
-    _offset: "offset skip",
-    _limit: "limit pagesize perpage maxkeys maxresults maxitems",
-    _count: "count total filecount filescount totalfiles totalcount totalrecords totalresults totalitems totalelements "
-    "recordcount records numfiles numberoffiles filestotal resultcount resultscount numresults itemcount itemscount "
-    "numitems expectedfiles expectedcount returned found numberofelements",
+_READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
+    "status": _status,
+    "ready": _ready_flag,
+    "pending": _pending,
+    "progress": _progress,
+    "verdict": _verdict,
+    "trouble": _trouble,
+    "remark": _remark,
+    "owner": _owner,
+    "cursor": _cursor,
+    "next": _next,
+    "more": _more,
+    "last": _last,
+    "pages": _page_count,
+    "page": _page,
+    "offset": _offset,
+    "limit": _limit,
+    "count": _count,
 }
-SIGNAL_WORDS = frozenset(word for text in _VOCABULARY.values() for word in words(text))
-_READERS = {word: read for read, text in _VOCABULARY.items() for word in words(text)}
-# Only these functions accept an object or a list as the value of a key.
-_OF_ANYTHING = {_status, _pending, _trouble, _cursor}
-_ENTRY_WORDS = {word for word, read in _READERS.items() if read in (_status, _ready_flag, _pending, _trouble, _owner)}
+# Only for these kinds, the value of a key may be an object or a list.
+_OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
+_OF_ENTRIES: tuple[Kind, ...] = ("status", "ready", "pending", "trouble", "owner")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -60,6 +61,22 @@ async def test_pages_are_followed_until_there_is_no_cursor() -> None:
 
 async def test_an_empty_page_ends_the_listing_even_when_it_names_a_next_one() -> None:
     assert len(await Pages(page(rows("a"), "2"), page({"files": []}, "3")).list()) == 1
+
+
+@pytest.mark.parametrize("empty", [{"files": []}, {"files": {}}, [], {}, None], ids=str)
+@pytest.mark.parametrize(
+    "signal", [{"has_more": True}, {"hasNextPage": "true"}, {"is_truncated": 1}, {"remaining": 1}, {"last": False}]
+)
+async def test_an_empty_page_that_says_that_there_is_more_does_not_end_the_listing(
+    empty: Any, signal: dict[str, Any]
+) -> None:
+    middle = [Reply({"status": True, "next": "3"} | signal, empty)]
+    if isinstance(empty, dict) and empty.keys() == {"files"}:
+        middle.append(page(empty | signal, "3"))
+    for each in middle:
+        assert (await Pages(page(rows("a"), "2"), each, page(rows("b"))).list()).names() == ["a", "b"]
+        with pytest.raises(UnexpectedReplyError, match="repeats a cursor"):
+            await Pages(page(rows("a"), "2"), each).list()
 
 
 async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
@@ -128,6 +145,28 @@ async def test_a_group_that_is_listed_but_not_there_is_an_error() -> None:
     for answer in (page({"rows": []}), page(rows("a")), group("s2", path=("elsewhere",)), group("s1")):
         with pytest.raises(UnexpectedReplyError):
             await Pages(group("s1"), answer).list()
+
+
+class Schools(Pages):
+    """A root with many schools of 100 KB, each with one class."""
+
+    async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any]) -> Reply:
+        path = tuple(extra.get("group_path", ()))
+        below = [f"s{number}" for number in range(150)] if not path else ["class"] if len(path) == 1 else []
+        reply = group(*below, path=path)
+        users = [{"user_id": "u", "score": 1, "name": " " * 50_000}] * 2
+        return Reply(reply.meta, reply.data | ({"users": users} if len(path) == 1 else {}))
+
+
+async def test_groups_that_wait_to_be_asked_for_do_not_keep_the_content_of_their_parents_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        listing = await Schools(page({})).list()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(listing) == 301
+    assert peak < 6 * 2**20
 
 
 async def test_two_groups_of_one_name_are_noted_as_listed_twice() -> None:

@@ -13,9 +13,11 @@ from learnosity.errors import (
 )
 from learnosity.results.reading import (
     Empty,
+    Failed,
     Files,
     Group,
     Inline,
+    NotReady,
     NotUnderstood,
     classify,
     expect_group,
@@ -464,22 +466,22 @@ class TestGroups:
     def test_a_group_that_was_asked_for_is_told_from_another_one(self) -> None:
         root, north = read(GROUP), read({"group_path": ["north"], "groups": []})
         assert isinstance(root, Group)
-        assert expect_group(north, ("north",), root) is north
+        assert expect_group(north, ("north",), root.digest()) is north
         with pytest.raises(UnexpectedReplyError, match="another group"):
-            expect_group(north, ("south",), root)
+            expect_group(north, ("south",), root.digest())
         with pytest.raises(UnexpectedReplyError, match="another group"):
-            expect_group(root, ("north",), root)
+            expect_group(root, ("north",), root.digest())
         with pytest.raises(UnexpectedReplyError, match="a group that it does not hold"):
-            expect_group(read({"files": [A]}), ("north",), root)
+            expect_group(read({"files": [A]}), ("north",), root.digest())
         with pytest.raises(UnexpectedReplyError, match="not understood"):
-            expect_group(read({}), ("north",), root)
+            expect_group(read({}), ("north",), root.digest())
 
     def test_an_answer_without_a_path_that_equals_its_parent_is_another_group(self) -> None:
         root, leaf = read([{"group_name": "n"}]), read({"dataset_group": {"users": [{"user_id": "u"}]}})
         assert isinstance(root, Group)
-        assert expect_group(leaf, ("n",), root) is leaf
+        assert expect_group(leaf, ("n",), root.digest()) is leaf
         with pytest.raises(UnexpectedReplyError, match="another group"):
-            expect_group(read([{"group_name": "n"}]), ("n",), root)
+            expect_group(read([{"group_name": "n"}]), ("n",), root.digest())
 
     def test_a_listing_by_group_is_a_listing(self) -> None:
         assert names(read([{"group_name": "n", "url": at("n.json")}])) == ["n.json"]
@@ -553,6 +555,110 @@ class TestInline:
     )
     def test_content_that_is_not_proven_or_holds_a_secret_is_not_understood(self, data: Any) -> None:
         assert isinstance(read(data), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "content",
+        ["user_id,score\nu1,1\n", [{"user_id": "u1"}], {"rows": [ROW]}],
+        ids=["text", "list", "object"],
+    )
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"truncated": True},
+            {"has_more": "true"},
+            {"status": "pending"},
+            {"status": "sealed"},
+            {"state": "failed"},
+            {"ready": False},
+            {"errors": ["x"]},
+            {"total": 500},
+            {"total": "1 of 3"},
+            {"row_pages": 3, "total_pages": 3},
+            {"page": "1/3"},
+            {"offset": 100},
+            {"limit": 1},
+            {"next": "c2"},
+            {"next_id": 7},
+            {"dataset_id": OTHER},
+            {"rows": [ROW]},
+            {"records": {"a": 1}},
+            {"items": [ROW]},
+            {"data": [ROW]},
+            {"body": "user_id,score\nu2,1\n"},
+            {"csv": "user_id,score\nu2,1\n"},
+            {"second": [7]},
+            {"second": {"x": 1}},
+            {"second": "b.csv"},
+            {"preview": at("b.csv")},
+            {"Name": "a.csv"},
+        ],
+        ids=str,
+    )
+    def test_an_entry_with_its_content_that_says_or_holds_more_is_not_landed(
+        self, content: Any, beside: dict[str, Any]
+    ) -> None:
+        name = "a.csv" if isinstance(content, str) else "a.json"
+        for data in ({"name": name, "content": content, **beside}, {**beside, "name": name, "content": content}):
+            for reply in ({"files": [data]}, {"files": {"17": data}}, [data, {"name": "c.json", "content": [ROW]}]):
+                assert isinstance(read(reply), NotUnderstood | NotReady | Failed), reply
+
+    @pytest.mark.parametrize(
+        "beside",
+        [
+            {"id": 7, "etag": "00ff", "bytes": 19, "content_type": "text/csv", "created": "2026-11-28", "count": 900},
+            {"status": "ready", "truncated": False, "next": None, "errors": [], "total": 1, "page": 1, "pages": 1},
+            {"data": None, "rows": 1, "tags": [], "links": {"self": at("x.json")}, "fields": ["user_id", "score"]},
+            {"limit": 50, "note": "", "level": 3, "dataset_id": ID},
+        ],
+        ids=str,
+    )
+    def test_an_entry_with_its_content_may_say_what_agrees_with_it(self, beside: dict[str, Any]) -> None:
+        text, rows = "user_id,score\nu1,1\n", [{"user_id": "u1", "score": 1}]
+        entries = [{"name": "a.csv", "content": text, **beside}, {"name": "b.json", "content": rows, **beside}]
+        assert names(read({"files": entries})) == ["a.csv", "b.json"]
+
+    def test_a_count_beside_content_is_that_of_its_rows(self) -> None:
+        table = "user_id,score\n" + "u,1\n" * 3
+        for content in ([ROW] * 3, {"rows": [ROW] * 3}, json.dumps([ROW] * 3), json.dumps({"rows": [ROW] * 3}), table):
+            name = "a.csv" if content is table else "a.json"
+            for beside in ({"total": 3}, {"total": "3", "limit": 3}, {"limit": 3, "has_more": False}):
+                assert names(read({"files": [{"name": name, "content": content, **beside}]})) == [name]
+            for beside in ({"total": 5}, {"limit": 3}):
+                assert why(read({"files": [{"name": name, "content": content, **beside}]}))
+
+    @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
+    @cases(
+        ("key", "address"),
+        {
+            "a URL into the dataset's folder": ("url", f"{FOLDER}/q1.json"),
+            "a name without a suffix": ("report", f"https://h.example/{ID}/q1"),
+            "any key": ("details", f"https://h.example/{ID.upper()}/d/q1.json?v=1"),
+            "an encoded path": ("note", f"https://h.example/r%2F{ID}%2Fq1.json"),
+            "inside a text": ("note", f"see {FOLDER}/q1.json"),
+            "a data file under a URL key": ("link", "https://h.example/q/q1.json"),
+            "a data file under a file key": ("report_file", "https://h.example/q/q1.csv?v=1"),
+            "a data file under a key that ends so": ("dataUrl", " https://h.example/q1.ndjson.gz"),
+        },
+    )
+    def test_rows_with_addresses_that_may_be_files_of_the_dataset_are_not_understood(
+        self, row: dict[str, Any], key: str, address: str
+    ) -> None:
+        rows = [row | {key: address}, row]
+        for data in (rows, {"items": rows}, {"groups": rows}, {"a.json": rows}, {"report": {"rows": rows[:1]}}):
+            assert isinstance(read(data), NotUnderstood), data
+        assert isinstance(read({"a.json": json.dumps(rows), "b.csv": f"score,x\n1,{FOLDER}/q.json\n"}), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        ("key", "address"),
+        [
+            ("url", f"https://console.example/reports/{ID}"),
+            ("avatar_url", "https://h.example/u1.png"),
+            ("comment", "https://h.example/about.json"),
+            ("link", f"https://h.example/{OTHER}/items/1"),
+        ],
+    )
+    def test_rows_with_links_to_something_else_are_content(self, key: str, address: str) -> None:
+        assert names(read([ROW | {key: address}])) == ["dataset.json"]
 
     @pytest.mark.parametrize(
         "query",

@@ -158,6 +158,115 @@ class TestSignals:
     def test_a_page_that_is_not_the_last_and_names_no_cursor_is_not_understood(self, signal: dict[str, Any]) -> None:
         assert isinstance(read({**signal, "files": [A]}), NotUnderstood)
 
+    @pytest.mark.parametrize("listing", [[A, B], []], ids=["files", "no files"])
+    @pytest.mark.parametrize(
+        "signal",
+        [
+            *({word: "1/3"} for word in ("page", "pages", "limit", "offset", "total_pages", "per_page", "last_page")),
+            *({word: {"n": 3}} for word in ("page", "pages", "limit", "offset", "total_pages", "total", "file_count")),
+            *({word: [1, 3]} for word in ("page", "pages", "offset", "total_pages", "total", "paging")),
+            {"pages": "1 of 3"},
+            {"page": "first"},
+            {"page": True},
+            {"limit": 1.5},
+            {"page": {"number": 1, "of": 3}},
+            {"page": {"number": 1, "of": "three"}},
+            {"page": {"number": {"value": 1}, "of": 1}},
+            {"page": {"current": 2}},
+            {"page": {"at": "1/3"}},
+            {"paging": {"at": 1, "of": 3}},
+            {"paging": {"unknown": 7}},
+            {"paging": {"total_pages": {"n": 3}}},
+            {"total": {"value": 5}},
+            {"is_last": "false"},
+            {"is_last": "perhaps"},
+            {"last": 3},
+            {"has_more": {"value": True}},
+            {"next_info": {"id": "x"}},
+            {"next_step": "ask for the rest"},
+            {"next_files": ["c.json"]},
+        ],
+        ids=str,
+    )
+    def test_a_word_about_pages_with_a_value_that_is_not_understood_is_an_error(
+        self, signal: dict[str, Any], listing: list[Any]
+    ) -> None:
+        assert isinstance(read({"files": listing, **signal}), NotUnderstood)
+        assert isinstance(read({**signal, "files": listing}), NotUnderstood)
+        assert isinstance(read({"files": listing}, **signal), NotUnderstood)
+        assert isinstance(read({"report": {"files": listing, **signal}}), NotUnderstood)
+        assert isinstance(read({"files": listing, **signal}, {"files": "data.files", "url": "url"}), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "signal",
+        [
+            {"page": {"size": 20, "number": 0, "totalElements": 2, "totalPages": 1}},
+            {"page": {"number": 1, "of": 1}},
+            {"page": None, "pages": "", "limit": None, "offset": 0, "last_page": None},
+            {"paging": {"page": 1, "per_page": 50, "total_pages": "1", "total_count": 2, "next": None, "sort": "name"}},
+            {"pagination": {"links": {"self": at("x.json")}, "has_more": False}},
+            {"total": {"value": 2, "relation": "eq"}},
+            {"total": {"files": 2, "bytes": 4711}},
+            {"is_last": "true", "next_id": None, "next_update": "", "scroll_id": None, "more_pages": False},
+            {"number_of_results": 2, "file_total": "2", "limited": False, "total_bytes": 4711, "file_size_total": 99},
+            {"previous_cursor": "c", "first_file_id": 17},
+        ],
+        ids=str,
+    )
+    def test_a_word_about_pages_that_agrees_with_what_was_found_changes_nothing(self, signal: dict[str, Any]) -> None:
+        for reading in (
+            read({"files": [A, B], **signal}),
+            read({**signal, "files": [A, B]}),
+            read({"files": [A, B]}, **signal),
+            read({"files": [A, B], **signal}, {"files": "data.files", "url": "url"}),
+        ):
+            assert len(names(reading)) == 2
+            assert isinstance(reading, Files)
+            assert reading.next_cursor is None
+
+    @pytest.mark.parametrize("thing", ["file", "result", "record", "entry", "object", "item"])
+    @pytest.mark.parametrize(
+        "form",
+        [
+            "total_{0}_count", "{0}_total", "total_{1}", "number_of_{1}", "total_number_of_{1}", "{0}_count",
+            "{1}_count", "num_{1}", "count_of_{1}", "{1}_in_total", "nb_{1}", "{1}_found", "all_{1}_count",
+        ],
+    )  # fmt: skip
+    def test_a_key_made_of_words_for_a_number_and_for_a_file_is_a_count(self, form: str, thing: str) -> None:
+        many = {"entry": "entries"}.get(thing, f"{thing}s")
+        snake = form.format(thing, many)
+        for key in (snake, snake.replace("_", "-").upper(), snake.title().replace("_", "")):
+            assert f"`{key}` is 5" in why(read({"files": [A, B], key: 5}))
+            assert "not a whole number" in why(read({"files": [A, B], key: "1 of 5"}))
+            assert len(names(read({"files": [A, B], key: 2}))) == 2
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "LastEvaluatedKey", "next_id", "next_page_number", "next_batch", "scroll_id", "resume_token", "nextPageKey",
+            "page_token", "list_cursor", "nextContinuationToken", "next_start", "cursor",
+        ],
+    )  # fmt: skip
+    def test_a_key_of_a_cursor_in_other_words_is_one(self, key: str) -> None:
+        for reading in (read({"files": [A], key: "c"}), read({"files": [A]}, **{key: "c"})):
+            assert isinstance(reading, Files)
+            assert reading.next_cursor == "c"
+        assert isinstance(read({"files": [A], key: {"id": "c"}}), NotUnderstood)
+        assert isinstance(read({"rows": [ROW], key: "c"}), NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "key", ["more_pages", "limited", "has_more_files", "more_items", "list_truncated", "isLimited", "files_limited"]
+    )
+    def test_a_flag_in_other_words_is_one(self, key: str) -> None:
+        assert "there is more" in why(read({"files": [A, B], key: True}))
+        assert isinstance(read({"rows": [ROW], key: "yes"}), NotUnderstood)
+
+    def test_on_an_empty_page_the_number_of_pages_says_whether_there_is_more(self) -> None:
+        for page, pages, more in ((2, 3, True), (3, 3, False), (None, 3, True)):
+            reading = read({"files": [], "page": page, "pages": pages}, next="c", first_page=False)
+            assert isinstance(reading, Empty)
+            assert reading.more is more
+
     def test_two_cursors_are_one_too_many(self) -> None:
         assert "two different" in why(read({"files": [A], "next": "2"}, next="3"))
 

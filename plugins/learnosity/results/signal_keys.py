@@ -1,0 +1,107 @@
+"""The keys with which a reply says something about itself, and what each key is about.
+
+Learnosity does not document these keys. A reply has many ways to say how many files there are, or that there are more.
+So the keys of cursors, counts and further pages are recognised by the words that they are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+from learnosity.results.known_keys import LINK_WORDS, LISTING_KEYS, SIZE_KEYS, words
+
+Kind = Literal[
+    "status",
+    "ready",
+    "pending",
+    "progress",
+    "verdict",
+    "trouble",
+    "remark",
+    "owner",
+    "cursor",
+    "next",
+    "more",
+    "last",
+    "pages",
+    "page",
+    "offset",
+    "limit",
+    "count",
+]
+
+_VOCABULARY: dict[Kind, str] = {
+    "status": "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
+    "ready": "ready isready complete iscomplete completed iscompleted done isdone finished isfinished available "
+    "isavailable dtcompleted completedat dtfinished finishedat",
+    "pending": "pending pendingfiles ispending inprogress isrunning running processing",
+    "progress": "progress percent percentage percentcomplete percentdone progresspercent",
+    "verdict": "success ok successful",
+    "trouble": "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles "
+    "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
+    "unprocessed",
+    "remark": "message messages detail details reason note notes notice remark",
+    "owner": "datasetid",
+    "cursor": "next cursor continuation after lastevaluatedkey scrollid",
+    "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited",
+    "last": "islast islastpage last lastpage",
+    "pages": "pages totalpages pagecount numpages",
+    "page": "page currentpage pagenumber",
+    "offset": "offset skip",
+    "limit": "limit pagesize perpage maxkeys maxresults maxitems",
+    "count": "count total totalcount expectedcount returned found numberofelements records",
+}
+_BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
+
+_THING = r"(?:file|result|record|entry|entrie|object|item|element)s?"
+_PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
+_PATTERNS: tuple[tuple[Kind, str], ...] = (
+    # The part of `nextpagetoken` that follows `next` is the kind of the cursor.
+    (
+        "cursor",
+        r"next(?:page|result|record|file|item|batch|scroll|continuation|last|start|evaluated)?s?"
+        r"(?:page|batch|cursor|token|marker|key|offset|url|uri|link|href|id|number|start|index|position|from)?",
+    ),
+    ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
+    ("cursor", r"(?!prev|start|end|first|before).*cursor"),
+    # Any other key such as `next_of_kin` may name the next page, too. It cannot be told how to request that page.
+    ("next", r"next.+"),
+    ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|rows|data|available|exists?)*"),
+    ("more", r"(?!not|un).*truncated"),
+    ("more", rf"(?:{_THING}|list|listing|page)?(?:is)?limited|limitreached|limitexceeded"),
+    ("page", r"(?:current|this)?page(?:number|no|num|nr|index)"),
+    ("pages", rf"(?=.*(?:num|total|count|nr|nb))(?=.*page){_PAGES}+"),
+    (
+        "count",
+        rf"(?=num|nb|.*(?:snum|total|count|amount|found|returned|listed|expected))(?=.*{_THING})"
+        rf"(?:num(?:ber)?|total|count|nr|nb|amount|found|returned|listed|expected|of|the|all|in|{_THING})+",
+    ),
+)
+# If the value of a key of these kinds is an object or a list without files and rows, it must be understood as well.
+OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
+PAGE_BOXES = words("paging pagination pageinfo")
+# Keys inside such an object that say nothing about pages.
+NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
+# What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`.
+_INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
+_INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
+_BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
+
+
+@lru_cache(maxsize=4096)
+def kind_of(word: str) -> Kind | None:
+    """What a plain key (`plain_key`) says about the reply; None when it says nothing.
+
+    Kind `next` may name a next page in an unknown way. The other kinds are known.
+    """
+    kind = _BY_WORD.get(word)
+    if kind is not None or len(word) > 40:
+        return kind
+    return next((kind for kind, pattern in _BY_PATTERN if pattern.fullmatch(word)), None)
+
+
+def kind_inside(kind: Kind | None, word: str) -> Kind | None:
+    """What a plain key says inside an object of `kind`, if it says nothing elsewhere."""
+    return (_INSIDE_A_COUNT if kind == "count" else _INSIDE).get(word)
