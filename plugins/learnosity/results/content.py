@@ -30,6 +30,7 @@ _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number
 _ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A key that ends so may have the address of a file: `report_file`, `data_url`.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
+_DOCUMENTS = (".html", ".pdf", ".md")  # a link to one of these in a row is about the row, and no result file
 
 
 def is_row(record: Mapping[str, Any]) -> bool:
@@ -79,7 +80,9 @@ def plain_links_of_rows(value: Any, dataset_id: str) -> Iterator[str]:
 
 
 def _ends_like_a_file(text: str) -> bool:
-    return any(looks_like_a_file(name_in_address(each, "")[0]) for each in text.split())
+    """Whether a link in a text ends like a file with results. A page or a document about an item is none."""
+    names = [name_in_address(each, "")[0].lower() for each in text.split()]
+    return any(looks_like_a_file(name) and not name.endswith(_DOCUMENTS) for name in names)
 
 
 def encoded(value: Any) -> bytes | None:

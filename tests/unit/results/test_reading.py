@@ -654,6 +654,8 @@ class TestInline:
             ("url", f"https://console.example/reports/{ID}"),
             ("avatar_url", "https://h.example/u1.png"),
             ("comment", "https://h.example/about.json"),
+            ("url", "https://h.example/items/q1.html"),
+            ("report_url", "https://h.example/q1.PDF"),
             ("link", f"https://h.example/{OTHER}/items/1"),
         ],
     )

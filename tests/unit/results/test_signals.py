@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -248,7 +248,7 @@ class TestSignals:
         ],
     )  # fmt: skip
     def test_a_key_of_a_cursor_in_other_words_is_one(self, key: str) -> None:
-        for reading in (read({"files": [A], key: "c"}), read({"files": [A]}, **{key: "c"})):
+        for reading in (read({"files": [A], key: "c"}), read({"files": [A]}, **cast(dict[str, Any], {key: "c"}))):
             assert isinstance(reading, Files)
             assert reading.next_cursor == "c"
         assert isinstance(read({"files": [A], key: {"id": "c"}}), NotUnderstood)
