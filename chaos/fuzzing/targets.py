@@ -82,10 +82,12 @@ def read_replies(seed: int, loop: asyncio.AbstractEventLoop) -> None:
     except LearnosityError as error:
         _is_plain(str(error), body)
         return
-    for record in reply.records():
-        job = parse_job(record)
-        if job is not None:
-            job.mentions("an-id")
+
+    def jobs() -> None:
+        for record in reply.records():
+            parse_job(record).mentions("an-id")
+
+    _refused_or_done(jobs, body)
     for key in ("job_reference", "dataset_id"):
         reply.find(key)
     _refused_or_done(lambda: upload_urls(reply, 1), body)
