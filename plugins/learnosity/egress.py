@@ -23,11 +23,10 @@ from learnosity.errors import ConnectionConfigError
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-# Environment variables that name a file with additional certificate authorities. The AWS tools, `requests` and curl
-# each have one.
+# Environment variables that name a file with certificate authorities. The AWS tools, `requests` and curl each have one.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# Environment variable that names the file with the certificate authorities of this machine. The TLS libraries OpenSSL
-# and rustls read it themselves.
+# Environment variable that names the file with the certificate authorities of this machine. OpenSSL and the TLS
+# library of obstore read it themselves.
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -92,7 +92,8 @@ _LINK_WORDS = {
 }
 LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 
-# Keys of the groups below a group (`GROUP_LISTS`), and of the groups above a group (`GROUP_CONTEXT`).
+# JSON keys under which a reply gives the groups below a group (`GROUP_LISTS`), and those under which it gives the group
+# itself or the groups above it (`GROUP_CONTEXT`).
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root")
 

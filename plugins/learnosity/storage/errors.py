@@ -121,7 +121,7 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
     said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, redact_text(message)[:200].rstrip(".")]))
     if verb == "look at" and status in (400, 409) and not code:
         # "look at" is a HEAD request. Its reply has no body, so no error code says whether this status 400 or 409 is
-        # temporary.
+        # temporary: it counts as temporary. A 400 may also mean that the bucket is in another region.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear

@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.listing_page import UploadsMarker
 
-# Maximum number of unfinished uploads in one page. S3 never sends more, but another store may, and its page may be too
-# large to be read.
+# How many unfinished uploads a request asks for. S3 never sends more in one reply. Without this limit, another store
+# may send a reply that is too large to be read.
 MAX_UPLOADS = 1000
 
 
