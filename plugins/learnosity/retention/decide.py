@@ -82,8 +82,8 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     :param datasets: all of them: the newest are counted.
     :param now: Unix seconds of the store's clock.
     """
-    # A published dataset whose publication time is not known may be the newest one. So it comes first here and takes one
-    # of the places of `keep_newest`, and `_by_rule` never removes it.
+    # A published dataset whose publication time is not known may be the newest one. So it comes first and takes one of
+    # the places of `keep_newest`, and `_by_rule` never removes it.
     order = sorted(datasets, key=lambda each: -(each.published if each.published is not None else float("inf")))
     published = [each for each in order if each.is_published]
     # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a
