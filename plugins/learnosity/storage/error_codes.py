@@ -46,6 +46,11 @@ def _refused(what: str, advice: str) -> Meaning:
 
 _CHECK = "Check the connection named in the URI and its rights on this prefix."
 _DENIED = Meaning(Verdict.DENIED, "no permission", _CHECK)
+# In an error about a connection, the same words may mean a firewall, so only errors of file systems are read for them.
+_DENIED_BY_SYSTEM = re.compile(
+    r"os error (1|13|30)\b|permission denied|operation not permitted|read-only file system", re.IGNORECASE
+)
+_NO_RIGHTS = Meaning(Verdict.DENIED, "no permission", "Give the user of Airflow's workers the rights on this folder.")
 EXPIRED = Meaning(Verdict.EXPIRED, "the credentials have run out", "The next try asks the connection for new ones.")
 _PASSES = Meaning(Verdict.PASSES)
 OVERLOADED = Meaning(Verdict.OVERLOADED, "the store asks for less")
@@ -247,6 +252,14 @@ def judge(status: int, code: str = "") -> Meaning:
     if status in (404, 410):
         return Meaning(Verdict.MISSING)
     return _NO_REASON
+
+
+def cause_in_file_system(error: BaseException, words: str) -> Meaning:
+    """What an error of a file system means.
+
+    :param words: what the operating system said, without the name of the file.
+    """
+    return _NO_RIGHTS if _DENIED_BY_SYSTEM.search(words) else cause_of(error, words)
 
 
 def cause_of(error: BaseException, text: str) -> Meaning:

@@ -24,6 +24,7 @@ from learnosity.storage.error_codes import (
     REQUEST,
     Meaning,
     Verdict,
+    cause_in_file_system,
     cause_of,
     judge,
 )
@@ -74,7 +75,8 @@ def storage_error(
     """
     text = str(error)
     if local:
-        return _error(verb, where, cause_of(error, _words_of_system(error)), first_line(error).rstrip("."))
+        cause = cause_in_file_system(error, _words_of_system(error))
+        return _error(verb, where, cause, first_line(error).rstrip("."))
     if not _REQUEST.search(text) and (ours := _OURS.search(text)):
         # obstore calls this package to get credentials. If this raises an error, obstore keeps only the error's text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}

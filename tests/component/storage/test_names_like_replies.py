@@ -152,3 +152,21 @@ async def test_a_missing_object_is_missing_whatever_its_name_is(name: str, monke
         store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
         assert await store.get(f"{name}/f") is None
         assert await store.head(f"{name}/f") is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Permission denied (os error 13)", "Operation not permitted (os error 1)", "Read-only file system (os error 30)"],
+)
+@pytest.mark.parametrize("name", ["data", *NAMES])
+def test_a_folder_without_rights_is_an_error_at_once(words: str, name: str) -> None:
+    text = f"Generic LocalFileSystem error: Unable to create dir /mnt/{name}: {words}"
+    told = errors.storage_error("write", f"file:///mnt/{name}/x", Exception(text), local=True)
+    assert isinstance(told, StorageError)
+    assert "Give the user of Airflow's workers the rights" in str(told)
+
+
+@pytest.mark.parametrize("name", ["Permission denied", "Read-only file system"])
+def test_the_name_of_a_folder_says_nothing_about_rights(name: str) -> None:
+    text = f"Generic LocalFileSystem error: Unable to create dir /mnt/{name}: Input/output error (os error 5)"
+    assert isinstance(errors.storage_error("write", "file:///x", Exception(text), local=True), TransientStorageError)
