@@ -57,9 +57,8 @@ test: venv chromium ## style, types and all tests but those of Celery, PostgreSQ
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=5 lint part-replies part-stores part-components part-rest
 	$(MAKE) --no-print-directory --output-sync=target --keep-going --jobs=2 part-airflow part-browser
 
-# What a store may reply and what is made of it, identities, and the proxies of all clients. The other tests of stores take as long.
-REPLIES := tests/component/test_egress.py $(addprefix tests/component/storage/test_,errors.py odd_success.py google_identity.py \
-  s3_credentials.py environment.py)
+# What a store may reply and what is made of it, and the proxies of all clients. The other tests of stores take as long.
+REPLIES := tests/component/test_egress.py $(addprefix tests/component/storage/test_,errors.py odd_success.py)
 
 part-replies:
 	$(PYTHON) -m pytest $(REPLIES) $(ARGS)
