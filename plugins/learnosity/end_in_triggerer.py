@@ -12,20 +12,14 @@ callback was requested "but is not a failure callback".
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
+
+from learnosity.trigger_requests import TriggerRequests, ask, place_of
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
-log = logging.getLogger(__name__)
-
-# Time limit in seconds for storing the result of a wait.
-_SECONDS = 10.0
-# Maximum number of waits whose result is stored at the same time. The process that stores the results also sends the
-# heartbeats of the triggerer, and many results would delay them. Waits beyond this number are resumed in a worker.
-MOST_AT_ONCE = 50
-_under_way: set[object] = set()
+_RESULTS = TriggerRequests("The wait ends in a worker, because its result could not be stored")
 # What a subclass may have changed, and only a worker uses after a wait.
 _OVERRIDDEN = ("execute_complete", "resume_execution", "post_execute", "operator_extra_links")
 
@@ -75,32 +69,15 @@ async def store_result(task_instance: Any, result: str) -> bool:
 
     :param task_instance: the task that waits; None = not known.
     """
-    if len(_under_way) >= MOST_AT_ONCE:
-        return False
-    mark = object()
-    _under_way.add(mark)
-    try:
-        async with asyncio.timeout(_SECONDS):
-            await _store(task_instance, result)
-    except Exception as problem:  # whatever Airflow raises, a worker ends the task
-        log.warning("The wait ends in a worker: its result could not be stored (%s).", type(problem).__name__)
-        return False
-    finally:
-        _under_way.discard(mark)
-    return True
 
+    async def store() -> None:
+        from airflow.sdk.execution_time.comms import SetXCom
+        from airflow.sdk.execution_time.xcom import XCom
 
-async def _store(task_instance: Any, result: str) -> None:
-    from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import SetXCom
-    from airflow.sdk.execution_time.xcom import XCom
+        place, key = place_of(task_instance), XCom.XCOM_RETURN_KEY
+        # A deployment may have its own XCom backend, which stores values elsewhere. Its call may block the event loop,
+        # so the call runs in a thread.
+        value = await asyncio.to_thread(XCom.serialize_value, result, key=key, **place)
+        await ask(SetXCom(key=key, value=value, **place))
 
-    place = {name: getattr(task_instance, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
-    key = XCom.XCOM_RETURN_KEY
-    # A deployment may have its own XCom backend, which stores values elsewhere. Its call may block the event loop, so
-    # the call runs in a thread.
-    value = await asyncio.to_thread(XCom.serialize_value, result, key=key, **place)
-    # In a triggerer, `SUPERVISOR_COMMS` has the method `asend`. In `dag.test()` it does not have this method. The error
-    # makes `store_result` return False.
-    supervisor: Any = task_runner.SUPERVISOR_COMMS
-    await supervisor.asend(SetXCom(key=key, value=value, **place))
+    return await _RESULTS.attempt(store)

@@ -17,13 +17,13 @@ from airflow.sdk.execution_time import task_runner, xcom
 from airflow.sdk.execution_time.comms import SetXCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from learnosity import end_in_triggerer, triggers
+from learnosity import end_in_triggerer, trigger_requests, triggers
 from learnosity.api import poll_intervals, polling
 from learnosity.api.client import LearnosityClient
 from learnosity.api.poll_intervals import PollResult
-from learnosity.end_in_triggerer import MOST_AT_ONCE
 from learnosity.errors import PermanentApiError, TransientError
 from learnosity.job_report import JobState
+from learnosity.trigger_requests import MOST_AT_ONCE
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 
@@ -228,10 +228,10 @@ class TestTheEndInTheTriggerer:
                 if isinstance(message, SetXCom):
                     await asyncio.Event().wait()
 
-        monkeypatch.setattr(end_in_triggerer, "_SECONDS", 0.05)
+        monkeypatch.setattr(trigger_requests, "SECONDS", 0.05)
         event = await self.the_end(await a_job(simulator), Silent(), monkeypatch)
         assert event.payload["status"] == "completed"
-        assert not end_in_triggerer._under_way
+        assert not end_in_triggerer._RESULTS.under_way
 
     async def test_does_not_hide_that_the_wait_is_cancelled(
         self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
@@ -250,7 +250,7 @@ class TestTheEndInTheTriggerer:
         ending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await ending
-        assert not end_in_triggerer._under_way
+        assert not end_in_triggerer._RESULTS.under_way
 
     @pytest.mark.parametrize("transient", [True, False])
     async def test_is_never_that_of_a_wait_that_failed(

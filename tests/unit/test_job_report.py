@@ -10,7 +10,8 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom, SetXCom, XComResult
 
-from learnosity.job_report import JOB_KEY, MOST_AT_ONCE, JobState, report_job
+from learnosity.job_report import JOB_KEY, JobState, report_job
+from learnosity.trigger_requests import MOST_AT_ONCE
 
 TASK = SimpleNamespace(dag_id="dag", run_id="run", task_id="wait_for_job", map_index=2)
 

@@ -9,6 +9,7 @@ import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,7 +22,7 @@ from learnosity.schedules.checks import ScheduleProblem, line_of, shape_problems
 from learnosity.schedules.crons import cron_problem
 from learnosity.schedules.files import RETENTION_FILES, read_text
 from learnosity.schedules.yaml_text import Place, YamlTextError, read_yaml
-from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, parse_uri
+from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 LEAST_ABANDONED_DAYS = 2
 ABANDONED_DAYS = 7.0
@@ -156,26 +157,27 @@ def _whole(rule: Mapping[str, Any]) -> dict[str, Any]:
 def rules_for_one_place(rules: Sequence[Rule], uris: Mapping[str | None, str]) -> list[str]:
     """The problems of rules for datasets of one type in the same place. One would remove what the other keeps.
 
-    A place is told by bucket and prefix alone: two connections may lead to the same server.
+    Two URIs mean the same place if bucket and prefix are the same. Their connections are not compared, because two
+    connections may lead to the same server.
 
     :param uris: the URI of each `destination_uri` that could be opened, where None is the default destination.
     """
-    first: dict[tuple[str, str], int] = {}
-    problems = []
-    for number, rule in enumerate(rules, 1):
-        if (uri := uris.get(rule.destination_uri)) is None:
-            continue
-        known = first.setdefault((rule.dataset_type, _place_of(uri)), number)
-        if known != number:
-            problems.append(
-                f"Rules {known} and {number} are both for {rule.dataset_type} at {uri}, so one would remove what the "
-                "other keeps. Keep one of them. For two servers whose buckets have the same name, use two prefixes."
-            )
-    return problems
+    opened = [(number, rule, uris[rule.destination_uri]) for number, rule in enumerate(rules, 1)
+              if rule.destination_uri in uris]  # fmt: skip
+    return [
+        f"Rules {one} and {other} are both for {rule.dataset_type} at {uri}, so one would remove what the other keeps. "
+        "Keep one of them. For two servers whose buckets have the same name, use two prefixes."
+        for (one, rule, uri), (other, second, its_uri) in combinations(opened, 2)
+        if rule.dataset_type == second.dataset_type and _is_one_place(parse_uri(uri), parse_uri(its_uri))
+    ]
 
 
-def _place_of(uri: str) -> str:
-    where = parse_uri(uri)
+def _is_one_place(one: StorageUri, other: StorageUri) -> bool:
+    accounts = {where.account.partition(".")[0] for where in (one, other) if where.account}
+    return _place_of(one) == _place_of(other) and len(accounts) < 2
+
+
+def _place_of(where: StorageUri) -> str:
     if where.scheme == "file":
         return f"file:{os.path.realpath(where.key)}"
     kinds = {"s3": S3_SCHEMES, "gs": GCS_SCHEMES, "azure": AZURE_SCHEMES}
