@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-visit bench-page bench-million bench-waits bench-polls bench-start lock bench bench-quick clean
+.PHONY: help venv demo up down status test test-unit test-component test-integration test-clouds test-postgres test-several test-proxy test-rotation test-rosters test-stranger test-upgrade docs-test docs-tables test-hostile chaos-sample celery-test wheel-test compose-env digests compose-test screenshots chromium lint chaos fuzz audit audit-ages sbom bench-visit bench-page bench-million bench-cluster bench-waits bench-polls bench-start lock bench bench-quick clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -188,6 +188,9 @@ bench-page: venv chromium ## how fast the pages of a dataset of 12,202 files and
 
 bench-million: venv ## how landing grows up to 1,000,000 files: seconds, memory, API calls (30 minutes); ARGS="--files 10000,50000" is short
 	$(PYTHON) -m benchmarks.million $(ARGS)
+
+bench-cluster: venv chromium ## a million files through the whole DAG, on PostgreSQL, Redis and two Celery workers: seconds, memory, database, pages (25 minutes)
+	$(PYTHON) -m benchmarks.cluster $(ARGS)
 
 bench-waits: venv ## what 1,000 concurrent waits cost, and how soon a task goes on when its job is done
 	$(PYTHON) -m benchmarks.waits $(ARGS)

@@ -11,24 +11,18 @@ import argparse
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.chart import Growth, draw_growth
-from benchmarks.pages import PAGE_FILES
+from benchmarks.pages import PAGE_FILES, calls_of, paged_api
 from benchmarks.stack import Stack
 from benchmarks.worker import Order, Outcome
-from devstack import http
-from devstack.environment import inherited_environment
-from devstack.ports import LOOPBACK, free_ports
-from devstack.processes import ManagedProcess
 
 GOAL_MB = 300
 GOAL_GROWTH = 1.15
-READY_SECONDS = 20.0
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "growth.json"
 PLOT = ROOT / "docs" / "growth.svg"
@@ -37,7 +31,7 @@ PLOT = ROOT / "docs" / "growth.svg"
 def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[Growth, bool]:
     """Land one dataset. Returns what it took, and whether memory and calls are within their goals."""
     bucket = stack.fresh_bucket()
-    with _api(stack, files) as api:
+    with paged_api(stack.source, files, "users") as api:
 
         def step(*orders: Order) -> list[Outcome]:
             return stack.all_ours(list(orders))
@@ -46,12 +40,12 @@ def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[Growth
             return Order(steps=(name,), api=api, bucket=bucket, shards=shards, shard=shard)
 
         planned = step(order("plan"))
-        after_plan = _calls(api)
+        after_plan = calls_of(api)
         landed: list[list[Outcome]] = []
         for first in range(0, shards, at_once):
             landed.append(step(*(order("land", shard) for shard in range(first, min(first + at_once, shards)))))
         published = step(order("publish"))
-        calls = _calls(api)
+        calls = calls_of(api)
     pages = -(-files // PAGE_FILES)
     seconds = {
         "plan": planned[0].total,
@@ -73,28 +67,6 @@ def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[Growth
     )
     grown = Growth(files, seconds, per_file, peaks, calls)
     return grown, max(peaks.values()) <= GOAL_MB and calls <= pages + shards
-
-
-@contextmanager
-def _api(stack: Stack, files: int) -> Iterator[str]:
-    (port,) = free_ports(1)
-    url = f"http://{LOOPBACK}:{port}"
-    process = ManagedProcess.start(
-        "pages",
-        [sys.executable, "-m", "benchmarks.pages", str(port), str(files), f"{stack.source.url}/same"],
-        log=stack.folder / "pages.log",
-        env=inherited_environment(),
-        cwd=ROOT,
-    )
-    try:
-        process.wait_until_ready(lambda: http.answers_ok(f"{url}/count"), timeout=READY_SECONDS)
-        yield url
-    finally:
-        process.stop()
-
-
-def _calls(api: str) -> int:
-    return int(http.call("GET", f"{api}/count").body)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,7 +30,12 @@ SIGNATURE = (
     "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
     "&X-Amz-Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
 )
-SAME_BYTES = 200  # of the one body that `/same/` has under every name
+# The one body that `/same/` has under every name: a group with two districts.
+_DISTRICTS = b",".join(
+    b'{"group_name": "district_%d", "population": 30, "mean_percent": 61.5}' % each for each in (0, 1)
+)
+SAME_BYTES = 200
+SAME_BODY = (b'{"groups": [' + _DISTRICTS + b"]}").ljust(SAME_BYTES)
 # No client may profit from compressible or equal content; these bytes are drawn once per file size.
 _RANDOM_BYTES = 64 * 1024 * 1024
 
@@ -129,7 +134,7 @@ class Source:
             (root / folder).mkdir(parents=True, exist_ok=True)
         (root / "nobody").write_text("")
         self.certificate = make_certificate(root).certificate
-        (root / "www" / "files" / "same").write_bytes(b"x" * SAME_BYTES)
+        (root / "www" / "files" / "same").write_bytes(SAME_BODY)
         config = root / "nginx.conf"
         config.write_text(
             _CONFIG.format(root=root, host=LOOPBACK, port=port, tls_port=tls_port, workers=os.cpu_count() or 1)

@@ -7,6 +7,7 @@ Airflow connection gets, so that nothing here works only because it may do every
 from __future__ import annotations
 
 import datetime
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class SeaweedFS:
     :param tls_endpoint: its base URL over TLS, where it has that
     :param certificate: what its certificate is checked with there
     :param bucket: the bucket that the landing identity can reach
+    :param metrics: where it counts its requests, for Prometheus
     :param sockets: files that it makes outside of its folder, and does not always remove
     """
 
@@ -54,6 +56,7 @@ class SeaweedFS:
     admin: KeyPair
     landing: KeyPair
     process: ManagedProcess
+    metrics: str
     sockets: tuple[Path, ...]
 
     @classmethod
@@ -79,9 +82,9 @@ class SeaweedFS:
         identities = root / "identities.json"
         write_private(identities, msgspec.json.encode(_identities(admin, {bucket: landing, **others})))
         names = ("master", "volume", "filer", "s3")
-        ports = free_ports(2 * len(names) + 1)
+        ports = free_ports(2 * len(names) + 2)
         port = dict(zip(names, ports[: len(names)], strict=True))
-        grpc = dict(zip(names, ports[len(names) : -1], strict=True))
+        grpc = dict(zip(names, ports[len(names) : -2], strict=True))
         options = {
             "ip": LOOPBACK,
             "ip.bind": LOOPBACK,
@@ -90,6 +93,7 @@ class SeaweedFS:
             "s3": "true",
             **{f"{name}.port": port[name] for name in names},
             **{f"{name}.port.grpc": grpc[name] for name in names},
+            "metricsPort": ports[-2],
             "s3.config": identities,
             "s3.iam": "false",  # no second way to make identities, and no ports for catalogues nobody uses
             "s3.port.iceberg": 0,
@@ -129,7 +133,8 @@ class SeaweedFS:
         tls_endpoint = f"https://{LOOPBACK}:{ports[-1]}" if tls else None
         certificate = tls.certificate if tls else None
         endpoint = f"http://{LOOPBACK}:{port['s3']}"
-        return cls(endpoint, tls_endpoint, certificate, bucket, admin, landing, process, sockets)
+        metrics = f"http://{LOOPBACK}:{ports[-2]}/metrics"
+        return cls(endpoint, tls_endpoint, certificate, bucket, admin, landing, process, metrics, sockets)
 
     def wait_until_ready(self) -> None:
         """Wait for the server and make the bucket.
@@ -139,6 +144,14 @@ class SeaweedFS:
         """
         self.process.wait_until_ready(lambda: http.answers_ok(f"{self.endpoint}/healthz"), timeout=READY_SECONDS)
         self.process.wait_until_ready(lambda: self._made_bucket(self.bucket), timeout=READY_SECONDS)
+
+    def requests(self) -> dict[str, int]:
+        """How many S3 requests it has answered since its start, by kind, such as `PUT`."""
+        text = http.call("GET", self.metrics).body.decode()
+        counted: dict[str, int] = {}
+        for kind, number in re.findall(r'^SeaweedFS_s3_request_total\{.*type="(\w+)".*\} (\S+)$', text, re.MULTILINE):
+            counted[kind] = counted.get(kind, 0) + int(float(number))
+        return counted
 
     def make_bucket(self, name: str) -> None:
         """Make another bucket; one that exists is fine.
