@@ -112,7 +112,7 @@ class ResultSet:
         listing = Listing()
         listing.replies = 1
         if isinstance(page, Group):
-            await self._walk(page, listing)
+            await self._walk(expect_group(page, (), b""), listing)
         elif isinstance(page, Inline):
             for file, content in page.files:
                 listing.add(file, content=content)

@@ -163,7 +163,7 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: bytes) -> Gro
 
     :param asked: the path that was requested.
     :param parent: the digest of the group whose reply named the requested group. Many groups wait for a request at the
-        same time, and their parents' content would fill the memory.
+        same time, and their parents' content would fill the memory. Empty for the root, which no reply names.
     :raises DatasetNotReadyError: when the dataset is not ready.
     :raises PermanentApiError: when the dataset has failed.
     :raises UnexpectedReplyError: when the reply is not understood, is not a group, or is another group.

@@ -147,6 +147,23 @@ async def test_a_group_that_is_listed_but_not_there_is_an_error() -> None:
             await Pages(group("s1"), answer).list()
 
 
+@pytest.mark.parametrize("below", [(), ("s1",)])
+@pytest.mark.parametrize("path", [("north",), ("north", "s1"), ("",), ("all",)])
+async def test_a_first_reply_about_a_group_below_the_root_is_an_error_at_once(
+    path: tuple[str, ...], below: tuple[str, ...]
+) -> None:
+    pages = Pages(group(*below, path=path))
+    with pytest.raises(UnexpectedReplyError, match="another group than the one that was asked for"):
+        await pages.list()
+    assert len(pages.asked) == 1
+
+
+@pytest.mark.parametrize("root", [{"group_path": []}, {}], ids=["says so", "says nothing"])
+async def test_a_first_reply_about_the_root_is_listed(root: dict[str, Any]) -> None:
+    first = page({"dataset_group": root | {"users": [{"user_id": "u", "score": 1}]}})
+    assert (await Pages(first).list()).names() == ["groups/group.json"]
+
+
 class Schools(Pages):
     """A root with many schools of 100 KB, each with one class."""
 
