@@ -17,6 +17,7 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
 from learnosity.landing.listed_files import Listing
 from learnosity.landing.stored_urls import Source, seal_sources, unseal_sources
@@ -57,6 +58,7 @@ class ResultSet:
 
     :param client: open client.
     :param extra: fields to send with every request, such as `organisation_id`.
+    :param levels: how many levels of groups the dataset has below its root; None = not known.
     :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default 120. A job may end some
         seconds before its dataset is ready.
     """
@@ -68,12 +70,14 @@ class ResultSet:
         dataset_id: str,
         extra: Mapping[str, Any] | None = None,
         *,
+        levels: int | None = None,
         ready_seconds: float = READY_SECONDS,
     ) -> None:
         self._client = client
         self._type = dataset_type
         self._id = dataset_id
         self._extra = dict(extra or {})
+        self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = ready_seconds
 
     async def list(self) -> Listing:
@@ -157,6 +161,13 @@ class ResultSet:
             file = ResultFile(name, "group", len(group.content), "application/json", path)
             listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
+            if max(map(len, children), default=0) > self._levels:
+                raise UnexpectedReplyError(
+                    f"Learnosity names groups below level {self._levels}, the last one that the dataset should have. "
+                    "Nothing was landed. If it has more levels, name all of them in `groups` of the run config. If "
+                    "one reply holds the whole dataset, declare that in the extra `results` of the connection: "
+                    '{"inline": "data"} (docs/learnosity-api.md).'
+                )
             # Two replies may name the same group, because a reply may name groups of deeper levels too. But if one
             # reply names a group twice, the two may be different groups, and their files would have the same name. So
             # the group is noted as a duplicate, and `make_plan` refuses the listing.
@@ -168,8 +179,9 @@ class ResultSet:
 
         take((), root)
         while waiting:
-            batch = waiting[:WALK_CONCURRENCY]
-            del waiting[:WALK_CONCURRENCY]
+            # The newest first, which are the deepest. So groups that never end are noticed after a few requests.
+            batch = waiting[-WALK_CONCURRENCY:]
+            del waiting[-WALK_CONCURRENCY:]
             replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))
             listing.replies += len(replies)
             for (path, parent), reading in zip(batch, replies, strict=True):

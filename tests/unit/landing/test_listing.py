@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any, cast
 
 import pytest
@@ -15,8 +16,9 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
 from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
-from learnosity.landing.listing import Listing, ResultSet, group_file_name
+from learnosity.landing.listing import WALK_CONCURRENCY, Listing, ResultSet, group_file_name
 from tests.waiting import no_waiting
 
 ID = "a951cc14-0316-4c12-bb13-1f386338a094"
@@ -36,7 +38,7 @@ class Pages:
         self.asked.append(dict(extra))
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
-    async def list(self, **options: float) -> Listing:
+    async def list(self, **options: Any) -> Listing:
         return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}, **options).list()
 
 
@@ -173,6 +175,48 @@ class Schools(Pages):
         reply = group(*below, path=path)
         users = [{"user_id": "u", "score": 1, "name": " " * 50_000}] * 2
         return Reply(reply.meta, reply.data | ({"users": users} if len(path) == 1 else {}))
+
+
+class Tree(Pages):
+    """Groups of as many levels as it has. `says` is what it states beside the groups below, by the path asked for."""
+
+    def __init__(self, levels: int, width: int, says: Callable[[tuple[str, ...], int], dict[str, Any]]) -> None:
+        super().__init__()
+        self.levels, self.width, self.says = levels, width, says
+
+    async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any]) -> Reply:
+        self.asked.append(dict(extra))
+        path = tuple(extra.get("group_path", ()))
+        below = [{"group_name": f"{number}"} for number in range(self.width)] if len(path) < self.levels else []
+        return page({"dataset_group": {"groups": below} | self.says(path, len(self.asked))})
+
+
+# Ways in which one reply may differ from the one before, although its groups below are the same.
+SAYS: dict[str, Callable[[tuple[str, ...], int], dict[str, Any]]] = {
+    "another time each": lambda path, turn: {"generated_at": turn},
+    "the path that was asked for": lambda path, turn: {"group_path": list(path)},
+    "a name of its own": lambda path, turn: {"group": {"group_name": f"x{turn}"}},
+}
+
+
+@pytest.mark.parametrize("says", SAYS)
+@pytest.mark.parametrize("width", [1, 3, 60])
+@pytest.mark.parametrize("levels", [None, 1, 2, 5, 30])
+async def test_groups_that_never_end_are_an_error_soon(levels: int | None, width: int, says: str) -> None:
+    endless = Tree(1_000_000, width, SAYS[says])
+    with pytest.raises(UnexpectedReplyError, match=f"groups below level {levels or MAX_GROUP_DEPTH}.*in `groups`"):
+        await endless.list(levels=levels)
+    assert len(endless.asked) <= 1 + WALK_CONCURRENCY * (levels or MAX_GROUP_DEPTH)
+
+
+@pytest.mark.parametrize("says", SAYS)
+@pytest.mark.parametrize(("deep", "width"), [(0, 3), (1, 40), (2, 6), (3, 3), (20, 1)])
+async def test_all_groups_of_the_levels_that_the_request_has_are_listed(deep: int, width: int, says: str) -> None:
+    for levels in (None, deep or None, deep + 2):
+        tree = Tree(deep, width, SAYS[says])
+        paths = {path for length in range(deep + 1) for path in product(map(str, range(width)), repeat=length)}
+        assert set((await tree.list(levels=levels)).names()) == set(map(group_file_name, paths))
+        assert len(tree.asked) == len(paths)
 
 
 async def test_groups_that_wait_to_be_asked_for_do_not_keep_the_content_of_their_parents_in_memory() -> None:
