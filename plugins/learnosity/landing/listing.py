@@ -20,13 +20,13 @@ from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
 from learnosity.landing.listed_files import Listing
+from learnosity.landing.paged_files import PagedFiles
 from learnosity.landing.stored_urls import Source, seal_sources, unseal_sources
 from learnosity.network import backoff
 from learnosity.results.outcomes import (
     Empty,
     Files,
     Group,
-    Inline,
     Reading,
     ResultFile,
     Understood,
@@ -113,24 +113,26 @@ class ResultSet:
 
     async def _list(self) -> Listing:
         page = await self._read()
+        if isinstance(page, Files | Empty):
+            return await self._follow(page)
         listing = Listing()
         listing.replies = 1
         if isinstance(page, Group):
             await self._walk(expect_group(page, (), b""), listing)
-        elif isinstance(page, Inline):
+        else:
             for file, content in page.files:
                 listing.add(file, content=content)
-        else:
-            await self._follow(page, listing)
         return listing
 
-    async def _follow(self, page: Files | Empty, listing: Listing) -> None:
-        """Add the files of `page` and of all pages after it to the listing."""
+    async def _follow(self, page: Files | Empty) -> Listing:
+        """The files of `page` and of all pages after it."""
         policy, seen, total = self._client.config.url_policy, set[str](), page.total
+        files = PagedFiles()
         while True:
-            for file, url in page.files if isinstance(page, Files) else ():
-                policy.check(url)
-                listing.add(file, url=url)
+            if isinstance(page, Files):
+                for _, url in page.files:
+                    policy.check(url)
+                files.add(page)
             cursor = page.next_cursor
             # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
             # An empty page that says that there is more is not the end: files may follow on the pages after it.
@@ -140,15 +142,17 @@ class ResultSet:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
-            listing.replies += 1
             if not isinstance(following, Files | Empty):
                 raise UnexpectedReplyError("A later page of the listing is not a list of files; nothing was landed.")
             page = following
             total = page.total if page.total is not None else total
-        if total is not None and total != len(listing):
+        if total is not None and total != len(files):
             raise UnexpectedReplyError(
-                f"Learnosity says that the dataset has {total} files, and lists {len(listing)}; nothing was landed."
+                f"Learnosity says that the dataset has {total} files, and lists {len(files)}; nothing was landed."
             )
+        listing = files.listing()
+        listing.replies = 1 + len(seen)
+        return listing
 
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""

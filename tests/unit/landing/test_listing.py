@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tracemalloc
-from collections.abc import Callable, Mapping
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, combinations, pairwise, product
 from typing import Any, cast
 
 import pytest
@@ -17,7 +18,7 @@ from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
 from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
 from learnosity.dataset.group_files import MAX_GROUP_DEPTH
-from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
+from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError, UnsafeNameError
 from learnosity.landing.listing import WALK_CONCURRENCY, Listing, ResultSet, group_file_name
 from tests.waiting import no_waiting
 
@@ -89,6 +90,72 @@ async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
 async def test_a_file_on_two_pages_is_noted_as_listed_twice() -> None:
     listing = await Pages(page(rows("a", "b"), "2"), page(rows("b"))).list()
     assert listing.names() == ["a", "b", "b"]
+
+
+def powerset(values: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return chain.from_iterable(combinations(values, size) for size in range(len(values) + 1))
+
+
+Keyed = list[tuple[str, str]]
+"""Files: the key of their list ("" = none), and their name. The address of each says which one it is."""
+
+
+def listed_under_keys(pages: list[Keyed]) -> Pages:
+    replies, number = list[Reply](), 0
+    for place, files in enumerate(pages, start=1):
+        lists: dict[str, list[dict[str, Any]]] = {}
+        for key, name in files:
+            number += 1
+            lists.setdefault(key or "files", []).append({"name": name, "url": f"{BUCKET}/{number}?Signature=s"})
+        replies.append(page(lists or {"files": []}, str(place) if place < len(pages) else None))
+    return Pages(*replies)
+
+
+async def names_of(pages: list[Keyed]) -> tuple[dict[str, str], list[str]]:
+    listing = await listed_under_keys(pages).list()
+    return dict(listing.urls), sorted(listing.names())
+
+
+SAME_NAME_ON_THE_FIRST_PAGE = [("d1", "a"), ("d2", "a"), ("d1", "b"), ("d2", "c")]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (SAME_NAME_ON_THE_FIRST_PAGE, ["d1/a", "d1/b", "d2/a", "d2/c"]),
+        ([("d1", "b"), ("d1", "a"), ("d2", "c"), ("d2", "a")], ["d1/a", "d1/b", "d2/a", "d2/c"]),
+        ([("", "x"), ("d1", "a"), ("", "y"), ("d2", "a")], ["d1/a", "d2/a", "x", "y"]),
+        ([("d1", "d1/a"), ("d1", "b"), ("d2", "b")], ["d1/a", "d1/b", "d2/b"]),
+        ([("d1", "a"), ("d2", "b"), ("d1", "c")], ["a", "b", "c"]),
+        ([("", "a"), ("", "b"), ("", "c")], ["a", "b", "c"]),
+        ([("d1", "a"), ("d1", "b"), ("d1", "a")], ["a", "a", "b"]),
+        ([("..", "a"), ("d1", "b"), ("..", "c")], ["a", "b", "c"]),
+    ],
+    ids=str,
+)
+async def test_names_do_not_depend_on_where_a_page_ends(files: Keyed, expected: list[str]) -> None:
+    for cuts in powerset(range(1, len(files))):
+        edges = [0, *cuts, len(files)]
+        _, names = await names_of([files[begin:end] for begin, end in pairwise(edges)])
+        assert names == expected, edges
+
+
+KEYED = st.tuples(st.sampled_from(["", "d1", "d2", "d3"]), st.sampled_from(["a", "b", "c", "d1/a"]))
+
+
+@given(
+    files=st.lists(KEYED, min_size=1, max_size=7).map(sorted),
+    cuts=st.sets(st.integers(1, 6)),
+)
+def test_however_a_listing_is_cut_into_pages_each_address_has_the_same_name(files: Keyed, cuts: set[int]) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(files)), len(files)]
+    whole = asyncio.run(names_of([files]))
+    assert asyncio.run(names_of([files[begin:end] for begin, end in pairwise(edges)])) == whole
+
+
+async def test_a_key_that_must_not_become_a_folder_refuses_the_listing_that_needs_it() -> None:
+    with pytest.raises(UnsafeNameError):
+        await names_of([[("..", "a")], [("d1", "a")]])
 
 
 NOT_READY = page({"dataset_id": ID, "status": "running"})
