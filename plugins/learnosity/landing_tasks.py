@@ -167,7 +167,8 @@ class LandingTask:
         organisation_id = check_organisation_id(self._organisation_id) or self._created.get("organisation_id")
         extra = {"organisation_id": organisation_id} if organisation_id else {}
         async with LearnosityHook(self.conn_id).client() as client:
-            yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra)
+            levels = len((self._created.get("request") or {}).get("groups") or ()) or None
+            yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra, levels=levels)
 
     def _sent_request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The request that `create_dataset` sent. The template of this task may now render differently."""

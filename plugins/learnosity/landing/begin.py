@@ -9,9 +9,9 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import read_manifest
 from learnosity.dataset.removal_marks import give_way
 from learnosity.errors import RequestError
+from learnosity.landing.announce import withdraw
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import Shard, make_plan
-from learnosity.landing.publish import withdraw
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)

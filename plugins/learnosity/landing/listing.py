@@ -17,15 +17,16 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
 from learnosity.landing.listed_files import Listing
+from learnosity.landing.paged_files import PagedFiles
 from learnosity.landing.stored_urls import Source, seal_sources, unseal_sources
 from learnosity.network import backoff
 from learnosity.results.outcomes import (
     Empty,
     Files,
     Group,
-    Inline,
     Reading,
     ResultFile,
     Understood,
@@ -57,6 +58,7 @@ class ResultSet:
 
     :param client: open client.
     :param extra: fields to send with every request, such as `organisation_id`.
+    :param levels: how many levels of groups the dataset has below its root; None = not known.
     :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default 120. A job may end some
         seconds before its dataset is ready.
     """
@@ -68,12 +70,14 @@ class ResultSet:
         dataset_id: str,
         extra: Mapping[str, Any] | None = None,
         *,
+        levels: int | None = None,
         ready_seconds: float = READY_SECONDS,
     ) -> None:
         self._client = client
         self._type = dataset_type
         self._id = dataset_id
         self._extra = dict(extra or {})
+        self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = ready_seconds
 
     async def list(self) -> Listing:
@@ -109,24 +113,26 @@ class ResultSet:
 
     async def _list(self) -> Listing:
         page = await self._read()
+        if isinstance(page, Files | Empty):
+            return await self._follow(page)
         listing = Listing()
         listing.replies = 1
         if isinstance(page, Group):
-            await self._walk(page, listing)
-        elif isinstance(page, Inline):
+            await self._walk(expect_group(page, (), b""), listing)
+        else:
             for file, content in page.files:
                 listing.add(file, content=content)
-        else:
-            await self._follow(page, listing)
         return listing
 
-    async def _follow(self, page: Files | Empty, listing: Listing) -> None:
-        """Add the files of `page` and of all pages after it to the listing."""
+    async def _follow(self, page: Files | Empty) -> Listing:
+        """The files of `page` and of all pages after it."""
         policy, seen, total = self._client.config.url_policy, set[str](), page.total
+        files = PagedFiles()
         while True:
-            for file, url in page.files if isinstance(page, Files) else ():
-                policy.check(url)
-                listing.add(file, url=url)
+            if isinstance(page, Files):
+                for _, url in page.files:
+                    policy.check(url)
+                files.add(page)
             cursor = page.next_cursor
             # A listing can end in two ways: with a page without a cursor, or with an empty page after the first page.
             # An empty page that says that there is more is not the end: files may follow on the pages after it.
@@ -136,15 +142,17 @@ class ResultSet:
                 raise UnexpectedReplyError("The listing repeats a cursor (it would never end); nothing was landed.")
             seen.add(cursor)
             following = await self._read({"next": cursor}, first_page=False)
-            listing.replies += 1
             if not isinstance(following, Files | Empty):
                 raise UnexpectedReplyError("A later page of the listing is not a list of files; nothing was landed.")
             page = following
             total = page.total if page.total is not None else total
-        if total is not None and total != len(listing):
+        if total is not None and total != len(files):
             raise UnexpectedReplyError(
-                f"Learnosity says that the dataset has {total} files, and lists {len(listing)}; nothing was landed."
+                f"Learnosity says that the dataset has {total} files, and lists {len(files)}; nothing was landed."
             )
+        listing = files.listing()
+        listing.replies = 1 + len(seen)
+        return listing
 
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
@@ -157,6 +165,13 @@ class ResultSet:
             file = ResultFile(name, "group", len(group.content), "application/json", path)
             listing.add(file, content=group.content)
             children = [(*path, *below) for below in group.children]
+            if max(map(len, children), default=0) > self._levels:
+                raise UnexpectedReplyError(
+                    f"Learnosity names groups below level {self._levels}, the last one that the dataset should have. "
+                    "Nothing was landed. If it has more levels, name all of them in `groups` of the run config. If "
+                    "one reply holds the whole dataset, declare that in the extra `results` of the connection: "
+                    '{"inline": "data"} (docs/learnosity-api.md).'
+                )
             # Two replies may name the same group, because a reply may name groups of deeper levels too. But if one
             # reply names a group twice, the two may be different groups, and their files would have the same name. So
             # the group is noted as a duplicate, and `make_plan` refuses the listing.
@@ -168,8 +183,9 @@ class ResultSet:
 
         take((), root)
         while waiting:
-            batch = waiting[:WALK_CONCURRENCY]
-            del waiting[:WALK_CONCURRENCY]
+            # The newest first, which are the deepest. So groups that never end are noticed after a few requests.
+            batch = waiting[-WALK_CONCURRENCY:]
+            del waiting[-WALK_CONCURRENCY:]
             replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))
             listing.replies += len(replies)
             for (path, parent), reading in zip(batch, replies, strict=True):

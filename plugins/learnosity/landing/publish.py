@@ -22,13 +22,13 @@ from learnosity.dataset.manifest import (
     RunInfo,
     check_files,
     decode_files,
-    decode_manifest,
     encode_manifest,
     read_manifest,
 )
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
-from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
+from learnosity.errors import IncompleteDatasetError, StorageError
+from learnosity.landing.announce import withdraw, write_latest
 from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles
 from learnosity.landing.ledger import Landed
@@ -41,20 +41,6 @@ log = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 16  # maximum number of files that are read and hashed at the same time
 DELETE_AT_ONCE = 10_000  # maximum number of paths in memory while files of an earlier landing are removed
-LATEST_ATTEMPTS = 5  # attempts to write latest.json, because other runs may write it at the same time
-
-
-async def withdraw(store: Store, layout: DatasetLayout) -> None:
-    """Remove latest.json and the manifest of a published dataset, before the dataset is landed again.
-
-    latest.json is removed first, and only if it names this dataset. Then the manifest is removed. So no reader treats a
-    mixture of old and new files as a complete dataset.
-    """
-    if (latest := await _latest(store, layout)) is not None and latest.dataset_id == layout.dataset_id:
-        await store.delete([layout.latest])
-    if await store.head(layout.manifest) is not None:
-        log.info("The manifest of the published dataset is removed before it is landed again.")
-        await store.delete([layout.manifest])
 
 
 async def publish(
@@ -91,37 +77,20 @@ async def publish(
     :raises GapError: see `require_complete`. Nothing is published.
     """
     await claim_landing(store, layout, work, "publish")
-    published = await read_manifest(store, layout)
+    found = await read_manifest(store, layout)
     landed = None
-    if published is not None and shards and published.run != run:
+    if shards and (found is None or found.run != run):
         landed = await _collect(store, work, shards, planned_on)
-        if not await _has_all(store, layout, published, landed):
-            if left_out:
-                raise IncompleteDatasetError(
-                    f"Run {published.run.run_id} of {published.run.dag_id} has published other files of this dataset "
-                    "since this run made its plan. Clear list_files with its downstream tasks, with overwrite to "
-                    "replace them."
-                )
-            log.warning("Run %s has published other files meanwhile. They are replaced.", published.run.run_id)
-            published = None
-    if published is not None:
-        await verify(store, layout, published)
-        if require_complete:
-            check_published(published)
-        log.info("Published already at %s, and complete: nothing to do.", published.published_at)
-        await _write_latest(store, layout, published)
-        await _tidy(store, layout, work)
-        return published
-    if not shards:
+    if found is not None and (landed is None or await _is_enough(store, layout, found, landed, left_out)):
+        return await _keep(store, layout, work, found, require_complete)
+    if landed is None:
         raise IncompleteDatasetError(
             "The dataset was published when this run planned its landing, but its manifest is gone. Clear list_files "
             "with its downstream tasks to land it again."
         )
-    landed = landed or await _collect(store, work, shards, planned_on)
     async for batch in stored(store, layout):
         landed.compare(batch)
     await _check_stored(store, layout, landed)
-    await _remove_others(store, layout, work, landed)
     with FilesList(landed.planned()) as listed:
         manifest = Manifest(
             dataset_id=layout.dataset_id,
@@ -140,12 +109,30 @@ async def publish(
         manifest = await reconciled(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
+        # Nothing that is published has been changed up to here. So any error before leaves it as it is.
+        while not await _make_room(store, layout, work, landed, found):
+            found = await read_manifest(store, layout)
+            if found is not None and await _is_enough(store, layout, found, landed, left_out):
+                return await _keep(store, layout, work, found, require_complete)
         await listed.put(store, layout)
         manifest = replace(manifest, names=await put_names(store, layout, files))
     await store.put(layout.manifest, encode_manifest(manifest), "application/json")
-    await _write_latest(store, layout, manifest)
+    await write_latest(store, layout, manifest)
     await _tidy(store, layout, work)
     return manifest
+
+
+async def _keep(
+    store: Store, layout: DatasetLayout, work: str, published: Manifest, require_complete: bool
+) -> Manifest:
+    """Check what is published, and leave it as it is."""
+    await verify(store, layout, published)
+    if require_complete:
+        check_published(published)
+    log.info("Published already at %s, and complete: nothing to do.", published.published_at)
+    await write_latest(store, layout, published)
+    await _tidy(store, layout, work)
+    return published
 
 
 async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
@@ -180,36 +167,64 @@ async def _collect(store: Store, work: str, shards: int, planned_on: str | None)
     return landed
 
 
-async def _has_all(store: Store, layout: DatasetLayout, published: Manifest, landed: LandedFiles) -> bool:
-    """Whether each file that this run landed is in the published dataset, with the same content."""
+async def _is_enough(
+    store: Store, layout: DatasetLayout, published: Manifest, landed: LandedFiles, left_out: int
+) -> bool:
+    """Whether each file that this run landed is in the dataset of another run, with the same content.
+
+    :raises IncompleteDatasetError: it is not, and this run landed only a part of the dataset.
+    """
     with FilesList(landed.planned()) as listed:
         if listed.sha256 == published.files_sha256:
             return True
     content = check_files(await store.get(layout.files), store, layout, published)
     known = {entry.path: entry.sha256 for entry in decode_files(content)}
-    return all(known.get(entry.path) == entry.sha256 for entry in landed.planned())
+    if all(known.get(entry.path) == entry.sha256 for entry in landed.planned()):
+        return True
+    if left_out:
+        raise IncompleteDatasetError(
+            f"Run {published.run.run_id} of {published.run.dag_id} has published other files of this dataset "
+            "since this run made its plan. Clear list_files with its downstream tasks, with overwrite to "
+            "replace them."
+        )
+    log.warning("Run %s has published other files meanwhile. They are replaced.", published.run.run_id)
+    return False
 
 
-async def _remove_others(store: Store, layout: DatasetLayout, work: str, landed: LandedFiles) -> None:
-    """Remove files below `data/` that are from an earlier landing of this dataset and are not part of this landing.
+async def _make_room(
+    store: Store, layout: DatasetLayout, work: str, landed: LandedFiles, found: Manifest | None
+) -> bool:
+    """Withdraw what another run has published, then remove files of an earlier landing that are not in this one.
 
-    Nothing is removed while another run lands the same dataset, because that run may have written these files.
+    No file is removed while another run lands the same dataset, because that run may have written these files.
+
+    :param found: the manifest that this run has decided to replace; None = there was none.
+    :returns: False, and nothing is changed, if another run has published meanwhile.
     """
     others = landed.others()
     paths = list(islice(others, DELETE_AT_ONCE))
-    if not paths:
-        return
-    run = f"{work.rpartition('/')[0]}/"
-    async for batch in store.list(layout.landing_prefix):
-        if not all(info.path.startswith(run) or info.marks_folder for info in batch):
-            log.warning(
-                "Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths)
-            )
-            return
+    if paths and await _is_landed_by_others(store, layout, work):
+        log.warning("Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths))
+        paths = []
+    # The manifest is read after the notes of other runs. A run removes its notes after it has written its manifest. So
+    # a run that has published meanwhile has still its notes, or its manifest is seen here.
+    if await read_manifest(store, layout) != found:
+        return False
+    if found is not None:
+        await withdraw(store, layout)
     while paths:
         log.info("Removing %d file(s) of an earlier landing that are not listed any more.", len(paths))
         await store.delete([layout.data(path) for path in paths])
         paths = list(islice(others, DELETE_AT_ONCE))
+    return True
+
+
+async def _is_landed_by_others(store: Store, layout: DatasetLayout, work: str) -> bool:
+    run = f"{work.rpartition('/')[0]}/"
+    async for batch in store.list(layout.landing_prefix):
+        if not all(info.path.startswith(run) or info.marks_folder for info in batch):
+            return True
+    return False
 
 
 async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles) -> None:
@@ -234,46 +249,6 @@ async def _check_stored(store: Store, layout: DatasetLayout, landed: LandedFiles
             f"{wrong} file(s) in the store are not what was landed, such as {some(shown)}. Clear land_files to land "
             "them again; nothing was published."
         )
-
-
-async def _write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
-    """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
-
-    The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong.
-    """
-    for _ in range(LATEST_ATTEMPTS):
-        there = await store.head(layout.latest)
-        latest = await _latest(store, layout)
-        if latest is not None and await _is_newer(store, latest, manifest, layout):
-            log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
-            return
-        if await store.replace(layout.latest, encode_manifest(manifest), there):
-            return
-    raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
-
-
-async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
-    """The manifest in latest.json; None when latest.json does not exist or cannot be read."""
-    content = await store.get(layout.latest)
-    if content is None:
-        return None
-    try:
-        return decode_manifest(content, where=f"{store.uri}/{layout.latest}")
-    except IncompleteDatasetError as error:
-        log.warning("%s It is replaced.", error)
-        return None
-
-
-async def _is_newer(store: Store, latest: Manifest, manifest: Manifest, layout: DatasetLayout) -> bool:
-    if latest.dataset_id == manifest.dataset_id:
-        return False
-    theirs = await store.head(DatasetLayout(layout.dataset_type, latest.dataset_id).manifest)
-    ours = await store.head(layout.manifest)
-    if theirs is None:
-        return False
-    if theirs.modified is None or ours is None or ours.modified is None or theirs.modified == ours.modified:
-        return latest.published_at > manifest.published_at
-    return theirs.modified > ours.modified
 
 
 def _digest(store: Store, path: str) -> str:

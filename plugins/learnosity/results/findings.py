@@ -88,10 +88,15 @@ def named(files: list[FoundFile]) -> list[tuple[ResultFile, FoundFile]]:
 
 
 def _result_file(file: FoundFile, prefixed: bool) -> ResultFile:
-    name = safe_path(join("/".join(file.keys), file.name) if prefixed else file.name)
+    name = safe_path(below_keys(file) if prefixed else file.name)
     if file.content is not None:
         return ResultFile(name, "inline", len(file.content), file.content_type)
     return ResultFile(name, "url", file.bytes, file.content_type)
+
+
+def below_keys(file: FoundFile) -> str:
+    """The name of a file with the keys above it as folders."""
+    return join("/".join(file.keys), file.name)
 
 
 def join(folder: str, name: str) -> str:

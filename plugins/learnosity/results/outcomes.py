@@ -36,11 +36,14 @@ class Files:
     :param files: each file with the address to fetch it from. The caller refuses two files with the same name.
     :param next_cursor: what to send as `next` to get the next page; None when this page is the last.
     :param total: how many files all pages together must have; None when the reply does not say.
+    :param names: for each file its name without and with the keys above it as folders. Empty if no file has keys above
+        it. If the page is one of several, all pages together decide which of the two names the files have.
     """
 
     files: tuple[tuple[ResultFile, str], ...] = field(repr=False)
     next_cursor: str | None = field(default=None, repr=False)
     total: int | None = None
+    names: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ def expect_group(reading: Reading, asked: tuple[str, ...], parent: bytes) -> Gro
 
     :param asked: the path that was requested.
     :param parent: the digest of the group whose reply named the requested group. Many groups wait for a request at the
-        same time, and their parents' content would fill the memory.
+        same time, and their parents' content would fill the memory. Empty for the root, which no reply names.
     :raises DatasetNotReadyError: when the dataset is not ready.
     :raises PermanentApiError: when the dataset has failed.
     :raises UnexpectedReplyError: when the reply is not understood, is not a group, or is another group.

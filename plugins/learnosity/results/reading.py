@@ -21,7 +21,7 @@ from learnosity.results.addresses import holds_address, is_signed, kind_of_addre
 from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
-from learnosity.results.findings import Findings, named
+from learnosity.results.findings import Findings, below_keys, named
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
@@ -194,7 +194,9 @@ def _files(found: Findings, cursor: str | None, first_page: bool) -> Files | Inl
     files = named(found.files)
     listed = tuple((file, each.url) for file, each in files if each.url is not None)
     if len(listed) == len(files):
-        return Files(listed, cursor, _total(found, first_page))
+        names = tuple((each.name, below_keys(each)) for each in found.files)
+        has_keys = any(name != below for name, below in names)
+        return Files(listed, cursor, _total(found, first_page), names if has_keys else ())
     if listed:
         return "some of its files have an address and others have content"
     if cursor is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, combinations, pairwise, product
 from typing import Any, cast
 
 import pytest
@@ -15,8 +17,9 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
 from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
-from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError
-from learnosity.landing.listing import Listing, ResultSet, group_file_name
+from learnosity.dataset.group_files import MAX_GROUP_DEPTH
+from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError, UnsafeNameError
+from learnosity.landing.listing import WALK_CONCURRENCY, Listing, ResultSet, group_file_name
 from tests.waiting import no_waiting
 
 ID = "a951cc14-0316-4c12-bb13-1f386338a094"
@@ -36,7 +39,7 @@ class Pages:
         self.asked.append(dict(extra))
         return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
-    async def list(self, **options: float) -> Listing:
+    async def list(self, **options: Any) -> Listing:
         return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}, **options).list()
 
 
@@ -87,6 +90,72 @@ async def test_a_cursor_that_comes_back_is_an_error_and_not_for_ever() -> None:
 async def test_a_file_on_two_pages_is_noted_as_listed_twice() -> None:
     listing = await Pages(page(rows("a", "b"), "2"), page(rows("b"))).list()
     assert listing.names() == ["a", "b", "b"]
+
+
+def powerset(values: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    return chain.from_iterable(combinations(values, size) for size in range(len(values) + 1))
+
+
+Keyed = list[tuple[str, str]]
+"""Files: the key of their list ("" = none), and their name. The address of each says which one it is."""
+
+
+def listed_under_keys(pages: list[Keyed]) -> Pages:
+    replies, number = list[Reply](), 0
+    for place, files in enumerate(pages, start=1):
+        lists: dict[str, list[dict[str, Any]]] = {}
+        for key, name in files:
+            number += 1
+            lists.setdefault(key or "files", []).append({"name": name, "url": f"{BUCKET}/{number}?Signature=s"})
+        replies.append(page(lists or {"files": []}, str(place) if place < len(pages) else None))
+    return Pages(*replies)
+
+
+async def names_of(pages: list[Keyed]) -> tuple[dict[str, str], list[str]]:
+    listing = await listed_under_keys(pages).list()
+    return dict(listing.urls), sorted(listing.names())
+
+
+SAME_NAME_ON_THE_FIRST_PAGE = [("d1", "a"), ("d2", "a"), ("d1", "b"), ("d2", "c")]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (SAME_NAME_ON_THE_FIRST_PAGE, ["d1/a", "d1/b", "d2/a", "d2/c"]),
+        ([("d1", "b"), ("d1", "a"), ("d2", "c"), ("d2", "a")], ["d1/a", "d1/b", "d2/a", "d2/c"]),
+        ([("", "x"), ("d1", "a"), ("", "y"), ("d2", "a")], ["d1/a", "d2/a", "x", "y"]),
+        ([("d1", "d1/a"), ("d1", "b"), ("d2", "b")], ["d1/a", "d1/b", "d2/b"]),
+        ([("d1", "a"), ("d2", "b"), ("d1", "c")], ["a", "b", "c"]),
+        ([("", "a"), ("", "b"), ("", "c")], ["a", "b", "c"]),
+        ([("d1", "a"), ("d1", "b"), ("d1", "a")], ["a", "a", "b"]),
+        ([("..", "a"), ("d1", "b"), ("..", "c")], ["a", "b", "c"]),
+    ],
+    ids=str,
+)
+async def test_names_do_not_depend_on_where_a_page_ends(files: Keyed, expected: list[str]) -> None:
+    for cuts in powerset(range(1, len(files))):
+        edges = [0, *cuts, len(files)]
+        _, names = await names_of([files[begin:end] for begin, end in pairwise(edges)])
+        assert names == expected, edges
+
+
+KEYED = st.tuples(st.sampled_from(["", "d1", "d2", "d3"]), st.sampled_from(["a", "b", "c", "d1/a"]))
+
+
+@given(
+    files=st.lists(KEYED, min_size=1, max_size=7).map(sorted),
+    cuts=st.sets(st.integers(1, 6)),
+)
+def test_however_a_listing_is_cut_into_pages_each_address_has_the_same_name(files: Keyed, cuts: set[int]) -> None:
+    edges = [0, *sorted(cut for cut in cuts if cut < len(files)), len(files)]
+    whole = asyncio.run(names_of([files]))
+    assert asyncio.run(names_of([files[begin:end] for begin, end in pairwise(edges)])) == whole
+
+
+async def test_a_key_that_must_not_become_a_folder_refuses_the_listing_that_needs_it() -> None:
+    with pytest.raises(UnsafeNameError):
+        await names_of([[("..", "a")], [("d1", "a")]])
 
 
 NOT_READY = page({"dataset_id": ID, "status": "running"})
@@ -147,6 +216,23 @@ async def test_a_group_that_is_listed_but_not_there_is_an_error() -> None:
             await Pages(group("s1"), answer).list()
 
 
+@pytest.mark.parametrize("below", [(), ("s1",)])
+@pytest.mark.parametrize("path", [("north",), ("north", "s1"), ("",), ("all",)])
+async def test_a_first_reply_about_a_group_below_the_root_is_an_error_at_once(
+    path: tuple[str, ...], below: tuple[str, ...]
+) -> None:
+    pages = Pages(group(*below, path=path))
+    with pytest.raises(UnexpectedReplyError, match="another group than the one that was asked for"):
+        await pages.list()
+    assert len(pages.asked) == 1
+
+
+@pytest.mark.parametrize("root", [{"group_path": []}, {}], ids=["says so", "says nothing"])
+async def test_a_first_reply_about_the_root_is_listed(root: dict[str, Any]) -> None:
+    first = page({"dataset_group": root | {"users": [{"user_id": "u", "score": 1}]}})
+    assert (await Pages(first).list()).names() == ["groups/group.json"]
+
+
 class Schools(Pages):
     """A root with many schools of 100 KB, each with one class."""
 
@@ -156,6 +242,48 @@ class Schools(Pages):
         reply = group(*below, path=path)
         users = [{"user_id": "u", "score": 1, "name": " " * 50_000}] * 2
         return Reply(reply.meta, reply.data | ({"users": users} if len(path) == 1 else {}))
+
+
+class Tree(Pages):
+    """Groups of as many levels as it has. `says` is what it states beside the groups below, by the path asked for."""
+
+    def __init__(self, levels: int, width: int, says: Callable[[tuple[str, ...], int], dict[str, Any]]) -> None:
+        super().__init__()
+        self.levels, self.width, self.says = levels, width, says
+
+    async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any]) -> Reply:
+        self.asked.append(dict(extra))
+        path = tuple(extra.get("group_path", ()))
+        below = [{"group_name": f"{number}"} for number in range(self.width)] if len(path) < self.levels else []
+        return page({"dataset_group": {"groups": below} | self.says(path, len(self.asked))})
+
+
+# Ways in which one reply may differ from the one before, although its groups below are the same.
+SAYS: dict[str, Callable[[tuple[str, ...], int], dict[str, Any]]] = {
+    "another time each": lambda path, turn: {"generated_at": turn},
+    "the path that was asked for": lambda path, turn: {"group_path": list(path)},
+    "a name of its own": lambda path, turn: {"group": {"group_name": f"x{turn}"}},
+}
+
+
+@pytest.mark.parametrize("says", SAYS)
+@pytest.mark.parametrize("width", [1, 3, 60])
+@pytest.mark.parametrize("levels", [None, 1, 2, 5, 30])
+async def test_groups_that_never_end_are_an_error_soon(levels: int | None, width: int, says: str) -> None:
+    endless = Tree(1_000_000, width, SAYS[says])
+    with pytest.raises(UnexpectedReplyError, match=f"groups below level {levels or MAX_GROUP_DEPTH}.*in `groups`"):
+        await endless.list(levels=levels)
+    assert len(endless.asked) <= 1 + WALK_CONCURRENCY * (levels or MAX_GROUP_DEPTH)
+
+
+@pytest.mark.parametrize("says", SAYS)
+@pytest.mark.parametrize(("deep", "width"), [(0, 3), (1, 40), (2, 6), (3, 3), (20, 1)])
+async def test_all_groups_of_the_levels_that_the_request_has_are_listed(deep: int, width: int, says: str) -> None:
+    for levels in (None, deep or None, deep + 2):
+        tree = Tree(deep, width, SAYS[says])
+        paths = {path for length in range(deep + 1) for path in product(map(str, range(width)), repeat=length)}
+        assert set((await tree.list(levels=levels)).names()) == set(map(group_file_name, paths))
+        assert len(tree.asked) == len(paths)
 
 
 async def test_groups_that_wait_to_be_asked_for_do_not_keep_the_content_of_their_parents_in_memory() -> None:

@@ -1,0 +1,67 @@
+"""Announces a dataset to its consumers in latest.json, and withdraws it: latest.json first, then the manifest."""
+
+from __future__ import annotations
+
+import logging
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import Manifest, decode_manifest, encode_manifest
+from learnosity.errors import IncompleteDatasetError, TransientStorageError
+from learnosity.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 5  # attempts to write latest.json, because other runs may write it at the same time
+
+
+async def withdraw(store: Store, layout: DatasetLayout) -> None:
+    """Remove latest.json and the manifest of a published dataset, before any of its files is replaced or removed.
+
+    latest.json is removed first, and only if it names this dataset. Then the manifest is removed. So no reader treats a
+    mixture of old and new files as a complete dataset.
+    """
+    if (latest := await _latest(store, layout)) is not None and latest.dataset_id == layout.dataset_id:
+        await store.delete([layout.latest])
+    if await store.head(layout.manifest) is not None:
+        log.info("The manifest of the published dataset is removed before its files are replaced.")
+        await store.delete([layout.manifest])
+
+
+async def write_latest(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
+    """Copy the manifest to latest.json, unless latest.json names a newer dataset of the same type.
+
+    The newer dataset has the later manifest by the store's clock, because the clocks of workers may be wrong.
+    """
+    for _ in range(ATTEMPTS):
+        there = await store.head(layout.latest)
+        latest = await _latest(store, layout)
+        if latest is not None and await _is_newer(store, latest, manifest, layout):
+            log.info("latest.json names the newer dataset %s. It is not changed.", latest.dataset_id)
+            return
+        if await store.replace(layout.latest, encode_manifest(manifest), there):
+            return
+    raise TransientStorageError(f"{store.uri}/{layout.latest} was changed by other runs at every attempt to write it.")
+
+
+async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
+    """The manifest in latest.json; None when latest.json does not exist or cannot be read."""
+    content = await store.get(layout.latest)
+    if content is None:
+        return None
+    try:
+        return decode_manifest(content, where=f"{store.uri}/{layout.latest}")
+    except IncompleteDatasetError as error:
+        log.warning("%s It is replaced.", error)
+        return None
+
+
+async def _is_newer(store: Store, latest: Manifest, manifest: Manifest, layout: DatasetLayout) -> bool:
+    if latest.dataset_id == manifest.dataset_id:
+        return False
+    theirs = await store.head(DatasetLayout(layout.dataset_type, latest.dataset_id).manifest)
+    ours = await store.head(layout.manifest)
+    if theirs is None:
+        return False
+    if theirs.modified is None or ours is None or ours.modified is None or theirs.modified == ours.modified:
+        return latest.published_at > manifest.published_at
+    return theirs.modified > ours.modified

@@ -1,0 +1,166 @@
+"""A run publishes where another one has published: what is announced is whole, whenever it dies or fails."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.manifest import RunInfo, decode_files, decode_manifest, sha256_hex
+from learnosity.dataset.published import verify
+from learnosity.errors import GapError, LearnosityError
+from learnosity.landing.ledger import Landed, Ledger
+from learnosity.landing.plan import plan_path
+from learnosity.landing.publish import publish
+from learnosity.results.outcomes import ResultFile
+from tests.memory_store import Killed, MemoryStore
+from tests.unit.retention.scenes import check_promises, layout_of
+
+LAYOUT = layout_of(1)
+ROOT = b'{"group_path": [], "group": {"group_name": "all", "population": 1}, "users": [{"user_id": "u1", "score": 1}]}'
+MORE = ROOT.replace(b'"score": 1', b'"score": 2')
+GAP = InputInfo(uris=(), files=1, records=9, bytes=1, sha256="", users=9)
+"""What was uploaded: more users than the root counts."""
+
+# What each of two runs has landed. Where both have a file, the second one has written it last.
+SCENES: dict[str, tuple[dict[str, bytes], dict[str, bytes]]] = {
+    "another file each": ({"group.json": ROOT, "old.json": b"{}"}, {"group.json": ROOT, "new.json": b"[]"}),
+    "a file less": ({"group.json": ROOT, "old.json": b"{}"}, {"group.json": ROOT}),
+    "a file more": ({"group.json": ROOT}, {"group.json": ROOT, "new.json": b"[]"}),
+    "no file in common": ({"old.json": b"{}", "old/x.csv": b"x"}, {"group.json": MORE}),
+    "nothing now": ({"group.json": ROOT, "old.json": b"{}"}, {}),
+    "something now": ({}, {"group.json": ROOT}),
+    "the same": ({"group.json": ROOT}, {"group.json": ROOT}),
+    "nothing twice": ({}, {}),
+}
+
+
+def work_of(run: str) -> str:
+    return LAYOUT.work_prefix(run, "plan")
+
+
+async def land(store: MemoryStore, run: str, files: Mapping[str, bytes]) -> None:
+    """Plan and land: the notes and the files of a run that has not published."""
+    work, ledger = work_of(run), Ledger(store, work_of(run), 0)
+    plan = b"".join(msgspec.json.encode(ResultFile(path, bytes=len(body))) + b"\n" for path, body in files.items())
+    await store.put(plan_path(work, 0), plan)
+    for path, body in files.items():
+        etag = await store.put(LAYOUT.data(path), body)
+        await ledger.add(Landed(path, len(body), sha256_hex(body), "application/json", etag=etag))
+    await ledger.flush()
+
+
+async def publish_run(store: MemoryStore, run: str, **more: Any) -> None:
+    how = {"work": work_of(run), "shards": 1, "job_reference": "", "request": {}, "run": RunInfo("d", run, None)}
+    await publish(store, LAYOUT, **how | more)  # type: ignore[arg-type]
+
+
+async def published_and_landed(scene: str) -> MemoryStore:
+    """The first run has published after the second one made its plan. Then the second one has landed."""
+    store = MemoryStore()
+    first, second = SCENES[scene]
+    await land(store, "first", first)
+    await publish_run(store, "first")
+    await land(store, "second", second)
+    check(store)
+    store.calls = 0
+    store.changed = lambda: check(store)
+    return store
+
+
+def check(store: MemoryStore) -> None:
+    """The manifest finds its files and its index of names, and latest.json is a copy of it."""
+    check_promises(store)
+    announced, latest = store.objects.get(LAYOUT.manifest), store.objects.get(LAYOUT.latest)
+    if announced is None:
+        assert latest is None
+        return
+    manifest = decode_manifest(announced.content, where="manifest")
+    listing = store.objects[LAYOUT.files].content
+    assert sha256_hex(listing) == manifest.files_sha256
+    assert len(decode_files(listing)) == manifest.file_count
+    if manifest.names is not None:
+        assert sha256_hex(store.objects[LAYOUT.names].content) == manifest.names.sha256
+    assert latest is None or latest.content == announced.content
+
+
+async def check_published(store: MemoryStore, run: str, files: Mapping[str, bytes]) -> None:
+    check(store)
+    manifest = decode_manifest(store.objects[LAYOUT.manifest].content, where="manifest")
+    assert manifest.run.run_id == run
+    await verify(store, LAYOUT, manifest)
+    listed = {entry.path: entry.sha256 for entry in decode_files(store.objects[LAYOUT.files].content)}
+    assert listed == {path: hashlib.sha256(body).hexdigest() for path, body in files.items()}
+    assert store.objects[LAYOUT.latest].content == store.objects[LAYOUT.manifest].content
+
+
+async def calls_of(scene: str, **more: Any) -> int:
+    """How many calls of the store the second run makes."""
+    store = await published_and_landed(scene)
+    try:
+        await publish_run(store, "second", **more)
+    except LearnosityError:
+        assert more
+    return store.calls
+
+
+REPLACED = [name for name, (first, second) in SCENES.items() if not second.items() <= first.items()]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_wherever_it_dies_what_is_announced_is_whole(scene: str) -> None:
+    first, second = SCENES[scene]
+    for death in range(1, await calls_of(scene) + 1):
+        store = await published_and_landed(scene)
+        store.die_at = death
+        with pytest.raises(Killed):
+            await publish_run(store, "second")
+        check(store)
+        store.die_at = None
+        if scene in REPLACED:
+            await publish_run(store, "second")
+            await check_published(store, "second", second)
+        else:
+            await check_published(store, "first", first)
+
+
+@pytest.mark.parametrize("scene", REPLACED)
+async def test_a_dataset_that_is_refused_leaves_the_published_one_as_it_is(scene: str) -> None:
+    refused = {"sent": GAP, "require_complete": True}
+    for death in [None, *range(1, await calls_of(scene, **refused) + 1)]:
+        store = await published_and_landed(scene)
+        store.die_at = death
+        for _ in range(2):
+            with pytest.raises((Killed, GapError)):
+                await publish_run(store, "second", **refused)
+            await check_published(store, "first", SCENES[scene][0])
+            store.die_at = None
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_a_run_that_publishes_while_this_one_compares_is_seen_before_anything_is_changed(scene: str) -> None:
+    """The other run does all of its work within one call of this one, whichever it is before the first change."""
+    first, second = SCENES[scene]
+
+    async def both_landed() -> MemoryStore:
+        store = MemoryStore()
+        await land(store, "first", first)
+        await land(store, "second", second)
+        store.calls = 0
+        return store
+
+    store, changes = await both_landed(), list[int]()
+    store.changed = lambda: changes.append(store.calls)
+    await publish_run(store, "second")
+    for call in range(2, changes[1]):  # the first change is its claim
+        store = await both_landed()
+        store.meets_at, store.changed = call, partial(check, store)
+        store.other = partial(publish_run, store, "first")
+        await publish_run(store, "second")
+        assert store.calls > call
+        await check_published(store, *(("second", second) if scene in REPLACED else ("first", first)))
