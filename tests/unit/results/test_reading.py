@@ -11,6 +11,7 @@ from learnosity.errors import (
     UnexpectedReplyError,
     UnsafeNameError,
 )
+from learnosity.results.known_keys import SIZE_KEYS
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -41,6 +42,7 @@ from tests.unit.results.replies import (
     entry,
     names,
     read,
+    types,
     urls,
     why,
 )
@@ -625,6 +627,53 @@ class TestInline:
                 assert names(read({"files": [{"name": name, "content": content, **beside}]})) == [name]
             for beside in ({"total": 5}, {"limit": 3}):
                 assert why(read({"files": [{"name": name, "content": content, **beside}]}))
+
+    @pytest.mark.parametrize("key", SIZE_KEYS)
+    @pytest.mark.parametrize("number", [str, int])
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.csv", "user_id,score\nü1,1\n"),
+            ("a.json", '[{"user_id":"ü","score":1}]'),
+            ("a.ndjson", '{"score":1}\n' * 2),
+        ],
+    )
+    def test_a_text_that_is_shorter_than_its_entry_says_is_not_landed(
+        self, key: str, number: type[Any], name: str, text: str
+    ) -> None:
+        size = len(text.encode())
+        for spelling in (key, key.upper()):
+            assert "shorter than" in why(read([{"name": name, "content": text, spelling: number(size + 1)}]))
+            # The number may be that of the characters, of the rows, or of a packed file, and the whole text is there.
+            for stated in (size, len(text), 1, 0):
+                assert names(read([{"name": name, "content": text, spelling: number(stated)}])) == [name]
+        assert "shorter than" in why(read([{"name": name, "content": text, "size": 1, "bytes": 1, key: size + 1}]))
+        # Rows are written anew, so their length cannot be compared.
+        assert names(read([{"name": name, "content": [ROW], key: 5000}])) == [name]
+
+    @pytest.mark.parametrize(
+        ("name", "suffix_type"),
+        [
+            ("a.csv", "text/csv"),
+            ("d/a.CSV", "text/csv"),
+            ("a.tsv", "text/tab-separated-values"),
+            ("a.txt", "text/plain"),
+            ("a.ndjson", "application/x-ndjson"),
+            ("a.jsonl", "application/x-ndjson"),
+            ("a.json", "application/json"),
+        ],
+    )
+    def test_a_text_has_the_type_of_its_entry_or_else_that_of_its_name(self, name: str, suffix_type: str) -> None:
+        text = '{"score":1}\n' if name.endswith(("json", "jsonl")) else "user_id\tscore\nu1\t1\n"
+        for beside, expected in (
+            ({}, suffix_type),
+            ({"type": "summary", "content_type": None}, suffix_type),
+            ({"type": "summary", "Content-Type": "text/x-table; charset=utf-8"}, "text/x-table; charset=utf-8"),
+        ):
+            assert types(read({"files": [{"name": name, "content": text, **beside}]})) == [expected]
+        assert types(read({"files": {name: text}})) == [suffix_type]
+        # Rows are written as JSON, whatever their entry says.
+        assert types(read([{"name": name, "content": [ROW], "content_type": "text/x-table"}])) == ["application/json"]
 
     @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
     @cases(
