@@ -162,7 +162,7 @@ class _Reader:
     def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
         """Read an object that contains other values. Its counts are compared with the files and rows found in it."""
         found, counts = self._found, len(self._found.signals.open_counts)
-        files, rows, lone = len(found.files), found.rows, found.lone_files
+        files, rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
         inside = place._replace(folder=folder_of(words, place), listed=False)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
@@ -178,6 +178,10 @@ class _Reader:
         new_files, new_rows = len(found.files) - files, found.rows - rows
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
+        # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
+        is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
+        if content.has_measure(record) or (is_row and not new_files):
+            found.has_row_fields = True
         if new_files or new_rows:
             found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
 

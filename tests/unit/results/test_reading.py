@@ -11,7 +11,8 @@ from learnosity.errors import (
     UnexpectedReplyError,
     UnsafeNameError,
 )
-from learnosity.results.known_keys import SIZE_KEYS
+from learnosity.results.content import MEASURES, ROW_FIELDS
+from learnosity.results.known_keys import FILE_LISTS, FORMAT_KEYS, LISTING_KEYS, SIZE_KEYS
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -373,6 +374,28 @@ class TestEmpty:
 
     def test_an_empty_list_that_should_have_files_is_not_understood(self) -> None:
         assert why(read({"files": [], "file_count": 3}))
+
+    @pytest.mark.parametrize("field", sorted(ROW_FIELDS))
+    def test_a_row_with_an_empty_list_in_it_is_no_empty_dataset(self, field: str) -> None:
+        # Who asked for files may stand beside an empty list of files. A measure is a result in any place.
+        for key in (LISTING_KEYS | FORMAT_KEYS) - (frozenset() if field in MEASURES else FILE_LISTS):
+            row = {field: 3, key: []}
+            for data in (row, [row], {"report": row}, {"data": row}, {"files": [], "x": row}, {field: 3, key: {}}):
+                assert not isinstance(read(data), Empty | Files), data
+
+    def test_an_empty_list_of_files_may_say_whose_files_it_lists(self) -> None:
+        for data in ({"user_id": "u1", "files": []}, {"report": {"group_name": "n", "downloads": []}}):
+            assert read(data) == Empty()
+
+    @pytest.mark.parametrize("field", sorted(MEASURES))
+    def test_a_row_with_a_list_of_files_in_it_is_not_passed_over(self, field: str) -> None:
+        for row in ({"group_name": "n", field: 3, "files": [A, B]}, {"files": {"a.json": at("a"), field: 3}}):
+            for data in (row, {"report": row}, {"files": [A], "north": row}):
+                assert isinstance(read(data), NotUnderstood), data
+
+    def test_a_list_of_files_may_say_whose_files_it_lists(self) -> None:
+        for beside in ({"user_id": "u1"}, {"group_name": "n"}, {"item_reference": "i"}):
+            assert names(read({**beside, "files": [A, B]})) == AB
 
 
 class TestGroups:
