@@ -186,7 +186,8 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
 
 def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
     if isinstance(entry, dict):
-        found.signals.note_entry({plain_key(key): value for key, value in entry.items()})
+        for key, value in entry.items():
+            found.signals.note_of_entry(key, value)
     try:
         text = declaration.url.search(entry)
         name = declaration.name.search(entry) if declaration.name else None

@@ -40,7 +40,8 @@ from learnosity.results.place import Place
 from learnosity.results.signal_keys import kind_of
 
 Words = Mapping[str, Any]
-_ENTRY_WORDS = frozenset(
+# The keys of an entry that are about its file.
+ENTRY_WORDS = frozenset(
     (*URL_KEYS, *NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS, *SIZE_KEYS, *TYPE_KEYS, *LINK_WORDS, *ABOUT_A_FILE)
 )
 _PATH_WORDS = frozenset((*PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS))
@@ -79,7 +80,7 @@ def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) ->
         return True
     if looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS))):
         return True
-    return is_file_address(urls[0], dataset_id) and words.keys() <= _ENTRY_WORDS
+    return is_file_address(urls[0], dataset_id) and words.keys() <= ENTRY_WORDS
 
 
 def is_file_address(text: str, dataset_id: str) -> bool:
@@ -110,7 +111,6 @@ def add_entry(
         found.problems.append("an entry of a file has two keys with the same meaning")
     if any(words[each] for each in CONTENT_KEYS.intersection(words)):
         found.problems.append("an entry of a file has an address as well as content")
-    found.signals.note_entry(words)
     if not LINK_WORDS.isdisjoint(words):
         links.mark_self_links(record, found)
     try:
@@ -135,7 +135,7 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
     if sum(words[each] is not None for each in CONTENT_KEYS.intersection(words)) > 1:
         found.problems.append("an entry of a file has several contents")
     for word, other in words.items():
-        is_about = word in _ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
+        is_about = word in ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
         if not is_about and word not in CONTENT_KEYS | ECHO_KEYS and not signals.note(word, other):
             _read_beside_content(word, other, found)
     if not LINK_WORDS.isdisjoint(words):
