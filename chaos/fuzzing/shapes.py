@@ -314,11 +314,41 @@ def _spoil(chance: random.Random, case: Case) -> None:
         case.traps.append("an entry that is no file")
 
 
+def _spoil_entry(chance: random.Random, case: Case) -> None:
+    """Let the entry of a file say that it is not whole, or hold more than a file."""
+    entries: list[dict[str, Any]] = []
+    names = {file.name for file in case.files}
+    todo = [case.data]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, dict | list):
+            todo.extend(each.values() if isinstance(each, dict) else each)
+            # A map from names to addresses is no entry.
+            if isinstance(each, dict) and _has_address(case, each) and each.keys().isdisjoint(names):
+                entries.append(each)
+    if entries:
+        entry = chance.choice(entries)
+        key, value = chance.choice(_OF_AN_ENTRY)
+        entry[key] = copy.deepcopy(value)
+        case.traps.append("an entry that is not whole")
+
+
 def _has_address(case: Case, entry: Any) -> bool:
     values = list(entry.values()) if isinstance(entry, dict) else [entry]
     return any(isinstance(value, str) and value.strip() == file.url for value in values for file in case.files)
 
 
+_OF_AN_ENTRY: tuple[tuple[str, Any], ...] = (
+    ("progress", 40),
+    ("success", False),
+    ("message", "not ready yet"),
+    ("job", {"status": "running"}),
+    ("rows", [{"item_reference": "i", "p_value": 0.5}]),
+    ("summary", {"population": 3}),
+    ("parts", [{"name": "z.json"}]),
+    ("companion", "z.csv"),
+    ("nextPart", "2"),
+)
 _STRAYS = ("homepage", "preview", "archive", "logo", "console", "z", "extra_url", "template")
 _PLAIN_TRAPS = (
     _cursor,
@@ -339,6 +369,7 @@ _PLAIN_TRAPS = (
 )
 _TRAPS = (
     _spoil,
+    _spoil_entry,
     _trap("a wrong count", _one_of("file_count", "total", "count"), lambda chance, case: len(case.files) + 1),
     _trap("a stray object", _one_of(*_STRAYS), lambda chance, case: {"href": address(chance, "z.json"), "x": 1}),
     _trap("rows", _one_of("rows", "table"), _one_of([{"item_reference": "i", "p_value": 0.5}])),

@@ -27,7 +27,7 @@ MEASURES = _PERCENTILES | {
 # Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
-_ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
+ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A key that ends so may have the address of a file: `report_file`, `data_url`.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
 _DOCUMENTS = (".html", ".pdf", ".md")  # a link to one of these in a row is about the row, and no result file
@@ -35,7 +35,7 @@ _DOCUMENTS = (".html", ".pdf", ".md")  # a link to one of these in a row is abou
 
 def is_row(record: Mapping[str, Any]) -> bool:
     """Whether `record` has a documented field of a result row. `organisation_id` alone proves nothing."""
-    return not _ROW_FIELDS.isdisjoint(record)
+    return not ROW_FIELDS.isdisjoint(record)
 
 
 def has_measure(record: Mapping[str, Any]) -> bool:
@@ -124,7 +124,7 @@ def _is_table(text: str) -> bool:
         cells = {cell.strip() for mark in ",;\t" for line in csv.reader([heading], delimiter=mark) for cell in line}
     except csv.Error:
         return False
-    return not _ROW_FIELDS.isdisjoint(cells)
+    return not ROW_FIELDS.isdisjoint(cells)
 
 
 def _is_json_of_rows(text: str) -> bool:

@@ -40,6 +40,10 @@ _MAX_EXPRESSION = 1_000
 # If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
+_PROJECTIONS = ("projection", "value_projection", "filter_projection")
+_ITSELF = {"type": "identity", "children": []}
+_FALSE: tuple[Any, ...] = (None, False, "", [], {})
+
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
@@ -171,7 +175,7 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         found.problems.append("the declared `files` finds no list in it")
         return
     if dropped:
-        found.problems.append("the declared `files` leaves entries of the list out")
+        found.problems.append("the declared `files` leaves entries of a list out")
     if declaration.next is not None:
         found.signals.note_cursor("next", cursor)
     if not entries:
@@ -182,7 +186,8 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
 
 def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
     if isinstance(entry, dict):
-        found.signals.note_entry({plain_key(key): value for key, value in entry.items()})
+        for key, value in entry.items():
+            found.signals.note_of_entry(key, value)
     try:
         text = declaration.url.search(entry)
         name = declaration.name.search(entry) if declaration.name else None
@@ -207,9 +212,12 @@ def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
 def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
     try:
         part = declaration.inline.search(reply)
+        dropped = _drops(declaration.inline.parsed, reply)
     except _DOES_NOT_FIT:
-        part = None
-    if not isinstance(part, dict | list):
+        part, dropped = None, False
+    if dropped:
+        found.problems.append("the declared `inline` leaves entries of a list out")
+    elif not isinstance(part, dict | list):
         found.problems.append("the declared `inline` finds no object and no list in it")
     elif not part:
         found.add_empty_list()
@@ -225,9 +233,11 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
 
 
 def _drops(node: Mapping[str, Any], value: Any) -> bool:
-    """Whether a projection leaves out entries that are null or do not have the requested field: a file would be lost.
+    """Whether an expression leaves out entries of a list, so that a file or a row would be lost.
 
-    A filter (`[?…]`) leaves out entries too. That is allowed, because the declaration asks for it.
+    A projection leaves out entries that are null or do not have the requested field. A slice (`[:1]`) leaves out
+    entries by their place. A filter (`[?…]`) leaves out entries too. That is allowed, because the declaration says
+    which entries it asks for.
     """
     kind, children = node["type"], node.get("children", ())
     if kind in ("subexpression", "index_expression", "pipe"):
@@ -236,14 +246,28 @@ def _drops(node: Mapping[str, Any], value: Any) -> bool:
                 return True
             value = _value_of(child, value)
         return False
-    if kind == "flatten":
-        return _drops(children[0], value)
-    if kind not in ("projection", "value_projection"):
-        return False
-    base, kept = _value_of(children[0], value), _value_of(node, value)
-    if isinstance(base, list | dict) and isinstance(kept, list) and len(base) != len(kept):
+    if kind in ("or_expression", "and_expression"):
+        first, second = children
+        is_first = (_value_of(first, value) in _FALSE) == (kind == "and_expression")
+        return _drops(first if is_first else second, value)
+    if kind in ("flatten", "multi_select_list", "function_expression"):
+        return any(_drops(child, value) for child in children)
+    if kind == "slice":
+        return isinstance(value, list) and len(_value_of(node, value)) != len(value)
+    return kind in _PROJECTIONS and _projection_drops(node, value)
+
+
+def _projection_drops(node: Mapping[str, Any], value: Any) -> bool:
+    source, of_each = node["children"][:2]
+    if _drops(source, value):
         return True
-    return _drops(children[0], value)
+    whole = {**node, "children": [source, _ITSELF, *node["children"][2:]]}
+    base = _value_of(whole if node["type"] == "filter_projection" else source, value)
+    kept = _value_of(node, value)
+    if not isinstance(base, list | dict) or not isinstance(kept, list):
+        return False
+    entries = base.values() if isinstance(base, dict) else base
+    return len(base) != len(kept) or any(_drops(of_each, entry) for entry in entries)
 
 
 def _value_of(node: Mapping[str, Any], value: Any) -> Any:

@@ -5,7 +5,7 @@ In all functions, `words` is the entry with its keys in lower case and without p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from learnosity.results import links
@@ -40,10 +40,19 @@ from learnosity.results.place import Place
 from learnosity.results.signal_keys import kind_of
 
 Words = Mapping[str, Any]
-_ENTRY_WORDS = frozenset(
+# The keys of an entry that are about its file.
+ENTRY_WORDS = frozenset(
     (*URL_KEYS, *NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS, *SIZE_KEYS, *TYPE_KEYS, *LINK_WORDS, *ABOUT_A_FILE)
 )
 _PATH_WORDS = frozenset((*PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS))
+_JSON = "application/json"
+_TYPES = {
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "txt": "text/plain",
+    "ndjson": "application/x-ndjson",
+    "jsonl": "application/x-ndjson",
+}
 
 
 def own_addresses(words: Words) -> list[str]:
@@ -71,7 +80,7 @@ def is_file(words: Words, urls: Sequence[str], place: Place, dataset_id: str) ->
         return True
     if looks_like_a_file(_text(words, (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS))):
         return True
-    return is_file_address(urls[0], dataset_id) and words.keys() <= _ENTRY_WORDS
+    return is_file_address(urls[0], dataset_id) and words.keys() <= ENTRY_WORDS
 
 
 def is_file_address(text: str, dataset_id: str) -> bool:
@@ -102,7 +111,6 @@ def add_entry(
         found.problems.append("an entry of a file has two keys with the same meaning")
     if any(words[each] for each in CONTENT_KEYS.intersection(words)):
         found.problems.append("an entry of a file has an address as well as content")
-    found.signals.note_entry(words)
     if not LINK_WORDS.isdisjoint(words):
         links.mark_self_links(record, found)
     try:
@@ -127,7 +135,7 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
     if sum(words[each] is not None for each in CONTENT_KEYS.intersection(words)) > 1:
         found.problems.append("an entry of a file has several contents")
     for word, other in words.items():
-        is_about = word in _ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
+        is_about = word in ENTRY_WORDS and kind_of(word) in (None, "count") and not isinstance(other, dict | list)
         if not is_about and word not in CONTENT_KEYS | ECHO_KEYS and not signals.note(word, other):
             _read_beside_content(word, other, found)
     if not LINK_WORDS.isdisjoint(words):
@@ -139,7 +147,9 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
         signals.unclear.append("a content has another length than its entry says")
     if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):
         signals.unclear.append("a content has as many rows as its limit allows")
-    add_content(found, name_of(words, signals.dataset_id) or "", value, place)
+    if isinstance(value, str) and max(_sizes(words), default=0) > len(value.encode(errors="replace")):
+        signals.unclear.append("a content is shorter than its entry says")
+    add_content(found, name_of(words, signals.dataset_id) or "", value, place, type_of(words))
 
 
 def add_address(
@@ -160,8 +170,11 @@ def add_address(
     found.add_file(FoundFile(path, place.all_keys, url, None, size, content_type))
 
 
-def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
-    """Add a file whose content is in the reply to `found`."""
+def add_content(found: Findings, name: str, value: Any, place: Place, content_type: str | None = None) -> None:
+    """Add a file whose content is in the reply to `found`.
+
+    :param content_type: the type of a text; None for the type that follows from its name. Rows are written as JSON.
+    """
     if not is_content(name, value):
         found.problems.append("the value under the name of a file is neither its address nor rows")
         return
@@ -173,7 +186,10 @@ def add_content(found: Findings, name: str, value: Any, place: Place) -> None:
     if raw is None:
         found.problems.append("its content cannot be written down")
         return
-    content_type = "text/csv" if name.lower().endswith(".csv") else "application/json"
+    if not isinstance(value, str):
+        content_type = _JSON
+    elif content_type is None:
+        content_type = _TYPES.get(name.lower().rpartition(".")[2], _JSON)
     found.add_file(FoundFile(join(place.folder, name), place.all_keys, None, raw, None, content_type))
 
 
@@ -200,8 +216,7 @@ def name_of(words: Words, dataset_id: str) -> str | None:
 
 def size_of(words: Words) -> int | None:
     """The length in bytes that an entry gives. A value that is not a whole number is ignored."""
-    stated = (whole_number(words[key]) for key in SIZE_KEYS if key in words)
-    return next((size for size in stated if size is not None), None)
+    return next(_sizes(words), None)
 
 
 def type_of(words: Words) -> str | None:
@@ -215,6 +230,11 @@ def whole_number(value: Any) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _sizes(words: Words) -> Iterator[int]:
+    stated = (whole_number(words[key]) for key in SIZE_KEYS if key in words)
+    return (size for size in stated if size is not None)
 
 
 def _read_beside_content(word: str, value: Any, found: Findings) -> None:

@@ -38,6 +38,8 @@ class Findings:
     """How many rows are surely rows: entries of a list, or objects with a subject and a measure."""
     nameless_rows: int = 0
     """How many rows do not name a group, a user or a question."""
+    has_row_fields: bool = False
+    """Whether an object with a list has the fields of a row, too. They land only with the whole reply."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""

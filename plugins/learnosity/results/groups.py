@@ -82,7 +82,12 @@ def check_list(key: str, values: Sequence[Any], found: Findings, named_before: i
 
 def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
     """Whether `values` are the levels of the requested hierarchy, which the reply repeats."""
-    return plain_key(key) == "groups" and not found.group_paths and all(map(_is_level, values))
+    return not found.group_paths and is_levels(key, values)
+
+
+def is_levels(key: str, value: Any) -> bool:
+    """Whether `value` is a list of levels of a hierarchy."""
+    return plain_key(key) == "groups" and isinstance(value, list) and all(map(_is_level, value))
 
 
 def _is_level(value: Any) -> bool:

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 from learnosity.results.addresses import holds_address
 from learnosity.results.findings import join
-from learnosity.results.known_keys import FOLDER_KEYS, STRUCTURE_KEYS, TREE_KEYS, looks_like_a_file, plain_key
+from learnosity.results.known_keys import (
+    FOLDER_KEYS,
+    LISTING_KEYS,
+    STRUCTURE_KEYS,
+    TREE_KEYS,
+    looks_like_a_file,
+    plain_key,
+)
 
 
 class Place(NamedTuple):
@@ -23,13 +30,16 @@ class Place(NamedTuple):
     """All keys above the value that are not in `STRUCTURE_KEYS`."""
     listed: bool = False
     """Whether the value is an entry of a list."""
+    within: bool = False
+    """Whether the value is somewhere in an entry of a list, or in a map under a key for lists."""
 
     def below(self, key: str) -> Place:
         """The place of the value under `key`."""
         word = plain_key(key)
         if word in STRUCTURE_KEYS:
-            return Place(word, self.folder, (), self.all_keys)
-        return Place(word, self.folder, (*self.keys, key), (*self.all_keys, key))
+            return Place(word, self.folder, (), self.all_keys, within=self.within or self.listed)
+        within = self.within or self.listed or self.key in LISTING_KEYS
+        return Place(word, self.folder, (*self.keys, key), (*self.all_keys, key), within=within)
 
 
 def folder_of(words: Mapping[str, Any], place: Place) -> str:

@@ -237,4 +237,6 @@ def _lost(found: Findings) -> str | None:
     landed = (name for file in found.files for name in (file.name, file.name.rpartition("/")[2]))
     if found.names and found.names.difference(landed):
         return "it mentions the name of a file that it does not list"
+    if found.has_row_fields:
+        return "an object with a list in it has the fields of a row"
     return found.leftovers[0] if found.leftovers else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from learnosity.results import content, groups, links
 from learnosity.results.addresses import fetchable, holds_address, points_to_a_listing
+from learnosity.results.beside import read_beside
 from learnosity.results.entry import (
     add_address,
     add_content,
@@ -127,6 +128,7 @@ class _Reader:
                 found.problems.append("it holds an address that leads to a listing, and no list of files")
             found.lone_files += place.key not in FORMAT_KEYS
         add_entry(found, record, words, urls, place)
+        read_beside(found, record, urls, listed=place.listed or place.within)
 
     def _read_address(self, text: str, place: Place) -> None:
         """Read an address that is an entry of a list, or the value of a label or a format such as `csv`."""
@@ -162,9 +164,10 @@ class _Reader:
     def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
         """Read an object that contains other values. Its counts are compared with the files and rows found in it."""
         found, counts = self._found, len(self._found.signals.open_counts)
-        files, rows, lone = len(found.files), found.rows, found.lone_files
+        files, rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
-        inside = place._replace(folder=folder_of(words, place), listed=False)
+        within = place.within or place.listed
+        inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
         for key, value in record.items():
@@ -178,6 +181,10 @@ class _Reader:
         new_files, new_rows = len(found.files) - files, found.rows - rows
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
+        # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
+        is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
+        if content.has_measure(record) or (is_row and not new_files):
+            found.has_row_fields = True
         if new_files or new_rows:
             found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
 
@@ -257,6 +264,7 @@ class _Reader:
             add_address(self._found, value, place, name)
         elif (urls := own_addresses(words)) and not links.holds_data_addresses(value, urls):
             add_entry(self._found, value, words, urls, place, key)
+            read_beside(self._found, value, urls, listed=True, key=key)
         else:
             add_content(self._found, name, value, place)
 

@@ -8,7 +8,7 @@ the reply is unclear. Such a key is never ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,11 +94,12 @@ class Signals:
                 self.unclear.append(f"its `{key}` is not understood")
                 return
 
-    def note_entry(self, entry: Mapping[str, Any]) -> None:
-        """Note the entry of a file, with plain keys. Its counts and cursors are not noted: they are about the file."""
-        for word, value in entry.items():
-            if kind_of(word) in _OF_ENTRIES:
-                self.note(word, value)
+    def note_of_entry(self, key: str, value: Any) -> bool:
+        """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
+        kind = kind_of(plain_key(key))
+        if kind == "more" and is_true(value):
+            self.unclear.append(f"an entry of a file says by `{key}` that there is more")
+        return kind == "more" or (kind in _OF_ENTRIES and self.note(key, value))
 
     def note_cursor(self, key: str, value: Any) -> None:
         """Note the cursor of the next page. An empty value means that no page follows."""
@@ -290,4 +291,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 }
 # Only for these kinds, the value of a key may be an object or a list.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
-_OF_ENTRIES: tuple[Kind, ...] = ("status", "ready", "pending", "trouble", "owner")
+_OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")

@@ -46,6 +46,11 @@ def names(reading: Reading) -> list[str]:
     return [file.path for file, _ in reading.files]
 
 
+def types(reading: Reading) -> list[str | None]:
+    assert isinstance(reading, Files | Inline), reading
+    return [file.content_type for file, _ in reading.files]
+
+
 def urls(reading: Reading) -> list[str]:
     assert isinstance(reading, Files), reading
     return [url for _, url in reading.files]

@@ -96,6 +96,33 @@ class TestDeclaration:
         data = {"x": [{"href": at("1"), "t": "file"}, {"t": "folder"}]}
         assert names(read(data, {"files": "data.x[?t=='file']", "url": "href"})) == ["1"]
 
+    @pytest.mark.parametrize(
+        "files",
+        [
+            "data.x[:1]", "data.x[1:]", "data.x[::2]", "data.x[-1:]", "data.x[:1][]", "data | x[1:]",
+            "data.y[:1].f[]", "data.y[*].f[:1][]", "data.y[].f[:1] | []", "data.z.*.f[:1][]", "data.y[?f].f[1:][]",
+            "reverse(data.x[:1])", "[data.x[:1], data.y[].f[]][]", "data.no || data.x[:1]", "data.x[:1] || data.no",
+            "data.x && data.x[:1]", "data.x[:1][?@]", "data.y[*].f[*].href[]", "data.x[?@].href", "data.y[?f].g[]",
+        ],
+    )  # fmt: skip
+    def test_an_expression_that_leaves_entries_out_by_their_place_is_noticed(self, files: str) -> None:
+        pairs = [{"f": [f"https://h/{name}1.json", {"href": f"https://h/{name}2.json"}]} for name in "ab"]
+        data = {"x": ["https://h/a.json", "https://h/b.json"], "y": pairs, "z": dict(zip("ab", pairs, strict=True))}
+        assert "leaves entries" in why(read(data, {"files": files, "url": "href || @"}))
+        assert "leaves entries" in why(read(data, {"inline": files}))
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            "data.x[:2]", "data.x[::-1]", "data.x[0:]", "data.x[:100][]", "data.x[-2:]", "data.y[:9].f[]",
+            "data.y[*].f[:1][]", "data.no[:1] || data.x", "data.y[0].f", "[data.x[0], data.x[1]]", "data.y[?f].f[]",
+            "reverse(data.x)", "data.x && data.x", "sort_by(data.y, &f[0])[].f[]", "data.no || data.x[:2]",
+        ],
+    )  # fmt: skip
+    def test_an_expression_that_names_places_and_leaves_none_out_is_read(self, files: str) -> None:
+        data = {"x": ["https://h/a.json", "https://h/b.json"], "y": [{"f": ["https://h/c.json"]}]}
+        assert names(read(data, {"files": files, "url": "@"}))
+
     def test_the_status_counts_with_a_declaration_too(self) -> None:
         assert isinstance(read({"status": "running"}, RESULTS), NotReady)
         assert isinstance(read({"status": "running"}, {"inline": "data"}), NotReady)

@@ -11,6 +11,8 @@ from learnosity.errors import (
     UnexpectedReplyError,
     UnsafeNameError,
 )
+from learnosity.results.content import MEASURES, ROW_FIELDS
+from learnosity.results.known_keys import FILE_LISTS, FORMAT_KEYS, LISTING_KEYS, SIZE_KEYS
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -41,6 +43,7 @@ from tests.unit.results.replies import (
     entry,
     names,
     read,
+    types,
     urls,
     why,
 )
@@ -372,6 +375,28 @@ class TestEmpty:
     def test_an_empty_list_that_should_have_files_is_not_understood(self) -> None:
         assert why(read({"files": [], "file_count": 3}))
 
+    @pytest.mark.parametrize("field", sorted(ROW_FIELDS))
+    def test_a_row_with_an_empty_list_in_it_is_no_empty_dataset(self, field: str) -> None:
+        # Who asked for files may stand beside an empty list of files. A measure is a result in any place.
+        for key in (LISTING_KEYS | FORMAT_KEYS) - (frozenset() if field in MEASURES else FILE_LISTS):
+            row = {field: 3, key: []}
+            for data in (row, [row], {"report": row}, {"data": row}, {"files": [], "x": row}, {field: 3, key: {}}):
+                assert not isinstance(read(data), Empty | Files), data
+
+    def test_an_empty_list_of_files_may_say_whose_files_it_lists(self) -> None:
+        for data in ({"user_id": "u1", "files": []}, {"report": {"group_name": "n", "downloads": []}}):
+            assert read(data) == Empty()
+
+    @pytest.mark.parametrize("field", sorted(MEASURES))
+    def test_a_row_with_a_list_of_files_in_it_is_not_passed_over(self, field: str) -> None:
+        for row in ({"group_name": "n", field: 3, "files": [A, B]}, {"files": {"a.json": at("a"), field: 3}}):
+            for data in (row, {"report": row}, {"files": [A], "north": row}):
+                assert isinstance(read(data), NotUnderstood), data
+
+    def test_a_list_of_files_may_say_whose_files_it_lists(self) -> None:
+        for beside in ({"user_id": "u1"}, {"group_name": "n"}, {"item_reference": "i"}):
+            assert names(read({**beside, "files": [A, B]})) == AB
+
 
 class TestGroups:
     @cases(
@@ -625,6 +650,53 @@ class TestInline:
                 assert names(read({"files": [{"name": name, "content": content, **beside}]})) == [name]
             for beside in ({"total": 5}, {"limit": 3}):
                 assert why(read({"files": [{"name": name, "content": content, **beside}]}))
+
+    @pytest.mark.parametrize("key", SIZE_KEYS)
+    @pytest.mark.parametrize("number", [str, int])
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("a.csv", "user_id,score\nü1,1\n"),
+            ("a.json", '[{"user_id":"ü","score":1}]'),
+            ("a.ndjson", '{"score":1}\n' * 2),
+        ],
+    )
+    def test_a_text_that_is_shorter_than_its_entry_says_is_not_landed(
+        self, key: str, number: type[Any], name: str, text: str
+    ) -> None:
+        size = len(text.encode())
+        for spelling in (key, key.upper()):
+            assert "shorter than" in why(read([{"name": name, "content": text, spelling: number(size + 1)}]))
+            # The number may be that of the characters, of the rows, or of a packed file, and the whole text is there.
+            for stated in (size, len(text), 1, 0):
+                assert names(read([{"name": name, "content": text, spelling: number(stated)}])) == [name]
+        assert "shorter than" in why(read([{"name": name, "content": text, "size": 1, "bytes": 1, key: size + 1}]))
+        # Rows are written anew, so their length cannot be compared.
+        assert names(read([{"name": name, "content": [ROW], key: 5000}])) == [name]
+
+    @pytest.mark.parametrize(
+        ("name", "suffix_type"),
+        [
+            ("a.csv", "text/csv"),
+            ("d/a.CSV", "text/csv"),
+            ("a.tsv", "text/tab-separated-values"),
+            ("a.txt", "text/plain"),
+            ("a.ndjson", "application/x-ndjson"),
+            ("a.jsonl", "application/x-ndjson"),
+            ("a.json", "application/json"),
+        ],
+    )
+    def test_a_text_has_the_type_of_its_entry_or_else_that_of_its_name(self, name: str, suffix_type: str) -> None:
+        text = '{"score":1}\n' if name.endswith(("json", "jsonl")) else "user_id\tscore\nu1\t1\n"
+        for beside, expected in (
+            ({}, suffix_type),
+            ({"type": "summary", "content_type": None}, suffix_type),
+            ({"type": "summary", "Content-Type": "text/x-table; charset=utf-8"}, "text/x-table; charset=utf-8"),
+        ):
+            assert types(read({"files": [{"name": name, "content": text, **beside}]})) == [expected]
+        assert types(read({"files": {name: text}})) == [suffix_type]
+        # Rows are written as JSON, whatever their entry says.
+        assert types(read([{"name": name, "content": [ROW], "content_type": "text/x-table"}])) == ["application/json"]
 
     @pytest.mark.parametrize("row", [ROW, {"user_id": "u1", "score": 3}, {"group_name": "n", "population": 3}], ids=str)
     @cases(

@@ -1,0 +1,141 @@
+"""What the entry of a file says beside the address of the file: about the file, or about the reply, or more content.
+
+An entry of a list is about its file. An object that is no entry of a list may be the reply itself, as in
+`{"url": …, "next": …}`. Then its counts and pages are those of the reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from learnosity.results import content, groups, links
+from learnosity.results.addresses import holds_address, name_in_address
+from learnosity.results.entry import ENTRY_WORDS
+from learnosity.results.findings import Findings
+from learnosity.results.known_keys import (
+    ABOUT_A_FILE,
+    CONTENT_KEYS,
+    ECHO_KEYS,
+    FORMAT_KEYS,
+    GROUP_LISTS,
+    INPUT_KEYS,
+    LINK_BOXES,
+    LISTING_KEYS,
+    MAX_PLAIN_TEXT,
+    NAME_KEYS,
+    OBJECT_KEYS,
+    PATH_KEYS,
+    TREE_KEYS,
+    looks_like_a_file,
+    plain_key,
+    words,
+)
+from learnosity.results.signal_keys import kind_of
+from learnosity.results.values import integer, says_something
+
+# `entry` judges the values of `CONTENT_KEYS`. The others repeat the request.
+_NOT_READ = CONTENT_KEYS | ECHO_KEYS | INPUT_KEYS
+# What is below one of these keys are files, folders, groups or rows.
+_OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | words("rows records lines users")
+# What is below one of these keys may be a list of objects, and describes the file.
+_OF_THE_FILE = words("tags labels attributes properties meta metadata hashes checksums headers acl grants owners")
+# A count of these is about what is in the file.
+_IN_A_FILE = re.compile("row|record|line|user|student|group|question|session")
+_MORE = "an entry of a file has its address, and something else that may be content"
+
+
+def read_beside(
+    found: Findings, record: Mapping[str, Any], urls: Sequence[str], *, listed: bool, key: str = ""
+) -> None:
+    """Read everything of the entry of a file that is not about the file.
+
+    :param record: the entry, unchanged.
+    :param urls: the addresses of the entry (`own_addresses`).
+    :param listed: whether the entry is in a list of files, or in a map of files.
+    :param key: the key above the entry, if this key is the file name.
+    """
+    counts = len(found.signals.open_counts)
+    reader = _Reader(found, record, (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0]), listed)
+    for each, value in record.items():
+        is_plain = not isinstance(value, dict | list)
+        reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
+    found.signals.compare_counts(counts, {1})
+
+
+class _Reader:
+    def __init__(self, found: Findings, record: Mapping[str, Any], names: Sequence[str], listed: bool) -> None:
+        self._found, self._record, self._names, self._listed = found, record, names, listed
+
+    def read(self, key: str, value: Any, *, is_known: bool = False) -> None:
+        """Read one value, and all values in it.
+
+        :param is_known: whether the value describes the file, such as its name. A signal may have such a key, too.
+        """
+        word = plain_key(key)
+        if word in _NOT_READ or groups.is_levels(key, value):
+            return
+        if word == "grouppath":
+            if not self._listed and value is not None:
+                self._found.problems.append("a group has the address of a file")
+        elif isinstance(value, str) and holds_address(value):
+            if not self._listed:
+                links.note_link(key, value, self._found)
+        elif not (self._note_of_entry if self._listed else self._note)(key, value):
+            if isinstance(value, dict | list):
+                self._read_inside(key, value)
+            elif isinstance(value, str) and not is_known:
+                self._read_text(word, value)
+
+    def _note_of_entry(self, key: str, value: Any) -> bool:
+        """Note what an entry of a list says. Its counts and pages are about the file, but a next page may be either."""
+        if kind_of(plain_key(key)) in ("cursor", "next"):
+            if says_something(value):
+                self._found.signals.unclear.append("an entry of a file may name a next page")
+            return True
+        return self._found.signals.note_of_entry(key, value)
+
+    def _note(self, key: str, value: Any) -> bool:
+        """Note what an object says that may be the reply itself."""
+        word, number = plain_key(key), integer(value)
+        if kind_of(word) == "count" and (word in ABOUT_A_FILE or _IN_A_FILE.search(word)):
+            return False
+        if word in LISTING_KEYS and number is not None:
+            self._found.signals.note_count(key, number)
+        return self._found.signals.note(key, value)
+
+    def _read_inside(self, key: str, value: dict[str, Any] | list[Any]) -> None:
+        found, word = self._found, plain_key(key)
+        if value and word in _OF_DATA:
+            found.problems.append(_MORE)
+        elif not self._listed and word in LINK_BOXES:
+            value = links.read_box(value, found)
+        if isinstance(value, dict):
+            if content.has_measure(value):
+                found.problems.append(_MORE)
+            for each, child in value.items():
+                self.read(each, child, is_known=plain_key(each) in ABOUT_A_FILE)
+        else:
+            for child in value:
+                is_plain = not isinstance(child, dict | list) or word in LINK_BOXES | _OF_THE_FILE
+                if not is_plain or (isinstance(child, dict) and content.is_row(child)):
+                    found.problems.append(_MORE)
+                self.read("", child)
+        if not self._listed:
+            found.signals.note_unread(key, value)
+
+    def _read_text(self, word: str, text: str) -> None:
+        """Note a text that may be content, or the name of another file."""
+        if looks_like_a_file(text):
+            if text.rpartition("/")[2] not in self._own_names():
+                self._found.names.add(text)
+        elif len(text) > MAX_PLAIN_TEXT or "\n" in text:
+            self._found.leftovers.append("it contains a long text, which may be content")
+        elif word in FORMAT_KEYS and any(content.is_content(f"x.{each}", text) for each in ("csv", "json")):
+            self._found.problems.append(_MORE)
+
+    def _own_names(self) -> set[str]:
+        keys = (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS)
+        stated = [value for key, value in self._record.items() if plain_key(key) in keys and isinstance(value, str)]
+        return {name.rpartition("/")[2] for name in (*stated, *self._names)}

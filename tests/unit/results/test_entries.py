@@ -1,0 +1,204 @@
+"""What stands beside the address of a file is about the file, or it is never passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from learnosity.results.known_keys import FORMAT_KEYS, LISTING_KEYS, TREE_KEYS
+from learnosity.results.reading import Failed, Files, NotReady, NotUnderstood, Reading
+from learnosity.results.signal_keys import _VOCABULARY, Kind
+from tests.unit.results.replies import ID, OTHER, ROW, A, B, at, cases, entry, names, read, urls, why
+
+# For each kind of signal, a value that says that something is wrong or missing.
+BAD: dict[Kind, Any] = {
+    "status": "running",
+    "ready": False,
+    "pending": True,
+    "progress": 40,
+    "verdict": False,
+    "trouble": ["b.json"],
+    "remark": "not ready yet",
+    "owner": OTHER,
+    "cursor": "c2",
+    "more": True,
+    "last": False,
+    "pages": 3,
+    "page": 2,
+    "offset": 100,
+    "limit": 1,
+    "count": 9,
+}
+# These may be about the file: its rows, its pages, its place among others.
+ABOUT_THE_FILE: tuple[Kind, ...] = ("last", "pages", "page", "offset", "limit", "count")
+KEYS = [(key, kind) for kind, text in _VOCABULARY.items() for key in text.split()]
+# More content, more files, more groups, more pages.
+MORE: dict[str, dict[str, Any]] = {
+    "rows": {"rows": [ROW, ROW]},
+    "rows of unknown fields": {"rows": [{"question": "q"}]},
+    "rows under any key": {"answers": [{"user_id": "u"}]},
+    "a row": {"summary": {"population": 3}},
+    "a row further down": {"meta": {"by": {"group": {"mean_score": 3}}}},
+    "groups": {"groups": [{"group_name": "n"}]},
+    "names of groups": {"groups": ["n", "s"]},
+    "a table": {"csv": "user_id,score\nu1,1\n"},
+    "a table under any key": {"preview": "user_id,score\nu1,1\n"},
+    "a text of JSON": {"json": '[{"user_id":"u1","score":1}]'},
+    "a long text": {"more_text": "x" * 300},
+    "names of files": {"others": ["b.json", "c.json"]},
+    "the name of a file": {"companion": "c.csv"},
+    "the name of a file further down": {"origin": {"by": ["x", {"y": "c.csv"}]}},
+    "parts without addresses": {"segments": [{"id": 1}, {"id": 2}]},
+    "a part that failed": {"meta": {"parts": [{"status": "failed"}]}},
+    "a job that goes on": {"job": {"status": "pending"}},
+    "a job that goes on, further down": {"meta": {"x": [{"job": {"state": "queued"}}]}},
+    "progress further down": {"job": {"progress": 40}},
+    "another dataset further down": {"job": {"dataset_id": OTHER}},
+    "a next page further down": {"paging": {"next": {"id": "c2"}}},
+    "a next page among links": {"links": {"next": "/v1/x?page=2"}},
+    **{f"a list of {key}": {key: ["x", "y"]} for key in sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS)},
+    **{f"an object of {key}": {key: {"x": 1}} for key in sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS)},
+}
+HARMLESS: tuple[dict[str, Any], ...] = (
+    {"count": 900, "rows": 900, "records": "900", "lines": 901, "total_rows": 900, "user_count": 7, "rows_total": 900},
+    {"tags": ["x", "y"], "labels": [{"Key": "term", "Value": "1"}], "level": 3, "users": [], "children": []},
+    {"owner": {"id": 7, "name": "B. Smith"}, "metadata": {"checksums": [{"md5": "00ff"}], "uuid": "x" * 300}},
+    {"status": "ready", "job": {"status": "completed", "progress": 100}, "errors": [], "truncated": False},
+    {"message": "done", "success": True, "dataset_id": ID.upper(), "remaining": 0, "next": None, "paging": {}},
+    {"links": {"self": at("x.json")}, "request": {"limit": 1, "files": ["z.json"]}, "input_files": ["0.ndjson"]},
+    {"title": "old.json", "id": "17.json", "origin": "d/a.json", "object": {"key": "r/0099/a.json"}, "x": "short"},
+    {"groups": [{"key": "district", "label": "District"}], "description": "Two\nlines", "sort": {"by": "name"}},
+)
+
+
+def lone(data: dict[str, Any]) -> list[Any]:
+    """Replies in which an object with an address is no entry of a list."""
+    return [data, [data], [[data]], {"report": data}, {"data": {"dataset": data}}, {"json": data}, {"x": data}]
+
+
+def listed(data: dict[str, Any]) -> list[Any]:
+    """Replies in which an object with an address is an entry of a list, or of a map."""
+    return [
+        {"files": [data, B]},
+        {"files": [B, data]},
+        {"files": [data]},
+        [data, B],
+        {"files": [{"file": data}, {"file": B}]},
+        {"files": {"17": data, "18": B}},
+        {"a.json": data, "b.csv": at("b.csv")},
+        {"name": "d", "children": [data, B]},
+    ]
+
+
+def is_refused(reading: Reading) -> bool:
+    return isinstance(reading, NotUnderstood | NotReady | Failed)
+
+
+class TestObjectsThatAreNoEntries:
+    @pytest.mark.parametrize(("key", "kind"), KEYS)
+    def test_what_such_an_object_says_is_about_the_reply(self, key: str, kind: Kind) -> None:
+        for data in lone({"dataset_id": ID, "url": at("a.json")} | {key: BAD[kind]}):
+            reading = read(data)
+            if kind == "cursor":
+                assert isinstance(reading, Files)
+                assert reading.next_cursor == "c2"
+            elif key in ("records", "count"):  # these are as a rule those of the file
+                assert names(reading) == ["a.json"]
+            else:
+                assert is_refused(reading), data
+
+    @pytest.mark.parametrize(
+        "signal",
+        [
+            *({key: 9} for key in ("file_count", "total", "total_files", "number_of_results", "files", "outputs")),
+            *({key: "c2", "page": 2} for key in ("next_token", "continuation")),
+            {"has_more": True},
+            {"total": {"value": 9}},
+            {"paging": {"total": 9}},
+            {"meta": {"has_more": True}},
+            {"paging": {"unknown": 7}},
+            {"pages": {"n": 3}},
+            {"next": at("2")},
+            {"next_step": "ask for the rest"},
+            {"links": {"first": at("1"), "last": at("3")}},
+            {"group_path": []},
+            {"group_path": ["n"]},
+        ],
+        ids=str,
+    )
+    def test_a_signal_in_other_words_is_one(self, signal: dict[str, Any]) -> None:
+        for data in lone({"dataset_id": ID, "url": at("a.json"), **signal}):
+            assert is_refused(read(data)), data
+
+    def test_a_count_of_all_pages_is_handed_on(self) -> None:
+        reading = read({"url": at("a.json"), "next": "c2", "has_more": True, "file_count": 2})
+        assert isinstance(reading, Files)
+        assert (reading.next_cursor, reading.total) == ("c2", 2)
+        last = read({"url": at("b.json"), "page": 2, "has_more": False, "total": 2}, first_page=False)
+        assert isinstance(last, Files)
+        assert (last.next_cursor, last.total) == (None, 2)
+
+    @cases("more", MORE)
+    def test_what_may_be_more_of_the_dataset_is_not_passed_over(self, more: dict[str, Any]) -> None:
+        for data in lone({"dataset_id": ID, "url": at("a.json"), **more}):
+            assert is_refused(read(data)), data
+
+    @pytest.mark.parametrize("beside", HARMLESS, ids=str)
+    def test_what_describes_the_file_changes_nothing(self, beside: dict[str, Any]) -> None:
+        for data in lone(A | beside):
+            assert names(read(data)) == ["a.json"]
+
+    def test_counts_and_pages_that_agree_change_nothing(self) -> None:
+        signals = {"file_count": 1, "total": 1, "page": 1, "pages": 1, "offset": 0, "limit": 50, "has_more": False}
+        for data in lone(A | signals):
+            assert names(read(data)) == ["a.json"]
+
+
+class TestEntries:
+    @pytest.mark.parametrize(("key", "kind"), KEYS)
+    def test_what_an_entry_says_is_about_its_file(self, key: str, kind: Kind) -> None:
+        for data in listed(A | {key: BAD[kind]}):
+            # The list may have a next page. What an entry says is not about that page.
+            for reading in (read(data), read(data, next="c3")):
+                if kind in ABOUT_THE_FILE:
+                    assert at("a.json") in urls(reading)
+                else:
+                    assert is_refused(reading), data
+
+    @pytest.mark.parametrize("key", [key for key, kind in KEYS if kind not in (*ABOUT_THE_FILE, "cursor", "owner")])
+    def test_what_a_declared_entry_says_is_noted_too(self, key: str) -> None:
+        kind = dict(KEYS)[key]
+        assert is_refused(read({"x": [A | {key: BAD[kind]}, B]}, {"files": "data.x", "url": "url"}))
+
+    def test_a_declaration_may_pass_a_cursor_of_an_entry_over(self) -> None:
+        data = {"files": [A | {"next_id": 7, "segments": [{"id": 1}]}, B]}
+        assert is_refused(read(data))
+        assert len(names(read(data, {"files": "data.files", "url": "url"}))) == 2
+
+    @cases("more", MORE)
+    def test_what_may_be_more_of_the_dataset_is_not_passed_over(self, more: dict[str, Any]) -> None:
+        for data in listed(A | more):
+            assert is_refused(read(data)), data
+
+    @pytest.mark.parametrize("beside", HARMLESS, ids=str)
+    def test_what_describes_the_file_changes_nothing(self, beside: dict[str, Any]) -> None:
+        for data in listed(A | beside):
+            assert at("a.json") in urls(read(data))
+
+    def test_counts_and_pages_of_a_file_change_nothing(self) -> None:
+        about = {
+            "total": 900,
+            "file_count": 3,
+            "pages": 12,
+            "page": 2,
+            "offset": 100,
+            "stats": {"count": 9, "total": 9},
+        }
+        for data in listed(A | about | {"group_path": ["n"], "meta": {"total_pages": 3}}):
+            assert at("a.json") in urls(read(data))
+
+    def test_an_entry_may_name_another_listed_file(self) -> None:
+        assert len(names(read({"files": [A | {"companion": "b.csv"}, B]}))) == 2
+        assert "the name of a file" in why(read({"files": [A | {"companion": "c.csv"}, B]}))
+        assert len(names(read({"files": [entry("d/a.json", origin=f"r/0099/{ID}/d/a.json"), B]}))) == 2
