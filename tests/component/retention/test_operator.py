@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,21 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from learnosity.errors import PermanentError, RequestError, StorageError, TransientStorageError
+from learnosity import retention_operator
+from learnosity.errors import (
+    ConnectionConfigError,
+    LearnosityError,
+    PermanentError,
+    RequestError,
+    StorageError,
+    TransientStorageError,
+)
+from learnosity.lookups import LookupFailedError
 from learnosity.retention import remove as removing
 from learnosity.retention.inventory import read_dataset
 from learnosity.retention.rules import RetentionRules, Rule
+from learnosity.retention_notes import KEY
 from learnosity.retention_operator import (
-    KEY,
     REMOVED_DATASETS,
     LearnosityRetentionCheckOperator,
     LearnosityRetentionOperator,
@@ -117,6 +127,154 @@ def test_two_rules_for_one_place_remove_nothing_however_it_is_written(
     with pytest.raises(RequestError, match=r"Rules 1 and 2 are both for .+ Nothing was removed\."):
         run.go()
     assert there(place) == {1, 2, 3}
+
+
+ERRORS = [TransientStorageError, StorageError, ConnectionConfigError, LookupFailedError, RequestError]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("cannot", ["open", "check"])
+@pytest.mark.parametrize("which", [0, 1, None])
+def test_two_rules_for_one_place_remove_nothing_whichever_of_them_cannot_be_reached(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[LearnosityError],
+    cannot: str,
+    which: int | None,
+) -> None:
+    (tmp_path / "link").symlink_to(place)
+    uris = [place.as_uri(), (tmp_path / "link").as_uri()]
+    named: list[str | None] = [uris[0], uris[1]] if which is not None else [None, uris[1]]
+    rules = [Rule(TYPE, named[0], keep_newest=3), Rule(TYPE, named[1], keep_newest=1)]
+    run = Run(RetentionRules(rules, dry_run=False))
+    failing = uris[which or 0] if cannot == "open" else named[which or 0]
+    name = "_opened" if cannot == "open" else "check_places"
+    real = getattr(retention_operator, name)
+
+    def fails(*given: Any) -> Any:
+        if given[-1] == failing:
+            raise error("away")
+        return real(*given)
+
+    monkeypatch.setattr(retention_operator, name, fails)
+    with pytest.raises(RequestError, match=r"Rules 1 and 2 are both for .+ Nothing was removed\."):
+        run.go()
+    assert there(place) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_applied(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LearnosityError]
+) -> None:
+    real, failing = retention_operator.resolve_destination, [None]
+
+    async def fails(given: object) -> str:
+        if given in failing:
+            raise error("away")
+        return await real(given)
+
+    monkeypatch.setattr(retention_operator, "resolve_destination", fails)
+    rules = [Rule(TYPE, keep_newest=3), Rule(TYPE, place.as_uri(), keep_newest=1)]
+    run = Run(RetentionRules(rules, dry_run=False))
+    if error is RequestError:  # no default destination is set, so the second rule is alone
+        assert any("away" in each for each in run.go()["problems"])
+        assert there(place) == {3}
+        return
+    if error.transient:
+        with pytest.raises(TransientStorageError, match="away"):
+            run.go()
+    assert any("Rules 1 and 2 are both".lower() in each for each in run.go(max_tries=0)["problems"])
+    assert there(place) == {1, 2, 3}
+    failing.clear()
+    with pytest.raises(RequestError, match=r"Nothing was removed\."):
+        run.go()
+
+
+def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, tmp_path: Path) -> None:
+    link = tmp_path / "not-mounted"
+    rules = [
+        Rule(TYPE, link.as_uri(), keep_newest=3),
+        Rule(TYPE, keep_newest=1),
+        Rule("another", place.as_uri(), keep_newest=1),
+    ]
+    run = Run(RetentionRules(rules, dry_run=False))
+    assert any("rules 1 and 2 are both" in each for each in run.go()["problems"])
+    assert there(place) == {1, 2, 3}
+    link.symlink_to(place)
+    with pytest.raises(RequestError, match=r"Nothing was removed\."):
+        run.go()
+
+
+@pytest.mark.parametrize("error", [*ERRORS, "pair", "rules file", "run config"])
+@pytest.mark.parametrize("last", [True, False])
+def test_whatever_ends_a_later_try_the_event_of_what_was_removed_comes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LearnosityError] | str, last: bool
+) -> None:
+    run, real = Run(), read_dataset
+
+    async def failing_read(store: Any, layout: Any) -> Any:
+        if layout.dataset_id == ids(2)[0]:
+            raise TransientStorageError("503 for now")
+        return await real(store, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removing, "read_dataset", failing_read)
+        with pytest.raises(TransientStorageError, match="503 for now"):
+            run.go()
+    conf: dict[str, Any] = {}
+    if error == "pair":
+        run.rules = RetentionRules([*RULES.rules, Rule(TYPE, place.as_uri(), keep_newest=1)], dry_run=False)
+    elif error == "rules file":
+        run.problems = ("line 3 is wrong",)
+    elif error == "run config":
+        conf = {"destination_uri": place.as_uri()}
+    else:
+
+        def fails(uri: str) -> Any:
+            raise error("away")  # type: ignore[operator]
+
+        monkeypatch.setattr(retention_operator, "_opened", fails)
+    if not last and not isinstance(error, str) and error.transient:
+        with pytest.raises(error):
+            run.go()
+        return
+    result = run.go(conf, max_tries=1 if last else 7)
+    assert removed(run) == set(ids(1))
+    assert (result["removed"], len(result["problems"])) == (1, 1)
+    assert "Nothing was removed" not in result["problems"][0]
+    assert error != "pair" or "Nothing more was removed." in result["problems"][0]
+
+
+def test_a_removal_that_was_cut_off_is_not_forgotten_while_its_store_is_away(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(place, other)
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS", json.dumps([tmp_path.as_uri()]))
+    shutil.rmtree(place / layout_of(1).prefix)
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=2), Rule(TYPE, other.as_uri(), keep_newest=1)], dry_run=False))
+    begun = {"destination_uri": place.as_uri(), "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "superseded"}
+    run.state.values[KEY] = {"removed": [], "begun": begun}
+    real, away = retention_operator._opened, [place.as_uri()]
+
+    def fails(uri: str) -> Any:
+        if uri in away:
+            raise TransientStorageError("away")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", fails)
+    with pytest.raises(TransientStorageError, match="away"):
+        run.go()
+    assert run.state.values[KEY]["begun"]
+    result = run.go(max_tries=0)
+    assert any("not known whether that has ended" in each for each in result["problems"])
+    away.clear()
+    run.go()
+    assert run.event is not None
+    assert sorted(each["destination_uri"] for each in run.event["removed"]) == sorted(
+        [other.as_uri(), other.as_uri(), place.as_uri()]
+    )
 
 
 def test_two_rules_for_two_types_or_two_places_are_no_problem(place: Path, tmp_path: Path) -> None:

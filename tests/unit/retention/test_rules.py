@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from airflow.sdk import CronTriggerTimetable
 
-from learnosity.retention.rules import RetentionRules, Rule, parse_rules, read_rules, rules_for_one_place
+from learnosity.retention.rules import (
+    RetentionRules,
+    Rule,
+    parse_rules,
+    read_rules,
+    rules_for_one_place,
+    rules_held_back,
+)
 from learnosity.retention_dag import retention_dags
 from learnosity.schedules.files import read_folder
 
@@ -79,7 +86,31 @@ def test_a_whole_number_may_be_written_as_a_decimal() -> None:
 def test_two_rules_for_one_place_are_found_however_it_is_written(one: str, other: str, same: bool) -> None:
     rules = [Rule("a", one, keep_newest=30), Rule("a", other, keep_newest=1)]
     assert bool(rules_for_one_place(rules, {one: one, other: other})) is same
-    assert not rules_for_one_place(rules, {one: one}), "the other one could not be opened"
+    assert not rules_for_one_place(rules, {one: one}), "the other one names no place"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "unknown", "held"),
+    [
+        (None, "s3://b/x", [None], True),
+        (None, "file:///", [None], True),
+        (None, "s3://b/x", [], False),
+        ("s3://b/x", "s3://b/y", [], False),
+        ("file:///not/there", "file:///usr", [], True),
+        ("file:///not/there", "s3://b/y", [], False),
+        ("file:///usr", "file:///etc", [], False),
+    ],
+)
+@pytest.mark.parametrize("type_of_other", ["a", "b"])
+@pytest.mark.parametrize("swapped", [True, False])
+def test_rules_that_may_be_for_one_place_are_held_back(
+    one: str | None, other: str | None, unknown: list[str | None], held: bool, type_of_other: str, swapped: bool
+) -> None:
+    rules = [Rule("a", one, keep_newest=30), Rule(type_of_other, other, keep_newest=1)]
+    rules = rules[::-1] if swapped else rules
+    places = {uri: uri for uri in (one, other) if uri is not None}
+    found = rules_held_back(rules, places, unknown)
+    assert set(found) == ({1, 2} if held and type_of_other == "a" else set())
 
 
 def test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default(tmp_path: Path) -> None:
