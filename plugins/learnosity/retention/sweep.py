@@ -14,10 +14,10 @@ from functools import partial
 import msgspec
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import LearnosityError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
-from learnosity.retention.remove import Judge, discard_unfinished, drop_stale_marks, remove
+from learnosity.retention.remove import ALLOW, Judge, drop_stale_marks, remove
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
 
@@ -80,7 +80,7 @@ class Sweep:
     done: Note
     report: Report = field(default_factory=Report)
     refusing: set[str] = field(default_factory=set)
-    """Stores that do not allow to remove unfinished uploads."""
+    """Stores that are not asked again in this try to remove unfinished uploads."""
 
     async def apply(self, store: Store, rule: Rule) -> None:
         """Apply one rule to one destination."""
@@ -170,6 +170,8 @@ class Sweep:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
             return
         if removal.verdict.goes:
+            if removal.unfinished:
+                self._problem(store, layout.dataset_type, layout.dataset_id, removal.unfinished)
             self.report.goes.append(entry)
             await self.done(entry)
         else:
@@ -184,14 +186,24 @@ class Sweep:
             if found.is_marked:
                 await drop_stale_marks(store, layout, now)
             if found.is_published and not found.has_notes and store.uri not in self.refusing:
-                removed = await discard_unfinished(store, layout)
-                self.report.uploads += removed or 0
-                if removed is None:
-                    # This store refuses to remove unfinished uploads. It is not asked again, because each refusal logs
-                    # the same warning.
-                    self.refusing.add(store.uri)
+                await self._discard(store, layout)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
+
+    async def _discard(self, store: Store, layout: DatasetLayout) -> None:
+        """Remove unfinished uploads.
+
+        :raises TransientStorageError: the store fails for now. The next try goes on.
+        """
+        try:
+            self.report.uploads += await store.discard_unfinished(layout.prefix)
+        except (StorageError, TransientStorageError) as error:
+            # The store is not asked again in this try: each request would fail in the same way, and some only after
+            # half a minute.
+            self.refusing.add(store.uri)
+            if error.transient:
+                raise
+            log.warning("%s %s", error, ALLOW)
 
     def _failed(self, store: Store, dataset_type: str, dataset_id: str, error: LearnosityError) -> None:
         log.warning("%s", error)

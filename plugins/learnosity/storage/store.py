@@ -129,6 +129,7 @@ class Store(Protocol):
 
         :returns: how many were removed. A write that still runs there fails with `TransientStorageError`.
         :raises StorageError: the credentials do not allow it.
+        :raises TransientStorageError: the store fails for now.
         """
 
 

@@ -19,7 +19,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.request import RequestBuilder
 
 from learnosity.egress import proxy_of
-from learnosity.errors import LearnosityError, StorageError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Discard = Callable[[str], Awaitable[int]]
 """Removes all remains below a folder ("" = all) and returns their number.
 
-It raises `StorageError` where it cannot."""
+It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # three times the size of a page of 1,000 uploads with the longest names
 
@@ -80,7 +80,8 @@ class UnfinishedUploads:
     async def discard(self, folder: str) -> int:
         """Remove all below a folder ("" = all), and return their number.
 
-        :raises StorageError: the store refuses, cannot be reached, or does not reply as S3 does.
+        :raises StorageError: the store refuses, or does not reply as S3 does.
+        :raises TransientStorageError: the store fails for now, or cannot be reached.
         """
         where = f"{self._uri}/{folder}" if folder else self._uri
         below = "/".join(part for part in (self._prefix, folder) if part)
@@ -94,7 +95,8 @@ class UnfinishedUploads:
                     await patiently(self._attempts, partial(self._abort, where, upload), PATIENCE_SECONDS)
                     found += 1
         except LearnosityError as error:
-            given_up = StorageError(f"Could not give up unfinished uploads below {where}: {error}")
+            kind = TransientStorageError if error.transient else StorageError
+            given_up = kind(f"Could not give up unfinished uploads below {where}: {error}")
             given_up.wrong_region = getattr(error, "wrong_region", False)
             raise given_up from None
         return found
@@ -161,7 +163,7 @@ def local_files(root: str) -> Discard:
                     path.unlink(missing_ok=True)
                     found += 1
         except OSError as error:
-            raise StorageError(f"Could not remove unfinished files below {root}/{folder}: {error.strerror}.") from None
+            raise storage_error("remove unfinished files below", f"{root}/{folder}", error, local=True) from None
         return found
 
     return lambda folder: asyncio.to_thread(discard, folder)

@@ -32,6 +32,7 @@ from learnosity.retention_operator import (
     LearnosityRetentionCheckOperator,
     LearnosityRetentionOperator,
 )
+from learnosity.storage.obstore_store import ObstoreStore
 from tests.memory_store import Killed, MemoryStore
 from tests.unit.retention.scenes import TYPE, layout_of, publish
 
@@ -378,17 +379,17 @@ def test_one_destination_that_cannot_be_used_keeps_no_other_one(
 
 
 def test_a_worker_that_is_killed_loses_no_event(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, real = Run(), removing.discard_unfinished
+    run, real = Run(), ObstoreStore.discard_unfinished
 
     async def dies(*_: Any) -> int:
         raise Killed
 
-    monkeypatch.setattr(removing, "discard_unfinished", dies)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", dies)
     with pytest.raises(Killed):
         run.go()
     assert there(place) == {1, 2, 3}  # of the first, only the mark is there
     assert not (place / layout_of(1).manifest).exists()
-    monkeypatch.setattr(removing, "discard_unfinished", real)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", real)
     run.go()
     assert there(place) == {3}
     assert removed(run) == set(ids(1, 2))
@@ -441,3 +442,60 @@ def test_a_refusal_of_one_dataset_keeps_no_other_one(place: Path, monkeypatch: p
     result = Run().go()
     assert there(place) == {1, 3}
     assert "403 for good" in result["problems"][0]
+
+
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1)}])
+@pytest.mark.parametrize("error", [StorageError("403"), TransientStorageError("503")])
+def test_a_removal_whose_unfinished_uploads_stay_is_never_a_plain_success(
+    place: Path, monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any], error: LearnosityError
+) -> None:
+    run, failing = Run(), [layout_of(1).prefix]
+    left = place / f"{layout_of(1).data_prefix}/large.csv#1"
+    left.write_text("half")
+    real = ObstoreStore.discard_unfinished
+
+    async def fails(self: Any, prefix: str) -> int:
+        if prefix in failing:
+            raise error
+        return await real(self, prefix)
+
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
+    if not error.transient:
+        result = run.go(conf)
+        assert ids(1)[0] in removed(run), "its objects are gone"
+        assert [each for each in result["problems"] if "docs/security.md" in each and ids(1)[0] in each]
+        return
+    with pytest.raises(TransientStorageError, match="503"):
+        run.go(conf)
+    assert ids(1)[0] in run.go(conf, max_tries=0)["problems"][0]
+    assert ids(1)[0] not in removed(run)
+    assert left.exists()
+    failing.clear()
+    assert run.go(conf)["problems"] == []
+    assert ids(1)[0] in removed(run)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("error", [StorageError("403"), TransientStorageError("503")])
+def test_the_clean_up_of_what_stays_goes_on_in_the_next_try_if_the_store_fails_for_now(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: LearnosityError
+) -> None:
+    run, asked, failing = Run(RetentionRules([Rule(TYPE, keep_newest=5)], dry_run=False)), [0], [True]
+    real = ObstoreStore.discard_unfinished
+
+    async def fails(self: Any, prefix: str) -> int:
+        asked[0] += 1
+        if failing:
+            raise error
+        return await real(self, prefix)
+
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
+    if error.transient:
+        with pytest.raises(TransientStorageError, match="503"):
+            run.go()
+    else:
+        assert run.go()["problems"] == []
+    assert asked == [1], "each further request would fail in the same way"
+    failing.clear()
+    run.go()
+    assert asked == [4]
