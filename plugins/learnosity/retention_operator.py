@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 # publication. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
+_UNKNOWN_PLACES = (
+    "The ids were looked for at the default destination only: the file of rules cannot be used, so the destinations of "
+    "the rules are not known. Correct it and trigger a run with the ids again, or name each place in destination_uri."
+)
 SHOWN = 20  # maximum number of problems in the XCom; the log has all of them
 
 
@@ -102,6 +106,8 @@ class LearnosityRetentionOperator(AsyncOperator):
         named: set[str | None] = {wanted} if wanted else {None, *(rule.destination_uri for rule in self._rules())}
         if by_rules:
             named = {rule.destination_uri for rule in by_rules.rules}
+        if ids and self.file_problems and not wanted:
+            report.problems.append(Entry("", "", "", _UNKNOWN_PLACES + "\n  ".join(["", *self.file_problems])))
         resolved = {each: await _resolved(each) for each in sorted(named, key=str)}
         stores = await _stores(resolved, report, must_have_default=by_rules is not None)
         await _settle(list(stores.values()), notes, report)

@@ -353,6 +353,21 @@ def test_neither_rules_nor_ids_is_refused_and_says_what_to_do(place: Path) -> No
         Run(None, ("line 3 is wrong",)).go()
 
 
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("named", [True, False])
+def test_ids_without_usable_rules_are_removed_and_the_run_says_where_nobody_looked(
+    place: Path, found: bool, dry_run: bool, named: bool
+) -> None:
+    run = Run(None, ("line 3 is wrong",))
+    conf = {"dataset_ids": ids(1 if found else 99), "dry_run": dry_run}
+    result = run.go({**conf, "destination_uri": place.as_uri()} if named else conf)
+    assert there(place) == ({2, 3} if found and not dry_run else {1, 2, 3})
+    said = [each for each in result["problems"] if "line 3 is wrong" in each and "destination_uri" in each]
+    assert len(said) == (0 if named else 1)
+    assert not [each for each in Run(None).go(conf)["problems"] if "file of rules" in each], "there is no file"
+
+
 def test_a_destination_that_is_not_there_is_a_problem_and_never_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
