@@ -91,7 +91,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             "kept": report.kept,
             "later": report.later,
             "unfinished_uploads": report.uploads,
-            "problems": [_text(entry) for entry in report.problems[:SHOWN]],
+            "problems": _shown(report.problems),
         }
 
     async def _work(self, run: Any, notes: Notes, report: Report) -> bool:
@@ -112,14 +112,14 @@ class LearnosityRetentionOperator(AsyncOperator):
         stores = await _stores(resolved, report, must_have_default=by_rules is not None)
         await _settle(list(stores.values()), notes, report)
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
-        sweep = Sweep(name, dry_run, notes.begin, notes.done, report)
+        sweep = Sweep(name, dry_run, notes.begin, notes.done, report, list(notes.removed))
         if by_rules:
             for rule in _applicable(by_rules.rules, resolved, notes, report):
                 if (store := stores.get(rule.destination_uri)) is not None:
                     await sweep.apply(store, rule)
         elif stores:
             unique = {store.uri: store for store in stores.values()}
-            await sweep.named(list(unique.values()), ids, notes.removed)
+            await sweep.named(list(unique.values()), ids)
         return dry_run
 
     def _checked_rules(self) -> RetentionRules:
@@ -269,6 +269,13 @@ def _tell(report: Report, dry_run: bool) -> None:
     )
     for entry in report.problems:
         log.warning("%s", _text(entry))
+
+
+def _shown(problems: Sequence[Entry]) -> list[str]:
+    """The first problems, as texts."""
+    more = len(problems) - SHOWN
+    rest = [f"and {more} more, which are in the log of remove_datasets"] if more > 0 else []
+    return [*map(_text, problems[:SHOWN]), *rest]
 
 
 def _text(entry: Entry) -> str:

@@ -79,6 +79,8 @@ class Sweep:
     begins: Note
     done: Note
     report: Report = field(default_factory=Report)
+    earlier: Sequence[Entry] = ()
+    """What earlier tries of this run have removed."""
     refusing: set[str] = field(default_factory=set)
     """Stores that are not asked again in this try to remove unfinished uploads."""
 
@@ -107,14 +109,15 @@ class Sweep:
                     self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
                 await self._tidy(store, layout, verdict, now)
 
-    async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str], removed: Sequence[Entry]) -> None:
+    async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str]) -> None:
         """Remove the datasets with these ids, whatever their type, wherever they are.
 
+        No later run knows the ids. So if they are too many for one run, those that are left are problems.
+
         :param dataset_ids: in lower case.
-        :param removed: what an earlier try of this run has removed.
         """
         wanted = set(dataset_ids)
-        missing = wanted - {each.dataset_id.lower() for each in removed}
+        missing = wanted - {each.dataset_id.lower() for each in self.earlier}
         where = ", ".join(store.uri for store in stores)
         for store in stores:
             try:
@@ -151,12 +154,15 @@ class Sweep:
             # removal. So its files may belong to somebody else.
             why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
             self._problem(store, layout.dataset_type, layout.dataset_id, why)
+        elif self._is_full():
+            why = f"not removed: at most {MOST_DATASETS} datasets go in a run. Trigger another one with this id"
+            self._problem(store, layout.dataset_type, layout.dataset_id, why)
         else:
             await self._remove(store, layout, verdict, by_id)
         return True
 
     async def _remove(self, store: Store, layout: DatasetLayout, verdict: Verdict, judge: Judge) -> None:
-        if len(self.report.goes) >= MOST_DATASETS:
+        if self._is_full():
             self.report.later += 1
             return
         entry = _entry(store, layout, verdict)
@@ -176,6 +182,9 @@ class Sweep:
             await self.done(entry)
         else:
             self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
+
+    def _is_full(self) -> bool:
+        return len(self.earlier) + len(self.report.goes) >= MOST_DATASETS
 
     async def _tidy(self, store: Store, layout: DatasetLayout, verdict: Verdict, now: float) -> None:
         """Remove unfinished uploads and stale marks, which killed tasks have left, from a dataset that stays."""

@@ -24,6 +24,7 @@ from learnosity.errors import (
 )
 from learnosity.lookups import LookupFailedError
 from learnosity.retention import remove as removing
+from learnosity.retention import sweep as sweeping
 from learnosity.retention.inventory import read_dataset
 from learnosity.retention.rules import RetentionRules, Rule
 from learnosity.retention_notes import KEY
@@ -514,3 +515,49 @@ def test_the_clean_up_of_what_stays_goes_on_in_the_next_try_if_the_store_fails_f
     failing.clear()
     run.go()
     assert asked == [4]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_ids_that_are_too_many_for_one_run_are_named_as_problems(
+    place: Path, monkeypatch: pytest.MonkeyPatch, most: int, dry_run: bool
+) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DATASETS", most)
+    (place / layout_of(3).latest).unlink()
+    run = Run(None)
+    result = run.go({"dataset_ids": ids(1, 2, 3), "dry_run": dry_run})
+    assert (result["would_remove" if dry_run else "removed"], result["later"]) == (most, 0)
+    assert len(there(place)) == (3 if dry_run else 3 - most)
+    left = zip(ids(*range(most + 1, 4)), result["problems"], strict=True)
+    assert all(dataset_id in problem for dataset_id, problem in left)
+    assert all(f"at most {most} datasets go in a run" in problem for problem in result["problems"])
+
+
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1, 2, 3)}])
+def test_a_run_removes_no_more_datasets_with_several_tries_than_with_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DATASETS", 1)
+    run, failing = Run(), [True]
+    real = sweeping.types
+
+    async def fails(store: Any) -> Any:
+        if failing and run.state.values:
+            raise TransientStorageError("503")
+        return await real(store)
+
+    monkeypatch.setattr(sweeping, "types", fails)
+    run.go(conf)
+    for _ in range(2):
+        with pytest.raises(TransientStorageError):
+            run.go(conf)
+    failing.clear()
+    run.go(conf)
+    assert there(place) == {2, 3}
+    assert removed(run) == set(ids(1))
+
+
+def test_a_report_with_many_problems_says_that_there_are_more(place: Path) -> None:
+    result = Run(None).go({"dataset_ids": [layout_of(number).dataset_id for number in range(100, 130)]})
+    assert len(result["problems"]) == 21
+    assert result["problems"][-1] == "and 10 more, which are in the log of remove_datasets"
