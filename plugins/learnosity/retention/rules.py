@@ -118,7 +118,16 @@ class RetentionRules:
 
 def read_rules(folder: Path) -> RetentionRules | Sequence[ScheduleProblem] | None:
     """The rules in a folder of schedule files; None when it has none; or the problems of the file. It never raises."""
-    there = [name for name in RETENTION_FILES if os.path.lexists(folder / name)]
+    there = []
+    for name in RETENTION_FILES:
+        try:
+            os.lstat(folder / name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            # It is not known whether there are rules. This must not count as "there are none".
+            return [ScheduleProblem(name, 1, "", f"it cannot be seen whether the file is there: {error.strerror}.")]
+        there.append(name)
     if not there:
         return None
     if len(there) > 1:

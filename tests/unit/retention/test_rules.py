@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import CronTriggerTimetable
@@ -131,6 +134,37 @@ def test_with_the_sample_it_has_the_schedule_of_the_file_and_the_file_is_no_data
     assert dag.schedule == CronTriggerTimetable("30 2 * * *", timezone="Australia/Sydney")
     reading = read_folder(tmp_path)
     assert (list(reading.schedules), dict(reading.problems)) == ([], {})
+
+
+ERRORS = [errno.EACCES, errno.EIO, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ETIMEDOUT, errno.ENAMETOOLONG]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, *ERRORS])
+@pytest.mark.parametrize("name", ["retention.yaml", "retention.yml"])
+def test_a_folder_that_cannot_be_read_is_a_problem_and_not_a_folder_without_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    real = os.lstat
+
+    def fails(path: Any, **given: Any) -> Any:
+        if Path(path) == tmp_path / name:
+            raise OSError(number, os.strerror(number))
+        return real(path, **given)
+
+    monkeypatch.setattr(os, "lstat", fails)
+    found = read_rules(tmp_path)
+    if number == errno.ENOENT:
+        assert found is None
+        return
+    assert isinstance(found, list)
+    assert (found[0].file, os.strerror(number) in str(found[0])) == (name, True)
+    assert sorted(retention_dags(tmp_path)) == ["learnosity_invalid_retention", "learnosity_retention"]
+
+
+def test_a_folder_that_is_not_there_has_no_rules_and_a_file_in_its_place_is_a_problem(tmp_path: Path) -> None:
+    assert read_rules(tmp_path / "nothing") is None
+    (tmp_path / "file").touch()
+    assert isinstance(read_rules(tmp_path / "file"), list)
 
 
 @pytest.mark.parametrize("kind", ["bad", "two", "folder", "dangling"])
