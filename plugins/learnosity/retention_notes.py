@@ -49,10 +49,15 @@ class Notes:
         """What earlier tries have begun to remove at other stores than these."""
         return [each for each in self.begun if each.destination_uri not in {store.uri for store in stores}]
 
-    async def begin(self, entry: Entry) -> None:
-        """Note that a removal begins."""
-        self.begun = [*(each for each in self.begun if not _is_same(each, entry)), entry][-MOST_BEGUN:]
+    async def begin(self, entry: Entry) -> Entry:
+        """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
+        earlier = [each for each in self.begun if _is_same(each, entry)]
+        # The manifest goes first. So with a manifest, the dataset is whole. Without one, an earlier try may have
+        # removed a part of it, and `entry` tells of the rest only.
+        counts = earlier[0] if earlier and not entry.published_at else entry
+        self.begun = [*(each for each in self.begun if not _is_same(each, entry)), counts][-MOST_BEGUN:]
         await self._save()
+        return counts
 
     async def done(self, entry: Entry) -> None:
         """Note that a dataset is removed."""

@@ -61,23 +61,21 @@ class Report:
     failed: list[LearnosityError] = field(default_factory=list)
 
 
-Note = Callable[[Entry], Awaitable[None]]
-
-
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """One run.
 
     :param run: name of the run.
     :param dry_run: nothing is written or removed.
-    :param begins: is called before a dataset is removed, so that it is known even if the worker is killed.
+    :param begins: is called before a dataset is removed, so that it is known even if the worker is killed. It returns
+        the entry for the report.
     :param done: is called after that.
     """
 
     run: str
     dry_run: bool
-    begins: Note
-    done: Note
+    begins: Callable[[Entry], Awaitable[Entry]]
+    done: Callable[[Entry], Awaitable[None]]
     report: Report = field(default_factory=Report)
     earlier: Sequence[Entry] = ()
     """What earlier tries of this run have removed."""
@@ -170,7 +168,7 @@ class Sweep:
             self.report.goes.append(entry)
             return
         try:
-            await self.begins(entry)
+            entry = await self.begins(entry)
             removal = await remove(store, layout, self.run, judge)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)

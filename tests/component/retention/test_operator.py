@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -561,3 +563,53 @@ def test_a_report_with_many_problems_says_that_there_are_more(place: Path) -> No
     result = Run(None).go({"dataset_ids": [layout_of(number).dataset_id for number in range(100, 130)]})
     assert len(result["problems"]) == 21
     assert result["problems"][-1] == "and 10 more, which are in the log of remove_datasets"
+
+
+@pytest.mark.parametrize("error", [Killed(), TransientStorageError("503")])
+@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1)}])
+@pytest.mark.parametrize("published", [True, False])
+def test_after_a_cut_the_event_has_the_figures_of_the_whole_dataset(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, call: int, conf: dict[str, Any], published: bool
+) -> None:
+    """Whichever deletion of the removal fails, and whether before or after it has removed something."""
+    if not published:
+        (place / layout_of(1).manifest).unlink()
+        for path in (place / layout_of(1).prefix).rglob("*"):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+        if conf:
+            work = place / layout_of(1).work_prefix("run", "plan") / "plan-0000.ndjson"
+            work.parent.mkdir(parents=True)
+            work.touch()
+            os.utime(work, (1_000_000_000, 1_000_000_000))
+    spare = place.with_name("spare")
+    shutil.copytree(place, spare)
+    whole = Run()
+    whole.go(conf)
+    assert whole.event is not None
+    expected = [each for each in whole.event["removed"] if each["dataset_id"] == ids(1)[0]]
+    shutil.rmtree(place)
+    shutil.copytree(spare, place)
+    calls, real, discard = [0], ObstoreStore.delete, ObstoreStore.discard_unfinished
+
+    async def cut_delete(self: Any, paths: Any) -> None:
+        calls[0] += 1
+        if calls[0] == call:
+            await real(self, list(paths)[:1])
+            raise error
+        await real(self, paths)
+
+    async def cut_discard(self: Any, prefix: str) -> int:
+        calls[0] += 1
+        if calls[0] == call:
+            raise error
+        return await discard(self, prefix)
+
+    monkeypatch.setattr(ObstoreStore, "delete", cut_delete)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", cut_discard)
+    run = Run()
+    with contextlib.suppress(Killed, TransientStorageError):
+        run.go(conf)
+    run.go(conf)
+    assert run.event is not None
+    assert [each for each in run.event["removed"] if each["dataset_id"] == ids(1)[0]] == expected
