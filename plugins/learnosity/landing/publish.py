@@ -153,7 +153,7 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
     async for batch in store.list(work.rpartition("/")[0]):
         await store.delete([info.path for info in batch])
     try:
-        found = await store.discard_unfinished(layout.prefix)
+        found = await store.discard_unfinished(layout.prefix, layout.is_own)
     except (StorageError, TransientStorageError) as error:
         # The task does not fail, because the dataset is complete. The unfinished uploads that remain only cost money.
         allow = "Let" if error.transient else "Allow it (docs/security.md), or let"

@@ -88,7 +88,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
     unfinished = ""
     try:
-        await store.discard_unfinished(layout.prefix)
+        await store.discard_unfinished(layout.prefix, layout.is_own)
     except StorageError as error:
         # The store refuses this for good, so the mark does not wait for it. A transient error leaves the mark, and
         # the next try or run looks for the uploads again.

@@ -203,7 +203,7 @@ class Sweep:
         :raises TransientStorageError: the store fails for now. The next try goes on.
         """
         try:
-            self.report.uploads += await store.discard_unfinished(layout.prefix)
+            self.report.uploads += await store.discard_unfinished(layout.prefix, layout.is_own)
         except (StorageError, TransientStorageError) as error:
             # The store is not asked again in this try: each request would fail in the same way, and some only after
             # half a minute.

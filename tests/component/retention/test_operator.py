@@ -472,10 +472,10 @@ def test_a_removal_whose_unfinished_uploads_stay_is_never_a_plain_success(
     left.write_text("half")
     real = ObstoreStore.discard_unfinished
 
-    async def fails(self: Any, prefix: str) -> int:
+    async def fails(self: Any, prefix: str, is_own: Any) -> int:
         if prefix in failing:
             raise error
-        return await real(self, prefix)
+        return await real(self, prefix, is_own)
 
     monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
     if not error.transient:
@@ -501,11 +501,11 @@ def test_the_clean_up_of_what_stays_goes_on_in_the_next_try_if_the_store_fails_f
     run, asked, failing = Run(RetentionRules([Rule(TYPE, keep_newest=5)], dry_run=False)), [0], [True]
     real = ObstoreStore.discard_unfinished
 
-    async def fails(self: Any, prefix: str) -> int:
+    async def fails(self: Any, prefix: str, is_own: Any) -> int:
         asked[0] += 1
         if failing:
             raise error
-        return await real(self, prefix)
+        return await real(self, prefix, is_own)
 
     monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
     if error.transient:
@@ -599,11 +599,11 @@ def test_after_a_cut_the_event_has_the_figures_of_the_whole_dataset(
             raise error
         await real(self, paths)
 
-    async def cut_discard(self: Any, prefix: str) -> int:
+    async def cut_discard(self: Any, prefix: str, is_own: Any) -> int:
         calls[0] += 1
         if calls[0] == call:
             raise error
-        return await discard(self, prefix)
+        return await discard(self, prefix, is_own)
 
     monkeypatch.setattr(ObstoreStore, "delete", cut_delete)
     monkeypatch.setattr(ObstoreStore, "discard_unfinished", cut_discard)

@@ -21,7 +21,7 @@ from learnosity.errors import StorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.retention.rules import Rule
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.store import Store
+from learnosity.storage.store import IsOwn, Store
 from tests.component.landing_scene import s3_store
 from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep
@@ -201,7 +201,7 @@ async def test_a_store_that_refuses_to_list_uploads_is_asked_once(
 ) -> None:
     asked: list[str] = []
 
-    async def refuse(prefix: str) -> int:
+    async def refuse(prefix: str, _: IsOwn) -> int:
         asked.append(prefix)
         raise StorageError("403 for uploads.")
 

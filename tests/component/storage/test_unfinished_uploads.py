@@ -24,9 +24,11 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.connections import open_store
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage import s3_signing, unfinished_uploads
 from learnosity.storage.multipart import MIN_PART_BYTES
+from learnosity.storage.store import IsOwn, every_path
 from tests.component.api.hand_made import Exchange, hand_made, reply, xml
 from tests.component.landing_scene import Passing, StartScene, scene
 from tests.waiting import no_waiting
@@ -134,6 +136,50 @@ async def test_files_of_other_file_systems_are_staged_out_of_sight_and_tidied_up
     assert await store.discard_unfinished("set") == 0
 
 
+OURS = ["manifest.json", "files.ndjson", "names.tsv", "data/a.csv", "data/b/a.csv", "_landing/r/p/n", "_removal/r"]
+OTHERS = ["readme.txt", "data-of-others/x.csv", "data.csv", "_landings/x", "x/manifest.json"]
+
+
+def only_files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix().partition("#")[0] for path in folder.rglob("*#*")}
+
+
+@pytest.mark.parametrize("scheme", ["s3", "file", "memory"])
+async def test_in_a_dataset_only_what_is_ours_is_discarded(scheme: str, tmp_path: Path, monkeypatch: Any) -> None:
+    layout = DatasetLayout("type", "id")
+    own, removed = {f"{layout.prefix}/{name}" for name in OURS}, set[str]()
+    paths = [*own, *(f"{layout.prefix}/{name}" for name in OTHERS)]
+
+    async def behaviour(asked: Exchange) -> None:
+        if asked.method == "DELETE":
+            removed.add(unquote(urlsplit(asked.target).path).removeprefix("/bucket/p/"))
+            await asked.give(reply(204))
+        else:
+            await asked.give(reply(200, uploads_page(*((f"p/{path}", "1") for path in paths))))
+
+    if scheme == "s3":
+        async with hand_made(behaviour) as served:
+            define(monkeypatch, served.url)
+            store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+            assert await store.discard_unfinished(layout.prefix, layout.is_own) == len(own)
+        assert removed == own
+    elif scheme == "file":
+        for number, path in enumerate(paths):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"{path}#{number}").touch()
+        assert await open_store(tmp_path.as_uri()).discard_unfinished(layout.prefix, layout.is_own) == len(own)
+        assert only_files(tmp_path) == set(paths) - own
+    else:
+        attach("memory", fs=MemoryFileSystem())
+        store = open_store(f"memory://bucket/{tmp_path.name}")
+        folders = {path.rpartition("/")[0] for path in paths}
+        for folder in folders:
+            await store.put(f"{folder}/.{'0' * 32}.part", b"half")
+        ours = {path.rpartition("/")[0] for path in own}
+        assert await store.discard_unfinished(layout.prefix, layout.is_own) == len(ours)
+        assert await store.discard_unfinished(layout.prefix) == len(folders - ours)
+
+
 async def test_publishing_leaves_no_unfinished_write(scene: StartScene, uri: str, left: Any) -> None:
     dataset = await scene()
     dataset.store = open_store(uri)
@@ -150,7 +196,7 @@ async def test_a_dataset_is_published_even_where_looking_for_them_is_not_allowed
     scene: StartScene, caplog: pytest.LogCaptureFixture, error: LearnosityError
 ) -> None:
     class Strict(Passing):
-        async def discard_unfinished(self, prefix: str) -> int:
+        async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
             raise error
 
     dataset = await scene()
