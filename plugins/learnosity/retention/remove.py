@@ -61,12 +61,13 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     # `is_marked` tells that an earlier removal was interrupted. The mark that this task has just written itself does
     # not count.
     found = replace(await read_dataset(store, layout), is_marked=mark.existed or bool(others_marks))
-    if all(_is_stale(info, now) for info in others_marks):
-        verdict = judge(found, await latest(store, layout.dataset_type), now)
-    else:
-        verdict = Verdict(found, False, "kept: another run removes it", True)
-    if not verdict.goes:
+    if not all(_is_stale(info, now) for info in others_marks):
         await mark.drop()
+        return Removal(Verdict(found, False, "kept: another run removes it", True))
+    verdict = judge(found, await latest(store, layout.dataset_type), now)
+    if not verdict.goes:
+        if not (mark.existed and may_be_cut_off(verdict)):
+            await mark.drop()
         return Removal(verdict)
     removed, size, others = 0, 0, 0
     for _ in range(ROUNDS):
@@ -103,6 +104,14 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         f" {others} object(s) in its folder are not ours, and stay." if others else "",
     )
     return Removal(verdict, removed, size, others, unfinished)
+
+
+def may_be_cut_off(verdict: Verdict) -> bool:
+    """Whether a marked dataset is kept only because it could not be judged: an earlier removal may have begun it.
+
+    Then the mark stays. Without it, nobody would go on with that removal.
+    """
+    return verdict.is_problem and not verdict.found.is_published
 
 
 async def drop_stale_marks(store: Store, layout: DatasetLayout, now: float) -> None:

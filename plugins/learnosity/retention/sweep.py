@@ -17,7 +17,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
-from learnosity.retention.remove import ALLOW, Judge, drop_stale_marks, remove
+from learnosity.retention.remove import ALLOW, Judge, drop_stale_marks, may_be_cut_off, remove
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
 
@@ -145,7 +145,7 @@ class Sweep:
         verdict = by_id(found, await latest(store, layout.dataset_type), time.time())
         if not verdict.goes:
             self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
-            if found.is_marked and not self.dry_run:
+            if found.is_marked and not self.dry_run and not may_be_cut_off(verdict):
                 await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
         elif not (found.is_published or found.has_notes or found.is_marked):
             # The folder has no manifest, nothing that a landing saves for its next attempt, and no mark of an earlier
@@ -190,7 +190,7 @@ class Sweep:
         if self.dry_run:
             return
         try:
-            if found.is_marked:
+            if found.is_marked and not may_be_cut_off(verdict):
                 await drop_stale_marks(store, layout, now)
             if found.is_published and not found.has_notes and store.uri not in self.refusing:
                 await self._discard(store, layout)
