@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from learnosity.storage.store import ObjectInfo
+from learnosity.storage.store import IsOwn, ObjectInfo, every_path
 
 
 class Killed(BaseException):
@@ -140,7 +140,7 @@ class MemoryStore:
     def read(self, path: str) -> Iterator[bytes]:
         yield self.objects[path].content
 
-    async def discard_unfinished(self, prefix: str) -> int:
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         if await self._call():
             raise Killed
         return 0

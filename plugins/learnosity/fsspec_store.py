@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
-from learnosity.storage.store import ObjectInfo, Store, check_size
+from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every_path
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
 CHUNK = 1024 * 1024
@@ -212,8 +212,10 @@ class FsspecStore:
         except FileNotFoundError:
             raise StorageError(f"{self.uri}/{path} does not exist.") from None
 
-    async def discard_unfinished(self, prefix: str) -> int:
-        staged = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+        found = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
+        # A temporary name tells only the folder of the object. In the folder `prefix` itself, there are own objects.
+        staged = [path for path in found if path.rpartition("/")[0] == prefix or is_own(path)]
         await self.delete(staged)
         return len(staged)
 

@@ -13,17 +13,15 @@ from airflow.sdk import Asset, BaseOperator, XComArg
 from learnosity.api.dataset_request import check_dataset_id
 from learnosity.async_operator import AsyncOperator
 from learnosity.connections import open_input_store, open_store
-from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import LearnosityError, PermanentError, RequestError, TransientStorageError
 from learnosity.metrics import METRICS
-from learnosity.retention.inventory import read_dataset
-from learnosity.retention.rules import RetentionRules, rules_for_one_place
+from learnosity.retention.rules import RetentionRules, Rule, rules_for_one_place, rules_held_back
 from learnosity.retention.sweep import Entry, Report, Sweep, table
+from learnosity.retention_notes import Notes
 from learnosity.run_config import flag, read_run_config
 from learnosity.storage.store import Store
-from learnosity.task_state import StateStore, patiently
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +32,10 @@ log = logging.getLogger(__name__)
 # publication. This asset is about removals, so its URI begins differently.
 REMOVED_DATASETS = Asset(name="learnosity-removed-datasets", uri="x-learnosity://removed-datasets")
 FIELDS = ("dataset_ids", "dry_run", "destination_uri")
-KEY = "learnosity_retention"
+_UNKNOWN_PLACES = (
+    "The ids were looked for at the default destination only: the file of rules cannot be used, so the destinations of "
+    "the rules are not known. Correct it and trigger a run with the ids again, or name each place in destination_uri."
+)
 SHOWN = 20  # maximum number of problems in the XCom; the log has all of them
 
 
@@ -63,45 +64,63 @@ class LearnosityRetentionOperator(AsyncOperator):
 
     async def aexecute(self, context: Context) -> dict[str, Any]:
         """Judge and remove."""
-        run = context["dag_run"]
+        notes, report = Notes(context["task_state_store"]), Report()
+        await notes.load()
+        try:
+            dry_run = await self._work(context["dag_run"], notes, report)
+        except LearnosityError as error:
+            # Airflow drops the asset event of a try that fails. So if the run has removed datasets, its last try does
+            # not fail: the event tells what was removed, and `report_problems` tells of the error.
+            if not notes.removed or (error.transient and _has_more_tries(context["ti"])):
+                raise
+            dry_run = False
+            if not any(entry.why == str(error) for entry in report.problems):
+                report.problems.append(Entry("", "", "", str(error)))
+        _tell(report, dry_run)
+        # Airflow adds an asset event for each of the task's `outlets`, and reads them only after `execute` has
+        # returned. So an empty list here means no event if nothing was removed.
+        self.outlets = [REMOVED_DATASETS] if notes.removed else []
+        if self.outlets:
+            context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
+        METRICS.count("datasets_removed", 0 if dry_run else len(report.goes))
+        _check_failed(report, context["ti"])
+        return {
+            "dry_run": dry_run,
+            "removed": len(notes.removed),
+            "would_remove": len(report.goes) if dry_run else 0,
+            "kept": report.kept,
+            "later": report.later,
+            "unfinished_uploads": report.uploads,
+            "problems": _shown(report.problems),
+        }
+
+    async def _work(self, run: Any, notes: Notes, report: Report) -> bool:
+        """Do what the run config asks for, and return whether it is a dry run."""
         given = read_run_config(run.conf, FIELDS)
         ids = _ids(given.get("dataset_ids"))
         dry_run = flag("dry_run", given.get("dry_run"), self.rules.dry_run if self.rules else True)
+        wanted = given.get("destination_uri")
         by_rules = self._checked_rules() if not ids else None
-        if by_rules and given.get("destination_uri"):
+        if by_rules and wanted:
             raise RequestError("destination_uri is for dataset_ids only: each rule names its own destination.")
-        notes = _Notes(context["task_state_store"])
-        name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
-        sweep = Sweep(name, dry_run, notes.begin, notes.done)
-        stores = await self._stores(by_rules, given.get("destination_uri"), sweep.report)
-        uris = {named: store.uri for named, store in stores.items()}
-        if by_rules and (problems := rules_for_one_place(by_rules.rules, uris)):
-            raise RequestError(f"{' '.join(problems)} Nothing was removed.")
-        await notes.load(list(stores.values()))
+        named: set[str | None] = {wanted} if wanted else {None, *(rule.destination_uri for rule in self._rules())}
         if by_rules:
-            for rule in by_rules.rules:
+            named = {rule.destination_uri for rule in by_rules.rules}
+        if ids and self.file_problems and not wanted:
+            report.problems.append(Entry("", "", "", _UNKNOWN_PLACES + "\n  ".join(["", *self.file_problems])))
+        resolved = {each: await _resolved(each) for each in sorted(named, key=str)}
+        stores = await _stores(resolved, report, must_have_default=by_rules is not None)
+        await _settle(list(stores.values()), notes, report)
+        name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
+        sweep = Sweep(name, dry_run, notes.begin, notes.done, report, list(notes.removed))
+        if by_rules:
+            for rule in _applicable(by_rules.rules, resolved, notes, report):
                 if (store := stores.get(rule.destination_uri)) is not None:
                     await sweep.apply(store, rule)
         elif stores:
             unique = {store.uri: store for store in stores.values()}
-            await sweep.named(list(unique.values()), ids, notes.removed)
-        _tell(sweep.report, dry_run)
-        # Airflow adds an asset event for each of the task's `outlets`, and reads them only after `execute` has
-        # returned. So an empty list here means no event if nothing was removed.
-        self.outlets = [REMOVED_DATASETS] if notes.removed and not dry_run else []
-        if self.outlets:
-            context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
-        METRICS.count("datasets_removed", 0 if dry_run else len(sweep.report.goes))
-        self._check_failed(sweep.report, context["ti"])
-        return {
-            "dry_run": dry_run,
-            "removed": 0 if dry_run else len(notes.removed),
-            "would_remove": len(sweep.report.goes) if dry_run else 0,
-            "kept": sweep.report.kept,
-            "later": sweep.report.later,
-            "unfinished_uploads": sweep.report.uploads,
-            "problems": [_text(entry) for entry in sweep.report.problems[:SHOWN]],
-        }
+            await sweep.named(list(unique.values()), ids)
+        return dry_run
 
     def _checked_rules(self) -> RetentionRules:
         if self.file_problems:
@@ -113,41 +132,8 @@ class LearnosityRetentionOperator(AsyncOperator):
             )
         return self.rules
 
-    async def _stores(
-        self, by_rules: RetentionRules | None, wanted: str | None, report: Report
-    ) -> dict[str | None, Store]:
-        """The stores by their `destination_uri`, where None is the default destination."""
-        named: set[str | None] = {wanted} if wanted else {None, *(rule.destination_uri for rule in self._rules())}
-        if by_rules:
-            named = {rule.destination_uri for rule in by_rules.rules}
-        stores: dict[str | None, Store] = {}
-        refused: list[LearnosityError] = []
-        for each in sorted(named, key=str):
-            try:
-                await check_places(None, each)
-                stores[each] = await asyncio.to_thread(_opened, await resolve_destination(each))
-            except LearnosityError as error:
-                if each is None and isinstance(error, RequestError) and len(named) > 1 and not by_rules:
-                    # No default destination is set. This is no error: the run looks for its dataset ids at the other
-                    # known destinations, which the rules name.
-                    continue
-                refused.append(error)
-                report.failed.append(error)
-                report.problems.append(Entry(each or "the default destination", "", "", str(error)))
-        if refused and not stores:
-            raise refused[0]  # no store could be opened
-        return stores
-
-    def _rules(self) -> Sequence[Any]:
+    def _rules(self) -> Sequence[Rule]:
         return self.rules.rules if self.rules else ()
-
-    def _check_failed(self, report: Report, ti: Any) -> None:
-        """Fail for a retry after transient errors. The last try does not fail: Airflow would drop its asset event."""
-        passing = [error for error in report.failed if error.transient]
-        if passing and getattr(ti, "try_number", 1) <= getattr(ti, "max_tries", 0):
-            raise TransientStorageError(
-                f"{len(passing)} step(s) failed for now, and the next try goes on: {passing[0]}"
-            )
 
 
 class LearnosityRetentionCheckOperator(BaseOperator):
@@ -174,47 +160,93 @@ class LearnosityRetentionCheckOperator(BaseOperator):
             raise RetentionProblemError("Look at these datasets:\n  " + "\n  ".join(map(str, problems)))
 
 
-class _Notes:
-    """The datasets that this run has removed. They are kept in the task's state, so that no killed try loses them."""
-
-    def __init__(self, store: StateStore) -> None:
-        self._store = store
-        self.removed: list[Entry] = []
-        self._begun: Entry | None = None
-
-    async def load(self, stores: Sequence[Store]) -> None:
-        """Read what earlier tries have noted. What they had begun counts as removed if nothing of it is there."""
-        found = await patiently(self._store.get, KEY) or {}
-        self.removed = msgspec.convert(found.get("removed", []), list[Entry])
-        begun = msgspec.convert(found.get("begun"), Entry | None)
-        for store in stores:
-            if begun is not None and begun.destination_uri == store.uri:
-                there = await read_dataset(store, DatasetLayout(begun.dataset_type, begun.dataset_id))
-                if there.is_empty:
-                    await self.done(begun)
-                    break
-
-    async def begin(self, entry: Entry) -> None:
-        """Note that a removal begins."""
-        self._begun = entry
-        await self._save()
-
-    async def done(self, entry: Entry) -> None:
-        """Note that a dataset is removed."""
-        self._begun = None
-        self.removed.append(entry)
-        await self._save()
-
-    async def _save(self) -> None:
-        await patiently(self._store.set, KEY, msgspec.to_builtins({"begun": self._begun, "removed": self.removed}))
-
-
 def _ids(value: Any) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(each, str) and each.strip() for each in value):
         raise RequestError('dataset_ids must be a list of UUIDs, such as ["a951cc14-0316-4c12-bb13-1f386338a094"].')
     return sorted({str(check_dataset_id(each.strip())) for each in value})
+
+
+async def _resolved(named: str | None) -> str | LearnosityError:
+    """The URI of a destination, with its connection, or why it is not known. None = the default destination."""
+    try:
+        return await resolve_destination(named)
+    except LearnosityError as error:
+        return error
+
+
+async def _stores(
+    resolved: Mapping[str | None, str | LearnosityError], report: Report, *, must_have_default: bool
+) -> dict[str | None, Store]:
+    """The stores that can be opened.
+
+    :param resolved: the URI of each destination, or why it is not known.
+    :param must_have_default: whether it is an error if other destinations are known, but no default one is set.
+    """
+    stores: dict[str | None, Store] = {}
+    refused: list[LearnosityError] = []
+    for each, uri in resolved.items():
+        try:
+            await check_places(None, each)
+            if isinstance(uri, LearnosityError):
+                raise uri
+            stores[each] = await asyncio.to_thread(_opened, uri)
+        except LearnosityError as error:
+            if each is None and isinstance(error, RequestError) and len(resolved) > 1 and not must_have_default:
+                # No default destination is set. This is no error: the run looks for its dataset ids at the other
+                # known destinations, which the rules name.
+                continue
+            refused.append(error)
+            report.failed.append(error)
+            report.problems.append(Entry(each or "the default destination", "", "", str(error)))
+    if refused and not stores:
+        raise refused[0]  # no store could be opened
+    return stores
+
+
+async def _settle(stores: Sequence[Store], notes: Notes, report: Report) -> None:
+    """Find out which removals of killed tries have ended."""
+    for store in {store.uri: store for store in stores}.values():
+        try:
+            await notes.settle(store)
+        except TransientStorageError as error:
+            report.failed.append(error)
+            report.problems.append(Entry(store.uri, "", "", str(error)))
+    for entry in notes.unsettled(stores):
+        why = "an earlier try has begun to remove it, and it is not known whether that has ended"
+        report.problems.append(Entry(entry.destination_uri, entry.dataset_type, entry.dataset_id, why))
+
+
+def _applicable(
+    rules: Sequence[Rule], resolved: Mapping[str | None, str | LearnosityError], notes: Notes, report: Report
+) -> list[Rule]:
+    """The rules that may be applied now: no other rule is, or may be, for the same datasets.
+
+    :raises RequestError: two rules are for the same datasets.
+    """
+    places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
+    # `RequestError` says that no default destination is set. After any other error, it is not known which one is.
+    unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
+    if problems := rules_for_one_place(rules, places):
+        so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."
+        raise RequestError(f"{' '.join(problems)} {so_far}")
+    held = rules_held_back(rules, places, unknown)
+    for number, why in held.items():
+        rule = rules[number - 1]
+        report.problems.append(Entry(rule.destination_uri or "the default destination", rule.dataset_type, "", why))
+    return [rule for number, rule in enumerate(rules, 1) if number not in held]
+
+
+def _has_more_tries(ti: Any) -> bool:
+    return bool(getattr(ti, "try_number", 1) <= getattr(ti, "max_tries", 0))
+
+
+def _check_failed(report: Report, ti: Any) -> None:
+    """Fail for a retry after transient errors. The last try does not fail: Airflow would drop its asset event."""
+    passing = [error for error in report.failed if error.transient]
+    if passing and _has_more_tries(ti):
+        raise TransientStorageError(f"{len(passing)} step(s) failed for now, and the next try goes on: {passing[0]}")
 
 
 def _opened(uri: str) -> Store:
@@ -239,9 +271,16 @@ def _tell(report: Report, dry_run: bool) -> None:
         log.warning("%s", _text(entry))
 
 
+def _shown(problems: Sequence[Entry]) -> list[str]:
+    """The first problems, as texts."""
+    more = len(problems) - SHOWN
+    rest = [f"and {more} more, which are in the log of remove_datasets"] if more > 0 else []
+    return [*map(_text, problems[:SHOWN]), *rest]
+
+
 def _text(entry: Entry) -> str:
     place = "/".join(part for part in (entry.destination_uri, entry.dataset_type, entry.dataset_id) if part)
-    return f"{place}: {entry.why}"
+    return f"{place}: {entry.why}" if place else entry.why
 
 
 __all__ = ["REMOVED_DATASETS", "LearnosityRetentionCheckOperator", "LearnosityRetentionOperator"]

@@ -30,7 +30,7 @@ from learnosity.landing.plan import Shard
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_signing import S3Signer
-from learnosity.storage.store import ObjectInfo, Store
+from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 from learnosity.storage.streamed_put import StreamedPut
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from simulator.faults import FaultKind
@@ -211,8 +211,8 @@ class Passing:
     def read(self, path: str) -> Any:
         return self.inner.read(path)
 
-    async def discard_unfinished(self, prefix: str) -> int:
-        return await self.inner.discard_unfinished(prefix)
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+        return await self.inner.discard_unfinished(prefix, is_own)
 
 
 StartScene = Callable[..., Awaitable[Scene]]

@@ -140,10 +140,11 @@ async def _tidy(store: Store, layout: DatasetLayout, work: str) -> None:
     async for batch in store.list(work.rpartition("/")[0]):
         await store.delete([info.path for info in batch])
     try:
-        found = await store.discard_unfinished(layout.prefix)
-    except StorageError as error:
+        found = await store.discard_unfinished(layout.prefix, layout.is_own)
+    except (StorageError, TransientStorageError) as error:
         # The task does not fail, because the dataset is complete. The unfinished uploads that remain only cost money.
-        log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
+        allow = "Let" if error.transient else "Allow it (docs/security.md), or let"
+        log.warning("%s %s the bucket's lifecycle rule remove them.", error, allow)
     else:
         if found:
             log.info("Removed %d unfinished write(s) of workers that were killed.", found)

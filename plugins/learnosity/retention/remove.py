@@ -26,6 +26,7 @@ ROUNDS = 5  # maximum number of times that the folder is listed and emptied: ano
 # again if `RENEW_SECONDS` have passed. So a removal whose mark is older than `STALE_SECONDS` does not run any more.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
+ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 
 Judge = Callable[[Found, Latest, float], Verdict]
 """Says whether a dataset goes, from what the store has now and the time by the store's clock."""
@@ -37,12 +38,14 @@ class Removal:
 
     :param objects: how many objects were removed.
     :param others: how many objects in its folder were not written by this package, and stay.
+    :param unfinished: why unfinished uploads in its folder could not be looked for; "" = they were removed.
     """
 
     verdict: Verdict
     objects: int = 0
     total_bytes: int = 0
     others: int = 0
+    unfinished: str = ""
 
 
 async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) -> Removal:
@@ -58,12 +61,13 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
     # `is_marked` tells that an earlier removal was interrupted. The mark that this task has just written itself does
     # not count.
     found = replace(await read_dataset(store, layout), is_marked=mark.existed or bool(others_marks))
-    if all(_is_stale(info, now) for info in others_marks):
-        verdict = judge(found, await latest(store, layout.dataset_type), now)
-    else:
-        verdict = Verdict(found, False, "kept: another run removes it", True)
-    if not verdict.goes:
+    if not all(_is_stale(info, now) for info in others_marks):
         await mark.drop()
+        return Removal(Verdict(found, False, "kept: another run removes it", True))
+    verdict = judge(found, await latest(store, layout.dataset_type), now)
+    if not verdict.goes:
+        if not (mark.existed and may_be_cut_off(verdict)):
+            await mark.drop()
         return Removal(verdict)
     removed, size, others = 0, 0, 0
     for _ in range(ROUNDS):
@@ -83,7 +87,13 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
             size += sum(info.size for info in batch)
     else:
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
-    await discard_unfinished(store, layout)
+    unfinished = ""
+    try:
+        await store.discard_unfinished(layout.prefix, layout.is_own)
+    except StorageError as error:
+        # The store refuses this for good, so the mark does not wait for it. A transient error leaves the mark, and
+        # the next try or run looks for the uploads again.
+        unfinished = f"removed, but parts of its files may be left in unfinished uploads: {error} {ALLOW}"
     await mark.drop(stale_too=True)
     log.info(
         "Removed %s (%s): %s objects, %s bytes.%s",
@@ -93,16 +103,15 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         f"{size:,}",
         f" {others} object(s) in its folder are not ours, and stay." if others else "",
     )
-    return Removal(verdict, removed, size, others)
+    return Removal(verdict, removed, size, others, unfinished)
 
 
-async def discard_unfinished(store: Store, layout: DatasetLayout) -> int | None:
-    """Remove the unfinished uploads of a dataset, and return how many. None = the store does not allow it."""
-    try:
-        return await store.discard_unfinished(layout.prefix)
-    except StorageError as error:
-        log.warning("%s Allow it (docs/security.md), or let the bucket's lifecycle rule remove them.", error)
-        return None
+def may_be_cut_off(verdict: Verdict) -> bool:
+    """Whether a marked dataset is kept only because it could not be judged: an earlier removal may have begun it.
+
+    Then the mark stays. Without it, nobody would go on with that removal.
+    """
+    return verdict.is_problem and not verdict.found.is_published
 
 
 async def drop_stale_marks(store: Store, layout: DatasetLayout, now: float) -> None:

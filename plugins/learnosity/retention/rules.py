@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -118,7 +118,16 @@ class RetentionRules:
 
 def read_rules(folder: Path) -> RetentionRules | Sequence[ScheduleProblem] | None:
     """The rules in a folder of schedule files; None when it has none; or the problems of the file. It never raises."""
-    there = [name for name in RETENTION_FILES if os.path.lexists(folder / name)]
+    there = []
+    for name in RETENTION_FILES:
+        try:
+            os.lstat(folder / name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            # It is not known whether there are rules. This must not count as "there are none".
+            return [ScheduleProblem(name, 1, "", f"it cannot be seen whether the file is there: {error.strerror}.")]
+        there.append(name)
     if not there:
         return None
     if len(there) > 1:
@@ -154,22 +163,69 @@ def _whole(rule: Mapping[str, Any]) -> dict[str, Any]:
     return {key: int(value) if key == "keep_newest" else value for key, value in rule.items()}
 
 
-def rules_for_one_place(rules: Sequence[Rule], uris: Mapping[str | None, str]) -> list[str]:
+def rules_for_one_place(rules: Sequence[Rule], places: Mapping[str | None, str]) -> list[str]:
     """The problems of rules for datasets of one type in the same place. One would remove what the other keeps.
 
     Two URIs mean the same place if bucket and prefix are the same. Their connections are not compared, because two
-    connections may lead to the same server.
+    connections may lead to the same server. Nothing is opened, so it does not matter which stores can be reached.
 
-    :param uris: the URI of each `destination_uri` that could be opened, where None is the default destination.
+    :param places: the URI of each `destination_uri` that names a place, where None is the default destination.
     """
-    opened = [(number, rule, uris[rule.destination_uri]) for number, rule in enumerate(rules, 1)
-              if rule.destination_uri in uris]  # fmt: skip
     return [
-        f"Rules {one} and {other} are both for {rule.dataset_type} at {uri}, so one would remove what the other keeps. "
-        "Keep one of them. For two servers whose buckets have the same name, use two prefixes."
-        for (one, rule, uri), (other, second, its_uri) in combinations(opened, 2)
-        if rule.dataset_type == second.dataset_type and _is_one_place(parse_uri(uri), parse_uri(its_uri))
+        f"Rules {one} and {other} are both for {rule.dataset_type} at {where.text}, so one would remove what the other "
+        "keeps. Keep one of them. For two servers whose buckets have the same name, use two prefixes."
+        for (one, rule), (other, second) in _pairs(rules)
+        if (where := _place(rule, places)) and (its := _place(second, places)) and _is_one_place(where, its)
     ]
+
+
+def rules_held_back(
+    rules: Sequence[Rule], places: Mapping[str | None, str], unknown: Collection[str | None]
+) -> dict[int, str]:
+    """The numbers of rules that cannot be applied now, and why: they may be for the same place as another rule.
+
+    :param places: the URI of each `destination_uri` that names a place.
+    :param unknown: each `destination_uri` that could not be looked up.
+    """
+    held: dict[int, str] = {}
+    for (one, rule), (other, second) in _pairs(rules):
+        where, its = _place(rule, places), _place(second, places)
+        in_doubt = [each.destination_uri for each in (rule, second) if each.destination_uri in unknown]
+        if where and its and {where.scheme, its.scheme} == {"file"}:
+            in_doubt += [each.text for each in (where, its) if not _is_found(each)]
+        if in_doubt:
+            why = (
+                f"not applied now: rules {one} and {other} are both for {rule.dataset_type}, and while "
+                f"{in_doubt[0] or 'the default destination'} cannot be found, they may be for one place"
+            )
+            held |= {one: why, other: why}
+    return held
+
+
+def _pairs(rules: Sequence[Rule]) -> list[tuple[tuple[int, Rule], tuple[int, Rule]]]:
+    """All pairs of rules for the same dataset type, with their numbers."""
+    return [
+        (one, other)
+        for one, other in combinations(enumerate(rules, 1), 2)
+        if one[1].dataset_type == other[1].dataset_type
+    ]
+
+
+def _place(rule: Rule, places: Mapping[str | None, str]) -> StorageUri | None:
+    """The place of a rule; None = it names none, or it is not known."""
+    try:
+        return parse_uri(places[rule.destination_uri]) if rule.destination_uri in places else None
+    except StorageError:
+        return None  # such a URI can never be opened
+
+
+def _is_found(where: StorageUri) -> bool:
+    """Whether a local folder is there. If it is not, nobody knows yet whether it will be a link to another folder."""
+    try:
+        os.path.realpath(where.key, strict=True)
+    except OSError:
+        return False
+    return True
 
 
 def _is_one_place(one: StorageUri, other: StorageUri) -> bool:

@@ -14,10 +14,10 @@ from functools import partial
 import msgspec
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import LearnosityError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
-from learnosity.retention.remove import Judge, discard_unfinished, drop_stale_marks, remove
+from learnosity.retention.remove import ALLOW, Judge, drop_stale_marks, may_be_cut_off, remove
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
 
@@ -61,26 +61,26 @@ class Report:
     failed: list[LearnosityError] = field(default_factory=list)
 
 
-Note = Callable[[Entry], Awaitable[None]]
-
-
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """One run.
 
     :param run: name of the run.
     :param dry_run: nothing is written or removed.
-    :param begins: is called before a dataset is removed, so that it is known even if the worker is killed.
+    :param begins: is called before a dataset is removed, so that it is known even if the worker is killed. It returns
+        the entry for the report.
     :param done: is called after that.
     """
 
     run: str
     dry_run: bool
-    begins: Note
-    done: Note
+    begins: Callable[[Entry], Awaitable[Entry]]
+    done: Callable[[Entry], Awaitable[None]]
     report: Report = field(default_factory=Report)
+    earlier: Sequence[Entry] = ()
+    """What earlier tries of this run have removed."""
     refusing: set[str] = field(default_factory=set)
-    """Stores that do not allow to remove unfinished uploads."""
+    """Stores that are not asked again in this try to remove unfinished uploads."""
 
     async def apply(self, store: Store, rule: Rule) -> None:
         """Apply one rule to one destination."""
@@ -107,14 +107,15 @@ class Sweep:
                     self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
                 await self._tidy(store, layout, verdict, now)
 
-    async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str], removed: Sequence[Entry]) -> None:
+    async def named(self, stores: Sequence[Store], dataset_ids: Sequence[str]) -> None:
         """Remove the datasets with these ids, whatever their type, wherever they are.
 
+        No later run knows the ids. So if they are too many for one run, those that are left are problems.
+
         :param dataset_ids: in lower case.
-        :param removed: what an earlier try of this run has removed.
         """
         wanted = set(dataset_ids)
-        missing = wanted - {each.dataset_id.lower() for each in removed}
+        missing = wanted - {each.dataset_id.lower() for each in self.earlier}
         where = ", ".join(store.uri for store in stores)
         for store in stores:
             try:
@@ -144,19 +145,22 @@ class Sweep:
         verdict = by_id(found, await latest(store, layout.dataset_type), time.time())
         if not verdict.goes:
             self._problem(store, layout.dataset_type, layout.dataset_id, verdict.why)
-            if found.is_marked and not self.dry_run:
+            if found.is_marked and not self.dry_run and not may_be_cut_off(verdict):
                 await drop_stale_marks(store, layout, await _time(store, layout.dataset_type))
         elif not (found.is_published or found.has_notes or found.is_marked):
             # The folder has no manifest, nothing that a landing saves for its next attempt, and no mark of an earlier
             # removal. So its files may belong to somebody else.
             why = "kept: it has neither a manifest nor notes of a landing; remove it by a rule for its type"
             self._problem(store, layout.dataset_type, layout.dataset_id, why)
+        elif self._is_full():
+            why = f"not removed: at most {MOST_DATASETS} datasets go in a run. Trigger another one with this id"
+            self._problem(store, layout.dataset_type, layout.dataset_id, why)
         else:
             await self._remove(store, layout, verdict, by_id)
         return True
 
     async def _remove(self, store: Store, layout: DatasetLayout, verdict: Verdict, judge: Judge) -> None:
-        if len(self.report.goes) >= MOST_DATASETS:
+        if self._is_full():
             self.report.later += 1
             return
         entry = _entry(store, layout, verdict)
@@ -164,16 +168,21 @@ class Sweep:
             self.report.goes.append(entry)
             return
         try:
-            await self.begins(entry)
+            entry = await self.begins(entry)
             removal = await remove(store, layout, self.run, judge)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
             return
         if removal.verdict.goes:
+            if removal.unfinished:
+                self._problem(store, layout.dataset_type, layout.dataset_id, removal.unfinished)
             self.report.goes.append(entry)
             await self.done(entry)
         else:
             self._problem(store, layout.dataset_type, layout.dataset_id, removal.verdict.why)
+
+    def _is_full(self) -> bool:
+        return len(self.earlier) + len(self.report.goes) >= MOST_DATASETS
 
     async def _tidy(self, store: Store, layout: DatasetLayout, verdict: Verdict, now: float) -> None:
         """Remove unfinished uploads and stale marks, which killed tasks have left, from a dataset that stays."""
@@ -181,17 +190,27 @@ class Sweep:
         if self.dry_run:
             return
         try:
-            if found.is_marked:
+            if found.is_marked and not may_be_cut_off(verdict):
                 await drop_stale_marks(store, layout, now)
             if found.is_published and not found.has_notes and store.uri not in self.refusing:
-                removed = await discard_unfinished(store, layout)
-                self.report.uploads += removed or 0
-                if removed is None:
-                    # This store refuses to remove unfinished uploads. It is not asked again, because each refusal logs
-                    # the same warning.
-                    self.refusing.add(store.uri)
+                await self._discard(store, layout)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
+
+    async def _discard(self, store: Store, layout: DatasetLayout) -> None:
+        """Remove unfinished uploads.
+
+        :raises TransientStorageError: the store fails for now. The next try goes on.
+        """
+        try:
+            self.report.uploads += await store.discard_unfinished(layout.prefix, layout.is_own)
+        except (StorageError, TransientStorageError) as error:
+            # The store is not asked again in this try: each request would fail in the same way, and some only after
+            # half a minute.
+            self.refusing.add(store.uri)
+            if error.transient:
+                raise
+            log.warning("%s %s", error, ALLOW)
 
     def _failed(self, store: Store, dataset_type: str, dataset_id: str, error: LearnosityError) -> None:
         log.warning("%s", error)

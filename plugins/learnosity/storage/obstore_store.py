@@ -18,7 +18,7 @@ from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.errors import check_headers, check_missing, code_of, reply_in, status_of, storage_error
 from learnosity.storage.multipart import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.object_names import Keys, openable
-from learnosity.storage.store import ObjectInfo, check_size
+from learnosity.storage.store import IsOwn, ObjectInfo, check_size, every_path
 from learnosity.storage.streamed_put import BUFFERED_BYTES, StreamedPut
 from learnosity.storage.unfinished_uploads import Discard
 
@@ -249,8 +249,8 @@ class ObstoreStore:
         except FileNotFoundError:
             raise StorageError(f"{self._uri}/{path} does not exist.") from None
 
-    async def discard_unfinished(self, prefix: str) -> int:
-        return 0 if self._discard is None else await self._discard(prefix)
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+        return 0 if self._discard is None else await self._discard(prefix, is_own)
 
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:

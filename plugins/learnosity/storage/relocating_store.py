@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from typing import TypeVar
 
 from learnosity.errors import BrokenWriteError, StorageError, TransientStorageError
-from learnosity.storage.store import ObjectInfo, Store
+from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 
 T = TypeVar("T")
 
@@ -103,8 +103,8 @@ class RelocatingStore:
                 raise
         yield from self._store.read(path)
 
-    async def discard_unfinished(self, prefix: str) -> int:
-        return await self._there(lambda store: store.discard_unfinished(prefix))
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+        return await self._there(lambda store: store.discard_unfinished(prefix, is_own))
 
     async def _there(self, call: Callable[[Store], Awaitable[T]]) -> T:
         used = self._store

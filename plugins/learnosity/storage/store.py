@@ -7,11 +7,19 @@ never contain a credential or the query of a URL.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from learnosity.errors import StorageError
+
+IsOwn = Callable[[str], bool]
+"""Whether this package writes an object, by its path relative to the store's prefix."""
+
+
+def every_path(path: str) -> bool:
+    """The `IsOwn` of a folder in which nobody else writes."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +132,13 @@ class Store(Protocol):
     def read(self, path: str) -> Iterator[bytes]:
         """The content of one object in chunks, for code outside an event loop."""
 
-    async def discard_unfinished(self, prefix: str) -> int:
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         """Remove the remains of killed writes below the folder `prefix`, if the store can list them.
 
+        :param is_own: remains of other objects stay, for somebody else may be writing them. Default: all are removed.
         :returns: how many were removed. A write that still runs there fails with `TransientStorageError`.
         :raises StorageError: the credentials do not allow it.
+        :raises TransientStorageError: the store fails for now.
         """
 
 

@@ -19,10 +19,11 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.request import RequestBuilder
 
 from learnosity.egress import proxy_of
-from learnosity.errors import LearnosityError, StorageError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
+from learnosity.storage.store import IsOwn, every_path
 from learnosity.storage.store_client import patiently, replied, store_client, words
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Discard = Callable[[str], Awaitable[int]]
-"""Removes all remains below a folder ("" = all) and returns their number.
+Discard = Callable[[str, IsOwn], Awaitable[int]]
+"""Removes all remains of own objects below a folder ("" = everywhere) and returns their number.
 
-It raises `StorageError` where it cannot."""
+It raises `StorageError` where it cannot, and `TransientStorageError` where it cannot for now."""
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # three times the size of a page of 1,000 uploads with the longest names
 
@@ -77,10 +78,11 @@ class UnfinishedUploads:
         self._attempts = attempts
         self._client: Client | None = None
 
-    async def discard(self, folder: str) -> int:
-        """Remove all below a folder ("" = all), and return their number.
+    async def discard(self, folder: str, is_own: IsOwn = every_path) -> int:
+        """Remove all of own objects below a folder ("" = everywhere), and return their number.
 
-        :raises StorageError: the store refuses, cannot be reached, or does not reply as S3 does.
+        :raises StorageError: the store refuses, or does not reply as S3 does.
+        :raises TransientStorageError: the store fails for now, or cannot be reached.
         """
         where = f"{self._uri}/{folder}" if folder else self._uri
         below = "/".join(part for part in (self._prefix, folder) if part)
@@ -88,13 +90,16 @@ class UnfinishedUploads:
         try:
             async for page in self._pages(where, f"{below}/" if below else ""):
                 for upload in page.uploads:
+                    if not is_own(upload.key.removeprefix(f"{self._prefix}/" if self._prefix else "")):
+                        continue
                     if _cannot_be_asked_for(upload.key):
                         log.warning("The unfinished upload of %a in %s stays: its name has no URL.", upload.key, where)
                         continue
                     await patiently(self._attempts, partial(self._abort, where, upload), PATIENCE_SECONDS)
                     found += 1
         except LearnosityError as error:
-            given_up = StorageError(f"Could not give up unfinished uploads below {where}: {error}")
+            kind = TransientStorageError if error.transient else StorageError
+            given_up = kind(f"Could not give up unfinished uploads below {where}: {error}")
             given_up.wrong_region = getattr(error, "wrong_region", False)
             raise given_up from None
         return found
@@ -153,15 +158,16 @@ def _cannot_be_asked_for(key: str) -> bool:
 def local_files(root: str) -> Discard:
     """Return a function that removes the temporary files of obstore's local store."""
 
-    def discard(folder: str) -> int:
+    def discard(folder: str, is_own: IsOwn) -> int:
         found = 0
         try:
             for path in (Path(root) / folder).rglob("*#*"):
-                if _STAGED.search(path.name) and path.is_file():
+                written = _STAGED.sub("", path.relative_to(root).as_posix())
+                if _STAGED.search(path.name) and is_own(written) and path.is_file():
                     path.unlink(missing_ok=True)
                     found += 1
         except OSError as error:
-            raise StorageError(f"Could not remove unfinished files below {root}/{folder}: {error.strerror}.") from None
+            raise storage_error("remove unfinished files below", f"{root}/{folder}", error, local=True) from None
         return found
 
-    return lambda folder: asyncio.to_thread(discard, folder)
+    return lambda folder, is_own: asyncio.to_thread(discard, folder, is_own)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import uuid4
 
-from learnosity.errors import LearnosityError, StorageError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
     )
     try:
         await store.discard_unfinished(folder)
-    except StorageError as error:
+    except (StorageError, TransientStorageError) as error:
         # Landing works without the right to remove unfinished uploads. But then the uploads of killed workers stay, and
         # their storage costs money.
         log.warning("%s Landing works without this right. Let a lifecycle rule remove unfinished uploads.", error)

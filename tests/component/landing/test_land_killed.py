@@ -28,7 +28,7 @@ from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import make_plan
 from learnosity.landing.publish import publish
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.store import ObjectInfo, Store
+from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig
 from tests.component.landing_scene import Chunks
 from tests.waiting import no_waiting
@@ -118,8 +118,8 @@ class MortalStore:
     def read(self, path: str) -> Iterator[bytes]:
         return self.inner.read(path)
 
-    async def discard_unfinished(self, prefix: str) -> int:
-        return await self.inner.discard_unfinished(prefix)
+    async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+        return await self.inner.discard_unfinished(prefix, is_own)
 
 
 @dataclass

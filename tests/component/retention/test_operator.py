@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,16 +15,27 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
-from learnosity.errors import PermanentError, RequestError, StorageError, TransientStorageError
+from learnosity import retention_operator
+from learnosity.errors import (
+    ConnectionConfigError,
+    LearnosityError,
+    PermanentError,
+    RequestError,
+    StorageError,
+    TransientStorageError,
+)
+from learnosity.lookups import LookupFailedError
 from learnosity.retention import remove as removing
+from learnosity.retention import sweep as sweeping
 from learnosity.retention.inventory import read_dataset
 from learnosity.retention.rules import RetentionRules, Rule
+from learnosity.retention_notes import KEY
 from learnosity.retention_operator import (
-    KEY,
     REMOVED_DATASETS,
     LearnosityRetentionCheckOperator,
     LearnosityRetentionOperator,
 )
+from learnosity.storage.obstore_store import ObstoreStore
 from tests.memory_store import Killed, MemoryStore
 from tests.unit.retention.scenes import TYPE, layout_of, publish
 
@@ -119,6 +133,154 @@ def test_two_rules_for_one_place_remove_nothing_however_it_is_written(
     assert there(place) == {1, 2, 3}
 
 
+ERRORS = [TransientStorageError, StorageError, ConnectionConfigError, LookupFailedError, RequestError]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("cannot", ["open", "check"])
+@pytest.mark.parametrize("which", [0, 1, None])
+def test_two_rules_for_one_place_remove_nothing_whichever_of_them_cannot_be_reached(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[LearnosityError],
+    cannot: str,
+    which: int | None,
+) -> None:
+    (tmp_path / "link").symlink_to(place)
+    uris = [place.as_uri(), (tmp_path / "link").as_uri()]
+    named: list[str | None] = [uris[0], uris[1]] if which is not None else [None, uris[1]]
+    rules = [Rule(TYPE, named[0], keep_newest=3), Rule(TYPE, named[1], keep_newest=1)]
+    run = Run(RetentionRules(rules, dry_run=False))
+    failing = uris[which or 0] if cannot == "open" else named[which or 0]
+    name = "_opened" if cannot == "open" else "check_places"
+    real = getattr(retention_operator, name)
+
+    def fails(*given: Any) -> Any:
+        if given[-1] == failing:
+            raise error("away")
+        return real(*given)
+
+    monkeypatch.setattr(retention_operator, name, fails)
+    with pytest.raises(RequestError, match=r"Rules 1 and 2 are both for .+ Nothing was removed\."):
+        run.go()
+    assert there(place) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_applied(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LearnosityError]
+) -> None:
+    real, failing = retention_operator.resolve_destination, [None]
+
+    async def fails(given: object) -> str:
+        if given in failing:
+            raise error("away")
+        return await real(given)
+
+    monkeypatch.setattr(retention_operator, "resolve_destination", fails)
+    rules = [Rule(TYPE, keep_newest=3), Rule(TYPE, place.as_uri(), keep_newest=1)]
+    run = Run(RetentionRules(rules, dry_run=False))
+    if error is RequestError:  # no default destination is set, so the second rule is alone
+        assert any("away" in each for each in run.go()["problems"])
+        assert there(place) == {3}
+        return
+    if error.transient:
+        with pytest.raises(TransientStorageError, match="away"):
+            run.go()
+    assert any("Rules 1 and 2 are both".lower() in each for each in run.go(max_tries=0)["problems"])
+    assert there(place) == {1, 2, 3}
+    failing.clear()
+    with pytest.raises(RequestError, match=r"Nothing was removed\."):
+        run.go()
+
+
+def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, tmp_path: Path) -> None:
+    link = tmp_path / "not-mounted"
+    rules = [
+        Rule(TYPE, link.as_uri(), keep_newest=3),
+        Rule(TYPE, keep_newest=1),
+        Rule("another", place.as_uri(), keep_newest=1),
+    ]
+    run = Run(RetentionRules(rules, dry_run=False))
+    assert any("rules 1 and 2 are both" in each for each in run.go()["problems"])
+    assert there(place) == {1, 2, 3}
+    link.symlink_to(place)
+    with pytest.raises(RequestError, match=r"Nothing was removed\."):
+        run.go()
+
+
+@pytest.mark.parametrize("error", [*ERRORS, "pair", "rules file", "run config"])
+@pytest.mark.parametrize("last", [True, False])
+def test_whatever_ends_a_later_try_the_event_of_what_was_removed_comes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LearnosityError] | str, last: bool
+) -> None:
+    run, real = Run(), read_dataset
+
+    async def failing_read(store: Any, layout: Any) -> Any:
+        if layout.dataset_id == ids(2)[0]:
+            raise TransientStorageError("503 for now")
+        return await real(store, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(removing, "read_dataset", failing_read)
+        with pytest.raises(TransientStorageError, match="503 for now"):
+            run.go()
+    conf: dict[str, Any] = {}
+    if error == "pair":
+        run.rules = RetentionRules([*RULES.rules, Rule(TYPE, place.as_uri(), keep_newest=1)], dry_run=False)
+    elif error == "rules file":
+        run.problems = ("line 3 is wrong",)
+    elif error == "run config":
+        conf = {"destination_uri": place.as_uri()}
+    else:
+
+        def fails(uri: str) -> Any:
+            raise error("away")  # type: ignore[operator]
+
+        monkeypatch.setattr(retention_operator, "_opened", fails)
+    if not last and not isinstance(error, str) and error.transient:
+        with pytest.raises(error):
+            run.go()
+        return
+    result = run.go(conf, max_tries=1 if last else 7)
+    assert removed(run) == set(ids(1))
+    assert (result["removed"], len(result["problems"])) == (1, 1)
+    assert "Nothing was removed" not in result["problems"][0]
+    assert error != "pair" or "Nothing more was removed." in result["problems"][0]
+
+
+def test_a_removal_that_was_cut_off_is_not_forgotten_while_its_store_is_away(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(place, other)
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS", json.dumps([tmp_path.as_uri()]))
+    shutil.rmtree(place / layout_of(1).prefix)
+    run = Run(RetentionRules([Rule(TYPE, keep_newest=2), Rule(TYPE, other.as_uri(), keep_newest=1)], dry_run=False))
+    begun = {"destination_uri": place.as_uri(), "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "superseded"}
+    run.state.values[KEY] = {"removed": [], "begun": begun}
+    real, away = retention_operator._opened, [place.as_uri()]
+
+    def fails(uri: str) -> Any:
+        if uri in away:
+            raise TransientStorageError("away")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", fails)
+    with pytest.raises(TransientStorageError, match="away"):
+        run.go()
+    assert run.state.values[KEY]["begun"]
+    result = run.go(max_tries=0)
+    assert any("not known whether that has ended" in each for each in result["problems"])
+    away.clear()
+    run.go()
+    assert run.event is not None
+    assert sorted(each["destination_uri"] for each in run.event["removed"]) == sorted(
+        [other.as_uri(), other.as_uri(), place.as_uri()]
+    )
+
+
 def test_two_rules_for_two_types_or_two_places_are_no_problem(place: Path, tmp_path: Path) -> None:
     other = (tmp_path / "other").as_uri()
     (tmp_path / "other").mkdir()
@@ -194,6 +356,21 @@ def test_neither_rules_nor_ids_is_refused_and_says_what_to_do(place: Path) -> No
         Run(None, ("line 3 is wrong",)).go()
 
 
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("named", [True, False])
+def test_ids_without_usable_rules_are_removed_and_the_run_says_where_nobody_looked(
+    place: Path, found: bool, dry_run: bool, named: bool
+) -> None:
+    run = Run(None, ("line 3 is wrong",))
+    conf = {"dataset_ids": ids(1 if found else 99), "dry_run": dry_run}
+    result = run.go({**conf, "destination_uri": place.as_uri()} if named else conf)
+    assert there(place) == ({2, 3} if found and not dry_run else {1, 2, 3})
+    said = [each for each in result["problems"] if "line 3 is wrong" in each and "destination_uri" in each]
+    assert len(said) == (0 if named else 1)
+    assert not [each for each in Run(None).go(conf)["problems"] if "file of rules" in each], "there is no file"
+
+
 def test_a_destination_that_is_not_there_is_a_problem_and_never_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,17 +397,17 @@ def test_one_destination_that_cannot_be_used_keeps_no_other_one(
 
 
 def test_a_worker_that_is_killed_loses_no_event(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, real = Run(), removing.discard_unfinished
+    run, real = Run(), ObstoreStore.discard_unfinished
 
     async def dies(*_: Any) -> int:
         raise Killed
 
-    monkeypatch.setattr(removing, "discard_unfinished", dies)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", dies)
     with pytest.raises(Killed):
         run.go()
     assert there(place) == {1, 2, 3}  # of the first, only the mark is there
     assert not (place / layout_of(1).manifest).exists()
-    monkeypatch.setattr(removing, "discard_unfinished", real)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", real)
     run.go()
     assert there(place) == {3}
     assert removed(run) == set(ids(1, 2))
@@ -283,3 +460,156 @@ def test_a_refusal_of_one_dataset_keeps_no_other_one(place: Path, monkeypatch: p
     result = Run().go()
     assert there(place) == {1, 3}
     assert "403 for good" in result["problems"][0]
+
+
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1)}])
+@pytest.mark.parametrize("error", [StorageError("403"), TransientStorageError("503")])
+def test_a_removal_whose_unfinished_uploads_stay_is_never_a_plain_success(
+    place: Path, monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any], error: LearnosityError
+) -> None:
+    run, failing = Run(), [layout_of(1).prefix]
+    left = place / f"{layout_of(1).data_prefix}/large.csv#1"
+    left.write_text("half")
+    real = ObstoreStore.discard_unfinished
+
+    async def fails(self: Any, prefix: str, is_own: Any) -> int:
+        if prefix in failing:
+            raise error
+        return await real(self, prefix, is_own)
+
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
+    if not error.transient:
+        result = run.go(conf)
+        assert ids(1)[0] in removed(run), "its objects are gone"
+        assert [each for each in result["problems"] if "docs/security.md" in each and ids(1)[0] in each]
+        return
+    with pytest.raises(TransientStorageError, match="503"):
+        run.go(conf)
+    assert ids(1)[0] in run.go(conf, max_tries=0)["problems"][0]
+    assert ids(1)[0] not in removed(run)
+    assert left.exists()
+    failing.clear()
+    assert run.go(conf)["problems"] == []
+    assert ids(1)[0] in removed(run)
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("error", [StorageError("403"), TransientStorageError("503")])
+def test_the_clean_up_of_what_stays_goes_on_in_the_next_try_if_the_store_fails_for_now(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: LearnosityError
+) -> None:
+    run, asked, failing = Run(RetentionRules([Rule(TYPE, keep_newest=5)], dry_run=False)), [0], [True]
+    real = ObstoreStore.discard_unfinished
+
+    async def fails(self: Any, prefix: str, is_own: Any) -> int:
+        asked[0] += 1
+        if failing:
+            raise error
+        return await real(self, prefix, is_own)
+
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
+    if error.transient:
+        with pytest.raises(TransientStorageError, match="503"):
+            run.go()
+    else:
+        assert run.go()["problems"] == []
+    assert asked == [1], "each further request would fail in the same way"
+    failing.clear()
+    run.go()
+    assert asked == [4]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_ids_that_are_too_many_for_one_run_are_named_as_problems(
+    place: Path, monkeypatch: pytest.MonkeyPatch, most: int, dry_run: bool
+) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DATASETS", most)
+    (place / layout_of(3).latest).unlink()
+    run = Run(None)
+    result = run.go({"dataset_ids": ids(1, 2, 3), "dry_run": dry_run})
+    assert (result["would_remove" if dry_run else "removed"], result["later"]) == (most, 0)
+    assert len(there(place)) == (3 if dry_run else 3 - most)
+    left = zip(ids(*range(most + 1, 4)), result["problems"], strict=True)
+    assert all(dataset_id in problem for dataset_id, problem in left)
+    assert all(f"at most {most} datasets go in a run" in problem for problem in result["problems"])
+
+
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1, 2, 3)}])
+def test_a_run_removes_no_more_datasets_with_several_tries_than_with_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(sweeping, "MOST_DATASETS", 1)
+    run, failing = Run(), [True]
+    real = sweeping.types
+
+    async def fails(store: Any) -> Any:
+        if failing and run.state.values:
+            raise TransientStorageError("503")
+        return await real(store)
+
+    monkeypatch.setattr(sweeping, "types", fails)
+    run.go(conf)
+    for _ in range(2):
+        with pytest.raises(TransientStorageError):
+            run.go(conf)
+    failing.clear()
+    run.go(conf)
+    assert there(place) == {2, 3}
+    assert removed(run) == set(ids(1))
+
+
+def test_a_report_with_many_problems_says_that_there_are_more(place: Path) -> None:
+    result = Run(None).go({"dataset_ids": [layout_of(number).dataset_id for number in range(100, 130)]})
+    assert len(result["problems"]) == 21
+    assert result["problems"][-1] == "and 10 more, which are in the log of remove_datasets"
+
+
+@pytest.mark.parametrize("error", [Killed(), TransientStorageError("503")])
+@pytest.mark.parametrize("call", range(1, 6))
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1)}])
+@pytest.mark.parametrize("published", [True, False])
+def test_after_a_cut_the_event_has_the_figures_of_the_whole_dataset(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, call: int, conf: dict[str, Any], published: bool
+) -> None:
+    """Whichever deletion of the removal fails, and whether before or after it has removed something."""
+    if not published:
+        (place / layout_of(1).manifest).unlink()
+        for path in (place / layout_of(1).prefix).rglob("*"):
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+        if conf:
+            work = place / layout_of(1).work_prefix("run", "plan") / "plan-0000.ndjson"
+            work.parent.mkdir(parents=True)
+            work.touch()
+            os.utime(work, (1_000_000_000, 1_000_000_000))
+    spare = place.with_name("spare")
+    shutil.copytree(place, spare)
+    whole = Run()
+    whole.go(conf)
+    assert whole.event is not None
+    expected = [each for each in whole.event["removed"] if each["dataset_id"] == ids(1)[0]]
+    shutil.rmtree(place)
+    shutil.copytree(spare, place)
+    calls, real, discard = [0], ObstoreStore.delete, ObstoreStore.discard_unfinished
+
+    async def cut_delete(self: Any, paths: Any) -> None:
+        calls[0] += 1
+        if calls[0] == call:
+            await real(self, list(paths)[:1])
+            raise error
+        await real(self, paths)
+
+    async def cut_discard(self: Any, prefix: str, is_own: Any) -> int:
+        calls[0] += 1
+        if calls[0] == call:
+            raise error
+        return await discard(self, prefix, is_own)
+
+    monkeypatch.setattr(ObstoreStore, "delete", cut_delete)
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", cut_discard)
+    run = Run()
+    with contextlib.suppress(Killed, TransientStorageError):
+        run.go(conf)
+    run.go(conf)
+    assert run.event is not None
+    assert [each for each in run.event["removed"] if each["dataset_id"] == ids(1)[0]] == expected

@@ -21,7 +21,7 @@ from learnosity.errors import StorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.retention.rules import Rule
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.storage.store import Store
+from learnosity.storage.store import IsOwn, Store
 from tests.component.landing_scene import s3_store
 from tests.memory_store import MemoryStore
 from tests.unit.retention.scenes import TYPE, begin, layout_of, publish, sweep
@@ -86,7 +86,7 @@ async def test_a_landing_of_this_moment_is_left_alone(store: Store) -> None:
     await copied(scene, store)
     one = sweep()
     await one.apply(store, Rule(TYPE, keep_newest=1))
-    await one.named([store], [layout_of(1).dataset_id], [])
+    await one.named([store], [layout_of(1).dataset_id])
     assert await paths(store) == set(scene.objects)
     assert [entry.why for entry in one.report.problems] == ["kept: a landing may be in flight"]
 
@@ -96,7 +96,7 @@ async def test_more_objects_than_one_call_takes_go_too(s3_server: SeaweedFS) -> 
     publish(scene, layout_of(1), 0, files=1100)
     await asyncio.gather(*(store.put(path, stored.content) for path, stored in scene.objects.items()))
     one = sweep()
-    await one.named([store], [layout_of(1).dataset_id], [])
+    await one.named([store], [layout_of(1).dataset_id])
     assert [entry.files for entry in one.report.goes] == [1100]
     assert await paths(store) == set()
 
@@ -116,7 +116,7 @@ async def test_unfinished_uploads_of_a_dataset_go_with_it_and_those_beside_it_st
     for name in (layout_of(1).data("large.json"), f"{TYPE}/notes/large.json"):
         client.create_multipart_upload(Bucket="landing", Key=f"{prefix}/{name}")
     one = sweep()
-    await one.named([store], [layout_of(1).dataset_id], [])
+    await one.named([store], [layout_of(1).dataset_id])
     left = client.list_multipart_uploads(Bucket="landing", Prefix=f"{prefix}/").get("Uploads", [])
     assert [upload["Key"] for upload in left] == [f"{prefix}/{TYPE}/notes/large.json"]
 
@@ -137,7 +137,7 @@ async def test_folder_markers_on_a_real_server_go_with_the_dataset(
         await asyncio.to_thread(client.put_object, Bucket="landing", Key=key, Body=b"")
     await copied(scene, store)
     one = sweep()
-    await one.named([store], [layout.dataset_id], [])
+    await one.named([store], [layout.dataset_id])
     assert one.report.problems == []
     assert [entry.files for entry in one.report.goes] == [3]
     assert await paths(store) == set()
@@ -153,7 +153,7 @@ async def test_without_the_right_to_write_nothing_goes_and_the_report_says_so(
     reader = ObstoreStore(s3_server.store(prefix=prefix, keys=s3_reader), store.uri)
     one = sweep()
     await one.apply(reader, Rule(TYPE, keep_newest=1))
-    await one.named([reader], [layout_of(1).dataset_id], [])
+    await one.named([reader], [layout_of(1).dataset_id])
     assert len(one.report.problems) == len(one.report.failed) == 2
     assert one.report.goes == []
     assert await paths(store) == set(scene.objects)
@@ -176,7 +176,7 @@ async def test_nothing_behind_a_link_is_removed(tmp_path: Path, linked: str) -> 
     before = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
     store = ObstoreStore(LocalStore(place, automatic_cleanup=True), place.as_uri(), is_local=True)
     one = sweep()
-    await one.named([store], [layout.dataset_id], [])
+    await one.named([store], [layout.dataset_id])
     await one.apply(store, Rule(TYPE, keep_newest=1))
     assert {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()} == before
     if linked in ("type", "dataset"):
@@ -191,7 +191,7 @@ async def test_an_id_is_found_in_whatever_case_its_folder_is_written(tmp_path: P
     publish(scene, layout, 0)
     await copied(scene, store)
     one = sweep()
-    await one.named([store], [layout.dataset_id.lower()], [])
+    await one.named([store], [layout.dataset_id.lower()])
     assert await paths(store) == set()
     assert one.report.problems == []
 
@@ -201,7 +201,7 @@ async def test_a_store_that_refuses_to_list_uploads_is_asked_once(
 ) -> None:
     asked: list[str] = []
 
-    async def refuse(prefix: str) -> int:
+    async def refuse(prefix: str, _: IsOwn) -> int:
         asked.append(prefix)
         raise StorageError("403 for uploads.")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -22,9 +24,11 @@ from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[impor
 from devstack.ports import LOOPBACK, free_ports
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.connections import open_store
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage import s3_signing, unfinished_uploads
 from learnosity.storage.multipart import MIN_PART_BYTES
+from learnosity.storage.store import IsOwn, every_path
 from tests.component.api.hand_made import Exchange, hand_made, reply, xml
 from tests.component.landing_scene import Passing, StartScene, scene
 from tests.waiting import no_waiting
@@ -132,6 +136,50 @@ async def test_files_of_other_file_systems_are_staged_out_of_sight_and_tidied_up
     assert await store.discard_unfinished("set") == 0
 
 
+OURS = ["manifest.json", "files.ndjson", "names.tsv", "data/a.csv", "data/b/a.csv", "_landing/r/p/n", "_removal/r"]
+OTHERS = ["readme.txt", "data-of-others/x.csv", "data.csv", "_landings/x", "x/manifest.json"]
+
+
+def only_files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix().partition("#")[0] for path in folder.rglob("*#*")}
+
+
+@pytest.mark.parametrize("scheme", ["s3", "file", "memory"])
+async def test_in_a_dataset_only_what_is_ours_is_discarded(scheme: str, tmp_path: Path, monkeypatch: Any) -> None:
+    layout = DatasetLayout("type", "id")
+    own, removed = {f"{layout.prefix}/{name}" for name in OURS}, set[str]()
+    paths = [*own, *(f"{layout.prefix}/{name}" for name in OTHERS)]
+
+    async def behaviour(asked: Exchange) -> None:
+        if asked.method == "DELETE":
+            removed.add(unquote(urlsplit(asked.target).path).removeprefix("/bucket/p/"))
+            await asked.give(reply(204))
+        else:
+            await asked.give(reply(200, uploads_page(*((f"p/{path}", "1") for path in paths))))
+
+    if scheme == "s3":
+        async with hand_made(behaviour) as served:
+            define(monkeypatch, served.url)
+            store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+            assert await store.discard_unfinished(layout.prefix, layout.is_own) == len(own)
+        assert removed == own
+    elif scheme == "file":
+        for number, path in enumerate(paths):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"{path}#{number}").touch()
+        assert await open_store(tmp_path.as_uri()).discard_unfinished(layout.prefix, layout.is_own) == len(own)
+        assert only_files(tmp_path) == set(paths) - own
+    else:
+        attach("memory", fs=MemoryFileSystem())
+        store = open_store(f"memory://bucket/{tmp_path.name}")
+        folders = {path.rpartition("/")[0] for path in paths}
+        for folder in folders:
+            await store.put(f"{folder}/.{'0' * 32}.part", b"half")
+        ours = {path.rpartition("/")[0] for path in own}
+        assert await store.discard_unfinished(layout.prefix, layout.is_own) == len(ours)
+        assert await store.discard_unfinished(layout.prefix) == len(folders - ours)
+
+
 async def test_publishing_leaves_no_unfinished_write(scene: StartScene, uri: str, left: Any) -> None:
     dataset = await scene()
     dataset.store = open_store(uri)
@@ -143,12 +191,13 @@ async def test_publishing_leaves_no_unfinished_write(scene: StartScene, uri: str
     await dataset.check_whole()
 
 
+@pytest.mark.parametrize("error", [StorageError("AccessDenied."), TransientStorageError("SlowDown.")])
 async def test_a_dataset_is_published_even_where_looking_for_them_is_not_allowed(
-    scene: StartScene, caplog: pytest.LogCaptureFixture
+    scene: StartScene, caplog: pytest.LogCaptureFixture, error: LearnosityError
 ) -> None:
     class Strict(Passing):
-        async def discard_unfinished(self, prefix: str) -> int:
-            raise StorageError("Could not give up unfinished uploads: AccessDenied.")
+        async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
+            raise error
 
     dataset = await scene()
     await dataset.plan()
@@ -156,7 +205,8 @@ async def test_a_dataset_is_published_even_where_looking_for_them_is_not_allowed
     with caplog.at_level(logging.WARNING):
         await dataset.publish(store=Strict(dataset.store))
     await dataset.check_whole()
-    assert "AccessDenied. Allow it (docs/security.md)" in caplog.text
+    advice = "Let the bucket's" if error.transient else "Allow it (docs/security.md)"
+    assert f"{error} {advice}" in caplog.text
 
 
 HTML = b"<!doctype html><html><body>Log in<br></body></html>"
@@ -242,9 +292,51 @@ async def test_a_server_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
     (nobody,) = free_ports(1)
     define(monkeypatch, f"http://{LOOPBACK}:{nobody}")
-    with pytest.raises(StorageError, match="Could not give up") as caught:
+    with pytest.raises(TransientStorageError, match="Could not give up"):
         await discarded()
-    assert type(caught.value) is StorageError
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (500, "InternalError", TransientStorageError),
+        (503, "SlowDown", TransientStorageError),
+        (400, "ExpiredToken", TransientStorageError),
+        (403, "AccessDenied", StorageError),
+        (404, "NoSuchBucket", StorageError),
+        (501, "NotImplemented", StorageError),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_error_says_whether_another_try_may_help(
+    method: str, status: int, code: str, kind: type[LearnosityError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
+
+    async def behaviour(asked: Exchange) -> None:
+        good = reply(200, uploads_page(("p/set/a", "1"))) if asked.method == "GET" else reply(204)
+        await asked.give(reply(status, xml(code)) if asked.method == method else good)
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        with pytest.raises(kind, match="Could not give up"):
+            await discarded()
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EACCES, StorageError), (errno.EIO, TransientStorageError)])
+async def test_an_error_of_a_file_system_says_whether_another_try_may_help(
+    number: int, kind: type[LearnosityError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path.as_uri())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.csv#1").write_text("half")
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "unlink", fails)
+    with pytest.raises(kind, match="Could not remove unfinished files below"):
+        await store.discard_unfinished("set")
 
 
 async def test_a_refusal_says_which_bucket_and_is_not_repeated(
@@ -285,7 +377,10 @@ async def test_a_reply_that_is_no_list_of_uploads_is_an_error_and_nothing_foreig
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, served.url)
-        with pytest.raises(StorageError, match=r"Could not give up unfinished uploads below s3://bucket/p/set: ") as no:
+        with pytest.raises(
+            (StorageError, TransientStorageError),
+            match=r"Could not give up unfinished uploads below s3://bucket/p/set: ",
+        ) as no:
             await discarded()
         assert "Log in" not in str(no.value)
         assert all("/p/set/a?" in asked.target for asked in served.asked if asked.method == "DELETE")

@@ -19,6 +19,7 @@ from devstack.seaweedfs import SeaweedFS
 from devstack.secrets import KeyPair
 from learnosity.connections import open_store
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage import unfinished_uploads
 from learnosity.storage.store import Store
 from learnosity.storage.write_check import check_folder, check_writable
 from tests.component.api.hand_made import hand_made
@@ -99,10 +100,12 @@ async def test_the_right_that_is_missing_is_named(
         assert len(served.asked) <= MOST_REQUESTS
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (503, "SlowDown")])
 async def test_without_the_right_to_list_unfinished_uploads_landing_works(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    status: int, code: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with hand_made(s3_by_hand(["ListMultipartUploads"], 403, "AccessDenied", remembers=True)) as served:
+    monkeypatch.setattr(unfinished_uploads, "PATIENCE_SECONDS", 0.0)
+    async with hand_made(s3_by_hand(["ListMultipartUploads"], status, code, remembers=True)) as served:
         define(monkeypatch, served.url)
         with caplog.at_level(logging.WARNING):
             await check_writable(await asyncio.to_thread(open_store, "s3://lake@bucket/folder"), OWNER)

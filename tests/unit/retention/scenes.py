@@ -83,8 +83,8 @@ def check_promises(store: MemoryStore) -> None:
 def sweep(run: str = "run", *, dry_run: bool = False, events: list[Entry] | None = None) -> Sweep:
     """One try of a run."""
 
-    async def begins(entry: Entry) -> None:
-        pass
+    async def begins(entry: Entry) -> Entry:
+        return entry
 
     async def done(entry: Entry) -> None:
         if events is not None:

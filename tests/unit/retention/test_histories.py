@@ -220,7 +220,7 @@ def test_no_order_of_a_landing_and_removals_leaves_a_manifest_that_promises_abse
 
     async def remove(name: str) -> None:
         one = sweep(name)
-        await (one.named([store], [layout.dataset_id], []) if by_ids else one.apply(store, rule))
+        await (one.named([store], [layout.dataset_id]) if by_ids else one.apply(store, rule))
 
     async def all_at_once() -> list[object]:
         tasks = [land(store, layout, "run-a", overwrite=overwrite)]
@@ -264,7 +264,7 @@ def test_one_may_do_all_of_its_work_within_a_single_call_of_the_other(
     one = sweep("removal")
 
     async def remove() -> None:
-        await (one.named([store], [layout.dataset_id], []) if by_ids else one.apply(store, Rule(TYPE, keep_newest=1)))
+        await (one.named([store], [layout.dataset_id]) if by_ids else one.apply(store, Rule(TYPE, keep_newest=1)))
 
     def landing() -> Coroutine[Any, Any, None]:
         return land(store, layout, "run-a", overwrite=overwrite)

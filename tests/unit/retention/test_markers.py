@@ -30,7 +30,7 @@ def scene(*folders: str, published: bool = True) -> MemoryStore:
 
 async def removed(store: MemoryStore) -> Sweep:
     one = sweep()
-    await one.named([store], [ONE.dataset_id], [])
+    await one.named([store], [ONE.dataset_id])
     return one
 
 

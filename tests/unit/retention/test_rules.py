@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import CronTriggerTimetable
 
-from learnosity.retention.rules import RetentionRules, Rule, parse_rules, read_rules, rules_for_one_place
+from learnosity.retention.rules import (
+    RetentionRules,
+    Rule,
+    parse_rules,
+    read_rules,
+    rules_for_one_place,
+    rules_held_back,
+)
 from learnosity.retention_dag import retention_dags
 from learnosity.schedules.files import read_folder
 
@@ -79,7 +89,31 @@ def test_a_whole_number_may_be_written_as_a_decimal() -> None:
 def test_two_rules_for_one_place_are_found_however_it_is_written(one: str, other: str, same: bool) -> None:
     rules = [Rule("a", one, keep_newest=30), Rule("a", other, keep_newest=1)]
     assert bool(rules_for_one_place(rules, {one: one, other: other})) is same
-    assert not rules_for_one_place(rules, {one: one}), "the other one could not be opened"
+    assert not rules_for_one_place(rules, {one: one}), "the other one names no place"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "unknown", "held"),
+    [
+        (None, "s3://b/x", [None], True),
+        (None, "file:///", [None], True),
+        (None, "s3://b/x", [], False),
+        ("s3://b/x", "s3://b/y", [], False),
+        ("file:///not/there", "file:///usr", [], True),
+        ("file:///not/there", "s3://b/y", [], False),
+        ("file:///usr", "file:///etc", [], False),
+    ],
+)
+@pytest.mark.parametrize("type_of_other", ["a", "b"])
+@pytest.mark.parametrize("swapped", [True, False])
+def test_rules_that_may_be_for_one_place_are_held_back(
+    one: str | None, other: str | None, unknown: list[str | None], held: bool, type_of_other: str, swapped: bool
+) -> None:
+    rules = [Rule("a", one, keep_newest=30), Rule(type_of_other, other, keep_newest=1)]
+    rules = rules[::-1] if swapped else rules
+    places = {uri: uri for uri in (one, other) if uri is not None}
+    found = rules_held_back(rules, places, unknown)
+    assert set(found) == ({1, 2} if held and type_of_other == "a" else set())
 
 
 def test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default(tmp_path: Path) -> None:
@@ -100,6 +134,37 @@ def test_with_the_sample_it_has_the_schedule_of_the_file_and_the_file_is_no_data
     assert dag.schedule == CronTriggerTimetable("30 2 * * *", timezone="Australia/Sydney")
     reading = read_folder(tmp_path)
     assert (list(reading.schedules), dict(reading.problems)) == ([], {})
+
+
+ERRORS = [errno.EACCES, errno.EIO, errno.ENOTDIR, errno.ELOOP, errno.ESTALE, errno.ETIMEDOUT, errno.ENAMETOOLONG]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, *ERRORS])
+@pytest.mark.parametrize("name", ["retention.yaml", "retention.yml"])
+def test_a_folder_that_cannot_be_read_is_a_problem_and_not_a_folder_without_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str
+) -> None:
+    real = os.lstat
+
+    def fails(path: Any, **given: Any) -> Any:
+        if Path(path) == tmp_path / name:
+            raise OSError(number, os.strerror(number))
+        return real(path, **given)
+
+    monkeypatch.setattr(os, "lstat", fails)
+    found = read_rules(tmp_path)
+    if number == errno.ENOENT:
+        assert found is None
+        return
+    assert isinstance(found, list)
+    assert (found[0].file, os.strerror(number) in str(found[0])) == (name, True)
+    assert sorted(retention_dags(tmp_path)) == ["learnosity_invalid_retention", "learnosity_retention"]
+
+
+def test_a_folder_that_is_not_there_has_no_rules_and_a_file_in_its_place_is_a_problem(tmp_path: Path) -> None:
+    assert read_rules(tmp_path / "nothing") is None
+    (tmp_path / "file").touch()
+    assert isinstance(read_rules(tmp_path / "file"), list)
 
 
 @pytest.mark.parametrize("kind", ["bad", "two", "folder", "dangling"])

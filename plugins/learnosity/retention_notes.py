@@ -1,0 +1,78 @@
+"""The notes of a run of `learnosity_retention`, in Airflow's task state store: which datasets it has removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from learnosity.dataset.layout import DatasetLayout
+from learnosity.retention.inventory import read_dataset
+from learnosity.retention.sweep import Entry
+from learnosity.storage.store import Store
+from learnosity.task_state import StateStore, patiently
+
+KEY = "learnosity_retention"
+# Maximum number of removals that are noted as begun. Only those of failed or killed tries stay noted so.
+MOST_BEGUN = 150
+
+
+class Notes:
+    """The datasets that this run has removed. They are kept in the task's state, so that no killed try loses them.
+
+    :param store: `context["task_state_store"]`.
+    """
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self.removed: list[Entry] = []
+        self.begun: list[Entry] = []
+
+    async def load(self) -> None:
+        """Read what earlier tries have noted."""
+        found = await patiently(self._store.get, KEY) or {}
+        self.removed = msgspec.convert(found.get("removed", []), list[Entry])
+        # Releases up to 1.0.0 noted one removal as begun, not a list.
+        begun = msgspec.convert(found.get("begun"), Entry | list[Entry] | None)
+        self.begun = [begun] if isinstance(begun, Entry) else begun or []
+
+    async def settle(self, store: Store) -> None:
+        """Count as removed what earlier tries have begun to remove at this store, if nothing of it is there.
+
+        :raises TransientStorageError: the store fails for now.
+        """
+        for entry in [each for each in self.begun if each.destination_uri == store.uri]:
+            if (await read_dataset(store, DatasetLayout(entry.dataset_type, entry.dataset_id))).is_empty:
+                await self.done(entry)
+
+    def unsettled(self, stores: Sequence[Store]) -> list[Entry]:
+        """What earlier tries have begun to remove at other stores than these."""
+        return [each for each in self.begun if each.destination_uri not in {store.uri for store in stores}]
+
+    async def begin(self, entry: Entry) -> Entry:
+        """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
+        earlier = [each for each in self.begun if _is_same(each, entry)]
+        # The manifest goes first. So with a manifest, the dataset is whole. Without one, an earlier try may have
+        # removed a part of it, and `entry` tells of the rest only.
+        counts = earlier[0] if earlier and not entry.published_at else entry
+        self.begun = [*(each for each in self.begun if not _is_same(each, entry)), counts][-MOST_BEGUN:]
+        await self._save()
+        return counts
+
+    async def done(self, entry: Entry) -> None:
+        """Note that a dataset is removed."""
+        self.begun = [each for each in self.begun if not _is_same(each, entry)]
+        self.removed.append(entry)
+        await self._save()
+
+    async def _save(self) -> None:
+        await patiently(self._store.set, KEY, msgspec.to_builtins({"begun": self.begun, "removed": self.removed}))
+
+
+def _is_same(one: Entry, other: Entry) -> bool:
+    """Whether two entries are about the same dataset at the same place."""
+    return (one.destination_uri, one.dataset_type, one.dataset_id) == (
+        other.destination_uri,
+        other.dataset_type,
+        other.dataset_id,
+    )
