@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,25 @@ async def test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may
     assert sample.get_task("write_roster").upstream_task_ids == {"check_place"}
     with nullcontext() if allowed else pytest.raises(LearnosityError, match="runs may not|line end"):
         await check.python_callable(params={"aws_conn_id": conn_id, "bucket": bucket})
+
+
+@pytest.mark.parametrize(
+    "apart", [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(days=1)]
+)
+def test_no_two_runs_of_the_sample_from_a_warehouse_share_a_roster(dag_bag: DagBag, apart: timedelta) -> None:
+    sample = dag_bag.dags["learnosity_from_warehouse"]
+    write, create = sample.get_task("write_roster"), sample.get_task("dataset.create_dataset")
+    moment = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    runs = [("manual__one", moment), ("manual__two", moment + apart)]
+
+    def rendered(text: str, run_id: str, run_after: datetime) -> str:
+        run = SimpleNamespace(run_id=run_id, run_after=run_after)
+        params = {"aws_conn_id": "landing", "bucket": "learnosity"}
+        return str(write.render_template(text, {"dag_run": run, "run_id": run_id, "params": params}))
+
+    keys = [rendered(write.s3_key, *run) for run in runs]
+    assert len(set(keys)) == 2
+    assert [rendered(create.input_uri, *run) for run in runs] == [f"s3://landing@learnosity/{key}" for key in keys]
 
 
 @pytest.mark.parametrize(
