@@ -16,7 +16,7 @@ from airflow.listeners import hookimpl
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.event_extra import AnnouncementError, read_announcement
 from learnosity.progress_log import size
-from learnosity.task_report import FAILURE_KEY, Failure
+from learnosity.task_report import FAILURE_KEY, Failure, of_last_try
 
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
@@ -73,7 +73,7 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
 
     failed, told = TaskInstance, TaskStateStoreModel
     rows = session.execute(
-        select(failed.task_id, failed.map_index, told.value)
+        select(failed.task_id, failed.map_index, failed.try_number, told.value)
         .join(
             told,
             (told.dag_run_id == dag_run.id) & (told.task_id == failed.task_id) & (told.map_index == failed.map_index),
@@ -87,7 +87,7 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
         .order_by(failed.end_date)
         .limit(MOST_FAILURES)
     ).all()
-    if texts := [text for task_id, map_index, value in rows if (text := _failure_text(task_id, map_index, value))]:
+    if texts := [text for row in rows if (text := _failure_text(*row))]:
         _write(dag_run, " · ".join(texts)[:MAX_NOTE_CHARS])
 
 
@@ -99,10 +99,10 @@ def _write(run: DagRun, text: str) -> None:
         written.content = text
 
 
-def _failure_text(task_id: str, map_index: int, value: Any) -> str:
+def _failure_text(task_id: str, map_index: int, try_number: int, value: Any) -> str:
     """The report of a failed task, with its name; "" if it cannot be read: a user may have changed it."""
     try:
-        told = msgspec.json.decode(value, type=Failure)
+        told = of_last_try(msgspec.json.decode(value, type=Failure), try_number)
     except (msgspec.MsgspecError, TypeError):
         return ""
     task = task_id if map_index < 0 else f"{task_id}[{map_index}]"

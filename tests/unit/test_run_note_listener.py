@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import airflow.models
+import msgspec
 import pytest
 from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted, on_dag_run_failed
-from learnosity.task_report import FAILURE_KEY
+from learnosity.task_report import FAILURE_KEY, Failure
 from tests.unit.dataset.test_event_extra import EXTRAS
 
 PUBLISHED = {
@@ -149,7 +150,9 @@ def test_a_note_fits_into_its_column() -> None:
 
 class TestFailedRuns:
     @staticmethod
-    def fail(database: Runs, value: str, task_id: str = "wait_for_job", state: str = "failed") -> None:
+    def fail(
+        database: Runs, value: str, task_id: str = "wait_for_job", state: str = "failed", try_number: int = 1
+    ) -> None:
         """A task ends, after it has told something, and then its run fails."""
         with database.session.begin() as session:
             run = session.query(DagRun).one()
@@ -161,7 +164,7 @@ class TestFailedRuns:
                     dag_id="dag",
                     run_id="run",
                     state=state,
-                    try_number=1,
+                    try_number=try_number,
                     max_tries=0,
                     pool="default_pool",
                     pool_slots=1,
@@ -179,6 +182,20 @@ class TestFailedRuns:
     def test_a_failed_run_says_why_and_what_to_do(self, database: Runs) -> None:
         self.fail(database, self.TOLD)
         assert database.note == "failed in wait_for_job: Learnosity halted it. Clear it."
+
+    @pytest.mark.parametrize("attempt", range(1, 4))
+    @pytest.mark.parametrize("try_number", range(1, 4))
+    def test_the_reason_of_an_earlier_try_is_not_told_as_that_of_the_last_one(
+        self, database: Runs, attempt: int, try_number: int
+    ) -> None:
+        told = msgspec.json.encode(Failure("JobHaltedError", "Learnosity halted it.", "Clear it.", attempt)).decode()
+        self.fail(database, told, try_number=try_number)
+        assert database.note == (
+            "failed in wait_for_job: Learnosity halted it. Clear it."
+            if attempt >= try_number
+            else f"failed in wait_for_job: Try {try_number} left no report; its log says more. "
+            f"Try {attempt} failed with: Learnosity halted it."
+        )
 
     def test_a_note_of_somebody_else_is_left_alone(self, database: Runs) -> None:
         database.write("for the board", "7")
