@@ -89,7 +89,7 @@ def skipped_time(crons: Sequence[str], zone: str, year: int) -> str | None:
     """
     for start, end in _skipped_hours(zone, year):
         for cron in crons:
-            if cron.split()[1].startswith("*"):
+            if croniter.expand(cron)[0][1] == ["*"]:
                 continue
             comes = croniter(cron, start - timedelta(seconds=1)).get_next(datetime)
             if comes < end:

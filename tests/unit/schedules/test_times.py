@@ -237,6 +237,12 @@ class TestCrons:
             ("30 2 * * *", "UTC", None),
             ("30 2 * * *", "Asia/Kolkata", None),
             ("*/30 * * * *", "Australia/Sydney", None),
+            ("30 */1 * * *", "Australia/Sydney", None),
+            ("30 0-23 * * *", "Australia/Sydney", None),
+            ("30 */2 * * *", "Australia/Sydney", "02:30 does not exist on 2026-10-04 in Australia/Sydney"),
+            ("*/30 */2 * * *", "Australia/Sydney", "02:00 does not exist on 2026-10-04 in Australia/Sydney"),
+            ("30 */3 * * *", "Australia/Sydney", None),
+            ("30 1-3 * * *", "Australia/Sydney", "02:30 does not exist on 2026-10-04 in Australia/Sydney"),
         ],
     )
     def test_a_time_that_a_clock_change_skips(self, cron: str, zone: str, skipped: str | None) -> None:
