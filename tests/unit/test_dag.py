@@ -124,7 +124,7 @@ async def test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may
     "apart", [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(days=1)]
 )
 def test_no_two_runs_of_the_sample_from_a_warehouse_share_a_roster(dag_bag: DagBag, apart: timedelta) -> None:
-    sample = dag_bag.dags["learnosity_from_warehouse"]
+    sample: Any = dag_bag.dags["learnosity_from_warehouse"]
     write, create = sample.get_task("write_roster"), sample.get_task("dataset.create_dataset")
     moment = datetime(2026, 11, 29, 12, tzinfo=UTC)
     runs = [("manual__one", moment), ("manual__two", moment + apart)]
