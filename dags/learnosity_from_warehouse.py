@@ -22,8 +22,8 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
 # Each run writes its own roster file. If all runs wrote the same file, `create_dataset` of an older run could read the
-# roster of a newer run when it is retried or cleared.
-KEY = "rosters/learnosity_from_warehouse/{{ dag_run.run_after | ts_nodash }}/roster.parquet"
+# roster of a newer run when it is retried or cleared. Times are not enough here: two runs may begin in the same second.
+KEY = "rosters/learnosity_from_warehouse/{{ run_id }}/roster.parquet"
 
 with DAG(
     dag_id="learnosity_from_warehouse",

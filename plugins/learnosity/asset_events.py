@@ -18,8 +18,9 @@ from learnosity.connections import open_store
 from learnosity.dataset.event_extra import NEEDED, AnnouncementError, read_announcement
 from learnosity.dataset.published import PublishedDataset
 from learnosity.destination import resolve_destination
-from learnosity.errors import LearnosityError, PermanentError, TransientError
+from learnosity.errors import LearnosityError, PermanentError, StorageError, TransientError
 from learnosity.storage.store import Store
+from learnosity.storage.uris import parse_uri
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +56,18 @@ class DatasetEvent(Protocol):
 def announced(events: Mapping[Any, Sequence[DatasetEvent]]) -> list[DatasetEvent]:
     """One event per dataset: the last event of a task, else the last event that was made by hand.
 
+    A manifest's URI names no server. So events of tasks that published with different connections are events of
+    different datasets, also where the URI is the same.
+
     An event that does not name a dataset is reported in a warning, and passed over.
 
     :param events: `triggering_asset_events` of the task's context.
     :returns: one event per dataset; no event if the run was started without events.
     :raises PermanentError: there are events, but none can be used. The run fails instead of being skipped: a skipped
         run looks like a success, and nobody would read the warning.
-    :raises TransientError: Airflow did not say which task emitted an event.
+    :raises TransientError: Airflow did not say which task emitted an event, or where that task published.
     """
-    found: dict[str, DatasetEvent] = {}
+    found: dict[str, list[DatasetEvent]] = {}
     unusable: list[str] = []
     for asset, several in events.items():
         for event in several:
@@ -73,11 +77,10 @@ def announced(events: Mapping[Any, Sequence[DatasetEvent]]) -> list[DatasetEvent
                 unusable.append(f"{_named(asset, event)}: {error}")
                 log.warning("Passed over an asset event that names no dataset. %s %s", unusable[-1], HOW)
                 continue
-            if manifest_uri not in found or _source(event):
-                found[manifest_uri] = event
+            found.setdefault(manifest_uri, []).append(event)
     if unusable and not found:
         raise PermanentError("\n  ".join([f"No asset event of this run names a dataset. {HOW}", *unusable[:SHOWN]]))
-    return list(found.values())
+    return [event for several in found.values() for event in _one_per_server(several)]
 
 
 async def for_each_announced(
@@ -138,6 +141,27 @@ def _named(asset: Any, event: DatasetEvent) -> str:
     """An event for a message: its asset and its time. The values in its extra are not shown."""
     name, when = getattr(asset, "name", asset), getattr(event, "timestamp", None)
     return f"Event of {name}{f' at {when}' if when else ''}"
+
+
+def _one_per_server(several: Sequence[DatasetEvent]) -> Sequence[DatasetEvent]:
+    """Of the events for one manifest URI, the last one of each connection that a task published it with.
+
+    Airflow is asked only where there are several events.
+    """
+    by_task = [event for event in several if _source(event)] if len(several) > 1 else []
+    if len(by_task) < 2:
+        return (by_task or several)[-1:]
+    last = {_connection(_published_to(event)): event for event in by_task}
+    known = [event for connection, event in last.items() if connection is not None]
+    return known or by_task[-1:]
+
+
+def _connection(destination_uri: str | None) -> str | None:
+    """The connection in a destination, "" for one without; None = the destination is not known."""
+    try:
+        return destination_uri and (parse_uri(destination_uri).conn_id or "")
+    except StorageError:
+        return destination_uri  # opening it is an error of this event alone
 
 
 def _source(event: DatasetEvent) -> Source | None:

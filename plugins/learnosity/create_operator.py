@@ -110,6 +110,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         self.destination_uri = destination_uri
         self.learnosity_conn_id = learnosity_conn_id
         self.created: dict[str, Any] | None = None
+        self._reads_input = True
         self._as_written: list[Any] = [copy.deepcopy(request), input_uri, dataset_id]
         if not is_empty(input_columns):
             self._as_written.append(copy.deepcopy(input_columns))
@@ -138,7 +139,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         request = DatasetRequest.from_mapping(self.request)
         input_uri = str(self.input_uri or "").strip() or None
         dataset_id = check_dataset_id(self.dataset_id)
-        create = flag("create", self.create, True)
+        create = self._reads_input = flag("create", self.create, True)
         conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id)).strip()
         hook = LearnosityHook(conn_id)
         findings = Findings()
@@ -267,17 +268,13 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         }
         rendered = [request.body("", 0), *more]
         mapped = mapped_values(self._as_written, [self.request, self.input_uri, self.dataset_id, self.input_columns])
-        return RequestIdentity(
-            account,
-            digest([written, params, *mapped]),
-            rendered=digest(rendered),
-        )
+        return RequestIdentity(account, digest([written, params, *mapped]), rendered=digest(rendered))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """The input and the new dataset, for the OpenLineage provider."""
         from learnosity.lineage import lineage_of_creation
 
-        return lineage_of_creation(self.input_uri, self.created)
+        return lineage_of_creation(self.input_uri if self._reads_input else None, self.created)
 
 
 def _existing(

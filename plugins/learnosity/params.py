@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
 
-from learnosity.run_config import FIELDS, Field
+from learnosity.run_config import FIELDS, Field, is_empty
+
+MAX_SHOWN = 200  # longest value in characters that a description repeats
+# Characters that Markdown would read as marks, and not show.
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
 
 def dataset_params(values: Mapping[str, Any] | None = None, *, scheduled: bool = False) -> dict[str, Param]:
@@ -30,12 +36,23 @@ def _param(each: Field, value: Any) -> Param:
     if each.labels:
         proposals["values_display"] = dict(each.labels)
     templated = "{{" in str(value) or "{%" in str(value)
-    said = " In this DAG, empty = what its template says." if templated else ""
     return Param(
         None if templated else value,
         title=f"{each.title} ({each.name})",
-        description_md=each.description + said,
+        description_md=each.description + _when_empty(each, value, templated=templated),
         section=each.section,
         **each.schema,
         **proposals,
     )
+
+
+def _when_empty(each: Field, value: Any, *, templated: bool) -> str:
+    """What an empty field means in this DAG, if it means something else than the description says."""
+    if is_empty(value) or value == each.default:
+        return ""
+    if templated:
+        return " In this DAG, empty = what its template says."
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(shown) > MAX_SHOWN or not shown.isprintable():
+        return " In this DAG, empty = the value that stands here at first."
+    return " In this DAG, empty = " + _MARKDOWN.sub(r"\\\g<0>", shown)

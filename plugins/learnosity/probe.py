@@ -16,6 +16,7 @@ from learnosity.api.client import LearnosityClient
 from learnosity.api.dataset_request import KNOWN_TYPES, check_dataset_id
 from learnosity.errors import LearnosityError
 from learnosity.hooks import DEFAULT_CONN_ID, checked_config
+from learnosity.landing.probe import STOPPED as STOPPED
 from learnosity.landing.probe import probe
 
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         async with LearnosityClient(checked_config(options.conn_id, connection), attempts=2) as client:
             async for line in lines(client, options.dataset_type, options.dataset_id):
                 sys.stdout.write(f"{line}\n")
-                stopped |= line.startswith("Stopped:")
+                stopped |= line.startswith(STOPPED)
         return stopped
 
     try:

@@ -8,6 +8,8 @@ changed.
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +18,7 @@ from airflow.listeners import hookimpl
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.event_extra import AnnouncementError, read_announcement
 from learnosity.progress_log import size
-from learnosity.task_report import FAILURE_KEY, Failure
+from learnosity.task_report import FAILURE_KEY, Failure, of_last_try
 
 if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
@@ -28,6 +30,12 @@ log = logging.getLogger(__name__)
 AUTHOR = "learnosity-plugin"
 MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
+# A note is made of parts: one for each dataset that the run has published, and one for failed tasks.
+BETWEEN = "\n\n"
+DATASET = "dataset "
+GAP = "Gap: "
+BLANK_LINES = re.compile(r"\n\s*\n")
+MORE = "… and more: see the page of the run"
 
 
 @hookimpl
@@ -37,6 +45,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         return
     try:
         text = note_text(asset_event.extra)
+        same = f"{DATASET}{read_announcement(asset_event.extra).layout.dataset_id} "
     except AnnouncementError as error:
         # Any task of any DAG may emit an event of this asset, so the extra of the event may be anything.
         log.warning(
@@ -47,7 +56,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         )
         return
     # Imported here, because workers load this module too, and must not use Airflow's database.
-    from airflow.models.dagrun import DagRun
+    from airflow.models.dagrun import DagRun, DagRunNote
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -56,7 +65,9 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
         )
         if run is not None:
-            _write(run, text)
+            # The lock keeps two publications of a run from overwriting each other's part.
+            session.scalar(select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update())
+            _write(run, [text, *(part for part in _published(run) if not part.startswith(same))])
 
 
 @hookimpl
@@ -73,7 +84,7 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
 
     failed, told = TaskInstance, TaskStateStoreModel
     rows = session.execute(
-        select(failed.task_id, failed.map_index, told.value)
+        select(failed.task_id, failed.map_index, failed.try_number, told.value)
         .join(
             told,
             (told.dag_run_id == dag_run.id) & (told.task_id == failed.task_id) & (told.map_index == failed.map_index),
@@ -87,22 +98,41 @@ def on_dag_run_failed(dag_run: DagRun) -> None:
         .order_by(failed.end_date)
         .limit(MOST_FAILURES)
     ).all()
-    if texts := [text for task_id, map_index, value in rows if (text := _failure_text(task_id, map_index, value))]:
-        _write(dag_run, " · ".join(texts)[:MAX_NOTE_CHARS])
+    if texts := [text for row in rows if (text := _failure_text(*row))]:
+        _write(dag_run, [BLANK_LINES.sub("\n", " · ".join(texts)), *_published(dag_run)])
 
 
-def _write(run: DagRun, text: str) -> None:
-    written = run.dag_run_note
+def _published(run: DagRun) -> list[str]:
+    """The parts of the note about datasets."""
+    content = (run.dag_run_note.content if run.dag_run_note else None) or ""
+    return [part for part in content.split(BETWEEN) if part.startswith(DATASET)]
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """A note of several parts, those with gaps before other datasets, as many as there is room for."""
+    ordered = sorted(parts, key=lambda part: part.startswith(DATASET) and GAP not in part)
+    if len(whole := BETWEEN.join(ordered)) <= MAX_NOTE_CHARS or len(ordered) == 1:
+        return whole[:MAX_NOTE_CHARS]
+    room = MAX_NOTE_CHARS - len(BETWEEN + MORE)
+    text = ordered[0][:room]
+    for part in ordered[1:]:
+        if len(text) + len(BETWEEN) + len(part) <= room:
+            text += BETWEEN + part
+    return text + BETWEEN + MORE
+
+
+def _write(run: DagRun, parts: Sequence[str]) -> None:
+    text, written = _joined(parts), run.dag_run_note
     if written is None:
         run.note = (text, AUTHOR)
     elif written.user_id == AUTHOR:
         written.content = text
 
 
-def _failure_text(task_id: str, map_index: int, value: Any) -> str:
+def _failure_text(task_id: str, map_index: int, try_number: int, value: Any) -> str:
     """The report of a failed task, with its name; "" if it cannot be read: a user may have changed it."""
     try:
-        told = msgspec.json.decode(value, type=Failure)
+        told = of_last_try(msgspec.json.decode(value, type=Failure), try_number)
     except (msgspec.MsgspecError, TypeError):
         return ""
     task = task_id if map_index < 0 else f"{task_id}[{map_index}]"
@@ -116,9 +146,9 @@ def note_text(extra: Any) -> str:
     :raises AnnouncementError: the extra does not name a dataset.
     """
     published = read_announcement(extra)
-    parts = [f"dataset {published.layout.dataset_id}"]
+    parts = [f"{DATASET}{published.layout.dataset_id}"]
     if published.file_count is not None and published.total_bytes is not None:
         parts.append(f"published {published.file_count:,} files, {size(published.total_bytes)}")
     parts.append(published.manifest_uri.removesuffix("/manifest.json"))
-    parts += [f"Gap: {gap}" for gap in published.gaps]
+    parts += [GAP + gap for gap in published.gaps]
     return " · ".join(parts)[:MAX_NOTE_CHARS]

@@ -83,6 +83,18 @@ def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = 
     return Failure(kind, message[:MAX_MESSAGE], what_to_do(error, task_id), attempt)
 
 
+def of_last_try(told: Failure, try_number: int) -> Failure:
+    """The report about the last try of a task that has failed. A try that was killed leaves none.
+
+    :param told: the last report that is kept, which may be of an earlier try.
+    :param try_number: number of the try that failed last.
+    """
+    if told.attempt >= try_number:
+        return told
+    said = f"Try {try_number} left no report; its log says more. Try {told.attempt} failed with: {told.message}"
+    return Failure(told.kind, said[:MAX_MESSAGE], "", try_number)
+
+
 @contextmanager
 def report_failures(context: Context) -> Iterator[None]:
     """Log the error of a task in one plain line, before Airflow logs its traceback, and keep it for the pages."""

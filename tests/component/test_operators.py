@@ -9,6 +9,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -685,6 +686,20 @@ class TestCreate:
         assert (found["dataset_id"], found["dataset_type"], found["job_reference"]) == (WANTED, SUMMARY, "a-job")
         assert Run().execute(create(SUMMARY, **arguments))["job_reference"] == "", "there is nothing to wait for"
         assert simulator.stats.calls == {}
+
+    @pytest.mark.parametrize("writable", [True, False])
+    @pytest.mark.parametrize("makes", [True, "{{ True }}", False, "{{ False }}"], ids=str)
+    def test_reports_its_input_as_read_only_where_a_dataset_is_made_of_it(
+        self, users: Path, tmp_path: Path, makes: bool | str, writable: bool
+    ) -> None:
+        (tmp_path / "file").write_text("no folder")
+        where = {} if writable else {"destination_uri": f"{tmp_path.as_uri()}/file/datasets"}
+        task = create(SUMMARY, input_uri=users.as_uri(), create=makes, dataset_id=WANTED, **where)
+        with nullcontext() if writable else pytest.raises(StorageError):
+            Run().execute(task)
+        found = task.get_openlineage_facets_on_complete(None)
+        assert [each.name for each in found.inputs] == ([str(users)] if "True" in str(makes) else [])
+        assert len(found.outputs) == writable
 
     def test_of_a_dataset_that_exists_needs_its_id(self, simulator: Simulator) -> None:
         with pytest.raises(RequestError, match="create is false: set dataset_id"):

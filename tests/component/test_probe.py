@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 
 from learnosity.api.config import ApiConfig
+from learnosity.errors import PermanentError
 from learnosity.probe import lines
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET
 from tests.component.landing_scene import Scene, StartScene, scene
@@ -90,3 +94,36 @@ async def test_the_command_says_what_is_wrong_with_the_key(url: str) -> None:
     ended = await asyncio.to_thread(command, url, "x" * 40)
     assert ended.returncode == 1
     assert "Check the consumer secret" in ended.stdout
+
+
+@pytest.fixture(scope="module")
+def task() -> Any:
+    """The task of the DAG."""
+    return DagBag(dag_folder=str(ROOT / "dags" / "learnosity_probe.py")).dags["learnosity_probe"].get_task("report")
+
+
+@pytest.mark.parametrize(
+    ("password", "host", "fails"),
+    [
+        (DEMO_CONSUMER_SECRET, None, None),
+        ("x" * 40, None, "Check the consumer secret"),
+        (DEMO_CONSUMER_SECRET, "http://127.0.0.1:9", "Stopped:"),
+    ],
+)
+async def test_the_dag_is_green_only_where_the_account_is_accepted(
+    url: str,
+    task: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    password: str,
+    host: str | None,
+    fails: str | None,
+) -> None:
+    caplog.set_level("INFO")
+    account = {"conn_type": "learnosity", "login": DEMO_CONSUMER_KEY, "password": password, "host": host or url}
+    monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps(account))
+    params = {"learnosity_conn_id": "account", "dataset_id": None, "dataset_type": None}
+    with pytest.raises(PermanentError, match=fails) if fails else nullcontext():
+        assert "Key, secret and domain are accepted" in await task.python_callable(params=params)
+    assert any(message.startswith("API: ") for message in caplog.messages)
+    assert any(message.startswith("Stopped: ") for message in caplog.messages) is bool(fails)

@@ -84,6 +84,47 @@ def test_an_event_by_hand_does_not_hide_the_one_that_knows_the_destination(tmp_p
     assert announced({"asset": [real, by_hand]}) == [real]
 
 
+def at(folder: Path, *destinations: str) -> list[Event]:
+    """Events of tasks for one manifest URI, each with the destination that its task returned."""
+    return [event_of(folder, Publish({"destination_uri": uri} if uri else None)) for uri in destinations]
+
+
+@pytest.mark.parametrize(
+    ("destinations", "kept"),
+    [
+        # One URI, and two servers with a bucket of this name.
+        (("s3://here@bucket/x", "s3://there@bucket/x"), (0, 1)),
+        (("s3://here@bucket/x", "s3://there@bucket/x", "s3://here@bucket/x/"), (2, 1)),
+        (("s3://here@bucket/x", "s3://bucket/x"), (0, 1)),
+        # One server: the last event, however its destination is written.
+        (("s3://here@bucket/x", "s3://here@bucket/x"), (1,)),
+        (("s3://here@bucket/x", "S3://here@bucket/x/"), (1,)),
+        # Of a run that was deleted, nobody knows the destination.
+        (("", "s3://here@bucket/x", ""), (1,)),
+        (("", ""), (1,)),
+        (("no uri", "s3://here@bucket/x"), (0, 1)),
+    ],
+)
+@pytest.mark.parametrize("by_hand", [0, 1, 2])
+def test_one_uri_at_two_servers_is_two_datasets(
+    tmp_path: Path, destinations: tuple[str, ...], kept: tuple[int, ...], by_hand: int
+) -> None:
+    events = at(tmp_path, *destinations)
+    for place in range(len(events) + 1):
+        mixed = [*events[:place], *[event_of(tmp_path)] * by_hand, *events[place:]]
+        assert [id(each) for each in announced({"asset": mixed})] == [id(events[number]) for number in kept]
+
+
+def test_of_events_by_hand_the_last_one_counts(tmp_path: Path) -> None:
+    several = [event_of(tmp_path) for _ in range(3)]
+    assert [id(each) for each in announced({"asset": several[:2], "another": several[2:]})] == [id(several[2])]
+
+
+def test_the_destination_is_asked_for_only_where_it_decides(tmp_path: Path) -> None:
+    silent = Unanswered(event_of(tmp_path).extra, 500)
+    assert announced({"asset": [silent, event_of(tmp_path / "other")]})[0] is silent
+
+
 def test_a_run_without_events_announces_nothing() -> None:
     assert announced({}) == []
 

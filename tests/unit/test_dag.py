@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Param
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import ParamValidationError
+from markdown_it import MarkdownIt
 
 from learnosity.errors import LearnosityError
 from learnosity.operators import LearnosityListFilesOperator
@@ -117,6 +121,25 @@ async def test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may
 
 
 @pytest.mark.parametrize(
+    "apart", [timedelta(0), timedelta(microseconds=1), timedelta(milliseconds=500), timedelta(days=1)]
+)
+def test_no_two_runs_of_the_sample_from_a_warehouse_share_a_roster(dag_bag: DagBag, apart: timedelta) -> None:
+    sample: Any = dag_bag.dags["learnosity_from_warehouse"]
+    write, create = sample.get_task("write_roster"), sample.get_task("dataset.create_dataset")
+    moment = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    runs = [("manual__one", moment), ("manual__two", moment + apart)]
+
+    def rendered(text: str, run_id: str, run_after: datetime) -> str:
+        run = SimpleNamespace(run_id=run_id, run_after=run_after)
+        params = {"aws_conn_id": "landing", "bucket": "learnosity"}
+        return str(write.render_template(text, {"dag_run": run, "run_id": run_id, "params": params}))
+
+    keys = [rendered(write.s3_key, *run) for run in runs]
+    assert len(set(keys)) == 2
+    assert [rendered(create.input_uri, *run) for run in runs] == [f"s3://landing@learnosity/{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         # What the check would read as another place than the operator.
@@ -143,6 +166,53 @@ def test_every_param_is_explained_and_in_a_section() -> None:
         assert param.schema.get("description_md"), name
         assert param.schema["title"].endswith(f" ({name})")
         assert param.schema.get("section"), name
+
+
+OWN_VALUES: dict[str, Any] = {
+    "dataset_type": "users-analysis",
+    "input_uri": "s3://aws@bucket/roster_v2/*.csv",
+    "input_columns": {"user_id": "student_no"},
+    "filters": {"activity_id": ["reading_2026"]},
+    "options": {"fields": ["population"]},
+    "groups": [{"key": "district", "label": "Bezirk <Süd>"}],
+    "organisation_id": 5,
+    "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",
+    "create": False,
+    "job_reference": "job_1",
+    "destination_uri": "s3://aws@bucket/pilot",
+    "include": ["groups/*"],
+    "overwrite": True,
+    "require_complete": True,
+    "landing_shards": 4,
+    "poll_interval": 7.5,
+    "job_timeout": 30,
+    "learnosity_conn_id": "learnosity_pilot",
+}
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_the_form_says_what_an_empty_field_means_in_a_dag_with_values_of_its_own(scheduled: bool) -> None:
+    assert set(OWN_VALUES) == set(PARAMS)
+    usual, own = dataset_params(scheduled=scheduled), dataset_params(OWN_VALUES, scheduled=scheduled)
+    for name, param in own.items():
+        value = OWN_VALUES[name]
+        before, _, said = param.schema["description_md"].partition(" In this DAG, empty = ")
+        assert before == usual[name].schema["description_md"], name
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        assert MarkdownIt().renderInline(said) == html.escape(shown), name
+
+
+@pytest.mark.parametrize("value", ["a" * 100_000, "one\ntwo"])
+def test_the_form_does_not_repeat_a_value_that_no_line_can_hold(value: str) -> None:
+    for name, given in (("job_reference", value), ("filters", {"activity_id": ["a"] * 10_000})):
+        said = dataset_params({name: given})[name].schema["description_md"]
+        assert said.endswith(" In this DAG, empty = the value that stands here at first."), name
+
+
+@pytest.mark.parametrize("values", [{}, PARAMS, dict.fromkeys(PARAMS), {"input_uri": " ", "groups": []}])
+def test_the_form_says_nothing_more_of_what_is_as_usual(values: dict[str, Any]) -> None:
+    for name, param in dataset_params(values).items():
+        assert "In this DAG" not in param.schema["description_md"], name
 
 
 def test_what_a_first_run_needs_is_in_the_section_that_airflow_opens() -> None:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import airflow.models
+import msgspec
 import pytest
 from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
@@ -22,8 +23,8 @@ from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from learnosity.run_note_listener import MAX_NOTE_CHARS, note_text, on_asset_event_emitted, on_dag_run_failed
-from learnosity.task_report import FAILURE_KEY
+from learnosity.run_note_listener import MAX_NOTE_CHARS, MORE, note_text, on_asset_event_emitted, on_dag_run_failed
+from learnosity.task_report import FAILURE_KEY, Failure
 from tests.unit.dataset.test_event_extra import EXTRAS
 
 PUBLISHED = {
@@ -102,6 +103,50 @@ def test_when_it_publishes_again_the_note_follows(database: Runs) -> None:
     assert database.note == TEXT.replace("2,222", "1")
 
 
+def of(number: int, *gaps: str) -> dict[str, Any]:
+    """The event of one of several datasets."""
+    dataset_id = f"33285a4b-0e6e-47e4-bade-{number:012}"
+    return PUBLISHED | {"dataset_id": dataset_id, "manifest_uri": f"s3://b/{number}/manifest.json", "gaps": [*gaps]}
+
+
+@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0), (0, 1, 1, 2, 0)])
+def test_a_run_of_several_datasets_has_a_part_for_each_and_no_gap_is_lost(
+    database: Runs, order: tuple[int, ...], failed: bool
+) -> None:
+    several = [of(0), of(1, "5 users were uploaded, and 4 came back."), of(2)]
+    for number in order:
+        emit(extra=several[number])
+    newest_first = dict.fromkeys(reversed(order))
+    expected = [note_text(several[1]), *(note_text(several[number]) for number in newest_first if number != 1)]
+    if failed:
+        TestFailedRuns.fail(database, TestFailedRuns.TOLD)
+        expected.insert(0, "failed in wait_for_job: Learnosity halted it. Clear it.")
+    assert database.note == "\n\n".join(expected)
+    if failed:  # what is published after that replaces the failure alone
+        emit(extra=several[1])
+        assert database.note == "\n\n".join(expected[1:])
+
+
+@pytest.mark.parametrize("gap", [0, 20, 39])
+def test_of_many_datasets_those_with_gaps_stand_in_the_note_and_the_note_fits(database: Runs, gap: int) -> None:
+    for number in range(40):
+        emit(extra=of(number, *(["Nothing matched."] if number == gap else [])))
+    note = database.note or ""
+    assert len(note) <= MAX_NOTE_CHARS
+    assert note.startswith(note_text(of(gap, "Nothing matched.")))
+    assert note_text(of(39 if gap < 39 else 38)) in note
+    assert note.endswith(MORE)
+    assert note.count(MORE) == 1
+
+
+def test_a_part_that_fills_the_note_leaves_room_to_say_that_there_is_more(database: Runs) -> None:
+    emit(extra=of(0))
+    emit(extra=of(1, "Nothing matched. " * 100))
+    assert len(database.note or "") == MAX_NOTE_CHARS
+    assert (database.note or "").endswith(MORE)
+
+
 @pytest.mark.parametrize("user_id", ["7", None])
 def test_a_note_of_somebody_else_is_left_alone(database: Runs, user_id: str | None) -> None:
     database.write("for the board", user_id)
@@ -149,7 +194,9 @@ def test_a_note_fits_into_its_column() -> None:
 
 class TestFailedRuns:
     @staticmethod
-    def fail(database: Runs, value: str, task_id: str = "wait_for_job", state: str = "failed") -> None:
+    def fail(
+        database: Runs, value: str, task_id: str = "wait_for_job", state: str = "failed", try_number: int = 1
+    ) -> None:
         """A task ends, after it has told something, and then its run fails."""
         with database.session.begin() as session:
             run = session.query(DagRun).one()
@@ -161,7 +208,7 @@ class TestFailedRuns:
                     dag_id="dag",
                     run_id="run",
                     state=state,
-                    try_number=1,
+                    try_number=try_number,
                     max_tries=0,
                     pool="default_pool",
                     pool_slots=1,
@@ -180,10 +227,30 @@ class TestFailedRuns:
         self.fail(database, self.TOLD)
         assert database.note == "failed in wait_for_job: Learnosity halted it. Clear it."
 
+    @pytest.mark.parametrize("attempt", range(1, 4))
+    @pytest.mark.parametrize("try_number", range(1, 4))
+    def test_the_reason_of_an_earlier_try_is_not_told_as_that_of_the_last_one(
+        self, database: Runs, attempt: int, try_number: int
+    ) -> None:
+        told = msgspec.json.encode(Failure("JobHaltedError", "Learnosity halted it.", "Clear it.", attempt)).decode()
+        self.fail(database, told, try_number=try_number)
+        assert database.note == (
+            "failed in wait_for_job: Learnosity halted it. Clear it."
+            if attempt >= try_number
+            else f"failed in wait_for_job: Try {try_number} left no report; its log says more. "
+            f"Try {attempt} failed with: Learnosity halted it."
+        )
+
     def test_a_note_of_somebody_else_is_left_alone(self, database: Runs) -> None:
         database.write("for the board", "7")
         self.fail(database, self.TOLD)
         assert database.note == "for the board"
+
+    def test_a_message_of_several_paragraphs_is_one_part_and_goes_as_a_whole(self, database: Runs) -> None:
+        self.fail(database, self.TOLD.replace("halted it.", "halted it.\\n \\n\\ndataset x is not there."))
+        assert database.note == "failed in wait_for_job: Learnosity halted it.\ndataset x is not there. Clear it."
+        emit()
+        assert database.note == TEXT
 
     @pytest.mark.parametrize("value", ["", "[]", "{}", "null"])
     def test_what_is_not_understood_is_no_note(self, database: Runs, value: str) -> None:

@@ -56,6 +56,8 @@ def check_organisation_id(value: object) -> int | None:
 
     :raises RequestError: the value is not a whole number.
     """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # the JSON schema of the run config takes 5.0 for a whole number
     text = str(value if value is not None else "").strip()
     if not text:
         return None

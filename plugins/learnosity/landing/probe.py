@@ -20,6 +20,8 @@ from learnosity.results.sketch import masked_key, sketch
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
+STOPPED = "Stopped:"  # the last line of a report begins with this if the API refused a call
+
 
 async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_id: str | None) -> AsyncIterator[str]:
     """Describe the replies for an account, line by line.
@@ -41,7 +43,7 @@ async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_
         )
         yield _jobs(await client.job_records())
     except LearnosityError as error:
-        yield f"Stopped: {error}"
+        yield f"{STOPPED} {error}"
         return
     if dataset_id is None:
         yield "No dataset id was given: how results are listed was not tried."

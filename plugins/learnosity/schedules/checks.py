@@ -82,10 +82,19 @@ def _given(value: Any) -> Any:
     """The values of a file without those that are null, which mean the default."""
     if not isinstance(value, dict):
         return value
-    given = {key: each for key, each in value.items() if each is not None}
+    keys = SCHEMA["properties"]
+    given = {key: _whole(each, keys.get(key, {})) for key, each in value.items() if each is not None}
     if isinstance(given.get("params"), dict):
-        given["params"] = {key: each for key, each in given["params"].items() if each is not None}
+        known = keys["params"]["properties"]
+        params = given["params"].items()
+        given["params"] = {key: _whole(each, known.get(key, {})) for key, each in params if each is not None}
     return given
+
+
+def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A value with 2.0 as 2 where the JSON schema asks for an integer: for the schema, 2.0 is one, too."""
+    is_whole = isinstance(value, float) and value.is_integer() and "integer" in schema.get("type", ())
+    return int(value) if is_whole else value
 
 
 def _shape(values: Any) -> Iterator[tuple[Place, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import isleap
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -24,9 +25,10 @@ PRESETS = {
 # croniter replaces `r` in a cron expression by a random number, so each parse of the file would give another schedule.
 # For `h`, croniter needs an id to hash, and Airflow passes none. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# `longest_gap` computes the runs of two years, from this day on. They contain a 29 February, so a cron for that day
-# has a run in them.
-_FROM, _DAYS = date(2027, 1, 1), 731
+# The calendar repeats after 28 years, with all weekdays and leap years (but for years such as 2100, which have no
+# 29 February). So the runs of this time, from this day on, have every gap.
+_FROM, _YEARS, _DAYS = date(2027, 1, 1), 28, 28 * 365 + 7
+_WEEK = 7
 _DAY_MINUTES = 24 * 60
 
 
@@ -56,23 +58,27 @@ def longest_gap(crons: Sequence[str]) -> timedelta:
 
     :param crons: expressions without presets.
     """
+    fields = [" ".join(cron.split()[2:]) for cron in crons]
+    cycle = _WEEK if all(map(_is_weekly, fields)) else _DAYS
     on_day: dict[int, set[int]] = {}
-    for number, cron in enumerate(crons):
-        for day in _days(" ".join(cron.split()[2:])):
+    for number, each in enumerate(fields):
+        for day in _days(each, cycle):
             on_day.setdefault(day, set()).add(number)
     minutes = [_minutes(cron) for cron in crons]
-    seen: dict[frozenset[int], list[int]] = {}
-    longest, last = 0, None
+    seen: dict[frozenset[int], tuple[int, int, int]] = {}
+    first, last, longest = None, 0, 0
     for day in sorted(on_day):
         together = frozenset(on_day[day])
         if together not in seen:
-            seen[together] = sorted(set().union(*(minutes[number] for number in together)))
-        times = seen[together]
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        if last is not None:
-            gaps.append(day * _DAY_MINUTES + times[0] - last)
-        longest, last = max(longest, *gaps, 0), day * _DAY_MINUTES + times[-1]
-    return timedelta(minutes=longest or _DAYS * _DAY_MINUTES)
+            times = sorted(set().union(*(minutes[number] for number in together)))
+            seen[together] = times[0], times[-1], max((b - a for a, b in pairwise(times)), default=0)
+        begin, end, within = seen[together]
+        if first is None:
+            first = day * _DAY_MINUTES + begin
+        else:
+            longest = max(longest, day * _DAY_MINUTES + begin - last)
+        longest, last = max(longest, within), day * _DAY_MINUTES + end
+    return timedelta(minutes=max(longest, (first or 0) + cycle * _DAY_MINUTES - last))
 
 
 def skipped_time(crons: Sequence[str], zone: str, year: int) -> str | None:
@@ -83,7 +89,7 @@ def skipped_time(crons: Sequence[str], zone: str, year: int) -> str | None:
     """
     for start, end in _skipped_hours(zone, year):
         for cron in crons:
-            if cron.split()[1].startswith("*"):
+            if croniter.expand(cron)[0][1] == ["*"]:
                 continue
             comes = croniter(cron, start - timedelta(seconds=1)).get_next(datetime)
             if comes < end:
@@ -92,14 +98,39 @@ def skipped_time(crons: Sequence[str], zone: str, year: int) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _days(fields: str) -> tuple[int, ...]:
-    """Days that the last three fields of a cron name, counted from `_FROM`."""
-    start = datetime.combine(_FROM, datetime.min.time())
+def _days(fields: str, cycle: int) -> tuple[int, ...]:
+    """Days that the last three fields of a cron name, counted from `_FROM`, up to the end of the cycle."""
+    if _is_weekly(fields):
+        week = set(_days_from(_FROM, _WEEK, fields))
+        return tuple(day for day in range(cycle) if day % _WEEK in week)
+    # croniter is slow, so it is asked once for each kind of year.
+    of_month, _, of_week = fields.lower().split()
+    weekdays_count = of_week != "*" or "w" in of_month
+    years: dict[tuple[int, int], list[int]] = {}
+    found: list[int] = []
+    for year in range(_FROM.year, _FROM.year + _YEARS):
+        begin, length = date(year, 1, 1), 365 + isleap(year)
+        kind = length, begin.weekday() if weekdays_count else 0
+        if kind not in years:
+            years[kind] = _days_from(begin, length, fields)
+        found += [(begin - _FROM).days + day for day in years[kind]]
+    return tuple(found)
+
+
+def _is_weekly(fields: str) -> bool:
+    """Whether the last three fields of a cron name the same days in each week."""
+    of_month, month, of_week = fields.split()
+    return (of_month, month) == ("*", "*") and not re.search("[#l]", of_week, re.IGNORECASE)
+
+
+def _days_from(first: date, length: int, fields: str) -> list[int]:
+    """The days that three fields of a cron name among `length` days, counted from the first of these."""
+    start = datetime.combine(first, datetime.min.time())
     days = croniter(f"0 0 {fields}", start - timedelta(seconds=1), ret_type=datetime)
     found = []
-    while (day := (days.get_next() - start).days) < _DAYS:
+    while (day := (days.get_next() - start).days) < length:
         found.append(day)
-    return tuple(found)
+    return found
 
 
 def _minutes(cron: str) -> set[int]:

@@ -44,6 +44,7 @@ _JINJA_FILTERS = frozenset(
 # Largest length in characters of what the filters `replace` of a template may make of a text. Jinja computes constant
 # texts already when it reads a template, so a longer one could fill the memory of Airflow's DAG processor.
 MAX_TEXT = 1024 * 1024
+MAX_DIGITS = 20  # most places that the filter `round` may be asked for
 RUN_ID = 250  # longest id of a run in Airflow, in characters
 _OF_RUN = frozenset(
     {
@@ -224,9 +225,42 @@ def _misuse_of(node: nodes.Node, whole_runs: set[int], called: set[int]) -> str 
             return f"templates here do not know the filter {node.name[:60]}; they know {usual}."
         case nodes.Call() if not isinstance(node.node, nodes.Getattr) or _is_of_data(node.node):
             return f"a template here can call only what changes a time: {_listed(_METHODS_OF_TIME, '.')}."
+        case nodes.Filter(name="round") if not _rounds_a_little(node):
+            return f"the filter round needs plain numbers here, at most {MAX_DIGITS}: round(2), or round(0, 'ceil')."
         case nodes.Mul() | nodes.Pow():
             return "a template here can neither multiply nor raise to a power."
+        case nodes.Mod() if _may_be_written_text(node.left):
+            return "a template here can use % only with numbers, such as dag_run.run_after.month % 2."
     return None
+
+
+def _may_be_written_text(node: nodes.Node) -> bool:
+    """Whether an expression may be a text of the template. With `%`, a short text becomes as long as it says.
+
+    What begins with a name is none: its value is not known before a run.
+    """
+    match node:
+        case nodes.Const():
+            return not isinstance(node.value, int | float)
+        case nodes.BinExpr():
+            return _may_be_written_text(node.left) or _may_be_written_text(node.right)
+        case nodes.CondExpr():
+            return any(_may_be_written_text(each) for each in (node.expr1, node.expr2) if each)
+        case nodes.UnaryExpr():
+            return _may_be_written_text(node.node)
+    while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Call) and node.node:
+        node = node.node
+    return not isinstance(node, nodes.Name)
+
+
+def _rounds_a_little(node: nodes.Filter) -> bool:
+    """Whether a filter `round` has plain arguments. It computes 10 to the power of its number."""
+    given = [*node.args, *(keyword.value for keyword in node.kwargs)]
+    plain = [each.node if isinstance(each, nodes.Neg) else each for each in given]
+    values = [each.value for each in plain if isinstance(each, nodes.Const)]
+    if node.dyn_args or node.dyn_kwargs or len(values) < len(given):
+        return False
+    return all(abs(value) <= MAX_DIGITS for value in values if isinstance(value, int | float))
 
 
 def _is_of_data(node: nodes.Node) -> bool:

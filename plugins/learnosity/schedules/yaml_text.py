@@ -16,6 +16,7 @@ import yaml  # type: ignore[import-untyped]
 # memory.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
+MAX_CHARACTERS = 1_000_000
 
 # The parser in C is ten times as fast, but some builds of PyYAML do not have it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -94,6 +95,7 @@ class _Collection:
     place: Place
     anchor: str | None
     values_before: int
+    characters_before: int
     key: str | None = None
 
 
@@ -103,8 +105,9 @@ class _Builder:
     def __init__(self) -> None:
         self.document = YamlText()
         self._open: list[_Collection] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._values = 0
+        self._characters = 0
         self._documents = 0
 
     def take(self, event: Any) -> None:
@@ -116,7 +119,8 @@ class _Builder:
                 raise YamlTextError(line, (), "the file holds several documents; one file is one dataset.")
         elif isinstance(event, yaml.CollectionEndEvent):
             done = self._open.pop()
-            self._remember(done.anchor, done.value, self._values - done.values_before)
+            values, characters = self._values - done.values_before, self._characters - done.characters_before
+            self._remember(done.anchor, done.value, values, characters)
         elif isinstance(event, yaml.NodeEvent):
             self._node(event, line)
 
@@ -129,12 +133,10 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise YamlTextError(line, place, f"there is no value with the anchor &{event.anchor} before this.")
-            value, size = self._anchors[event.anchor]
+            value, values, characters = self._anchors[event.anchor]
         else:
-            value, size = self._new(event, place, line), 1
-        self._values += size
-        if self._values > MAX_VALUES:
-            raise YamlTextError(line, place, f"the file holds more than {MAX_VALUES:,} values, aliases written out.")
+            value, values, characters = self._new(event, place, line), 1, _length(event)
+        self._count(values, characters, place, line)
         if inside is None:
             self.document.value = value
         elif isinstance(inside.value, list):
@@ -144,9 +146,9 @@ class _Builder:
         if isinstance(event, yaml.CollectionStartEvent):
             if len(self._open) == MAX_DEPTH:
                 raise YamlTextError(line, place, f"the values are more than {MAX_DEPTH} levels deep.")
-            self._open.append(_Collection(value, place, event.anchor, self._values - 1))
+            self._open.append(_Collection(value, place, event.anchor, self._values - 1, self._characters))
         elif isinstance(event, yaml.ScalarEvent):
-            self._remember(event.anchor, value, 1)
+            self._remember(event.anchor, value, 1, characters)
 
     def _key(self, inside: _Collection, event: Any, line: int) -> None:
         if not isinstance(event, yaml.ScalarEvent):
@@ -161,7 +163,8 @@ class _Builder:
         if key in inside.value:
             self.document.doubled.append((place, line))
         self.document.lines[place] = line
-        self._remember(event.anchor, key, 1)
+        self._count(0, len(key), place, line)
+        self._remember(event.anchor, key, 1, len(key))
         inside.key = key
 
     def _place(self, inside: _Collection | None, line: int) -> Place:
@@ -180,9 +183,25 @@ class _Builder:
             raise YamlTextError(line, place, f"the tag {event.tag[:60]!r} is not supported; remove it.")
         return {} if isinstance(event, yaml.MappingStartEvent) else []
 
-    def _remember(self, anchor: str | None, value: Any, size: int) -> None:
+    def _count(self, values: int, characters: int, place: Place, line: int) -> None:
+        """Count what an event adds. An alias adds all that its anchor holds."""
+        self._values += values
+        self._characters += characters
+        for number, limit, what in (
+            (self._values, MAX_VALUES, "values"),
+            (self._characters, MAX_CHARACTERS, "characters"),
+        ):
+            if number > limit:
+                raise YamlTextError(line, place, f"the file holds more than {limit:,} {what}, aliases written out.")
+
+    def _remember(self, anchor: str | None, value: Any, values: int, characters: int) -> None:
         if anchor is not None:
-            self._anchors[anchor] = (value, size)
+            self._anchors[anchor] = (value, values, characters)
+
+
+def _length(event: Any) -> int:
+    """The characters of a scalar; 0 for the begin of a list or mapping."""
+    return len(event.value) if isinstance(event, yaml.ScalarEvent) else 0
 
 
 def _scalar(event: Any, place: Place, line: int) -> Any:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import quote
 
-from learnosity.task_report import Landing
+from learnosity.task_report import Landing, of_last_try
 from learnosity.web.run_datasets import FAILED, Instance, Step
 from learnosity.web.task_reports import TaskReports
 
@@ -186,6 +186,8 @@ def _in_order(instances: Sequence[Instance], steps: Sequence[Step]) -> list[Inst
 
 def _trouble(dag_id: str, run_id: str, instance: Instance, reports: TaskReports) -> Trouble:
     said = reports.failures.get((instance.task_id, instance.map_index))
+    if said and instance.state in ("failed", RETRY):
+        said = of_last_try(said, instance.try_number)
     mapped = instance.map_index >= 0
     address = f"/dags/{_part(dag_id)}/runs/{_part(run_id)}/tasks/{_part(instance.task_id)}"
     return Trouble(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -190,7 +191,7 @@ def test_a_time_window_ends_after_it_begins(begin: object, end: object, sound: b
         assert "filters.mintime is after filters.maxtime" in refusal(request)
 
 
-@pytest.mark.parametrize("value", ["seven", "7.0", 7.5, True, [7]])
+@pytest.mark.parametrize("value", ["seven", "7.0", 7.5, True, [7], 1e18, math.inf, math.nan])
 def test_an_item_bank_is_a_whole_number(value: object) -> None:
     with pytest.raises(RequestError, match="organisation_id must be a whole number"):
         asked(organisation_id=value)
@@ -223,8 +224,8 @@ def test_a_dataset_id_is_a_uuid_or_empty(given: str | None, taken: str | None) -
     assert check_dataset_id(given) == taken
 
 
-@pytest.mark.parametrize("value", [7, "7", " 7\n"])
-def test_an_item_bank_may_be_written_by_a_template(value: object) -> None:
+@pytest.mark.parametrize("value", [7, "7", " 7\n", 7.0])
+def test_an_item_bank_may_be_written_by_a_template_or_as_a_decimal(value: object) -> None:
     assert asked(organisation_id=value).organisation_id == 7
 
 

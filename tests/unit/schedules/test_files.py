@@ -70,6 +70,31 @@ class TestFiles:
         for schedule in read_folder(samples).schedules:
             assert skipped_time(schedule.crons, schedule.timezone, year) is None
 
+    def test_a_whole_number_may_be_written_as_a_decimal_wherever_the_schema_wants_one(self) -> None:
+        asked = {
+            place: 2
+            for place, each in (
+                *SCHEMA["properties"].items(),
+                *((f"params.{name}", each) for name, each in SCHEMA["properties"]["params"]["properties"].items()),
+            )
+            if "integer" in ([each["type"]] if isinstance(each["type"], str) else each["type"])
+        }
+        assert len(asked) >= 4
+
+        def text(end: str) -> str:
+            return "".join(f"{'  ' * place.count('.')}{place.rpartition('.')[2]}: 2{end}\n" for place in asked)
+
+        def read(end: str) -> Schedule:
+            written = text(end).splitlines(keepends=True)
+            own = "".join(line for line in written if not line.startswith(" "))
+            found = parse("item_bank.yaml", own + GOOD + "".join(line for line in written if line.startswith(" ")))
+            assert isinstance(found, Schedule), found
+            return found
+
+        decimal = read(".0")
+        assert repr(decimal) == repr(read(""))
+        assert build_dag(decimal).max_active_runs == 2
+
     def test_the_published_schema_is_the_one_that_is_checked(self) -> None:
         assert json.loads((REPOSITORY / "dags" / "datasets" / "dataset.schema.json").read_text()) == SCHEMA
 

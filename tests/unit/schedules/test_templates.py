@@ -123,6 +123,67 @@ def test_no_template_makes_a_text_too_long_when_it_is_read(expression: str) -> N
     assert "replace" in (template_problem(f"{{{{ {expression} }}}}") or "")
 
 
+FORMAT = "'%09999d'"
+GROWING_WHEN_READ = {
+    "format": f"{FORMAT} % 1",
+    "format of a value": f"{FORMAT} % dag_run.run_after.year",
+    "format in parts": "('%0' ~ '9999d') % 1",
+    "sum": "('%0' + '9999d') % 1",
+    "choice": f"({FORMAT} if true else ds) % 1",
+    "or": f"({FORMAT} or ds) % 1",
+    "and": f"(1 and {FORMAT}) % 1",
+    "list": f"[{FORMAT}][0] % 1",
+    "field of a dict": f"{{'year': {FORMAT}}}.year % 1",
+    "filter": f"({FORMAT} | trim) % 1",
+    "default": f"(0 | default({FORMAT}, true)) % 1",
+    "default of a sum": f"((1 - 1) | default({FORMAT}, true)) % 1",
+    "default of int": f"('x' | int({FORMAT})) % 1",
+    "nested": f"({FORMAT} % 1) % 1",
+    "round up": "1 | round(9999, 'ceil')",
+    "round down": "1 | round(-9999)",
+    "round by keyword": "1 | round(precision=9999, method='floor')",
+    "round by a sum": "1 | round(9000 + 999, 'ceil')",
+    "round unpacked": "1 | round(*[9999, 'ceil'])",
+}
+
+
+@pytest.mark.parametrize("expression", GROWING_WHEN_READ.values(), ids=GROWING_WHEN_READ)
+def test_nothing_large_is_computed_when_a_template_is_read(expression: str) -> None:
+    for text in (
+        f"{{{{ {expression} }}}}",
+        f"{{{{ ({expression}) | string | lower }}}}",
+        f"{{% if {expression} %}}x{{% endif %}}",
+        f"{{% set x = {expression} %}}",
+        f"{{{{ data_interval_start | days_before({expression}) | iso }}}}",
+    ):
+        found = template_problem(text) or ""
+        assert "%" in found or "round" in found, text
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "dag_run.run_after.month % 2",
+        "(dag_run.run_after | local).day_of_year % 7",
+        "(dag_run.run_after.month - 1) % 3",
+        "-dag_run.run_after.month % 12",
+        "dag_run.run_after.timestamp() % 60",
+        "dag_run.run_after.strftime('%j') | int % 7",
+        "params.landing_shards % 2",
+        "params['options']['step'] | default(7) | int % 7",
+        "dag_run.conf.number % 10",
+        "(1 if dag_run.run_after.month < 7 else dag_run.run_after.month) % 2",
+        "7 % 2",
+        "dag_run.run_after.month / 3 | round",
+        "(dag_run.run_after.month / 3) | round(0, 'ceil') | int",
+        "params.share | round(precision=2)",
+        "params.number | round(-2)",
+    ],
+)
+def test_remainders_of_numbers_and_rounding_can_be_used(expression: str) -> None:
+    assert template_problem(f"{{{{ {expression} }}}}") is None
+
+
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "-", "20"]), st.text("ab", max_size=60)), max_size=8))
 def test_what_replace_may_do_stays_below_its_limit(texts: list[tuple[str, str]]) -> None:
     chain = "".join(f" | replace('{old}', '{new}')" for old, new in texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.definitions._internal.templater import FILTERS
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
-from hypothesis import given
+from croniter import croniter  # type: ignore[import-untyped]
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 
 from learnosity.dataset_tasks import LEARNOSITY_RETRIES
 from learnosity.errors import PermanentError
-from learnosity.schedules.crons import PRESETS, cron_problem, longest_gap, skipped_time
+from learnosity.schedules.crons import PRESETS, cron_problem, expanded, longest_gap, skipped_time
 from learnosity.schedules.dags import build_dag, scheduled_dags, template_filters
 from learnosity.schedules.files import Schedule, parse
 from learnosity.schedules.templates import AIRFLOW_FILTERS
@@ -168,10 +170,45 @@ class TestCrons:
             (("0 0 1 * *", "0 0 15 * *"), 17 * 24),
             (("0 0 L * *", "0 0 * * 1"), 7 * 24),
             (("0 0 29 2 *", "0 0 1 3 *"), 365 * 24),
+            (("0 0 29 2 *",), 4 * 365 * 24 + 24),
+            (("0 0 29 2 *", "0 12 29 2 *"), 1460 * 24 + 12),
+            (("0 0 1 1 *", "0 12 1 1 *"), 365 * 24 + 12),
+            (("0 4 * 9 1#1", "0 18 * 9 1#1"), 370 * 24 + 10),
+            (("0 4 * * 1",), 7 * 24),
+            (("0 4 * * sun", "0 4 * * mon"), 6 * 24),
+            (("0 0 29 2 5#5",), 28 * 365.25 * 24),
         ],
     )
     def test_the_longest_gap_covers_the_time_since_the_run_before(self, crons: tuple[str, ...], hours: float) -> None:
         assert longest_gap(crons) == timedelta(hours=hours)
+
+    @settings(max_examples=8, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["*", "1", "29", "31", "1-25", "L", "15,L", "15W", "*/7"]),
+                st.sampled_from(["*", "*", "1", "2,3", "9", "9-12,1-6"]),
+                st.sampled_from(["*", "*", "1", "1-5", "1#1", "5#5", "L5", "0"]),
+                st.sampled_from(["0 4", "30 18", "*/20 *", "0 0,23"]),
+            ).map(lambda parts: f"{parts[3]} {parts[0]} {parts[1]} {parts[2]}"),
+            min_size=1,
+            max_size=3,
+        ).filter(lambda crons: all(cron_problem(cron) is None for cron in crons))
+    )
+    def test_the_longest_gap_is_that_of_all_runs_of_28_years(self, crons: list[str]) -> None:
+        begin = datetime(2027, 1, 1)
+        runs: set[datetime] = set()
+        for cron in crons:
+            # All gaps within a day are those of its first run, its last run and the times between.
+            days = croniter(f"0 0 {' '.join(cron.split()[2:])}", begin - timedelta(seconds=1), ret_type=datetime)
+            times = croniter(f"{' '.join(cron.split()[:2])} * * *", begin - timedelta(seconds=1), ret_type=datetime)
+            of_day = []
+            while (moment := times.get_next()) < begin + timedelta(days=1):
+                of_day.append(moment - begin)
+            while (day := days.get_next()) < begin.replace(year=2027 + 36):
+                runs.update(day + moment for moment in of_day)
+        longest = max(later - earlier for earlier, later in pairwise(sorted(runs)))
+        assert longest_gap(tuple(crons)) == longest
 
     @pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "H 4 * * *", "0 0 R * *", "0 R(1-3) * * *"])
     def test_what_never_comes_or_is_drawn_at_random_is_refused(self, cron: str) -> None:
@@ -186,7 +223,7 @@ class TestCrons:
     def test_no_text_breaks_the_check_and_airflow_takes_what_it_takes(self, cron: str) -> None:
         if cron_problem(cron) is None:
             stored(dag_of(repr(cron)))
-            longest_gap((cron, "0 0 * * *"))
+            longest_gap((expanded(cron), "0 0 * * *"))
 
     @pytest.mark.parametrize(
         ("cron", "zone", "skipped"),
@@ -200,6 +237,12 @@ class TestCrons:
             ("30 2 * * *", "UTC", None),
             ("30 2 * * *", "Asia/Kolkata", None),
             ("*/30 * * * *", "Australia/Sydney", None),
+            ("30 */1 * * *", "Australia/Sydney", None),
+            ("30 0-23 * * *", "Australia/Sydney", None),
+            ("30 */2 * * *", "Australia/Sydney", "02:30 does not exist on 2026-10-04 in Australia/Sydney"),
+            ("*/30 */2 * * *", "Australia/Sydney", "02:00 does not exist on 2026-10-04 in Australia/Sydney"),
+            ("30 */3 * * *", "Australia/Sydney", None),
+            ("30 1-3 * * *", "Australia/Sydney", "02:30 does not exist on 2026-10-04 in Australia/Sydney"),
         ],
     )
     def test_a_time_that_a_clock_change_skips(self, cron: str, zone: str, skipped: str | None) -> None:

@@ -8,7 +8,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from learnosity.schedules import yaml_text
-from learnosity.schedules.yaml_text import MAX_DEPTH, MAX_VALUES, YamlTextError, read_yaml
+from learnosity.schedules.files import MAX_BYTES
+from learnosity.schedules.yaml_text import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES, YamlTextError, read_yaml
 
 
 @pytest.fixture(params=["in C", "in Python"], autouse=True)
@@ -109,6 +110,33 @@ def laughs(levels: int) -> str:
 def test_what_is_made_to_be_large_ends_early(text: str, message: str) -> None:
     with pytest.raises(YamlTextError, match=message):
         read_yaml(text)
+
+
+LONG = "x" * 100_000
+TIMES = MAX_CHARACTERS // len(LONG)
+
+
+@pytest.mark.parametrize(
+    "anchored",
+    [LONG, f"'{LONG}'", f"[{LONG}]", f"{{b: {LONG}}}", f"{{? {LONG} : 1}}", f"[[{{b: [{LONG}]}}]]", f"|\n  {LONG}\n"],
+    ids=["plain", "quoted", "list", "mapping", "key", "nested", "block"],
+)
+def test_aliases_count_with_their_texts_written_out(anchored: str) -> None:
+    def text(times: int) -> str:
+        return f"a: &a {anchored}\nb: [{', '.join(['*a'] * times)}]"
+
+    assert len(read_yaml(text(TIMES - 2)).value["b"]) == TIMES - 2
+    with pytest.raises(YamlTextError, match=f"more than {MAX_CHARACTERS:,} characters, aliases written out"):
+        read_yaml(text(TIMES))
+
+
+def test_a_key_with_an_anchor_counts_as_its_text() -> None:
+    with pytest.raises(YamlTextError, match="characters, aliases written out"):
+        read_yaml(f"? &a {LONG}\n: [{', '.join(['*a'] * TIMES)}]")
+
+
+def test_without_aliases_a_file_of_any_legal_size_is_read() -> None:
+    assert read_yaml(f"a: {'x' * MAX_BYTES}").value == {"a": "x" * MAX_BYTES}
 
 
 def test_a_few_aliases_are_fine() -> None:

@@ -87,6 +87,22 @@ def test_an_error_is_told_with_its_advice_and_its_log() -> None:
     assert not found.going
 
 
+@pytest.mark.parametrize("state", ["failed", "up_for_retry"])
+@pytest.mark.parametrize("attempt", range(1, 4))
+@pytest.mark.parametrize("try_number", range(1, 4))
+def test_the_reason_of_an_earlier_try_is_not_told_as_that_of_the_last_one(
+    state: str, attempt: int, try_number: int
+) -> None:
+    told = TaskReports({("wait_for_job", -1): Failure("JobHaltedError", "halted.", "Clear it.", attempt)})
+    found = look([Row("wait_for_job", state, try_number=try_number)], "running", told)
+    (trouble,) = found.failed or found.again
+    if attempt >= try_number:
+        assert (trouble.message, trouble.advice, trouble.attempt) == ("halted.", "Clear it.", attempt)
+    else:
+        said = f"Try {try_number} left no report; its log says more. Try {attempt} failed with: halted."
+        assert (trouble.message, trouble.advice, trouble.attempt) == (said, "", try_number)
+
+
 def test_a_task_that_was_killed_has_no_message_and_still_a_log() -> None:
     (trouble,) = look(rows("failed", *["upstream_failed"] * 4), "failed").failed
     assert trouble.message == ""
