@@ -20,6 +20,7 @@ from werkzeug.security import generate_password_hash
 from compose.admin import Step, decide
 from compose.connections import wanted
 from compose.env import TEMPLATE, main, problems, render, settings
+from compose.file import read_services
 from learnosity.api.config import build_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,8 +77,23 @@ def test_database_broker_and_objects_have_no_way_out() -> None:
 
 
 def test_workers_are_not_told_how_to_reach_the_database() -> None:
-    assert not [key for key in SERVICES["worker"]["environment"] if "SQL_ALCHEMY" in key]
-    assert "${POSTGRES_PASSWORD" not in str(SERVICES["worker"])
+    """Whichever it is: the stack's own, or one that `.env` names in any of the settings that Airflow has for it."""
+    named = {
+        f"AIRFLOW__DATABASE__{option.upper()}": f"postgresql+psycopg2://me:{option}@db.example.com/airflow"
+        for option in ("sql_alchemy_conn", "sql_alchemy_conn_async")
+    }
+    for given in ({}, named):
+        settings_given = values(render(TEMPLATE.read_text(), demo=True)) | given
+        told = {name: read_services(REPOSITORY, settings_given)[name].environment for name in OF_AIRFLOW}
+        secrets = ("db.example.com", settings_given["POSTGRES_PASSWORD"])
+        assert [each for each in secrets if each in str(told["worker"])] == []
+        # Airflow does not start without one: it is that of Airflow itself, which leads nowhere in this image.
+        assert told["worker"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////opt/airflow/airflow.db"
+        wanted_address = given.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or (
+            f"postgresql+psycopg2://airflow:{settings_given['POSTGRES_PASSWORD']}@postgres/airflow"
+        )
+        others = {each["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] for name, each in told.items() if name != "worker"}
+        assert others == {wanted_address}
 
 
 SIGNING = {"api-server", "scheduler"}
@@ -128,8 +144,9 @@ def test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need
 @pytest.mark.parametrize("name", OF_AIRFLOW)
 def test_every_setting_of_airflow_can_be_set_under_its_own_name(name: str) -> None:
     own = {key: value for key, value in SERVICES[name]["environment"].items() if key.startswith("AIRFLOW__")}
-    # Workers must not get the database's address, so it has no name in `.env`.
-    own.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", None)
+    if name == "worker":  # must not get the database's address, whatever `.env` says
+        for each in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"):
+            own.pop(each)
     if name not in SIGNING:
         own.pop("AIRFLOW__API_AUTH__JWT_SECRET")
     assert len(own) > 20
