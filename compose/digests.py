@@ -31,9 +31,8 @@ KINDS = (
 )
 SECONDS = 30.0
 _LARGEST = 4 * 1024 * 1024
-# A default names its tag; images that are built here have none to look up.
+# A default is an image and its tag. Images that are built here have the name of the project, so they have none.
 _IMAGE = re.compile(r"\$\{([A-Z0-9_]+_IMAGE):-([^}$]+)\}")
-_BUILT = re.compile(r"learnosity-airflow")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -47,7 +46,7 @@ def images(compose: str, given: Mapping[str, str]) -> dict[str, str]:
     :param compose: text of docker-compose.yaml
     :param given: the settings of `.env`
     """
-    found = {name: given.get(name) or default for name, default in _IMAGE.findall(compose) if not _BUILT.match(default)}
+    found = {name: given.get(name) or default for name, default in _IMAGE.findall(compose)}
     return {name: image.partition("@")[0] for name, image in sorted(found.items())}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compose.engine import EngineError, base_images, engine
 from compose.env import write
-from compose.proof.deployment import FOLDER, IMAGES, UP_SECONDS, Deployment, ProofError
+from compose.proof.deployment import FOLDER, IMAGES, UP_SECONDS, Deployment, ProofError, built
 from compose.proof.faults import disturbed
 from compose.proof.keeping import restored, rotated
 from compose.proof.teams import as_teams_do
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             extra = {"DEMO_USERS": str(options.users), "AIRFLOW_HEARTBEAT_TIMEOUT": "30"}
             # All containers together get as much of the processors as one process beside them, where others are busy.
             slow = {"AIRFLOW_START_PERIOD": f"{UP_SECONDS}s"}
-            env = IMAGES | environment | extra | slow | {"AIRFLOW_QUEUED_TIMEOUT": "60"}
+            env = IMAGES | built("now") | environment | extra | slow | {"AIRFLOW_QUEUED_TIMEOUT": "60"}
             return _prove(Deployment(env, fresh_env(FOLDER / "env"), port), options)
     except (EngineError, DevstackError) as error:
         say(f"\n{error}")

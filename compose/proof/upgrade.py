@@ -6,16 +6,12 @@ import shutil
 from pathlib import Path
 
 from compose.engine import run
-from compose.proof.deployment import REPOSITORY, Deployment, ProofError, slow_files
+from compose.proof.deployment import REPOSITORY, Deployment, ProofError, built, slow_files
 from compose.proof.keeping import waits
 from devstack.output import say
 
 # Images of the earlier commit, beside those of this one.
-EARLIER = {
-    "LEARNOSITY_AIRFLOW_IMAGE": "learnosity-airflow:earlier",
-    "LEARNOSITY_S3_IMAGE": "learnosity-airflow-s3:earlier",
-    "LEARNOSITY_DEMO_IMAGE": "learnosity-airflow-demo:earlier",
-}
+EARLIER = built("earlier")
 
 
 def unpack(commit: str, folder: Path) -> None:

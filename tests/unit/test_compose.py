@@ -20,7 +20,7 @@ from werkzeug.security import generate_password_hash
 from compose.admin import Step, decide
 from compose.connections import wanted
 from compose.env import TEMPLATE, main, problems, render, settings
-from compose.file import read_services
+from compose.file import interpolate, read_services
 from learnosity.api.config import build_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +39,20 @@ LASTING = sorted(set(SERVICES) - ONE_SHOT)
 def values(template: str) -> dict[str, str]:
     """The settings of an `.env`."""
     return dict(line.split("=", 1) for line in template.splitlines() if line and not line.startswith("#"))
+
+
+def test_two_stacks_on_one_machine_share_nothing_when_name_and_port_differ() -> None:
+    """Containers, networks and volumes have the name of the project before them, unless the file names them itself."""
+    whole = yaml.safe_load(TEXT)
+    assert whole["name"] == values(TEMPLATE.read_text())["COMPOSE_PROJECT_NAME"]
+    named = [*SERVICES.values(), *whole["networks"].values(), *whole["volumes"].values()]
+    assert [each for each in named if {"container_name", "name", "external"} & set(each)] == []
+    for service in SERVICES.values():
+        mounts = [str(each).partition(":")[0] for each in service.get("volumes", [])]
+        assert [each for each in mounts if each not in whole["volumes"] and each != "/opt/airflow/spool"] == []
+        if "build" in service:
+            images = {interpolate(service["image"], {"COMPOSE_PROJECT_NAME": name}) for name in ("one", "two")}
+            assert len(images) == 2, service["image"]
 
 
 def test_only_the_ui_is_published_and_only_on_loopback() -> None:
