@@ -96,14 +96,14 @@ def test_workers_are_not_told_how_to_reach_the_database() -> None:
         f"AIRFLOW__DATABASE__{option.upper()}": f"postgresql+psycopg2://me:{option}@db.example.com/airflow"
         for option in ("sql_alchemy_conn", "sql_alchemy_conn_async")
     }
-    for given in ({}, named):
-        settings_given = values(render(TEMPLATE.read_text(), demo=True)) | given
+    for own in ({}, named):
+        settings_given = values(render(TEMPLATE.read_text(), demo=True)) | own
         told = {name: read_services(REPOSITORY, settings_given)[name].environment for name in OF_AIRFLOW}
         secrets = ("db.example.com", settings_given["POSTGRES_PASSWORD"])
         assert [each for each in secrets if each in str(told["worker"])] == []
         # Airflow does not start without one: it is that of Airflow itself, which leads nowhere in this image.
         assert told["worker"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////opt/airflow/airflow.db"
-        wanted_address = given.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or (
+        wanted_address = own.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or (
             f"postgresql+psycopg2://airflow:{settings_given['POSTGRES_PASSWORD']}@postgres/airflow"
         )
         others = {each["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] for name, each in told.items() if name != "worker"}
@@ -273,6 +273,52 @@ def test_the_store_takes_a_key_of_any_printable_characters(secret: str, tmp_path
     done = subprocess.run(["sh", script], env=env | {"S3_LANDING_SECRET_KEY": secret}, capture_output=True, check=True)
     identities = {each["name"]: each for each in json.loads(done.stdout)["identities"]}
     assert identities["landing"]["credentials"][0]["secretKey"] == secret
+
+
+# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says.
+WEED = """#!/bin/sh
+read -r command _ name
+case "$command" in
+  s3.bucket.list) while read -r each; do printf '  %s\\tsize:0\\tlogical:0\\tchunk:0\\n' "$each"; done < "$BUCKETS" ;;
+  *) echo "create bucket under /buckets"
+     case "$name" in
+       *[!a-z0-9.-]*) echo "error: bucket name can only contain lower case characters, numbers, dots, and hyphens" ;;
+       *) echo "created bucket $name"; echo "$name" >> "$BUCKETS" ;;
+     esac ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted_buckets", "made"),
+    [
+        ([], ("learnosity", "airflow"), ["learnosity", "airflow"]),
+        (["airflow", "learnosity"], ("learnosity", "airflow"), []),
+        (["airflow"], ("learnosity", "airflow"), ["learnosity"]),
+        (["learnosity-airflow", "airflow-old", "my.airflow"], ("learnosity", "airflow"), ["learnosity", "airflow"]),
+        (["airflowx", "size:0"], ("a.rflow", "airflow"), ["a.rflow", "airflow"]),
+        ([], ("one", "one"), ["one"]),
+        ([], ("Learnosity", "airflow"), None),
+        ([], ("learnosity", "air_flow"), None),
+    ],
+)
+def test_each_bucket_is_there_afterwards_or_the_one_shot_fails(
+    there: list[str], wanted_buckets: tuple[str, str], made: list[str] | None, tmp_path: Path
+) -> None:
+    server, buckets = tmp_path / "weed", tmp_path / "buckets"
+    server.write_text(WEED)
+    server.chmod(0o755)
+    buckets.write_text("".join(f"{each}\n" for each in there))
+    env = {"WEED": str(server), "BUCKETS": str(buckets), "PATH": os.defpath}
+    env |= dict(zip(("S3_LANDING_BUCKET", "S3_AIRFLOW_BUCKET"), wanted_buckets, strict=True))
+    script = REPOSITORY / "compose" / "s3-buckets.sh"
+    done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=False)
+    if made is None:
+        assert done.returncode == 1
+        assert "could not be made" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert buckets.read_text().split() == [*there, *made]
 
 
 def test_no_secret_is_an_argument_of_a_program() -> None:
