@@ -143,16 +143,49 @@ def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
     assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
 
 
+# What every container of Airflow may know. The index of pip is among it, because tasks that install packages ask it.
+PUBLIC = {
+    *("COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "DEMO_USERS", "FORWARDED_ALLOW_IPS", "PIP_INDEX_URL"),
+    *(f"{each}_IMAGE" for each in ("AIRFLOW", "POSTGRES", "VALKEY", "SEAWEEDFS", "STATSD")),
+    *(f"LEARNOSITY_{each}_IMAGE" for each in ("AIRFLOW", "S3", "DEMO")),
+    *(f"LEARNOSITY_{each}" for each in ("DOMAIN", "VERSION", "ORGANISATION_ID", "REPORTS_URL", "ALLOW_HTTP")),
+    *("LEARNOSITY_API_SLOTS", "LEARNOSITY_ENV_FILE"),
+    *(
+        f"AIRFLOW_{each}"
+        for each in ("ADDRESS", "ADMIN_USER", "HEARTBEAT_TIMEOUT", "PARALLELISM", "PATH", "PORT", "UID")
+    ),
+    *(f"AIRFLOW_{each}" for each in ("QUEUED_TIMEOUT", "START_PERIOD", "STATSD_ON", "WORKER_CONCURRENCY")),
+    *("AIRFLOW_XCOM_THRESHOLD", "S3_ENDPOINT", "S3_REGION"),
+    *(f"S3_{name}_{kind}" for name in ("LANDING", "AIRFLOW") for kind in ("BUCKET", "ROLE_ARN")),
+}
+# Airflow's own settings are for its containers; the two that are not for all have tests above.
+VARIABLES = {
+    *values(TEMPLATE.read_text()),
+    *(each for each in re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT) if not each.startswith("AIRFLOW__")),
+}
+
+
+def test_what_every_container_may_know_is_told_from_what_is_secret() -> None:
+    """A new setting has to be put on one of the two sides."""
+    secret = {each for each in SERVICES["dag-processor"]["environment"] if not each.startswith("AIRFLOW__")}
+    assert PUBLIC | secret == VARIABLES
+    assert PUBLIC & secret == set()
+    assert {each for each in VARIABLES if SECRET.search(each)} <= secret
+
+
 @pytest.mark.parametrize("name", OF_AIRFLOW)
 def test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need_it(name: str) -> None:
     service = SERVICES[name]
     assert service["env_file"] == [{"path": "${LEARNOSITY_ENV_FILE:-.env}", "required": False}]
-    secrets = {each for each in values(TEMPLATE.read_text()) if SECRET.search(each)}
-    assert len(secrets) == 15
-    # What `environment` says wins over the file; of the secrets of connections, `init` alone makes something.
-    given = {each for each in secrets if service["environment"].get(each) != ""}
-    needed = {each for each in secrets if each.startswith(("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN"))}
-    assert given == (needed if name == "init" else set())
+    # What `environment` says wins over the file. `init` makes connections and the administrator, and nothing else.
+    told = read_services(REPOSITORY, {each: f"value of {each}" for each in VARIABLES})[name].environment
+    known = {each for each in VARIABLES if told.get(each)}
+    connections = ("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN")
+    needed = {each for each in VARIABLES - PUBLIC if each.startswith(connections)}
+    assert known - PUBLIC == (needed if name == "init" else set())
+    if name != "init":  # and under no other name either
+        inside = {each for each in needed for value in told.values() if f"value of {each}" in value}
+        assert inside == set()
 
 
 @pytest.mark.parametrize("name", OF_AIRFLOW)
