@@ -9,17 +9,21 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
+from kombu.utils.url import parse_url  # type: ignore[import-untyped]
+from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
+from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
 from compose.admin import Step, decide
 from compose.connections import wanted
-from compose.env import TEMPLATE, main, problems, render, settings
+from compose.env import IN_ADDRESSES, TEMPLATE, main, problems, render, settings
 from compose.file import interpolate, read_services
 from learnosity.api.config import build_config
 
@@ -415,6 +419,26 @@ def test_one_message_names_all_that_is_missing(tmp_path: Path, capsys: pytest.Ca
     assert "LEARNOSITY_CONSUMER_KEY is" not in said
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("LEARNOSITY_CONSUMER_SECRET= # from Console", "LEARNOSITY_CONSUMER_SECRET is missing"),
+        ("AIRFLOW_ADMIN_PASSWORD=abc$def", "AIRFLOW_ADMIN_PASSWORD has a $"),
+        ("POSTGRES_PASSWORD='p@ss/w0rd#1'", "POSTGRES_PASSWORD is a part of an address"),
+    ],
+)
+def test_a_file_that_compose_reads_otherwise_is_not_complete(
+    line: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "env"
+    assert main(["--demo", "--output", str(target)]) == 0
+    target.write_text(f"{target.read_text()}{line}\n")
+    assert main(["--output", str(target)]) == 1
+    said = capsys.readouterr().err
+    assert named in said
+    assert line.partition("=")[2] not in said
+
+
 def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "env"
     assert main(["--demo", "--output", str(target)]) == 0
@@ -438,6 +462,38 @@ def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], 
     assert problems(given) == []
     (problem,) = problems(given | changed)
     assert said in problem
+
+
+def works_in_addresses(password: str) -> bool:
+    """Whether all that read the addresses of the stack find the password in them, and so does the broker."""
+    database, broker = (f"{scheme}:{password}@there" for scheme in ("postgresql://airflow", "redis://"))
+    try:
+        read = [
+            (make_url(f"{database}/airflow").password, make_url(f"{database}/airflow").host),
+            (urlsplit(f"{database}/airflow").password, urlsplit(f"{database}/airflow").hostname),
+            tuple(parse_dsn(f"{database}/airflow")[each] for each in ("password", "host")),
+            tuple(parse_url(f"{broker}:6379/0")[each] for each in ("password", "hostname")),
+        ]
+    except Exception:  # each of them has errors of its own
+        return False
+    # Valkey reads a line of words, which may be quoted; Celery takes a list of addresses apart at each semicolon.
+    return set(read) == {(password, "there")} and not set(password) & set(" \"'\\;")
+
+
+@pytest.mark.parametrize("name", IN_ADDRESSES)
+@pytest.mark.parametrize("pattern", ["a{}b", "{}b", "a{}", "a{}41"])
+def test_a_password_that_cannot_stand_in_an_address_is_named(name: str, pattern: str) -> None:
+    complete = settings(render(TEMPLATE.read_text(), demo=True))
+    for letter in map(chr, range(32, 127)):
+        password = pattern.format(letter)
+        found = problems(complete | {name: password})
+        if not works_in_addresses(password):
+            assert [each.partition(" ")[0] for each in found] == [name], password
+        elif letter not in "#%/?@[]":  # refused always, also where it happens to do no harm
+            assert found == [], password
+        # Addresses of one's own hold their passwords as they have to be written there.
+        own = dict.fromkeys(IN_ADDRESSES[name], "redis://db.example.com")
+        assert problems(complete | own | {name: password}) == []
 
 
 def test_a_store_of_ones_own_needs_neither_keys_nor_the_profile() -> None:
