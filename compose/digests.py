@@ -73,15 +73,15 @@ def digest_of(image: str) -> str:
 
 
 def pinned(env: str, digests: Mapping[str, str]) -> str:
-    """The text of `.env` with the images pinned; all other lines stay as they are.
+    """The text of `.env` with the images pinned; all other lines stay as they are. Of equal names the last counts.
 
     :param digests: image with its digest, by variable
     """
     left, lines = dict(digests), []
-    for line in env.splitlines():
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name}={left.pop(name)}" if name in left and "=" in line else line)
-    return "\n".join([*lines, *(f"{name}={image}" for name, image in left.items()), ""])
+    for line in reversed(env.splitlines()):
+        name = next(iter(settings(line)), "")
+        lines.append(f"{name}={left.pop(name)}" if name in left else line)
+    return "\n".join([*reversed(lines), *(f"{name}={image}" for name, image in left.items()), ""])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
-from kombu.utils.url import parse_url  # type: ignore[import-untyped]
+from kombu.utils.url import parse_url
 from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash

@@ -140,8 +140,8 @@ def test_it_leaves_a_real_stack_and_the_tests_of_other_checkouts_alone(
     given: list[dict[str, str]] = []
     monkeypatch.setattr(command_line, "FOLDER", tmp_path)
     monkeypatch.setattr(command_line, "engine", lambda *_, **__: nullcontext({}))
-    monkeypatch.setattr(command_line, "_prove", lambda proof, options: given.append(proof.env) or 0)
-    assert command_line.main([]) == 0
+    monkeypatch.setattr(command_line, "_prove", lambda proof, options: given.append(proof.env))
+    command_line.main([])
     assert deployment.built("now").items() <= given[0].items()
 
 
