@@ -45,7 +45,7 @@ def upgraded(proof: Deployment, folder: Path, commit: str) -> None:
         earlier.wait("wait", lambda: waits(earlier, waiting), timeout=300)
         # The simulator stands for Learnosity, which goes on meanwhile: it stays.
         others = [name for name in earlier.services() if name not in ("simulator", "postgres", "s3")]
-        earlier.compose("stop", "--timeout", "120", *others)
+        earlier.compose("rm", "--stop", "--force", "--volumes", *others)
         proof.compose("up", "--detach", "--no-recreate", "simulator", "s3", "postgres")
         proof.up_but("simulator")
         proof.control("DELETE", "faults")

@@ -76,6 +76,13 @@ def test_every_container_is_confined(name: str) -> None:
     assert not str(service.get("user", "")).startswith(("0", "root"))
 
 
+@pytest.mark.parametrize("name", OF_AIRFLOW)
+def test_the_spool_of_a_container_is_a_volume_without_a_name(name: str) -> None:
+    """It has the temporary folder in it, and is shared with nobody: logs of one task in two containers would mix."""
+    assert SERVICES[name]["volumes"] == ["/opt/airflow/spool"]
+    assert "TMPDIR=/opt/airflow/spool\n" in (REPOSITORY / "Dockerfile").read_text()
+
+
 @pytest.mark.parametrize("name", LASTING)
 def test_every_lasting_service_has_a_health_check_and_comes_back(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]

@@ -17,6 +17,7 @@ from compose.proof import __main__ as command_line
 from compose.proof import deployment, keeping, teams, upgrade
 from compose.proof.deployment import REPOSITORY, Deployment
 from compose.standins.statsd import Metrics
+from devstack.rest import AirflowApi
 
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 COMPOSE = (REPOSITORY / "docker-compose.yaml").read_text()
@@ -127,6 +128,20 @@ def test_the_images_of_the_earlier_commit_have_names_that_the_file_takes() -> No
         assert f"${{{name}:-" in COMPOSE
     for name, image in deployment.IMAGES.items():
         assert f"${{{name}:-{image}" in COMPOSE, "the proof runs on the images of the file"
+
+
+def test_an_upgrade_begins_with_the_command_of_the_docs(
+    stack: Deployment, ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deployment, "services", lambda stack: ["postgres", "s3", "simulator", "worker"])
+    monkeypatch.setattr(Deployment, "wait", lambda *given, **options: None)
+    for name in ("start_run", "finish", "verify", "control", "seed"):
+        monkeypatch.setattr(Deployment, name, lambda *given, **options: "")
+    monkeypatch.setattr(AirflowApi, "dag_runs", lambda *given: [1, 2])
+    upgrade.upgraded(stack, tmp_path / "earlier", "HEAD")
+    (removed,) = [" ".join(command) for command in ran if "rm" in command]
+    assert removed.endswith(" rm --stop --force --volumes worker"), "database and store stay, and so do their volumes"
+    assert "    docker compose rm --stop --force --volumes " in OPERATIONS
 
 
 def test_it_leaves_a_real_stack_and_the_tests_of_other_checkouts_alone(
