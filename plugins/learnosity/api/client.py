@@ -22,7 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
-from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
+from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, parse_job
 from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
@@ -121,7 +121,8 @@ class LearnosityClient:
         :param references: only these jobs; at most 50, because a reply lists at most 50 jobs.
         :param since: Unix seconds; only jobs that were created at this time or later.
         :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
-        :raises UnexpectedReplyError: a record is no job. So a job that is not listed is really not listed.
+        :raises UnexpectedReplyError: a record is no job, or records are missing. So a job that is not listed is really
+            not listed.
         """
         if len(references) > REFERENCES_PER_CALL:
             raise ValueError(f"at most {REFERENCES_PER_CALL} references a call")
@@ -131,11 +132,11 @@ class LearnosityClient:
         if since is not None:
             request["mintime"] = since
         reply = await self._call("get", JOBS, request)
-        return [parse_job(record) for record in reply.records()]
+        return [parse_job(record) for record in listed(reply, limit)]
 
     async def job_records(self) -> list[Any]:
         """The jobs of all states, as the API lists them."""
-        return (await self._call("get", JOBS, {"status": list(STATUSES)})).records()
+        return listed(await self._call("get", JOBS, {"status": list(STATUSES)}), REFERENCES_PER_CALL)
 
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
         """Retrieve a finished dataset: `get` on /reports/datasets.

@@ -64,6 +64,11 @@ class Reply:
         cursor = self.meta.get("next")
         return str(cursor) if cursor not in (None, "", False) else None
 
+    @property
+    def count(self) -> int | None:
+        """How many records the reply says that it has (`meta.records`); None when it does not say."""
+        return _integer(self.meta.get("records"))
+
     def find(self, key: str, *, depth: int = 2) -> Any:
         """The first value of `key` in `data`, at most `depth` levels down; None when there is none."""
         for level in range(depth + 1):
