@@ -76,7 +76,10 @@ def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = 
     :param conn_id: the connection to Learnosity, which an error of the API does not name; "" = not known.
     """
     kind = type(error).__name__
-    message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
+    if isinstance(error, AirflowTaskTimeout) and "execution_timeout" not in str(error):
+        message = "The task did not end within its execution_timeout."  # Airflow's own text has only a process id
+    else:
+        message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
     if conn_id and isinstance(error, ApiError):
         host = f", the host {error.host}" if error.host else ""
         message = f"{message} The Learnosity connection was {conn_id!r}{host}."
@@ -90,7 +93,7 @@ def report_failures(context: Context) -> Iterator[None]:
         yield
     except (AirflowSkipException, AirflowRescheduleException):
         raise
-    except Exception as error:
+    except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is no Exception
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
             raise  # some exceptions of Airflow end a task without a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
