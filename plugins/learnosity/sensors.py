@@ -10,11 +10,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, XComArg, conf
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
-    ConnectionConfigError,
     JobHaltedError,
     LearnosityError,
     PermanentApiError,
@@ -31,11 +30,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from learnosity.api.jobs import Job
+    from learnosity.kept_refusals import KeptRefusals
     from learnosity.task_state import StateStore
-
-# Key in the task's state. The value is the time since which polls fail with an error that is not transient, such as a
-# refused key. It is saved for the mode `reschedule`, where each poll is a new process.
-REFUSED_SINCE = "refused_since"
 
 
 class LearnosityJobSensor(BaseSensorOperator):
@@ -92,7 +88,8 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.run_config = run_config
         self.deferrable = deferrable
         self.end_in_triggerer = end_in_triggerer
-        self._polled, self._refused_since = False, 0.0
+        self._polled = False
+        self._refusals: KeptRefusals | None = None
         self._dataset_type = ""
 
     def execute(self, context: Context) -> Any:
@@ -183,7 +180,7 @@ class LearnosityJobSensor(BaseSensorOperator):
                 raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
-        self._note_refusal(0.0, context)
+        self._kept.clear(self._store(context), _attempt(context))
         if job is not None and job.is_terminal:
             count_job(job)
         if job is not None and job.is_halted:
@@ -193,39 +190,19 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
-        from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
-
         if self.deferrable:
             return False
         rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
         if is_first and not rescheduled:
             return False
-        now = time.time()
-        since = self._first_refusal(context) or now
-        self._note_refusal(since, context)
-        return now - since < (MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS)
+        return not self._kept.note(error, self._store(context), _attempt(context))
 
-    def _note_refusal(self, since: float, context: Context) -> None:
-        """Keep the time of the first refusal, in Unix seconds; 0 = none. Each poll may be in another process."""
-        known, self._refused_since = self._first_refusal(context), since
-        if known != since and (store := self._store(context)) is not None:
-            with self._without_store():
-                store.set(REFUSED_SINCE, since)
+    @property
+    def _kept(self) -> KeptRefusals:
+        from learnosity.kept_refusals import KeptRefusals
 
-    def _first_refusal(self, context: Context) -> float:
-        """The time that was kept; 0 = none."""
-        if (store := self._store(context)) is not None:
-            with self._without_store():
-                return float(store.get(REFUSED_SINCE) or 0.0)
-        return self._refused_since
-
-    @contextmanager
-    def _without_store(self) -> Iterator[None]:
-        """Go on if Airflow's API server fails for a while: that must not end a wait."""
-        try:
-            yield
-        except AirflowRuntimeError as error:
-            self.log.warning("Since when the polls are refused is not known or not kept now: %s", error)
+        self._refusals = self._refusals or KeptRefusals()
+        return self._refusals
 
     def _store(self, context: Context) -> StateStore | None:
         return context.get("task_state_store") if self.reschedule and not self.deferrable else None
@@ -274,6 +251,10 @@ def _halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
+
+
+def _attempt(context: Context) -> int:
+    return getattr(context.get("ti"), "try_number", 1)
 
 
 def _first(*values: Any) -> Any:

@@ -24,7 +24,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
-from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+from learnosity.api.refusals import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
     AuthenticationError,
@@ -35,7 +35,8 @@ from learnosity.errors import (
     RequestError,
     TransientError,
 )
-from learnosity.sensors import REFUSED_SINCE, LearnosityJobSensor
+from learnosity.kept_refusals import KEY
+from learnosity.sensors import LearnosityJobSensor
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 
@@ -400,9 +401,10 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         context = context_of(ago=60, notes=notes)
         for _ in range(2):
             assert not rescheduled().poke(context)
-        assert 0 < time.time() - notes[REFUSED_SINCE] < 600
+        (since,) = notes[KEY]["since"].values()
+        assert 0 < time.time() - since < 600
         assert not rescheduled().poke(context)
-        assert not notes[REFUSED_SINCE], "a poll that is not refused ends the series"
+        assert not notes[KEY], "a poll that is not refused ends the series"
 
     @pytest.mark.parametrize(
         ("refusal", "patience"),
@@ -412,10 +414,43 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         ],
     )
     def test_ends_when_the_trigger_would_end_it(self, poll: list[Any], refusal: Exception, patience: float) -> None:
-        poll += [refusal]
-        notes = Notes({REFUSED_SINCE: time.time() - patience - 1})
+        poll += [refusal, refusal]
+        notes = Notes()
+        context = context_of(ago=patience, notes=notes)
+        assert not rescheduled().poke(context)
+        let_pass(notes, patience + 1)
         with pytest.raises(type(refusal)):
-            rescheduled().poke(context_of(ago=patience, notes=notes))
+            rescheduled().poke(context)
+
+    @pytest.mark.parametrize("mode", ["poke", "reschedule"])
+    def test_a_person_who_edits_the_connection_has_time_although_the_key_was_refused_before(
+        self, poll: list[Any], mode: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key, edited = AuthenticationError("wrong key"), ConnectionConfigError("edited just now")
+        poll += [key, edited, edited, key, edited, key]
+        now = time.time()
+        monkeypatch.setattr("learnosity.kept_refusals.time", SimpleNamespace(time=lambda: now))
+        context, waits = context_of(ago=60), sensor(deferrable=False, mode=mode)
+        waits._polled = True
+        for minutes in (0, 20, 24, 30, 34.9):
+            monkeypatch.setattr("learnosity.kept_refusals.time.time", lambda then=now + minutes * 60: then)
+            assert not waits.poke(context), minutes
+        monkeypatch.setattr("learnosity.kept_refusals.time.time", lambda: now + 35 * 60)
+        with pytest.raises(AuthenticationError):
+            waits.poke(context)
+
+    @pytest.mark.parametrize("kept", [..., 0.0, 1764000000.0, None, "x", {"since": "x", "attempt": 2}], ids=repr)
+    def test_each_try_has_patience_of_its_own(self, poll: list[Any], kept: Any) -> None:
+        poll += [AuthenticationError("wrong key"), AuthenticationError("wrong key")]
+        notes = Notes()
+        context = context_of(ago=6000, notes=notes)
+        if kept is ...:
+            assert not rescheduled().poke(context)
+            let_pass(notes, REFUSAL_SECONDS + 1)
+        else:
+            notes[KEY] = kept  # of an earlier release, or damaged
+        context["ti"].try_number = 2
+        assert not rescheduled().poke(context)
 
     @pytest.mark.parametrize("mode", ["poke", "reschedule"])
     def test_fails_at_once_in_the_first_poll(self, poll: list[Any], mode: str) -> None:
@@ -449,6 +484,11 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         poll += [None, AuthenticationError("wrong key"), AuthenticationError("wrong key")]
         waits = sensor(deferrable=False, mode="poke")
         assert not any(waits.poke(NO_CONTEXT) for _ in range(3))
+
+
+def let_pass(notes: Notes, seconds: float) -> None:
+    """Make what was kept older."""
+    notes[KEY]["since"] = {kind: since - seconds for kind, since in notes[KEY]["since"].items()}
 
 
 def rescheduled() -> LearnosityJobSensor:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from learnosity.api.jobs import Job
+from learnosity.api.refusals import Refusals
 from learnosity.errors import LearnosityError
 
 # A call also makes the polls of other jobs that are due soon, so that one call serves several jobs. "Soon" means:
@@ -94,7 +95,7 @@ class PollResult:
 
 @dataclass(eq=False, slots=True)
 class Wait:
-    """A task's wait for one job. `began`, `due`, `refused_since`: monotonic seconds; `deadline`: Unix seconds."""
+    """A task's wait for one job. `began`, `due`, `refusals`: monotonic seconds; `deadline`: Unix seconds."""
 
     reference: str
     poll_interval: float
@@ -108,7 +109,7 @@ class Wait:
     """When a call that asked for this job began, or when the job was last seen running; monotonic seconds."""
     asked: bool = False
     """Whether a call that asks for this job has no reply yet."""
-    refused_since: float | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
 
     def plan(self, now: float) -> None:

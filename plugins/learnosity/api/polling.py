@@ -24,7 +24,6 @@ from learnosity.api.jobs import REFERENCES_PER_CALL
 from learnosity.api.poll_intervals import EARLY_SHARE, Call, PollResult, UsualPlan, Wait, times_of
 from learnosity.errors import (
     AuthenticationError,
-    ConnectionConfigError,
     LearnosityError,
     PermanentApiError,
     TransientError,
@@ -48,11 +47,6 @@ CALLS_AT_ONCE = 4
 # After this many results, the other tasks of the event loop run. Each result wakes a trigger, which may write a log
 # line. 50 results in one go would delay all other triggers.
 IN_ONE_GO = 5
-# How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
-# change of keys; 5 minutes are added for safety.
-REFUSAL_SECONDS = 35 * 60.0
-# How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
-MISCONFIGURED_SECONDS = 5 * 60.0
 
 
 class JobPoller:
@@ -225,7 +219,7 @@ class JobPoller:
         else:
             for number, wait in enumerate(call.due, 1):
                 job = jobs.get(wait.reference)
-                wait.refused_since = None
+                wait.refusals.clear()
                 self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
                 if number % IN_ONE_GO == 0:
                     await asyncio.sleep(0)
@@ -242,9 +236,7 @@ class JobPoller:
             if error.transient:
                 self._report(wait, PollResult(error=error))
                 continue
-            wait.refused_since = wait.refused_since or now
-            patience = MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS
-            self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
+            self._report(wait, PollResult(error=error, final=wait.refusals.note(error, now)))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
         if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from learnosity.api import poll_intervals, polling
+from learnosity.api import poll_intervals, polling, refusals
 from learnosity.api.client import LearnosityClient
 from learnosity.api.jobs import Job
 from learnosity.api.poll_intervals import PollResult, poll_delay
@@ -218,18 +218,35 @@ class TestTrouble:
     async def test_a_key_that_stays_refused_ends_the_wait_with_what_the_api_said(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.1)
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 0.1)
         api = FakeApi(fail=lambda references: AuthenticationError("not a valid consumer", code=41002))
         looks = await wait_for(api, "job")
         assert "not a valid consumer" in str(looks[-1].error)
         assert len(looks) > 1
 
     async def test_a_connection_that_cannot_be_used_ends_the_wait_sooner(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "MISCONFIGURED_SECONDS", 0.1)
+        monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.1)
         api = FakeApi(refuse_to_open=ConnectionConfigError("The connection 'x' does not exist."))
         looks = await wait_for(api, "job")
         assert "does not exist" in str(looks[-1].error)
         assert len(looks) > 1
+
+    async def test_a_person_may_edit_the_connection_although_the_key_was_refused_before(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 100.0)
+        monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.3)
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: AuthenticationError("41002", code=41002)
+        wait = asyncio.create_task(wait_for(api, "job"))
+        await asyncio.sleep(0.4)
+        api.refuse_to_open = ConnectionConfigError("edited just now")
+        await until(lambda: api.opened > 2 and api.open_now == 0)
+        opened = api.opened
+        await until(lambda: api.opened > opened + 2)
+        assert not wait.done()
+        api.refuse_to_open, api.fail = None, lambda references: None
+        assert (await wait)[-1].job == Job("job", "completed")
 
     async def test_an_unforeseen_error_wakes_every_wait_and_the_next_one_begins_anew(self) -> None:
         api = FakeApi({"job": "completed"}, fail=lambda references: ZeroDivisionError("secret"))
@@ -265,7 +282,7 @@ class TestOddRecords:
         ids=repr,
     )
     async def test_end_their_own_wait_alone_and_in_the_end(self, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.2)
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 0.2)
         sound = {f"job-{n}": {"reference": f"job-{n}", "status": "completed"} for n in range(20)}
         client = self.Client({**sound, "odd": odd})
         async with asyncio.timeout(20):
