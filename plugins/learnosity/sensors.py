@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, XComArg, conf
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
 
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
@@ -19,6 +19,7 @@ from learnosity.errors import (
     PermanentApiError,
     RequestError,
     TransientApiError,
+    TransientError,
 )
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
@@ -206,6 +207,27 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def _store(self, context: Context) -> StateStore | None:
         return context.get("task_state_store") if self.reschedule and not self.deferrable else None
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the wait. If Airflow itself has ended it, say which job it was for, and what to do."""
+        if next_method == self.execute_complete.__name__:
+            return super().resume_execution(next_method, next_kwargs, context)
+        with report_failures(context):
+            self._read_job()
+            self._apply_run_config(context)
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except AirflowSensorTimeout:
+                raise AirflowSensorTimeout(
+                    f"No triggerer has ended the wait for job {self.job_reference} within {self.job_timeout} minutes: "
+                    "check that a triggerer runs. The job may still run at Learnosity, or have ended: clear this task "
+                    "to continue the wait."
+                ) from None
+            except TaskDeferralError:
+                raise TransientError(
+                    f"The wait failed in the triggerer, whose log says more. The next try goes on waiting for job "
+                    f"{self.job_reference}."
+                ) from None
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""

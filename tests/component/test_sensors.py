@@ -13,7 +13,9 @@ from typing import Any, cast
 import pytest
 from airflow.listeners import hookimpl
 from airflow.sdk import DAG, Asset, Context, task, task_group
+from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import (
+    AirflowException,
     AirflowRuntimeError,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -37,6 +39,7 @@ from learnosity.errors import (
 )
 from learnosity.kept_refusals import KEY
 from learnosity.sensors import LearnosityJobSensor
+from learnosity.task_report import FAILURE_KEY
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 
@@ -275,6 +278,47 @@ class TestTheEndOfTheWait:
 
 
 CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CONN}
+
+
+class TestAnEndThatAirflowItselfGivesTheWait:
+    """The triggerer did not end it: none ran, or it failed. Airflow's own words do not say which job it was."""
+
+    def resumed(self, reason: Any, given: Any = CREATED, **more: Any) -> tuple[BaseException, dict[str, Any]]:
+        notes = Notes()
+        context = context_of(notes=notes) | {"dag_run": SimpleNamespace(conf={"job_timeout": 7})}
+        context["ti"].task_id = "wait_for_job"
+        waits = sensor(job_reference=given, run_config=("job_timeout",), **more)
+        with pytest.raises((AirflowException, LearnosityError)) as ended:
+            waits.resume_execution("__fail__", {"error": reason, "traceback": ["a", "b"]}, context)
+        return ended.value, notes.get(FAILURE_KEY, {})
+
+    @pytest.mark.parametrize("given", [CREATED, "a-job"], ids=str)
+    def test_by_the_time_names_the_job_and_the_triggerer(self, given: Any) -> None:
+        error, report = self.resumed(TriggerFailureReason.TRIGGER_TIMEOUT, given)
+        assert isinstance(error, AirflowSensorTimeout)
+        for words in ("job a-job", "7 minutes", "a triggerer runs", "may still run at Learnosity", "clear this task"):
+            assert words in str(error)
+        assert report["message"] == str(error)
+
+    @pytest.mark.parametrize("reason", [TriggerFailureReason.TRIGGER_FAILURE, "Unknown", "secret", None], ids=str)
+    def test_by_an_error_is_tried_again_and_names_the_job(self, reason: Any) -> None:
+        error, report = self.resumed(reason)
+        assert isinstance(error, TransientError)
+        assert "next try goes on waiting for job a-job" in str(error)
+        assert "secret" not in str(error)
+        assert report["message"].startswith(str(error))
+
+    @pytest.mark.parametrize("reason", TriggerFailureReason)
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    def test_skips_the_task_where_it_is_to(self, reason: Any, soft: str) -> None:
+        error, report = self.resumed(reason, **{soft: True})
+        assert isinstance(error, AirflowSkipException)
+        assert not report
+
+    def test_is_told_once_where_the_triggerer_has_ended_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        with pytest.raises(JobHaltedError):
+            sensor().resume_execution("execute_complete", {"event": {"status": "halted"}}, NO_CONTEXT)
+        assert caplog.text.count("Learnosity halted job") == 1
 
 
 class TestWhatItIsGiven:
