@@ -1,4 +1,4 @@
-"""How long the polls of a job go on while they are refused. Each kind of refusal has a clock of its own."""
+"""How long the polls of a job go on while they are refused, and when the Airflow connection is read again meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from learnosity.errors import ConnectionConfigError, LearnosityError
 REFUSAL_SECONDS = 35 * 60.0
 # How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
 MISCONFIGURED_SECONDS = 5 * 60.0
+# After so many seconds in which every call has failed for now, the Airflow connection is read again: a person may have
+# replaced the host or the proxy that cannot be reached.
+REREAD_SECONDS = 60.0
 
 _CONNECTION, _API = "connection", "api"
 
 
 @dataclass(slots=True)
 class Refusals:
-    """Since when polls are refused, by kind of refusal, in seconds of any clock."""
+    """Since when polls are refused, in seconds of any clock. Each kind of refusal has a time of its own."""
 
     since: dict[str, float] = field(default_factory=dict)
 
@@ -31,3 +34,22 @@ class Refusals:
     def clear(self) -> None:
         """A poll was not refused."""
         self.since.clear()
+
+
+@dataclass(slots=True)
+class Outage:
+    """Since when every call fails for now, in seconds of any clock."""
+
+    since: float | None = None
+
+    def note(self, now: float) -> bool:
+        """Note such a failure. Returns whether the Airflow connection is to be read again."""
+        self.since = now if self.since is None else self.since
+        if now - self.since < REREAD_SECONDS:
+            return False
+        self.since = None
+        return True
+
+    def clear(self) -> None:
+        """A call succeeded."""
+        self.since = None

@@ -18,6 +18,7 @@ from learnosity.errors import (
     PermanentApiError,
     TransientApiError,
     UnexpectedReplyError,
+    WrongAddressError,
 )
 
 # The whole table of documented codes: code, HTTP status, what it is here.
@@ -155,7 +156,7 @@ def test_without_a_readable_verdict_http_decides(content: bytes) -> None:
     for http_status in (301, 302, 307, 308):
         assert "redirect" in str(error_of(http_status, content))
     for http_status in (301, 307, 400, 401, 403, 404, 405, 410, 413):
-        assert type(error_of(http_status, content)) is PermanentApiError, http_status
+        assert type(error_of(http_status, content)) is WrongAddressError, http_status
 
 
 def test_a_page_that_is_not_there_says_what_to_check() -> None:
