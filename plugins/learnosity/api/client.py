@@ -27,7 +27,7 @@ from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.signing import routing_headers, sign_data_request
-from learnosity.egress import proxy_failure
+from learnosity.egress import proxy_failure, proxy_refusal
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import backoff, parse_retry_after
@@ -217,6 +217,8 @@ class LearnosityClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}", proxy) from None
+        if proxy and status == 407:
+            raise ConnectionConfigError(f"{action.upper()} {endpoint}: {proxy_refusal(proxy, status)[0]}")
         try:
             retry_after = parse_retry_after(headers.get("Retry-After"))
             reply = parse_reply(status, body, retry_after=retry_after, sent=request)
@@ -247,7 +249,7 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
 
     :param what: the name of the call, for the message.
     :param proxy: URL of the proxy that is used; None = none.
-    :returns: `ConnectionConfigError` when the certificate is not trusted, or there is no such proxy, else
+    :returns: `ConnectionConfigError` when the certificate is not trusted, there is no such proxy, or it refuses, else
         `TransientApiError`.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
@@ -255,14 +257,15 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
             f"{what}: the server's TLS certificate could not be verified. Check the host of the connection. If the "
             "server has an authority of its own, name its PEM file in extra `verify`."
         )
-    if failure := proxy_failure(proxy, f"{type(error).__name__} {error}"):
+    if proxy and isinstance(error, aiohttp.ClientHttpProxyError):
+        failure: tuple[str, bool] | None = proxy_refusal(proxy, error.status)
+    else:
+        failure = proxy_failure(proxy, f"{type(error).__name__} {error}")
+    if failure:
         if failure[1]:
             return TransientApiError(f"{what}: {failure[0]}", sent=False)
         return ConnectionConfigError(f"{what}: {failure[0]}")
-    # `ClientHttpProxyError`: the proxy refused the connection, so it did not forward the request.
-    never_sent = isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
-    )
+    never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     kind = "timed out" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
     return TransientApiError(f"{what} {kind}; the network or the server failed.", sent=not never_sent)
 
