@@ -172,7 +172,7 @@ class JobPoller:
         usual = self._usual.next_call(self._waits, now)
         expected = {wait: begin for wait in dues if (begin := wait.expected(now)) is not None}
         for wait, begin in expected.items():
-            dues[wait] = wait.due_by_expectation(begin, now, self._last_call, calls_left=self._usual.saved > 0)
+            dues[wait] = wait.due_by_expectation(begin, self._last_call, calls_left=self._usual.saved > 0)
         waiting = sorted(((due, wait) for wait, due in dues.items()), key=lambda each: each[0])
         return waiting, usual if expected else None
 
