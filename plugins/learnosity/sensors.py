@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
 
+from learnosity.api.defaults import MAX_JOB_MINUTES
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
     JobHaltedError,
@@ -48,7 +49,7 @@ class LearnosityJobSensor(BaseSensorOperator):
     :param learnosity_conn_id: Airflow connection to Learnosity; None = the one that `create_dataset` used. Templated.
     :param poll_interval: longest time between two polls, in seconds, above 0; more than 60 counts as 60. Default 15.
         Templated.
-    :param job_timeout: minutes after which the wait fails, above 0; default 360. Templated.
+    :param job_timeout: minutes after which the wait fails, above 0; default 360; more than 10⁹ count as 10⁹. Templated.
     :param run_config: those of the two that the run config of a run may give. They replace the arguments. None = the
         run config is not read; default.
     :param deferrable: True = wait in the triggerer, False = wait in a worker as `mode` says; default: the setting
@@ -79,13 +80,14 @@ class LearnosityJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week.
-        interval, limit = kwargs.setdefault("poke_interval", 15), kwargs.setdefault("timeout", 360 * 60)
+        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week. None = the default.
+        for name, default in (("poke_interval", 15), ("timeout", 360 * 60)):
+            kwargs[name] = default if kwargs.get(name) is None else kwargs[name]
         super().__init__(**kwargs)
         self.job_reference = job_reference
         self.learnosity_conn_id = learnosity_conn_id
-        self.poll_interval = _seconds(interval) if poll_interval is None else poll_interval
-        self.job_timeout = _seconds(limit) / 60 if job_timeout is None else job_timeout
+        self.poll_interval = _seconds(kwargs["poke_interval"]) if poll_interval is None else poll_interval
+        self.job_timeout = _seconds(kwargs["timeout"]) / 60 if job_timeout is None else job_timeout
         self.run_config = run_config
         self.deferrable = deferrable
         self.end_in_triggerer = end_in_triggerer
@@ -110,7 +112,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             self.log.info("The dataset is finished: there is no job to wait for.")
             return ""
         self._apply_run_config(context)
-        timeout = _positive("job_timeout", self.job_timeout) * 60
+        timeout = min(_positive("job_timeout", self.job_timeout), MAX_JOB_MINUTES) * 60
         interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
         if not self.deferrable:
             self.timeout, self.poke_interval = timeout, interval

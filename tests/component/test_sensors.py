@@ -248,6 +248,15 @@ class TestLooksOnce:
         with pytest.raises(RequestError, match="must be a number above 0"):
             sensor(**wrong).execute(NO_CONTEXT)
 
+    @pytest.mark.parametrize("given", [1e9, 4.2e9, 1e10, 1e13, "1e13", 1e300], ids=repr)
+    def test_and_waits_as_long_as_dates_reach(self, simulator: Simulator, given: Any) -> None:
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(job_reference="never-heard-of", job_timeout=given).execute(NO_CONTEXT)
+        backstop = cast(timedelta, deferred.value.timeout)
+        assert (datetime.now(UTC) + backstop).year > 3000
+        assert isinstance(deferred.value.trigger, LearnosityJobTrigger)
+        assert datetime.fromtimestamp(deferred.value.trigger.deadline, UTC).year > 3000
+
 
 class TestTheEndOfTheWait:
     def test_a_completed_job_ends_the_task_well(self) -> None:
@@ -352,6 +361,7 @@ class TestWhatItIsGiven:
                 {"timeout": timedelta(minutes=2), "poke_interval": timedelta(seconds=9)}, None, 120, 9, id="durations"
             ),
             pytest.param({"job_timeout": 3, "timeout": 60}, None, 180, 15, id="own name first"),
+            pytest.param({"timeout": None, "poke_interval": None}, None, 360 * 60, 15, id="none"),
             pytest.param({"job_timeout": "", "poll_interval": None}, None, 360 * 60, 15, id="empty"),
             pytest.param({"job_timeout": 3}, {"job_timeout": 4, "poll_interval": 20}, 240, 20, id="run config"),
             pytest.param({"job_timeout": 3}, {"job_timeout": None, "poll_interval": ""}, 180, 15, id="empty conf"),
