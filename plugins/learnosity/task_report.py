@@ -110,10 +110,17 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
 
     :param look: gives the figures; None = nothing to tell yet.
     """
-    ended = asyncio.Event()
+    ended, failed = asyncio.Event(), False
 
     async def tell() -> None:
-        if (found := look()) is not None:
+        try:
+            found = look()
+        except Exception as problem:  # the figures are only for the page, so no error of them may end the task
+            nonlocal failed
+            log.log(logging.DEBUG if failed else logging.WARNING, "Progress is not told: %s", type(problem).__name__)
+            failed = True
+            return
+        if found is not None:
             # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the event
             # loop.
             await asyncio.to_thread(_store, context, PROGRESS_KEY, found)

@@ -199,3 +199,31 @@ def test_an_error_of_the_work_passes_through_the_telling() -> None:
 
     with pytest.raises(RequestError):
         asyncio.run(work())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(PUPIL), KeyError(PUPIL), OSError(PUPIL)], ids=repr)
+@pytest.mark.parametrize("from_look", [1, 2])
+@pytest.mark.parametrize("of_the_work", [None, RequestError("no")], ids=repr)
+def test_figures_that_cannot_be_made_do_not_end_the_task(
+    error: Exception, from_look: int, of_the_work: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores, looks = Stores(), 0
+
+    def look() -> Landing:
+        nonlocal looks
+        looks += 1
+        if looks >= from_look:
+            raise error
+        return Landing(1, 10, 100)
+
+    async def work() -> str:
+        async with report_progress(stores.context(), look):
+            await asyncio.sleep(0)
+            if of_the_work:
+                raise of_the_work
+        return "done"
+
+    with pytest.raises(RequestError) if of_the_work else nullcontext():
+        assert asyncio.run(work()) == "done"
+    assert type(error).__name__ in caplog.text
+    assert PUPIL not in caplog.text
