@@ -171,10 +171,18 @@ def is_about_connection(error: LearnosityError) -> bool:
     return isinstance(error, ApiError) and error.code in _CONNECTION_CODES
 
 
+def text_of(reply: Reply, key: str) -> str:
+    """The text under `key`; "" = there is none. A whole number counts as text: it may be a reference."""
+    value = reply.find(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
 def require_text(reply: Reply, key: str, what: str) -> str:
     """The non-empty text under `key`. Raises `UnexpectedReplyError`, which names `key` and the call `what`."""
-    value = reply.find(key)
-    if not isinstance(value, str) or not value:
+    value = text_of(reply, key)
+    if not value:
         raise UnexpectedReplyError(f"Learnosity's reply to {what} has no `{key}`. Check the pinned `version`.")
     return value
 
