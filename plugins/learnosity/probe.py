@@ -10,8 +10,8 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 
-from airflow.exceptions import AirflowNotFoundException
 from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from learnosity.api.client import LearnosityClient
 from learnosity.api.config import ApiConfig
