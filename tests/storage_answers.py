@@ -69,6 +69,7 @@ KNOWN: Final = [
     *_person(507, "no room", "XMinioStorageFull"),
     *_person(404, "bucket", "NoSuchBucket", signed="new URL"),
     Case(404, "NoSuchKey", "missing", "new URL"),
+    *_person(403, "Restore it", "InvalidObjectState"),
     *_person(400, "as it is", "InvalidRequest", "MissingContentMD5"),
     *_person(400, "KMS", "KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"),
     *_person(400, "KMS", "ServerSideEncryptionConfigurationNotFoundError"),
@@ -82,7 +83,8 @@ KNOWN: Final = [
     # Azure.
     *_passes(503, "ServerBusy", overload=True),
     *_passes(500, "OperationTimedOut"),
-    *_passes(409, "ContainerBeingDeleted"),
+    *_passes(409, "ContainerBeingDeleted", "AccountBeingCreated"),
+    *_passes(400, "InvalidBlockList"),
     *_person(403, "access key", "AuthenticationFailed", signed="new URL"),
     *_person(
         403,
@@ -95,7 +97,9 @@ KNOWN: Final = [
     ),
     *_person(404, "bucket", "ContainerNotFound", signed="new URL"),
     Case(404, "BlobNotFound", "missing", "new URL"),
-    *_person(412, "leased", "LeaseIdMissing"),
+    *_person(412, "leased", "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "LeaseLost"),
+    *_person(409, "Restore it", "BlobArchived"),
+    *_person(409, "being restored", "BlobBeingRehydrated"),
     *_person(409, "policy", "BlobImmutableDueToPolicy"),
 ]
 

@@ -11,6 +11,7 @@ from learnosity.egress import proxy_failure
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
 from learnosity.storage.error_codes import (
+    ARCHIVED,
     BUCKET,
     CUT,
     ELSEWHERE,
@@ -59,7 +60,7 @@ _WEB_PAGE = re.compile(
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
 # Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
-_OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
+_OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST, ARCHIVED)
 
 
 def storage_error(
