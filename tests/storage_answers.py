@@ -22,6 +22,7 @@ class Case:
     :param signed: the same; `new URL`: another signed URL can help.
     :param says: words of the error of a store.
     :param overload: whether the server asks for less.
+    :param changed: whether it says to a conditional write that somebody has changed the object.
     """
 
     status: int
@@ -30,6 +31,7 @@ class Case:
     signed: Signed
     says: str = ""
     overload: bool = False
+    changed: bool = False
 
     def __str__(self) -> str:
         return f"{self.status} {self.code or 'without a code'}"
@@ -47,7 +49,8 @@ KNOWN: Final = [
     # S3 and what is like it.
     *_passes(400, "RequestTimeout", "RequestTimeoutException", "IncompleteBody", "BadDigest"),
     *_passes(400, "KMS.ThrottlingException", "KMS.KMSInternalException"),
-    *_passes(409, "OperationAborted", "ConditionalRequestConflict"),
+    *_passes(409, "OperationAborted"),
+    Case(409, "ConditionalRequestConflict", "passes", "passes", changed=True),
     *_passes(500, "InternalError"),
     Case(404, "NoSuchUpload", "passes", "new URL"),
     *_passes(400, "Throttling", "ThrottlingException", overload=True),

@@ -17,9 +17,9 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
 from learnosity.connections import open_store
-from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.multipart import MIN_PART_BYTES
-from learnosity.storage.store import Store
+from learnosity.storage.store import ObjectInfo, Store
 from tests.component.api.hand_made import HandMade, hand_made
 from tests.component.storage.s3_by_hand import calls, kind, s3_by_hand, sent
 
@@ -301,3 +301,32 @@ async def test_what_boto3_writes_on_a_condition_is_not_written_twice(monkeypatch
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         assert not await store.replace("latest.json", b"{}", None)
         assert served.asked[-1].headers["if-none-match"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "seen", "outcome"),
+    [
+        (412, "PreconditionFailed", True, False),
+        (409, "ConditionalRequestConflict", True, False),
+        (404, "NoSuchKey", True, False),
+        (412, "", False, False),
+        (412, "LeaseIdMissing", True, StorageError),
+        (409, "BlobImmutableDueToPolicy", False, StorageError),
+        (404, "NoSuchBucket", True, StorageError),
+        (404, "NoSuchBucket", False, StorageError),
+        (409, "OperationAborted", True, TransientStorageError),
+    ],
+)
+async def test_what_boto3_writes_on_a_condition_is_lost_to_another_only_where_the_store_says_so(
+    status: int, code: str, seen: bool, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand(["PutObject"], status, code)) as served:
+        retries = {"retries": {"total_max_attempts": 1}}
+        define(monkeypatch, served, {"ACL": "private"}, config_kwargs=retries)
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        expected = ObjectInfo("latest.json", 1, '"e"', 1.0) if seen else None
+        try:
+            found: Any = await store.replace("latest.json", b"{}", expected)
+        except LearnosityError as error:
+            found = type(error)
+        assert found is outcome
