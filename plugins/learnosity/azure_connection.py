@@ -26,7 +26,7 @@ from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.listing_page import azure_page
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, egress_of, extra_of, warn_of_unused
+from learnosity.store_options import RETRY, checked_endpoint, client_options, egress_of, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
     from learnosity.storage.azure_tokens import Provider
@@ -88,9 +88,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED, connection, ("schema", "port"))
-    # This call only checks the URL in `endpoint_url`. Without the check, Azure's client would silently change a wrong
-    # URL.
-    client_options({}, extra.get("endpoint_url"))
+    if given_url := extra.get("endpoint_url"):
+        checked_endpoint(given_url)  # Azure's client would silently change a wrong URL
     account = _account(named, given, extra, where.account)
     verify = _verify(extra)
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)

@@ -32,15 +32,22 @@ def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any =
     :raises ConnectionConfigError: the endpoint or the proxy is not a URL, or the PEM file cannot be used.
     """
     client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
-    scheme, separator, _ = (endpoint or "https://").lower().partition("://")
-    if not separator or scheme not in ("http", "https"):
+    if checked_endpoint(endpoint or "https://").lower().startswith("http://"):
+        client["allow_http"] = True
+    return client | egress_of(extra, verify).store_options(endpoint)
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """The address of a store, after a check of its form.
+
+    :raises ConnectionConfigError: it is not a URL.
+    """
+    if not str(endpoint).lower().startswith(("http://", "https://")):
         raise ConnectionConfigError(
             f"The endpoint of the storage connection is no URL: {redact_text(str(endpoint))!r}. It begins with "
             "https:// or http://."
         )
-    if scheme == "http":
-        client["allow_http"] = True
-    return client | egress_of(extra, verify).store_options(endpoint)
+    return endpoint
 
 
 def egress_of(extra: Mapping[str, Any], verify: Any = None) -> Egress:

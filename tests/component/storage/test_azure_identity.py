@@ -437,6 +437,35 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     assert "secret-of-client" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "extra"),
+    [
+        *[
+            (name, "/no/such.pem", {"verify": False})
+            for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        ],
+        ("SSL_CERT_FILE", "/no/such.pem", {"verify": False}),
+        *[(name, "socks5://p:1080", {"proxy": "http://proxy:3128"}) for name in ("HTTPS_PROXY", "ALL_PROXY")],
+        ("HTTPS_PROXY", "socks5://p:1080", {"proxies": {"https": "http://proxy:3128"}}),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [{}, {"endpoint_url": ACCOUNT}], ids=["host", "endpoint_url"])
+def test_what_the_connection_overrides_in_the_environment_is_not_read(
+    variable: str,
+    value: str,
+    extra: dict[str, Any],
+    endpoint: dict[str, Any],
+    define: Define,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    define(login="account", password=KEY, extra=endpoint)
+    with pytest.raises(ConnectionConfigError, match=variable):
+        open_store("abfs://lake@container/p")
+    define(login="account", password=KEY, extra=extra | endpoint)
+    assert of_store() == Seen("account", ACCOUNT, ("key", KEY))
+
+
 @pytest.mark.parametrize("name", ["proxy", "proxies"])
 @pytest.mark.parametrize("form", ["a URL", "by scheme", "for all"])
 async def test_the_proxy_of_the_connection_is_used_in_each_form(define: Define, name: str, form: str) -> None:
