@@ -7,6 +7,7 @@ here, so that the environment changes nothing.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
@@ -21,6 +22,7 @@ from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError, TransientStorageError
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
+from learnosity.storage.google_store import AS_STORED, GoogleStore
 from learnosity.storage.google_tokens import GoogleRequests, GoogleTokens, is_reachable, no_token
 from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
@@ -28,6 +30,7 @@ from learnosity.store_options import RETRY, client_options, egress_of, extra_of,
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+    from obstore.store import ClientConfig
 
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
@@ -72,22 +75,32 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
     provider: Any = (
         _no_token if anonymous else GoogleTokens(credentials, named, egress_of(extra, extra.get("verify", True)))
     )
-    with _without_environment() as unused:
-        store = GCSStore(
-            where.bucket,
-            prefix=where.key or None,
-            base_url=address,
-            skip_signature=anonymous,
-            credential_provider=provider,
-            client_options=client,
-            retry_config=RETRY,
-            **unused,
-        )
+
+    def opened(options: ClientConfig) -> GCSStore:
+        with _without_environment() as unused:
+            return GCSStore(
+                where.bucket,
+                prefix=where.key or None,
+                base_url=address,
+                skip_signature=anonymous,
+                credential_provider=provider,
+                client_options=options,
+                retry_config=RETRY,
+                **unused,
+            )
+
+    proxy = proxy_of(client, address)
+
+    @functools.cache
+    def as_stored() -> ObstoreStore:
+        more: ClientConfig = {"default_headers": {**headers, **AS_STORED}, "http1_only": False}
+        return ObstoreStore(opened(client | more), where.text, proxy=proxy)
+
     requests = GoogleRequests(f"{address}/{where.bucket}", None if anonymous else provider, headers)
     attempts = 1 + RETRY["max_retries"]
     listing = BucketListing(requests, s3_page, where.key, where.text, client, attempts)
     deletes = BucketDeletes(requests, where.key, where.text, client, attempts)
-    return ObstoreStore(store, where.text, listing=listing, deletes=deletes, proxy=proxy_of(client, address))
+    return GoogleStore(opened(client), where.text, as_stored=as_stored, listing=listing, deletes=deletes, proxy=proxy)
 
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
