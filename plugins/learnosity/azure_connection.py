@@ -217,7 +217,8 @@ def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> Azu
     proxy = config.pop("proxies", None) or extra.get("proxy") or extra.get("proxies")
     own_verify = config.pop("connection_verify", None)
     verify = _verify(extra) if own_verify is None else own_verify
-    requests = TokenRequests(egress_of({"proxy": proxy}, verify), **config)
+    wants_machine = bool(extra.get("managed_identity_client_id"))
+    requests = TokenRequests(egress_of({"proxy": proxy}, verify), wants_machine=wants_machine, **config)
     if extra.get("tenant_id"):
         own: Any = ClientSecretCredential
         given = {"tenant_id": extra["tenant_id"], "client_id": connection.login, "client_secret": connection.password}

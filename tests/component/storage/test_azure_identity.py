@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 from obstore.store import AzureStore
 
 from devstack.certificate import Tls, make_certificate
@@ -565,6 +566,57 @@ async def test_the_service_of_this_machine_is_asked_without_a_proxy(
         token = await asyncio.to_thread(opened._store.credential_provider)
         assert token["token"].startswith("token-")
         assert server.asked and not proxy.asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "extra", "tag", "more", "passes"),
+    [
+        ({}, {}, None, "", False),
+        ({}, {}, "of another maker", "", False),
+        ({}, {}, "7783-7084-3265-9085-8269-3286-77\n", "", True),
+        ({"AZURE_CLIENT_ID": "client"}, {}, None, "", True),
+        ({"IMDS_ENDPOINT": "http://localhost:1"}, {}, None, "", True),
+        ({}, {"managed_identity_client_id": "client", "workload_identity_tenant_id": "tenant"}, None, "", True),
+        ({}, {}, None, "AzureCliCredential: Timed out waiting for Azure CLI", True),
+    ],
+)
+async def test_without_any_identity_the_missing_fields_are_named_at_once(
+    variables: dict[str, str],
+    extra: dict[str, Any],
+    tag: str | None,
+    more: str,
+    passes: bool,
+    define: Define,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if tag is not None:
+        (tmp_path / "tag").write_text(tag)
+    monkeypatch.setattr("learnosity.storage.azure_token_requests._ASSET_TAG_FILE", tmp_path / "tag")
+    define("wasb", host=ACCOUNT, extra=extra)
+    opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+    provider = opened._store.credential_provider
+    said = "ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint."
+
+    def get_token(*_: Any, **__: Any) -> Any:
+        raise ClientAuthenticationError(
+            message=f"DefaultAzureCredential failed.\nAttempted credentials:\n\t{said}\n\t{more}"
+        )
+
+    monkeypatch.setattr(provider._credential, "get_token", get_token)
+    with pytest.raises(TransientStorageError if passes else ConnectionConfigError, match="connection 'lake'") as caught:
+        await asyncio.to_thread(provider)
+    assert passes or "`sas_token`" in str(caught.value)
+    with pytest.raises(type(caught.value)):
+        await opened.put("x", b"x")
+
+
+def test_the_words_of_azure_identity_about_its_metadata_service_are_those_that_are_read() -> None:
+    import azure.identity._credentials.imds as imds
+
+    assert "no response from the IMDS endpoint" in Path(imds.__file__).read_text()
 
 
 @pytest.mark.parametrize("identity", ["service principal", "workload", "machine"])
