@@ -92,3 +92,14 @@ def extra_of(connection: Connection | None) -> dict[str, Any]:
         return {}
     extra = checked_extra(connection)
     return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}
+
+
+def without_nulls(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The extra of a connection without the fields that are null, also in `service_config`: they are not set.
+
+    Airflow's hook for AWS fails where it finds null for a JSON object. Below a service, null may mean something to it.
+    """
+    found = {key: value for key, value in extra.items() if value is not None}
+    if isinstance(services := found.get("service_config"), Mapping):
+        found["service_config"] = {name: value for name, value in services.items() if value is not None}
+    return found

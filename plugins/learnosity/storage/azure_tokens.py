@@ -96,7 +96,7 @@ class AzureTokens:
         return type(failure)(f"no token for the {self._named}: {failure}")
 
     def _asked_metadata_alone(self, text: str) -> bool:
-        """Whether only the metadata service did not reply, and nothing says that this machine has one. Most have none."""
+        """Whether only the metadata service did not reply, and nothing says that this machine has one."""
         from learnosity.storage.azure_token_requests import may_have_identity
 
         others = _NO_METADATA.sub("", text)
