@@ -17,7 +17,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from obstore.store import AzureStore
 
 from devstack.certificate import Tls, make_certificate
-from learnosity.connections import open_store
+from learnosity.connections import azure_account, open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.uris import parse_uri, split_glob
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
@@ -319,6 +319,53 @@ def test_a_connection_string_of_another_account_is_refused(monkeypatch: pytest.M
     assert of_store("abfs://container/a").account == "other"
     with pytest.raises(ConnectionConfigError, match="names the storage account of account.dfs.core.windows.net"):
         open_store("abfss://container@account.dfs.core.windows.net/a")
+
+
+OTHER = "https://another.blob.core.windows.net"
+SAS_URL = f"{OTHER}/?{SAS}"
+NAMED_TWICE: list[tuple[dict[str, Any], str | None]] = [
+    *(({"extra": {key: ACCOUNT}}, f"`{key}` names account") for key in ("endpoint_url", "account_host", "account_url")),
+    *(({"extra": {key: OTHER}}, None) for key in ("endpoint_url", "account_host", "account_url")),
+    ({"extra": {"endpoint_url": OTHER.replace(".blob.", ".dfs.")}}, None),
+    ({"host": ACCOUNT}, "and not to account"),
+    ({"login": "account"}, "and not to account"),
+    ({"extra": {"account_name": "account"}}, "and not to account"),
+    ({"host": OTHER, "login": "anything"}, None),
+    ({"login": "another"}, None),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("parts", "says"), NAMED_TWICE, ids=str)
+def test_an_account_beside_the_url_of_a_signature_is_refused_or_told(
+    parts: dict[str, Any], says: str | None, define: Define, caplog: pytest.LogCaptureFixture
+) -> None:
+    define(**{**parts, "extra": {"sas_token": SAS_URL, **parts.get("extra", {})}})
+    assert azure_account(parse_uri("abfs://lake@container/p")) == "another"
+    if says is not None and "`" in says:
+        with pytest.raises(ConnectionConfigError, match=says) as caught:
+            open_store("abfs://lake@container/p")
+        assert "sig=a" not in str(caught.value)
+        return
+    assert of_store().endpoint == OTHER
+    assert "sig=" not in caplog.text
+    assert (says or "") in caplog.text
+    assert says is not None or "sas_token" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"},
+        {"shared_access_key": KEY, "endpoint_url": ACCOUNT},
+        {"tenant_id": "tenant", "account_url": ACCOUNT},
+        {"sas_token": SAS, "endpoint_url": ACCOUNT},
+    ],
+)
+def test_the_account_of_lineage_is_that_of_the_store(extra: dict[str, Any], define: Define) -> None:
+    define(login="client", password="secret", extra={"sas_token": SAS_URL, **extra})
+    assert azure_account(parse_uri("abfs://lake@container/p")) == "account"
+    assert of_store().endpoint == ACCOUNT
 
 
 def test_an_account_in_a_uri_stays_in_it() -> None:
