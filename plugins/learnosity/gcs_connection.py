@@ -105,10 +105,9 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
     """Credentials, project and address, as Airflow's hook and Google's client make them."""
-    import google.auth
+    import google.auth.credentials
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
     from google.api_core.exceptions import GoogleAPICallError, RetryError
-    from google.auth.credentials import with_scopes_if_required
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage import Client  # type: ignore[import-untyped]
 
@@ -124,7 +123,8 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             credentials, project = hook.get_credentials_and_project_id()
             options = hook.get_client_options()
         _federate(credentials, extra)
-        credentials = with_scopes_if_required(credentials, scopes)
+        with_scopes: Any = google.auth.credentials.with_scopes_if_required  # google-auth has no type for it
+        credentials = with_scopes(credentials, scopes)
         client = Client(project=project or "none", credentials=credentials, client_options=options)
     except (GoogleAuthError, GoogleAPICallError, RetryError) as error:
         if not is_reachable(error):
@@ -169,6 +169,7 @@ def _federate(credentials: Any, extra: Mapping[str, Any]) -> None:
     values = {name: str(extra.get(name) or "") for name in ("client_id", "client_secret")}
     more = json.loads(extra.get("idp_extra_params") or "{}")
     tokens = ClientTokens(str(extra["idp_issuer_url"]), values | more)
+    each: Any
     for each in (credentials, getattr(credentials, "_source_credentials", None)):
         if getattr(each, "_subject_token_supplier", None) is not None:
             each._subject_token_supplier = tokens  # google-auth has no public name for it

@@ -135,7 +135,8 @@ class ClientTokens:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         reply = request(self._url, method="POST", body=urlencode(self._values).encode(), headers=headers)
         if reply.status != 200:
-            raise RefreshError("the identity provider refuses")
+            refused: Any = RefreshError  # google-auth has no type for it
+            raise refused("the identity provider refuses")
         return str(json.loads(reply.data)["access_token"])
 
 

@@ -439,7 +439,8 @@ async def test_the_project_of_federated_credentials_is_asked_for_where_it_pays(
 def _without_project(info: Any, *_: Any, scopes: Any = None, **__: Any) -> Any:
     from google.auth import identity_pool
 
-    return identity_pool.Credentials.from_info(info, scopes=scopes), None
+    made: Any = identity_pool.Credentials
+    return made.from_info(info, scopes=scopes), None
 
 
 async def test_a_metadata_server_that_is_down_is_not_taken_for_none(
