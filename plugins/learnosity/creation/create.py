@@ -21,6 +21,7 @@ from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.initialised import read_initialised
 from learnosity.creation.state import (
     CreatedDataset,
     CreationState,
@@ -30,14 +31,13 @@ from learnosity.creation.state import (
     seal,
     unseal,
 )
-from learnosity.creation.upload import Upload, upload_parts, upload_urls
+from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import (
     ConflictError,
     LearnosityError,
     NotReadyError,
     TransientApiError,
-    UnexpectedReplyError,
     UrlExpiredError,
 )
 
@@ -183,21 +183,17 @@ class _Creation:
 
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
-        adopted = reply.find("dataset_id")
-        if isinstance(adopted, str) and adopted and adopted != state.dataset_id:
-            state = replace(state, dataset_id=adopted, request={**state.request, "dataset_id": adopted})
+        given = read_initialised(reply, state.dataset_id, state.file_count)
+        if given.dataset_id != state.dataset_id:
+            request = {**state.request, "dataset_id": given.dataset_id}
+            state = replace(state, dataset_id=given.dataset_id, request=request)
         # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
         DatasetLayout(self.request.dataset_type, state.dataset_id)
-        if isinstance(reference := reply.find("job_reference"), str) and reference:
-            return await self._started(state, reference)
         if upload is None:
-            raise UnexpectedReplyError(
-                "Learnosity's reply has no job_reference, although the dataset has no input files to wait for."
-            )
-        urls = upload_urls(reply, state.file_count)
-        sealed = seal(urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)
+            return await self._started(state, given.job_reference)
+        sealed = seal(given.urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)
         await self.notes.save(replace(state, step="uploading", sealed_urls=sealed))
-        return await self._upload(upload, urls)
+        return await self._upload(upload, given.urls)
 
     async def _go_on_uploading(self) -> Decision:
         """Upload the parts that are still missing, to the URLs that an earlier attempt got."""

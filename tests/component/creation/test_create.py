@@ -548,6 +548,48 @@ class TestTheRequest:
         assert notes.state.dataset_id != given
 
 
+def faked(simulator: Simulator, **data: Any) -> None:
+    """Let the simulator reply with this to the call that initialises a dataset."""
+    reply = msgspec.json.encode({"meta": {"status": True}, "data": data}).decode()
+    simulator.faults.add(FaultRule(match=SET, kind="status", status=200, body=reply))
+
+
+class TestTheReplyToInitialise:
+    """It has either upload URLs or a job, and which of them follows from the number of files."""
+
+    @pytest.mark.parametrize("urls", [None, [], 2, 3], ids=["no URLs", "an empty list", "too few URLs", "all URLs"])
+    @pytest.mark.parametrize("reference", ["a-job", ["a-job"], 7], ids=repr)
+    async def test_that_names_a_job_before_the_upload_is_not_understood(
+        self, simulator: Simulator, urls: Any, reference: Any
+    ) -> None:
+        if isinstance(urls, int):
+            urls = [f"{simulator.url}/objects/{part}" for part in range(urls)]
+        more = {} if urls is None else {"input_files": urls}
+        faked(simulator, dataset_id=WANTED, job_reference=reference, **more)
+        notes = Notes()
+        with pytest.raises(UnexpectedReplyError, match=r"names a job, although 3 input file\(s\)"):
+            await attempt(simulator, notes, dataset_id=WANTED)
+        assert not simulator.stats.calls[PUT]
+        assert not simulator.stats.calls[COMMENCE]
+        assert notes.state.step == "initialising"
+
+    @pytest.mark.parametrize("urls", [["https://bucket.example/0"], [{"url": "https://bucket.example/0"}], "x"])
+    async def test_that_has_upload_urls_without_input_is_not_understood(self, simulator: Simulator, urls: Any) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", input_files=urls)
+        with pytest.raises(UnexpectedReplyError, match="upload URLs beside its job_reference"):
+            await attempt(simulator, Notes(), request=WITHOUT_FILES, dataset_id=WANTED)
+
+    @pytest.mark.parametrize("reference", [None, "", 0], ids=repr)
+    async def test_may_have_the_other_key_without_a_value(self, simulator: Simulator, reference: Any) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", input_files=[])
+        assert (await attempt(simulator, Notes(), request=WITHOUT_FILES)).job_reference == "a-job"
+        simulator.faults.clear()
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        faked(simulator, dataset_id=WANTED, job_reference=reference, input_files=urls)
+        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # they were used: nobody is there
+            await attempt(simulator, Notes())
+
+
 AMBIGUOUS = [
     FaultRule(match=COMMENCE, kind="lost_reply", nth=1),
     FaultRule(match=COMMENCE, kind="truncate", nth=1),
