@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
-from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
+from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
 from learnosity.creation.initialised import read_initialised
 from learnosity.creation.state import (
@@ -141,6 +141,8 @@ class _Creation:
         else:
             await asyncio.sleep(decision.wait_seconds)
             jobs = await self.client.jobs(since=state.since or None)
+            if (suspecting := with_suspects(state, jobs)) != state:
+                await self.notes.save(suspecting)
         self.seen = Seen(tuple(jobs), self.seen.polls + 1, self.seen.job_exists)
         return self._decide()
 

@@ -667,6 +667,41 @@ class TestLostReplies:
         assert sum(jobs_of(simulator).values()) == 1
         monkeypatch.undo()
 
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.parametrize("shown", [(0,), (1,), (2,), (1, 2), (0, 3)], ids=repr)
+    @pytest.mark.parametrize("breaks", [False, True], ids=["one try", "two tries"])
+    @pytest.mark.promise("no blind SET")
+    async def test_are_not_forgotten_where_a_new_job_is_listed_for_a_moment_only(
+        self,
+        simulator: Simulator,
+        monkeypatch: pytest.MonkeyPatch,
+        request_: DatasetRequest,
+        shown: tuple[int, ...],
+        breaks: bool,
+    ) -> None:
+        """`shown`: which polls after the lost reply list it. With `breaks`, the poll after the first of them fails."""
+        simulator.configure(recommence="second_job", job_names_dataset=False)
+        call = COMMENCE if request_ is WITH_FILES else SET
+        simulator.faults.add(FaultRule(match=call, kind="lost_reply", nth=1))
+        listed, polls = MortalClient.jobs, [0]
+
+        async def at_times(self: MortalClient, *args: Any, **kwargs: Any) -> list[Job]:
+            jobs = await listed(self, *args, **kwargs)
+            if not simulator.stats.calls[call]:
+                return jobs
+            polls[0] += 1
+            if breaks and polls[0] - 2 == shown[0]:
+                raise TransientApiError("503")
+            return jobs if polls[0] - 1 in shown else []
+
+        monkeypatch.setattr(MortalClient, "jobs", at_times)
+        notes = Notes()
+        for _ in range(1 + breaks):
+            with pytest.raises(LearnosityError):
+                await attempt(simulator, notes, request=request_, dataset_id=WANTED)
+        assert jobs_of(simulator) == {WANTED: 1}
+        assert simulator.stats.calls[SET] == 1
+
     @pytest.mark.parametrize("status", [None, "", 7], ids=repr)
     async def test_a_job_without_a_status_is_a_job(
         self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, status: Any
