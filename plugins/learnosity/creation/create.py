@@ -185,12 +185,14 @@ class _Creation:
 
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
-        given = read_initialised(reply, state.dataset_id, state.file_count)
+        given = read_initialised(reply, state.dataset_id, state.file_count, fixed=self.fixed_id is not None)
         if given.dataset_id != state.dataset_id:
             request = {**state.request, "dataset_id": given.dataset_id}
             state = replace(state, dataset_id=given.dataset_id, request=request)
         # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
         DatasetLayout(self.request.dataset_type, state.dataset_id)
+        if state.dataset_id != self._noted.dataset_id:
+            log.info("Learnosity gave the dataset another id: %s.", state.dataset_id)
         if upload is None:
             return await self._started(state, given.job_reference)
         sealed = seal(given.urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)

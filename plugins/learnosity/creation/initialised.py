@@ -23,15 +23,21 @@ class Initialised:
     job_reference: str
 
 
-def read_initialised(reply: Reply, dataset_id: str, file_count: int) -> Initialised:
+def read_initialised(reply: Reply, dataset_id: str, file_count: int, *, fixed: bool) -> Initialised:
     """Read the reply.
 
     :param dataset_id: the id that was asked for.
     :param file_count: number of input files that were announced.
+    :param fixed: whether the run config names the id. Then no other id may take its place.
     :raises UnexpectedReplyError: it does not fit to the request, so it is not understood whole.
     """
     named = reply.find("dataset_id")
     given = named if isinstance(named, str) and named else dataset_id
+    if fixed and _bare(given) != _bare(dataset_id):
+        raise UnexpectedReplyError(
+            f"Learnosity gave the dataset another id than {dataset_id}, which the run config names. Look at Learnosity "
+            "for the other dataset; then run again without dataset_id."
+        )
     found = reply.find("job_reference")
     reference = found if isinstance(found, str) else ""
     if file_count:
@@ -51,3 +57,8 @@ def read_initialised(reply: Reply, dataset_id: str, file_count: int) -> Initiali
             "Look at Learnosity's job list before you run again."
         )
     return Initialised(given, [], reference)
+
+
+def _bare(dataset_id: str) -> str:
+    """An id without what may differ in the spelling of a UUID."""
+    return dataset_id.replace("-", "").casefold()

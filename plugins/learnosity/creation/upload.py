@@ -141,8 +141,8 @@ def upload_urls(reply: Reply, file_count: int) -> list[str]:
         )
     if (objects := len(set(map(_object_of, urls)))) < len(urls):
         raise UnexpectedReplyError(
-            f"Learnosity gave {len(urls)} upload URLs that lead to {objects} object(s): one part would replace another; "
-            "nothing was uploaded."
+            f"Learnosity gave {len(urls)} upload URLs that lead to {objects} object(s): "
+            "one part would replace another. Nothing was uploaded."
         )
     return urls
 

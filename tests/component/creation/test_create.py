@@ -253,6 +253,12 @@ def jobs_of(simulator: Simulator) -> dict[str, int]:
     return dict(simulator.stats.jobs_started)
 
 
+def faked(simulator: Simulator, **data: Any) -> None:
+    """Let the simulator reply with this to the call that initialises a dataset."""
+    reply = msgspec.json.encode({"meta": {"status": True}, "data": data}).decode()
+    simulator.faults.add(FaultRule(match=SET, kind="status", status=200, body=reply))
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
@@ -531,6 +537,29 @@ class TestTheRequest:
         created = await attempt(simulator, Notes(), request=WITHOUT_FILES)
         assert (created.dataset_id, created.request["dataset_id"]) == (WANTED, WANTED)
 
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.parametrize("given", ["of-its-own", WANTED[:-1] + "5", WANTED + "0", "../x"])
+    async def test_is_given_up_where_learnosity_gives_another_id_than_the_run_config_names(
+        self, simulator: Simulator, request_: DatasetRequest, given: str
+    ) -> None:
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        more = {"input_files": urls} if request_ is WITH_FILES else {"job_reference": "a-job"}
+        faked(simulator, dataset_id=given, **more)
+        notes = Notes()
+        with pytest.raises(UnexpectedReplyError, match=f"another id than {WANTED}") as caught:
+            await attempt(simulator, notes, request=request_, dataset_id=WANTED)
+        assert given not in str(caught.value).replace(WANTED, "")
+        assert not simulator.stats.calls[PUT]
+        assert notes.state.dataset_id == WANTED
+
+    @pytest.mark.parametrize("given", [WANTED, WANTED.upper(), WANTED.replace("-", ""), None, ""])
+    async def test_may_have_its_id_in_another_spelling_or_not_at_all(
+        self, simulator: Simulator, given: str | None
+    ) -> None:
+        faked(simulator, dataset_id=given, job_reference="a-job")
+        created = await attempt(simulator, Notes(), request=WITHOUT_FILES, dataset_id=WANTED)
+        assert created.dataset_id == (given or WANTED)
+
     @pytest.mark.parametrize("given", ["../x", "a/b", "/etc/passwd", "a\\b", ".hidden", "x" * 101])
     @pytest.mark.promise("untrusted names")
     async def test_is_given_up_where_learnosity_gives_an_id_that_must_not_become_a_folder(
@@ -546,12 +575,6 @@ class TestTheRequest:
         assert not simulator.stats.calls[PUT], "nothing is uploaded"
         assert not simulator.stats.calls[COMMENCE], "nothing is started"
         assert notes.state.dataset_id != given
-
-
-def faked(simulator: Simulator, **data: Any) -> None:
-    """Let the simulator reply with this to the call that initialises a dataset."""
-    reply = msgspec.json.encode({"meta": {"status": True}, "data": data}).decode()
-    simulator.faults.add(FaultRule(match=SET, kind="status", status=200, body=reply))
 
 
 class TestTheReplyToInitialise:
