@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from learnosity.errors import TransientError
 from learnosity.inputs.columns import Column, ColumnError
 from learnosity.optional_packages import needs_extra
 
@@ -153,7 +154,9 @@ class ParquetFiles:
         expressions = [_text(place, kind, column) for place, kind, column in zip(places, kinds, columns, strict=True)]
         return columns, f"SELECT {', '.join(expressions)} FROM {_SOURCE}"
 
-    def _rows(self, files: Sequence[_File], columns: tuple[Column, ...], select: str) -> Iterator[ParquetRows]:
+    def _rows(
+        self, files: Sequence[_File], columns: tuple[Column, ...], select: str
+    ) -> Iterator[ParquetRows | ParquetProblem]:
         result = self._query(select, [str(file.path) for file in files])
         borders = iter(files)
         file, first = next(borders), 1
@@ -166,21 +169,36 @@ class ParquetFiles:
                 yield ParquetRows(file.name, first, columns, list(zip(*part, strict=True)))
                 start += len(part)
                 first += len(part)
+        for short in (file, *borders):
+            if first <= short.rows:
+                yield ParquetProblem(short.name, first, f"it ends here, and says that it has {short.rows:,} rows")
+            first = 1
 
     def _blame(
         self, files: Sequence[_File], select: str, error: Exception, failed: type[Exception]
     ) -> Iterator[ParquetProblem]:
-        """Find out which files could not be read. Without a query, all of them: their schema is the same."""
+        """Find out which files could not be read. Without a query, all of them: their schema is the same.
+
+        :raises TransientError: none of them; some of their rows are lost all the same.
+        """
         if len(files) == 1 or not select:
             yield from (ParquetProblem(file.name, 0, _why(error)) for file in files)
             return
+        found = False
         for file in files:
             try:
                 result = self._query(select, [str(file.path)])
                 while result.fetchmany(_ROWS):
                     pass
             except failed as own:
+                found = True
                 yield ParquetProblem(file.name, 0, _why(own))
+        if not found:
+            raise TransientError(
+                f"The {len(files)} Parquet files from {files[0].name} to {files[-1].name} could not be read together "
+                f"({type(error).__name__}), and then each of them could; nothing was sent. If this happens again, look "
+                "at memory and temporary disk of the worker, or write the files again."
+            )
 
     def _query(self, query: str, paths: list[str]) -> duckdb.DuckDBPyConnection:
         if self._database is None:
