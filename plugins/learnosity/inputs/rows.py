@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, all_columns, find_columns
 from learnosity.inputs.records import RecordSchema, level_above_nothing
+from learnosity.inputs.sessions import is_one_session
 
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell."""
@@ -49,9 +50,9 @@ class RowSchema:
         """
         if self.schema.lenient or not self.schema.fields:
             return {}, values
-        if all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
+        found = _lists(columns, values)
+        if not found and all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
             return {}, values
-        found: dict[int, str] = {}
         checked: list[Values] = []
         for column, cells in zip(columns, values, strict=True):
             is_group = column.key.startswith(GROUPS)
@@ -60,6 +61,17 @@ class RowSchema:
                 if place not in found and (cell or not is_group) and (what := _wrong(cell, column.most)):
                     found[place] = f'column "{column.name}": {what}'
         return _without_parent(columns, checked) | found, checked
+
+
+def _lists(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
+    """The problem of each row with a list of sessions, where a record has one session."""
+    return {
+        place: f'column "{column.name}": the cell is a list: write a row for each session'
+        for column, cells in zip(columns, values, strict=True)
+        if column.key == "session_id" and not column.many
+        for place, cell in enumerate(cells)
+        if cell and not is_one_session(cell)
+    }
 
 
 def _without_parent(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:

@@ -336,6 +336,53 @@ class TestSessions:
         for other in ("{a,b}", "[x", "(y)", f"{UUIDS[0]} "):
             assert spooled(self.rows(("u1", "d1", other)), schema=self.schema)[0]["session_id"] == [other]
 
+    NO_LIST = (
+        "{{}}", "{{ }}", "()", "[ ]", "[]", "{{NULL}}", "{{NULL,NULL}}", "[None]", "[null]", '[""]', "{{,}}",
+        "{{NULL,{0}}}", "{{{0},NULL}}", "{0},{1},N/A", "N/A {0}", "[{0}, {1}, null]", "[{0}, None]", '["{0}", null]',
+        "{0},x", "{0} {1} x", "{0}\n{1}x", '["{0},{1}"]', '["{{{0}}}"]', "[" * 100_000, "{{{0},x}}",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("cell", NO_LIST, ids=lambda cell: cell[:20])
+    def test_a_list_of_which_something_is_no_session_is_named_by_its_row(self, cell: str) -> None:
+        good = ("u2", "d1", UUIDS[3])
+        content = self.rows(good, ("u1", "d1", cell.format(*UUIDS)), ("u3", "d1", UUIDS[4]))
+        (problem,) = problems(content, schema=self.schema)[:1]
+        assert problem.startswith("users.csv:3: a session id in it is empty, or no id")
+        assert UUIDS[0] not in problem
+
+    @pytest.mark.parametrize(
+        "cell",
+        ["{0}", "x", "null", "N/A", "a b", "a,b", "{{a,b}}", "[x", "(y)", "{0} ", " {0}", "urn:uuid:{0}", "s-{0}"],
+    )
+    def test_what_holds_no_list_of_uuids_is_one_session(self, cell: str) -> None:
+        one = cell.format(*UUIDS)
+        assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [one]
+
+    @pytest.mark.parametrize(
+        "cell", ["{0},", ";{0}", '"{0}"', "{{{0},}}", "[{0}]", "({0})", "{0}|", "{0}, "], ids=lambda cell: cell
+    )
+    def test_one_session_in_a_list_is_that_session(self, cell: str) -> None:
+        one = cell.format(*UUIDS)
+        assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [UUIDS[0]]
+
+    @pytest.mark.parametrize(
+        "cell",
+        [*NO_LIST, "{0},{1}", "{0},", '["a","b"]', "{0} {1}", '["{0}"]', "{{{0}}}", "['{0}', '{1}']"],
+        ids=lambda cell: cell[:20],
+    )
+    def test_the_analysis_types_take_one_session_in_a_cell(self, cell: str) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [UUIDS[3]], [cell.format(*UUIDS)], [UUIDS[4]]])
+        (problem,) = problems(text.getvalue().encode(), schema=schema_for(ANALYSIS))
+        assert problem.startswith('users.csv:3: column "session_id": the cell is a list: write a row for each session')
+
+    @pytest.mark.parametrize("cell", ["x", "null", "a b", "{{a,b}}", "[x", "{0} ", "urn:uuid:{0}", "s-{0}"])
+    def test_the_analysis_types_take_what_is_no_list_as_it_is(self, cell: str) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [cell.format(*UUIDS)]])
+        one = [{"session_id": cell.format(*UUIDS)}]
+        assert spooled(text.getvalue().encode(), schema=schema_for(ANALYSIS)) == one
+
     def test_rows_of_a_user_come_from_all_files_in_their_order(self) -> None:
         files = [self.rows(*((f"u{user}", "d", f"{part}-{user}") for user in range(3))) for part in range(50)]
         records = spooled(*files, schema=self.schema)
