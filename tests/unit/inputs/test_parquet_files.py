@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from learnosity.errors import LearnosityError, TransientError
+from learnosity.errors import InputError, LearnosityError, TransientError
 from learnosity.inputs.parquet_files import ParquetFiles
 from learnosity.inputs.records import RecordSchema, schema_for
 from learnosity.inputs.spool import InputFile, spool_input
@@ -77,3 +78,59 @@ def test_a_read_that_fails_once_never_ends_with_a_part_of_the_rows(
     assert f"{count - 1}.parquet" in str(caught.value)
     if count > 1 and error is not None:
         assert isinstance(caught.value, TransientError)
+
+
+def renamed(file: InputFile, names: dict[str, str]) -> InputFile:
+    """The file with other names of columns, as long as the old ones: DuckDB does not write names that are alike."""
+    content = b"".join(file.open())
+    for old, new in names.items():
+        assert len(old) == len(new)
+        assert old.encode() in content
+        content = content.replace(old.encode(), new.encode())
+    return InputFile(file.name, lambda: iter([content]))
+
+
+@pytest.mark.parametrize("order", list(permutations(("first__", "SECOND_", "first___1"))), ids="-".join)
+def test_names_that_are_alike_shadow_no_other_column(order: tuple[str, ...], tmp_path: Path) -> None:
+    """DuckDB calls the second one of them `first___1`, as another column is called."""
+    select = ", ".join(f"'{name}' AS \"{name}\"" for name in order)
+    file = renamed(parquet(f"SELECT 'u1' user_id, {select}", tmp_path), {"SECOND_": "FIRST__"})
+    schema = schema_for("activity-summary-by-group", ["school"], input_columns={"groups.school": "first___1"})
+    assert spooled(file, schema=schema) == [{"user_id": "u1", "groups": {"school": "first___1"}}]
+    for either in ("first__", "FIRST__", "First__"):
+        schema = schema_for("activity-summary-by-group", ["school"], input_columns={"groups.school": either})
+        with pytest.raises(InputError, match="differ in case alone|2 times"):
+            spooled(file, schema=schema)
+
+
+@pytest.mark.parametrize("wanted", ["first__", "first___1"])
+def test_fields_of_nested_groups_that_are_alike_are_refused(wanted: str, tmp_path: Path) -> None:
+    fields = "'first__': 'a', 'SECOND_': 'b', 'first___1': 'c'"
+    file = renamed(parquet(f"SELECT 'u1' user_id, {{{fields}}} AS groups", tmp_path), {"SECOND_": "FIRST__"})
+    schema = schema_for("activity-summary-by-group", ["school"], input_columns={"groups.school": f"groups.{wanted}"})
+    with pytest.raises(InputError, match="differ in case alone|2 times"):
+        spooled(file, schema=schema)
+
+
+def test_the_name_of_the_temporary_folder_is_no_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = parquet("SELECT 'u1' user_id, 's1' school", tmp_path)
+    (tmp_path / "school=elsewhere").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "school=elsewhere"))
+    assert spooled(file) == [{"user_id": "u1", "groups": {"school": "s1"}}]
+
+
+NESTED = "{'school': 's1', 'district': 'd1'} AS groups"
+
+
+@pytest.mark.parametrize("select", [f"'u1' AS id, {NESTED}", f"{NESTED}, 'u1' AS id"])
+def test_nested_groups_of_a_type_that_is_not_known_are_its_groups(select: str, tmp_path: Path) -> None:
+    schema = schema_for("next-years-type", ["district", "school"])
+    assert spooled(parquet(f"SELECT {select}", tmp_path), schema=schema) == [
+        {"id": "u1", "groups": {"school": "s1", "district": "d1"}}
+    ]
+
+
+@pytest.mark.parametrize("groups", ["['a']", "MAP {'a': 'b'}", "[{'school': 's'}]", "{'school': {'a': 'b'}}"])
+def test_groups_that_are_no_texts_are_refused_by_name(groups: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'column "groups(\.school)?" is nested'):
+        spooled(parquet(f"SELECT 'u1' id, {groups} AS groups", tmp_path), schema=schema_for("next-years-type"))
