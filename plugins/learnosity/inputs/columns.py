@@ -5,7 +5,7 @@ A message never quotes the names in a file's first row: without a header, that r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -124,10 +124,27 @@ def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[
     return tuple(Column(key, names[index], index) for index, key in enumerate(keys))
 
 
+def folded(names: Iterable[str]) -> list[str]:
+    """Names of columns without what may differ between two names of one column."""
+    return [name.strip().casefold() for name in names]
+
+
+def is_header(row: Sequence[str], header: Sequence[str], columns: Sequence[Column]) -> bool:
+    """Whether a row is the header of another file, in any order: all its cells are names, or those of the columns are.
+
+    :param columns: the columns that are needed.
+    """
+    cells, names = folded(row), folded(header)
+    needed = [column.index for column in columns]
+    return sorted(cells) == sorted(names) or sorted(cells[each] for each in needed) == sorted(
+        names[each] for each in needed
+    )
+
+
 def _place(names: Sequence[str], wanted: str) -> int | None:
     exact = [index for index, name in enumerate(names) if name == wanted]
-    folded = wanted.strip().casefold()
-    places = exact or [index for index, name in enumerate(names) if name.strip().casefold() == folded]
+    (same,) = folded([wanted])
+    places = exact or [index for index, name in enumerate(folded(names)) if name == same]
     if len(places) > 1:
         raise ColumnError(f"it has the column {_quoted(wanted)} {len(places)} times")
     return places[0] if places else None

@@ -8,7 +8,8 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,39 @@ class TestText:
     def test_joined_lines_of_json_with_a_mark_each(self) -> None:
         line = b'\xef\xbb\xbf{"user_id":"%s","groups":{"district":"d1","school":"s1"}}\n'
         assert spooled(source(line % b"u1" + line % b"u2", "users.ndjson")) == [user("u1"), user("u2")]
+
+    @pytest.mark.parametrize("again", list(permutations(("user_id", "District", "school "))), ids=",".join)
+    @pytest.mark.parametrize("case", [str, str.upper, str.title], ids=["as it is", "upper", "title"])
+    @pytest.mark.parametrize("columns", [(), ("note",)], ids=["needed columns", "and another"])
+    def test_a_header_that_is_there_again_is_no_user(
+        self, again: tuple[str, ...], case: Callable[[str], str], columns: tuple[str, ...]
+    ) -> None:
+        """In any case and order, also with another column that is not needed."""
+        end = "".join(f",{name}" for name in columns)
+        first = f"user_id,District,school {end}\nu1,d1,s1{end}\n"
+        more = f"{case(','.join(again))}{end}\nu2,d1,s1{end}\n"
+        assert problems((first + more).encode()) == [
+            "users.csv:3: the header is here again: join files without their headers"
+        ]
+        marked = f"\ufeff{first}\ufeff{more}".encode()
+        if again == ("user_id", "District", "school "):
+            assert spooled(marked) == [user("u1"), user("u2")]
+        else:
+            assert "the header is here again" in problems(marked)[0]
+
+    @pytest.mark.parametrize("place", range(4))
+    def test_a_header_with_another_column_that_is_not_needed_is_there_again(self, place: int) -> None:
+        def line(note: str, *cells: str) -> str:
+            return ",".join([*cells[:place], note, *cells[place:]]) + "\n"
+
+        header, again = line("note", "user_id", "district", "school"), line("remark", "USER_ID", "DISTRICT", "SCHOOL")
+        content = header + line("n", "u1", "d1", "s1") + again + line("n", "u2", "d1", "s1")
+        assert problems(content.encode())[0].startswith("users.csv:3: the header is here again")
+
+    def test_names_of_columns_in_some_cells_are_names_of_users_and_groups(self) -> None:
+        rows = [("user_id", "d1", "s1"), ("u1", "district", "school"), ("school", "DISTRICT", "s1")]
+        content = HEADER + "".join(f"{','.join(row)}\n" for row in rows).encode()
+        assert spooled(content) == [user(*row) for row in rows]
 
     @pytest.mark.parametrize(
         ("content", "row"),
