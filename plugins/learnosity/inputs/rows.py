@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -15,6 +16,8 @@ from learnosity.inputs.sessions import is_one_session
 
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell."""
+
+_DELIMITER: Final = re.compile(r"[,;\t|]")
 
 Values = Sequence[Any]
 """The values of one column: texts, or None, or UNSET; for session ids also lists of texts."""
@@ -41,6 +44,16 @@ class RowSchema:
         if not columns:
             known = ", ".join(field.key for field in schema.fields)
             raise ColumnError(f"it has none of the columns {known}. Say in input_columns which columns hold them")
+        return columns
+
+    def find_in_text(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """The same for a header that was split at one of the delimiters, which may be the wrong one.
+
+        :raises ColumnError: as for `find`; or a type that takes every column has one, with a delimiter in its name.
+        """
+        columns = self.find(names)
+        if not self.schema.fields and len(names) == 1 and _DELIMITER.search(names[0]) and not self.schema.input_columns:
+            raise ColumnError("the name of its only column holds a delimiter: name the column in input_columns")
         return columns
 
     def check(self, columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:

@@ -55,7 +55,7 @@ class TableInput:
         """Check and spool a CSV or TSV file."""
         self._files.append(name)
         text = DecodedText(pieces)
-        table = DelimitedText(text, self._rows.find)
+        table = DelimitedText(text, self._rows.find_in_text)
         try:
             columns = table.open()
             if columns is None:

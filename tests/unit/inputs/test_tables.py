@@ -580,3 +580,49 @@ def test_one_more_column_leaves_the_sessions_of_a_user_together() -> None:
     more = spooled(content, schema=schema_for(SESSIONS, ["school"], input_columns={"remark": "note"}, any_object=True))
     assert [record["session_id"] for record in plain] == [["a", "b"]]
     assert more == [{**plain[0], "remark": "x"}]
+
+
+class TestEveryColumn:
+    """Of a type that is not known, no column is left out, and no group is sent as something else."""
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    @pytest.mark.parametrize("given", [{"x": "a", "y": "a"}, {"x": "a", "y": "A"}, {"x": " A ", "y": "a", "z": "b"}])
+    def test_two_keys_for_one_column_are_refused(self, given: dict[str, str], form: str, tmp_path: Path) -> None:
+        schema = schema_for("next-years-type", input_columns=given)
+        file = source(b"a,b\n1,2\n") if form == "csv" else parquet("SELECT 1 AS a, 2 AS b", tmp_path)
+        (told,) = problems(file, schema=schema)
+        assert "input_columns names the column" in told
+        assert "for x and for y" in told
+
+    @pytest.mark.parametrize("name", ["district", "DISTRICT", "District ", "groups.district", "GROUPS.DISTRICT"])
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    def test_a_level_is_known_without_regard_to_case(self, name: str, form: str, tmp_path: Path) -> None:
+        select = f"SELECT '07' id, 'd1' AS \"{name}\""
+        file = source(f"id,{name}\n07,d1\n".encode()) if form == "csv" else parquet(select, tmp_path)
+        found = spooled(file, schema=schema_for("next-years-type", ["district"]))
+        assert found == [{"id": "07", "groups": {"district": "d1"}}]
+
+    def test_a_level_to_the_letter_comes_first(self) -> None:
+        found = spooled(b"id,DISTRICT,district\n07,x,d1\n", schema=schema_for("next-years-type", ["district"]))
+        assert found == [{"id": "07", "DISTRICT": "x", "groups": {"district": "d1"}}]
+
+    @pytest.mark.parametrize("header", ["District,DISTRICT", "district,groups.district", "district,district"])
+    def test_two_columns_of_a_level_are_refused(self, header: str) -> None:
+        schema = schema_for("next-years-type", ["district"])
+        (told,) = problems(f"{header}\na,b\n".encode(), schema=schema)
+        assert "2 times" in told or "two columns have the same name" in told
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("names", [("a", "a"), ("a", ""), ("a", 'b\\"')], ids=["twice", "no name", "no key"])
+    def test_a_header_that_cannot_be_used_is_not_taken_for_one_column(
+        self, names: tuple[str, str], delimiter: str
+    ) -> None:
+        text = io.StringIO()
+        csv.writer(text, delimiter=delimiter).writerows([names, ("1", "2")])
+        assert problems(text.getvalue().encode(), schema=schema_for("next-years-type"))
+
+    def test_one_column_may_have_a_delimiter_in_its_name_where_input_columns_names_it(self) -> None:
+        content = b'"a,b"\n1\n'
+        assert "name the column in input_columns" in problems(content, schema=schema_for("next-years-type"))[0]
+        schema = schema_for("next-years-type", input_columns={"a,b": "a,b"})
+        assert spooled(content, schema=schema) == [{"a,b": "1"}]
