@@ -9,13 +9,14 @@ from collections.abc import Collection
 from enum import Enum
 
 from learnosity.inputs.encodings import utf16_codec
-from learnosity.inputs.unpack import UnreadableError
+from learnosity.inputs.unpack import BINARY, UnreadableError
 
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)
 _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
+_PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 
 class Format(Enum):
@@ -41,7 +42,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
     if not text:
         return Format.EMPTY
-    if head.startswith(b"PAR1"):
+    if _PARQUET_MARK.match(head):
         return Format.PARQUET
     plain = _PACKED.sub("", name.lower())
     if plain.endswith(_PARQUET):

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import sys
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -275,6 +276,48 @@ class TestText:
         found = problems(content)
         assert len(found) == 1
         assert found[0].startswith(expected)
+
+    MARKS = (
+        "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
+        "Obj", "PK", "SQLite format 3", "%PDF", "html", "<h", "GIF8", "ustar", "zip",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("mark", MARKS)
+    @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_words_like_the_mark_of_a_format_are_words(self, mark: str, packed: Any, encoding: str) -> None:
+        for name in ("users.csv", "users"):
+            content = f"{mark},user_id,district,school\nx,u1,d1,s1\n{mark},u2,d1,s1\n".encode(encoding)
+            assert spooled(source(packed(content), name)) == [user("u1"), user("u2")]
+        for place in range(250, 264):
+            before = "user_id,district,school\nu1,d1,s1\nu2,d1,"
+            content = f"{before}{'x' * (place - len(before))}{mark} Lane\nu3,d1,s1\n"
+            assert content.index(mark) == place
+            assert len(spooled(source(content.encode(encoding)))) == 3
+
+    def test_the_mark_of_a_tar_archive_is_known_where_it_is_one(self) -> None:
+        for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            content = io.BytesIO()
+            with tarfile.open(fileobj=content, mode="w", format=form) as archive:
+                info = tarfile.TarInfo("users.csv")
+                info.size = len(SOUND)
+                archive.addfile(info, io.BytesIO(SOUND))
+            assert "a tar archive" in problems(source(content.getvalue()))[0]
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"PARE\x1a\0\0\0" + b"\xfe" * 99 + b"PARE", "an encrypted footer"),
+            (b"PARE" + b"\xfe" * 40 + b"\0PARE", "an encrypted footer"),
+            (b"ARROW1\0\0\xff\xff\xff\xff", "an Arrow file"),
+            (b"FEA1" + b"ab" * 9 + b"\0\0", "an Arrow file"),
+            (b"PAR1\x15\x04" + b"\xfe" * 99 + b"PAR1", "cannot be read as Parquet"),
+            (b"PAR1" + b"\xfe" * 40 + b"\0PAR1", "cannot be read as Parquet"),
+        ],
+    )
+    def test_marks_before_bytes_that_are_no_text_are_marks(self, content: bytes, says: str) -> None:
+        for each in (content, gzip.compress(content)):
+            assert says in problems(source(each))[0]
 
     @pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", HEADER, gzip.compress(b"")])
     def test_nothing_in_all_files_is_an_error_and_in_some_it_is_none(self, content: bytes) -> None:
