@@ -110,7 +110,9 @@ class SessionRows:
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
         more = {place: user for (user, _), place in self._more.items()}
-        while batch := list(islice(((key, list(of_user)) for key, of_user in grouped), _BATCH)):
+        # One session more than allowed is enough to refuse them, however many there are.
+        enough = None if self._most is None else self._most + 1
+        while batch := list(islice(((key, list(islice(of_user, enough))) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []
             misfits: list[Misfit] = []
             for place, of_user in batch:

@@ -92,7 +92,8 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
-                self._seen.add(users, self._groups(self._columns, values))
+                # Where rows are not checked, a user id may be null. It counts as an empty one.
+                self._seen.add([user or "" for user in users], self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users), 0)
 
