@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from learnosity.errors import TransientError
 from learnosity.inputs.columns import Column, ColumnError
+from learnosity.inputs.parquet_batches import batches
 from learnosity.optional_packages import needs_extra
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _BATCH_FILES: Final = 200
 _BATCH_BYTES: Final = 64 * 1024 * 1024
-_ROWS: Final = 8192
 _WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _AS_TEXT: Final = (*_WHOLE, "UHUGEINT", "UUID", "DATE")
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
@@ -164,7 +164,7 @@ class ParquetFiles:
         result = self._query(select, [str(file.path) for file in files])
         borders = iter(files)
         file, first = next(borders), 1
-        while rows := result.fetchmany(_ROWS):
+        for rows in batches(result):
             start = 0
             while start < len(rows):
                 while first > file.rows:
@@ -192,7 +192,7 @@ class ParquetFiles:
         for file in files:
             try:
                 result = self._query(select, [str(file.path)])
-                while result.fetchmany(_ROWS):
+                for _ in batches(result):
                     pass
             except failed as own:
                 found = True
@@ -222,6 +222,7 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
+    database.execute("SET enable_progress_bar = false")  # it writes into the log of the task
     quoted = folder.replace("'", "''")
     database.execute(f"SET allowed_directories = ['{quoted}/']")
     database.execute("SET enable_external_access = false")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from learnosity.inputs.parquet_files import ParquetFiles
 from learnosity.inputs.records import RecordSchema, schema_for
 from learnosity.inputs.spool import InputFile, spool_input
 
+PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
 SUMMARY = schema_for("activity-summary-by-group", ["school"])
 
 
@@ -134,3 +138,47 @@ def test_nested_groups_of_a_type_that_is_not_known_are_its_groups(select: str, t
 def test_groups_that_are_no_texts_are_refused_by_name(groups: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r'column "groups(\.school)?" is nested'):
         spooled(parquet(f"SELECT 'u1' id, {groups} AS groups", tmp_path), schema=schema_for("next-years-type"))
+
+
+PROGRAM = """
+import io, resource, sys
+from learnosity.errors import InputError
+from learnosity.inputs.records import schema_for
+from learnosity.inputs.spool import InputFile, spool_input
+schema = schema_for("activity-summary-by-group" if sys.argv[2] == "known" else "next-years-type", ["school"])
+file = InputFile("u.parquet", lambda: iter([open(sys.argv[1], "rb").read()]))
+class Nothing(io.RawIOBase):
+    def write(self, content): return len(content)
+try:
+    print(spool_input([file], schema, Nothing()).records)
+except InputError as error:
+    print(repr(error))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("kind", ["known", "not known"])
+@pytest.mark.parametrize(("small", "large", "length"), [(0, 16_000, 60_000), (9_000, 3_000, 120_000)])
+@pytest.mark.promise("bounded memory")
+def test_many_rows_with_a_large_text_that_the_file_has_once_stay_within_bounded_memory(
+    small: int, large: int, length: int, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "u.parquet"
+    with duckdb.connect() as database:
+        text = f"CASE WHEN n < {small} THEN 's' ELSE repeat('x', {length}) END"
+        database.execute(
+            f"COPY (SELECT 'u' || n user_id, {text} school FROM range({small + large}) t(n)) TO '{path}' "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        )
+    assert path.stat().st_size < 1_000_000
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(path), kind],
+        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    told, megabytes = ran.stdout.splitlines()
+    assert told == str(small + large)
+    assert int(megabytes) < 600, "it took 2.7 GB"
