@@ -277,6 +277,19 @@ class TestText:
         assert len(found) == 1
         assert found[0].startswith(expected)
 
+    @pytest.mark.parametrize("blank", [b"\n", b" \r\n", b"\t \n"], ids=repr)
+    @pytest.mark.parametrize("size", [1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 7, 1_000_000])
+    def test_blank_lines_before_the_header_hide_no_format(self, blank: bytes, size: int) -> None:
+        lines = size // len(blank) + 1
+        if blank == b"\n":
+            assert spooled(source(blank * lines + SOUND)) == [user("u1")]
+            assert problems(source(blank * lines + HEADER + b"u1\n"))[0].startswith(
+                f"users.csv:{lines + 2}: the row has"
+            )
+        line = b'{"user_id":"u1","groups":{"district":"d1","school":"s1"}}\n'
+        assert spooled(source(blank * lines + line, "users")) == [user("u1")]
+        assert problems(source(blank * lines + b"{\n", "users"))[0].startswith(f"users:{lines + 1}: not valid JSON")
+
     MARKS = (
         "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
         "Obj", "PK", "SQLite format 3", "%PDF", "html", "<h", "GIF8", "ustar", "zip",
