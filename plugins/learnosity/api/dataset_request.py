@@ -1,7 +1,7 @@
 """The dataset types, and the request for a dataset, which is checked before anything is sent.
 
-Only rules that Learnosity documents are checked (docs/learnosity-api.md, "Initialise a dataset"). A type that is not
-known here is sent unchanged. So a new type of Learnosity needs no new release of this package.
+Forms and limits of filters, options and groups are checked for every type, what a type needs for known types only
+(docs/learnosity-api.md, "Initialise a dataset"). So a new type of Learnosity needs no new release of this package.
 """
 
 from __future__ import annotations
