@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnosity.api.field_checks import check_request
 from learnosity.async_operator import AsyncOperator
-from learnosity.errors import Findings, RequestError
+from learnosity.errors import Findings
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
 
@@ -149,8 +149,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     has_input=input_uri is not None,
                     require_complete=flag("require_complete", self.require_complete, False),
                 )
-            elif dataset_id is None:
-                raise RequestError("create is false: set dataset_id to the id of the dataset that exists already.")
+            else:
+                request.check_existing(dataset_id)
             DatasetLayout(request.dataset_type, dataset_id or "new")
         with findings:
             config = await hook.aget_config()

@@ -705,6 +705,21 @@ class TestCreate:
         with pytest.raises(RequestError, match="create is false: set dataset_id"):
             Run().execute(create(create=False))
 
+    @pytest.mark.parametrize("more", [{}, {"create": False, "dataset_id": WANTED}], ids=["new", "exists already"])
+    @pytest.mark.parametrize("place", ["filters", "options", "groups"])
+    @pytest.mark.parametrize(
+        "value",
+        ['{"a":1}', '[{"key":"school"}]', 7, True, [7], ["school"], [{"label": "School"}], [{"key": ""}], [None]],
+        ids=str,
+    )
+    def test_names_a_field_of_another_type_before_anything_reads_it(
+        self, simulator: Simulator, place: str, value: object, more: dict[str, Any]
+    ) -> None:
+        with pytest.raises(RequestError, match=place) as caught:
+            Run().execute(create(request=request() | {place: value}, **more))
+        assert "nothing was sent to Learnosity" in str(caught.value)
+        assert simulator.stats.calls == {}
+
     def test_of_a_dataset_that_exists_refuses_a_destination_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("no folder")
         with pytest.raises(StorageError):

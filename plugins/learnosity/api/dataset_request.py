@@ -1,7 +1,7 @@
 """The dataset types, and the request for a dataset, which is checked before anything is sent.
 
-Only rules that Learnosity documents are checked (docs/learnosity-api.md, "Initialise a dataset"). A type that is not
-known here is sent unchanged. So a new type of Learnosity needs no new release of this package.
+Forms and limits of filters, options and groups are checked for every type, what a type needs for known types only
+(docs/learnosity-api.md, "Initialise a dataset"). So a new type of Learnosity needs no new release of this package.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ ITEM_BANK_ANALYSIS = "ibk-analysis-by-question"
 ACTIVITY_ANALYSIS = "activity-analysis-by-question"
 
 MAX_ACTIVITIES = 10  # Learnosity's limit for the number of ids in `filters.activity_id`
+_NO_OBJECT = "{} must be a JSON object."
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
 # Name of the asset that gets an event for each dataset whose type is not in `KNOWN_TYPES`. Its URI ends with `*`.
@@ -134,8 +135,8 @@ class DatasetRequest:
 
     @property
     def group_keys(self) -> list[str]:
-        """Keys of the hierarchy, top level first."""
-        return [str(group["key"]) for group in self.groups]
+        """Keys of the hierarchy, top level first. Groups that `check` refuses have none."""
+        return [str(group["key"]) for group in self.groups] if not _group_problems(self.groups) else []
 
     def body(self, dataset_id: str, file_count: int, organisation_id: int | None = None) -> dict[str, Any]:
         """The `set` request that initialises the dataset.
@@ -162,15 +163,22 @@ class DatasetRequest:
         :param require_complete: whether the result must be comparable with the input; default False.
         :raises RequestError: something is wrong. The message lists all problems and what to do.
         """
-        problems = [*self._shape_problems(), *self._input_problems(has_input)]
+        problems = [*self._problems(), *self._input_problems(has_input)]
         fields = self.options.get("fields") if isinstance(self.options, Mapping) else None
         if require_complete and self.kind.by_group and isinstance(fields, list) and "population" not in fields:
             problems.append('require_complete compares users with the population: add "population" to options.fields.')
-        if problems:
-            listed = "\n  ".join(problems)
-            raise RequestError(f"The run config cannot become a dataset; nothing was sent to Learnosity:\n  {listed}")
+        _refuse(problems)
 
-    def _shape_problems(self) -> list[str]:
+    def check_existing(self, dataset_id: str | None) -> None:
+        """Check a dataset that exists already: it needs an id, and `body` needs fields of the right types.
+
+        :raises RequestError: the id is missing, or a field is of another type. The message lists all problems.
+        """
+        problems = () if dataset_id else ("create is false: set dataset_id to the id of the dataset that exists.",)
+        wrong = [name for name in ("filters", "options") if not isinstance(getattr(self, name), Mapping)]
+        _refuse([*problems, *map(_NO_OBJECT.format, wrong), *_group_problems(self.groups)])
+
+    def _problems(self) -> list[str]:
         problems = []
         if not self.dataset_type:
             problems.append("dataset_type is empty; the known ones are " + ", ".join(KNOWN_TYPES) + ".")
@@ -200,6 +208,12 @@ class DatasetRequest:
         return problems
 
 
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        listed = "\n  ".join(problems)
+        raise RequestError(f"The run config cannot become a dataset; nothing was sent to Learnosity:\n  {listed}")
+
+
 def check_dataset_id(value: str | None) -> str | None:
     """The UUID in lower case; None for an empty value.
 
@@ -216,7 +230,7 @@ def check_dataset_id(value: str | None) -> str | None:
 
 def _filter_problems(filters: Any) -> list[str]:
     if not isinstance(filters, Mapping):
-        return ["filters must be a JSON object."]
+        return [_NO_OBJECT.format("filters")]
     problems = []
     begin, end = (_moment(filters.get(name)) for name in ("mintime", "maxtime"))
     if begin is not None and end is not None and begin > end:
@@ -255,7 +269,7 @@ def _moment(value: Any) -> float | None:
 
 def _option_problems(options: Any) -> list[str]:
     if not isinstance(options, Mapping):
-        return ["options must be a JSON object."]
+        return [_NO_OBJECT.format("options")]
     problems = []
     for sort, fields, order in (
         ("default_sort_field", "fields", "default_sort_order"),

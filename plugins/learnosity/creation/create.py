@@ -18,9 +18,10 @@ from msgspec.structs import replace
 
 from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
-from learnosity.api.replies import Reply, text_of
-from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
+from learnosity.api.replies import Reply
+from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.initialised import read_initialised
 from learnosity.creation.state import (
     CreatedDataset,
     CreationState,
@@ -30,14 +31,13 @@ from learnosity.creation.state import (
     seal,
     unseal,
 )
-from learnosity.creation.upload import Upload, upload_parts, upload_urls
+from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import (
     ConflictError,
     LearnosityError,
     NotReadyError,
     TransientApiError,
-    UnexpectedReplyError,
     UrlExpiredError,
 )
 
@@ -141,6 +141,8 @@ class _Creation:
         else:
             await asyncio.sleep(decision.wait_seconds)
             jobs = await self.client.jobs(since=state.since or None)
+            if (suspecting := with_suspects(state, jobs)) != state:
+                await self.notes.save(suspecting)
         self.seen = Seen(tuple(jobs), self.seen.polls + 1, self.seen.job_exists)
         return self._decide()
 
@@ -183,21 +185,19 @@ class _Creation:
 
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
-        adopted = reply.find("dataset_id")
-        if isinstance(adopted, str) and adopted and adopted != state.dataset_id:
-            state = replace(state, dataset_id=adopted, request={**state.request, "dataset_id": adopted})
+        given = read_initialised(reply, state.dataset_id, state.file_count, fixed=self.fixed_id is not None)
+        if given.dataset_id != state.dataset_id:
+            request = {**state.request, "dataset_id": given.dataset_id}
+            state = replace(state, dataset_id=given.dataset_id, request=request)
         # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
         DatasetLayout(self.request.dataset_type, state.dataset_id)
-        if reference := text_of(reply, "job_reference"):
-            return await self._started(state, reference)
+        if state.dataset_id != self._noted.dataset_id:
+            log.info("Learnosity gave the dataset another id: %s.", state.dataset_id)
         if upload is None:
-            raise UnexpectedReplyError(
-                "Learnosity's reply has no job_reference, although the dataset has no input files to wait for."
-            )
-        urls = upload_urls(reply, state.file_count)
-        sealed = seal(urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)
+            return await self._started(state, given.job_reference)
+        sealed = seal(given.urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id)
         await self.notes.save(replace(state, step="uploading", sealed_urls=sealed))
-        return await self._upload(upload, urls)
+        return await self._upload(upload, given.urls)
 
     async def _go_on_uploading(self) -> Decision:
         """Upload the parts that are still missing, to the URLs that an earlier attempt got."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
 from learnosity.creation.state import CreationState, RequestIdentity
 
@@ -106,10 +108,7 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
         return Decision(
             Action.REATTACH, f"Job {mine.reference} of dataset {noted.dataset_id} runs ({mine.status}).", mine.reference
         )
-    new = [job for job in seen.jobs if job.reference not in noted.known_jobs]
-    # A list with the maximum number of jobs may leave out the job of this dataset. Such a list does not prove that this
-    # dataset has no job, so all listed jobs count as suspects.
-    suspects = list(seen.jobs) if len(seen.jobs) >= REFERENCES_PER_CALL else new
+    suspects = with_suspects(noted, seen.jobs).suspects
     if seen.polls < (POLLS_FOR_DOUBT if suspects else len(POLL_WAITS_SECONDS)):
         return Decision(
             Action.ASK,
@@ -127,6 +126,18 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
     if fixed_id:
         return Decision(Action.GIVE_UP, f"{doubt}.", doubtful=True)
     return Decision(Action.FRESH, f"{doubt} and a fresh one is made.", doubtful=True)
+
+
+def with_suspects(noted: CreationState, jobs: Sequence[Job]) -> CreationState:
+    """The state with the listed jobs that may be the job of its dataset. A later list may leave out a job of this one.
+
+    :param jobs: the list as it was read now.
+    """
+    new = [job.reference for job in jobs if job.reference not in noted.known_jobs]
+    # A list with the maximum number of jobs may leave out the job of this dataset. Such a list does not prove that this
+    # dataset has no job, so all listed jobs count as suspects.
+    listed = [job.reference for job in jobs] if len(jobs) >= REFERENCES_PER_CALL else new
+    return replace(noted, suspects=tuple(dict.fromkeys((*noted.suspects, *listed))))
 
 
 def fresh(why: str) -> Decision:

@@ -71,6 +71,7 @@ class CreationState(msgspec.Struct, frozen=True):
     :param input_sha256: digest of the checked input. Missing parts may only be uploaded from the same input.
     :param sealed_urls: upload URLs, encrypted.
     :param known_jobs: jobs that were listed before the step. None of them can be the job of this dataset.
+    :param suspects: jobs that were listed after a lost reply. Each of them may be the job of this dataset.
     :param identity: the account, request and input that the dataset is made from.
     :param request: the SET request that was sent, without its security part.
     :param input: what was uploaded; None = nothing, or an earlier release has saved this.
@@ -92,6 +93,7 @@ class CreationState(msgspec.Struct, frozen=True):
     request: dict[str, Any] = {}
     attempt: str = ""
     input: InputInfo | None = None
+    suspects: tuple[str, ...] = ()
 
     @property
     def is_uploaded(self) -> bool:
@@ -105,7 +107,7 @@ class CreationState(msgspec.Struct, frozen=True):
 
     def of_started(self, job_reference: str) -> CreationState:
         """This state after the job was started, without what is no longer needed."""
-        return replace(self, step="started", job_reference=job_reference, sealed_urls=None, known_jobs=())
+        return replace(self, step="started", job_reference=job_reference, sealed_urls=None, known_jobs=(), suspects=())
 
 
 @dataclass(frozen=True, slots=True)

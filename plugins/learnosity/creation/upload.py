@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
@@ -33,6 +35,11 @@ UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
 FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
+# Parameters of a signed URL that do not say which object it is: of S3, Google, Azure, and of S3's older signatures.
+_OF_SIGNATURE = re.compile(
+    r"(x-(amz|goog)-[a-z-]+|awsaccesskeyid|googleaccessid|signature|expires|s[erpvt]|spr|sip|sig|sk(e|t|s|v|oid|tid))=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,7 @@ async def upload_parts(
 def upload_urls(reply: Reply, file_count: int) -> list[str]:
     """The signed upload URLs of an initialise reply, in part order ("Initialise a dataset" in docs/learnosity-api.md).
 
-    :raises UnexpectedReplyError: the reply does not have exactly one URL per part.
+    :raises UnexpectedReplyError: the reply does not have exactly one URL per part, or two URLs lead to one object.
     """
     listed = reply.find("input_files")
     urls = []
@@ -132,7 +139,24 @@ def upload_urls(reply: Reply, file_count: int) -> list[str]:
         raise UnexpectedReplyError(
             f"Learnosity gave {len(urls)} upload URLs for {file_count} input files; nothing was uploaded."
         )
+    if (objects := len(set(map(_object_of, urls)))) < len(urls):
+        raise UnexpectedReplyError(
+            f"Learnosity gave {len(urls)} upload URLs that lead to {objects} object(s): "
+            "one part would replace another. Nothing was uploaded."
+        )
     return urls
+
+
+def _object_of(url: str) -> tuple[str, str, str, tuple[str, ...]]:
+    """What tells the object of a signed URL: all of it but the signature. A parameter may be the number of a part."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return "", "", url, ()  # such a URL is refused when it is called
+    address = parts.netloc.rpartition("@")[2].lower()
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
+    query = sorted(each for each in map(unquote, parts.query.split("&")) if each and not _OF_SIGNATURE.match(each))
+    return parts.scheme.lower(), address.removesuffix(default), unquote(parts.path), tuple(query)
 
 
 async def _put(transfer: SignedTransfer, url: str, file: BinaryIO, part: Part) -> None:

@@ -5,7 +5,7 @@ A message never quotes the names in a file's first row: without a header, that r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -108,15 +108,22 @@ def find_columns(
 def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[str, str]) -> tuple[Column, ...]:
     """Every column under its own name, or under the key that `given` has for it. For records of an unknown format.
 
-    :param group_keys: the columns with these names hold levels of the hierarchy.
-    :raises ColumnError: a name cannot be a key, or two columns have the same one, or a column of `given` is missing.
+    :param group_keys: the columns with these names hold levels of the hierarchy. Names count as for `find_columns`.
+    :raises ColumnError: a name cannot be a key, or two columns have the same one, or a column of `given` is missing or
+        there for two keys.
     """
     named: dict[int, str] = {}
     for key, name in given.items():
         if (place := _place(names, name)) is None:
             raise ColumnError(f"it has no column {_quoted(name)}, which input_columns names for {key}")
+        if place in named:
+            raise ColumnError(f"input_columns names the column {_quoted(name)} for {named[place]} and for {key}")
         named[place] = key
-    keys = [named.get(index, f"{GROUPS}{name}" if name in group_keys else name) for index, name in enumerate(names)]
+    for level in group_keys:
+        for name in (f"{GROUPS}{level}", level):
+            if (place := _place(names, name)) is not None:
+                named.setdefault(place, f"{GROUPS}{level}")
+    keys = [named.get(index, name) for index, name in enumerate(names)]
     if any(not key.removeprefix(GROUPS) or any(c in '"\\' or ord(c) < 0x20 for c in key) for key in keys):
         raise ColumnError("the name of a column is empty, or holds a quote, a backslash or a control character")
     if len(set(keys)) < len(keys) or ("groups" in keys and any(key.startswith(GROUPS) for key in keys)):
@@ -124,10 +131,27 @@ def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[
     return tuple(Column(key, names[index], index) for index, key in enumerate(keys))
 
 
+def folded(names: Iterable[str]) -> list[str]:
+    """Names of columns without what may differ between two names of one column."""
+    return [name.strip().casefold() for name in names]
+
+
+def is_header(row: Sequence[str], header: Sequence[str], columns: Sequence[Column]) -> bool:
+    """Whether a row is the header of another file, in any order: all its cells are names, or those of the columns are.
+
+    :param columns: the columns that are needed.
+    """
+    cells, names = folded(row), folded(header)
+    needed = [column.index for column in columns]
+    return sorted(cells) == sorted(names) or sorted(cells[each] for each in needed) == sorted(
+        names[each] for each in needed
+    )
+
+
 def _place(names: Sequence[str], wanted: str) -> int | None:
     exact = [index for index, name in enumerate(names) if name == wanted]
-    folded = wanted.strip().casefold()
-    places = exact or [index for index, name in enumerate(names) if name.strip().casefold() == folded]
+    (same,) = folded([wanted])
+    places = exact or [index for index, name in enumerate(folded(names)) if name == same]
     if len(places) > 1:
         raise ColumnError(f"it has the column {_quoted(wanted)} {len(places)} times")
     return places[0] if places else None

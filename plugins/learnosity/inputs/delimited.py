@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from learnosity.inputs.columns import ColumnError
+from learnosity.inputs.columns import ColumnError, folded
 from learnosity.inputs.unpack import BLOCK, UnreadableError
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class DelimitedText(Generic[Found]):
         :param place: how many rows of the text are before it.
         :raises UnreadableError: the mark may be a part of the first cell.
         """
-        if row == self.header or not row:
+        if folded(row) == folded(self.header) or not row:
             return []
         if not self._is_marked:
             self.row += place

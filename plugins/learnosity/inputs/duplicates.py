@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 
 from learnosity.inputs.records import MAX_USERS
 
@@ -23,7 +23,7 @@ class SeenRecords:
         self._users: set[str] = set()
         self._blocks: list[tuple[Sequence[str], array[int]]] = []
         """The lists of users that `_users` was made from, and for each user the hash of the group path."""
-        self._paths: dict[str, int | tuple[int, ...]] | None = None
+        self._paths: dict[str, int | set[int]] | None = None
         """For each user, the hash of the group path, or several hashes. None as long as each user is in one group: this
         needs less memory."""
 
@@ -51,9 +51,9 @@ class SeenRecords:
         self.count = len(self._paths)
         return repeated
 
-    def in_several(self) -> Iterator[tuple[int, ...]]:
+    def in_several(self) -> Iterator[Collection[int]]:
         """For each user who is in several groups, the hashes of their paths."""
-        return (paths for paths in (self._paths or {}).values() if isinstance(paths, tuple))
+        return (paths for paths in (self._paths or {}).values() if isinstance(paths, set))
 
     def close(self) -> None:
         """Forget all records."""
@@ -68,16 +68,19 @@ class SeenRecords:
         return repeated
 
 
-def _add_path(paths: dict[str, int | tuple[int, ...]], user: str, path: int) -> bool:
+def _add_path(paths: dict[str, int | set[int]], user: str, path: int) -> bool:
     """Add a group of a user. Returns whether it is a new one."""
     earlier = paths.get(user)
     if earlier is None:
         paths[user] = path
-        return True
-    known = earlier if isinstance(earlier, tuple) else (earlier,)
-    if path in known:
+    elif isinstance(earlier, set):
+        if path in earlier:
+            return False
+        earlier.add(path)
+    elif path == earlier:
         return False
-    paths[user] = (*known, path)
+    else:
+        paths[user] = {earlier, path}
     return True
 
 

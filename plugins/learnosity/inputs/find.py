@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -15,6 +17,7 @@ from learnosity.storage.object_names import unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
+_WILDCARD = re.compile(r"[*?]")
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
 
 OpenStore = Callable[[str], Store]
@@ -44,12 +47,12 @@ def input_identity(files: Sequence[InputFile]) -> str:
 
 async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     prefix, pattern = split_glob(uri)
-    if not pattern:
-        parent, _, name = prefix.rstrip("/").rpartition("/")
-        if name and "://" in parent + "/" and not parent.endswith(":/") and uri[-1:] != "/":
-            store = await asyncio.to_thread(open_store, f"{parent}/")
-            if (info := await store.head(name)) is not None:
-                return [_input_file(store, info)]
+    named = None
+    if not pattern or ("[" in pattern and not _WILDCARD.search(pattern)):
+        with suppress(FolderNotFoundError) if pattern else nullcontext():
+            named = await _file_of_this_name(f"{prefix.rstrip('/')}/{pattern}" if pattern else prefix, uri, open_store)
+    if named is not None and not pattern:
+        return [named]
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     globs = _globs(pattern)
@@ -64,9 +67,27 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
                 "glob; nothing was sent."
             )
     where = f"{store.uri}/{pattern}".rstrip("/")
+    if named is not None:
+        if any(f"{store.uri}/{info.path}" != named.name for info in found):
+            raise InputError(
+                f"{where} names a file, and as a glob it names others, too; nothing was sent. Write [[] for a "
+                "bracket of the file's name."
+            )
+        return [named]
     if not found:
-        raise InputError(f"No input found at {where}. {_CHECK}")
+        bracket = " In a glob, [ begins a set of letters: write [[] for a bracket of a name." if "[" in pattern else ""
+        raise InputError(f"No input found at {where}. {_CHECK}{bracket}")
     return [_input_file(store, info) for info in found]
+
+
+async def _file_of_this_name(path: str, uri: str, open_store: OpenStore) -> InputFile | None:
+    """The file at a URI that is read without wildcards; None = there is none."""
+    parent, _, name = path.rstrip("/").rpartition("/")
+    if name and "://" in parent + "/" and not parent.endswith(":/") and uri[-1:] != "/":
+        store = await asyncio.to_thread(open_store, f"{parent}/")
+        if (info := await store.head(name)) is not None:
+            return _input_file(store, info)
+    return None
 
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:

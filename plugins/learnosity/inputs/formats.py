@@ -5,17 +5,19 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import Enum
 
 from learnosity.inputs.encodings import utf16_codec
-from learnosity.inputs.unpack import UnreadableError
+from learnosity.inputs.unpack import BINARY, UnreadableError
 
 _PACKED = re.compile(r"\.(gz|gzip|zst|zstd|snappy)(?=\.|$)", re.IGNORECASE)
 _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
+_MOST_BLANKS = 4 * 1024 * 1024  # so many blanks at the beginning of a file are passed over to find its format
+_PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 
 class Format(Enum):
@@ -25,6 +27,14 @@ class Format(Enum):
     NDJSON = "NDJSON"
     DELIMITED = "CSV"
     PARQUET = "Parquet"
+
+
+def head_of(pieces: Iterator[bytes]) -> bytes:
+    """The beginning of a file up to its first text, for `recognise`: blank lines may stand before it."""
+    head = next(pieces, b"")
+    while len(head) < _MOST_BLANKS and not head.strip(_BLANK) and (piece := next(pieces, b"")):
+        head += piece
+    return head
 
 
 def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
@@ -41,7 +51,7 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
     if not text:
         return Format.EMPTY
-    if head.startswith(b"PAR1"):
+    if _PARQUET_MARK.match(head):
         return Format.PARQUET
     plain = _PACKED.sub("", name.lower())
     if plain.endswith(_PARQUET):

@@ -87,7 +87,7 @@ class GroupSurvey:
         if fresh:
             self._look_at(fresh, file, numbers, columns, labels)
 
-    def levels(self, users: int, in_several: Iterable[Sequence[int]] = ()) -> tuple[LevelInfo, ...]:
+    def levels(self, users: int, in_several: Iterable[Iterable[int]] = ()) -> tuple[LevelInfo, ...]:
         """The counts of each level. Call it once, after all records were added.
 
         :param users: how many different users there are.
@@ -190,7 +190,7 @@ def log_warnings(survey: GroupSurvey) -> None:
         log.warning("%s", "\n  ".join(map(str, lines)))
 
 
-def finished_levels(survey: GroupSurvey, users: int, in_several: Iterable[Sequence[int]] = ()) -> tuple[LevelInfo, ...]:
+def finished_levels(survey: GroupSurvey, users: int, in_several: Iterable[Iterable[int]] = ()) -> tuple[LevelInfo, ...]:
     """The groups of each level, which are also logged. Empty = there are none, or too many to count. Call it once.
 
     Parameters as for `GroupSurvey.levels`.

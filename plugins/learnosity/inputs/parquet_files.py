@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from learnosity.errors import TransientError
 from learnosity.inputs.columns import Column, ColumnError
+from learnosity.inputs.parquet_batches import batches
 from learnosity.optional_packages import needs_extra
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 _BATCH_FILES: Final = 200
 _BATCH_BYTES: Final = 64 * 1024 * 1024
-_ROWS: Final = 8192
 _WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _AS_TEXT: Final = (*_WHOLE, "UHUGEINT", "UUID", "DATE")
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
@@ -30,7 +31,7 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoload_known_extensions": False,
 }
 
-_SOURCE: Final = "read_parquet(?, binary_as_string = true)"
+_SOURCE: Final = "read_parquet(?, binary_as_string = true, hive_partitioning = false)"
 
 FindColumns = Callable[[Sequence[str]], tuple[Column, ...]]
 
@@ -139,25 +140,31 @@ class ParquetFiles:
 
     def _select(self, file: _File, schema: tuple[Any, ...]) -> tuple[tuple[Column, ...], str]:
         """The columns, and the query that reads them as text."""
-        names, nested = _names(schema)
-        columns = self._find([*names, *nested])
-        folded = [name.casefold() for name in names]
+        paths = _paths(schema)
+        columns = self._find([".".join(path) for _, path in paths])
+        # DuckDB gives other names to columns whose names differ in case alone, and takes them for those of other
+        # columns. So a column is read by its place.
+        shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
+        fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []
         for column in columns:
-            parts = [column.name] if column.index < len(names) else column.name.split(".", 1)
-            if folded.count(parts[0].casefold()) > 1:
-                raise ColumnError(f'two of its columns have the name "{parts[0]}", or differ in case alone')
-            places.append(".".join(map(_identifier, parts)))
+            index, (top, *field) = paths[column.index]
+            owners = {place for place, path in paths if path[0].casefold() == top.casefold()}
+            if len(owners) > 1 or (field and len(set(fields)) < len(fields)):
+                raise ColumnError(f'two of its columns have the name "{column.name}", or differ in case alone')
+            places.append(".".join(map(_identifier, (shown[index], *field))))
         described = self._query(f"DESCRIBE SELECT {', '.join(places)} FROM {_SOURCE}", [str(file.path)]).fetchall()
         kinds = [str(row[1]) for row in described]
         expressions = [_text(place, kind, column) for place, kind, column in zip(places, kinds, columns, strict=True)]
         return columns, f"SELECT {', '.join(expressions)} FROM {_SOURCE}"
 
-    def _rows(self, files: Sequence[_File], columns: tuple[Column, ...], select: str) -> Iterator[ParquetRows]:
+    def _rows(
+        self, files: Sequence[_File], columns: tuple[Column, ...], select: str
+    ) -> Iterator[ParquetRows | ParquetProblem]:
         result = self._query(select, [str(file.path) for file in files])
         borders = iter(files)
         file, first = next(borders), 1
-        while rows := result.fetchmany(_ROWS):
+        for rows in batches(result):
             start = 0
             while start < len(rows):
                 while first > file.rows:
@@ -166,21 +173,36 @@ class ParquetFiles:
                 yield ParquetRows(file.name, first, columns, list(zip(*part, strict=True)))
                 start += len(part)
                 first += len(part)
+        for short in (file, *borders):
+            if first <= short.rows:
+                yield ParquetProblem(short.name, first, f"it ends here, and says that it has {short.rows:,} rows")
+            first = 1
 
     def _blame(
         self, files: Sequence[_File], select: str, error: Exception, failed: type[Exception]
     ) -> Iterator[ParquetProblem]:
-        """Find out which files could not be read. Without a query, all of them: their schema is the same."""
+        """Find out which files could not be read. Without a query, all of them: their schema is the same.
+
+        :raises TransientError: none of them; some of their rows are lost all the same.
+        """
         if len(files) == 1 or not select:
             yield from (ParquetProblem(file.name, 0, _why(error)) for file in files)
             return
+        found = False
         for file in files:
             try:
                 result = self._query(select, [str(file.path)])
-                while result.fetchmany(_ROWS):
+                for _ in batches(result):
                     pass
             except failed as own:
+                found = True
                 yield ParquetProblem(file.name, 0, _why(own))
+        if not found:
+            raise TransientError(
+                f"The {len(files)} Parquet files from {files[0].name} to {files[-1].name} could not be read together "
+                f"({type(error).__name__}), and then each of them could; nothing was sent. If this happens again, look "
+                "at memory and temporary disk of the worker, or write the files again."
+            )
 
     def _query(self, query: str, paths: list[str]) -> duckdb.DuckDBPyConnection:
         if self._database is None:
@@ -200,33 +222,34 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
+    database.execute("SET enable_progress_bar = false")  # it writes into the log of the task
     quoted = folder.replace("'", "''")
     database.execute(f"SET allowed_directories = ['{quoted}/']")
     database.execute("SET enable_external_access = false")
     return database
 
 
-def _names(schema: tuple[Any, ...]) -> tuple[list[str], list[str]]:
-    """Names of the columns, and `groups.x` for each field of a nested column `groups`.
+def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
+    """Index and name of each column. A nested column `groups` is left out: its fields stand behind all columns instead.
 
     :param schema: elements in the order of the file, each before its children; the first one is the whole row.
     """
-    names: list[str] = []
-    nested: list[str] = []
-
-    def walk(at: int, depth: int, parent: str) -> int:
-        name, children = schema[at][0], schema[at][1] or 0
-        if depth == 1:
-            names.append(name)
-        elif depth == 2 and parent.casefold() == "groups":
-            nested.append(f"{parent}.{name}")
-        at += 1
-        for _ in range(children):
-            at = walk(at, depth + 1, name) if depth < 2 else _skip(schema, at)
-        return at
-
-    walk(0, 0, "")
-    return names, nested
+    columns: list[tuple[int, tuple[str, ...]]] = []
+    fields: list[tuple[int, tuple[str, ...]]] = []
+    at = 1
+    for index in range(schema[0][1] or 0):
+        name, children, _, *kinds = schema[at]
+        end = _skip(schema, at)
+        # A list or a map has a kind; its child is no field.
+        if name.casefold() == "groups" and children and not any(kinds[:2]):
+            at += 1
+            while at < end:
+                fields.append((index, (name, schema[at][0])))
+                at = _skip(schema, at)
+        else:
+            columns.append((index, (name,)))
+        at = end
+    return [*columns, *fields]
 
 
 def _skip(schema: tuple[Any, ...], at: int) -> int:

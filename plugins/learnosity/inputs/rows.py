@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -11,9 +12,12 @@ from msgspec import UNSET
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, all_columns, find_columns
 from learnosity.inputs.records import RecordSchema, level_above_nothing
+from learnosity.inputs.sessions import is_one_session
 
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell."""
+
+_DELIMITER: Final = re.compile(r"[,;\t|]")
 
 Values = Sequence[Any]
 """The values of one column: texts, or None, or UNSET; for session ids also lists of texts."""
@@ -42,6 +46,16 @@ class RowSchema:
             raise ColumnError(f"it has none of the columns {known}. Say in input_columns which columns hold them")
         return columns
 
+    def find_in_text(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """The same for a header that was split at one of the delimiters, which may be the wrong one.
+
+        :raises ColumnError: as for `find`; or a type that takes every column has one, with a delimiter in its name.
+        """
+        columns = self.find(names)
+        if not self.schema.fields and len(names) == 1 and _DELIMITER.search(names[0]) and not self.schema.input_columns:
+            raise ColumnError("the name of its only column holds a delimiter: name the column in input_columns")
+        return columns
+
     def check(self, columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:
         """The problems of rows: index of the row, and its first problem. Empty = there is none.
 
@@ -49,9 +63,9 @@ class RowSchema:
         """
         if self.schema.lenient or not self.schema.fields:
             return {}, values
-        if all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
+        found = _lists(columns, values)
+        if not found and all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
             return {}, values
-        found: dict[int, str] = {}
         checked: list[Values] = []
         for column, cells in zip(columns, values, strict=True):
             is_group = column.key.startswith(GROUPS)
@@ -60,6 +74,17 @@ class RowSchema:
                 if place not in found and (cell or not is_group) and (what := _wrong(cell, column.most)):
                     found[place] = f'column "{column.name}": {what}'
         return _without_parent(columns, checked) | found, checked
+
+
+def _lists(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
+    """The problem of each row with a list of sessions, where a record has one session."""
+    return {
+        place: f'column "{column.name}": the cell is a list: write a row for each session'
+        for column, cells in zip(columns, values, strict=True)
+        if column.key == "session_id" and not column.many
+        for place, cell in enumerate(cells)
+        if cell and not is_one_session(cell)
+    }
 
 
 def _without_parent(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:

@@ -22,6 +22,10 @@ _BATCH: Final = 4096  # number of records that are made in one step
 _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 # Characters that may stand around and between session ids in a cell, as in {a,b} (PostgreSQL) or ['a', 'b'] (Python).
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
+_MARK: Final = re.compile(_BETWEEN)
+_HOLDS_UUID: Final = re.compile(_UUID)
+# A list that has no element, or none but nulls.
+_NOTHING: Final = re.compile(rf"[\[{{(](?:{_BETWEEN}|null|none)*", re.IGNORECASE)
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
 
@@ -74,7 +78,7 @@ class SessionRows:
         :param numbers: numbers of the rows.
         :param others: the other keys of each row. Rows of a user with the same ones make one record.
         :param cells: a session, several UUIDs with separators or brackets, a JSON array, or a list. The same session
-            twice is a misfit.
+            twice is a misfit, and so is a list with something else than ids.
         """
         fresh: list[tuple[int, bytes]] = []
         found: list[tuple[int, str, int, int]] = []
@@ -91,7 +95,7 @@ class SessionRows:
                 if session:
                     found.append((place, session, file, number))
                 else:
-                    yield Misfit(file, number, "a session id in it is empty or no text")
+                    yield Misfit(file, number, "a session id in it is empty, or no id")
         self._database.executemany("INSERT INTO users VALUES (?, ?)", fresh)
         self._database.executemany("INSERT INTO sessions VALUES (?, ?, ?, ?)", found)
 
@@ -106,7 +110,9 @@ class SessionRows:
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
         more = {place: user for (user, _), place in self._more.items()}
-        while batch := list(islice(((key, list(of_user)) for key, of_user in grouped), _BATCH)):
+        # One session more than allowed is enough to refuse them, however many there are.
+        enough = None if self._most is None else self._most + 1
+        while batch := list(islice(((key, list(islice(of_user, enough))) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []
             misfits: list[Misfit] = []
             for place, of_user in batch:
@@ -135,15 +141,30 @@ class SessionRows:
                 seen.add(session)
 
 
+def is_one_session(cell: str) -> bool:
+    """Whether a cell is one session id, and no list of them: no JSON array, and no UUID with something around it."""
+    return _is_one(cell) and not (cell[:1] == "[" and _json_array(cell) is not None)
+
+
 def _sessions(cell: Any) -> Sequence[Any]:
-    """The session ids in a cell. An element that is no text counts as empty."""
+    """The session ids in a cell. What is no id counts as empty."""
     if isinstance(cell, str):
         listed = _json_array(cell) if cell[:1] == "[" else None
         if listed is None:
-            several = cell[:1] in ("[", "{", "(") or len(cell) > 72
-            return re.findall(_UUID, cell) if several and _UUIDS.fullmatch(cell) else (cell,)
+            if _is_one(cell):
+                return (cell,)
+            return re.findall(_UUID, cell) if _UUIDS.fullmatch(cell) else ("",)
         cell = listed
-    return [each if isinstance(each, str) else "" for each in cell] if cell else ("",)
+    return [each if isinstance(each, str) and _is_one(each) else "" for each in cell] if cell else ("",)
+
+
+def _is_one(text: str) -> bool:
+    """Whether a text is one id: no UUIDs with other text, separators or brackets, and no empty list."""
+    if not _MARK.search(text):
+        return True
+    if _HOLDS_UUID.search(text):
+        return _HOLDS_UUID.fullmatch(text.strip()) is not None
+    return not _NOTHING.fullmatch(text)
 
 
 def _json_array(text: str) -> list[Any] | None:
@@ -151,3 +172,5 @@ def _json_array(text: str) -> list[Any] | None:
         return msgspec.json.decode(text, type=list[Any])
     except msgspec.DecodeError:
         return None
+    except RecursionError:
+        return []

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
 from learnosity.inputs.duplicates import SeenRecords
-from learnosity.inputs.formats import Format, recognise
+from learnosity.inputs.formats import Format, head_of, recognise
 from learnosity.inputs.group_survey import GroupSurvey, finished_levels, log_warnings
 from learnosity.inputs.lines import MAX_LINE_BYTES, whole_lines
 from learnosity.inputs.problems import Problems
@@ -130,7 +130,7 @@ class _Spool:
         with _opened(source) as chunks:
             pieces = self._bounded(unpacked(chunks))
             try:
-                head = next(pieces, b"")
+                head = head_of(pieces)
                 kind = recognise(source.name, head, self._names)
                 if kind is Format.PARQUET:
                     self._table.add_parquet(source.name, chain((head,), pieces))

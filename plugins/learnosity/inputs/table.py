@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from learnosity.inputs.columns import GROUPS, Column, ColumnError
+from learnosity.inputs.columns import GROUPS, Column, ColumnError, folded, is_header
 from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
 from learnosity.inputs.duplicates import SeenRecords
 from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
@@ -55,7 +55,7 @@ class TableInput:
         """Check and spool a CSV or TSV file."""
         self._files.append(name)
         text = DecodedText(pieces)
-        table = DelimitedText(text, self._rows.find)
+        table = DelimitedText(text, self._rows.find_in_text)
         try:
             columns = table.open()
             if columns is None:
@@ -92,7 +92,8 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
-                self._seen.add(users, self._groups(self._columns, values))
+                # Where rows are not checked, a user id may be null. It counts as an empty one.
+                self._seen.add([user or "" for user in users], self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users), 0)
 
@@ -122,7 +123,9 @@ class TableInput:
         if [] in rows:  # the CSV parser returns an empty row for a blank line
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
-        if block.is_odd or header in rows or set(map(len, rows)) - {width}:
+        # A header that is repeated has a name of a column in each cell. For most blocks, one column of it is enough.
+        names, place = frozenset(folded(header)), columns[0].index
+        if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []
             for number, row in zip(numbers, rows, strict=True):
                 if any("\0" in cell for cell in row):
@@ -130,7 +133,7 @@ class TableInput:
                 elif len(row) != width:
                     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
-                elif row == header:
+                elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":
                     self._problems.add(name, number, what)

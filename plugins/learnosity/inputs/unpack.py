@@ -21,6 +21,8 @@ _GZIP: Final = re.compile(rb"\x1f\x8b")
 # A zstd file begins with a frame, or with a skippable frame (RFC 8878, 3.1). Parallel compressors write a skippable
 # frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+# A byte that is in no text stands near: words at the begin of a table may be the same as the mark of a format.
+BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (
         rb"PK\x03\x04(?s:.*)(\[Content_Types\]\.xml|xl/|opendocument\.spreadsheet)",
@@ -34,11 +36,11 @@ _FOREIGN: Final = (
     (rb"Rar!\x1a\x07", "a RAR archive: unpack it, and name the files in it"),
     (rb"\x04\x22\x4d\x18", "an lz4 file: pack it with gzip or zstd"),
     (rb"\xff\x06\x00\x00sNaPpY", "a Snappy file: pack it with gzip or zstd"),
-    (rb"(?s:.{257})ustar", "a tar archive: unpack it, and name the files in it"),
+    (rb"(?s:.{257})ustar(\x00|  \x00)", "a tar archive: unpack it, and name the files in it"),
     (rb"Obj\x01", "an Avro file: write Parquet, CSV or NDJSON"),
     (rb"ORC[\x00-\x08]", "an ORC file: write Parquet, CSV or NDJSON"),
-    (rb"(ARROW1|FEA1)", "an Arrow file: write Parquet, CSV or NDJSON"),
-    (rb"PARE", "a Parquet file with an encrypted footer: write it without encryption"),
+    (rb"ARROW1\x00\x00|FEA1" + BINARY, "an Arrow file: write Parquet, CSV or NDJSON"),
+    (rb"PARE" + BINARY, "a Parquet file with an encrypted footer: write it without encryption"),
     (rb"SQLite format 3\x00", "an SQLite database: write CSV or NDJSON"),
     (rb"%PDF-", "a PDF"),
     (rb"\s*<(!doctype html|html|\?xml)", "a page of HTML or XML, perhaps the message of a server"),

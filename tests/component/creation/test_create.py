@@ -253,6 +253,12 @@ def jobs_of(simulator: Simulator) -> dict[str, int]:
     return dict(simulator.stats.jobs_started)
 
 
+def faked(simulator: Simulator, **data: Any) -> None:
+    """Let the simulator reply with this to the call that initialises a dataset."""
+    reply = msgspec.json.encode({"meta": {"status": True}, "data": data}).decode()
+    simulator.faults.add(FaultRule(match=SET, kind="status", status=200, body=reply))
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
@@ -531,6 +537,29 @@ class TestTheRequest:
         created = await attempt(simulator, Notes(), request=WITHOUT_FILES)
         assert (created.dataset_id, created.request["dataset_id"]) == (WANTED, WANTED)
 
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.parametrize("given", ["of-its-own", WANTED[:-1] + "5", WANTED + "0", "../x"])
+    async def test_is_given_up_where_learnosity_gives_another_id_than_the_run_config_names(
+        self, simulator: Simulator, request_: DatasetRequest, given: str
+    ) -> None:
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        more = {"input_files": urls} if request_ is WITH_FILES else {"job_reference": "a-job"}
+        faked(simulator, dataset_id=given, **more)
+        notes = Notes()
+        with pytest.raises(UnexpectedReplyError, match=f"another id than {WANTED}") as caught:
+            await attempt(simulator, notes, request=request_, dataset_id=WANTED)
+        assert given not in str(caught.value).replace(WANTED, "")
+        assert not simulator.stats.calls[PUT]
+        assert notes.state.dataset_id == WANTED
+
+    @pytest.mark.parametrize("given", [WANTED, WANTED.upper(), WANTED.replace("-", ""), None, ""])
+    async def test_may_have_its_id_in_another_spelling_or_not_at_all(
+        self, simulator: Simulator, given: str | None
+    ) -> None:
+        faked(simulator, dataset_id=given, job_reference="a-job")
+        created = await attempt(simulator, Notes(), request=WITHOUT_FILES, dataset_id=WANTED)
+        assert created.dataset_id == (given or WANTED)
+
     @pytest.mark.parametrize("given", ["../x", "a/b", "/etc/passwd", "a\\b", ".hidden", "x" * 101])
     @pytest.mark.promise("untrusted names")
     async def test_is_given_up_where_learnosity_gives_an_id_that_must_not_become_a_folder(
@@ -546,6 +575,42 @@ class TestTheRequest:
         assert not simulator.stats.calls[PUT], "nothing is uploaded"
         assert not simulator.stats.calls[COMMENCE], "nothing is started"
         assert notes.state.dataset_id != given
+
+
+class TestTheReplyToInitialise:
+    """It has either upload URLs or a job, and which of them follows from the number of files."""
+
+    @pytest.mark.parametrize("urls", [None, [], 2, 3], ids=["no URLs", "an empty list", "too few URLs", "all URLs"])
+    @pytest.mark.parametrize("reference", ["a-job", ["a-job"], 7], ids=repr)
+    async def test_that_names_a_job_before_the_upload_is_not_understood(
+        self, simulator: Simulator, urls: Any, reference: Any
+    ) -> None:
+        if isinstance(urls, int):
+            urls = [f"{simulator.url}/objects/{part}" for part in range(urls)]
+        more = {} if urls is None else {"input_files": urls}
+        faked(simulator, dataset_id=WANTED, job_reference=reference, **more)
+        notes = Notes()
+        with pytest.raises(UnexpectedReplyError, match=r"names a job, although 3 input file\(s\)"):
+            await attempt(simulator, notes, dataset_id=WANTED)
+        assert not simulator.stats.calls[PUT]
+        assert not simulator.stats.calls[COMMENCE]
+        assert notes.state.step == "initialising"
+
+    @pytest.mark.parametrize("urls", [["https://bucket.example/0"], [{"url": "https://bucket.example/0"}], "x"])
+    async def test_that_has_upload_urls_without_input_is_not_understood(self, simulator: Simulator, urls: Any) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", input_files=urls)
+        with pytest.raises(UnexpectedReplyError, match="upload URLs beside its job_reference"):
+            await attempt(simulator, Notes(), request=WITHOUT_FILES, dataset_id=WANTED)
+
+    @pytest.mark.parametrize("reference", [None, "", 0], ids=repr)
+    async def test_may_have_the_other_key_without_a_value(self, simulator: Simulator, reference: Any) -> None:
+        faked(simulator, dataset_id=WANTED, job_reference="a-job", input_files=[])
+        assert (await attempt(simulator, Notes(), request=WITHOUT_FILES)).job_reference == "a-job"
+        simulator.faults.clear()
+        urls = [f"{simulator.url}/objects/{part}" for part in range(3)]
+        faked(simulator, dataset_id=WANTED, job_reference=reference, input_files=urls)
+        with pytest.raises(PermanentApiError, match="the URLs of each expired"):  # they were used: nobody is there
+            await attempt(simulator, Notes())
 
 
 AMBIGUOUS = [
@@ -624,6 +689,41 @@ class TestLostReplies:
                 await attempt(simulator, notes)
         assert sum(jobs_of(simulator).values()) == 1
         monkeypatch.undo()
+
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    @pytest.mark.parametrize("shown", [(0,), (1,), (2,), (1, 2), (0, 3)], ids=repr)
+    @pytest.mark.parametrize("breaks", [False, True], ids=["one try", "two tries"])
+    @pytest.mark.promise("no blind SET")
+    async def test_are_not_forgotten_where_a_new_job_is_listed_for_a_moment_only(
+        self,
+        simulator: Simulator,
+        monkeypatch: pytest.MonkeyPatch,
+        request_: DatasetRequest,
+        shown: tuple[int, ...],
+        breaks: bool,
+    ) -> None:
+        """`shown`: which polls after the lost reply list it. With `breaks`, the poll after the first of them fails."""
+        simulator.configure(recommence="second_job", job_names_dataset=False)
+        call = COMMENCE if request_ is WITH_FILES else SET
+        simulator.faults.add(FaultRule(match=call, kind="lost_reply", nth=1))
+        listed, polls = MortalClient.jobs, [0]
+
+        async def at_times(self: MortalClient, *args: Any, **kwargs: Any) -> list[Job]:
+            jobs = await listed(self, *args, **kwargs)
+            if not simulator.stats.calls[call]:
+                return jobs
+            polls[0] += 1
+            if breaks and polls[0] - 2 == shown[0]:
+                raise TransientApiError("503")
+            return jobs if polls[0] - 1 in shown else []
+
+        monkeypatch.setattr(MortalClient, "jobs", at_times)
+        notes = Notes()
+        for _ in range(1 + breaks):
+            with pytest.raises(LearnosityError):
+                await attempt(simulator, notes, request=request_, dataset_id=WANTED)
+        assert jobs_of(simulator) == {WANTED: 1}
+        assert simulator.stats.calls[SET] == 1
 
     @pytest.mark.parametrize("status", [None, "", 7], ids=repr)
     async def test_a_job_without_a_status_is_a_job(

@@ -266,3 +266,30 @@ async def test_input_that_may_not_be_read_is_refused_with_advice(
         with pytest.raises(StorageError, match=r"(no permission|is wrong)\. Check the connection") as caught:
             await find_input(f"s3://wrong@landing/{tail}", open_input_store)
         assert "wrong-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["users[1].csv", "[2026] users.csv", "a[b/users.csv", "year[1]/users.csv", "x]y[.csv"])
+async def test_a_file_with_brackets_in_its_name_is_found_by_its_name(put: Put, name: str) -> None:
+    folder = put(**{name: b"one", "other.csv": b"two"})
+    (found,) = await find_input(f"{folder}/{name}", open_input_store)
+    assert found.name.endswith(f"/{name}")
+    assert b"".join(await asyncio.to_thread(lambda: list(found.open()))) == b"one"
+    (again,) = await find_input(f"{folder}/{name.replace('[', '[[]')}", open_input_store)
+    assert again == found or again.name == found.name
+
+
+async def test_brackets_are_a_glob_where_no_file_has_that_name(put: Put) -> None:
+    folder = put(**{"users1.csv": b"", "users2.csv": b"", "a/x.csv": b"", "b/x.csv": b""})
+    assert len(await find_input(f"{folder}/users[12].csv", open_input_store)) == 2
+    assert len(await find_input(f"{folder}/[ab]/x.csv", open_input_store)) == 2
+    with pytest.raises(InputError, match=r"write \[\[\] for a bracket of a name"):
+        await find_input(f"{folder}/users[3].csv", open_input_store)
+
+
+async def test_a_name_that_may_mean_a_file_or_a_glob_is_refused(put: Put) -> None:
+    folder = put(**{"users1.csv": b"", "users[1].csv": b""})
+    with pytest.raises(InputError, match="as a glob it names others"):
+        await find_input(f"{folder}/users[1].csv", open_input_store)
+    for name, wanted in (("users[[]1].csv", "users[1].csv"), ("users?.csv", "users1.csv")):
+        (found,) = await find_input(f"{folder}/{name}", open_input_store)
+        assert found.name.endswith(wanted)

@@ -11,7 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from learnosity.api.jobs import REFERENCES_PER_CALL, Job
-from learnosity.creation.decide import POLL_WAITS_SECONDS, POLLS_FOR_DOUBT, Action, Decision, Seen, decide
+from learnosity.creation.decide import (
+    POLL_WAITS_SECONDS,
+    POLLS_FOR_DOUBT,
+    Action,
+    Decision,
+    Seen,
+    decide,
+    with_suspects,
+)
 from learnosity.creation.state import CreationState, RequestIdentity, Step
 
 DATASET = "a951cc14-0316-4c12-bb13-1f386338a094"
@@ -331,6 +339,23 @@ CASES = [
         doubtful=True,
     ),
     Case(
+        name="a new job that was listed once and is not listed any more may still be the job",
+        noted=noted("commencing", known_jobs=("old",), suspects=("new",)),
+        seen=Seen((job("old"),), POLLS_FOR_NOTHING),
+        action=Action.FRESH,
+        says="1 job(s) may have been created since",
+        doubtful=True,
+    ),
+    Case(
+        name="a new job that was listed once before a dataset without input is looked for may be its job",
+        noted=noted("initialising", files=0, suspects=("new",)),
+        seen=Seen((), POLLS_FOR_DOUBT),
+        fixed_id=True,
+        action=Action.GIVE_UP,
+        says="is left alone",
+        doubtful=True,
+    ),
+    Case(
         name="a full list hides what it does not show, and leads to a fresh dataset",
         noted=noted("commencing", known_jobs=KNOWN),
         seen=Seen(full(), POLLS_FOR_NOTHING),
@@ -407,10 +432,13 @@ JOBS = st.lists(
     job_exists=st.booleans(),
     fixed_id=st.booleans(),
     identity=st.sampled_from([SAME, OF_RELEASE_ONE]),
+    earlier=st.lists(JOBS, max_size=3),
 )
-@example(noted("commencing"), KNOWN, full(), POLLS_FOR_NOTHING, False, False, SAME)
-@example(noted("commencing"), (), (), POLLS_FOR_NOTHING, True, False, SAME)
-@example(noted("commencing"), (), (job("job-1"),), POLLS_FOR_NOTHING, False, False, SAME)
+@example(noted("commencing"), KNOWN, full(), POLLS_FOR_NOTHING, False, False, SAME, [])
+@example(noted("commencing"), (), (), POLLS_FOR_NOTHING, True, False, SAME, [])
+@example(noted("commencing"), (), (job("job-1"),), POLLS_FOR_NOTHING, False, False, SAME, [])
+@example(noted("commencing"), (), (), POLLS_FOR_NOTHING, False, False, SAME, [(job("job-1"),)])
+@example(noted("commencing"), KNOWN, (), POLLS_FOR_NOTHING, False, False, SAME, [full()])
 @pytest.mark.promise("no blind SET")
 def test_in_doubt_a_job_is_started_only_where_none_can_have_been_created_since(
     in_doubt: CreationState,
@@ -420,12 +448,16 @@ def test_in_doubt_a_job_is_started_only_where_none_can_have_been_created_since(
     job_exists: bool,
     fixed_id: bool,
     identity: RequestIdentity,
+    earlier: Sequence[Sequence[Job]],
 ) -> None:
+    """`earlier`: what the polls before the last one have listed."""
     state = noted(in_doubt.step, files=in_doubt.file_count, known_jobs=tuple(known), identity=identity)
+    for listed in earlier:
+        state = with_suspects(state, listed)
     decision = decide(state, SAME, Seen(jobs, polls, job_exists), fixed_id=fixed_id)
     if decision.action is Action.START:
-        assert {each.reference for each in jobs} <= set(known)
-        assert len(jobs) < REFERENCES_PER_CALL
+        assert {each.reference for listed in (jobs, *earlier) for each in listed} <= set(known)
+        assert max(map(len, (jobs, *earlier))) < REFERENCES_PER_CALL
         assert not job_exists
         assert polls >= POLLS_FOR_NOTHING
         assert state.step == "commencing", "without input, the job is started by initialising"

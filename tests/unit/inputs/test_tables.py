@@ -8,7 +8,9 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,39 @@ class TestText:
         line = b'\xef\xbb\xbf{"user_id":"%s","groups":{"district":"d1","school":"s1"}}\n'
         assert spooled(source(line % b"u1" + line % b"u2", "users.ndjson")) == [user("u1"), user("u2")]
 
+    @pytest.mark.parametrize("again", list(permutations(("user_id", "District", "school "))), ids=",".join)
+    @pytest.mark.parametrize("case", [str, str.upper, str.title], ids=["as it is", "upper", "title"])
+    @pytest.mark.parametrize("columns", [(), ("note",)], ids=["needed columns", "and another"])
+    def test_a_header_that_is_there_again_is_no_user(
+        self, again: tuple[str, ...], case: Callable[[str], str], columns: tuple[str, ...]
+    ) -> None:
+        """In any case and order, also with another column that is not needed."""
+        end = "".join(f",{name}" for name in columns)
+        first = f"user_id,District,school {end}\nu1,d1,s1{end}\n"
+        more = f"{case(','.join(again))}{end}\nu2,d1,s1{end}\n"
+        assert problems((first + more).encode()) == [
+            "users.csv:3: the header is here again: join files without their headers"
+        ]
+        marked = f"\ufeff{first}\ufeff{more}".encode()
+        if again == ("user_id", "District", "school "):
+            assert spooled(marked) == [user("u1"), user("u2")]
+        else:
+            assert "the header is here again" in problems(marked)[0]
+
+    @pytest.mark.parametrize("place", range(4))
+    def test_a_header_with_another_column_that_is_not_needed_is_there_again(self, place: int) -> None:
+        def line(note: str, *cells: str) -> str:
+            return ",".join([*cells[:place], note, *cells[place:]]) + "\n"
+
+        header, again = line("note", "user_id", "district", "school"), line("remark", "USER_ID", "DISTRICT", "SCHOOL")
+        content = header + line("n", "u1", "d1", "s1") + again + line("n", "u2", "d1", "s1")
+        assert problems(content.encode())[0].startswith("users.csv:3: the header is here again")
+
+    def test_names_of_columns_in_some_cells_are_names_of_users_and_groups(self) -> None:
+        rows = [("user_id", "d1", "s1"), ("u1", "district", "school"), ("school", "DISTRICT", "s1")]
+        content = HEADER + "".join(f"{','.join(row)}\n" for row in rows).encode()
+        assert spooled(content) == [user(*row) for row in rows]
+
     @pytest.mark.parametrize(
         ("content", "row"),
         [
@@ -241,6 +276,61 @@ class TestText:
         found = problems(content)
         assert len(found) == 1
         assert found[0].startswith(expected)
+
+    @pytest.mark.parametrize("blank", [b"\n", b" \r\n", b"\t \n"], ids=repr)
+    @pytest.mark.parametrize("size", [1, 256 * 1024 - 1, 256 * 1024, 256 * 1024 + 7, 1_000_000])
+    def test_blank_lines_before_the_header_hide_no_format(self, blank: bytes, size: int) -> None:
+        lines = size // len(blank) + 1
+        if blank == b"\n":
+            assert spooled(source(blank * lines + SOUND)) == [user("u1")]
+            assert problems(source(blank * lines + HEADER + b"u1\n"))[0].startswith(
+                f"users.csv:{lines + 2}: the row has"
+            )
+        line = b'{"user_id":"u1","groups":{"district":"d1","school":"s1"}}\n'
+        assert spooled(source(blank * lines + line, "users")) == [user("u1")]
+        assert problems(source(blank * lines + b"{\n", "users"))[0].startswith(f"users:{lines + 1}: not valid JSON")
+
+    MARKS = (
+        "PARENT_ORG", "PAR1", "PARE", "FEA1", "FEATURE", "ARROW1", "ARROW1_ID", "ORC", "ORCHARD", "BZh9", "Rar!", "7z",
+        "Obj", "PK", "SQLite format 3", "%PDF", "html", "<h", "GIF8", "ustar", "zip",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("mark", MARKS)
+    @pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+    def test_words_like_the_mark_of_a_format_are_words(self, mark: str, packed: Any, encoding: str) -> None:
+        for name in ("users.csv", "users"):
+            content = f"{mark},user_id,district,school\nx,u1,d1,s1\n{mark},u2,d1,s1\n".encode(encoding)
+            assert spooled(source(packed(content), name)) == [user("u1"), user("u2")]
+        for place in range(250, 264):
+            before = "user_id,district,school\nu1,d1,s1\nu2,d1,"
+            content = f"{before}{'x' * (place - len(before))}{mark} Lane\nu3,d1,s1\n"
+            assert content.index(mark) == place
+            assert len(spooled(source(content.encode(encoding)))) == 3
+
+    def test_the_mark_of_a_tar_archive_is_known_where_it_is_one(self) -> None:
+        for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            content = io.BytesIO()
+            with tarfile.open(fileobj=content, mode="w", format=form) as archive:
+                info = tarfile.TarInfo("users.csv")
+                info.size = len(SOUND)
+                archive.addfile(info, io.BytesIO(SOUND))
+            assert "a tar archive" in problems(source(content.getvalue()))[0]
+
+    @pytest.mark.parametrize(
+        ("content", "says"),
+        [
+            (b"PARE\x1a\0\0\0" + b"\xfe" * 99 + b"PARE", "an encrypted footer"),
+            (b"PARE" + b"\xfe" * 40 + b"\0PARE", "an encrypted footer"),
+            (b"ARROW1\0\0\xff\xff\xff\xff", "an Arrow file"),
+            (b"FEA1" + b"ab" * 9 + b"\0\0", "an Arrow file"),
+            (b"PAR1\x15\x04" + b"\xfe" * 99 + b"PAR1", "cannot be read as Parquet"),
+            (b"PAR1" + b"\xfe" * 40 + b"\0PAR1", "cannot be read as Parquet"),
+        ],
+    )
+    def test_marks_before_bytes_that_are_no_text_are_marks(self, content: bytes, says: str) -> None:
+        for each in (content, gzip.compress(content)):
+            assert says in problems(source(each))[0]
 
     @pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\xef\xbb\xbf", HEADER, gzip.compress(b"")])
     def test_nothing_in_all_files_is_an_error_and_in_some_it_is_none(self, content: bytes) -> None:
@@ -335,6 +425,53 @@ class TestSessions:
         assert spooled(self.rows(("u1", "d1", f"{{{UUIDS[0]}}}")), schema=self.schema)[0]["session_id"] == UUIDS[:1]
         for other in ("{a,b}", "[x", "(y)", f"{UUIDS[0]} "):
             assert spooled(self.rows(("u1", "d1", other)), schema=self.schema)[0]["session_id"] == [other]
+
+    NO_LIST = (
+        "{{}}", "{{ }}", "()", "[ ]", "[]", "{{NULL}}", "{{NULL,NULL}}", "[None]", "[null]", '[""]', "{{,}}",
+        "{{NULL,{0}}}", "{{{0},NULL}}", "{0},{1},N/A", "N/A {0}", "[{0}, {1}, null]", "[{0}, None]", '["{0}", null]',
+        "{0},x", "{0} {1} x", "{0}\n{1}x", '["{0},{1}"]', '["{{{0}}}"]', "[" * 100_000, "{{{0},x}}",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("cell", NO_LIST, ids=lambda cell: cell[:20])
+    def test_a_list_of_which_something_is_no_session_is_named_by_its_row(self, cell: str) -> None:
+        good = ("u2", "d1", UUIDS[3])
+        content = self.rows(good, ("u1", "d1", cell.format(*UUIDS)), ("u3", "d1", UUIDS[4]))
+        (problem,) = problems(content, schema=self.schema)[:1]
+        assert problem.startswith("users.csv:3: a session id in it is empty, or no id")
+        assert UUIDS[0] not in problem
+
+    @pytest.mark.parametrize(
+        "cell",
+        ["{0}", "x", "null", "N/A", "a b", "a,b", "{{a,b}}", "[x", "(y)", "{0} ", " {0}", "urn:uuid:{0}", "s-{0}"],
+    )
+    def test_what_holds_no_list_of_uuids_is_one_session(self, cell: str) -> None:
+        one = cell.format(*UUIDS)
+        assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [one]
+
+    @pytest.mark.parametrize(
+        "cell", ["{0},", ";{0}", '"{0}"', "{{{0},}}", "[{0}]", "({0})", "{0}|", "{0}, "], ids=lambda cell: cell
+    )
+    def test_one_session_in_a_list_is_that_session(self, cell: str) -> None:
+        one = cell.format(*UUIDS)
+        assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [UUIDS[0]]
+
+    @pytest.mark.parametrize(
+        "cell",
+        [*NO_LIST, "{0},{1}", "{0},", '["a","b"]', "{0} {1}", '["{0}"]', "{{{0}}}", "['{0}', '{1}']"],
+        ids=lambda cell: cell[:20],
+    )
+    def test_the_analysis_types_take_one_session_in_a_cell(self, cell: str) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [UUIDS[3]], [cell.format(*UUIDS)], [UUIDS[4]]])
+        (problem,) = problems(text.getvalue().encode(), schema=schema_for(ANALYSIS))
+        assert problem.startswith('users.csv:3: column "session_id": the cell is a list: write a row for each session')
+
+    @pytest.mark.parametrize("cell", ["x", "null", "a b", "{{a,b}}", "[x", "{0} ", "urn:uuid:{0}", "s-{0}"])
+    def test_the_analysis_types_take_what_is_no_list_as_it_is(self, cell: str) -> None:
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [cell.format(*UUIDS)]])
+        one = [{"session_id": cell.format(*UUIDS)}]
+        assert spooled(text.getvalue().encode(), schema=schema_for(ANALYSIS)) == one
 
     def test_rows_of_a_user_come_from_all_files_in_their_order(self) -> None:
         files = [self.rows(*((f"u{user}", "d", f"{part}-{user}") for user in range(3))) for part in range(50)]
@@ -499,3 +636,49 @@ def test_one_more_column_leaves_the_sessions_of_a_user_together() -> None:
     more = spooled(content, schema=schema_for(SESSIONS, ["school"], input_columns={"remark": "note"}, any_object=True))
     assert [record["session_id"] for record in plain] == [["a", "b"]]
     assert more == [{**plain[0], "remark": "x"}]
+
+
+class TestEveryColumn:
+    """Of a type that is not known, no column is left out, and no group is sent as something else."""
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    @pytest.mark.parametrize("given", [{"x": "a", "y": "a"}, {"x": "a", "y": "A"}, {"x": " A ", "y": "a", "z": "b"}])
+    def test_two_keys_for_one_column_are_refused(self, given: dict[str, str], form: str, tmp_path: Path) -> None:
+        schema = schema_for("next-years-type", input_columns=given)
+        file = source(b"a,b\n1,2\n") if form == "csv" else parquet("SELECT 1 AS a, 2 AS b", tmp_path)
+        (told,) = problems(file, schema=schema)
+        assert "input_columns names the column" in told
+        assert "for x and for y" in told
+
+    @pytest.mark.parametrize("name", ["district", "DISTRICT", "District ", "groups.district", "GROUPS.DISTRICT"])
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    def test_a_level_is_known_without_regard_to_case(self, name: str, form: str, tmp_path: Path) -> None:
+        select = f"SELECT '07' id, 'd1' AS \"{name}\""
+        file = source(f"id,{name}\n07,d1\n".encode()) if form == "csv" else parquet(select, tmp_path)
+        found = spooled(file, schema=schema_for("next-years-type", ["district"]))
+        assert found == [{"id": "07", "groups": {"district": "d1"}}]
+
+    def test_a_level_to_the_letter_comes_first(self) -> None:
+        found = spooled(b"id,DISTRICT,district\n07,x,d1\n", schema=schema_for("next-years-type", ["district"]))
+        assert found == [{"id": "07", "DISTRICT": "x", "groups": {"district": "d1"}}]
+
+    @pytest.mark.parametrize("header", ["District,DISTRICT", "district,groups.district", "district,district"])
+    def test_two_columns_of_a_level_are_refused(self, header: str) -> None:
+        schema = schema_for("next-years-type", ["district"])
+        (told,) = problems(f"{header}\na,b\n".encode(), schema=schema)
+        assert "2 times" in told or "two columns have the same name" in told
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("names", [("a", "a"), ("a", ""), ("a", 'b\\"')], ids=["twice", "no name", "no key"])
+    def test_a_header_that_cannot_be_used_is_not_taken_for_one_column(
+        self, names: tuple[str, str], delimiter: str
+    ) -> None:
+        text = io.StringIO()
+        csv.writer(text, delimiter=delimiter).writerows([names, ("1", "2")])
+        assert problems(text.getvalue().encode(), schema=schema_for("next-years-type"))
+
+    def test_one_column_may_have_a_delimiter_in_its_name_where_input_columns_names_it(self) -> None:
+        content = b'"a,b"\n1\n'
+        assert "name the column in input_columns" in problems(content, schema=schema_for("next-years-type"))[0]
+        schema = schema_for("next-years-type", input_columns={"a,b": "a,b"})
+        assert spooled(content, schema=schema) == [{"a,b": "1"}]

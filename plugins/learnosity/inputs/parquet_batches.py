@@ -1,0 +1,39 @@
+"""Fetches the rows of a query in batches of limited size: a small Parquet file may have a large text in every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import duckdb
+
+_ROWS: Final = 8192  # most rows that are given at once
+_TEXT: Final = 8 * 1024 * 1024  # about so many characters are given at once, but always a row
+_FETCH: Final = (8, 256)  # rows of the first call of DuckDB, and most rows of a call
+
+
+def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a result, in batches."""
+    rows: list[tuple[Any, ...]] = []
+    count, size = _FETCH[0], 0
+    while fetched := result.fetchmany(count):
+        rows += fetched
+        got = _characters(fetched)
+        size += got
+        count = max(1, min(_FETCH[1], 2 * count, _TEXT * len(fetched) // (got + 1)))
+        if size >= _TEXT or len(rows) >= _ROWS:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _characters(rows: list[tuple[Any, ...]]) -> int:
+    """Characters of all texts in rows."""
+    try:
+        return len("".join(chain.from_iterable(rows)))  # the quickest way, where each cell is a text
+    except TypeError:
+        cells = list(chain.from_iterable(rows))
+    return sum(len(cell) if isinstance(cell, str) else sum(map(len, filter(None, cell or ()))) for cell in cells)
