@@ -22,6 +22,7 @@ OF_SESSIONS = (
     "The input names sessions. The result counts sessions of each question and does not name them, so these counts "
     "cannot be compared."
 )
+_SHOWN_GLOBS, _LONGEST_GLOB = 10, 200
 NOT_FOUND = "What has no count in the result was not recognised there, or its files were left out."
 
 
@@ -51,12 +52,14 @@ class Completeness:
     :param gaps: what is missing, in words.
     :param empty: why the result is empty, and what to do; "" = it is not empty.
     :param unknown: why counts are not known, a sentence for each reason.
+    :param part: what `include` left out, in words; "" = nothing.
     """
 
     lines: tuple[Line, ...]
     gaps: tuple[str, ...]
     empty: str = ""
     unknown: tuple[str, ...] = ()
+    part: str = ""
 
     @property
     def to_do(self) -> str:
@@ -86,7 +89,16 @@ def completeness(manifest: Manifest) -> Completeness:
         tuple(gap for gap in said if gap not in nothing),
         " ".join([*(nothing or [EMPTY]), WHAT_TO_DO]) if empty else "",
         tuple(_unknown(manifest, lines)),
+        _part(manifest),
     )
+
+
+def _part(manifest: Manifest) -> str:
+    left_out = manifest.left_out or 0
+    if left_out < 1:
+        return ""
+    globs = [f"“{glob[:_LONGEST_GLOB]}”" for glob in (manifest.include or ())[:_SHOWN_GLOBS]]
+    return f"The run had include {', '.join(globs) or 'set'}, which left out {left_out:,} of the result files."
 
 
 def _unknown(manifest: Manifest, lines: Sequence[Line]) -> Iterator[str]:

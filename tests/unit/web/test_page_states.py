@@ -21,7 +21,7 @@ from learnosity.web.list_rows import Found, Listed
 from learnosity.web.run_progress import Progress
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
-from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Site, links, row
+from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Markup, Site, links, row
 
 site = test_app.site
 PAGE = "/run/learnosity_dataset/manual__1"
@@ -141,7 +141,30 @@ def test_a_group_without_a_name_is_called_so(site: Site) -> None:
     assert '<th scope="row">(no name)' in site.get().text
 
 
-@pytest.mark.parametrize(("mark", "shown"), [("", False), ("gaps", True), ("empty", True)])
+# Every page of a dataset.
+PAGES = ("", "/report", "/compare", "/find", "/files", "/use", "/view/groups/group.json")
+
+
+@pytest.mark.parametrize("tab", PAGES)
+@pytest.mark.parametrize("left_out", [1, 34])
+def test_what_include_left_out_is_said_on_every_page(site: Site, tab: str, left_out: int) -> None:
+    site.publish(GROUPS, include=("*.json", "<b>"), left_out=left_out, returned=Returned())
+    text = site.get(tab).text
+    said = words(text)
+    assert f"include “*.json”, “&lt;b&gt;”, which left out {left_out} of the result files" in said
+    assert Markup(text).dangers == []
+    assert not re.search(r"all \d+ files", said)
+    assert not re.search(r"of 5 files\b", said)
+
+
+@pytest.mark.parametrize("tab", PAGES)
+@pytest.mark.parametrize("left_out", [None, 0, -3])
+def test_a_dataset_that_is_whole_is_not_called_a_part(site: Site, tab: str, left_out: int | None) -> None:
+    site.publish(GROUPS, left_out=left_out, returned=Returned())
+    assert "left out" not in words(site.get(tab).text)
+
+
+@pytest.mark.parametrize(("mark", "shown"), [("", False), ("gaps", True), ("empty", True), ("part", True)])
 def test_the_list_marks_datasets_that_are_not_whole_and_can_be_sorted_without_its_headings(
     site: Site, monkeypatch: pytest.MonkeyPatch, mark: str, shown: bool
 ) -> None:
