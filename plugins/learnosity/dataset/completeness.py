@@ -62,7 +62,7 @@ def questions_returned(document: Document) -> Returned:
     """Count questions and sessions in a result file of an analysis."""
     table = document.first(Kind.ITEMS)
     if table is None:
-        return Returned(questions=0, nothing_matched=True) if _is_empty(document) else Returned()
+        return Returned(questions=0, nothing_matched=True) if is_empty(document) else Returned()
     if document.cut:
         return Returned()
     counts = [count for row in table.rows if (count := _whole(row.get("count_sessions"))) is not None]
@@ -135,7 +135,7 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _is_empty(document: Document) -> bool:
+def is_empty(document: Document) -> bool:
     """Whether a document has lists, and all of them are empty."""
     if document.tables or document.cut:
         return False

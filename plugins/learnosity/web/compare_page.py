@@ -62,7 +62,11 @@ async def compare_page(
     before: Side | None = None
     if theirs is not None:
         await note_reading(theirs, "learnosity_compare", theirs.dataset.group_file(group))
-        before = await side(theirs.dataset, group)
+        try:
+            before = await side(theirs.dataset, group)
+        except LearnosityError as error:
+            _log_unreadable(theirs.publication.layout.dataset_id, error)
+            theirs = None
     found = Compared(None)
     if before is not None:
         ours = await side(shown.dataset, group)
@@ -122,9 +126,13 @@ async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
             return None
         dataset: PublishedDataset = await opened(run, found)
     except (HTTPException, LearnosityError) as error:
-        log.info("The dataset %s cannot be compared: %s", other.dataset_id, type(error).__name__)
+        _log_unreadable(other.dataset_id, error)
         return None
     return Shown(run, found, dataset, "", (), shown.reader)
+
+
+def _log_unreadable(dataset_id: str, error: Exception) -> None:
+    log.info("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
 
 
 def _crumbs(here: str, rest: str, group: Sequence[str]) -> list[tuple[str, str]]:

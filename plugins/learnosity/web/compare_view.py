@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from learnosity.api.report_definition import field_label, group_label
-from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
+from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, matchable, slim
 from learnosity.dataset.comparison import change as changed
+from learnosity.dataset.completeness import is_empty
 from learnosity.dataset.group_figures import with_percents
 from learnosity.dataset.key_figures import comparable
 from learnosity.dataset.page_threads import working
@@ -72,11 +73,14 @@ class Compared:
 class Side:
     """The rows of one of the two datasets.
 
+    :param rows: None = there are none, or they cannot be read or are not recognised.
     :param cut: whether its file has more rows than were read.
+    :param empty: whether it is certain that there are none.
     """
 
     rows: Slim | None
     cut: bool
+    empty: bool = False
 
 
 async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
@@ -85,17 +89,34 @@ async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
     :param path: group path; empty = the whole dataset.
     """
     entry = dataset.group_file(path)
-    document = await dataset.document(entry) if entry else None
+    if entry is None:
+        return Side(None, cut=False, empty=await _has_no_group(dataset, path))
+    document = await dataset.document(entry)
     if document is None:
-        return Side(None, cut=entry is not None)
+        return Side(None, cut=True)
     return await working(_side, document, dataset.layout.dataset_type)
+
+
+async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:
+    """Whether it is certain that a dataset has no such group: the file of the nearest group above does not list it.
+
+    If `include` left files out, or a file cannot be read, the group may well be there.
+    """
+    above = next((path[:depth] for depth in range(len(path) - 1, -1, -1) if dataset.group_file(path[:depth])), None)
+    entry = None if above is None or dataset.manifest.left_out else dataset.group_file(above)
+    document = await dataset.document(entry) if entry else None
+    if above is None or document is None or document.cut or document.hidden:
+        return False
+    table = document.first(Kind.GROUPS)
+    listed = table.rows if table is not None and table.name != "group" else ()
+    return bool(document.tables) and all(row.get("group_name") != path[len(above)] for row in listed)
 
 
 def _side(document: Document, dataset_type: str) -> Side:
     table = chosen_table(document, dataset_type)
     if table is not None and table.kind is Kind.USERS:
         table = with_percents(table)
-    return Side(slim(table), document.cut)
+    return Side(slim(table), document.cut, is_empty(document))
 
 
 def compared(
@@ -115,6 +136,8 @@ def compared(
     """
     if now.rows is None or before is None:
         return Compared(None, now.cut)
+    if not before.empty and (before.rows is None or not matchable(now.rows, before.rows)):
+        return Compared(None, now.cut or before.cut)
     found = compare(now.rows, before.rows)
     files = own_files(dataset.files, found.table.rows) if now.rows.kind is Kind.ITEMS else {}
 
