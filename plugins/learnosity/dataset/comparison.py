@@ -66,11 +66,11 @@ def slim(table: Table | None) -> Slim | None:
     """The columns of a table that can be compared; None if there are none."""
     if table is None or table.kind not in _NAMES:
         return None
-    known = [name for name in _NAMES[table.kind] if name in table.columns]
+    known = [name for name in _NAMES[table.kind] if table.has(name)]
     # A column without any value is not used to match rows. If the other dataset has values in this column, no row would
     # match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
-    measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)
+    measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names or not measures:
         return None
     kept = (*names, *measures)

@@ -92,6 +92,7 @@ class TableView:
     :param ticks: axis of the box plots; empty = there are none.
     :param flagged: whether there is a column for the flags of items.
     :param total: the row below all others; None = there is none.
+    :param left_out: how many more columns the table has.
     """
 
     caption: str
@@ -102,6 +103,7 @@ class TableView:
     ticks: tuple[Tick, ...] = ()
     flagged: bool = False
     total: Row | None = None
+    left_out: int = 0
 
 
 def view(
@@ -168,6 +170,7 @@ def view(
         scale.ticks if scale else (),
         items,
         None if total is None else replace(made(total, None, more), link=None),
+        table.left_out,
     )
 
 

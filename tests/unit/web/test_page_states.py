@@ -141,6 +141,18 @@ def test_a_group_without_a_name_is_called_so(site: Site) -> None:
     assert '<th scope="row">(no name)' in site.get().text
 
 
+@pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
+@pytest.mark.parametrize("count", [60, 61, 70])
+def test_columns_that_are_not_shown_are_counted(site: Site, page: str, count: int) -> None:
+    rows = [{**{f"c{number}": 1 for number in range(count - 1)}, "group_name": "north"}]
+    site.publish({"groups/group.json": msgspec.json.encode({"groups": rows})})
+    text = words(site.get(page).text)
+    said = {60: "", 61: "1 more column of this table is not", 70: "10 more columns of this table are not"}[count]
+    assert ("more column" in text) is (count > 60)
+    assert said in text
+    assert "north" in text
+
+
 # Every page of a dataset.
 PAGES = ("", "/report", "/compare", "/find", "/files", "/use", "/view/groups/group.json")
 
