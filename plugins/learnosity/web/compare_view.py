@@ -91,7 +91,7 @@ async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
     entry = dataset.group_file(path)
     if entry is None:
         return Side(None, cut=False, empty=await _has_no_group(dataset, path))
-    document = await dataset.document(entry)
+    document = await dataset.unfolded(entry)
     if document is None:
         return Side(None, cut=True)
     return await working(_side, document, dataset.layout.dataset_type)
@@ -104,7 +104,7 @@ async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:
     """
     above = next((path[:depth] for depth in range(len(path) - 1, -1, -1) if dataset.group_file(path[:depth])), None)
     entry = None if above is None or dataset.manifest.left_out else dataset.group_file(above)
-    document = await dataset.document(entry) if entry else None
+    document = await dataset.unfolded(entry) if entry else None
     if above is None or document is None or document.cut or document.hidden:
         return False
     table = document.first(Kind.GROUPS)

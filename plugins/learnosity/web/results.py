@@ -76,7 +76,7 @@ async def results(
     entry = dataset.group_file(path)
     if entry is None and path:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
-    document = await dataset.document(entry) if entry else None
+    document = await dataset.unfolded(entry) if entry else None
     return await working(_results, dataset, entry, document, path, wanted, here, asked)
 
 

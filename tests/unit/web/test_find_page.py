@@ -214,7 +214,7 @@ def test_many_hits_and_files_that_were_left_out_are_told(site: Site) -> None:
     page = find(site, "user").text
     assert "there are more" in page
     assert page.count("<td>User</td>") == 100
-    assert "3 files were not searched" in page
+    assert "3 files were not searched for all names" in page
 
 
 def test_a_manifest_keeps_what_it_says_of_its_index(site: Site) -> None:

@@ -141,6 +141,26 @@ def test_a_group_without_a_name_is_called_so(site: Site) -> None:
     assert '<th scope="row">(no name)' in site.get().text
 
 
+@pytest.mark.parametrize("page", ["", "/report", "/csv", "/compare", "/view/groups/group.json"])
+def test_users_inside_the_row_of_their_group_have_rows_of_their_own(site: Site, page: str) -> None:
+    users = [{"user_id": f"pupil-{number}", "score": number} for number in range(2)]
+    content = {"dataset_group": {**row("all"), "users": users}}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    text = site.get(page).text
+    if page == "/csv":
+        assert text.splitlines()[1:] == ["pupil-0,0", "pupil-1,1"]
+    elif page != "/compare":
+        assert text.count('<th scope="row">pupil-') == 2
+        assert "inside of other rows" not in text
+
+
+@pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
+def test_rows_that_no_table_has_are_told(site: Site, page: str) -> None:
+    content = {"groups": [{**row("north"), "users": [{"user_id": "pupil"}]}]}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    assert "This file has rows inside of other rows" in site.get(page).text
+
+
 @pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
 @pytest.mark.parametrize("count", [60, 61, 70])
 def test_columns_that_are_not_shown_are_counted(site: Site, page: str, count: int) -> None:
