@@ -63,13 +63,13 @@ async def compare_page(
     if theirs is not None:
         await note_reading(theirs, "learnosity_compare", theirs.dataset.group_file(group))
         try:
-            before = await side(theirs.dataset, group)
+            before = await side(theirs.dataset, group, wanted.rows)
         except LearnosityError as error:
             _log_unreadable(theirs.publication.layout.dataset_id, error)
             theirs = None
-    found = Compared(None)
+    found, ours = Compared(None), Side(None, cut=False)
     if before is not None:
-        ours = await side(shown.dataset, group)
+        ours = await side(shown.dataset, group, wanted.rows)
         places = {"here": here, "rest": rest, "view": f"{shown.here}/view"}
         found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
     if form == "csv":
@@ -96,8 +96,9 @@ async def compare_page(
         path=group,
         chosen=chosen,
         only=only,
-        choices=[(each, kept(chosen, each)) for each in ONLY],
-        kept=kept(chosen, only),
+        choices=[(each, kept(chosen, each, wanted.rows)) for each in ONLY],
+        kinds=[(each, kept(chosen, only, each.kind)) for each in ours.choices],
+        kept=kept(chosen, only, wanted.rows),
     )
 
 

@@ -21,7 +21,7 @@ from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
 from learnosity.web.item_analysis import own_files
 from learnosity.web.plots import reference
-from learnosity.web.results import NoSuchGroupError, Sorting, address, chosen_table
+from learnosity.web.results import NoSuchGroupError, RowsChoice, Sorting, address, chosen_table, rows_choices
 from learnosity.web.tables import TableView, view
 from learnosity.web.trend import figure_names
 
@@ -76,17 +76,20 @@ class Side:
     :param rows: None = there are none, or they cannot be read or are not recognised.
     :param cut: whether its file has more rows than were read.
     :param empty: whether it is certain that there are none.
+    :param choices: the kinds of rows that its file has; empty = there is no choice.
     """
 
     rows: Slim | None
     cut: bool
     empty: bool = False
+    choices: tuple[RowsChoice, ...] = ()
 
 
-async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
+async def side(dataset: PublishedDataset, path: Sequence[str], rows: str = "") -> Side:
     """Read what is compared of a dataset. The rest of the file is not kept, so that two fit into memory.
 
     :param path: group path; empty = the whole dataset.
+    :param rows: see `Sorting`.
     """
     entry = dataset.group_file(path)
     if entry is None:
@@ -94,7 +97,8 @@ async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
     document = await dataset.unfolded(entry)
     if document is None:
         return Side(None, cut=True)
-    return await working(_side, document, dataset.layout.dataset_type)
+    groups = group_label(dataset.manifest.request, len(path))
+    return await working(_side, document, dataset.layout.dataset_type, rows, groups)
 
 
 async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:
@@ -112,11 +116,12 @@ async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:
     return bool(document.tables) and all(row.get("group_name") != path[len(above)] for row in listed)
 
 
-def _side(document: Document, dataset_type: str) -> Side:
-    table = chosen_table(document, dataset_type)
+def _side(document: Document, dataset_type: str, rows: str, groups: str) -> Side:
+    table = chosen_table(document, dataset_type, rows)
+    choices = rows_choices(document, table, groups) if table is not None else ()
     if table is not None and table.kind is Kind.USERS:
         table = with_percents(table)
-    return Side(slim(table), document.cut, is_empty(document))
+    return Side(slim(table), document.cut, is_empty(document), choices)
 
 
 def compared(
@@ -196,9 +201,9 @@ def asked_differently(now: PublishedDataset, before: PublishedDataset) -> tuple[
     return differences(now.manifest.request, before.manifest.request)
 
 
-def kept(chosen: str, only: str) -> str:
+def kept(chosen: str, only: str, rows: str = "") -> str:
     """The begin of the query of every link of the page; every part ends with `&`."""
-    parts = (("with", chosen), ("only", only))
+    parts = (("with", chosen), ("only", only), ("rows", rows))
     return "".join(f"{name}={quote(value, safe='')}&" for name, value in parts if value)
 
 

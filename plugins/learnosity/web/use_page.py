@@ -58,7 +58,7 @@ async def results_csv(
     document = await shown.dataset.unfolded(entry) if entry else None
 
     def made() -> bytes | None:
-        table = chosen_table(document, shown.publication.layout.dataset_type) if document else None
+        table = chosen_table(document, shown.publication.layout.dataset_type, wanted.rows) if document else None
         return None if table is None else _csv(_filtered(table, asked), wanted)
 
     return _csv_file(await working(made), [*group[-1:], shown.publication.layout.dataset_type])

@@ -22,6 +22,7 @@ from learnosity.web.run_progress import Progress
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
 from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Markup, Site, links, row
+from tests.unit.web.test_compare_page import publish_two
 
 site = test_app.site
 PAGE = "/run/learnosity_dataset/manual__1"
@@ -152,6 +153,71 @@ def test_users_inside_the_row_of_their_group_have_rows_of_their_own(site: Site, 
     elif page != "/compare":
         assert text.count('<th scope="row">pupil-') == 2
         assert "inside of other rows" not in text
+
+
+KINDS: dict[str, list[dict[str, Any]]] = {
+    "groups": [row("north"), row("south")],
+    "users": [{"user_id": f"pupil-{number}", "score": number} for number in range(120)],
+    "items": [{"item_reference": "item-1", "p_value": 0.5}],
+}
+
+
+@pytest.mark.parametrize("kind", ["", *KINDS])
+@pytest.mark.parametrize("page", ["", "/report", "/compare", "/csv"])
+def test_each_kind_of_rows_of_a_file_is_shown_and_taken_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch, page: str, kind: str
+) -> None:
+    files = {"groups/group.json": msgspec.json.encode({"group": row("all"), **KINDS})}
+    publish_two(site, monkeypatch, files, files, GROUP_TYPE)
+    query = {"rows": kind} if kind else {}
+    text = site.get(page, **query).text
+    own = {"groups": "north", "users": "pupil-7", "items": "item-1"}
+    for each, name in own.items():
+        assert (f">{name}<" in text or f"{name}," in text) is (each == (kind or "groups"))
+    if page == "/csv":
+        assert len(text.splitlines()) == 1 + len(KINDS[kind or "groups"])
+        return
+    for each in KINDS:
+        assert any(f"rows={each}" in link for link in links(text))
+    label = {"groups": "Region", "users": "Users", "items": "Questions"}[kind or "groups"]
+    assert re.search(rf'aria-current="true">{label} <span', text)
+    if kind:
+        own_links = [link for link in links(text) if link.startswith("?") and "sort=" in link]
+        assert own_links
+        assert all(f"rows={kind}" in link for link in own_links)
+        if page == "":
+            (csv,) = (link for link in links(text) if "/csv?" in link)
+            assert own[kind] in site.client.get(csv).text
+
+
+@pytest.mark.parametrize("users", [True, False])
+def test_a_file_with_one_kind_of_rows_offers_no_choice(site: Site, users: bool) -> None:
+    parts = {"users": KINDS["users"], "groups": []} if users else {"groups": KINDS["groups"], "users": []}
+    site.publish({"groups/group.json": msgspec.json.encode({"group": row("all"), **parts})})
+    for kind in ("", *KINDS):
+        text = site.get(rows=kind).text
+        assert "Which rows of this file" not in text
+        assert (">pupil-7<" in text, ">north<" in text) == (users, not users)
+
+
+def test_more_tables_of_a_kind_are_told(site: Site) -> None:
+    content = {"users": KINDS["users"], "teachers": [{"user_id": "t"}], "ancestors": [row("top")]}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    assert "which has 1 more table" in words(site.get().text)
+    site.publish({"groups/group.json": msgspec.json.encode({"group": row("all"), **KINDS})})
+    assert "more table" not in words(site.get().text)
+
+
+def test_no_figure_of_a_group_is_made_of_the_users_beside_its_groups(site: Site) -> None:
+    users = [{"user_id": "a", "score": 1, "max_score": 2}]
+    site.publish({"groups/group.json": msgspec.json.encode({"groups": KINDS["groups"], "users": users})})
+    assert "With a result" not in site.get(rows="users").text
+    assert ">50" in site.get(rows="users").text
+
+
+def test_a_kind_that_there_is_not_is_refused(site: Site) -> None:
+    site.publish(GROUPS)
+    assert site.get(rows="pupils").status_code == 422
 
 
 @pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
