@@ -199,7 +199,7 @@ def test_texts_that_are_numbers_are_in_the_order_of_the_numbers(numbers: list[in
     ]
 
 
-CONSTANTS = [b"NaN", b"Infinity", b"-Infinity"]
+CONSTANTS = [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1E+400", b"1" + b"0" * 400 + b".5", b"1" + b"0" * 5000]
 
 
 @given(
@@ -224,8 +224,32 @@ def test_a_number_that_is_too_large_beside_nan_is_no_value() -> None:
     assert document.unread == 2
 
 
+@pytest.mark.parametrize("value", [b"1e999", b"NaN", b"-Infinity", b"1" + b"0" * 5000])
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\\uDFFF"', b'{"\\udBff\\u0041": 1}'])
+def test_half_a_character_beside_such_a_number_is_no_json(value: bytes, text: bytes) -> None:
+    document = read_document("a.json", b'[{"user_id":%b,"score":%b}]' % (text, value))
+    assert document.broken
+    document.text.encode()
+
+
+@pytest.mark.parametrize("value", [b"1e999", b"NaN"])
+def test_a_whole_character_of_two_halves_is_read(value: bytes) -> None:
+    document = read_document("a.json", b'[{"user_id":"\\ud83d\\ude00","score":%b}]' % value)
+    assert document.tables[0].rows[0] == {"user_id": "😀", "score": None}
+
+
 @pytest.mark.parametrize(
-    "content", [b"[{", b'{"a": nan}', b'[{"user_id": NaN}', b"NaN,", b"\xff NaN", b"[" * 5000 + b"NaN"]
+    "content",
+    [
+        b"[{",
+        b"[1e999",
+        b'{"a": 1e999,}',
+        b'{"a": nan}',
+        b'[{"user_id": NaN}',
+        b"NaN,",
+        b"\xff NaN",
+        b"[" * 5000 + b"NaN",
+    ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.txt"])
 def test_what_is_named_like_json_and_is_none_is_told(name: str, content: bytes) -> None:
