@@ -83,7 +83,8 @@ def facts(own: Row | None, users: Table | None) -> dict[str, Any]:
     :param users: all users of the group, with their percents; None = they are not known.
     """
     said = own or {}
-    found = {name: said[name] for name in _COUNTS if finite(said.get(name)) and said[name]}
+    # A population of 0 is said, too. A group has a number of groups only where there are some.
+    found = {name: said[name] for name in _COUNTS if finite(said.get(name)) and (said[name] or name == "population")}
     made: dict[str, Any] = {}
     if users is not None:
         values = [row[PERCENT] for row in users.rows if finite(row.get(PERCENT))]

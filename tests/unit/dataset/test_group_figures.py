@@ -85,6 +85,13 @@ def test_what_the_row_of_the_group_says_comes_before_what_its_users_give() -> No
     }
 
 
+@pytest.mark.parametrize(("said", "shown"), [(0, 0), (7, 7), (None, 2), ("7", 2), (True, 2)])
+def test_only_a_population_that_is_not_said_is_counted_from_the_users(said: Any, shown: int) -> None:
+    found = facts({"population": said, "group_count": 0}, users({"user_id": "a"}, {"user_id": "b"}))
+    assert found["population"] == shown
+    assert "group_count" not in found
+
+
 def test_a_group_with_scores_alone_has_figures_of_scores() -> None:
     assert facts({"population": 3, "mean_score": 12.5, "median_score": 12}, None) == {
         "population": 3,
