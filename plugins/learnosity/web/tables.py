@@ -116,7 +116,7 @@ def view(
     link: Callable[[Mapping[str, Any]], str | None] = lambda row: None,
     tags: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda row: (),
     total: Mapping[str, Any] | None = None,
-    users: Mapping[str, Sequence[Any]] | None = None,
+    users: Mapping[int, Sequence[Any]] | None = None,
     drawn: Sequence[str] = (),
     at: Thresholds = _USUAL,
     plain: bool = False,
@@ -129,7 +129,8 @@ def view(
     :param link: gives the address of what a row describes; None = nothing.
     :param tags: gives the words beside the name of a row; default none.
     :param total: the row below all others; default none.
-    :param users: results of the users of a group, by its name, to be drawn as dots; default none.
+    :param users: results of the users of a group, by the place of its row in a table that is not sorted, to be drawn as
+        dots; default none.
     :param drawn: columns that only the box plots show; default none.
     :param at: from where on items are flagged.
     :param plain: without box plots and flags; default False.
@@ -154,7 +155,7 @@ def view(
         return Row(
             tuple(cell_text(row.get(name), places[name] or more, signed=is_change(name)) for name in table.columns),
             link(row),
-            box_of(row, scale, (users or {}).get(str(row.get("group_name")), ())) if scale else None,
+            box_of(row, scale, () if number is None else (users or {}).get(number, ())) if scale else None,
             flags(row, at) if items else (),
             tags(row),
             number,
