@@ -172,6 +172,31 @@ class TestZip:
         with ZipFile(io.BytesIO(site.get("/zip").content)) as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == {"a.json.gz": packed}
 
+    @pytest.mark.parametrize(
+        "paths",
+        [
+            ["a.json", "a.json.gz"],
+            ["a.json", "a.json.1.gz", "a.json.gz"],
+            ["a.json", "a.json.gz", "a.json.gz.gz"],
+            ["a.json", "a.json.gz/b.json"],
+            ["b/a.json", "b/a.json.gz/c/d.json"],
+        ],
+    )
+    @pytest.mark.parametrize("packed", range(4))
+    def test_every_file_has_a_name_of_its_own(self, paths: list[str], packed: int) -> None:
+        entries = [
+            FileEntry(path, 1, "", "x", None if packed >> place & 1 else "gzip") for place, path in enumerate(paths)
+        ]
+        pieces = exports._pieces(entries, lambda entry: iter([entry.path.encode()]))
+        with ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+            names = archive.namelist()
+            assert [archive.read(name).decode() for name in names] == paths
+        assert len(set(names)) == len(paths)
+        assert not [name for name in names for other in names if other.startswith(f"{name}/")]
+        for entry, name in zip(entries, names, strict=True):
+            assert name.startswith(entry.path)
+            assert name.endswith(".gz") if entry.content_encoding else name == entry.path
+
     def test_a_file_that_was_changed_makes_no_whole_zip(self, site: Site) -> None:
         site.publish(GROUPS)
         changed = site.folder / GROUP_TYPE / "33285a4b-0e6e-47e4-bade-78999ada14db" / "data/groups/south/group.json"
