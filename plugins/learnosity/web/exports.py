@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.page_threads import reading
+from learnosity.dataset.page_threads import reading_on
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 
@@ -73,12 +73,11 @@ def _is_of(begin: str, path: str) -> bool:
 
 
 async def zipped(dataset: PublishedDataset, entries: Sequence[FileEntry]) -> AsyncIterator[bytes]:
-    """A ZIP with these files, piece by piece. A thread is held only while a piece is read.
+    """A ZIP with these files, piece by piece.
 
     :raises LearnosityError: a file is missing or was changed. The ZIP then breaks off, so it is not taken for whole.
     """
-    pieces = _pieces(entries, dataset.chunks)
-    while piece := await reading(next, pieces, b""):
+    async for piece in reading_on(_pieces(entries, dataset.chunks)):
         yield piece
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response
 
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
@@ -28,7 +28,7 @@ from learnosity.web.exports import csv_of, files_of_group, zipped
 from learnosity.web.group_view import users_with_percents
 from learnosity.web.item_analysis import ItemQuery
 from learnosity.web.open_dataset import Shown
-from learnosity.web.rendering import DOWNLOAD_HEADERS
+from learnosity.web.rendering import DOWNLOAD_HEADERS, streamed
 from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
 
@@ -110,11 +110,8 @@ async def files_zip(
     entry = _of_group(shown, group) if group else None
     await note_reading(shown, "learnosity_zip", entry)
     pieces = zipped(shown.dataset, await working(files_of_group, shown.dataset, group))
-    # The first piece is read before the reply starts. So an error at the beginning gives an error page, and not a
-    # broken download.
-    first = await anext(pieces)
     name = _file_name([*group[-1:], shown.publication.layout.dataset_id], "zip")
-    return StreamingResponse(_joined(first, pieces), media_type="application/zip", headers=name)
+    return await streamed(pieces, "application/zip", name)
 
 
 @page("/use", response_class=HTMLResponse)
@@ -173,12 +170,6 @@ def _csv_file(content: bytes | None, names: Sequence[str]) -> Response:
 def _file_name(names: Sequence[str], kind: str) -> dict[str, str]:
     name = quote(f"{'-'.join(names)[:120]}.{kind}", safe="")
     return {**DOWNLOAD_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
 
 
 async def _parquet(shown: Shown) -> list[ParquetFile]:

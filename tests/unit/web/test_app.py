@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,9 @@ from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, encode_manifest, sha256_hex
+from learnosity.errors import IncompleteDatasetError
 from learnosity.hooks import LearnosityHook
+from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.web import audit, compare_page, known_dags, list_page, list_rows, routes, runs
 from learnosity.web import rights as rights_of_pages
 from learnosity.web.app import app
@@ -416,6 +419,39 @@ class TestWhatIsRead:
         reply = site.get("/file/groups/north/group.json")
         assert reply.headers["content-encoding"] == "gzip"
         assert reply.content == content
+
+    @pytest.mark.parametrize("size", [1, 1024, 5 * 1024 * 1024])
+    @pytest.mark.parametrize("route", ["/file/a.json", "/zip"])
+    def test_a_file_that_was_changed_at_the_same_size_is_never_sent_whole(
+        self, site: Site, route: str, size: int
+    ) -> None:
+        site.publish({"a.json": bytes(size)})
+        whole = site.get(route).content
+        place = site.folder / DatasetLayout(GROUP_TYPE, DATASET_ID).data("a.json")
+        place.write_bytes(bytes(size - 1) + b"1")
+        try:
+            reply = site.get(route)
+        except RuntimeError as error:  # the reply had begun: a server closes the connection then
+            assert isinstance(error.__cause__, IncompleteDatasetError)
+            return
+        assert reply.status_code == 409
+        assert len(reply.content) != len(whole)
+
+    @pytest.mark.parametrize("route", ["/file/a.json", "/zip"])
+    def test_a_download_reads_in_threads_of_its_own(
+        self, site: Site, route: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        site.publish({"a.json": bytes(3 * 1024 * 1024)})
+        seen, read = set[str](), ObstoreStore.read
+
+        def noted(store: ObstoreStore, path: str) -> Iterator[bytes]:
+            for chunk in read(store, path):
+                seen.add(threading.current_thread().name.rpartition("_")[0])
+                yield chunk
+
+        monkeypatch.setattr(ObstoreStore, "read", noted)
+        assert site.get(route).status_code == 200
+        assert seen == {"learnosity-read"}
 
     def test_a_manifest_elsewhere_than_at_the_destination_is_refused(self, site: Site, tmp_path: Path) -> None:
         site.publish(GROUPS)
