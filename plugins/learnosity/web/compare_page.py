@@ -66,7 +66,7 @@ async def compare_page(
     found = Compared(None)
     if before is not None:
         ours = await side(shown.dataset, group)
-        places = {"here": here, "rest": rest, "view": f"{shown.here}/view"}
+        places = {"here": here, "rest": rest, "dataset": shown.here}
         found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
     if form == "csv":
         content = await working(found.csv, wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
@@ -20,6 +20,7 @@ from learnosity.dataset.names_tsv import MAX_BYTES, SHORTEST, Hits, Name, NameKi
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import IncompleteDatasetError
+from learnosity.web.addresses import file_address
 from learnosity.web.audit import note_reading
 from learnosity.web.results import address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
@@ -125,6 +126,6 @@ def _found(
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
-        link = f"{here}/view/{quote(path)}" if steps is None else address(here, steps)
+        link = file_address(here, path) if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link
         yield Place(_KINDS[each.kind], each.name, " / ".join(steps) if steps else path, link)
