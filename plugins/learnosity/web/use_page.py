@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -122,6 +122,9 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     root = shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
+    if rows is not None:
+        read = (each for each in shown.dataset.files.values() if rows.reads(each.path))
+        rows = replace(rows, encodings=frozenset(each.content_encoding for each in read))
     destination = parse_uri(shown.publication.destination_uri)
     folder = parse_uri(f"{shown.dataset.store.uri}/{shown.publication.layout.prefix}")
     code: Sequence[Snippet] = ()

@@ -272,6 +272,17 @@ class TestUsePage:
         name = "item_reference" if dataset_type != GROUP_TYPE else "group_name"
         assert [(row[name], row.get("_file"), row.get("_level")) for row in rows] == found
 
+    def test_its_code_reads_files_that_were_served_as_gzip(self, site: Site) -> None:
+        site.publish({path: gzip.compress(content) for path, content in GROUPS.items()}, content_encoding="gzip")
+        page = site.get("/use").text
+        code = [html.unescape(each) for each in re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)]
+        assert [tool in page for tool in ("DuckDB", "pandas", "Polars", "Spark")] == [True] * 4
+        assert "Tried with PySpark" not in page
+        (pandas,) = [re.sub("</?code[^>]*>", "", each) for each in code if "pandas" in each]
+        names: dict[str, Any] = {}
+        exec(compile(pandas, "snippet", "exec"), names)
+        assert [row["group_name"] for row in names["rows"]] == ["north", "south", "school 1"]
+
     @pytest.mark.parametrize("files", [{"notes.txt": b"hello"}, {"a.json": b"[]"}, {"a.json": b"{"}])
     def test_without_known_rows_it_has_no_code(self, site: Site, files: dict[str, bytes]) -> None:
         site.publish(files)
