@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
-from learnosity.dataset.bounded_reads import size_of
+from learnosity.dataset.bounded_reads import info_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
@@ -22,6 +23,7 @@ from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
 from learnosity.errors import LearnosityError
+from learnosity.storage.store import ObjectInfo
 from learnosity.storage.uris import parse_uri
 from learnosity.web.audit import note_reading
 from learnosity.web.exports import csv_of, files_of_group, zipped
@@ -39,10 +41,14 @@ NOT_READ = "This file has no table that can be shown, so there is no CSV of it. 
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """A Parquet file that was found. `uri` has the Airflow connection."""
+    """A Parquet file that was found. `uri` has the Airflow connection.
+
+    :param old: whether it is of an earlier landing.
+    """
 
     uri: str
     bytes: int
+    old: bool
 
 
 @page("/csv")
@@ -118,7 +124,8 @@ async def files_zip(
 async def use_page(request: Request, shown: ShownDataset) -> Response:
     """How other tools read this dataset."""
     await note_reading(shown, "learnosity_use")
-    parquet = await _parquet(shown)
+    found = await _parquet(shown)
+    parquet = [each for each in found if not each.old]
     root = shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
@@ -138,6 +145,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
         manifest_uri=f"{shown.publication.destination_uri.rstrip('/')}/{shown.publication.layout.manifest}",
         conn_id=destination.conn_id,
         parquet=parquet,
+        old=[each.uri.rpartition("/")[2] for each in found if each.old],
         snippets=code,
     )
 
@@ -177,18 +185,29 @@ def _file_name(names: Sequence[str], kind: str) -> dict[str, str]:
 
 async def _parquet(shown: Shown) -> list[ParquetFile]:
     """The Parquet files of the dataset at their default place; none if that cannot be looked at."""
-    found = []
+    found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
         store = await reading(open_input_store, place)
         for name in NAMES:
-            path = f"{shown.publication.layout.prefix}/{name}.parquet"
-            if (size := await size_of(store, path)) is not None:
-                found.append(ParquetFile(f"{place}/{path}", size))
+            path = f"{layout.prefix}/{name}.parquet"
+            if (info := await info_of(store, path)) is not None:
+                manifest = await info_of(shown.dataset.store, layout.manifest)
+                found.append(ParquetFile(f"{place}/{path}", info.size, _is_older(info, manifest, shown.published)))
     except LearnosityError as error:
         log.info("Parquet files of the dataset are not looked for: %s", type(error).__name__)
         return []
     return found
+
+
+def _is_older(file: ObjectInfo, manifest: ObjectInfo | None, published: datetime) -> bool:
+    """Whether a file was written before the dataset was published. Both times of the manifest have to say so.
+
+    The one in the manifest is of the worker's clock, which may differ from the store's. That of its object is new where
+    the whole dataset was copied.
+    """
+    known = manifest.modified if manifest else None
+    return file.modified is not None and known is not None and file.modified < min(known, published.timestamp())
 
 
 def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:

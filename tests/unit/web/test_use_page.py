@@ -6,6 +6,7 @@ import csv
 import gzip
 import html
 import io
+import os
 import re
 import tracemalloc
 from datetime import UTC, datetime
@@ -235,6 +236,36 @@ class TestUsePage:
         page = html.unescape(site.get("/use").text)
         assert f"{folder.as_uri()}/groups.parquet" in page
         assert f'pd.read_parquet("{folder}/groups.parquet")' in page
+
+    @pytest.mark.parametrize(
+        ("parquet", "manifest", "shown"),
+        [
+            ("2026-11-24T03:10", "2026-11-24T03:00", True),
+            ("2026-11-24T02:50", "2026-11-24T03:00", False),  # the dataset was landed again since
+            ("2026-11-24T02:59", "2026-11-24T02:58", True),  # the worker's clock is ahead of the store's
+            ("2026-12-24T02:50", "2026-12-24T03:00", True),  # both were copied later, the manifest last
+        ],
+    )
+    def test_parquet_files_of_an_earlier_landing_are_not_those_of_the_dataset(
+        self, site: Site, parquet: str, manifest: str, shown: bool
+    ) -> None:
+        site.publish(GROUPS)
+        dataset = site.folder / GROUP_TYPE / "33285a4b-0e6e-47e4-bade-78999ada14db"
+        folder = site.folder.with_name(f"{site.folder.name}_parquet") / GROUP_TYPE / dataset.name
+        folder.mkdir(parents=True)
+        (folder / "groups.parquet").write_bytes(b"PAR1")
+        (folder / "users.parquet").write_bytes(b"PAR1")
+        for file, at in ((folder / "groups.parquet", parquet), (dataset / "manifest.json", manifest)):
+            seconds = datetime.fromisoformat(f"{at}+00:00").timestamp()
+            os.utime(file, (seconds, seconds))
+        page = html.unescape(site.get("/use").text)
+        assert f"{folder.as_uri()}/users.parquet" in page
+        assert (f"{folder.as_uri()}/groups.parquet" in page) == shown
+        assert ("groups.parquet was written before this dataset was landed again" in page) == (not shown)
+        (folder / "users.parquet").unlink()
+        page = html.unescape(site.get("/use").text)
+        assert ("pd.read_parquet" in page) == shown
+        assert ("There are no Parquet files of this landing" in page) == (not shown)
 
     @pytest.mark.parametrize(
         ("files", "dataset_type", "found"),
