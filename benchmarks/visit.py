@@ -7,6 +7,7 @@ terminal; everything else is clicks. Nothing is left running.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -22,15 +23,18 @@ import psutil
 from playwright.sync_api import FrameLocator, expect
 
 from devstack import background, first_visit
-from devstack.browser import SECONDS, Ui, browser
+from devstack.browser import INSTALL_HINT, SECONDS, Ui, browser, find_browser
 from devstack.samples import DAG_ID
 
 GOAL_SECONDS = 60.0
 READY = "Both samples land now"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 1 when a result was read later than the goal."""
+    argparse.ArgumentParser(prog="python -m benchmarks.visit", description=__doc__).parse_args(arguments)
+    if find_browser() is None:
+        raise SystemExit(INSTALL_HINT)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="learnosity-visit-") as folder:
         root = Path(folder)

@@ -31,9 +31,8 @@ KINDS = (
 )
 SECONDS = 30.0
 _LARGEST = 4 * 1024 * 1024
-# A default names its tag; images that are built here have none to look up.
+# A default is an image and its tag. Images that are built here have the name of the project, so they have none.
 _IMAGE = re.compile(r"\$\{([A-Z0-9_]+_IMAGE):-([^}$]+)\}")
-_BUILT = re.compile(r"learnosity-airflow")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -47,7 +46,7 @@ def images(compose: str, given: Mapping[str, str]) -> dict[str, str]:
     :param compose: text of docker-compose.yaml
     :param given: the settings of `.env`
     """
-    found = {name: given.get(name) or default for name, default in _IMAGE.findall(compose) if not _BUILT.match(default)}
+    found = {name: given.get(name) or default for name, default in _IMAGE.findall(compose)}
     return {name: image.partition("@")[0] for name, image in sorted(found.items())}
 
 
@@ -74,15 +73,15 @@ def digest_of(image: str) -> str:
 
 
 def pinned(env: str, digests: Mapping[str, str]) -> str:
-    """The text of `.env` with the images pinned; all other lines stay as they are.
+    """The text of `.env` with the images pinned; all other lines stay as they are. Of equal names the last counts.
 
     :param digests: image with its digest, by variable
     """
     left, lines = dict(digests), []
-    for line in env.splitlines():
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name}={left.pop(name)}" if name in left and "=" in line else line)
-    return "\n".join([*lines, *(f"{name}={image}" for name, image in left.items()), ""])
+    for line in reversed(env.splitlines()):
+        name = next(iter(settings(line)), "")
+        lines.append(f"{name}={left.pop(name)}" if name in left else line)
+    return "\n".join([*reversed(lines), *(f"{name}={image}" for name, image in left.items()), ""])
 
 
 def main(arguments: list[str] | None = None) -> int:

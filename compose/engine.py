@@ -1,18 +1,19 @@
 """A Docker engine with Compose v2 for `make compose-test`: the machine's own, or one brought by the test.
 
-An engine of our own keeps everything in one folder and listens on a socket there; it is stopped at the end and never
-touches an engine that runs already.
+An engine of our own keeps everything in one folder and listens on a socket there; it is stopped at the end, unless what
+runs in it is to be kept, and never touches an engine that runs already. Stand-ins for images are made in it alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from devstack.waiting import wait_until
 
@@ -50,11 +51,12 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
 
 
 @contextmanager
-def engine(folder: Path, say: Callable[[str], None]) -> Iterator[dict[str, str]]:
+def engine(folder: Path, say: Callable[[str], None], *, keep: bool = False) -> Iterator[dict[str, str]]:
     """The environment with which `docker` and `docker compose` work, for the time of the block.
 
     :param folder: where an engine of our own keeps its images; kept, so that the next test is faster
     :param say: prints what is done
+    :param keep: leave an engine of our own running, with all that runs in it
     :raises EngineError: when there is no engine and this is not a Debian machine with root rights
     :raises NotReady: when an engine of our own does not answer in time
     """
@@ -69,48 +71,74 @@ def engine(folder: Path, say: Callable[[str], None]) -> Iterator[dict[str, str]]
         raise EngineError("No Docker engine answers. Start one; as root on Debian this test brings its own.")
     _install(say)
     folder.mkdir(parents=True, exist_ok=True)
-    socket = f"unix://{folder / 'docker.sock'}"
-    env |= {"DOCKER_HOST": socket}
+    env |= {"DOCKER_HOST": f"unix://{folder / 'docker.sock'}"}
+    if _works("docker", "info", env=env):
+        say("Docker engine: one of our own, which an earlier test left running")
+    else:
+        _start(folder, env)
+        say("Docker engine: one of our own, started for this test")
+    process = psutil.Process(int((folder / "docker.pid").read_text()))
+    try:
+        yield env
+    finally:
+        if keep:
+            say(f"The engine goes on: DOCKER_HOST={env['DOCKER_HOST']}. It ends with `kill {process.pid}`.")
+        else:
+            process.terminate()
+            process.wait()
+
+
+def _start(folder: Path, env: dict[str, str]) -> None:
+    """Start an engine of our own. :raises EngineError: it does not start. :raises NotReady: not in time."""
     with (folder / "dockerd.log").open("ab") as log:
         process = subprocess.Popen(
             [
                 *("dockerd", f"--data-root={folder / 'data'}", f"--exec-root={folder / 'exec'}"),
-                *(f"--host={socket}", f"--pidfile={folder / 'docker.pid'}"),
+                *(f"--host={env['DOCKER_HOST']}", f"--pidfile={folder / 'docker.pid'}"),
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    failed = f"dockerd does not start; {folder / 'dockerd.log'} says why"
+
+    def look() -> bool:
+        if process.poll() is not None:
+            raise EngineError(failed)
+        return _works("docker", "info", env=env)
+
     try:
-        failed = f"dockerd does not start; {folder / 'dockerd.log'} says why"
-
-        def look() -> bool:
-            if process.poll() is not None:
-                raise EngineError(failed)
-            return _works("docker", "info", env=env)
-
         wait_until(look, timeout=START_SECONDS, late=lambda: failed)
-        say("Docker engine: one of our own, started for this test")
-        yield env
-    finally:
-        process.send_signal(signal.SIGTERM)
+    except BaseException:
+        process.terminate()
         process.wait()
+        raise
 
 
 def base_images(images: Collection[str], env: dict[str, str], say: Callable[[str], None]) -> None:
-    """Pull the base images, or make stand-ins of their names from the distribution's packages.
+    """Pull the base images. In an engine of our own, make stand-ins of their names where they cannot be pulled.
 
-    :raises EngineError: when neither can be done
+    In the machine's engine nobody would remove the stand-ins, and a real stack would be started from them.
+
+    :param env: of the engine, as `engine` gives it
+    :raises EngineError: an image can be had in neither way
     """
     missing = [image for image in images if not _works("docker", "image", "inspect", image, env=env)]
     if not missing:
         say("Base images: those that are here")
         return
     for image in missing:
-        if not _works("docker", "pull", "--quiet", image, env=env):
-            say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
-            run("sh", STANDINS, *images, env=env)
-            return
+        if _works("docker", "pull", "--quiet", image, env=env):
+            continue
+        if "DOCKER_HOST" not in env:
+            raise EngineError(
+                f"The image {image} cannot be pulled: `docker pull {image}` says why. Bring it into this engine, "
+                "such as by `docker load`. Where no engine runs, this test, as root on Debian, brings one "
+                "and makes stand-ins in it."
+            )
+        say("Base images: no registry can be reached; making stand-ins from the distribution's packages and PyPI")
+        run("sh", STANDINS, *images, env=env)
+        return
     say(f"Base images: pulled {', '.join(missing)}")
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent.parent / ".env.example"
@@ -38,7 +38,19 @@ REQUIRED = (
 STORE_KEYS = ("S3_ADMIN", "S3_LANDING", "S3_AIRFLOW")
 BUNDLED_STORE = "http://s3:8333"
 _PLACEHOLDER = re.compile(r"<(fernet|hex|HEX)(\d*)>")
-_SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
+_SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+# A quote after a backslash does not end the value.
+_SINGLE = re.compile(r"'(.*?)(?<!\\)'\s*(?:#.*)?")
+_DOUBLE = re.compile(r'"(.*?)(?<!\\)"\s*(?:#.*)?')
+_ESCAPED = re.compile(r'\\(["\\$])')
+_DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<default>:?[-+][^}]*)?\}|(?P<name>[A-Za-z_]\w*))?")
+# What an address cannot hold as it is, or the broker's configuration, or Celery, which takes ; for the next address.
+_NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
+# Passwords that stand in addresses, with the settings that take the place of these addresses.
+IN_ADDRESSES = {
+    "POSTGRES_PASSWORD": ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
+    "VALKEY_PASSWORD": ("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"),
+}
 
 
 def render(template: str, *, demo: bool = False) -> str:
@@ -69,9 +81,41 @@ def _generate(placeholder: re.Match[str]) -> str:
 
 
 def settings(text: str) -> dict[str, str]:
-    """The settings of an `.env` by name. Quotes around a value are taken away; it is only checked, not used."""
-    found = (_SETTING.match(line) for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return {match[1]: match[2].strip("'\"") for match in found if match}
+    """The settings of an `.env` by name, as Compose reads them; of two equal names the last counts.
+
+    A value in single quotes is taken as it stands, but for an escaped single quote. A remark behind a value is none of
+    it. Variables in a value stay as they are: `unclear` says which values have some.
+    """
+    return {name: value for name, value, _ in _lines(text)}
+
+
+def unclear(text: str) -> list[str]:
+    """Settings of an `.env` with a `$` that Compose takes for a variable which is not there, one text each."""
+    lines = list(_lines(text))
+    known = {name for name, _, _ in lines} | set(os.environ)
+    found = []
+    for name, value, literal in lines:
+        for match in () if literal else _DOLLAR.finditer(value):
+            variable = match["name"] or match["braced"]
+            if match[0] != "$$" and not match["default"] and variable not in known:
+                found.append(f"{name} has a $ that stands for a variable: put the value into single quotes")
+                break
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Of each setting: name, value, and whether the value is literal, that is in single quotes."""
+    for line in text.splitlines():
+        match = _SETTING.fullmatch(line)
+        if not match:
+            continue
+        name, value = match.groups()
+        if quoted := _SINGLE.fullmatch(value):
+            yield name, quoted[1].replace("\\'", "'"), True
+        elif quoted := _DOUBLE.fullmatch(value):
+            yield name, _ESCAPED.sub(r"\1", quoted[1]), False
+        else:
+            yield name, re.split(r"(?:^|\s)#", value, maxsplit=1)[0].rstrip(), False
 
 
 def problems(given: Mapping[str, str]) -> list[str]:
@@ -89,6 +133,9 @@ def problems(given: Mapping[str, str]) -> list[str]:
             found.append(f"of {name}_ACCESS_KEY and {name}_SECRET_KEY one is missing")
         elif bundled and not key:
             found.append(f"{name}_ACCESS_KEY and {name}_SECRET_KEY are missing, which the profile s3 needs")
+    for name, instead in IN_ADDRESSES.items():
+        if not all(given.get(each) for each in instead) and _NOT_IN_ADDRESS.search(given.get(name, "")):
+            found.append(f"{name} is a part of an address: no blanks and none of \" ' \\ ; # % / ? @ [ ] may be in it")
     path = given.get("AIRFLOW_PATH", "")
     if path and (not path.startswith("/") or path.endswith("/")):
         found.append("AIRFLOW_PATH begins with / and does not end with one, such as /airflow")
@@ -118,7 +165,8 @@ def main(arguments: list[str] | None = None) -> int:
     except FileExistsError:
         there = True
     done = "is there, and was not changed" if there else "is written"
-    missing = problems(settings(path.read_text()))
+    text = path.read_text()
+    missing = problems(settings(text)) + unclear(text)
     if not missing:
         sys.stdout.write(f"{path} {done}. It is complete: docker compose up --build --detach\n")
         return 0

@@ -1,4 +1,4 @@
-"""What docker-compose.yaml and its `.env` say of a service, read without Docker: values are put in as Compose does."""
+"""What docker-compose.yaml says of a service, read without Docker: values are put in as Compose does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
 class ComposeFileError(ValueError):
@@ -28,18 +27,6 @@ class Service:
 
     environment: dict[str, str]
     command: list[str]
-
-
-def read_env(text: str) -> dict[str, str]:
-    """The settings of an `.env`. A value in single quotes is taken as it stands, but for an escaped single quote."""
-    found = {}
-    for line in text.splitlines():
-        match = _SETTING.fullmatch(line.strip())
-        if match:
-            name, value = match.groups()
-            quoted = len(value) > 1 and value[0] == value[-1] == "'"
-            found[name] = value[1:-1].replace("\\'", "'") if quoted else value
-    return found
 
 
 def read_services(folder: Path, given: Mapping[str, str]) -> dict[str, Service]:

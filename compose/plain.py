@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compose.file import Service, read_env, read_services
+from compose.env import settings
+from compose.file import Service, read_services
 from devstack.environment import inherited_environment, tool
 from devstack.errors import NotReady
 from devstack.ports import LOOPBACK, free_ports
@@ -55,7 +56,7 @@ class PlainStack:
     @property
     def settings(self) -> dict[str, str]:
         """What `.env` says."""
-        return read_env(self.env_file.read_text())
+        return settings(self.env_file.read_text())
 
     @property
     def url(self) -> str:

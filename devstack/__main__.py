@@ -84,6 +84,8 @@ def _up(options: argparse.Namespace) -> int:
     running = background.find(root)
     if running is not None and not running.dead():
         say("The stack runs already.")
+        if options.test_button:
+            say("It was started before: the Test button is as it was then. To have it, `make down` first.")
     elif running is not None and len(running.dead()) < len(running.services):
         raise DevstackError(f"{_names(running.dead())} ended. `make down` and then `make up` starts all anew.")
     else:

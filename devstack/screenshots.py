@@ -5,6 +5,7 @@ It lands a small dataset first, so that the pictures show what users see after t
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import signal
@@ -36,7 +37,8 @@ def take(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        with Stack(root, StackOptions()) as stack, browser() as running:
+        # The browser first: without one, nothing else is started.
+        with browser() as running, Stack(root, StackOptions()) as stack:
             run, analysis = land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
             ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
@@ -185,8 +187,9 @@ def form(ui: Ui, file: Path) -> None:
     dialog.screenshot(path=file)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Take the pictures; 1 when it does not work."""
+    argparse.ArgumentParser(prog="python -m devstack.screenshots", description=__doc__).parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the stack, as Ctrl-C does
     try:
         take(IMAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -82,8 +83,9 @@ def written(page: str) -> str:
     return page
 
 
-def main(path: Path = README) -> int:
+def main(arguments: list[str] | None = None, path: Path = README) -> int:
     """Write them. Says whether something has changed."""
+    argparse.ArgumentParser(prog="python -m devstack.tables", description=__doc__).parse_args(arguments)
     text = path.read_text()
     made = written(text)
     path.write_text(made)

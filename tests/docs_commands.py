@@ -22,6 +22,7 @@ RUN: Final = "run"
 """Run by `make docs-test`."""
 
 _DOCKER = "needs Docker: make compose-test runs it, make test-upgrade and make test-stranger what can be had without"
+_DOCKER_UNTRIED: Final = "needs Docker: make compose-test removes the services so, which has not been run since"
 COMMANDS: Final[dict[str, str]] = {
     "make demo": RUN,
     "make test": "is what runs all tests",
@@ -29,7 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "make compose-env ARGS=--demo": RUN,
     "docker compose up --build --detach": _DOCKER,
     "docker compose up --detach": _DOCKER,
-    "docker compose down": _DOCKER,
+    "docker compose rm --stop --force --volumes": _DOCKER_UNTRIED,
     "git pull && docker compose build --pull": _DOCKER,
     "airflow backfill create --dag-id <your nightly DAG> --from-date 2025-08-01 --to-date 2026-08-01 "
     "--max-active-runs 4": RUN,

@@ -22,6 +22,7 @@ class Case:
     :param signed: the same; `new URL`: another signed URL can help.
     :param says: words of the error of a store.
     :param overload: whether the server asks for less.
+    :param changed: whether it says to a conditional write that somebody has changed the object.
     """
 
     status: int
@@ -30,6 +31,7 @@ class Case:
     signed: Signed
     says: str = ""
     overload: bool = False
+    changed: bool = False
 
     def __str__(self) -> str:
         return f"{self.status} {self.code or 'without a code'}"
@@ -47,7 +49,8 @@ KNOWN: Final = [
     # S3 and what is like it.
     *_passes(400, "RequestTimeout", "RequestTimeoutException", "IncompleteBody", "BadDigest"),
     *_passes(400, "KMS.ThrottlingException", "KMS.KMSInternalException"),
-    *_passes(409, "OperationAborted", "ConditionalRequestConflict"),
+    *_passes(409, "OperationAborted"),
+    Case(409, "ConditionalRequestConflict", "passes", "passes", changed=True),
     *_passes(500, "InternalError"),
     Case(404, "NoSuchUpload", "passes", "new URL"),
     *_passes(400, "Throttling", "ThrottlingException", overload=True),
@@ -69,6 +72,7 @@ KNOWN: Final = [
     *_person(507, "no room", "XMinioStorageFull"),
     *_person(404, "bucket", "NoSuchBucket", signed="new URL"),
     Case(404, "NoSuchKey", "missing", "new URL"),
+    *_person(403, "Restore it", "InvalidObjectState"),
     *_person(400, "as it is", "InvalidRequest", "MissingContentMD5"),
     *_person(400, "KMS", "KMS.DisabledException", "KMS.NotFoundException", "KMS.KMSInvalidStateException"),
     *_person(400, "KMS", "ServerSideEncryptionConfigurationNotFoundError"),
@@ -82,7 +86,8 @@ KNOWN: Final = [
     # Azure.
     *_passes(503, "ServerBusy", overload=True),
     *_passes(500, "OperationTimedOut"),
-    *_passes(409, "ContainerBeingDeleted"),
+    *_passes(409, "ContainerBeingDeleted", "AccountBeingCreated"),
+    *_passes(400, "InvalidBlockList"),
     *_person(403, "access key", "AuthenticationFailed", signed="new URL"),
     *_person(
         403,
@@ -95,7 +100,9 @@ KNOWN: Final = [
     ),
     *_person(404, "bucket", "ContainerNotFound", signed="new URL"),
     Case(404, "BlobNotFound", "missing", "new URL"),
-    *_person(412, "leased", "LeaseIdMissing"),
+    *_person(412, "leased", "LeaseIdMissing", "LeaseIdMismatchWithBlobOperation", "LeaseLost"),
+    *_person(409, "Restore it", "BlobArchived"),
+    *_person(409, "being restored", "BlobBeingRehydrated"),
     *_person(409, "policy", "BlobImmutableDueToPolicy"),
 ]
 

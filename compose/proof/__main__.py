@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compose.engine import EngineError, base_images, engine
 from compose.env import write
-from compose.proof.deployment import FOLDER, IMAGES, UP_SECONDS, Deployment, ProofError
+from compose.proof.deployment import FOLDER, IMAGES, UP_SECONDS, Deployment, ProofError, built
 from compose.proof.faults import disturbed
 from compose.proof.keeping import restored, rotated
 from compose.proof.teams import as_teams_do
@@ -29,7 +29,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stop-seconds", type=float, default=30, help="each container's stop; 0 leaves it out")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="which parts (default: all)")
     parser.add_argument("--before", default="HEAD~1", help="the commit to upgrade from (default %(default)s)")
-    parser.add_argument("--keep", action="store_true", help="leave the stack running")
+    parser.add_argument("--keep", action="store_true", help="leave the stack running, and an engine of our own")
     return parser.parse_args(arguments)
 
 
@@ -39,11 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     try:
-        with engine(FOLDER / "engine", say) as environment:
+        with engine(FOLDER / "engine", say, keep=options.keep) as environment:
             extra = {"DEMO_USERS": str(options.users), "AIRFLOW_HEARTBEAT_TIMEOUT": "30"}
             # All containers together get as much of the processors as one process beside them, where others are busy.
             slow = {"AIRFLOW_START_PERIOD": f"{UP_SECONDS}s"}
-            env = IMAGES | environment | extra | slow | {"AIRFLOW_QUEUED_TIMEOUT": "60"}
+            env = IMAGES | built("now") | environment | extra | slow | {"AIRFLOW_QUEUED_TIMEOUT": "60"}
             return _prove(Deployment(env, fresh_env(FOLDER / "env"), port), options)
     except (EngineError, DevstackError) as error:
         say(f"\n{error}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 from airflow_client.client import TaskInstanceResponse
 
@@ -24,7 +25,6 @@ from devstack.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / ".devstack" / "compose"
-PROJECT = "learnosity-compose-test"
 INPUT = "s3://aws_landing@learnosity/input/users.ndjson"
 UP_SECONDS = 1200
 IMAGES = {
@@ -36,6 +36,20 @@ IMAGES = {
 }
 # What the check of a dataset imports, and where the container of the service `demo-input` looks for it.
 MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))
+
+
+def project_name(folder: Path) -> str:
+    """The name of a checkout's stack: two tests on one engine leave each other, and a real stack, alone."""
+    return f"learnosity-compose-test-{crc32(str(folder).encode()):08x}"
+
+
+PROJECT = project_name(REPOSITORY)
+
+
+def built(tag: str) -> dict[str, str]:
+    """The names of the images that this test builds, by their variable."""
+    kinds = {"AIRFLOW": "", "S3": "-s3", "DEMO": "-demo"}
+    return {f"LEARNOSITY_{name}_IMAGE": f"{PROJECT}{suffix}:{tag}" for name, suffix in kinds.items()}
 
 
 class ProofError(Exception):

@@ -6,16 +6,12 @@ import shutil
 from pathlib import Path
 
 from compose.engine import run
-from compose.proof.deployment import REPOSITORY, Deployment, ProofError, slow_files
+from compose.proof.deployment import REPOSITORY, Deployment, ProofError, built, slow_files
 from compose.proof.keeping import waits
 from devstack.output import say
 
 # Images of the earlier commit, beside those of this one.
-EARLIER = {
-    "LEARNOSITY_AIRFLOW_IMAGE": "learnosity-airflow:earlier",
-    "LEARNOSITY_S3_IMAGE": "learnosity-airflow-s3:earlier",
-    "LEARNOSITY_DEMO_IMAGE": "learnosity-airflow-demo:earlier",
-}
+EARLIER = built("earlier")
 
 
 def unpack(commit: str, folder: Path) -> None:
@@ -49,7 +45,7 @@ def upgraded(proof: Deployment, folder: Path, commit: str) -> None:
         earlier.wait("wait", lambda: waits(earlier, waiting), timeout=300)
         # The simulator stands for Learnosity, which goes on meanwhile: it stays.
         others = [name for name in earlier.services() if name not in ("simulator", "postgres", "s3")]
-        earlier.compose("stop", "--timeout", "120", *others)
+        earlier.compose("rm", "--stop", "--force", "--volumes", *others)
         proof.compose("up", "--detach", "--no-recreate", "simulator", "s3", "postgres")
         proof.up_but("simulator")
         proof.control("DELETE", "faults")

@@ -19,6 +19,7 @@ import attrs
 from airflow.sdk import Connection
 from obstore.store import AzureStore
 
+from learnosity.azure_address import BLOB_HOST, account_url, check_addresses, sas_url
 from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError
 from learnosity.storage.azure_tokens import AzureRequests, AzureTokens, fixed, is_base64
@@ -26,7 +27,7 @@ from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
 from learnosity.storage.listing_page import azure_page
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, egress_of, extra_of, warn_of_unused
+from learnosity.store_options import RETRY, checked_endpoint, client_options, egress_of, extra_of, warn_of_unused
 
 if TYPE_CHECKING:
     from learnosity.storage.azure_tokens import Provider
@@ -54,7 +55,6 @@ _OF_ADLFS = (
     *("account_name", "account_key", "connection_string", "sas_token", "client_id", "client_secret", "tenant_id"),
     "anon",
 )
-_BLOB_HOST = "blob.core.windows.net"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,8 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     if refused := sorted(key for key in _REFUSED if extra.get(key)):
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED, connection, ("schema", "port"))
-    # This call only checks the URL in `endpoint_url`. Without the check, Azure's client would silently change a wrong
-    # URL.
-    client_options({}, extra.get("endpoint_url"))
+    if given_url := extra.get("endpoint_url"):
+        checked_endpoint(given_url)  # Azure's client would silently change a wrong URL
     account = _account(named, given, extra, where.account)
     verify = _verify(extra)
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
@@ -115,23 +114,6 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
     return ObstoreStore(store, where.text, listing=listing, deletes=deletes, proxy=proxy_of(client, account.endpoint))
 
 
-def azure_account(where: StorageUri, connection: Connection | None) -> str:
-    """The storage account of a URI and its connection; empty when they name no account."""
-    if connection is None or where.account:
-        return where.account.partition(".")[0]
-    extra = extra_of(connection)
-    if text := extra.get("connection_string"):
-        fields = dict(item.split("=", 1) for item in str(text).split(";") if "=" in item)
-        if fields.get("AccountName"):
-            return fields["AccountName"]
-        url = fields.get("BlobEndpoint", "")
-    else:
-        url = _account_url(connection, extra)
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return host.partition(".")[0] if ".core." in host else parts.path.strip("/").partition("/")[0]
-
-
 def _account(named: str, connection: Connection, extra: dict[str, Any], account_host: str) -> _Account:
     from airflow.providers.microsoft.azure.hooks.wasb import WasbHook
 
@@ -141,12 +123,11 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             f"The {named} has only one of `managed_identity_client_id` and `workload_identity_tenant_id`. Airflow uses "
             "neither of them then, but another identity. Give both, or none."
         )
-    with_sas = not extra.get("tenant_id") and not extra.get("shared_access_key")
-    sas = str(extra.get("sas_token") or "") if with_sas else ""
-    has_address = bool(extra.get("connection_string")) or sas.startswith("https")  # both name the account
-    url = "" if has_address else _account_url(connection, extra)
+    check_addresses(named, connection, extra)
+    has_address = bool(extra.get("connection_string") or sas_url(extra))  # both name the account
+    url = "" if has_address else account_url(connection, extra)
     if not url and not has_address:
-        raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{_BLOB_HOST}.")
+        raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{BLOB_HOST}.")
     hooked = attrs.evolve(
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
@@ -218,7 +199,8 @@ def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> Azu
     proxy = config.pop("proxies", None) or extra.get("proxy") or extra.get("proxies")
     own_verify = config.pop("connection_verify", None)
     verify = _verify(extra) if own_verify is None else own_verify
-    requests = TokenRequests(egress_of({"proxy": proxy}, verify), **config)
+    wants_machine = bool(extra.get("managed_identity_client_id"))
+    requests = TokenRequests(egress_of({"proxy": proxy}, verify), wants_machine=wants_machine, **config)
     if extra.get("tenant_id"):
         own: Any = ClientSecretCredential
         given = {"tenant_id": extra["tenant_id"], "client_id": connection.login, "client_secret": connection.password}
@@ -229,23 +211,6 @@ def _tokens(named: str, connection: Connection, extra: Mapping[str, Any]) -> Azu
         ids = {name: extra[name] for name in names} | {"additionally_allowed_tenants": [tenant]} if tenant else {}
         credential = DefaultAzureCredential(**ids, transport=requests)
     return AzureTokens(credential, requests, named, str(extra.get("audience") or ""))
-
-
-def _account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
-    """The address of the account, as far as a connection names one: a URL, else ""."""
-    named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
-    host = named or connection.host or ""
-    # As in Airflow's Azure hooks, the login is either the name of the storage account or the client id of a service
-    # principal.
-    login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
-    if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
-        host = f"{login or host}.{_BLOB_HOST}"
-    if not host and (account := extra.get("account_name") or login):
-        host = f"{account}.{_BLOB_HOST}"
-    if not host:
-        return ""
-    # A storage account has two hosts: `.dfs.` for the Data Lake API and `.blob.` for the Blob API, which is used here.
-    return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 
 def _verify(extra: Mapping[str, Any]) -> Any:

@@ -105,7 +105,7 @@ def _connection(conn_id: str) -> Connection:
 
 def azure_account(where: StorageUri) -> str:
     """The storage account of an Azure URI and its Airflow connection; empty when they name no account."""
-    from learnosity.azure_connection import azure_account as account_of
+    from learnosity.azure_address import azure_account as account_of
 
     return account_of(where, _connection(where.conn_id) if where.conn_id else None)
 

@@ -44,6 +44,12 @@ _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "met
 # Texts in the errors of libraries that mean: DNS does not know this host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
 
+# Texts in the errors of libraries for a reply of the proxy. Group 1: its status. Texts without it are about a login.
+_REFUSED_TUNNEL = re.compile(
+    r"tunnel connection failed: (\d{3})|ProxyAuthRequired|proxy auth(?:entication|orization) required", re.IGNORECASE
+)
+_PROXY_ADVICE = "Check the proxy of the connection, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY (docs/network.md)."
+
 
 @dataclass(frozen=True, slots=True)
 class Egress:
@@ -162,10 +168,10 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     """
     if not proxy:
         return None
-    parts = urlsplit(proxy)
-    # The message never contains the proxy's user and password.
-    named = f"the proxy {parts.hostname}{f':{parts.port}' if parts.port else ''}"
-    advice = "Check the proxy of the connection, or HTTPS_PROXY, HTTP_PROXY and NO_PROXY (docs/network.md)."
+    # What follows the status is the proxy's own text. It may be about the server, so it is not searched.
+    if refused := _REFUSED_TUNNEL.search(cause):
+        return proxy_refusal(proxy, int(refused[1] or 407))
+    named, advice = _named(proxy), _PROXY_ADVICE
     if re.search(r"temporary failure in name resolution", cause, re.IGNORECASE):
         return f"the host name of {named} could not be looked up. {advice}", True
     if re.search(_NO_HOST, cause, re.IGNORECASE):
@@ -173,6 +179,22 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     if re.search(r"connection refused|connect call failed|tcp connect error|connecttimeout", cause, re.IGNORECASE):
         return f"{named} cannot be reached. {advice}", True
     return None
+
+
+def proxy_refusal(proxy: str, status: int) -> tuple[str, bool]:
+    """What is wrong where a proxy replies with a status (0 = not known) and does not connect; whether that may pass."""
+    if status == 407:
+        return f"{_named(proxy)} wants a login, or refuses the one it got. {_PROXY_ADVICE}", False
+    said = f" (HTTP {status})" if status else ""
+    if status == 403:
+        return f"{_named(proxy)} does not let the host pass{said}. Allow it there. {_PROXY_ADVICE}", False
+    return f"{_named(proxy)} does not connect to the server{said}. Check that it lets the host pass.", True
+
+
+def _named(proxy: str) -> str:
+    """The proxy for a message, without its user and password."""
+    parts = urlsplit(proxy)
+    return f"the proxy {parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
 
 def proxy_of(options: ClientConfig, url: str) -> str | None:

@@ -133,6 +133,10 @@ class PermanentApiError(ApiError, PermanentError):
     """The API refused the request itself. Sending it again gives the same answer."""
 
 
+class WrongAddressError(PermanentApiError):
+    """What replied is not the Data API: a redirect, or a refusal without the API's verdict."""
+
+
 class AuthenticationError(PermanentApiError):
     """Key, secret, domain or rights are wrong (codes 40xxx, 41xxx)."""
 

@@ -6,19 +6,22 @@ They are much slower than obstore. Every call runs in a thread, because fsspec c
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
-from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.redaction import redact
+from learnosity.storage.error_codes import cause_in_file_system
 from learnosity.storage.errors import first_line
+from learnosity.storage.fsspec_rename import put_in_place
 from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every_path
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
@@ -26,6 +29,8 @@ CHUNK = 1024 * 1024
 # The end of the temporary name of a file that is being written. If the task is killed, this file remains until
 # `discard_unfinished` removes it.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
+# Errors of the operating system that the next try would meet again.
+_FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
 def open_fsspec_store(uri: str, text: str) -> Store:
@@ -82,7 +87,8 @@ class FsspecStore:
         folder = target.rpartition("/")[0]
         # The temporary name does not contain the real name, because the two together could be longer than a file system
         # allows.
-        staged = f"{folder}/.{uuid4().hex}.part"
+        staged, aside = (f"{folder}/.{uuid4().hex}.part" for _ in range(2))
+        written = 0
         try:
             await self._run(self._fs.makedirs, folder, exist_ok=True)
             handle = await self._run(self._fs.open, staged, "wb")
@@ -90,9 +96,10 @@ class FsspecStore:
                 async for chunk in chunks:
                     # Some fsspec drivers accept only `bytes`, and no memoryview.
                     await self._run(handle.write, bytes(chunk))
+                    written += len(chunk)
             finally:
                 await self._run(handle.close)
-            await self._run(self._rename, staged, target)
+            await self._run(put_in_place, self._fs, staged, target, written, aside)
         except BaseException:
             with suppress(FileNotFoundError):
                 await self._run(self._fs.rm_file, staged)
@@ -206,7 +213,7 @@ class FsspecStore:
 
     def read(self, path: str) -> Iterator[bytes]:
         try:
-            with self._fs.open(self._full(path), "rb") as handle:
+            with self._errors(), self._fs.open(self._full(path), "rb") as handle:
                 while chunk := handle.read(CHUNK):
                     yield chunk
         except FileNotFoundError:
@@ -219,27 +226,26 @@ class FsspecStore:
         await self.delete(staged)
         return len(staged)
 
-    def _rename(self, staged: str, target: str) -> None:
-        if type(self._fs).mv is not AbstractFileSystem.mv:
-            self._fs.mv(staged, target)
-            return
-        # `AbstractFileSystem.mv` is not used, because it reads a path as a glob: it would not find a file with `[1]` in
-        # its path.
-        self._fs.cp_file(staged, target)
-        self._fs.rm_file(staged)
-
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}" if path else self._root
 
     async def _run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with self._errors():
             return await asyncio.to_thread(call, *args, **kwargs)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError:
             raise
         except PermissionError:
             raise StorageError(f"No permission on {self.uri}. Check the connection named in the URI.") from None
         except OSError as error:
-            raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
+            if error.errno not in _FINAL:
+                raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
+            cause = cause_in_file_system(error, os.strerror(error.errno))
+            raise StorageError(f"{self.uri}: {cause.what}. {cause.advice} ({first_line(error)})") from None
 
 
 def _modified(info: Mapping[str, Any]) -> float | None:

@@ -7,11 +7,13 @@ here, so that the environment changes nothing.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException
@@ -21,13 +23,15 @@ from learnosity.egress import proxy_of
 from learnosity.errors import ConnectionConfigError, TransientStorageError
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
-from learnosity.storage.google_tokens import GoogleRequests, GoogleTokens, is_reachable, no_token
+from learnosity.storage.google_store import AS_STORED, GoogleStore
+from learnosity.storage.google_tokens import ClientTokens, GoogleRequests, GoogleTokens, is_reachable, no_token
 from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.store_options import RETRY, client_options, egress_of, extra_of, gcs_endpoint, warn_of_unused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+    from obstore.store import ClientConfig
 
     from learnosity.storage.store import Store
     from learnosity.storage.uris import StorageUri
@@ -64,35 +68,44 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
     verify = extra.get("verify", True)
     client = client_options(extra, address, verify=verify)
-    payer = _payer(credentials, project, extra)
+    tokens = GoogleTokens(credentials, named, egress_of(extra, verify))
+    payer = _payer(credentials, lambda: project or tokens.project(), extra)
     headers = {"x-goog-user-project": payer} if payer else {}
     if headers:
         client["default_headers"] = headers
     anonymous = isinstance(credentials, AnonymousCredentials)
-    provider: Any = (
-        _no_token if anonymous else GoogleTokens(credentials, named, egress_of(extra, extra.get("verify", True)))
-    )
-    with _without_environment() as unused:
-        store = GCSStore(
-            where.bucket,
-            prefix=where.key or None,
-            base_url=address,
-            skip_signature=anonymous,
-            credential_provider=provider,
-            client_options=client,
-            retry_config=RETRY,
-            **unused,
-        )
-    requests = GoogleRequests(f"{address}/{where.bucket}", None if anonymous else provider, headers)
+    provider: Any = _no_token if anonymous else tokens
+
+    def opened(options: ClientConfig) -> GCSStore:
+        with _without_environment() as unused:
+            return GCSStore(
+                where.bucket,
+                prefix=where.key or None,
+                base_url=address,
+                skip_signature=anonymous,
+                credential_provider=provider,
+                client_options=options,
+                retry_config=RETRY,
+                **unused,
+            )
+
+    proxy = proxy_of(client, address)
+
+    @functools.cache
+    def as_stored() -> ObstoreStore:
+        more: ClientConfig = {"default_headers": {**headers, **AS_STORED}, "http1_only": False}
+        return ObstoreStore(opened(client | more), where.text, proxy=proxy)
+
+    requests = GoogleRequests(f"{address}/{where.bucket}", None if anonymous else tokens, headers)
     attempts = 1 + RETRY["max_retries"]
     listing = BucketListing(requests, s3_page, where.key, where.text, client, attempts)
     deletes = BucketDeletes(requests, where.key, where.text, client, attempts)
-    return ObstoreStore(store, where.text, listing=listing, deletes=deletes, proxy=proxy_of(client, address))
+    return GoogleStore(opened(client), where.text, as_stored=as_stored, listing=listing, deletes=deletes, proxy=proxy)
 
 
 def _client(named: str, connection: Connection | None, extra: Mapping[str, Any]) -> tuple[Any, str, str]:
     """Credentials, project and address, as Airflow's hook and Google's client make them."""
-    import google.auth
+    import google.auth.credentials
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
@@ -100,12 +113,18 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
 
     try:
         if connection is None:
-            credentials, project = google.auth.default(scopes=[_SCOPE])
-            options = None
+            credentials, project = google.auth.default()
+            options, scopes = None, [_SCOPE]
         else:
             hook = _with(GoogleBaseHook, connection)(gcp_conn_id=connection.conn_id)
+            scopes = hook.scopes
+            if _takes_scopes_later(extra):
+                hook = _with(GoogleBaseHook, connection, scopes=None)(gcp_conn_id=connection.conn_id)
             credentials, project = hook.get_credentials_and_project_id()
             options = hook.get_client_options()
+        _federate(credentials, extra)
+        with_scopes: Any = google.auth.credentials.with_scopes_if_required  # google-auth has no type for it
+        credentials = with_scopes(credentials, scopes)
         client = Client(project=project or "none", credentials=credentials, client_options=options)
     except (GoogleAuthError, GoogleAPICallError, RetryError) as error:
         if not is_reachable(error):
@@ -120,9 +139,39 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
     return credentials, str(project or ""), str(gcs_endpoint(extra) or client.api_endpoint).rstrip("/")
 
 
-def _with(hook: Any, connection: Connection) -> Any:
+def _with(hook: Any, connection: Connection, **attributes: Any) -> Any:
     """The hook's class with this connection. The hook itself would look it up again, which could fail."""
-    return type("Hook", (hook,), {"get_connection": classmethod(lambda cls, conn_id: connection)})
+    return type("Hook", (hook,), {"get_connection": classmethod(lambda cls, conn_id: connection), **attributes})
+
+
+def _takes_scopes_later(extra: Mapping[str, Any]) -> bool:
+    """Whether the credentials can be made without scopes, and get them afterwards.
+
+    google-auth asks for the project of federated credentials as soon as they have scopes, with a client of its own. The
+    project is only needed where it pays. Application default credentials get their scopes afterwards in any case.
+    """
+    if any(extra.get(name) for name in ("key_path", "keyfile_dict", "key_secret_name", "is_anonymous")):
+        return False
+    config = extra.get("credential_config_file") or {"type": "external_account"}
+    if isinstance(config, str):
+        try:
+            config = json.loads(Path(config).read_text() if Path(config).is_file() else config)
+        except (OSError, ValueError):
+            return False
+    return isinstance(config, Mapping) and config.get("type") == "external_account"
+
+
+def _federate(credentials: Any, extra: Mapping[str, Any]) -> None:
+    """Let federated credentials get the tokens of another provider by `ClientTokens`, in the place of Airflow's way."""
+    if not extra.get("idp_issuer_url"):
+        return
+    values = {name: str(extra.get(name) or "") for name in ("client_id", "client_secret")}
+    more = json.loads(extra.get("idp_extra_params") or "{}")
+    tokens = ClientTokens(str(extra["idp_issuer_url"]), values | more)
+    each: Any
+    for each in (credentials, getattr(credentials, "_source_credentials", None)):
+        if getattr(each, "_subject_token_supplier", None) is not None:
+            each._subject_token_supplier = tokens  # google-auth has no public name for it
 
 
 def _refusal(named: str, error: Exception) -> str:
@@ -140,13 +189,16 @@ def _no_token() -> dict[str, Any]:
     return {"token": "", "expires_at": None}
 
 
-def _payer(credentials: Any, project: str, extra: Mapping[str, Any]) -> str | None:
-    """The project that pays for the requests, where it is not the bucket's own."""
+def _payer(credentials: Any, project: Callable[[], str], extra: Mapping[str, Any]) -> str | None:
+    """The project that pays for the requests, where it is not the bucket's own.
+
+    :param project: of the credentials. It may have to be asked for.
+    """
     payer = extra.get("gcs.requester-pays")
     if payer and str(payer).lower() not in ("true", "false"):
         return str(payer)
     if str(payer).lower() == "true":
-        return project or None
+        return project() or None
     return getattr(credentials, "quota_project_id", None)
 
 

@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.errors import ConnectionConfigError, LearnosityError
-from learnosity.lookups import afind_connection, checked_extra, find_connection
+from learnosity.lookups import afind_connection, checked_extra, cleaned, find_connection
 from learnosity.metrics import METRICS
 
 # DAG files import this module, and must load fast. So the HTTP client is imported inside the methods that use it.
@@ -55,7 +55,7 @@ class LearnosityHook(BaseHook):
         if self._config is None:
             connection = await afind_connection(self.learnosity_conn_id)
             if connection is None:
-                raise _missing(self.learnosity_conn_id)
+                raise missing(self.learnosity_conn_id)
             self._config = checked_config(self.learnosity_conn_id, connection)
         return self._config
 
@@ -64,7 +64,7 @@ class LearnosityHook(BaseHook):
         if self._config is None:
             connection = find_connection(self.learnosity_conn_id)
             if connection is None:
-                raise _missing(self.learnosity_conn_id)
+                raise missing(self.learnosity_conn_id)
             self._config = checked_config(self.learnosity_conn_id, connection)
         return self._config
 
@@ -90,10 +90,11 @@ class LearnosityHook(BaseHook):
         try:
             # `get_connection` is Airflow's own look-up. It also finds the connection that Airflow is testing, which is
             # not saved yet.
-            config = checked_config(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
+            found = cleaned(self.learnosity_conn_id, self.get_connection(self.learnosity_conn_id))
+            config = checked_config(self.learnosity_conn_id, found)
             served = asyncio.run(check(config))
         except AirflowNotFoundException:
-            return False, str(_missing(self.learnosity_conn_id))
+            return False, str(missing(self.learnosity_conn_id))
         except LearnosityError as error:
             # Airflow tests a copy of the connection under a random id. This id would mean nothing to the user, so it is
             # replaced in the message.
@@ -123,7 +124,8 @@ def checked_config(conn_id: str, connection: Any) -> ApiConfig:
     )
 
 
-def _missing(conn_id: str) -> ConnectionConfigError:
+def missing(conn_id: str) -> ConnectionConfigError:
+    """The error for a connection that does not exist."""
     return ConnectionConfigError(
         f"The connection {conn_id!r} does not exist. Add it in Airflow under Admin → Connections (type Learnosity or "
         "HTTP: login = consumer key, password = consumer secret), or name another one as learnosity_conn_id."

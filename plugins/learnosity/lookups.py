@@ -46,7 +46,7 @@ def find_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         _check_database(what)
         found = _find(what, request, "get_connection", conn_id)
-    return _connection(conn_id, found)
+    return cleaned(conn_id, found)
 
 
 async def afind_connection(conn_id: str) -> Connection | None:
@@ -56,7 +56,7 @@ async def afind_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         await _listed(what, GetVariableKeys(limit=1))
         found = await _afind(what, request, "get_connection", conn_id)
-    return _connection(conn_id, found)
+    return cleaned(conn_id, found)
 
 
 async def afind_variable(key: str) -> str | None:
@@ -91,7 +91,12 @@ def checked_extra(connection: Connection) -> dict[str, Any]:
     return extra
 
 
-def _connection(conn_id: str, found: Any) -> Connection | None:
+def cleaned(conn_id: str, found: Any) -> Connection | None:
+    """A connection without the line ends after its texts; None = it does not exist.
+
+    :param found: the connection, as a secrets backend or Airflow gives it.
+    :raises ConnectionConfigError: it cannot be used.
+    """
     if isinstance(found, ConnectionResult):
         found = Connection(**found.model_dump(exclude={"type"}, by_alias=True))
     if found is None:

@@ -11,13 +11,16 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 
 from airflow.models.connection import Connection
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from learnosity.api.client import LearnosityClient
+from learnosity.api.config import ApiConfig
 from learnosity.api.dataset_request import KNOWN_TYPES, check_dataset_id
 from learnosity.errors import LearnosityError
-from learnosity.hooks import DEFAULT_CONN_ID, checked_config
+from learnosity.hooks import DEFAULT_CONN_ID, checked_config, missing
 from learnosity.landing.probe import STOPPED as STOPPED
 from learnosity.landing.probe import probe
+from learnosity.lookups import cleaned
 
 
 async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: str | None) -> AsyncIterator[str]:
@@ -41,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     async def run() -> int:
-        connection = Connection.get_connection_from_secrets(options.conn_id)
         stopped = 0
-        async with LearnosityClient(checked_config(options.conn_id, connection), attempts=2) as client:
+        async with LearnosityClient(_config(options.conn_id), attempts=2) as client:
             async for line in lines(client, options.dataset_type, options.dataset_id):
                 sys.stdout.write(f"{line}\n")
                 stopped |= line.startswith(STOPPED)
@@ -54,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LearnosityError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+
+
+def _config(conn_id: str) -> ApiConfig:
+    """The checked connection, as the tasks have it."""
+    try:
+        found = Connection.get_connection_from_secrets(conn_id)
+    except AirflowNotFoundException:
+        raise missing(conn_id) from None
+    return checked_config(conn_id, cleaned(conn_id, found))
 
 
 if __name__ == "__main__":

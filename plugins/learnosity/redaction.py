@@ -20,7 +20,11 @@ _MAX_DECODINGS = 4
 _JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-_USER_INFO = re.compile(r"://[^\s/?#@]*@")
+# User and password before the host of a URL. A password may have any character, also those that belong in percent
+# encoding: then the user and the colon after it tell where it begins, unless a port and a path may be meant.
+_USER_INFO = re.compile(
+    r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400})@",
+)
 _QUERY = re.compile(r"\?[^\s?\"'<>]{0,2000}?=[^\s\"'<>]*|(?<=[A-Za-z0-9_/])#[^\s\"'<>]*=[^\s\"'<>]*")
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 _NAME = (
@@ -55,16 +59,22 @@ def redact(url: str) -> str:
 def redact_text(text: str) -> str:
     """`text` from outside without secrets, and with URLs that have no user info and no query."""
     text = _CONTROL.sub(" ", _decoded(text[:MAX_TEXT]))
-    text = _QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", _USER_INFO.sub("://", text)))
+    text = _QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", text))
     text = _ELEMENT.sub(r"\g<open>…", text)
     text = _NAMED.sub(r"\g<name>…", text)
     return _LOOKS_SECRET.sub(r"\g<scheme>…", _BEARER.sub(r"\1 …", text))
 
 
 def _decoded(text: str) -> str:
+    """`text` decoded and without user info. That is cut before each step, while `%2F` in a password is no slash yet."""
     for _ in range(_MAX_DECODINGS):
-        plain = _JSON_ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), unquote(unescape(text)))
+        plain = _JSON_ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), _without_user_info(text))
+        plain = unquote(_without_user_info(unescape(_without_user_info(plain))))
         if plain == text:
             break
         text = plain
-    return text
+    return _without_user_info(text)
+
+
+def _without_user_info(text: str) -> str:
+    return _USER_INFO.sub("://", text)

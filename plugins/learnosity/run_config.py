@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from learnosity.api.dataset_request import ACTIVITY_SUMMARY, KNOWN_TYPES
+from learnosity.api.defaults import MAX_JOB_MINUTES
 from learnosity.api.field_checks import REQUEST_KEYS as REQUEST_KEYS
 from learnosity.api.field_checks import ended, unknown_names
 from learnosity.dataset.limits import MAX_SHARDS
@@ -216,7 +217,7 @@ FIELDS = (
     Field(
         "job_timeout",
         360,
-        {"type": ["null", "number"], "exclusiveMinimum": 0},
+        {"type": ["null", "number"], "exclusiveMinimum": 0, "maximum": MAX_JOB_MINUTES},
         "Job time-out (minutes)",
         "After this long the wait fails; the job may still run.",
         RUNNING,

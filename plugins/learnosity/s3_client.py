@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from learnosity.store_options import egress_of, extra_of
+import attrs
+
+from learnosity.lookups import checked_extra
+from learnosity.store_options import egress_of, extra_of, without_nulls
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -30,6 +34,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=None, client_type="s3")
     # The hook gets the connection itself, not its id. With the id of a connection that does not exist, the hook would
     # only log a warning and use the credentials of the environment.
+    if connection is not None:
+        connection = attrs.evolve(connection, extra=json.dumps(without_nulls(checked_extra(connection))))
     hook.conn_config = AwsConnectionWrapper(connection)
     # An empty `region_name` in a connection means that it names no region. botocore would take the empty text as the
     # region, and sign requests with it.

@@ -10,16 +10,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, XComArg, conf
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferralError, TaskDeferred
 
+from learnosity.api.defaults import MAX_JOB_MINUTES
 from learnosity.created_dataset import check_created, decided
 from learnosity.errors import (
-    ConnectionConfigError,
     JobHaltedError,
     LearnosityError,
     PermanentApiError,
     RequestError,
     TransientApiError,
+    TransientError,
 )
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from learnosity.api.jobs import Job
+    from learnosity.kept_refusals import KeptRefusals
     from learnosity.task_state import StateStore
-
-# Key in the task's state. The value is the time since which polls fail with an error that is not transient, such as a
-# refused key. It is saved for the mode `reschedule`, where each poll is a new process.
-REFUSED_SINCE = "refused_since"
 
 
 class LearnosityJobSensor(BaseSensorOperator):
@@ -51,7 +49,7 @@ class LearnosityJobSensor(BaseSensorOperator):
     :param learnosity_conn_id: Airflow connection to Learnosity; None = the one that `create_dataset` used. Templated.
     :param poll_interval: longest time between two polls, in seconds, above 0; more than 60 counts as 60. Default 15.
         Templated.
-    :param job_timeout: minutes after which the wait fails, above 0; default 360. Templated.
+    :param job_timeout: minutes after which the wait fails, above 0; default 360; more than 10⁹ count as 10⁹. Templated.
     :param run_config: those of the two that the run config of a run may give. They replace the arguments. None = the
         run config is not read; default.
     :param deferrable: True = wait in the triggerer, False = wait in a worker as `mode` says; default: the setting
@@ -82,17 +80,19 @@ class LearnosityJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week.
-        interval, limit = kwargs.setdefault("poke_interval", 15), kwargs.setdefault("timeout", 360 * 60)
+        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week. None = the default.
+        for name, default in (("poke_interval", 15), ("timeout", 360 * 60)):
+            kwargs[name] = default if kwargs.get(name) is None else kwargs[name]
         super().__init__(**kwargs)
         self.job_reference = job_reference
         self.learnosity_conn_id = learnosity_conn_id
-        self.poll_interval = _seconds(interval) if poll_interval is None else poll_interval
-        self.job_timeout = _seconds(limit) / 60 if job_timeout is None else job_timeout
+        self.poll_interval = _seconds(kwargs["poke_interval"]) if poll_interval is None else poll_interval
+        self.job_timeout = _seconds(kwargs["timeout"]) / 60 if job_timeout is None else job_timeout
         self.run_config = run_config
         self.deferrable = deferrable
         self.end_in_triggerer = end_in_triggerer
-        self._polled, self._refused_since = False, 0.0
+        self._polled = False
+        self._refusals: KeptRefusals | None = None
         self._dataset_type = ""
 
     def execute(self, context: Context) -> Any:
@@ -112,7 +112,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             self.log.info("The dataset is finished: there is no job to wait for.")
             return ""
         self._apply_run_config(context)
-        timeout = _positive("job_timeout", self.job_timeout) * 60
+        timeout = min(_positive("job_timeout", self.job_timeout), MAX_JOB_MINUTES) * 60
         interval = min(_positive("poll_interval", self.poll_interval), MAX_POLL_SECONDS)
         if not self.deferrable:
             self.timeout, self.poke_interval = timeout, interval
@@ -183,7 +183,7 @@ class LearnosityJobSensor(BaseSensorOperator):
                 raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
             return False
-        self._note_refusal(0.0, context)
+        self._kept.clear(self._store(context), _attempt(context))
         if job is not None and job.is_terminal:
             count_job(job)
         if job is not None and job.is_halted:
@@ -193,42 +193,43 @@ class LearnosityJobSensor(BaseSensorOperator):
 
     def _tolerates(self, error: LearnosityError, context: Context, *, is_first: bool) -> bool:
         """Whether the wait goes on after a refusal: for as long as in the trigger, but not at the first poll."""
-        from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
-
         if self.deferrable:
             return False
         rescheduled = self.reschedule and context["ti"].get_first_reschedule_date(context) is not None
         if is_first and not rescheduled:
             return False
-        now = time.time()
-        since = self._first_refusal(context) or now
-        self._note_refusal(since, context)
-        return now - since < (MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS)
+        return not self._kept.note(error, self._store(context), _attempt(context))
 
-    def _note_refusal(self, since: float, context: Context) -> None:
-        """Keep the time of the first refusal, in Unix seconds; 0 = none. Each poll may be in another process."""
-        known, self._refused_since = self._first_refusal(context), since
-        if known != since and (store := self._store(context)) is not None:
-            with self._without_store():
-                store.set(REFUSED_SINCE, since)
+    @property
+    def _kept(self) -> KeptRefusals:
+        from learnosity.kept_refusals import KeptRefusals
 
-    def _first_refusal(self, context: Context) -> float:
-        """The time that was kept; 0 = none."""
-        if (store := self._store(context)) is not None:
-            with self._without_store():
-                return float(store.get(REFUSED_SINCE) or 0.0)
-        return self._refused_since
-
-    @contextmanager
-    def _without_store(self) -> Iterator[None]:
-        """Go on if Airflow's API server fails for a while: that must not end a wait."""
-        try:
-            yield
-        except AirflowRuntimeError as error:
-            self.log.warning("Since when the polls are refused is not known or not kept now: %s", error)
+        self._refusals = self._refusals or KeptRefusals()
+        return self._refusals
 
     def _store(self, context: Context) -> StateStore | None:
         return context.get("task_state_store") if self.reschedule and not self.deferrable else None
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the wait. If Airflow itself has ended it, say which job it was for, and what to do."""
+        if next_method == self.execute_complete.__name__:
+            return super().resume_execution(next_method, next_kwargs, context)
+        with report_failures(context):
+            self._read_job()
+            self._apply_run_config(context)
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except AirflowSensorTimeout:
+                raise AirflowSensorTimeout(
+                    f"No triggerer has ended the wait for job {self.job_reference} within {self.job_timeout} minutes: "
+                    "check that a triggerer runs. The job may still run at Learnosity, or have ended: clear this task "
+                    "to continue the wait."
+                ) from None
+            except TaskDeferralError:
+                raise TransientError(
+                    f"The wait failed in the triggerer, whose log says more. The next try goes on waiting for job "
+                    f"{self.job_reference}."
+                ) from None
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
         """End the task according to the event of the trigger. An unknown event fails the task."""
@@ -274,6 +275,10 @@ def _halted(reference: str, error: str | None) -> JobHaltedError:
         f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
         "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
     )
+
+
+def _attempt(context: Context) -> int:
+    return getattr(context.get("ti"), "try_number", 1)
 
 
 def _first(*values: Any) -> Any:

@@ -32,15 +32,22 @@ def client_options(extra: dict[str, Any], endpoint: str | None, *, verify: Any =
     :raises ConnectionConfigError: the endpoint or the proxy is not a URL, or the PEM file cannot be used.
     """
     client: ClientConfig = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=15)}
-    scheme, separator, _ = (endpoint or "https://").lower().partition("://")
-    if not separator or scheme not in ("http", "https"):
+    if checked_endpoint(endpoint or "https://").lower().startswith("http://"):
+        client["allow_http"] = True
+    return client | egress_of(extra, verify).store_options(endpoint)
+
+
+def checked_endpoint(endpoint: str) -> str:
+    """The address of a store, after a check of its form.
+
+    :raises ConnectionConfigError: it is not a URL.
+    """
+    if not str(endpoint).lower().startswith(("http://", "https://")):
         raise ConnectionConfigError(
             f"The endpoint of the storage connection is no URL: {redact_text(str(endpoint))!r}. It begins with "
             "https:// or http://."
         )
-    if scheme == "http":
-        client["allow_http"] = True
-    return client | egress_of(extra, verify).store_options(endpoint)
+    return endpoint
 
 
 def s3_endpoint(extra: Mapping[str, Any]) -> str | None:
@@ -96,3 +103,14 @@ def extra_of(connection: Connection | None) -> dict[str, Any]:
         return {}
     extra = checked_extra(connection)
     return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}
+
+
+def without_nulls(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The extra of a connection without the fields that are null, also in `service_config`: they are not set.
+
+    Airflow's hook for AWS fails where it finds null for a JSON object. Below a service, null may mean something to it.
+    """
+    found = {key: value for key, value in extra.items() if value is not None}
+    if isinstance(services := found.get("service_config"), Mapping):
+        found["service_config"] = {name: value for name, value in services.items() if value is not None}
+    return found

@@ -76,7 +76,10 @@ def failure_of(error: BaseException, task_id: str, attempt: int, conn_id: str = 
     :param conn_id: the connection to Learnosity, which an error of the API does not name; "" = not known.
     """
     kind = type(error).__name__
-    message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
+    if isinstance(error, AirflowTaskTimeout) and "execution_timeout" not in str(error):
+        message = "The task did not end within its execution_timeout."  # Airflow's own text has only a process id
+    else:
+        message = str(error) if isinstance(error, _QUOTED) else f"{kind}. The log of the task says more."
     if conn_id and isinstance(error, ApiError):
         host = f", the host {error.host}" if error.host else ""
         message = f"{message} The Learnosity connection was {conn_id!r}{host}."
@@ -102,7 +105,7 @@ def report_failures(context: Context) -> Iterator[None]:
         yield
     except (AirflowSkipException, AirflowRescheduleException):
         raise
-    except Exception as error:
+    except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is no Exception
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
             raise  # some exceptions of Airflow end a task without a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
@@ -119,10 +122,17 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
 
     :param look: gives the figures; None = nothing to tell yet.
     """
-    ended = asyncio.Event()
+    ended, failed = asyncio.Event(), False
 
     async def tell() -> None:
-        if (found := look()) is not None:
+        try:
+            found = look()
+        except Exception as problem:  # the figures are only for the page, so no error of them may end the task
+            nonlocal failed
+            log.log(logging.DEBUG if failed else logging.WARNING, "Progress is not told: %s", type(problem).__name__)
+            failed = True
+            return
+        if found is not None:
             # This call waits for Airflow's supervisor process. It runs in a thread, so that it does not block the event
             # loop.
             await asyncio.to_thread(_store, context, PROGRESS_KEY, found)

@@ -20,7 +20,6 @@ import obstore
 import pytest
 from playwright.sync_api import expect
 
-from compose.file import read_env
 from compose.plain import PlainStack, start_store
 from compose.proof.deployment import Deployment
 from compose.proof.teams import SECRET, quoted
@@ -124,7 +123,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         where = metrics.airflow_env
         settings.change(**{name: where[name] for name in where if name.endswith(("_HOST", "_PORT"))})
         learnosity.wait_until_ready()
-        store = start_store(root / "own-store", read_env(env_file.read_text()), root / "own-store.log")
+        store = start_store(root / "own-store", settings.settings, root / "own-store.log")
         settings.change(S3_ENDPOINT=store.endpoint)
         again = shell(make_env, clone)
         assert again.returncode == 0, again.stderr

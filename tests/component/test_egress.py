@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,9 +17,9 @@ import pytest
 
 from devstack.certificate import Tls, make_certificate
 from learnosity.egress import Egress
-from learnosity.errors import BrokenWriteError, ConnectionConfigError, LearnosityError
+from learnosity.errors import BrokenWriteError, ConnectionConfigError, LearnosityError, PermanentError
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
-from tests.component.clients import Call, every_client, plain_environment, s3_connection, serves  # noqa: F401
+from tests.component.clients import CLIENTS, Call, every_client, plain_environment, s3_connection, serves  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -327,6 +328,49 @@ async def test_a_proxy_that_is_away_is_named_and_not_taken_for_the_server(
         # The first try in one request is followed by one in parts, which says whether it can pass.
         if not isinstance(caught.value, BrokenWriteError) and "could not be looked up" not in text:
             assert caught.value.transient is not final, text
+
+
+# How a proxy replies to CONNECT, what the error says, and whether it may pass. A download does not learn the status.
+REFUSALS = {
+    "wants a login": ("407 Proxy Authentication Required", "wants a login", False),
+    "forbids": ("403 Forbidden", "does not let the host pass|does not connect", False),
+    "cannot connect": ("502 Bad Gateway", "does not connect", True),
+    "does not know the host": ("503 Name or service not known", "does not connect", True),
+    "is asked for a login by another": ("502 Proxy authentication required", "does not connect", True),
+}
+
+
+@pytest.mark.parametrize("client", ["api", "download", "upload", "google-token", "assumed-role"])
+@pytest.mark.parametrize(("status", "says", "transient"), REFUSALS.values(), ids=REFUSALS)
+async def test_a_proxy_that_refuses_is_named_and_only_what_may_pass_is_tried_again(
+    client: str, status: str, says: str, transient: bool
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        with pytest.raises(LearnosityError) as caught:
+            await CLIENTS[client]("https://127.0.0.2:9", {"proxy": f"http://user:password-of-proxy@127.0.0.1:{port}"})
+    text = str(caught.value)
+    assert re.search(rf"the proxy 127.0.0.1:{port} ({says})", text), text
+    assert "password-of-proxy" not in text
+    if (client, status) != ("download", "403 Forbidden"):
+        assert caught.value.transient is transient, text
+
+
+async def test_a_proxy_that_wants_a_login_for_plain_http_is_named() -> None:
+    async def refuses(asked: Exchange) -> None:
+        await asked.take()
+        await asked.give(reply(407, b"<html>login</html>"))
+
+    async with hand_made(refuses) as proxy:
+        for client in ("api", "download", "upload"):
+            with pytest.raises(PermanentError, match="wants a login"):
+                await CLIENTS[client]("http://127.0.0.2:9", {"proxy": proxy.url})
 
 
 @every_client()

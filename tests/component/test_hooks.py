@@ -88,6 +88,23 @@ def test_the_test_button_says_what_to_change(connect: Any, changes: dict[str, An
     assert "0" * 40 not in message
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda end: {"login": DEMO_CONSUMER_KEY + end},
+        lambda end: {"password": DEMO_CONSUMER_SECRET + end},
+        lambda end: {"extra": {"version": f"v2026.2.LTS{end}", "domain": f"localhost{end}"}},
+        lambda end: {"extra": json.dumps({"version": f"v2026.2.LTS{end}"})},
+    ],
+    ids=["login", "password", "extra", "extra as text"],
+)
+def test_the_test_button_takes_a_line_end_as_the_tasks_do(connect: Any, changes: Any, end: str) -> None:
+    hook = connect(**changes(end))
+    assert hook.test_connection()[0], hook.test_connection()[1]
+    assert hook.get_config().version == "v2026.2.LTS"
+
+
 def test_a_server_that_is_not_there_fails_the_test_with_a_message(connect: Any, closed_port: int) -> None:
     passed, message = connect(host=f"http://127.0.0.1:{closed_port}").test_connection()
     assert not passed

@@ -68,14 +68,17 @@ async def url(scene: StartScene) -> AsyncIterator[str]:
     yield config.base_url
 
 
-def command(url: str, password: str) -> subprocess.CompletedProcess[str]:
+def command(
+    url: str, password: str, conn_id: str = "account", version: str = "v2026.2.LTS"
+) -> subprocess.CompletedProcess[str]:
     """The command, in a process of its own."""
     connection = (
-        f'{{"conn_type": "learnosity", "login": "{DEMO_CONSUMER_KEY}", "password": "{password}", "host": "{url}"}}'
+        f'{{"conn_type": "learnosity", "login": "{DEMO_CONSUMER_KEY}", "password": "{password}", "host": "{url}", '
+        f'"extra": {{"version": "{version}"}}}}'
     )
     environment = {**os.environ, "AIRFLOW_CONN_ACCOUNT": connection, "PYTHONPATH": str(ROOT / "plugins")}
     return subprocess.run(
-        [sys.executable, "-m", "learnosity.probe", "--conn-id", "account"],
+        [sys.executable, "-m", "learnosity.probe", "--conn-id", conn_id],
         env=environment,
         capture_output=True,
         text=True,
@@ -127,3 +130,16 @@ async def test_the_dag_is_green_only_where_the_account_is_accepted(
         assert "Key, secret and domain are accepted" in await task.python_callable(params=params)
     assert any(message.startswith("API: ") for message in caplog.messages)
     assert any(message.startswith("Stopped: ") for message in caplog.messages) is bool(fails)
+
+
+async def test_the_command_takes_a_line_end_as_the_tasks_do(url: str) -> None:
+    ended = await asyncio.to_thread(command, url, f"{DEMO_CONSUMER_SECRET}\\n", version="v2026.2.LTS\\n")
+    assert ended.returncode == 0, ended.stderr
+    assert "Key, secret and domain are accepted" in ended.stdout
+
+
+async def test_the_command_says_that_a_connection_does_not_exist(url: str) -> None:
+    ended = await asyncio.to_thread(command, url, DEMO_CONSUMER_SECRET, "typo")
+    assert ended.returncode == 1
+    assert "The connection 'typo' does not exist. Add it in Airflow" in ended.stderr
+    assert "Traceback" not in ended.stderr

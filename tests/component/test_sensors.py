@@ -13,7 +13,9 @@ from typing import Any, cast
 import pytest
 from airflow.listeners import hookimpl
 from airflow.sdk import DAG, Asset, Context, task, task_group
+from airflow.sdk.bases.operator import TriggerFailureReason
 from airflow.sdk.exceptions import (
+    AirflowException,
     AirflowRuntimeError,
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -24,7 +26,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.listener import get_listener_manager
 
 from learnosity.api.jobs import Job
-from learnosity.api.polling import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
+from learnosity.api.refusals import MISCONFIGURED_SECONDS, REFUSAL_SECONDS
 from learnosity.end_in_triggerer import needed_in_worker
 from learnosity.errors import (
     AuthenticationError,
@@ -35,7 +37,9 @@ from learnosity.errors import (
     RequestError,
     TransientError,
 )
-from learnosity.sensors import REFUSED_SINCE, LearnosityJobSensor
+from learnosity.kept_refusals import KEY
+from learnosity.sensors import LearnosityJobSensor
+from learnosity.task_report import FAILURE_KEY
 from learnosity.triggers import LearnosityJobTrigger
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET, FaultRule, Simulator, SimulatorConfig, running
 
@@ -244,6 +248,15 @@ class TestLooksOnce:
         with pytest.raises(RequestError, match="must be a number above 0"):
             sensor(**wrong).execute(NO_CONTEXT)
 
+    @pytest.mark.parametrize("given", [1e9, 4.2e9, 1e10, 1e13, "1e13", 1e300], ids=repr)
+    def test_and_waits_as_long_as_dates_reach(self, simulator: Simulator, given: Any) -> None:
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(job_reference="never-heard-of", job_timeout=given).execute(NO_CONTEXT)
+        backstop = cast(timedelta, deferred.value.timeout)
+        assert (datetime.now(UTC) + backstop).year > 3000
+        assert isinstance(deferred.value.trigger, LearnosityJobTrigger)
+        assert datetime.fromtimestamp(deferred.value.trigger.deadline, UTC).year > 3000
+
 
 class TestTheEndOfTheWait:
     def test_a_completed_job_ends_the_task_well(self) -> None:
@@ -274,6 +287,47 @@ class TestTheEndOfTheWait:
 
 
 CREATED = {"dataset_id": "d", "job_reference": "a-job", "learnosity_conn_id": CONN}
+
+
+class TestAnEndThatAirflowItselfGivesTheWait:
+    """The triggerer did not end it: none ran, or it failed. Airflow's own words do not say which job it was."""
+
+    def resumed(self, reason: Any, given: Any = CREATED, **more: Any) -> tuple[BaseException, dict[str, Any]]:
+        notes = Notes()
+        context = context_of(notes=notes) | {"dag_run": SimpleNamespace(conf={"job_timeout": 7})}
+        context["ti"].task_id = "wait_for_job"
+        waits = sensor(job_reference=given, run_config=("job_timeout",), **more)
+        with pytest.raises((AirflowException, LearnosityError)) as ended:
+            waits.resume_execution("__fail__", {"error": reason, "traceback": ["a", "b"]}, context)
+        return ended.value, notes.get(FAILURE_KEY, {})
+
+    @pytest.mark.parametrize("given", [CREATED, "a-job"], ids=str)
+    def test_by_the_time_names_the_job_and_the_triggerer(self, given: Any) -> None:
+        error, report = self.resumed(TriggerFailureReason.TRIGGER_TIMEOUT, given)
+        assert isinstance(error, AirflowSensorTimeout)
+        for words in ("job a-job", "7 minutes", "a triggerer runs", "may still run at Learnosity", "clear this task"):
+            assert words in str(error)
+        assert report["message"] == str(error)
+
+    @pytest.mark.parametrize("reason", [TriggerFailureReason.TRIGGER_FAILURE, "Unknown", "secret", None], ids=str)
+    def test_by_an_error_is_tried_again_and_names_the_job(self, reason: Any) -> None:
+        error, report = self.resumed(reason)
+        assert isinstance(error, TransientError)
+        assert "next try goes on waiting for job a-job" in str(error)
+        assert "secret" not in str(error)
+        assert report["message"].startswith(str(error))
+
+    @pytest.mark.parametrize("reason", TriggerFailureReason)
+    @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
+    def test_skips_the_task_where_it_is_to(self, reason: Any, soft: str) -> None:
+        error, report = self.resumed(reason, **{soft: True})
+        assert isinstance(error, AirflowSkipException)
+        assert not report
+
+    def test_is_told_once_where_the_triggerer_has_ended_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        with pytest.raises(JobHaltedError):
+            sensor().resume_execution("execute_complete", {"event": {"status": "halted"}}, NO_CONTEXT)
+        assert caplog.text.count("Learnosity halted job") == 1
 
 
 class TestWhatItIsGiven:
@@ -307,6 +361,7 @@ class TestWhatItIsGiven:
                 {"timeout": timedelta(minutes=2), "poke_interval": timedelta(seconds=9)}, None, 120, 9, id="durations"
             ),
             pytest.param({"job_timeout": 3, "timeout": 60}, None, 180, 15, id="own name first"),
+            pytest.param({"timeout": None, "poke_interval": None}, None, 360 * 60, 15, id="none"),
             pytest.param({"job_timeout": "", "poll_interval": None}, None, 360 * 60, 15, id="empty"),
             pytest.param({"job_timeout": 3}, {"job_timeout": 4, "poll_interval": 20}, 240, 20, id="run config"),
             pytest.param({"job_timeout": 3}, {"job_timeout": None, "poll_interval": ""}, 180, 15, id="empty conf"),
@@ -400,9 +455,10 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         context = context_of(ago=60, notes=notes)
         for _ in range(2):
             assert not rescheduled().poke(context)
-        assert 0 < time.time() - notes[REFUSED_SINCE] < 600
+        (since,) = notes[KEY]["since"].values()
+        assert 0 < time.time() - since < 600
         assert not rescheduled().poke(context)
-        assert not notes[REFUSED_SINCE], "a poll that is not refused ends the series"
+        assert not notes[KEY], "a poll that is not refused ends the series"
 
     @pytest.mark.parametrize(
         ("refusal", "patience"),
@@ -412,10 +468,43 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         ],
     )
     def test_ends_when_the_trigger_would_end_it(self, poll: list[Any], refusal: Exception, patience: float) -> None:
-        poll += [refusal]
-        notes = Notes({REFUSED_SINCE: time.time() - patience - 1})
+        poll += [refusal, refusal]
+        notes = Notes()
+        context = context_of(ago=patience, notes=notes)
+        assert not rescheduled().poke(context)
+        let_pass(notes, patience + 1)
         with pytest.raises(type(refusal)):
-            rescheduled().poke(context_of(ago=patience, notes=notes))
+            rescheduled().poke(context)
+
+    @pytest.mark.parametrize("mode", ["poke", "reschedule"])
+    def test_a_person_who_edits_the_connection_has_time_although_the_key_was_refused_before(
+        self, poll: list[Any], mode: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        key, edited = AuthenticationError("wrong key"), ConnectionConfigError("edited just now")
+        poll += [key, edited, edited, key, edited, key]
+        now = time.time()
+        monkeypatch.setattr("learnosity.kept_refusals.time", SimpleNamespace(time=lambda: now))
+        context, waits = context_of(ago=60), sensor(deferrable=False, mode=mode)
+        waits._polled = True
+        for minutes in (0, 20, 24, 30, 34.9):
+            monkeypatch.setattr("learnosity.kept_refusals.time.time", lambda then=now + minutes * 60: then)
+            assert not waits.poke(context), minutes
+        monkeypatch.setattr("learnosity.kept_refusals.time.time", lambda: now + 35 * 60)
+        with pytest.raises(AuthenticationError):
+            waits.poke(context)
+
+    @pytest.mark.parametrize("kept", [..., 0.0, 1764000000.0, None, "x", {"since": "x", "attempt": 2}], ids=repr)
+    def test_each_try_has_patience_of_its_own(self, poll: list[Any], kept: Any) -> None:
+        poll += [AuthenticationError("wrong key"), AuthenticationError("wrong key")]
+        notes = Notes()
+        context = context_of(ago=6000, notes=notes)
+        if kept is ...:
+            assert not rescheduled().poke(context)
+            let_pass(notes, REFUSAL_SECONDS + 1)
+        else:
+            notes[KEY] = kept  # of an earlier release, or damaged
+        context["ti"].try_number = 2
+        assert not rescheduled().poke(context)
 
     @pytest.mark.parametrize("mode", ["poke", "reschedule"])
     def test_fails_at_once_in_the_first_poll(self, poll: list[Any], mode: str) -> None:
@@ -449,6 +538,11 @@ class TestAWaitWithoutTheTriggererThatIsRefused:
         poll += [None, AuthenticationError("wrong key"), AuthenticationError("wrong key")]
         waits = sensor(deferrable=False, mode="poke")
         assert not any(waits.poke(NO_CONTEXT) for _ in range(3))
+
+
+def let_pass(notes: Notes, seconds: float) -> None:
+    """Make what was kept older."""
+    notes[KEY]["since"] = {kind: since - seconds for kind, since in notes[KEY]["since"].items()}
 
 
 def rescheduled() -> LearnosityJobSensor:

@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.comms import SetXCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from learnosity import end_in_triggerer, trigger_requests, triggers
-from learnosity.api import poll_intervals, polling
+from learnosity.api import poll_intervals, polling, refusals
 from learnosity.api.client import LearnosityClient
 from learnosity.api.poll_intervals import PollResult
 from learnosity.errors import PermanentApiError, TransientError
@@ -126,7 +126,7 @@ class TestEvents:
         assert (await waiting)["status"] == "completed"
 
     async def test_a_missing_connection_in_the_end(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "MISCONFIGURED_SECONDS", 0.05)
+        monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.05)
         monkeypatch.setenv(f"AIRFLOW_CONN_{CONN.upper()}", json.dumps({"conn_type": "learnosity", "login": "k" * 16}))
         event = await event_of(trigger(await a_job(simulator)))
         assert event["status"] == "error"

@@ -107,3 +107,15 @@ def test_a_sample_that_does_not_land_is_told_with_the_address_of_the_stack_that_
     assert commands.main(["up", f"--root={tmp_path}"]) == 0
     assert "The samples did not land. The bucket is full." in told[-1]
     assert ADDRESS in told[-1]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--test-button"]])
+def test_a_stack_that_runs_is_left_as_it_is_and_an_option_that_comes_too_late_is_told(
+    arguments: list[str], told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = background.start(SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setattr(background, "find", lambda root: running)
+    assert commands.main(["up", f"--root={tmp_path}", *arguments]) == 0
+    assert told[0] == "The stack runs already."
+    assert ["`make down` first" in text for text in told[1:-1]] == [True] * len(arguments)
+    assert "BEGUN" not in told

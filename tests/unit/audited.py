@@ -72,7 +72,7 @@ CLAIMS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "A10": (
         "Upgrade by requirements.txt",
         (
-            f"{OPS}: Change Airflow in three places at once",
+            f"{OPS}: Change Airflow in five places at once",
             "unit/test_sentences.py::test_airflow_has_one_version_in_all_the_places_in_which_it_is_changed",
         ),
     ),

@@ -9,17 +9,22 @@ import stat
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
+from kombu.utils.url import parse_url
+from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
+from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
 from compose.admin import Step, decide
 from compose.connections import wanted
-from compose.env import TEMPLATE, main, problems, render, settings
+from compose.env import IN_ADDRESSES, TEMPLATE, main, problems, render, settings
+from compose.file import interpolate, read_services
 from learnosity.api.config import build_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,6 +45,20 @@ def values(template: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in template.splitlines() if line and not line.startswith("#"))
 
 
+def test_two_stacks_on_one_machine_share_nothing_when_name_and_port_differ() -> None:
+    """Containers, networks and volumes have the name of the project before them, unless the file names them itself."""
+    whole = yaml.safe_load(TEXT)
+    assert whole["name"] == values(TEMPLATE.read_text())["COMPOSE_PROJECT_NAME"]
+    named = [*SERVICES.values(), *whole["networks"].values(), *whole["volumes"].values()]
+    assert [each for each in named if {"container_name", "name", "external"} & set(each)] == []
+    for service in SERVICES.values():
+        mounts = [str(each).partition(":")[0] for each in service.get("volumes", [])]
+        assert [each for each in mounts if each not in whole["volumes"] and each != "/opt/airflow/spool"] == []
+        if "build" in service:
+            images = {interpolate(service["image"], {"COMPOSE_PROJECT_NAME": name}) for name in ("one", "two")}
+            assert len(images) == 2, service["image"]
+
+
 def test_only_the_ui_is_published_and_only_on_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"api-server": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"]}
@@ -55,6 +74,13 @@ def test_every_container_is_confined(name: str) -> None:
     assert 0 < service["pids_limit"] <= 1024
     assert "privileged" not in service
     assert not str(service.get("user", "")).startswith(("0", "root"))
+
+
+@pytest.mark.parametrize("name", OF_AIRFLOW)
+def test_the_spool_of_a_container_is_a_volume_without_a_name(name: str) -> None:
+    """It has the temporary folder in it, and is shared with nobody: logs of one task in two containers would mix."""
+    assert SERVICES[name]["volumes"] == ["/opt/airflow/spool"]
+    assert "TMPDIR=/opt/airflow/spool\n" in (REPOSITORY / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -76,8 +102,23 @@ def test_database_broker_and_objects_have_no_way_out() -> None:
 
 
 def test_workers_are_not_told_how_to_reach_the_database() -> None:
-    assert not [key for key in SERVICES["worker"]["environment"] if "SQL_ALCHEMY" in key]
-    assert "${POSTGRES_PASSWORD" not in str(SERVICES["worker"])
+    """Whichever it is: the stack's own, or one that `.env` names in any of the settings that Airflow has for it."""
+    named = {
+        f"AIRFLOW__DATABASE__{option.upper()}": f"postgresql+psycopg2://me:{option}@db.example.com/airflow"
+        for option in ("sql_alchemy_conn", "sql_alchemy_conn_async")
+    }
+    for own in ({}, named):
+        settings_given = values(render(TEMPLATE.read_text(), demo=True)) | own
+        told = {name: read_services(REPOSITORY, settings_given)[name].environment for name in OF_AIRFLOW}
+        secrets = ("db.example.com", settings_given["POSTGRES_PASSWORD"])
+        assert [each for each in secrets if each in str(told["worker"])] == []
+        # Airflow does not start without one: it is that of Airflow itself, which leads nowhere in this image.
+        assert told["worker"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "sqlite:////opt/airflow/airflow.db"
+        wanted_address = own.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN") or (
+            f"postgresql+psycopg2://airflow:{settings_given['POSTGRES_PASSWORD']}@postgres/airflow"
+        )
+        others = {each["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] for name, each in told.items() if name != "worker"}
+        assert others == {wanted_address}
 
 
 SIGNING = {"api-server", "scheduler"}
@@ -113,23 +154,57 @@ def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
     assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
 
 
+# What every container of Airflow may know. The index of pip is among it, because tasks that install packages ask it.
+PUBLIC = {
+    *("COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "DEMO_USERS", "FORWARDED_ALLOW_IPS", "PIP_INDEX_URL"),
+    *(f"{each}_IMAGE" for each in ("AIRFLOW", "POSTGRES", "VALKEY", "SEAWEEDFS", "STATSD")),
+    *(f"LEARNOSITY_{each}_IMAGE" for each in ("AIRFLOW", "S3", "DEMO")),
+    *(f"LEARNOSITY_{each}" for each in ("DOMAIN", "VERSION", "ORGANISATION_ID", "REPORTS_URL", "ALLOW_HTTP")),
+    *("LEARNOSITY_API_SLOTS", "LEARNOSITY_ENV_FILE"),
+    *(
+        f"AIRFLOW_{each}"
+        for each in ("ADDRESS", "ADMIN_USER", "HEARTBEAT_TIMEOUT", "PARALLELISM", "PATH", "PORT", "UID")
+    ),
+    *(f"AIRFLOW_{each}" for each in ("QUEUED_TIMEOUT", "START_PERIOD", "STATSD_ON", "WORKER_CONCURRENCY")),
+    *("AIRFLOW_XCOM_THRESHOLD", "S3_ENDPOINT", "S3_REGION"),
+    *(f"S3_{name}_{kind}" for name in ("LANDING", "AIRFLOW") for kind in ("BUCKET", "ROLE_ARN")),
+}
+# Airflow's own settings are for its containers; the two that are not for all have tests above.
+VARIABLES = {
+    *values(TEMPLATE.read_text()),
+    *(each for each in re.findall(r"(?<!\$)\$\{([A-Z0-9_]+)", TEXT) if not each.startswith("AIRFLOW__")),
+}
+
+
+def test_what_every_container_may_know_is_told_from_what_is_secret() -> None:
+    """A new setting has to be put on one of the two sides."""
+    secret = {each for each in SERVICES["dag-processor"]["environment"] if not each.startswith("AIRFLOW__")}
+    assert PUBLIC | secret == VARIABLES
+    assert PUBLIC & secret == set()
+    assert {each for each in VARIABLES if SECRET.search(each)} <= secret
+
+
 @pytest.mark.parametrize("name", OF_AIRFLOW)
 def test_of_all_settings_in_env_no_secret_reaches_a_container_that_does_not_need_it(name: str) -> None:
     service = SERVICES[name]
     assert service["env_file"] == [{"path": "${LEARNOSITY_ENV_FILE:-.env}", "required": False}]
-    secrets = {each for each in values(TEMPLATE.read_text()) if SECRET.search(each)}
-    assert len(secrets) == 15
-    # What `environment` says wins over the file; of the secrets of connections, `init` alone makes something.
-    given = {each for each in secrets if service["environment"].get(each) != ""}
-    needed = {each for each in secrets if each.startswith(("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN"))}
-    assert given == (needed if name == "init" else set())
+    # What `environment` says wins over the file. `init` makes connections and the administrator, and nothing else.
+    told = read_services(REPOSITORY, {each: f"value of {each}" for each in VARIABLES})[name].environment
+    known = {each for each in VARIABLES if told.get(each)}
+    connections = ("LEARNOSITY_", "S3_LANDING", "S3_AIRFLOW", "AIRFLOW_ADMIN")
+    needed = {each for each in VARIABLES - PUBLIC if each.startswith(connections)}
+    assert known - PUBLIC == (needed if name == "init" else set())
+    if name != "init":  # and under no other name either
+        inside = {each for each in needed for value in told.values() if f"value of {each}" in value}
+        assert inside == set()
 
 
 @pytest.mark.parametrize("name", OF_AIRFLOW)
 def test_every_setting_of_airflow_can_be_set_under_its_own_name(name: str) -> None:
     own = {key: value for key, value in SERVICES[name]["environment"].items() if key.startswith("AIRFLOW__")}
-    # Workers must not get the database's address, so it has no name in `.env`.
-    own.pop("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", None)
+    if name == "worker":  # must not get the database's address, whatever `.env` says
+        for each in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"):
+            own.pop(each)
     if name not in SIGNING:
         own.pop("AIRFLOW__API_AUTH__JWT_SECRET")
     assert len(own) > 20
@@ -244,6 +319,52 @@ def test_the_store_takes_a_key_of_any_printable_characters(secret: str, tmp_path
     assert identities["landing"]["credentials"][0]["secretKey"] == secret
 
 
+# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says.
+WEED = """#!/bin/sh
+read -r command _ name
+case "$command" in
+  s3.bucket.list) while read -r each; do printf '  %s\\tsize:0\\tlogical:0\\tchunk:0\\n' "$each"; done < "$BUCKETS" ;;
+  *) echo "create bucket under /buckets"
+     case "$name" in
+       *[!a-z0-9.-]*) echo "error: bucket name can only contain lower case characters, numbers, dots, and hyphens" ;;
+       *) echo "created bucket $name"; echo "$name" >> "$BUCKETS" ;;
+     esac ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted_buckets", "made"),
+    [
+        ([], ("learnosity", "airflow"), ["learnosity", "airflow"]),
+        (["airflow", "learnosity"], ("learnosity", "airflow"), []),
+        (["airflow"], ("learnosity", "airflow"), ["learnosity"]),
+        (["learnosity-airflow", "airflow-old", "my.airflow"], ("learnosity", "airflow"), ["learnosity", "airflow"]),
+        (["airflowx", "size:0"], ("a.rflow", "airflow"), ["a.rflow", "airflow"]),
+        ([], ("one", "one"), ["one"]),
+        ([], ("Learnosity", "airflow"), None),
+        ([], ("learnosity", "air_flow"), None),
+    ],
+)
+def test_each_bucket_is_there_afterwards_or_the_one_shot_fails(
+    there: list[str], wanted_buckets: tuple[str, str], made: list[str] | None, tmp_path: Path
+) -> None:
+    server, buckets = tmp_path / "weed", tmp_path / "buckets"
+    server.write_text(WEED)
+    server.chmod(0o755)
+    buckets.write_text("".join(f"{each}\n" for each in there))
+    env = {"WEED": str(server), "BUCKETS": str(buckets), "PATH": os.defpath}
+    env |= dict(zip(("S3_LANDING_BUCKET", "S3_AIRFLOW_BUCKET"), wanted_buckets, strict=True))
+    script = REPOSITORY / "compose" / "s3-buckets.sh"
+    done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=False)
+    if made is None:
+        assert done.returncode == 1
+        assert "could not be made" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+        assert buckets.read_text().split() == [*there, *made]
+
+
 def test_no_secret_is_an_argument_of_a_program() -> None:
     script = (REPOSITORY / "compose" / "init.sh").read_text().replace("\\\n", " ")
     secret = re.compile(r"\$\{?[A-Z0-9_]*(PASSWORD|SECRET|_KEY)")
@@ -305,6 +426,26 @@ def test_one_message_names_all_that_is_missing(tmp_path: Path, capsys: pytest.Ca
     assert "LEARNOSITY_CONSUMER_KEY is" not in said
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("LEARNOSITY_CONSUMER_SECRET= # from Console", "LEARNOSITY_CONSUMER_SECRET is missing"),
+        ("AIRFLOW_ADMIN_PASSWORD=abc$def", "AIRFLOW_ADMIN_PASSWORD has a $"),
+        ("POSTGRES_PASSWORD='p@ss/w0rd#1'", "POSTGRES_PASSWORD is a part of an address"),
+    ],
+)
+def test_a_file_that_compose_reads_otherwise_is_not_complete(
+    line: str, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "env"
+    assert main(["--demo", "--output", str(target)]) == 0
+    target.write_text(f"{target.read_text()}{line}\n")
+    assert main(["--output", str(target)]) == 1
+    said = capsys.readouterr().err
+    assert named in said
+    assert line.partition("=")[2] not in said
+
+
 def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "env"
     assert main(["--demo", "--output", str(target)]) == 0
@@ -328,6 +469,38 @@ def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], 
     assert problems(given) == []
     (problem,) = problems(given | changed)
     assert said in problem
+
+
+def works_in_addresses(password: str) -> bool:
+    """Whether all that read the addresses of the stack find the password in them, and so does the broker."""
+    database, broker = (f"{scheme}:{password}@there" for scheme in ("postgresql://airflow", "redis://"))
+    try:
+        read = [
+            (make_url(f"{database}/airflow").password, make_url(f"{database}/airflow").host),
+            (urlsplit(f"{database}/airflow").password, urlsplit(f"{database}/airflow").hostname),
+            tuple(parse_dsn(f"{database}/airflow")[each] for each in ("password", "host")),
+            tuple(parse_url(f"{broker}:6379/0")[each] for each in ("password", "hostname")),
+        ]
+    except Exception:  # each of them has errors of its own
+        return False
+    # Valkey reads a line of words, which may be quoted; Celery takes a list of addresses apart at each semicolon.
+    return set(read) == {(password, "there")} and not set(password) & set(" \"'\\;")
+
+
+@pytest.mark.parametrize("name", IN_ADDRESSES)
+@pytest.mark.parametrize("pattern", ["a{}b", "{}b", "a{}", "a{}41"])
+def test_a_password_that_cannot_stand_in_an_address_is_named(name: str, pattern: str) -> None:
+    complete = settings(render(TEMPLATE.read_text(), demo=True))
+    for letter in map(chr, range(32, 127)):
+        password = pattern.format(letter)
+        found = problems(complete | {name: password})
+        if not works_in_addresses(password):
+            assert [each.partition(" ")[0] for each in found] == [name], password
+        elif letter not in "#%/?@[]":  # refused always, also where it happens to do no harm
+            assert found == [], password
+        # Addresses of one's own hold their passwords as they have to be written there.
+        own = dict.fromkeys(IN_ADDRESSES[name], "redis://db.example.com")
+        assert problems(complete | own | {name: password}) == []
 
 
 def test_a_store_of_ones_own_needs_neither_keys_nor_the_profile() -> None:

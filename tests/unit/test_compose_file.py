@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compose.env import TEMPLATE, render
-from compose.file import ComposeFileError, interpolate, read_env, read_services
+from compose.env import TEMPLATE, render, settings, unclear
+from compose.file import ComposeFileError, interpolate, read_services
 from compose.plain import AIRFLOW_SERVICES, SCRIPTS
 from compose.proof.teams import SECRET, quoted
 
@@ -46,19 +46,60 @@ def test_what_is_missing_or_cannot_be_read_is_an_error(text: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="\\"), max_size=40))
 def test_a_value_in_single_quotes_comes_back_as_it_was(value: str) -> None:
-    assert read_env(f"# text\nNAME={quoted(value)}\n") == {"NAME": value}
+    text = f"# text\nNAME={quoted(value)}\n"
+    assert settings(text) == settings(text.replace("\n", " # a remark\n")) == {"NAME": value}
+    assert unclear(text) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "clear"),
+    [
+        ("A=b", "b", True),
+        ("  export A = b  ", "b", True),
+        ("A=", "", True),
+        ("A= # from Console", "", True),
+        ("A=# from Console", "", True),
+        ("A=\t# from Console", "", True),
+        ("A=b # from Console", "b", True),
+        ("A=b\t# from Console", "b", True),
+        ("A=b#c", "b#c", True),
+        ("A='' # from Console", "", True),
+        ("A='b # c' # d", "b # c", True),
+        ("A='b\\'c'", "b'c", True),
+        ('A="b # c" # d', "b # c", True),
+        ('A="b\\"c"', 'b"c', True),
+        ("A=a'b", "a'b", True),
+        ("A=abc$def", "abc$def", False),
+        ("A=abc${def}", "abc${def}", False),
+        ("A=abc$", "abc$", False),
+        ("A=abc$1", "abc$1", False),
+        ("A=$OTHER$def", "$OTHER$def", False),
+        ('A="abc$def"', "abc$def", False),
+        ("A='abc$def'", "abc$def", True),
+        ("A=b # $def", "b", True),
+        ("A=abc$$def", "abc$$def", True),
+        ("A=$OTHER", "$OTHER", True),
+        ("A=${OTHER}/x", "${OTHER}/x", True),
+        ("A=${def:-x}", "${def:-x}", True),
+        ("#A=b", None, True),
+    ],
+)
+def test_a_line_of_env_is_read_as_compose_reads_it(line: str, value: str | None, clear: bool) -> None:
+    text = f"OTHER=o\n{line}\n"
+    assert settings(text) == {"OTHER": "o"} | ({} if value is None else {"A": value})
+    assert [each.partition(" ")[0] for each in unclear(text)] == ([] if clear else ["A"])
 
 
 def test_every_part_of_airflow_gets_what_the_file_says() -> None:
-    settings = read_env(render(TEMPLATE.read_text(), demo=True)) | {"S3_LANDING_SECRET_KEY": SECRET}
-    services = read_services(REPOSITORY, settings)
+    given_settings = settings(render(TEMPLATE.read_text(), demo=True)) | {"S3_LANDING_SECRET_KEY": SECRET}
+    services = read_services(REPOSITORY, given_settings)
     for name in AIRFLOW_SERVICES:
         environment = services[name].environment
-        assert environment["AIRFLOW__CORE__FERNET_KEY"] == settings["AIRFLOW_FERNET_KEY"]
+        assert environment["AIRFLOW__CORE__FERNET_KEY"] == given_settings["AIRFLOW_FERNET_KEY"]
         assert environment["S3_LANDING_SECRET_KEY"] == "", "the service's own wins over .env"
         assert services[name].command
         assert not [value for value in environment.values() if "${" in value]
-    assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in services["worker"].environment
+    assert given_settings["POSTGRES_PASSWORD"] not in str(services["worker"].environment)
     assert services["init"].environment["S3_LANDING_SECRET_KEY"] == SECRET
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from compose.proof import __main__ as command_line
 from compose.proof import deployment, keeping, teams, upgrade
 from compose.proof.deployment import REPOSITORY, Deployment
 from compose.standins.statsd import Metrics
+from devstack.rest import AirflowApi
 
 OPERATIONS = (REPOSITORY / "docs" / "operations.md").read_text()
 COMPOSE = (REPOSITORY / "docker-compose.yaml").read_text()
@@ -126,6 +128,36 @@ def test_the_images_of_the_earlier_commit_have_names_that_the_file_takes() -> No
         assert f"${{{name}:-" in COMPOSE
     for name, image in deployment.IMAGES.items():
         assert f"${{{name}:-{image}" in COMPOSE, "the proof runs on the images of the file"
+
+
+def test_an_upgrade_begins_with_the_command_of_the_docs(
+    stack: Deployment, ran: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Deployment, "services", lambda stack: ["postgres", "s3", "simulator", "worker"])
+    monkeypatch.setattr(Deployment, "wait", lambda *given, **options: None)
+    for name in ("start_run", "finish", "verify", "control", "seed"):
+        monkeypatch.setattr(Deployment, name, lambda *given, **options: "")
+    monkeypatch.setattr(AirflowApi, "dag_runs", lambda *given: [1, 2])
+    upgrade.upgraded(stack, tmp_path / "earlier", "HEAD")
+    (removed,) = [" ".join(command) for command in ran if "rm" in command]
+    assert removed.endswith(" rm --stop --force --volumes worker"), "database and store stay, and so do their volumes"
+    assert "    docker compose rm --stop --force --volumes " in OPERATIONS
+
+
+def test_it_leaves_a_real_stack_and_the_tests_of_other_checkouts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name of a container, volume or image is that of the file, or that of another folder."""
+    assert len({deployment.project_name(Path(each)) for each in ("/srv/one", "/srv/two", str(REPOSITORY))}) == 3
+    names = {deployment.PROJECT, *deployment.built("now").values(), *upgrade.EARLIER.values()}
+    assert len(names) == 7
+    assert [each for each in names if not each.startswith(deployment.project_name(REPOSITORY))] == []
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(command_line, "FOLDER", tmp_path)
+    monkeypatch.setattr(command_line, "engine", lambda *_, **__: nullcontext({}))
+    monkeypatch.setattr(command_line, "_prove", lambda proof, options: given.append(proof.env))
+    command_line.main([])
+    assert deployment.built("now").items() <= given[0].items()
 
 
 def test_the_files_of_a_commit_are_unpacked(tmp_path: Path) -> None:

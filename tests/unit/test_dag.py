@@ -239,6 +239,7 @@ def test_null_and_empty_are_taken_for_every_param(name: str) -> None:
         ("landing_shards", 1025),
         ("poll_interval", 61),
         ("job_timeout", 0),
+        ("job_timeout", 10**10),
         ("organisation_id", "one"),
         ("filters", []),
     ],

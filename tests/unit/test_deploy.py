@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,13 @@ def test_every_secret_that_is_named_is_made_by_a_command() -> None:
         *(each["secretRef"]["name"] for each in yaml.safe_load(VALUES["extraEnvFrom"])),
     }
     assert names == {line.split()[5] for line in TEXT.splitlines() if line.startswith("#   kubectl create secret")}
+
+
+def test_no_secret_is_in_a_command_line() -> None:
+    made = [line for line in TEXT.splitlines() if line.startswith("#   kubectl create secret")]
+    assert [line for line in made if not re.search(r" --from-env-file=\w+\.env +#", line)] == []
+    files = [re.findall(r"--from-env-file=(\S+)", line) for line in made]
+    assert len({file for (file,) in files}) == len(made)
 
 
 def test_the_key_that_signs_tokens_gets_to_no_pod_but_by_the_chart() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from compose import digests
 from compose.digests import COMPOSE, NotPinnedError, digest_of, images, main, pinned
+from compose.env import settings
 
 INDEX = b'{"manifests": []}'
 DIGEST = f"sha256:{hashlib.sha256(INDEX).hexdigest()}"
@@ -133,3 +134,13 @@ def test_unless_all_are_known_nothing_is_written(
 
 def test_an_image_without_a_line_gets_one() -> None:
     assert pinned("A=1\n", {"POSTGRES_IMAGE": "postgres:17@sha256:x"}) == "A=1\nPOSTGRES_IMAGE=postgres:17@sha256:x\n"
+
+
+def test_of_equal_names_the_one_that_counts_is_pinned() -> None:
+    lines = ["POSTGRES_IMAGE=mirror/postgres:16", "A=1", "#POSTGRES_IMAGE=x", "POSTGRES_IMAGE = postgres:17", "B=2"]
+    for order in (lines, [lines[0], *lines[2:]], [*lines, "export POSTGRES_IMAGE=postgres:17"]):
+        text = "\n".join(order)
+        image = images(COMPOSE.read_text(), settings(text))["POSTGRES_IMAGE"]
+        after = pinned(text, {"POSTGRES_IMAGE": f"{image}@{DIGEST}"})
+        assert settings(after)["POSTGRES_IMAGE"] == f"postgres:17@{DIGEST}"
+        assert len(set(after.splitlines()) & set(order)) == len(order) - 1

@@ -11,7 +11,7 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 
 from learnosity.api.defaults import DEFAULT_BASE_URL, DEFAULT_REPORTS_URL, REGIONS
-from learnosity.azure_connection import _BLOB_HOST
+from learnosity.azure_address import BLOB_HOST
 from learnosity.storage.s3_address import address_of
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "security.md").read_text()
@@ -33,14 +33,19 @@ def aws_hosts() -> set[str]:
 
 def google_and_azure_hosts() -> set[str]:
     from azure.identity import AzureAuthorityHosts
+    from google.auth.external_account import _CLOUD_RESOURCE_MANAGER
     from google.auth.iam import _IAM_SIGN_ENDPOINT
     from google.cloud.secretmanager import SecretManagerServiceClient
     from google.cloud.storage._http import Connection  # type: ignore[import-untyped]
     from google.oauth2.credentials import _GOOGLE_OAUTH2_TOKEN_ENDPOINT
 
+    federation = {
+        _CLOUD_RESOURCE_MANAGER.format(universe_domain="googleapis.com"),
+        "https://sts.googleapis.com/v1/token",
+    }
     google = {_IAM_SIGN_ENDPOINT, Connection.DEFAULT_API_ENDPOINT, _GOOGLE_OAUTH2_TOKEN_ENDPOINT}
     names = (SecretManagerServiceClient.DEFAULT_ENDPOINT, AzureAuthorityHosts.AZURE_PUBLIC_CLOUD)
-    return google | {f"https://{name}" for name in (*names, f"account.{_BLOB_HOST}")}
+    return google | federation | {f"https://{name}" for name in (*names, f"account.{BLOB_HOST}")}
 
 
 def learnosity_hosts() -> set[str]:

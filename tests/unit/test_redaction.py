@@ -59,6 +59,48 @@ def test_no_spelling_of_a_secret_survives(spelling: Callable[[str, str], str], n
     assert told.endswith(" and no more.")
 
 
+_URL_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": lambda url: url,
+    "percent-encoded": lambda url: quote(url, safe=""),
+    "percent-encoded twice": lambda url: quote(quote(url, safe=""), safe=""),
+    "HTML": html.escape,
+    "HTML by numbers": lambda url: url.replace("/", "&#x2F;"),
+    "JSON": lambda url: url.replace("/", r"\/"),
+    "JSON in JSON": lambda url: url.replace("/", r"\\/"),
+}
+
+
+@pytest.mark.parametrize("spelling", _URL_SPELLINGS.values(), ids=_URL_SPELLINGS)
+@pytest.mark.parametrize("encoded", [True, False])
+@pytest.mark.parametrize("mark", "@/?#:;,!$%&+=~[]|^*()")
+@pytest.mark.promise("no secret")
+def test_no_end_of_a_password_survives_whatever_character_is_in_it(
+    mark: str, encoded: bool, spelling: Callable[[str], str]
+) -> None:
+    for password in (f"Tr{mark}ub4dor-and-more", f"Tr{mark}{mark}ub4dor-and-more", f"{mark}ub4dor-and-more{mark}"):
+        written = quote(password, safe="") if encoded else password
+        told = redact_text(f"proxy {spelling(f'http://svc:{written}@proxy:3128/a')} failed")
+        assert "ub4dor" not in told
+        assert "svc" not in told
+        assert told.startswith("proxy http://")
+        assert told.endswith(" failed")
+        if encoded or mark not in "?#":
+            assert told == "proxy http://proxy:3128/a failed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:8080/people/anna@example.org is gone",
+        "s3://bucket/anna@example.org/file.json",
+        "http://[::1]:8080/a@b",
+        "write to https://host/a or to anna@example.org",
+    ],
+)
+def test_an_at_sign_in_a_path_is_no_user_info(text: str) -> None:
+    assert redact_text(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -34,10 +34,12 @@ def test_airflow_has_one_version_in_all_the_places_in_which_it_is_changed() -> N
         ),
         "Dockerfile": re.findall(r"AIRFLOW_IMAGE=apache/airflow:([0-9.]+)-", text("Dockerfile")),
         "docker-compose.yaml": re.findall(r"apache/airflow:([0-9.]+)-", COMPOSE),
-        "compose/proof": re.findall(r"airflow:([0-9.]+)-", IMAGES["AIRFLOW_IMAGE"]),
+        "compose/proof/deployment.py": re.findall(r"airflow:([0-9.]+)-", IMAGES["AIRFLOW_IMAGE"]),
         "deploy/values.yaml": [yaml.safe_load(text("deploy/values.yaml"))["airflowVersion"]],
     }
     assert all(places.values()), places
+    (said,) = re.findall(r"Change Airflow in five places at once:(.*?);", text("docs/operations.md"), re.DOTALL)
+    assert set(re.findall(r"`([\w./-]+\.\w+|Dockerfile)`", said)) == set(places)
     assert len({version for found in places.values() for version in found}) == 1, places
 
 

@@ -10,7 +10,13 @@ from typing import Any, cast
 
 import pytest
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
 
 from learnosity.errors import (
     ApiError,
@@ -74,16 +80,24 @@ def told(error: BaseException, attempt: int = 1) -> dict[str, Any] | None:
         (TransientApiError("503"), "clear wait_for_job: it goes on where it ended"),
         (LearnosityError("other."), "clear wait_for_job"),
         (AirflowSensorTimeout("too late"), "clear wait_for_job"),
+        (AirflowTaskTimeout("land_files did not end within its execution_timeout of 1:00."), "clear wait_for_job"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, BaseException) else "",
 )
-def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: Exception, advice: str) -> None:
+def test_every_kind_of_error_is_told_with_advice_that_can_be_followed(error: BaseException, advice: str) -> None:
     found = told(error, attempt=3)
     assert found is not None
     assert found["message"] == str(error)
     assert advice in found["advice"]
     assert found["attempt"] == 3
     assert "run config, then clear" not in found["advice"]
+
+
+@pytest.mark.parametrize("text", ["Timeout, PID: 4711", ""])
+def test_a_time_out_of_airflow_says_which_limit_it_was(text: str) -> None:
+    found = told(AirflowTaskTimeout(text))
+    assert found is not None
+    assert found["message"] == "The task did not end within its execution_timeout."
 
 
 @pytest.mark.parametrize(
@@ -122,6 +136,7 @@ def test_what_an_error_from_elsewhere_quotes_is_not_kept(error: Exception, caplo
         AirflowSkipException("nothing to do"),
         TaskDeferred(trigger=cast(Any, None), method_name="x"),
         KeyboardInterrupt(),
+        AirflowTaskTerminated("SIGTERM"),
     ],
     ids=lambda end: type(end).__name__,
 )
@@ -184,3 +199,31 @@ def test_an_error_of_the_work_passes_through_the_telling() -> None:
 
     with pytest.raises(RequestError):
         asyncio.run(work())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(PUPIL), KeyError(PUPIL), OSError(PUPIL)], ids=repr)
+@pytest.mark.parametrize("from_look", [1, 2])
+@pytest.mark.parametrize("of_the_work", [None, RequestError("no")], ids=repr)
+def test_figures_that_cannot_be_made_do_not_end_the_task(
+    error: Exception, from_look: int, of_the_work: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores, looks = Stores(), 0
+
+    def look() -> Landing:
+        nonlocal looks
+        looks += 1
+        if looks >= from_look:
+            raise error
+        return Landing(1, 10, 100)
+
+    async def work() -> str:
+        async with report_progress(stores.context(), look):
+            await asyncio.sleep(0)
+            if of_the_work:
+                raise of_the_work
+        return "done"
+
+    with pytest.raises(RequestError) if of_the_work else nullcontext():
+        assert asyncio.run(work()) == "done"
+    assert type(error).__name__ in caplog.text
+    assert PUPIL not in caplog.text

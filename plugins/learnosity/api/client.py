@@ -22,12 +22,12 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from learnosity.api.config import ApiConfig, is_version
 from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
-from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, parse_job
+from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, parse_job
 from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
 from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.signing import routing_headers, sign_data_request
-from learnosity.egress import proxy_failure
+from learnosity.egress import proxy_failure, proxy_refusal
 from learnosity.errors import ApiError, ConnectionConfigError, LearnosityError, TransientApiError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import backoff, parse_retry_after
@@ -121,7 +121,8 @@ class LearnosityClient:
         :param references: only these jobs; at most 50, because a reply lists at most 50 jobs.
         :param since: Unix seconds; only jobs that were created at this time or later.
         :param limit: largest number of jobs in the reply; default 50, the maximum of the API.
-        :raises UnexpectedReplyError: a record is no job. So a job that is not listed is really not listed.
+        :raises UnexpectedReplyError: a record is no job, or records are missing. So a job that is not listed is really
+            not listed.
         """
         if len(references) > REFERENCES_PER_CALL:
             raise ValueError(f"at most {REFERENCES_PER_CALL} references a call")
@@ -131,11 +132,11 @@ class LearnosityClient:
         if since is not None:
             request["mintime"] = since
         reply = await self._call("get", JOBS, request)
-        return [parse_job(record) for record in reply.records()]
+        return [parse_job(record) for record in listed(reply, limit)]
 
     async def job_records(self) -> list[Any]:
         """The jobs of all states, as the API lists them."""
-        return (await self._call("get", JOBS, {"status": list(STATUSES)})).records()
+        return listed(await self._call("get", JOBS, {"status": list(STATUSES)}), REFERENCES_PER_CALL)
 
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
         """Retrieve a finished dataset: `get` on /reports/datasets.
@@ -216,6 +217,8 @@ class LearnosityClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}", proxy) from None
+        if proxy and status == 407:
+            raise ConnectionConfigError(f"{action.upper()} {endpoint}: {proxy_refusal(proxy, status)[0]}")
         try:
             retry_after = parse_retry_after(headers.get("Retry-After"))
             reply = parse_reply(status, body, retry_after=retry_after, sent=request)
@@ -246,7 +249,7 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
 
     :param what: the name of the call, for the message.
     :param proxy: URL of the proxy that is used; None = none.
-    :returns: `ConnectionConfigError` when the certificate is not trusted, or there is no such proxy, else
+    :returns: `ConnectionConfigError` when the certificate is not trusted, there is no such proxy, or it refuses, else
         `TransientApiError`.
     """
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
@@ -254,14 +257,15 @@ def transport_error(error: Exception, what: str, proxy: str | None = None) -> Le
             f"{what}: the server's TLS certificate could not be verified. Check the host of the connection. If the "
             "server has an authority of its own, name its PEM file in extra `verify`."
         )
-    if failure := proxy_failure(proxy, f"{type(error).__name__} {error}"):
+    if proxy and isinstance(error, aiohttp.ClientHttpProxyError):
+        failure: tuple[str, bool] | None = proxy_refusal(proxy, error.status)
+    else:
+        failure = proxy_failure(proxy, f"{type(error).__name__} {error}")
+    if failure:
         if failure[1]:
             return TransientApiError(f"{what}: {failure[0]}", sent=False)
         return ConnectionConfigError(f"{what}: {failure[0]}")
-    # `ClientHttpProxyError`: the proxy refused the connection, so it did not forward the request.
-    never_sent = isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
-    )
+    never_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     kind = "timed out" if isinstance(error, TimeoutError) else f"failed ({type(error).__name__})"
     return TransientApiError(f"{what} {kind}; the network or the server failed.", sent=not never_sent)
 

@@ -11,10 +11,11 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import aiohttp
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
-from learnosity.egress import proxy_failure
+from learnosity.egress import proxy_failure, proxy_refusal
 from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
 # Size in bytes of each of the three read-ahead buffers of a download. With smaller buffers, the event loop would be
@@ -140,7 +141,13 @@ def connection_failed(
             f"{what}: the server's TLS certificate could not be verified. Check any proxy in between, and name the "
             "PEM file of its authority in extra `verify` of the Learnosity connection."
         )
-    if failure := proxy_failure(proxy, f"{type(error).__name__} {details}"):
+    if proxy and isinstance(error, aiohttp.ClientHttpProxyError):
+        failure: tuple[str, bool] | None = proxy_refusal(proxy, error.status)
+    else:
+        failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
+        if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
+            failure = proxy_refusal(proxy, 0)  # pyreqwest does not tell the status
+    if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")
 

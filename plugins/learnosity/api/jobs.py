@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from learnosity.api.message_redaction import wording
+from learnosity.api.replies import Reply
 from learnosity.errors import UnexpectedReplyError
 
 COMPLETED = "completed"
@@ -61,6 +62,26 @@ class Job(msgspec.Struct, frozen=True):
     def mentions(self, dataset_id: str) -> bool:
         """Whether the record of the job contains the id of this dataset anywhere."""
         return dataset_id.lower() in self.details.lower()
+
+
+def listed(reply: Reply, limit: int) -> list[Any]:
+    """The records of a list of jobs.
+
+    :param limit: the largest number of jobs that was asked for. A full list may be a part of a longer one.
+    :raises UnexpectedReplyError: there is no list, or it has fewer records than the reply says. It must not count as
+        "there is no job".
+    """
+    records = reply.records()
+    if reply.data is None and reply.count != 0:
+        what = "there is no `data` in it"
+    elif len(records) < min(reply.count or 0, limit):
+        what = f"it says that it has {reply.count} records, and has {len(records)}"
+    else:
+        return records
+    raise UnexpectedReplyError(
+        f"Learnosity's list of jobs is not understood: {what}. So whether a job runs is not known. Check the pinned "
+        "`version`, then clear the task."
+    )
 
 
 def parse_job(record: Any) -> Job:

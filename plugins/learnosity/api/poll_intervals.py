@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from learnosity.api.jobs import Job
+from learnosity.api.refusals import Refusals
 from learnosity.errors import LearnosityError
 
 # A call also makes the polls of other jobs that are due soon, so that one call serves several jobs. "Soon" means:
@@ -94,7 +95,7 @@ class PollResult:
 
 @dataclass(eq=False, slots=True)
 class Wait:
-    """A task's wait for one job. `began`, `due`, `refused_since`: monotonic seconds; `deadline`: Unix seconds."""
+    """A task's wait for one job. `began`, `due`, `refusals`: monotonic seconds; `deadline`: Unix seconds."""
 
     reference: str
     poll_interval: float
@@ -106,24 +107,33 @@ class Wait:
     times: JobTimes | None = None
     seen: float = 0.0
     """When a call that asked for this job began, or when the job was last seen running; monotonic seconds."""
+    last: float = field(init=False)
+    """When the last poll is due: one second after the deadline; monotonic seconds."""
     asked: bool = False
     """Whether a call that asks for this job has no reply yet."""
-    refused_since: float | None = None
+    refusals: Refusals = field(default_factory=Refusals)
     results: asyncio.Queue[PollResult] = field(default_factory=asyncio.Queue)
+
+    def __post_init__(self) -> None:
+        self._set_last(self.began)
+
+    def _set_last(self, now: float) -> None:
+        self.last = now + max(self.deadline - time.time(), 0.0) + 1.0
 
     def plan(self, now: float) -> None:
         """Set the time of the next poll: at the latest one second after the deadline."""
         self.asked = False
+        self._set_last(now)
         self.delay = poll_delay(self.rounds, self.poll_interval)
         self.rounds += 1
-        self.due = now + min(self.delay, max(self.deadline - time.time(), 0.0) + 1.0)
+        self.due = min(now + self.delay, self.last)
 
     def expected(self, now: float) -> float | None:
         """When the job may begin to end, in monotonic seconds; None = it is not known, or it should have ended."""
         window = self.times.window() if self.times is not None else None
         return None if window is None or now > self.began + window[1] + SPACING_SECONDS else self.began + window[0]
 
-    def due_by_expectation(self, begin: float, now: float, last_call: float, *, calls_left: bool) -> float:
+    def due_by_expectation(self, begin: float, last_call: float, *, calls_left: bool) -> float:
         """When the wait is due whose job is expected to end after `begin`: never later than its poll interval says.
 
         :param begin: what `expected` says.
@@ -131,7 +141,7 @@ class Wait:
         :param calls_left: whether calls were put off before, so that one more may be made now.
         """
         longest = _longest(self.poll_interval)
-        latest = min(self.seen + longest, now + max(self.deadline - time.time(), 0.0) + 1.0)
+        latest = min(self.seen + longest, self.last)
         extra = max(begin, last_call, self.began + min(MIN_POLL_SECONDS, longest)) + SPACING_SECONDS
         return min(latest, extra) if calls_left else latest
 

@@ -2,7 +2,8 @@
 
 So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
 job is seen by the next call for any job. An error about one job affects only this job. A short network failure
-ends no wait. A slow call delays only the jobs that it asks for. The poller ends with its last wait.
+ends no wait. A slow call delays only the jobs that it asks for. After an error that is not about one job, the Airflow
+connection is read again: a person may have corrected it. The poller ends with its last wait.
 
 Up to 50 waits are asked about when their jobs are expected to end, by what earlier jobs of the same kind took: calls
 are put off from the time before, so that there are never more of them than without expectations (`waits.UsualPlan`).
@@ -22,14 +23,9 @@ from weakref import WeakKeyDictionary
 from learnosity.api.due_order import DueOrder
 from learnosity.api.jobs import REFERENCES_PER_CALL
 from learnosity.api.poll_intervals import EARLY_SHARE, Call, PollResult, UsualPlan, Wait, times_of
-from learnosity.errors import (
-    AuthenticationError,
-    ConnectionConfigError,
-    LearnosityError,
-    PermanentApiError,
-    TransientError,
-    first_error,
-)
+from learnosity.api.refusals import Outage
+from learnosity.api.replies import is_about_connection
+from learnosity.errors import LearnosityError, TransientError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 
 if TYPE_CHECKING:
@@ -48,17 +44,12 @@ CALLS_AT_ONCE = 4
 # After this many results, the other tasks of the event loop run. Each result wakes a trigger, which may write a log
 # line. 50 results in one go would delay all other triggers.
 IN_ONE_GO = 5
-# How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
-# change of keys; 5 minutes are added for safety.
-REFUSAL_SECONDS = 35 * 60.0
-# How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
-MISCONFIGURED_SECONDS = 5 * 60.0
 
 
 class JobPoller:
     """Polls jobs for all waits on one Airflow connection. Use `shared_poller`, which starts and ends it.
 
-    :param connect: opens a client. It is called again after a refusal, because the key may have been changed.
+    :param connect: reads the Airflow connection and opens a client.
     :param metrics: gets `waits_open`, the number of waits of all pollers of this event loop.
     """
 
@@ -76,6 +67,8 @@ class JobPoller:
         """Whether calls also ask for jobs that are not due. False after such a call was refused: they may be why."""
         self._usual = UsualPlan()
         self._last_call = 0.0
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._outage = Outage()
         self.users = 0
 
     @contextmanager
@@ -119,19 +112,31 @@ class JobPoller:
         return self._task is None or not self._task.done()
 
     async def _run(self) -> None:
-        slots = asyncio.Semaphore(CALLS_AT_ONCE)
-        while True:
+        async with asyncio.TaskGroup() as clients:
             call = await self._next_call()
-            try:
-                async with self._connect() as client, asyncio.TaskGroup() as calls:
-                    while True:
-                        await slots.acquire()
-                        calls.create_task(self._poll(client, call)).add_done_callback(lambda _: slots.release())
-                        call = await self._next_call()
-            except* LearnosityError as refused:
-                # The Airflow connection is wrong, or the API refused its key. The next round of the loop reads the
-                # connection again, because a person may have corrected it.
-                self._failed([wait for wait in self._waits if wait.asked], first_error(refused))
+            while True:
+                handed_on: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
+                clients.create_task(self._use_client(call, handed_on))
+                call = await handed_on
+
+    async def _use_client(self, call: Call, handed_on: asyncio.Future[Call]) -> None:
+        """Make calls with a new client, until the connection is to be read again. Then hand on the next call."""
+        outdated = asyncio.Event()
+
+        async def make(call: Call) -> None:
+            if not await self._poll(client, call):
+                outdated.set()
+
+        try:
+            async with self._connect() as client, asyncio.TaskGroup() as calls:
+                while not outdated.is_set():
+                    await self._slots.acquire()
+                    calls.create_task(make(call)).add_done_callback(lambda _: self._slots.release())
+                    call = await self._next_call()
+                handed_on.set_result(call)
+        except LearnosityError as error:  # the Airflow connection cannot be read or used
+            self._failed(call.due, error)
+            handed_on.set_result(await self._next_call())
 
     async def _next_call(self) -> Call:
         """Wait until a poll is due. Return it, and as many other polls as fit into one call, the soonest first."""
@@ -167,7 +172,7 @@ class JobPoller:
         usual = self._usual.next_call(self._waits, now)
         expected = {wait: begin for wait in dues if (begin := wait.expected(now)) is not None}
         for wait, begin in expected.items():
-            dues[wait] = wait.due_by_expectation(begin, now, self._last_call, calls_left=self._usual.saved > 0)
+            dues[wait] = wait.due_by_expectation(begin, self._last_call, calls_left=self._usual.saved > 0)
         waiting = sorted(((due, wait) for wait, due in dues.items()), key=lambda each: each[0])
         return waiting, usual if expected else None
 
@@ -198,43 +203,38 @@ class JobPoller:
             if not self._waits_of[wait.reference]:
                 del self._waits_of[wait.reference]
 
-    async def _poll(self, client: LearnosityClient, call: Call) -> None:
-        """Ask for the jobs of a call.
-
-        :raises AuthenticationError: key, secret or rights are wrong. Every other error is reported to the waits.
-        """
+    async def _poll(self, client: LearnosityClient, call: Call) -> bool:
+        """Ask for the jobs of a call, and report to the waits. Returns whether the client may be used on."""
         references = call.references
         try:
             jobs = {job.reference: job for job in await client.jobs(references)}
-        except AuthenticationError:
-            raise
-        except PermanentApiError as error:
-            if len(references) == 1:
-                self._failed(call.due, error)
-            elif call.others:
-                self._fills_calls = False
-                await self._poll(client, Call(call.due))
-            else:
-                # The API may refuse the whole call because of one job. Asking for each half of the jobs in its own call
-                # finds that job, and the other jobs are still polled.
-                half = set(references[: len(references) // 2])
-                await self._poll(client, Call([wait for wait in call.due if wait.reference in half]))
-                await self._poll(client, Call([wait for wait in call.due if wait.reference not in half]))
         except LearnosityError as error:
-            self._failed(call.due, error)
-        else:
-            for number, wait in enumerate(call.due, 1):
-                job = jobs.get(wait.reference)
-                wait.refused_since = None
-                self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
-                if number % IN_ONE_GO == 0:
-                    await asyncio.sleep(0)
-            for wait in call.others:
-                job = jobs.get(wait.reference)
-                if wait in self._waits and job is not None and job.is_terminal:
-                    self._report(wait, PollResult(job, final=True))
-                elif job is not None:
-                    wait.seen = time.monotonic()
+            if error.transient or is_about_connection(error) or len(references) == 1:
+                self._failed(call.due, error)
+                return error.transient and not self._outage.note(time.monotonic())
+            if call.others:
+                self._fills_calls = False
+                return await self._poll(client, Call(call.due))
+            # The API may refuse the whole call because of one job. Asking for each half of the jobs in its own call
+            # finds that job, and the other jobs are still polled.
+            half = set(references[: len(references) // 2])
+            first = await self._poll(client, Call([wait for wait in call.due if wait.reference in half]))
+            second = await self._poll(client, Call([wait for wait in call.due if wait.reference not in half]))
+            return first or second
+        self._outage.clear()
+        for number, wait in enumerate(call.due, 1):
+            job = jobs.get(wait.reference)
+            wait.refusals.clear()
+            self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
+            if number % IN_ONE_GO == 0:
+                await asyncio.sleep(0)
+        for wait in call.others:
+            job = jobs.get(wait.reference)
+            if wait in self._waits and job is not None and job.is_terminal:
+                self._report(wait, PollResult(job, final=True))
+            elif job is not None:
+                wait.seen = time.monotonic()
+        return True
 
     def _failed(self, batch: Sequence[Wait], error: LearnosityError) -> None:
         now = time.monotonic()
@@ -242,9 +242,7 @@ class JobPoller:
             if error.transient:
                 self._report(wait, PollResult(error=error))
                 continue
-            wait.refused_since = wait.refused_since or now
-            patience = MISCONFIGURED_SECONDS if isinstance(error, ConnectionConfigError) else REFUSAL_SECONDS
-            self._report(wait, PollResult(error=error, final=now - wait.refused_since >= patience))
+            self._report(wait, PollResult(error=error, final=wait.refusals.note(error, now)))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
         if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job

@@ -18,16 +18,21 @@ from learnosity.errors import (
     ApiError,
     AuthenticationError,
     ConflictError,
+    ConnectionConfigError,
+    LearnosityError,
     NotReadyError,
     PermanentApiError,
     TransientApiError,
     UnexpectedReplyError,
+    WrongAddressError,
 )
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
+# Error codes for a consumer without rights, and for a `version` that is too old: no call of the connection succeeds.
+_CONNECTION_CODES = frozenset({40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 _HINTS = {
     20012: "Check the host and the `version` of the connection.",
@@ -63,6 +68,11 @@ class Reply:
         """Cursor of the next page; None when there is no next page."""
         cursor = self.meta.get("next")
         return str(cursor) if cursor not in (None, "", False) else None
+
+    @property
+    def count(self) -> int | None:
+        """How many records the reply says that it has (`meta.records`); None when it does not say."""
+        return _integer(self.meta.get("records"))
 
     def find(self, key: str, *, depth: int = 2) -> Any:
         """The first value of `key` in `data`, at most `depth` levels down; None when there is none."""
@@ -130,18 +140,18 @@ def _error_without_json(http_status: int, retry_after: float | None) -> ApiError
     if http_status in (408, 425, 429) or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:
-        return PermanentApiError(
+        return WrongAddressError(
             f"Learnosity answered with a redirect (HTTP {http_status}), which is never followed because it would "
             "lose or leak the signed request. Check host and scheme of the connection.",
             http_status=http_status,
         )
     if http_status == 404:
-        return PermanentApiError(
+        return WrongAddressError(
             "Learnosity does not know this address (HTTP 404). Check host and `version` of the connection.",
             http_status=http_status,
         )
     if http_status >= 400:
-        return PermanentApiError(
+        return WrongAddressError(
             f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
             http_status=http_status,
         )
@@ -154,10 +164,25 @@ def is_clock_error(error: ApiError) -> bool:
     return error.code in _CLOCK_CODES
 
 
+def is_about_connection(error: LearnosityError) -> bool:
+    """Whether an error is about the Airflow connection as a whole, and not about what one call asks for."""
+    if isinstance(error, ConnectionConfigError | WrongAddressError):
+        return True
+    return isinstance(error, ApiError) and error.code in _CONNECTION_CODES
+
+
+def text_of(reply: Reply, key: str) -> str:
+    """The text under `key`; "" = there is none. A whole number counts as text: it may be a reference."""
+    value = reply.find(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) else ""
+
+
 def require_text(reply: Reply, key: str, what: str) -> str:
     """The non-empty text under `key`. Raises `UnexpectedReplyError`, which names `key` and the call `what`."""
-    value = reply.find(key)
-    if not isinstance(value, str) or not value:
+    value = text_of(reply, key)
+    if not value:
         raise UnexpectedReplyError(f"Learnosity's reply to {what} has no `{key}`. Check the pinned `version`.")
     return value
 

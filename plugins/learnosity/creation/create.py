@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
-from learnosity.api.replies import Reply
+from learnosity.api.replies import Reply, text_of
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh
 from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
 from learnosity.creation.state import (
@@ -188,7 +188,7 @@ class _Creation:
             state = replace(state, dataset_id=adopted, request={**state.request, "dataset_id": adopted})
         # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
         DatasetLayout(self.request.dataset_type, state.dataset_id)
-        if isinstance(reference := reply.find("job_reference"), str) and reference:
+        if reference := text_of(reply, "job_reference"):
             return await self._started(state, reference)
         if upload is None:
             raise UnexpectedReplyError(

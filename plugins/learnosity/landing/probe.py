@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from learnosity.api.message_redaction import wording
-from learnosity.errors import LearnosityError
+from learnosity.errors import LearnosityError, UnsafeNameError
+from learnosity.results.known_keys import known_suffix
 from learnosity.results.outcomes import Empty, Failed, Files, Group, Inline, NotReady, NotUnderstood, Reading
 from learnosity.results.reading import classify
 from learnosity.results.sketch import masked_key, sketch
@@ -67,6 +68,8 @@ async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str)
     try:
         reply = await client.dataset(dataset_type, dataset_id)
         reading = classify(reply.meta, reply.data, dataset_id=dataset_id, declaration=client.config.results)
+    except UnsafeNameError:  # its message quotes the name
+        return "a list in which a file has a name that cannot be used as a path"
     except LearnosityError as error:
         return str(error)
     whole = {"meta": dict(reply.meta), "data": reply.data}
@@ -76,7 +79,8 @@ async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str)
 def _said(reading: Reading) -> str:
     match reading:
         case Files():
-            endings = Counter(file.path.rpartition(".")[2][:10] for file, _ in reading.files)
+            # Any other ending may be a part of a name, such as that of a person.
+            endings = Counter(known_suffix(file.path.rpartition("/")[2]) or "other" for file, _ in reading.files)
             kinds = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items()))
             sized = sum(file.bytes is not None for file, _ in reading.files)
             more = "there are further pages" if reading.next_cursor else "this is the only page"

@@ -27,7 +27,7 @@ from learnosity.dataset.manifest import (
 )
 from learnosity.dataset.published import some, stored, verify
 from learnosity.dataset.removal_marks import claim_landing
-from learnosity.errors import IncompleteDatasetError, StorageError
+from learnosity.errors import IncompleteDatasetError, StorageError, TransientStorageError
 from learnosity.landing.announce import withdraw, write_latest
 from learnosity.landing.files_ndjson import FilesList, file_entry
 from learnosity.landing.landed_files import Finding, LandedFiles

@@ -97,7 +97,8 @@ LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root")
 
-_FILE_SUFFIXES = words(
+# The endings of data files.
+FILE_SUFFIXES = words(
     "json csv tsv ndjson jsonl txt gz zip zst bz2 tar tgz parquet avro orc xml html pdf xls xlsx yaml yml md log"
 )
 
@@ -116,8 +117,13 @@ def link_word(key: str) -> str:
 
 def looks_like_a_file(name: str) -> bool:
     """Whether `name` ends with the suffix of a data file."""
-    stem, dot, suffix = name.rpartition(".")
-    return bool(stem and dot) and suffix.lower() in _FILE_SUFFIXES
+    return known_suffix(name) is not None
+
+
+def known_suffix(name: str) -> str | None:
+    """The suffix of `name` in lower case; None if it is not that of a data file."""
+    stem, _, suffix = name.rpartition(".")
+    return suffix.lower() if stem and suffix.lower() in FILE_SUFFIXES else None
 
 
 # Values of `status` and similar keys, by their meaning.

@@ -39,10 +39,11 @@ class AllowedUris:
         """Read the two Airflow Variables.
 
         :param listed: text of `learnosity_allowed_uris`; None = it is not set.
-        :param default: text of `learnosity_destination_uri`; None = it is not set.
+        :param default: text of `learnosity_destination_uri`; None and blanks = it is not set.
         :raises RequestError: the list is not a JSON array of URIs. Then nothing is allowed.
         """
-        return cls(None if listed is None else _listed(listed), parse_uri(default) if default else None)
+        text = (default or "").strip()
+        return cls(None if listed is None else _listed(listed), _resolved(parse_uri(text)) if text else None)
 
     def check_write(self, uri: str) -> None:
         """Check a destination.
@@ -124,9 +125,12 @@ def _plain(field: str, uri: str) -> StorageUri:
     where = parse_uri(uri)
     if any(_is_dots(segment) for segment in where.key.split("/")):
         raise RequestError(f"{field} has a segment `.` or `..`, or one that can be read so: write the path without it.")
-    if where.scheme == _FILE:
-        return StorageUri(_FILE, where.conn_id, "", os.path.realpath(where.key))
-    return where
+    return _resolved(where)
+
+
+def _resolved(where: StorageUri) -> StorageUri:
+    """The place that a URI names, for a local path without symbolic links."""
+    return StorageUri(_FILE, where.conn_id, "", os.path.realpath(where.key)) if where.scheme == _FILE else where
 
 
 def _is_dots(segment: str) -> bool:

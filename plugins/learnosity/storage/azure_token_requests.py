@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ from learnosity.storage.error_codes import cause_of
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 _ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
 _METADATA = "169.254.169.254"  # the address of Azure's metadata service where no variable names another one
+# Every virtual machine of Azure has this asset tag. Its containers see it, too.
+_ASSET_TAG_FILE = Path("/sys/class/dmi/id/chassis_asset_tag")
+_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 
 
 class TokenRequests(RequestsTransport):  # type: ignore[misc]
@@ -33,15 +37,17 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
     A chain of credentials turns every error of its members into one text. So the reason is read from here.
 
     :param egress: the proxy and TLS settings.
+    :param wants_machine: whether the connection names an identity of this machine.
     :param config: time limits, under the names that azure-core has for them.
     """
 
-    def __init__(self, egress: Egress, **config: Any) -> None:
+    def __init__(self, egress: Egress, *, wants_machine: bool = False, **config: Any) -> None:
         session = Session()
         session.trust_env = False  # `egress` sets proxies and certificates; no password of ~/.netrc may be sent
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
         self._is_ready = False
+        self.wants_machine = wants_machine
         self.failure: LearnosityError | None = None
         self.status = 0  # HTTP status of the last reply; 0 = the last request got none
 
@@ -98,6 +104,16 @@ class _Adapter(HTTPAdapter):
         # The certificate of a proxy is checked with the same TLS context as that of a server. If the context is None,
         # urllib3 checks neither certificate.
         return super().proxy_manager_for(proxy, **settings | {"proxy_ssl_context": self._tls})
+
+
+def may_have_identity() -> bool:
+    """Whether anything says that this machine has an identity of Azure, so that the service for it may only be away."""
+    if any(os.environ.get(name) for name in (*_MACHINE, "AZURE_CLIENT_ID")):
+        return True
+    try:
+        return _ASSET_TAG_FILE.read_text().strip() == _ASSET_TAG
+    except (OSError, ValueError):
+        return False
 
 
 def _is_of_this_machine(url: str) -> bool:

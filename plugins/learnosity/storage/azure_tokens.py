@@ -34,6 +34,8 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
+# azure-identity says so where the metadata service of a virtual machine does not reply.
+_NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
 # With these error codes, the service itself says that the same request may succeed later. So they count more than the
 # HTTP status, which can be 400.
 _SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
@@ -93,8 +95,20 @@ class AzureTokens:
             return failure
         return type(failure)(f"no token for the {self._named}: {failure}")
 
-    def _refusal(self, error: Any) -> StorageError | TransientStorageError:
+    def _asked_metadata_alone(self, text: str) -> bool:
+        """Whether only the metadata service did not reply, and nothing says that this machine has one."""
+        from learnosity.storage.azure_token_requests import may_have_identity
+
+        others = _NO_METADATA.sub("", text)
+        return others != text and not _PASSES.search(others) and not may_have_identity()
+
+    def _refusal(self, error: Any) -> LearnosityError:
         text, status = str(error), self._requests.status
+        if not status and self._asked_metadata_alone(text) and not self._requests.wants_machine:
+            return ConnectionConfigError(
+                f"no token for the {self._named}: it has no credentials, and this machine has none. Give the "
+                "connection a key, a `sas_token`, or `tenant_id` with login and password (docs/stores.md)."
+            )
         code = re.search(r"AADSTS\d+", text)
         detail = ", ".join(filter(None, [f"HTTP {status}" if status else "", code[0] if code else ""]))
         detail = f" ({detail or type(error).__name__})"

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from learnosity.storage.conditions import Refused, why_refused
 from learnosity.storage.errors import odd_reply, refusal, storage_error
 from learnosity.storage.multipart import part_bytes
 from learnosity.storage.obstore_store import ObstoreStore
@@ -108,11 +109,11 @@ class Boto3WritingStore(ObstoreStore):
         try:
             reply = await self._sent("put_object", **self._put_args(path, content), **kept, **condition)
         except Exception as error:
-            status = _status(error)
-            if status in (404, 412):
-                return False
-            if status == 501:
-                return await self._replace_at_once(path, content)
+            match why_refused(_status(error), _code(error), creates=expected is None):
+                case Refused.CHANGED:
+                    return False
+                case Refused.UNKNOWN:
+                    return await self._replace_at_once(path, content)
             raise self._failed(path, error) from None
         self._given(path, reply, "ETag")
         return True
@@ -170,6 +171,13 @@ def _status(error: Exception) -> int:
     """The HTTP status of the reply that boto3's error holds; 0 = it holds none."""
     reply = getattr(error, "response", None) or {}
     return int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) if isinstance(reply, dict) else 0
+
+
+def _code(error: Exception) -> str:
+    """The error code in that reply. boto3 takes the status for the code of a reply without a body."""
+    reply = getattr(error, "response", None)
+    code = str(reply.get("Error", {}).get("Code", "")) if isinstance(reply, dict) else ""
+    return "" if code.isdigit() else code
 
 
 async def _pieces(chunks: AsyncIterator[bytes | memoryview], size: int) -> AsyncIterator[bytes]:

@@ -82,6 +82,8 @@ NO_STORE = _refused(
     "the reply is not that of such a store",
     "Check that the endpoint of the connection is a store of this kind, and that no login page replies instead.",
 )
+ARCHIVED = _refused("the object is in an archive", "Restore it there first, then run the task again.")
+_LEASED = _refused("the blob or container is leased to somebody else", "Have the lease ended.")
 _PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
 
 _NO_REASON = _refused(
@@ -124,6 +126,7 @@ _BY_CODE = {
     "XMinioStorageFull": QUOTA,
     "NoSuchBucket": BUCKET,
     "NoSuchKey": Meaning(Verdict.MISSING),
+    "InvalidObjectState": ARCHIVED,
     "InvalidRequest": REQUEST,
     "MissingContentMD5": REQUEST,
     "ServerSideEncryptionConfigurationNotFoundError": KMS,
@@ -145,9 +148,16 @@ _BY_CODE = {
     "InsufficientAccountPermissions": _DENIED,
     "AccountIsDisabled": _DENIED,
     "ContainerNotFound": BUCKET,
+    "AccountBeingCreated": _PASSES,
     "ContainerBeingDeleted": _PASSES,
+    # The commit of another writer of the same blob has discarded the blocks of this one.
+    "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
-    "LeaseIdMissing": _refused("the blob or container is leased to somebody else", ""),
+    "BlobArchived": ARCHIVED,
+    "BlobBeingRehydrated": _refused("the object is being restored from an archive", "Wait until it is restored."),
+    "LeaseIdMissing": _LEASED,
+    "LeaseIdMismatchWithBlobOperation": _LEASED,
+    "LeaseLost": _LEASED,
     "BlobImmutableDueToPolicy": _refused("an immutability policy does not allow this change", ""),
 }
 

@@ -11,6 +11,7 @@ from learnosity.egress import proxy_failure
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.redaction import redact_text
 from learnosity.storage.error_codes import (
+    ARCHIVED,
     BUCKET,
     CUT,
     ELSEWHERE,
@@ -59,7 +60,7 @@ _WEB_PAGE = re.compile(
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
 # Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
-_OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST)
+_OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST, ARCHIVED)
 
 
 def storage_error(
@@ -144,7 +145,7 @@ def refusal_of(verb: str, where: str, status: int, body: bytes) -> LearnosityErr
     code = code_of(text)
     if status == 200 and not code:
         return odd_reply(verb, where, "it is an error without a code", transient=True)
-    if status == 404 and _is_web_page(text):
+    if status == 404 and is_web_page(text):
         return odd_reply(verb, where, _WEB_PAGE_404)
     return refusal(verb, where, status, code, _message_of(text))
 
@@ -181,11 +182,12 @@ def check_missing(verb: str, where: str, answer: str) -> None:
     :param answer: body of the reply with status 404, or the text of obstore's error about it.
     :raises StorageError: the body is a web page.
     """
-    if _is_web_page(answer[:MAX_ANSWER_BYTES]):
+    if is_web_page(answer[:MAX_ANSWER_BYTES]):
         raise odd_reply(verb, where, _WEB_PAGE_404)
 
 
-def _is_web_page(answer: str) -> bool:
+def is_web_page(answer: str) -> bool:
+    """Whether a reply, or the text of an error that quotes it, is a web page and not the refusal of a store."""
     return _WEB_PAGE.search(answer) is not None and not code_of(answer)
 
 

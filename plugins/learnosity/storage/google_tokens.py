@@ -7,11 +7,12 @@ as text; `storage.errors` makes it an error again.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from learnosity.egress import Egress, proxy_failure
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
@@ -45,9 +46,19 @@ class GoogleTokens:
         :raises StorageError: it refuses, or its certificate is not trusted.
         :raises ConnectionConfigError: a proxy or a PEM file of the settings cannot be used.
         """
+        self._asked(self._credentials.refresh)
+        expiry = self._credentials.expiry
+        return {"token": self._credentials.token, "expires_at": expiry and expiry.replace(tzinfo=expiry.tzinfo or UTC)}
+
+    def project(self) -> str:
+        """The project of federated credentials; "" = it is not known. Raises the errors of a call."""
+        look_up = getattr(self._credentials, "get_project_id", None)
+        return str((look_up and self._asked(look_up)) or "")
+
+    def _asked(self, call: Callable[[_Request], Any]) -> Any:
         request = _Request(self._egress)
         try:
-            self._credentials.refresh(request)
+            return call(request)
         except LearnosityError:
             raise
         # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError.
@@ -57,8 +68,6 @@ class GoogleTokens:
             if request.passes if request.status else not is_reachable(error):
                 raise TransientStorageError(no_token(self._named, "could not be reached", error, request)) from None
             raise StorageError(no_token(self._named, "refused", error, request)) from None
-        expiry = self._credentials.expiry
-        return {"token": self._credentials.token, "expires_at": expiry and expiry.replace(tzinfo=expiry.tzinfo or UTC)}
 
     def _no_reply(self, request: _Request, error: Exception) -> LearnosityError:
         if failure := proxy_failure(request.proxy, str(error)):
@@ -103,6 +112,32 @@ class GoogleRequests:
         if self._tokens is None:
             return self._headers
         return {**self._headers, "Authorization": f"Bearer {await asyncio.to_thread(self._tokens.current)}"}
+
+
+class ClientTokens:
+    """A supplier of subject tokens, for federated credentials: those that an identity provider gives to a client.
+
+    Airflow's own supplier sends its request by itself: without the proxy and the certificates of the connection,
+    without a time limit, and without `idp_extra_params`.
+
+    :param url: of the identity provider (`idp_issuer_url`).
+    :param values: of the request.
+    """
+
+    def __init__(self, url: str, values: Mapping[str, str]) -> None:
+        self._url = url
+        self._values = {"grant_type": "client_credentials", **values}
+
+    def get_subject_token(self, context: Any, request: Any) -> str:
+        """A token. google-auth calls this with the request that `GoogleTokens` gives it."""
+        from google.auth.exceptions import RefreshError
+
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        reply = request(self._url, method="POST", body=urlencode(self._values).encode(), headers=headers)
+        if reply.status != 200:
+            refused: Any = RefreshError  # google-auth has no type for it
+            raise refused("the identity provider refuses")
+        return str(json.loads(reply.data)["access_token"])
 
 
 class _Request:

@@ -15,7 +15,8 @@ from obstore.store import ObjectStore
 from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.bucket_deletes import BucketDeletes
 from learnosity.storage.bucket_listing import BucketListing
-from learnosity.storage.errors import check_headers, check_missing, code_of, reply_in, status_of, storage_error
+from learnosity.storage.conditions import Refused, why_refused_by_obstore
+from learnosity.storage.errors import check_headers, check_missing, code_of, reply_in, storage_error
 from learnosity.storage.multipart import PARTS_IN_FLIGHT, part_bytes, parts_memory
 from learnosity.storage.object_names import Keys, openable
 from learnosity.storage.store import IsOwn, ObjectInfo, check_size, every_path
@@ -169,15 +170,16 @@ class ObstoreStore:
                     mode=mode,
                     use_multipart=False,
                 )
-            except (obstore_errors.AlreadyExistsError, obstore_errors.PreconditionError):
-                return False
             except (obstore_errors.NotSupportedError, NotImplementedError):
                 return await self._replace_at_once(path, content)
-            except obstore_errors.BaseError as error:
-                # Some S3 servers do not know conditional writes, and reply with HTTP status 501.
-                if self._is_local or not _is_unknown(reply_in(str(error), f"{self._uri}/{path}")):
-                    raise
-                return await self._replace_at_once(path, content)
+            except (obstore_errors.BaseError, FileNotFoundError) as error:
+                where = f"{self._uri}/{path}"
+                match why_refused_by_obstore(error, where, local=self._is_local, creates=expected is None):
+                    case Refused.CHANGED:
+                        return False
+                    case Refused.UNKNOWN:
+                        return await self._replace_at_once(path, content)
+                raise
         return True
 
     async def _replace_at_once(self, path: str, content: bytes) -> bool:
@@ -288,11 +290,6 @@ class ObstoreStore:
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error, local=self._is_local) from None
-
-
-def _is_unknown(reply: str) -> bool:
-    """Whether a reply says that the store does not know this kind of request."""
-    return status_of(reply) == 501 or code_of(reply) == "NotImplemented"
 
 
 def _info(meta: obstore.ObjectMeta) -> ObjectInfo:

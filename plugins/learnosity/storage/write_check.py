@@ -40,11 +40,17 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
         written.append(whole)
         await _need("write objects in parts", "no large file can land", store.put_stream(parts, _once(), None))
         written.append(parts)
-        await _need(
+        is_written = await _need(
             "write objects on a condition", "latest.json cannot be written", store.replace(conditional, CONTENT, None)
         )
         written.append(conditional)
         found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
+        # If it is there all the same, the reply to the write was lost, and the client has sent it again.
+        if not is_written and conditional not in found:
+            raise StorageError(
+                f"{store.uri} refuses to write an object that is not there, as if it were. So latest.json cannot be "
+                "written on a condition. Check the bucket's policies, and that it is a store of the connection's kind."
+            )
         content = await _need("read objects", "files cannot be compared with their plan", store.get(whole))
         if content != CONTENT or not found >= set(written):
             raise StorageError(

@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from azure.core.exceptions import ClientAuthenticationError
 from obstore.store import AzureStore
 
 from devstack.certificate import Tls, make_certificate
-from learnosity.connections import open_store
+from learnosity.connections import azure_account, open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.uris import parse_uri, split_glob
 from tests.component.api.hand_made import Exchange, HandMade, hand_made, reply
@@ -320,6 +321,53 @@ def test_a_connection_string_of_another_account_is_refused(monkeypatch: pytest.M
         open_store("abfss://container@account.dfs.core.windows.net/a")
 
 
+OTHER = "https://another.blob.core.windows.net"
+SAS_URL = f"{OTHER}/?{SAS}"
+NAMED_TWICE: list[tuple[dict[str, Any], str | None]] = [
+    *(({"extra": {key: ACCOUNT}}, f"`{key}` names account") for key in ("endpoint_url", "account_host", "account_url")),
+    *(({"extra": {key: OTHER}}, None) for key in ("endpoint_url", "account_host", "account_url")),
+    ({"extra": {"endpoint_url": OTHER.replace(".blob.", ".dfs.")}}, None),
+    ({"host": ACCOUNT}, "and not to account"),
+    ({"login": "account"}, "and not to account"),
+    ({"extra": {"account_name": "account"}}, "and not to account"),
+    ({"host": OTHER, "login": "anything"}, None),
+    ({"login": "another"}, None),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("parts", "says"), NAMED_TWICE, ids=str)
+def test_an_account_beside_the_url_of_a_signature_is_refused_or_told(
+    parts: dict[str, Any], says: str | None, define: Define, caplog: pytest.LogCaptureFixture
+) -> None:
+    define(**{**parts, "extra": {"sas_token": SAS_URL, **parts.get("extra", {})}})
+    assert azure_account(parse_uri("abfs://lake@container/p")) == "another"
+    if says is not None and "`" in says:
+        with pytest.raises(ConnectionConfigError, match=says) as caught:
+            open_store("abfs://lake@container/p")
+        assert "sig=a" not in str(caught.value)
+        return
+    assert of_store().endpoint == OTHER
+    assert "sig=" not in caplog.text
+    assert (says or "") in caplog.text
+    assert says is not None or "sas_token" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"},
+        {"shared_access_key": KEY, "endpoint_url": ACCOUNT},
+        {"tenant_id": "tenant", "account_url": ACCOUNT},
+        {"sas_token": SAS, "endpoint_url": ACCOUNT},
+    ],
+)
+def test_the_account_of_lineage_is_that_of_the_store(extra: dict[str, Any], define: Define) -> None:
+    define(login="client", password="secret", extra={"sas_token": SAS_URL, **extra})
+    assert azure_account(parse_uri("abfs://lake@container/p")) == "account"
+    assert of_store().endpoint == ACCOUNT
+
+
 def test_an_account_in_a_uri_stays_in_it() -> None:
     uri = "abfss://container@account.dfs.core.windows.net/a/*.ndjson"
     where = parse_uri(uri)
@@ -437,6 +485,35 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     assert "secret-of-client" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "extra"),
+    [
+        *[
+            (name, "/no/such.pem", {"verify": False})
+            for name in ("REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        ],
+        ("SSL_CERT_FILE", "/no/such.pem", {"verify": False}),
+        *[(name, "socks5://p:1080", {"proxy": "http://proxy:3128"}) for name in ("HTTPS_PROXY", "ALL_PROXY")],
+        ("HTTPS_PROXY", "socks5://p:1080", {"proxies": {"https": "http://proxy:3128"}}),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [{}, {"endpoint_url": ACCOUNT}], ids=["host", "endpoint_url"])
+def test_what_the_connection_overrides_in_the_environment_is_not_read(
+    variable: str,
+    value: str,
+    extra: dict[str, Any],
+    endpoint: dict[str, Any],
+    define: Define,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    define(login="account", password=KEY, extra=endpoint)
+    with pytest.raises(ConnectionConfigError, match=variable):
+        open_store("abfs://lake@container/p")
+    define(login="account", password=KEY, extra=extra | endpoint)
+    assert of_store() == Seen("account", ACCOUNT, ("key", KEY))
+
+
 @pytest.mark.parametrize("name", ["proxy", "proxies"])
 @pytest.mark.parametrize("form", ["a URL", "by scheme", "for all"])
 async def test_the_proxy_of_the_connection_is_used_in_each_form(define: Define, name: str, form: str) -> None:
@@ -536,6 +613,57 @@ async def test_the_service_of_this_machine_is_asked_without_a_proxy(
         token = await asyncio.to_thread(opened._store.credential_provider)
         assert token["token"].startswith("token-")
         assert server.asked and not proxy.asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "extra", "tag", "more", "passes"),
+    [
+        ({}, {}, None, "", False),
+        ({}, {}, "of another maker", "", False),
+        ({}, {}, "7783-7084-3265-9085-8269-3286-77\n", "", True),
+        ({"AZURE_CLIENT_ID": "client"}, {}, None, "", True),
+        ({"IMDS_ENDPOINT": "http://localhost:1"}, {}, None, "", True),
+        ({}, {"managed_identity_client_id": "client", "workload_identity_tenant_id": "tenant"}, None, "", True),
+        ({}, {}, None, "AzureCliCredential: Timed out waiting for Azure CLI", True),
+    ],
+)
+async def test_without_any_identity_the_missing_fields_are_named_at_once(
+    variables: dict[str, str],
+    extra: dict[str, Any],
+    tag: str | None,
+    more: str,
+    passes: bool,
+    define: Define,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if tag is not None:
+        (tmp_path / "tag").write_text(tag)
+    monkeypatch.setattr("learnosity.storage.azure_token_requests._ASSET_TAG_FILE", tmp_path / "tag")
+    define("wasb", host=ACCOUNT, extra=extra)
+    opened: Any = await asyncio.to_thread(open_store, "abfs://lake@container/p")
+    provider = opened._store.credential_provider
+    said = "ManagedIdentityCredential authentication unavailable, no response from the IMDS endpoint."
+
+    def get_token(*_: Any, **__: Any) -> Any:
+        raise ClientAuthenticationError(
+            message=f"DefaultAzureCredential failed.\nAttempted credentials:\n\t{said}\n\t{more}"
+        )
+
+    monkeypatch.setattr(provider._credential, "get_token", get_token)
+    with pytest.raises(TransientStorageError if passes else ConnectionConfigError, match="connection 'lake'") as caught:
+        await asyncio.to_thread(provider)
+    assert passes or "`sas_token`" in str(caught.value)
+    with pytest.raises(type(caught.value)):
+        await opened.put("x", b"x")
+
+
+def test_the_words_of_azure_identity_about_its_metadata_service_are_those_that_are_read() -> None:
+    import azure.identity._credentials.imds as imds
+
+    assert "no response from the IMDS endpoint" in Path(imds.__file__).read_text()
 
 
 @pytest.mark.parametrize("identity", ["service principal", "workload", "machine"])

@@ -104,6 +104,15 @@ def check_text(error: LearnosityError) -> None:
     assert SECRET not in text
 
 
+def says_changed(case: Case, *, creates: bool) -> bool:
+    """Whether a store answers a conditional write so when the object has been changed: nothing was written."""
+    if case.status == 404:
+        return not creates and case.code not in ("NoSuchBucket", "ContainerNotFound", "NoSuchUpload")
+    # A code that nobody knows counts where the status is that of conditions.
+    unknown = ("", "NoSuchThing") if case.status == 412 else ("",)
+    return case.status in (409, 412) and (case.changed or case.code in unknown)
+
+
 CASES = [pytest.param(name, case, id=f"{name}-{case}") for name in OPERATIONS for case in KNOWN + UNKNOWN]
 
 
@@ -118,8 +127,7 @@ async def test_every_answer_to_every_operation_is_the_right_error(name: str, cas
     transient = transient or (name == "head" and case.status >= 500 and case.status != 501)
     if case.status == 404:
         _check_missing(name, case, found)
-    elif name == "replace" and case.status in (409, 412):
-        # Both are what a store answers when the object has been changed: nothing was written.
+    elif name == "replace" and says_changed(case, creates=True):
         assert found is False
     else:
         assert type(found) is (TransientStorageError if transient else StorageError), found
@@ -134,6 +142,36 @@ async def test_every_answer_to_every_operation_is_the_right_error(name: str, cas
     assert 1 <= len(served.asked) <= attempts * MAX_REQUESTS
     if case.status < 429 and case.status not in (404, 408):
         assert len(served.asked) <= len({asked.target for asked in served.asked}), "nothing is sent again"
+
+
+# What a store answers to a conditional write, and to nothing else.
+CONDITIONS = [
+    Case(412, "PreconditionFailed", "passes", "passes", changed=True),
+    Case(412, "ConditionNotMet", "passes", "passes", changed=True),
+    Case(412, "TargetConditionNotMet", "passes", "passes", changed=True),
+    Case(409, "BlobAlreadyExists", "passes", "passes", changed=True),
+    Case(409, "FileAlreadyExists", "passes", "passes", changed=True),
+]
+SEEN = ObjectInfo("file.json", 1, '"e"', 1.0, "1")
+
+
+@pytest.mark.parametrize(
+    "case", [*CONDITIONS, *(case for case in KNOWN + UNKNOWN if case.status in (404, 409, 412))], ids=str
+)
+@pytest.mark.parametrize("seen", [None, SEEN], ids=["new", "seen"])
+@pytest.mark.parametrize("cloud", ["s3", "gcs", "azure"])
+async def test_a_conditional_write_is_lost_to_another_only_where_the_store_says_so(
+    cloud: str, seen: ObjectInfo | None, case: Case
+) -> None:
+    clouds: dict[str, Callable[[HandMade], ObstoreStore]] = {"s3": lambda at: s3(at.url), "gcs": gcs, "azure": azure}
+    async with hand_made(answering(case)) as served:
+        found = await outcome(lambda store: store.replace("file.json", b"content", seen), clouds[cloud](served))
+    if says_changed(case, creates=seen is None):
+        assert found is False
+    else:
+        assert type(found) is (TransientStorageError if case.store == "passes" else StorageError)
+        check_text(found)
+        assert case.status == 404 or case.says in str(found)
 
 
 def _check_missing(name: str, case: Case, found: object) -> None:

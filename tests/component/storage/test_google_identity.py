@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -335,6 +337,110 @@ async def test_a_fault_of_the_token_service_passes_and_a_refusal_does_not(
     with pytest.raises(kind, match=rf"gs://bucket/p/x: no Google token for the connection '{CONN}': it ") as caught:
         await store.put("x", b"x")
     assert kind.transient == caught.value.transient
+
+
+# A pool of workloads has the number of a project in its name, and one of people has none.
+POOLS = {
+    "workload": "//iam.googleapis.com/projects/123456/locations/global/workloadIdentityPools/pool/providers/us",
+    "workforce": "//iam.googleapis.com/locations/global/workforcePools/pool/providers/us",
+}
+WAYS = ["dict", "text", "file", "default", "no connection", "impersonated", "another provider"]
+
+
+def federated(way: str, pool: str, url: str, define: Define, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Federated credentials in each form that they may be named in. Returns the URI."""
+    (folder / "subject").write_text("token-of-elsewhere")
+    config: dict[str, Any] = {
+        "type": "external_account",
+        "audience": POOLS[pool],
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{url}/token-of-federation",
+        "credential_source": {"file": str(folder / "subject")},
+    }
+    file = folder / "config.json"
+    file.write_text(json.dumps(config))
+    if way in ("default", "no connection"):
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        define()
+        return "gs://bucket/p" if way == "no connection" else URI
+    extra: dict[str, Any] = {"credential_config_file": config}
+    if way in ("text", "file"):
+        extra = {"credential_config_file": json.dumps(config) if way == "text" else str(file)}
+    elif way == "impersonated":
+        extra |= {"impersonation_chain": IMPERSONATED}
+    elif way == "another provider":
+        del config["credential_source"]
+        extra |= {"idp_issuer_url": f"{url}/token-of-provider", "client_id": "me", "client_secret": "secret-of-me"}
+        extra |= {"idp_extra_params": json.dumps({"audience": "google"})}
+    define(**extra)
+    return URI
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("way", WAYS)
+async def test_federated_credentials_ask_for_a_token_alone_and_by_the_rules_of_the_connection(
+    served: HandMade, google: Google, define: Define, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str,
+    pool: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
+    # What google-auth and Airflow would ask by themselves ends here.
+    monkeypatch.setattr("requests.sessions.Session.send", Mock(side_effect=AssertionError("not by these rules")))
+    store = await opened(federated(way, pool, served.url, define, tmp_path, monkeypatch))
+    assert served.asked == []
+    for status, kind in ((503, TransientStorageError), (403, StorageError), (500, TransientStorageError)):
+        google.token = (status, {"error": "no"})
+        with pytest.raises(kind, match=rf"no Google token for the .*HTTP {status}") as caught:
+            await store.put("x", b"x")
+        assert type(caught.value) is kind
+    google.token = None
+    with pytest.raises(TransientStorageError, match=r"no Google token for the"):
+        await store.put("x", b"x")
+    google.token = (200, {})
+    served.asked.clear()
+    await store.put("x", b"x")
+    seen = told(served)
+    assert seen["authorization"].startswith("Bearer token-of-the-")
+    assert seen["payer"] is None
+    sts = [each for each in seen["tokens"] if "subject_token" in each[1]]
+    scope = "https://www.googleapis.com/auth/" + ("iam" if way == "impersonated" else "cloud-platform")
+    assert [each[1]["scope"] for each in sts] == [scope]
+    if way == "another provider":
+        expected = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "secret-of-me"}
+        assert seen["tokens"][0] == ("/token-of-provider", {**expected, "audience": "google"})
+
+
+async def test_the_project_of_federated_credentials_is_asked_for_where_it_pays(
+    served: HandMade, google: Google, define: Define, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federated("dict", "workload", served.url, define, tmp_path, monkeypatch)
+    extra = json.loads(os.environ[f"AIRFLOW_CONN_{CONN.upper()}"])["extra"]
+    define(**extra, **{"gcs.requester-pays": True})
+    asked: list[str] = []
+
+    def get_project_id(self: Any, request: Any) -> str:
+        asked.append(self._audience)
+        self.before_request(request, "GET", "https://cloudresourcemanager.example", {})
+        return "project-of-the-pool"
+
+    monkeypatch.setattr("google.auth.external_account.Credentials.get_project_id", get_project_id)
+    monkeypatch.setattr("google.auth._default._get_external_account_credentials", _without_project)
+    google.token = (503, {"error": "later"})
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
+    with pytest.raises(TransientStorageError, match="HTTP 503"):
+        await opened()
+    google.token = (200, {})
+    served.asked.clear()
+    store = await opened()
+    await store.put("x", b"x")
+    assert told(served)["payer"] == "project-of-the-pool"
+    assert len(asked) == 2
+
+
+def _without_project(info: Any, *_: Any, scopes: Any = None, **__: Any) -> Any:
+    from google.auth import identity_pool
+
+    made: Any = identity_pool.Credentials
+    return made.from_info(info, scopes=scopes), None
 
 
 async def test_a_metadata_server_that_is_down_is_not_taken_for_none(

@@ -17,9 +17,10 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
 from learnosity.connections import open_store
-from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
+from learnosity.s3_connection import USED
 from learnosity.storage.multipart import MIN_PART_BYTES
-from learnosity.storage.store import Store
+from learnosity.storage.store import ObjectInfo, Store
 from tests.component.api.hand_made import HandMade, hand_made
 from tests.component.storage.s3_by_hand import calls, kind, s3_by_hand, sent
 
@@ -301,3 +302,55 @@ async def test_what_boto3_writes_on_a_condition_is_not_written_twice(monkeypatch
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         assert not await store.replace("latest.json", b"{}", None)
         assert served.asked[-1].headers["if-none-match"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "seen", "outcome"),
+    [
+        (412, "PreconditionFailed", True, False),
+        (409, "ConditionalRequestConflict", True, False),
+        (404, "NoSuchKey", True, False),
+        (412, "", False, False),
+        (412, "LeaseIdMissing", True, StorageError),
+        (409, "BlobImmutableDueToPolicy", False, StorageError),
+        (404, "NoSuchBucket", True, StorageError),
+        (404, "NoSuchBucket", False, StorageError),
+        (409, "OperationAborted", True, TransientStorageError),
+    ],
+)
+async def test_what_boto3_writes_on_a_condition_is_lost_to_another_only_where_the_store_says_so(
+    status: int, code: str, seen: bool, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand(["PutObject"], status, code)) as served:
+        retries = {"retries": {"total_max_attempts": 1}}
+        define(monkeypatch, served, {"ACL": "private"}, config_kwargs=retries)
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        expected = ObjectInfo("latest.json", 1, '"e"', 1.0) if seen else None
+        try:
+            found: Any = await store.replace("latest.json", b"{}", expected)
+        except LearnosityError as error:
+            found = type(error)
+        assert found is outcome
+
+
+NULLS: list[dict[str, Any]] = [
+    *({key: None} for key in USED if key not in ("endpoint_url", "region_name")),
+    *({"service_config": {service: None}} for service in ("s3", "sts")),
+    {"service_config": {"s3": {}, "sts": None}},
+]
+
+
+@pytest.mark.parametrize("nulls", NULLS, ids=json.dumps)
+@pytest.mark.parametrize("by_boto3", [False, True])
+async def test_a_field_that_is_null_is_not_set(
+    nulls: dict[str, Any], by_boto3: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hand_made(s3_by_hand()) as served:
+        # Where a variable is not known, boto3 is asked.
+        monkeypatch.setenv("AWS_PROFILE_OF_NOBODY" if by_boto3 else "NOTHING", "x")
+        extra = {"endpoint_url": served.url, "region_name": "us-east-1", **nulls}
+        connection = {"conn_type": "aws", "login": "AKIA", "password": "secret", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        await store.put("a", b"x")
+        assert calls(served) == ["PutObject"]

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 from uuid import uuid4
 
 import pytest
@@ -22,7 +23,7 @@ from learnosity.errors import LearnosityError, StorageError, TransientStorageErr
 from learnosity.storage import unfinished_uploads
 from learnosity.storage.store import Store
 from learnosity.storage.write_check import check_folder, check_writable
-from tests.component.api.hand_made import hand_made
+from tests.component.api.hand_made import Exchange, hand_made, reply, xml
 from tests.component.retention.test_s3 import client_for
 from tests.component.storage.s3_by_hand import calls, s3_by_hand
 
@@ -118,6 +119,37 @@ async def test_a_store_that_lists_nothing_of_what_it_took_is_refused(monkeypatch
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         with pytest.raises(StorageError, match="does not give back at once"):
             await check_writable(store, OWNER)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_store_that_says_of_a_new_object_that_it_has_changed_is_refused(
+    is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembering = s3_by_hand(remembers=True)
+
+    async def behaviour(asked: Exchange) -> None:
+        if "if-none-match" not in asked.headers:
+            await remembering(asked)
+            return
+        if is_there:  # as where the reply to the first of two requests was lost
+            given = asked.give
+            monkeypatch.setattr(asked, "give", AsyncMock())
+            await remembering(asked)
+            monkeypatch.setattr(asked, "give", given)
+        else:
+            await asked.take()
+        await asked.give(reply(412, xml("PreconditionFailed")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        if is_there:
+            await check_writable(store, OWNER)
+        else:
+            with pytest.raises(StorageError, match="refuses to write an object that is not there"):
+                await check_writable(store, OWNER)
+        assert "DeleteObjects" in calls(served)
+        assert len(served.asked) <= MOST_REQUESTS
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.jobs import Job, parse_job
+from learnosity.api.jobs import Job, listed, parse_job
 from learnosity.api.poll_intervals import MAX_POLL_SECONDS, MIN_POLL_SECONDS, poll_delay
+from learnosity.api.replies import parse_reply
 from learnosity.errors import UnexpectedReplyError
 
 REFERENCE = "9fd443d0-2b4f-4315-aec6-708da3d30d49"
@@ -98,6 +99,25 @@ def test_a_job_without_a_readable_status_counts_as_running(status: Any, referenc
         found = parse_job(record)
         assert found.reference == "17"
         assert not found.is_terminal
+
+
+RECORD = {"reference": "17"}
+
+
+@pytest.mark.parametrize("records", [..., None, 0, 1, 2, 49, 50, 51, "0", "2", "many", -1, True], ids=repr)
+@pytest.mark.parametrize("data", [..., None, [], [RECORD], [RECORD] * 2, [RECORD] * 50, RECORD], ids=str)
+def test_a_list_of_jobs_is_whole_or_an_error(records: Any, data: Any) -> None:
+    """An empty list means that there is no job, and then one is started. So a list that is not there is not empty."""
+    meta = {"status": True} | ({} if records is ... else {"records": records})
+    reply = parse_reply(200, json.dumps({"meta": meta} | ({} if data is ... else {"data": data})).encode())
+    there = data if isinstance(data, list) else [] if data in (..., None) else [data]
+    said = int(records) if str(records).isdigit() and records is not True else None
+    absent = data in (..., None) and said != 0
+    if absent or (said is not None and said > len(there) and len(there) < 50):
+        with pytest.raises(UnexpectedReplyError, match="whether a job runs is not known"):
+            listed(reply, 50)
+    else:
+        assert listed(reply, 50) == there
 
 
 @pytest.mark.parametrize("depth", [19, 25, 300, 450, 600, 900])

@@ -116,5 +116,22 @@ def test_an_expectation_moves_no_deadline_and_no_first_poll() -> None:
     wait = Wait("job", 60, time.time() + 7, began=now, times=times, seen=now)
     begin = wait.expected(now)
     assert begin == now
-    assert wait.due_by_expectation(begin, now, now, calls_left=False) == pytest.approx(now + 8, abs=0.5)
-    assert wait.due_by_expectation(begin, now, now, calls_left=True) >= now + poll_intervals.MIN_POLL_SECONDS
+    assert wait.due_by_expectation(begin, now, calls_left=False) == pytest.approx(now + 8, abs=0.5)
+    assert wait.due_by_expectation(begin, now, calls_left=True) >= now + poll_intervals.MIN_POLL_SECONDS
+
+
+@pytest.mark.parametrize("left", [-100.0, 0.0, 3.0, 14.0, 100.0])
+@pytest.mark.parametrize("calls_left", [True, False])
+@pytest.mark.parametrize("begin", [0.0, 50.0, 5000.0])
+def test_the_last_poll_does_not_move_away_while_time_passes(
+    left: float, calls_left: bool, begin: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poller asks again and again when a wait is due. The answer after the deadline was always: in a second."""
+    passed = 0.0
+    monkeypatch.setattr(poll_intervals.time, "time", lambda: 1e9 + passed)
+    wait = Wait("job", 60, 1e9 + left, began=1000.0, seen=1000.0)
+    wait.plan(1000.0)
+    for _ in range(400):
+        due = wait.due_by_expectation(1000.0 + begin, 1000.0 + passed, calls_left=calls_left)
+        assert due <= 1000.0 + max(left, 0.0) + 1.0
+        passed += 0.25

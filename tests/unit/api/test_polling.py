@@ -12,13 +12,14 @@ from typing import Any, cast
 
 import pytest
 
-from learnosity.api import poll_intervals, polling
+from learnosity.api import poll_intervals, polling, refusals
 from learnosity.api.client import LearnosityClient
 from learnosity.api.jobs import Job
 from learnosity.api.poll_intervals import PollResult, poll_delay
 from learnosity.api.polling import shared_poller
-from learnosity.api.replies import Reply
+from learnosity.api.replies import Reply, parse_reply
 from learnosity.errors import (
+    ApiError,
     AuthenticationError,
     ConnectionConfigError,
     PermanentApiError,
@@ -72,6 +73,13 @@ class HangingApi(FakeApi):
         if hangs:
             await self.answers.wait()
         return found
+
+
+def parse_error(http_status: int) -> Exception:
+    """What a reply becomes that is not from the API."""
+    with pytest.raises(ApiError) as caught:
+        parse_reply(http_status, b"<html>")
+    return caught.value
 
 
 @pytest.fixture(autouse=True)
@@ -207,6 +215,75 @@ class TestTrouble:
         bad.cancel()
         await asyncio.gather(bad, return_exceptions=True)
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            *(AuthenticationError(str(code), code=code) for code in (40000, 40001, 40003)),
+            *(PermanentApiError(str(code), code=code) for code in (20000, 20012, 30001, 44000)),
+            PermanentApiError("no reason given", http_status=403),
+            UnexpectedReplyError("a record without a reference"),
+        ],
+        ids=str,
+    )
+    async def test_whatever_is_refused_about_one_job_harms_no_neighbour(self, error: Exception) -> None:
+        api = FakeApi({f"job-{n}": "completed" for n in range(49)})
+        api.fail = lambda references: error if "bad" in references else None
+        bad = asyncio.create_task(wait_for(api, "bad"))
+        ends = await asyncio.gather(*(wait_for(api, f"job-{n}") for n in range(49)))
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        assert not bad.done()
+        bad.cancel()
+        await asyncio.gather(bad, return_exceptions=True)
+
+    @pytest.mark.parametrize("number", [1, 3, 120])
+    @pytest.mark.parametrize(
+        ("error", "halved"),
+        [
+            *((AuthenticationError(str(code), code=code), False) for code in (40002, 41000, 41002, 41003, 41009)),
+            *((AuthenticationError(str(code), code=code), True) for code in (40000, 40003)),
+            *((PermanentApiError(str(code), code=code), False) for code in (42001, 43000)),
+            (PermanentApiError("20012", code=20012), True),
+            (ConnectionConfigError("there is no such proxy"), False),
+            *((parse_error(status), False) for status in (301, 307, 400, 401, 403, 404)),
+            (TransientApiError("the proxy cannot be reached"), False),
+            (parse_error(503), False),
+        ],
+        ids=str,
+    )
+    async def test_after_an_error_that_is_about_no_job_alone_the_connection_is_read_again(
+        self, error: Exception, halved: bool, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A person corrects the connection while the jobs run: the waits must see that."""
+        monkeypatch.setattr(refusals, "REREAD_SECONDS", 0.05)
+        api = FakeApi({f"job-{n}": "completed" for n in range(number)})
+        api.fail = lambda references: error if api.opened < 3 else None
+        async with asyncio.timeout(20):
+            ends = await asyncio.gather(*(wait_for(api, f"job-{n}") for n in range(number)))
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        assert api.opened == 3
+        assert api.open_now == 0
+        if number == 3 and len(first := api.calls[0]) > 1:
+            assert (api.calls[1] == first[: len(first) // 2]) is halved
+
+    async def test_a_short_failure_does_not_open_the_connection_again(self) -> None:
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: TransientApiError("502") if len(api.calls) < 10 else None
+        await wait_for(api, "job")
+        assert api.opened == 1
+
+    async def test_a_call_that_hangs_holds_up_no_new_connection(self) -> None:
+        api = HangingApi({f"job-{n}": "completed" for n in range(60)})
+        wrong_key = AuthenticationError("41002", code=41002)
+        api.fail = lambda references: wrong_key if api.opened == 1 and references != api.calls[0] else None
+        waits = [asyncio.create_task(wait_for(api, f"job-{n}")) for n in range(60)]
+        await until(lambda: api.calls != [] and sum(wait.done() for wait in waits) == 60 - len(set(api.calls[0])))
+        assert api.opened > 1
+        assert api.open_now == 2, "the call that hangs keeps its own"
+        api.answers.set()
+        ends = await asyncio.gather(*waits)
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        assert api.open_now == 0
+
     async def test_a_refused_key_is_read_again_and_the_wait_goes_on(self) -> None:
         api = FakeApi({"job": "completed"})
         api.fail = lambda references: AuthenticationError("41002", code=41002) if api.opened < 3 else None
@@ -218,18 +295,35 @@ class TestTrouble:
     async def test_a_key_that_stays_refused_ends_the_wait_with_what_the_api_said(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.1)
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 0.1)
         api = FakeApi(fail=lambda references: AuthenticationError("not a valid consumer", code=41002))
         looks = await wait_for(api, "job")
         assert "not a valid consumer" in str(looks[-1].error)
         assert len(looks) > 1
 
     async def test_a_connection_that_cannot_be_used_ends_the_wait_sooner(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "MISCONFIGURED_SECONDS", 0.1)
+        monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.1)
         api = FakeApi(refuse_to_open=ConnectionConfigError("The connection 'x' does not exist."))
         looks = await wait_for(api, "job")
         assert "does not exist" in str(looks[-1].error)
         assert len(looks) > 1
+
+    async def test_a_person_may_edit_the_connection_although_the_key_was_refused_before(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 100.0)
+        monkeypatch.setattr(refusals, "MISCONFIGURED_SECONDS", 0.3)
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: AuthenticationError("41002", code=41002)
+        wait = asyncio.create_task(wait_for(api, "job"))
+        await asyncio.sleep(0.4)
+        api.refuse_to_open = ConnectionConfigError("edited just now")
+        await until(lambda: api.opened > 2 and api.open_now == 0)
+        opened = api.opened
+        await until(lambda: api.opened > opened + 2)
+        assert not wait.done()
+        api.refuse_to_open, api.fail = None, lambda references: None
+        assert (await wait)[-1].job == Job("job", "completed")
 
     async def test_an_unforeseen_error_wakes_every_wait_and_the_next_one_begins_anew(self) -> None:
         api = FakeApi({"job": "completed"}, fail=lambda references: ZeroDivisionError("secret"))
@@ -265,7 +359,7 @@ class TestOddRecords:
         ids=repr,
     )
     async def test_end_their_own_wait_alone_and_in_the_end(self, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(polling, "REFUSAL_SECONDS", 0.2)
+        monkeypatch.setattr(refusals, "REFUSAL_SECONDS", 0.2)
         sound = {f"job-{n}": {"reference": f"job-{n}", "status": "completed"} for n in range(20)}
         client = self.Client({**sound, "odd": odd})
         async with asyncio.timeout(20):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
+from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text, text_of
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
@@ -18,6 +18,7 @@ from learnosity.errors import (
     PermanentApiError,
     TransientApiError,
     UnexpectedReplyError,
+    WrongAddressError,
 )
 
 # The whole table of documented codes: code, HTTP status, what it is here.
@@ -155,7 +156,7 @@ def test_without_a_readable_verdict_http_decides(content: bytes) -> None:
     for http_status in (301, 302, 307, 308):
         assert "redirect" in str(error_of(http_status, content))
     for http_status in (301, 307, 400, 401, 403, 404, 405, 410, 413):
-        assert type(error_of(http_status, content)) is PermanentApiError, http_status
+        assert type(error_of(http_status, content)) is WrongAddressError, http_status
 
 
 def test_a_page_that_is_not_there_says_what_to_check() -> None:
@@ -242,10 +243,31 @@ def test_the_outermost_value_of_a_key_wins_and_three_levels_are_too_deep() -> No
     assert parse_reply(200, success({"a": {"b": {"c": {"id": "x"}}}})).find("id") is None
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"job_reference": ""}, {"job_reference": 7}, "j"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"job_reference": ""},
+        {"job_reference": True},
+        {"job_reference": 1.5},
+        {"job_reference": ["j"]},
+        "j",
+    ],
+)
 def test_a_reply_without_what_it_must_hold_names_it(data: Any) -> None:
     with pytest.raises(UnexpectedReplyError, match="the call has no `job_reference`"):
         require_text(parse_reply(200, success(data)), "job_reference", "the call")
+
+
+@pytest.mark.parametrize(
+    "data", [{"job_reference": 7}, [{"job_reference": 7}], {"job": {"job_reference": "7"}}], ids=str
+)
+def test_a_reference_may_be_a_number_as_in_the_list_of_jobs(data: Any) -> None:
+    """The job runs already: a reply that gives its number must not fail the task."""
+    assert require_text(parse_reply(200, success(data)), "job_reference", "the call") == "7"
+    assert text_of(parse_reply(200, success(data)), "job_reference") == "7"
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,28 @@ def test_whatever_the_key_only_the_bucket_of_the_default_is_written_to(connectio
     uri = f"s3://{connection}{'@' if connection else ''}{bucket}/{key}"
     dotted = any(segment and not segment.strip(".") for segment in key.split("/"))
     assert allows(UNLISTED.check_write, uri) is (connection == "landing" and bucket == "learnosity" and not dotted)
+
+
+@pytest.mark.parametrize("through", ["link", "real"])
+@pytest.mark.parametrize("to", ["link", "real"])
+@pytest.mark.parametrize("below", ["", "/sub/folder"])
+def test_a_default_destination_through_a_link_is_allowed_by_either_name(
+    through: str, to: str, below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "other").mkdir()
+    allowed = AllowedUris.of(None, f"file://{tmp_path}/{through}")
+    allowed.check_write(f"file://{tmp_path}/{to}{below}")
+    allowed.check_read(f"file://{tmp_path}/{to}{below}")
+    assert not allows(allowed.check_write, f"file://{tmp_path}/other")
+    assert not allows(allowed.check_read, f"file://{tmp_path}/other")
+
+
+@pytest.mark.parametrize("default", [None, "", " ", " \t\n"])
+def test_a_default_of_blanks_is_none(default: str | None) -> None:
+    allowed = AllowedUris.of(None, default)
+    allowed.check_read("s3://aws@bucket/in")
+    with pytest.raises(RequestError, match="learnosity_destination_uri is not set"):
+        allowed.check_write("s3://aws@bucket/out")
+    assert AllowedUris.of(None, f" {DEFAULT} ").default == AllowedUris.of(None, DEFAULT).default

@@ -1,0 +1,55 @@
+"""How long the polls of a job go on while they are refused, and when the Airflow connection is read again meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from learnosity.errors import ConnectionConfigError, LearnosityError
+
+# How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
+# change of keys; 5 minutes are added for safety.
+REFUSAL_SECONDS = 35 * 60.0
+# How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
+MISCONFIGURED_SECONDS = 5 * 60.0
+# After so many seconds in which every call has failed for now, the Airflow connection is read again: a person may have
+# replaced the host or the proxy that cannot be reached.
+REREAD_SECONDS = 60.0
+
+_CONNECTION, _API = "connection", "api"
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Since when polls are refused, in seconds of any clock. Each kind of refusal has a time of its own."""
+
+    since: dict[str, float] = field(default_factory=dict)
+
+    def note(self, error: LearnosityError, now: float) -> bool:
+        """Note a refusal. Returns whether its kind has lasted so long that the wait ends."""
+        if isinstance(error, ConnectionConfigError):
+            return now - self.since.setdefault(_CONNECTION, now) >= MISCONFIGURED_SECONDS
+        self.since.pop(_CONNECTION, None)  # the connection could be used
+        return now - self.since.setdefault(_API, now) >= REFUSAL_SECONDS
+
+    def clear(self) -> None:
+        """A poll was not refused."""
+        self.since.clear()
+
+
+@dataclass(slots=True)
+class Outage:
+    """Since when every call fails for now, in seconds of any clock."""
+
+    since: float | None = None
+
+    def note(self, now: float) -> bool:
+        """Note such a failure. Returns whether the Airflow connection is to be read again."""
+        self.since = now if self.since is None else self.since
+        if now - self.since < REREAD_SECONDS:
+            return False
+        self.since = None
+        return True
+
+    def clear(self) -> None:
+        """A call succeeded."""
+        self.since = None

@@ -1,0 +1,84 @@
+"""Which storage account of Azure an Airflow connection of type `wasb` or `adls` names, in whichever of its fields."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from learnosity.errors import ConnectionConfigError
+from learnosity.store_options import extra_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+    from learnosity.storage.uris import StorageUri
+
+log = logging.getLogger(__name__)
+
+BLOB_HOST = "blob.core.windows.net"
+_ADDRESSES = ("endpoint_url", "account_host", "account_url")
+
+
+def azure_account(where: StorageUri, connection: Connection | None) -> str:
+    """The storage account of a URI and its connection; empty when they name no account."""
+    if connection is None or where.account:
+        return where.account.partition(".")[0]
+    extra = extra_of(connection)
+    if text := extra.get("connection_string"):
+        fields = dict(item.split("=", 1) for item in str(text).split(";") if "=" in item)
+        if fields.get("AccountName"):
+            return fields["AccountName"]
+        url = fields.get("BlobEndpoint", "")
+    else:
+        url = sas_url(extra) or account_url(connection, extra)
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host.partition(".")[0] if ".core." in host else parts.path.strip("/").partition("/")[0]
+
+
+def account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
+    """The address of the account, as far as a connection names one: a URL, else ""."""
+    named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
+    host = named or connection.host or ""
+    # As in Airflow's Azure hooks, the login is either the name of the storage account or the client id of a service
+    # principal.
+    login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
+    if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
+        host = f"{login or host}.{BLOB_HOST}"
+    if not host and (account := extra.get("account_name") or login):
+        host = f"{account}.{BLOB_HOST}"
+    if not host:
+        return ""
+    # A storage account has two hosts: `.dfs.` for the Data Lake API and `.blob.` for the Blob API, which is used here.
+    return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
+
+
+def sas_url(extra: Mapping[str, Any]) -> str:
+    """The extra `sas_token` where it is used and is a URL, which names the account, too; else ""."""
+    if any(extra.get(key) for key in ("connection_string", "tenant_id", "shared_access_key")):
+        return ""
+    token = str(extra.get("sas_token") or "")
+    return token if token.startswith("https") else ""
+
+
+def check_addresses(named: str, connection: Connection, extra: Mapping[str, Any]) -> None:
+    """Check that a connection does not name one account in its `sas_token` and another one beside it.
+
+    As in Airflow's hook, the `sas_token` decides; the host and the login are often left over.
+
+    :param named: the connection, for messages.
+    :raises ConnectionConfigError: a field for the address alone names another one.
+    """
+    if not (url := sas_url(extra)) or not (other := account_url(connection, extra)):
+        return
+    own, beside = (urlsplit(each).netloc.lower().replace(".dfs.", ".blob.", 1) for each in (url, other))
+    if own == beside:
+        return
+    if key := next((key for key in _ADDRESSES if extra.get(key)), None):
+        raise ConnectionConfigError(
+            f"The {named} has a `sas_token` that is a URL of {own}, and `{key}` names {beside}. Give only what follows "
+            "the question mark as `sas_token` (sv=…&sig=…), or remove the other one."
+        )
+    log.warning("The %s has a `sas_token` that is a URL: it goes to %s, and not to %s.", named, own, beside)

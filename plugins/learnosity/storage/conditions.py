@@ -1,0 +1,58 @@
+"""What the refusal of a conditional write means: somebody has changed the object, the store has no conditions, or else.
+
+Stores refuse such a write for other reasons with the same statuses: a lease, a policy, a bucket that is gone. These are
+errors as for any other write.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from obstore import exceptions as obstore_errors
+
+from learnosity.storage.error_codes import Verdict, judge
+from learnosity.storage.errors import code_of, is_web_page, reply_in, status_of
+
+
+class Refused(Enum):
+    """Why a store refuses a conditional write."""
+
+    CHANGED = auto()  # the object is not as the condition has it
+    UNKNOWN = auto()  # the store does not know conditional writes
+    ELSE = auto()
+
+
+# Codes that say that the object is not as the condition has it, besides those that end in `AlreadyExists`.
+_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "TargetConditionNotMet")
+
+
+def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Refused:
+    """What the refusal of a conditional write means.
+
+    :param status: HTTP status; 0 = unknown.
+    :param code: error code in the reply; "" = none.
+    :param body: of the reply, or a text that has it.
+    :param creates: whether the condition was that there is no object. Then nothing can be missing but the bucket.
+    """
+    if status == 501 or code == "NotImplemented":
+        return Refused.UNKNOWN
+    if status == 404:
+        changed = not creates and judge(status, code).verdict is Verdict.MISSING and not is_web_page(body)
+    elif status == 412:  # the status of conditions, so a code that is not known says no more than the status
+        changed = code in _CHANGED or judge(status, code) == judge(status)
+    else:
+        changed = status == 409 and (not code or code in _CHANGED or code.endswith("AlreadyExists"))
+    return Refused.CHANGED if changed else Refused.ELSE
+
+
+def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates: bool) -> Refused:
+    """The same for an error of obstore.
+
+    :param where: the object's URI.
+    :param local: whether it is an error of a file system, which has no reply.
+    """
+    if local:
+        is_there = isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError)
+        return Refused.CHANGED if is_there else Refused.ELSE
+    reply = reply_in(str(error), where)
+    return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -1,0 +1,79 @@
+"""Gives a complete file its name in an fsspec file system, and checks that it has it.
+
+Drivers differ here. Some replace a file that is there (local, SFTP), some raise an error (SMB), and some do nothing and
+say nothing (WebHDFS).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+
+
+def put_in_place(fs: Any, staged: str, target: str, size: int, aside: str) -> None:
+    """Rename `staged` to `target`, also where there is a file of that name.
+
+    Where the driver does not replace that file, it is moved to `aside` first, and for a moment there is no `target`.
+
+    :param size: bytes of the file.
+    :param aside: a name that nothing has.
+    :raises OSError: the driver did not do it. A file that was there before is there still.
+    """
+    try:
+        _move(fs, staged, target)
+    except OSError as error:
+        if error.errno != errno.EEXIST and not isinstance(error, FileExistsError):
+            raise
+    if _is_in_place(fs, staged, target, size):
+        return
+    if _info(fs, staged) is None or _info(fs, target) is None:
+        raise OSError(f"the storage driver was to rename a file to {target}, and has not done it")
+    _move(fs, target, aside)
+    try:
+        _move(fs, staged, target)
+        if not _is_in_place(fs, staged, target, size):
+            raise OSError(f"the storage driver was to rename a file to {target}, and has not done it")
+    except BaseException:
+        with suppress(Exception):  # the error of the rename is more useful
+            _move(fs, aside, target)
+        raise
+    fs.rm_file(aside)
+
+
+def _move(fs: Any, old: str, new: str) -> None:
+    if type(fs).mv is not AbstractFileSystem.mv:
+        fs.mv(old, new)
+        return
+    # `AbstractFileSystem.mv` is not used, because it reads a path as a glob: it would not find a file with `[1]` in its
+    # path.
+    fs.cp_file(old, new)
+    fs.rm_file(old)
+
+
+def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
+    """Whether a file of this size is there, and no longer under its temporary name."""
+    found = _info(fs, target)
+    if found is None or _info(fs, staged) is not None:
+        return False
+    if found["type"] != "directory":
+        return found["size"] in (size, None)
+    # In an object store, there may be an object and a folder of this name. In a folder of a file system, the driver has
+    # put the file into it.
+    if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    return True
+
+
+def _info(fs: Any, path: str) -> Mapping[str, Any] | None:
+    """What the driver says of a path now; None = nothing is there."""
+    fs.invalidate_cache()  # some drivers keep what they have listed
+    try:
+        found: Mapping[str, Any] = fs.info(path)
+    except FileNotFoundError:
+        return None
+    return found

@@ -1,0 +1,59 @@
+"""The report about an account says what kinds of files a dataset has, and never how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnosity.api.client import LearnosityClient
+from learnosity.api.replies import Reply
+from learnosity.landing.probe import probe
+
+ID = "a951cc14-0316-4c12-bb13-1f386338a094"
+
+
+class FakeClient:
+    config = SimpleNamespace(base_url="https://data.learnosity.com", version="v1", results=None)
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    async def check(self) -> str:
+        return "v1"
+
+    async def server_time(self) -> None:
+        return None
+
+    async def job_records(self) -> list[Any]:
+        return []
+
+    async def dataset(self, dataset_type: str, dataset_id: str) -> Reply:
+        url = f"https://bucket.example/{ID}/file?Signature=1&n="
+        files = [{"name": name, "url": f"{url}{number}"} for number, name in enumerate(self.names)]
+        return Reply({"status": True}, {"files": files})
+
+
+async def report(*names: str) -> str:
+    return "\n".join([line async for line in probe(cast(LearnosityClient, FakeClient(names)), ["t"], ID)])
+
+
+async def test_known_endings_are_counted_and_others_are_not_told() -> None:
+    said = await report("a.json", "b/c.JSON", "d.csv", "e.gz", "Anna Schmidt", "grade.Müller", "json", "f.", ".csv")
+    assert "a list of 9 files (1 csv, 1 gz, 2 json, 5 other; 0 with a size)" in said
+
+
+@pytest.mark.parametrize("name", ["../Schmidt.json", "Schmidt\n.json", "Schmidt/../x", "/Schmidt.json"])
+async def test_a_name_that_is_no_path_is_not_quoted(name: str) -> None:
+    said = await report("a.json", name)
+    assert "Schmidt" not in said
+    assert "a name that cannot be used as a path" in said
+
+
+@given(st.lists(st.text("aZäß. /-_", min_size=1, max_size=8).map(lambda name: f"{name}.Schmidt{name}"), max_size=3))
+async def test_no_part_of_a_name_is_told(names: list[str]) -> None:
+    assert "Schmidt" not in await report("x.json", *names)
