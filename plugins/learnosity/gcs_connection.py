@@ -27,7 +27,7 @@ from learnosity.storage.google_store import AS_STORED, GoogleStore
 from learnosity.storage.google_tokens import ClientTokens, GoogleRequests, GoogleTokens, is_reachable, no_token
 from learnosity.storage.listing_page import s3_page
 from learnosity.storage.obstore_store import ObstoreStore
-from learnosity.store_options import RETRY, client_options, egress_of, extra_of, warn_of_unused
+from learnosity.store_options import RETRY, client_options, egress_of, extra_of, gcs_endpoint, warn_of_unused
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -136,8 +136,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
     # `_refusal` does not show them.
     except Exception as error:
         raise ConnectionConfigError(_refusal(named, error)) from None
-    own = extra.get("endpoint_url") or extra.get("gcs.endpoint")
-    return credentials, str(project or ""), str(own or client.api_endpoint).rstrip("/")
+    return credentials, str(project or ""), str(gcs_endpoint(extra) or client.api_endpoint).rstrip("/")
 
 
 def _with(hook: Any, connection: Connection, **attributes: Any) -> Any:

@@ -6,6 +6,7 @@ and a console asks for the login of the cloud.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,6 +20,11 @@ from learnosity.storage.uris import GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_u
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
+
+
+# Variables with which boto3 and Google's client are sent to another store.
+_S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 
 
 class DatasetLink(BaseOperatorLink):
@@ -86,15 +92,20 @@ def console_url(folder: StorageUri) -> str:
 
 def _is_elsewhere(store: StorageUri) -> bool:
     """Whether the bucket is not in the cloud of its URI scheme: for example, `s3://` may be a server outside AWS."""
+    s3 = store.scheme in S3_SCHEMES
+    if any(os.environ.get(name) for name in (_S3_VARIABLES if s3 else _GCS_VARIABLES)):
+        return True
     if store.conn_id is None:
         return False
     from learnosity.lookups import find_connection
+    from learnosity.store_options import extra_of, gcs_endpoint, s3_endpoint
 
     try:
         connection = find_connection(store.conn_id)
-    except LearnosityError:
+        extra = extra_of(connection)
+        return connection is None or bool(s3_endpoint(extra) if s3 else gcs_endpoint(extra))
+    except (LearnosityError, AttributeError):  # a connection that cannot be read, or is no connection to a store
         return True
-    return connection is None or bool(connection.extra_dejson.get("endpoint_url"))
 
 
 def _run_page(ti_key: TaskInstanceKey) -> str:

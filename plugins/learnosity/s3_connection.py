@@ -37,7 +37,7 @@ from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.storage.unfinished_uploads import UnfinishedUploads
-from learnosity.store_options import RETRY, client_options, without_nulls
+from learnosity.store_options import RETRY, client_options, s3_endpoint, without_nulls
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -93,7 +93,7 @@ def s3_store(where: StorageUri, connection: Connection | None) -> Store:
     writes = s3_writes(service.get("extra_args", {}), os.environ, named)
     # The result of this call is not used. It checks the endpoint, the proxy and the PEM file before boto3 uses them,
     # because its error messages say what to change.
-    client_options(extra, service.get("endpoint_url") or extra.get("endpoint_url"))
+    client_options(extra, s3_endpoint(extra))
     opened = functools.cache(functools.partial(s3_client, connection))
 
     def client() -> Any:

@@ -50,6 +50,17 @@ def checked_endpoint(endpoint: str) -> str:
     return endpoint
 
 
+def s3_endpoint(extra: Mapping[str, Any]) -> str | None:
+    """The address of an S3 store that a connection's extra names; None = it names none."""
+    service = extra.get("service_config") or {}
+    return (service.get("s3") or {}).get("endpoint_url") or extra.get("endpoint_url")
+
+
+def gcs_endpoint(extra: Mapping[str, Any]) -> str | None:
+    """The address of a GCS store that a connection's extra names; None = it names none."""
+    return extra.get("endpoint_url") or extra.get("gcs.endpoint")
+
+
 def egress_of(extra: Mapping[str, Any], verify: Any = None) -> Egress:
     """The proxy and TLS settings of a storage connection. See `client_options` for the parameters and errors."""
     given = extra.get("verify") if verify is None else verify

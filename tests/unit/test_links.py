@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,45 @@ def test_a_store_of_ones_own_has_no_cloud_console(task: Returned, monkeypatch: p
     monkeypatch.setenv("AIRFLOW_CONN_OWN", '{"conn_type": "aws", "extra": {"endpoint_url": "https://s3.local"}}')
     task.value = {**PUBLISHED, "destination_uri": "s3://own@bucket/datasets"}
     assert task.link(links.StorageConsoleLink()) == ""
+
+
+ELSEWHERE: list[tuple[str, dict[str, Any], dict[str, str], bool]] = [
+    ("s3", {}, {}, False),
+    ("s3", {"region_name": "eu-west-1", "service_config": {"s3": {"extra_args": {}}}}, {}, False),
+    ("s3", {"endpoint_url": ""}, {}, False),
+    ("s3", {"endpoint_url": "https://s3.local"}, {}, True),
+    ("s3", {"service_config": {"s3": {"endpoint_url": "https://s3.local"}}}, {}, True),
+    ("s3", {"service_config": {"sts": {"endpoint_url": "https://sts.local"}}}, {}, False),
+    ("s3", {"service_config": "none"}, {}, True),
+    ("s3", {}, {"AWS_ENDPOINT_URL": "https://s3.local"}, True),
+    ("s3", {}, {"AWS_ENDPOINT_URL_S3": "https://s3.local"}, True),
+    ("gs", {}, {}, False),
+    ("gs", {"project": "p"}, {"AWS_ENDPOINT_URL": "https://s3.local"}, False),
+    ("gs", {"endpoint_url": "https://gcs.local"}, {}, True),
+    ("gs", {"gcs.endpoint": "https://gcs.local"}, {}, True),
+    ("gs", {"extra__google_cloud_platform__endpoint_url": "https://gcs.local"}, {}, True),
+    ("gs", {}, {"STORAGE_EMULATOR_HOST": "http://gcs.local"}, True),
+]
+
+
+@pytest.mark.parametrize("conn_id", ["own", ""])
+@pytest.mark.parametrize(("scheme", "extra", "environment", "elsewhere"), ELSEWHERE)
+def test_a_store_elsewhere_has_no_cloud_console_however_its_address_is_given(
+    task: Returned,
+    monkeypatch: pytest.MonkeyPatch,
+    conn_id: str,
+    scheme: str,
+    extra: dict[str, Any],
+    environment: dict[str, str],
+    elsewhere: bool,
+) -> None:
+    kind = {"s3": "aws", "gs": "google_cloud_platform"}[scheme]
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", json.dumps({"conn_type": kind, "extra": extra}))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    place = f"{scheme}://{f'{conn_id}@' if conn_id else ''}bucket/datasets"
+    task.value = {**PUBLISHED, "destination_uri": place, "manifest_uri": f"{scheme}://bucket/datasets/a/manifest.json"}
+    assert (task.link(links.StorageConsoleLink()) == "") == (elsewhere if conn_id or environment else False)
 
 
 def test_tasks_carry_the_links() -> None:

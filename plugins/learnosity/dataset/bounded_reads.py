@@ -12,7 +12,7 @@ from pathlib import Path
 
 from learnosity.dataset.page_threads import reading
 from learnosity.errors import StorageError, TransientStorageError
-from learnosity.storage.store import Store, check_size
+from learnosity.storage.store import ObjectInfo, Store, check_size
 
 _ENCODINGS = (None, "gzip", "x-gzip", "deflate")
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
@@ -84,13 +84,21 @@ def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     return None if found.full else found.result()
 
 
-async def size_of(store: Store, path: str) -> int | None:
-    """The size of an object in bytes; None when it does not exist.
+async def info_of(store: Store, path: str) -> ObjectInfo | None:
+    """What the store says of an object; None when it does not exist.
 
     :raises StorageError: it is no plain file, or lies outside of the destination.
     """
     await reading(check_place, store, path)
-    info = await store.head(path)
+    return await store.head(path)
+
+
+async def size_of(store: Store, path: str) -> int | None:
+    """The size of an object in bytes; None when it does not exist.
+
+    :raises StorageError: as `info_of`.
+    """
+    info = await info_of(store, path)
     return None if info is None else info.size
 
 

@@ -6,7 +6,7 @@ Reading waits for a store, and parsing needs memory. So they have threads of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -21,6 +21,12 @@ WORKERS = ThreadPoolExecutor(2, thread_name_prefix="learnosity-work")
 async def reading(call: Callable[..., Result], *args: Any) -> Result:
     """Run `call` in a thread that may wait for a store."""
     return await _run(READERS, call, args)
+
+
+async def reading_on(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Chunks that come from a store. A thread is held only while a chunk is read."""
+    while (chunk := await reading(next, chunks, None)) is not None:
+        yield chunk
 
 
 async def working(call: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:

@@ -134,25 +134,32 @@ class PublishedDataset:
     async def stream(self, entry: FileEntry) -> Iterator[bytes]:
         """The bytes of a file in chunks. Each step blocks until its chunk is read.
 
-        :raises IncompleteDatasetError: the file is missing or has another size, here or while it is read.
+        The last chunk comes only after the digest is compared. So a file that was changed is never read to its end.
+
+        :raises IncompleteDatasetError: the file is missing or was changed, here or while it is read.
         """
         await self._check_size(entry)
         return self._chunks(entry)
 
     def chunks(self, entry: FileEntry) -> Iterator[bytes]:
-        """As `stream`, for a thread that reads many files: the size is only compared while the file is read."""
+        """As `stream`, for a thread that reads many files: the size is compared only while the file is read."""
         check_place(self.store, self.layout.data(entry.path))
         yield from self._chunks(entry)
 
     def _chunks(self, entry: FileEntry) -> Iterator[bytes]:
-        left = entry.bytes
+        left, digest, held = entry.bytes, hashlib.sha256(), b""
         for chunk in self.store.read(self.layout.data(entry.path)):
             left -= len(chunk)
             if left < 0:
                 raise self._changed(entry)
-            yield chunk
-        if left:
+            digest.update(chunk)
+            if held:
+                yield held
+            held = chunk
+        if left or digest.hexdigest() != entry.sha256:
             raise self._changed(entry)
+        if held:
+            yield held
 
     async def _check_size(self, entry: FileEntry) -> None:
         size = await size_of(self.store, self.layout.data(entry.path))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from learnosity.storage.uris import S3_SCHEMES, StorageUri
 
 FILE = "file"
+GZIP = frozenset({"gzip", "x-gzip"})
 _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for a store that is not Amazon's)"
 
 
@@ -20,6 +21,7 @@ _VARIABLES = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for 
 class Snippet:
     """Code for one tool.
 
+    :param code: "" = the tool cannot read the files, and the note says why.
     :param note: what has to be known before it runs; "" = nothing.
     """
 
@@ -37,6 +39,7 @@ class Rows:
     :param other: another key of the same files, to be named; "" = none.
     :param below: how the paths of the files of all other groups end, in the folder of `path`; "" = there is one file.
     :param level: level of the rows in `path`: 1 for groups, 0 for users. None = a path does not say its level.
+    :param encodings: how the files that are read are compressed, as their entries say; None = not compressed.
     """
 
     path: str
@@ -44,6 +47,12 @@ class Rows:
     other: str = ""
     below: str = ""
     level: int | None = None
+    encodings: frozenset[str | None] = frozenset({None})
+
+    def reads(self, path: str) -> bool:
+        """Whether the code reads a file."""
+        is_below = bool(self.below) and path.startswith(self.folder) and path.endswith(self.below)
+        return path == self.path or is_below
 
     @property
     def folder(self) -> str:
@@ -68,16 +77,28 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
 
     :param folder: the folder of the dataset.
     """
-    base = base_of(folder)
+    base, packed = base_of(folder), rows.encodings & GZIP
+    frames = (
+        ("pandas", "import pandas as pd", "pd.DataFrame(rows)"),
+        ("Polars", "import polars as pl", "pl.DataFrame(rows, infer_schema_length=None)"),
+    )
+    if rows.encodings - GZIP - {None}:
+        return tuple(map(_cannot, ("DuckDB", *(tool for tool, *_ in frames), "Spark")))
+    spark = Snippet("Spark", _spark(_for_spark(base, folder), rows), _access(folder, "hadoop-aws"))
     return (
-        _in_duckdb(folder, _duckdb(base, rows)),
-        Snippet("pandas", _frames(base, rows, "import pandas as pd", "pd.DataFrame(rows)"), _access(folder, "s3fs")),
-        Snippet(
-            "Polars",
-            _frames(base, rows, "import polars as pl", "pl.DataFrame(rows, infer_schema_length=None)"),
-            _access(folder, "s3fs"),
-        ),
-        Snippet("Spark", _spark(_for_spark(base, folder), rows), _access(folder, "hadoop-aws")),
+        # DuckDB takes one compression for all files of a query, and Spark knows it only by the end of a file's name.
+        _cannot("DuckDB") if packed and None in rows.encodings else _in_duckdb(folder, _duckdb(base, rows)),
+        *(Snippet(tool, _frames(base, rows, *code), _access(folder, "s3fs")) for tool, *code in frames),
+        _cannot("Spark") if packed else spark,
+    )
+
+
+def _cannot(tool: str) -> Snippet:
+    return Snippet(
+        tool,
+        "",
+        f"Learnosity served these files compressed, and {tool} does not read them so. The DAG learnosity_to_parquet "
+        "writes Parquet files, which it reads.",
     )
 
 
@@ -132,6 +153,7 @@ def _duckdb(base: str, rows: Rows) -> str:
         level = f"len(string_split(_file, '/')){_plus(rows.shift - 1)} AS _level,\n  " if rows.level is not None else ""
         place = "substr(filename, length(getvariable('base') || '/data/') + 1) AS _file"
         fields = f"\n  {place},\n  {level}{fields.lstrip() if rows.key else '* EXCLUDE (filename)'}"
+    option += "compression = 'gzip', " if rows.encodings & GZIP else ""
     return f"""SET VARIABLE base = {_sql(base)};
 SET VARIABLE files = (
   SELECT list(getvariable('base') || '/data/' || path)
@@ -148,7 +170,15 @@ def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
     found = f".get({json.dumps(rows.key)}) or []" if rows.key else ""
     level = f'"_level": path.count("/"){_plus(rows.shift)}, ' if rows.level is not None else ""
     row = f'{{"_file": path, {level}**row}}' if rows.below else "row"
-    return f"""import json
+    imports, content = "import json", "return file.read()"
+    if rows.encodings & GZIP:
+        # The first two bytes say whether it is gzip. Some stores unpack a file while they send it.
+        imports = "import gzip\nimport json"
+        content = """content = file.read()
+    if content[:2] == b"\\x1f\\x8b":  # served as gzip
+        return gzip.decompress(content)
+    return content"""
+    return f"""{imports}
 
 import fsspec
 {imported}
@@ -158,7 +188,7 @@ base = {json.dumps(base)}
 
 def read(path):
     with fsspec.open(f"{{base}}/{{path}}") as file:
-        return file.read()
+        {content}
 
 
 paths = [json.loads(line)["path"] for line in read("files.ndjson").splitlines()]

@@ -10,20 +10,19 @@ from the run (its XCom and its manifest), never from a storage address in the UR
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from airflow.configuration import conf
 from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.page_threads import reading, working
+from learnosity.dataset.page_threads import reading, reading_on, working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.hooks import DEFAULT_CONN_ID, LearnosityHook
 from learnosity.web import compare_page, find_page, list_page, use_page
@@ -31,7 +30,7 @@ from learnosity.web.audit import note_reading
 from learnosity.web.error_pages import HANDLERS
 from learnosity.web.open_dataset import Shown
 from learnosity.web.plots import PLOT_WIDTH
-from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE
+from learnosity.web.rendering import DOWNLOAD_HEADERS, HERE, streamed
 from learnosity.web.results import NoSuchGroupError, address, results, script_json, views
 from learnosity.web.routes import (
     LONGEST_QUERY,
@@ -115,7 +114,6 @@ async def download(shown: ShownDataset, path: str) -> Response:
     dataset = shown.dataset
     entry = _entry(dataset, path)
     await note_reading(shown, "learnosity_download", entry)
-    first, rest = await reading(_begun, await dataset.stream(entry))
     name = quote(entry.path.rpartition("/")[2], safe="")
     headers = {
         **DOWNLOAD_HEADERS,
@@ -124,7 +122,7 @@ async def download(shown: ShownDataset, path: str) -> Response:
     }
     if entry.content_encoding in ENCODINGS:
         headers["Content-Encoding"] = str(entry.content_encoding)  # so that the browser decompresses the file
-    return StreamingResponse(_joined(first, rest), media_type="application/octet-stream", headers=headers)
+    return await streamed(reading_on(await dataset.stream(entry)), "application/octet-stream", headers)
 
 
 @page("/manifest.json")
@@ -205,13 +203,3 @@ def _entry(dataset: PublishedDataset, path: str) -> FileEntry:
 def _domain(request: Request) -> str:
     """Host name of the page, for which a report is signed. Airflow's setting is used before the request's own host."""
     return urlsplit(conf.get("api", "base_url", fallback="")).hostname or request.url.hostname or "localhost"
-
-
-def _begun(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first chunk and the rest. So an error on opening becomes an error page, not a broken download."""
-    return next(chunks, b""), chunks
-
-
-def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest

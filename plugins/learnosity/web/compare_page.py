@@ -70,7 +70,7 @@ async def compare_page(
     found, ours = Compared(None), Side(None, cut=False)
     if before is not None:
         ours = await side(shown.dataset, group, wanted.rows)
-        places = {"here": here, "rest": rest, "view": f"{shown.here}/view"}
+        places = {"here": here, "rest": rest, "dataset": shown.here}
         found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
     if form == "csv":
         content = await working(found.csv, wanted)

@@ -16,6 +16,7 @@ from learnosity.dataset.key_figures import comparable
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
+from learnosity.web.addresses import file_address
 from learnosity.web.cells import cell_text, decimals
 from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
@@ -136,7 +137,7 @@ def compared(
     """The rows of both datasets.
 
     :param before: None = there is nothing to compare with.
-    :param address_of: `here`; `rest`: the query that every link keeps; `view`: where files are shown.
+    :param address_of: `here`; `rest`: the query that every link keeps; `dataset`: the page of the dataset.
     :param only: `new` or `gone`; "" = all rows.
     """
     if now.rows is None or before is None:
@@ -150,7 +151,7 @@ def compared(
         if row[STATE] == GONE:
             return None
         if own := files.get(reference(row)):
-            return f"{address_of['view']}/{quote(own)}"
+            return file_address(address_of["dataset"], own)
         name = row.get("group_name")
         if not isinstance(name, str) or dataset.group_file([*path, name]) is None:
             return None

@@ -15,7 +15,7 @@ from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
 from learnosity.web.addresses import segment
-from learnosity.web.open_dataset import RUN, NoOneDatasetError, run_page_of
+from learnosity.web.open_dataset import RUN, NoOneDatasetError, OtherDagError, run_page_of
 from learnosity.web.rendering import render
 from learnosity.web.results import NoSuchGroupError
 
@@ -43,7 +43,7 @@ async def choose(request: Request, error: NoOneDatasetError) -> Response:
         if tail:
             return _problem(request, 404, "This run has published no dataset yet.")
         return render(request, "waiting.html", run=run, steps=run.steps)
-    if tail.startswith(DOWNLOADS):
+    if tail.startswith(DOWNLOADS) or (tail == "/compare" and request.query_params.get("form") == "csv"):
         listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
         return _problem(
             request,
@@ -51,14 +51,24 @@ async def choose(request: Request, error: NoOneDatasetError) -> Response:
             f"This run may have several datasets, and the address names none. Published: {listed}. "
             "Put /dataset/ and the id of one after the id of the run.",
         )
+    kept = f"{tail}?{error.query}" if error.query else tail
     return await working(
-        render, request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=tail
+        render, request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=kept
     )
 
 
 async def refused(request: Request, error: HTTPException) -> Response:
     """A page for 401, 403 and 404 that says what is wrong."""
     return _problem(request, error.status_code, str(error.detail))
+
+
+async def of_another_dag(request: Request, error: OtherDagError) -> Response:
+    """A page for a dataset of a DAG that the user may not read. The user may read the run, so links to it stay."""
+    run = error.run
+    ways = [("All datasets of this run", run_page_of(request, run))] if len(run.datasets) > 1 else []
+    return render(
+        request, "problem.html", status=403, code=403, detail=str(error.detail), run=run, ways=ways, explained=True
+    )
 
 
 async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
@@ -99,7 +109,7 @@ def _login(request: Request) -> str:
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:
-    told: dict[str, Any] = {"code": status, "detail": detail, "login": _login(request), "ways": ()}
+    told: dict[str, Any] = {"code": status, "detail": detail, "login": _login(request), "ways": (), "explained": False}
     return render(request, "problem.html", status=status, **told | (_ways_on(request) if status not in NO_WAY else {}))
 
 
@@ -121,6 +131,7 @@ def _ways_on(request: Request) -> dict[str, Any]:
 
 HANDLERS: dict[int | type[Exception], Any] = {
     NoOneDatasetError: choose,
+    OtherDagError: of_another_dag,
     HTTPException: refused,
     NoSuchGroupError: unknown_group,
     LearnosityError: failed,

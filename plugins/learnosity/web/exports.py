@@ -6,12 +6,13 @@ import csv
 import io
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.page_threads import reading
+from learnosity.dataset.page_threads import reading_on
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import is_number, json_text
 
@@ -72,12 +73,11 @@ def _is_of(begin: str, path: str) -> bool:
 
 
 async def zipped(dataset: PublishedDataset, entries: Sequence[FileEntry]) -> AsyncIterator[bytes]:
-    """A ZIP with these files, piece by piece. A thread is held only while a piece is read.
+    """A ZIP with these files, piece by piece.
 
     :raises LearnosityError: a file is missing or was changed. The ZIP then breaks off, so it is not taken for whole.
     """
-    pieces = _pieces(entries, dataset.chunks)
-    while piece := await reading(next, pieces, b""):
+    async for piece in reading_on(_pieces(entries, dataset.chunks)):
         yield piece
 
 
@@ -106,9 +106,10 @@ class _Sink(io.RawIOBase):
 def _pieces(entries: Sequence[FileEntry], read: Callable[[FileEntry], Iterator[bytes]]) -> Iterator[bytes]:
     sink, files = _Sink(), 0
     now = time.gmtime()[:6]
+    taken = {name for entry in entries for name in _with_folders(entry.path)}
     with ZipFile(sink, "w", ZIP_STORED) as archive:
         for entry in entries:
-            info = ZipInfo(f"{entry.path}.gz" if entry.content_encoding in ("gzip", "x-gzip") else entry.path, now)
+            info = ZipInfo(_member(entry, taken), now)
             with archive.open(info, "w", force_zip64=entry.bytes >= _ZIP64_FROM) as file:
                 for chunk in read(entry):
                     file.write(chunk)
@@ -118,3 +119,23 @@ def _pieces(entries: Sequence[FileEntry], read: Callable[[FileEntry], Iterator[b
             if files % _FILES == 0 and len(sink):
                 yield sink.take()
     yield sink.take()
+
+
+def _member(entry: FileEntry, taken: set[str]) -> str:
+    """The name of a file in the ZIP. A compressed file gets an ending that says so.
+
+    :param taken: names that stand for something else. The name is added.
+    """
+    if entry.content_encoding not in ("gzip", "x-gzip"):
+        return entry.path
+    names = chain([f"{entry.path}.gz"], (f"{entry.path}.{number}.gz" for number in count(1)))
+    name = next(each for each in names if each not in taken)
+    taken.add(name)
+    return name
+
+
+def _with_folders(path: str) -> Iterator[str]:
+    """A path, and the folders that it is in."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]

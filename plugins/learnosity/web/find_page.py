@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
@@ -21,6 +21,7 @@ from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Kind
 from learnosity.errors import IncompleteDatasetError
+from learnosity.web.addresses import file_address
 from learnosity.web.audit import note_reading
 from learnosity.web.results import Sorting, address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
@@ -130,6 +131,6 @@ def _found(
         if at and steps is not None:
             # The file may also have rows of another kind, and the page would show these.
             at = f"{Sorting(rows=_ROWS[each.kind]).rows_query}{at}"
-        link = f"{here}/view/{quote(path)}" if steps is None else address(here, steps)
+        link = file_address(here, path) if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link
         yield Place(_KINDS[each.kind], each.name, " / ".join(steps) if steps else path, link)

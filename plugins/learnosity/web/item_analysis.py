@@ -23,7 +23,8 @@ from learnosity.dataset.item_flags import (
     summary,
 )
 from learnosity.dataset.tables import Table
-from learnosity.web.plots import MAX_POINTS, points, reference
+from learnosity.web.addresses import file_address
+from learnosity.web.plots import has_point, points, reference
 
 LABELS = {
     Flag.KEY: "check the key",
@@ -158,7 +159,7 @@ def item_analysis(table: Table, shown: Table, asked: ItemQuery, files: Mapping[s
         "here": f"{here}/view/",
         "thresholds": {"hard": asked.at.hard, "easy": asked.at.easy, "poor": asked.at.poor},
         "points": [
-            [each.x, each.y, each.label, each.flags[0] if each.flags else "", _words(each.flags), quote(each.path)]
+            [each.x, each.y, each.label, each.flags[0] if each.flags else "", _words(each.flags), _below(each.path)]
             for each in drawn
         ],
     }
@@ -169,7 +170,7 @@ def item_analysis(table: Table, shown: Table, asked: ItemQuery, files: Mapping[s
         tuple(_bars(p_values(table.rows), asked.at)),
         tuple((_x(value), text) for value, text in ((asked.at.hard, "too hard"), (asked.at.easy, "too easy"))),
         scatter if drawn else None,
-        len(drawn) < MAX_POINTS,
+        len(drawn) == sum(map(has_point, shown.rows)),
     )
 
 
@@ -243,6 +244,11 @@ def _names(row: Mapping[str, Any]) -> list[str]:
 
 def _shorter(path: str, other: str) -> bool:
     return (path.count("/"), path) < (other.count("/"), other)
+
+
+def _below(path: str) -> str:
+    """What follows `/view/` in the address of a file; "" = there is no file."""
+    return file_address("", path).removeprefix("/view/") if path else ""
 
 
 def _words(found: Iterable[Flag]) -> str:

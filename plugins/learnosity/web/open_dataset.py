@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,7 @@ UNREADABLE = (
     "Reload this page later. The log of the API server names the reason."
 )
 RUN = "/run/{dag_id}/{run_id}"
+MayRead = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,32 +80,47 @@ class NoOneDatasetError(Exception):
     """The address names no dataset, and the run has not exactly one.
 
     :param tail: what follows the run in the address: "" for the page of the run, or for example `/files`.
+    :param query: the query of the address.
     """
 
-    def __init__(self, run: Run, tail: str) -> None:
+    def __init__(self, run: Run, tail: str, query: str) -> None:
         super().__init__(run.run_id)
         self.run = run
         self.tail = tail
+        self.query = query
 
 
-async def shown_dataset(request: Request, run: Run) -> Shown:
+class OtherDagError(HTTPException):
+    """Another DAG has landed the dataset, and the user may not read that DAG. The error does not name it."""
+
+    def __init__(self, run: Run, found: Publication) -> None:
+        self.run = run
+        super().__init__(
+            403,
+            "Another DAG has landed this dataset, and your Airflow user may not read that DAG with its runs and XComs. "
+            f"Ask an administrator for the right to read it: {found.manifest_uri} names it under run.dag_id.",
+        )
+
+
+async def shown_dataset(request: Request, run: Run, may_read: MayRead) -> Shown:
     """The dataset that the address of a page names, opened.
 
+    :param may_read: as of `opened`.
     :raises NoOneDatasetError: the address names none, and the run has not exactly one.
-    :raises HTTPException: 404: the run has published no such dataset. 403: another DAG has landed it.
+    :raises HTTPException: 404: the run has published no such dataset. Also as `opened`.
     """
     here = run_page_of(request, run)
     wanted = request.path_params.get("dataset_id")
     if wanted is None:
         if run.only is None:
-            raise NoOneDatasetError(run, _tail(request))
-        return Shown(run, run.only, await opened(run, run.only), here, run.steps)
+            raise NoOneDatasetError(run, _tail(request), request.url.query)
+        return Shown(run, run.only, await opened(run, run.only, may_read), here, run.steps)
     found = next((each for each in run.publications if each.layout.dataset_id == wanted), None)
     if found is None:
         raise HTTPException(404, _missing(run, str(wanted)))
     own = next(each.steps for each in run.datasets if each.publication is found)
     steps = own if len(run.datasets) > 1 and own else run.steps
-    return Shown(run, found, await opened(run, found), f"{here}/dataset/{quote(wanted, safe='')}", steps)
+    return Shown(run, found, await opened(run, found, may_read), f"{here}/dataset/{quote(wanted, safe='')}", steps)
 
 
 def run_page_of(request: Request, run: Run) -> str:
@@ -112,10 +129,11 @@ def run_page_of(request: Request, run: Run) -> str:
     return f"{base}/run/{segment(run.dag_id)}/{segment(run.run_id)}"
 
 
-async def opened(run: Run, found: Publication) -> PublishedDataset:
+async def opened(run: Run, found: Publication, may_read: MayRead | None = None) -> PublishedDataset:
     """Open a dataset of a run.
 
-    :raises HTTPException: 503: it cannot be read. 403: another DAG has landed it.
+    :param may_read: whether the user may read another DAG, which has landed the dataset; None = no other DAG.
+    :raises HTTPException: 503: it cannot be read. `OtherDagError`: another DAG has landed it.
     """
     try:
         store = await reading(open_input_store, found.destination_uri)
@@ -127,10 +145,11 @@ async def opened(run: Run, found: Publication) -> PublishedDataset:
         # exist.
         log.warning("The dataset of run %s of DAG %s cannot be read: %s", run.run_id, run.dag_id, error)
         raise HTTPException(503, UNREADABLE) from None
-    # A user can edit the XCom, so that it names a dataset of another DAG. Such a dataset is not shown, because the user
-    # may have no right to read the other DAG.
-    if dataset.manifest.run.dag_id != run.dag_id:
-        raise HTTPException(403, "Another DAG has landed this dataset.")
+    # A run may have used a dataset of another DAG, and a user can edit the XCom, so that it names such a dataset. It is
+    # shown only to users who may read the DAG that has landed it.
+    landed_by = dataset.manifest.run.dag_id
+    if landed_by != run.dag_id and (may_read is None or not await reading(may_read, landed_by)):
+        raise OtherDagError(run, found)
     return dataset
 
 

@@ -128,9 +128,7 @@ def points(rows: Sequence[Mapping[str, Any]], at: Thresholds, files: Mapping[str
     :param files: an item's own file, by its reference.
     """
     known = files or {}
-    usable = [
-        (row, flags(row, at)) for row in rows if _within(row.get(P_VALUE), 0) and _within(row.get(DISCRIMINATION), -1)
-    ]
+    usable = [(row, flags(row, at)) for row in rows if has_point(row)]
     usable.sort(key=lambda each: not each[1])
     return [
         Point(
@@ -142,6 +140,11 @@ def points(rows: Sequence[Mapping[str, Any]], at: Thresholds, files: Mapping[str
         )
         for row, found in usable[:MAX_POINTS]
     ]
+
+
+def has_point(row: Mapping[str, Any]) -> bool:
+    """Whether an item has both numbers of a point, and both are possible."""
+    return _within(row.get(P_VALUE), 0) and _within(row.get(DISCRIMINATION), -1)
 
 
 def reference(row: Mapping[str, Any]) -> str:

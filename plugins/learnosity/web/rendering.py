@@ -7,7 +7,7 @@ no other site can show it in a frame.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -53,6 +53,18 @@ def render(
     html = _environment().get_template(template).render(values)
     policy = frame_policy(nonce, reports_url) if reports_url else page_policy(nonce)
     return HTMLResponse(html, status, headers={**SAFE_HEADERS, "Content-Security-Policy": policy})
+
+
+async def streamed(pieces: AsyncIterator[bytes], media_type: str, headers: Mapping[str, str]) -> StreamingResponse:
+    """A download. Its first piece is read before the reply starts, so an error there gives an error page."""
+    first = await anext(pieces, b"")
+
+    async def joined() -> AsyncIterator[bytes]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return StreamingResponse(joined(), media_type=media_type, headers=dict(headers))
 
 
 def page_policy(nonce: str) -> str:

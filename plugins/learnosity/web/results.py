@@ -16,6 +16,7 @@ from learnosity.dataset.nested_rows import ANCESTORS
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
+from learnosity.web.addresses import file_address
 from learnosity.web.group_view import GroupPage, group_page, last_row, users_with_percents
 from learnosity.web.item_analysis import ItemAnalysis, ItemQuery, item_analysis, own_files, words_of
 from learnosity.web.plots import PLOT_WIDTH, reference
@@ -202,7 +203,7 @@ def _items(
 
     def own(row: Mapping[str, Any]) -> str | None:
         path = files.get(reference(row))
-        return f"{here}/view/{quote(path)}" if path else None
+        return file_address(here, path) if path else None
 
     rows = view(
         shown,

@@ -23,22 +23,22 @@ ENTITIES = (None, DagAccessEntity.RUN, DagAccessEntity.XCOM)  # None = the DAG i
 READ_RUN: list[Any] = [Depends(requires_access_dag("GET", entity)) for entity in ENTITIES]
 
 
+def may_read(session: Session, user: BaseUser, dag_id: str) -> bool:
+    """Whether the user may read a DAG, its runs and its XComs."""
+    team = DagModel.get_dag_id_to_team_name_mapping([dag_id], session=session).get(dag_id)
+    return _may_read(user, dag_id, team)
+
+
 def readable_dags(session: Session, user: BaseUser) -> set[str]:
     """The DAGs that have datasets, and of which the user may read the runs and the XComs."""
     manager = get_auth_manager()
     known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
     having = known_dags.learnosity_dags(session, known)
     teams = DagModel.get_dag_id_to_team_name_mapping(sorted(having), session=session) if having else {}
-    return {
-        dag_id
-        for dag_id in having
-        if all(
-            manager.is_authorized_dag(
-                method="GET",
-                access_entity=entity,
-                details=DagDetails(id=dag_id, team_name=teams.get(dag_id)),
-                user=user,
-            )
-            for entity in ENTITIES
-        )
-    }
+    return {dag_id for dag_id in having if _may_read(user, dag_id, teams.get(dag_id))}
+
+
+def _may_read(user: BaseUser, dag_id: str, team: str | None) -> bool:
+    details = DagDetails(id=dag_id, team_name=team)
+    authorized = get_auth_manager().is_authorized_dag
+    return all(authorized(method="GET", access_entity=entity, details=details, user=user) for entity in ENTITIES)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 
 from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.dataset.page_threads import reading
-from learnosity.web import runs
+from learnosity.web import rights, runs
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError
 from learnosity.web.open_dataset import RUN, Shown, shown_dataset
 from learnosity.web.results import Sorting
@@ -87,7 +87,11 @@ async def loaded_run(dag_id: str, run_id: str) -> runs.Run:
 
 
 async def _shown(request: Request, user: GetUserDep, dag_id: str, run_id: str) -> Shown:
-    return replace(await shown_dataset(request, await loaded_run(dag_id, run_id)), reader=user.get_name())
+    def may_read(other: str) -> bool:
+        with create_session() as session:
+            return rights.may_read(session, user, other)
+
+    return replace(await shown_dataset(request, await loaded_run(dag_id, run_id), may_read), reader=user.get_name())
 
 
 ShownDataset = Annotated[Shown, Depends(_shown)]

@@ -12,7 +12,7 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.execution_time.xcom import XCom
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
@@ -97,12 +97,15 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 
 def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
     """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
-    kinds = [f"{ASSET_PREFIX}{kind}" for kind in sorted({each.dataset_type for each in datasets if each.dataset_type})]
-    of_type = [AssetModel.uri.in_(kinds)] if kinds else [AssetModel.uri.startswith(ASSET_PREFIX)]
+    kinds = sorted({each.dataset_type for each in datasets if each.dataset_type})
+    # Events of a dataset type that is not in `KNOWN_TYPES` belong to the asset whose URI ends with `*`.
+    others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
+    own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
+    of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)
     newest_runs = session.scalars(
         select(AssetEvent.source_run_id)
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
-        .where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id.is_not(None), *of_type)
+        .where(AssetEvent.source_dag_id == dag_id, AssetEvent.source_run_id.is_not(None), of_type)
         .order_by(AssetEvent.id.desc())
         .limit(USUAL_RUNS)
     ).all()

@@ -22,7 +22,9 @@ from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 MAX_ROWS = 2_000  # maximum number of reports that are read of a run
 MAX_VALUE = 20_000  # maximum number of characters of a report
 
-T = TypeVar("T")
+_LARGEST = 2**63  # no number of a report is as large as this
+
+T = TypeVar("T", bound=msgspec.Struct)
 Key = tuple[str, int]
 
 
@@ -78,8 +80,10 @@ def _jobs(session: Session, dag_id: str, run_id: str) -> Mapping[Key, JobState]:
 
 
 def read(value: Any, kind: type[T]) -> T | None:
-    """A stored report; None if it is not understood."""
+    """A stored report; None if it is not understood, or has a number that no task writes."""
     try:
-        return msgspec.json.decode(value, type=kind) if isinstance(value, str) else msgspec.convert(value, kind)
-    except msgspec.MsgspecError:
+        found = msgspec.json.decode(value, type=kind) if isinstance(value, str) else msgspec.convert(value, kind)
+    except (msgspec.MsgspecError, OverflowError):
         return None
+    numbers = (each for each in msgspec.structs.astuple(found) if isinstance(each, int | float))
+    return found if all(0 <= each < _LARGEST for each in numbers) else None

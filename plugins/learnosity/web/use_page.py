@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response
 
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
-from learnosity.dataset.bounded_reads import size_of
+from learnosity.dataset.bounded_reads import info_of
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
@@ -22,13 +23,14 @@ from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
 from learnosity.errors import LearnosityError
+from learnosity.storage.store import ObjectInfo
 from learnosity.storage.uris import parse_uri
 from learnosity.web.audit import note_reading
 from learnosity.web.exports import csv_of, files_of_group, zipped
 from learnosity.web.group_view import users_with_percents
 from learnosity.web.item_analysis import ItemQuery
 from learnosity.web.open_dataset import Shown
-from learnosity.web.rendering import DOWNLOAD_HEADERS
+from learnosity.web.rendering import DOWNLOAD_HEADERS, streamed
 from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
 
@@ -39,10 +41,14 @@ NOT_READ = "This file has no table that can be shown, so there is no CSV of it. 
 
 @dataclass(frozen=True, slots=True)
 class ParquetFile:
-    """A Parquet file that was found. `uri` has the Airflow connection."""
+    """A Parquet file that was found. `uri` has the Airflow connection.
+
+    :param old: whether it is of an earlier landing.
+    """
 
     uri: str
     bytes: int
+    old: bool
 
 
 @page("/csv")
@@ -110,21 +116,22 @@ async def files_zip(
     entry = _of_group(shown, group) if group else None
     await note_reading(shown, "learnosity_zip", entry)
     pieces = zipped(shown.dataset, await working(files_of_group, shown.dataset, group))
-    # The first piece is read before the reply starts. So an error at the beginning gives an error page, and not a
-    # broken download.
-    first = await anext(pieces)
     name = _file_name([*group[-1:], shown.publication.layout.dataset_id], "zip")
-    return StreamingResponse(_joined(first, pieces), media_type="application/zip", headers=name)
+    return await streamed(pieces, "application/zip", name)
 
 
 @page("/use", response_class=HTMLResponse)
 async def use_page(request: Request, shown: ShownDataset) -> Response:
     """How other tools read this dataset."""
     await note_reading(shown, "learnosity_use")
-    parquet = await _parquet(shown)
+    found = await _parquet(shown)
+    parquet = [each for each in found if not each.old]
     root = shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
+    if rows is not None:
+        read = (each for each in shown.dataset.files.values() if rows.reads(each.path))
+        rows = replace(rows, encodings=frozenset(each.content_encoding for each in read))
     destination = parse_uri(shown.publication.destination_uri)
     folder = parse_uri(f"{shown.dataset.store.uri}/{shown.publication.layout.prefix}")
     code: Sequence[Snippet] = ()
@@ -138,6 +145,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
         manifest_uri=f"{shown.publication.destination_uri.rstrip('/')}/{shown.publication.layout.manifest}",
         conn_id=destination.conn_id,
         parquet=parquet,
+        old=[each.uri.rpartition("/")[2] for each in found if each.old],
         snippets=code,
     )
 
@@ -175,26 +183,31 @@ def _file_name(names: Sequence[str], kind: str) -> dict[str, str]:
     return {**DOWNLOAD_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
 
 
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
-
-
 async def _parquet(shown: Shown) -> list[ParquetFile]:
     """The Parquet files of the dataset at their default place; none if that cannot be looked at."""
-    found = []
+    found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
         store = await reading(open_input_store, place)
         for name in NAMES:
-            path = f"{shown.publication.layout.prefix}/{name}.parquet"
-            if (size := await size_of(store, path)) is not None:
-                found.append(ParquetFile(f"{place}/{path}", size))
+            path = f"{layout.prefix}/{name}.parquet"
+            if (info := await info_of(store, path)) is not None:
+                manifest = await info_of(shown.dataset.store, layout.manifest)
+                found.append(ParquetFile(f"{place}/{path}", info.size, _is_older(info, manifest, shown.published)))
     except LearnosityError as error:
         log.info("Parquet files of the dataset are not looked for: %s", type(error).__name__)
         return []
     return found
+
+
+def _is_older(file: ObjectInfo, manifest: ObjectInfo | None, published: datetime) -> bool:
+    """Whether a file was written before the dataset was published. Both times of the manifest have to say so.
+
+    The one in the manifest is of the worker's clock, which may differ from the store's. That of its object is new where
+    the whole dataset was copied.
+    """
+    known = manifest.modified if manifest else None
+    return file.modified is not None and known is not None and file.modified < min(known, published.timestamp())
 
 
 def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document | None) -> Rows | None:

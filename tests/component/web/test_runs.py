@@ -12,6 +12,7 @@ from typing import Any
 
 import airflow.models
 import pytest
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
@@ -23,6 +24,7 @@ from sqlalchemy import create_engine, insert, update
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
+from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.job_report import JOB_KEY
 from learnosity.task_report import FAILURE_KEY
 from learnosity.web import runs
@@ -130,6 +132,46 @@ def published(session: Session) -> str | None:
     run = loaded(session)
     assert run.only == (run.publications[0] if run.publications else None)
     return run.only.manifest_uri if run.only else None
+
+
+KNOWN, UNKNOWN, OTHER = "activity-summary-by-group", "of-the-future", "also-of-the-future"
+
+
+@pytest.mark.parametrize(
+    ("dataset_type", "usual"), [(KNOWN, 10.0), (UNKNOWN, 20.0), (OTHER, 40.0), ("never-seen", None), ("", 20.0)]
+)
+def test_the_usual_time_is_that_of_runs_of_the_same_type_also_where_the_type_is_not_known(
+    session: Session, dataset_type: str, usual: float | None
+) -> None:
+    for number, uri in enumerate((KNOWN, "*"), 1):
+        session.add(AssetModel(id=number, name=f"a{number}", uri=f"{ASSET_PREFIX}{uri}", group="asset", extra={}))
+    for number, (kind, asset, seconds) in enumerate(((KNOWN, 1, 10), (UNKNOWN, 2, 20), (OTHER, 2, 40)), 2):
+        values = {"run_type": "manual", "run_after": START, "state": "success", "conf": {}, "bundle_version": None}
+        session.execute(insert(DagRun).values(id=number, dag_id="dag", run_id=f"run-{number}", **values))
+        session.add(
+            AssetEvent(
+                asset_id=asset,
+                extra={"dataset_id": f"id-{number}", "dataset_type": kind},
+                source_dag_id="dag",
+                source_run_id=f"run-{number}",
+                source_task_id="land.publish",
+                source_map_index=-1,
+                timestamp=START,
+            )
+        )
+        tasks(session, "", *DONE)
+        session.execute(
+            update(TaskInstance.__table__)
+            .where(TaskInstance.run_id == "run")
+            .values(run_id=f"run-{number}", start_date=START, end_date=START + timedelta(seconds=seconds))
+        )
+    session.execute(update(DagRun).where(DagRun.run_id == "run").values(state="running"))
+    tasks(session, "", "success", "running")
+    if dataset_type:
+        put(session, {"dataset_type": dataset_type, "dataset_id": FIRST}, "create_dataset")
+    progress = loaded(session).progress
+    assert progress is not None
+    assert progress.usual == usual
 
 
 class TestSeveralDatasets:

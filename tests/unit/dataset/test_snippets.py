@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,11 +92,15 @@ CASES: dict[str, tuple[dict[str, Any], Rows, list[dict[str, Any]]]] = {
 }
 
 
-def landed(folder: Path, files: dict[str, Any]) -> StorageUri:
-    """Write a dataset; its folder."""
+def landed(folder: Path, files: dict[str, Any], packed: Callable[[str], bool] = lambda path: False) -> StorageUri:
+    """Write a dataset; its folder.
+
+    :param packed: which files were served as gzip.
+    """
     entries = []
     for path, value in sorted(files.items()):
         content = value.encode() if isinstance(value, str) else json.dumps(value).encode()
+        content = gzip.compress(content) if packed(path) else content
         file = folder / "data" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -166,6 +172,39 @@ def test_code_over_the_landed_json_finds_every_row(tmp_path: Path, tool: str, ca
     folder = tmp_path / 'it\'s a "folder"' if tool != "Spark" else tmp_path / "plain"
     snippets = json_snippets(landed(folder, files), wanted)
     assert as_text(RUN[tool](of(snippets, tool))) == as_text(expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("tool", RUN)
+@pytest.mark.parametrize("some", [False, True])
+def test_files_that_were_served_as_gzip_are_read_or_the_tool_says_that_it_cannot(
+    tmp_path: Path, tool: str, case: str, some: bool
+) -> None:
+    files, wanted, expected = CASES[case]
+    some = some and bool(wanted.below)
+    folder = landed(tmp_path, files, lambda path: not (some and path == wanted.path))
+    wanted = replace(wanted, encodings=frozenset([None, "gzip"] if some else ["x-gzip"]))
+    (snippet,) = [each for each in json_snippets(folder, wanted) if each.tool == tool]
+    if tool == "Spark" or (tool == "DuckDB" and some):
+        assert snippet.code == ""
+        assert "compressed" in snippet.note
+        assert "learnosity_to_parquet" in snippet.note
+    else:
+        assert as_text(RUN[tool](snippet.code)) == as_text(expected)
+
+
+@pytest.mark.parametrize("encodings", [["deflate"], [None, "br"], ["gzip", "deflate"]])
+def test_no_tool_has_code_for_another_compression(encodings: list[str | None]) -> None:
+    wanted = replace(GROUPED, encodings=frozenset(encodings))
+    assert [each.tool for each in json_snippets(parse_uri("s3://b/a"), wanted) if not each.code] == list(RUN)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_rows_name_the_files_that_the_code_reads(case: str) -> None:
+    files, wanted, expected = CASES[case]
+    read = {path for path in files if wanted.reads(path)}
+    assert {row.get("_file", wanted.path) for row in expected} <= read
+    assert all(path == wanted.path or (wanted.below and path.endswith(wanted.below)) for path in read)
 
 
 @pytest.mark.parametrize("tool", RUN)

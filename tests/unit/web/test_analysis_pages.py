@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from learnosity.dataset.item_flags import Flag, Thresholds
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.web import plots
+from learnosity.web.addresses import file_address
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError, own_files
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUP_TYPE, GROUPS, Markup, Site, links
 
 site = test_app.site
+HERE = "/run/learnosity_dataset/manual__1"
 ANALYSIS = "ibk-analysis-by-question"
 
 
@@ -93,6 +96,27 @@ class TestItems:
             **{f"{row['item_reference']}_q1": f"items/{row['item_reference']}.json" for row in ROWS[1:]},
         }
         assert site.client.get(content["here"] + paths["weak_q1"]).status_code == 200
+
+    @pytest.mark.parametrize("unusable", [0, 1])
+    @pytest.mark.parametrize("more", [-1, 0, 1])
+    def test_points_that_are_left_out_are_said_and_no_others(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, more: int, unusable: int
+    ) -> None:
+        monkeypatch.setattr(plots, "MAX_POINTS", 3)
+        rows = [item(f"i{number}", 0.5, 0.3) for number in range(3 + more)] + [item("none", None, None)] * unusable
+        site.publish({"items.json": msgspec.json.encode(rows)}, ANALYSIS)
+        assert ("Only the first of the points are drawn" in site.get().text) == (more > 0)
+
+    @pytest.mark.parametrize("name", ["a.json", "a b.json", "a%20b.json", "a%2Fb.json", "50%25.json", "a%3Fb.json"])
+    def test_the_file_of_a_question_has_one_address_everywhere(self, site: Site, name: str) -> None:
+        path = f"items/{name}"
+        row = item(unquote(name).removesuffix(".json"), 0.5, 0.1)
+        site.publish({"items.json": msgspec.json.encode([row]), path: msgspec.json.encode(row)}, ANALYSIS)
+        page = site.get().text
+        address = file_address(HERE, path)
+        assert address in links(page)
+        content = msgspec.json.decode(re.findall(r'id="scatter-data">(.*?)</script>', page)[0].replace("\\u0026", "&"))
+        assert content["here"] + content["points"][0][5] == address
 
     def test_every_link_of_the_page_keeps_what_was_asked_for(self, site: Site) -> None:
         site.publish({"items.json": msgspec.json.encode(ROWS * 60)}, ANALYSIS)

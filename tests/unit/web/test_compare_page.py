@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import compare_page, runs
+from learnosity.web.addresses import file_address
 from learnosity.web.history import PastDataset
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, OTHER_ID, Markup, Site, links
@@ -101,6 +102,21 @@ def test_every_link_keeps_what_is_compared(two: Site) -> None:
     assert all(parse_qs(urlsplit(link).query)["with"] == [OTHER_ID] for link in below)
     assert len(own) > 4
     assert below
+
+
+@pytest.mark.parametrize("name", ["a.json", "a b.json", "a%20b.json", "a%3Fb.json"])
+def test_a_question_leads_to_the_address_of_its_own_file(two: Site, name: str) -> None:
+    row = {"item_reference": unquote(name).removesuffix(".json"), "p_value": 0.5}
+    files = {"items.json": msgspec.json.encode([row]), f"items/{name}": msgspec.json.encode(row)}
+    earlier = runs.load_run(None, "learnosity_dataset", "manual__0")
+    two.run = replace(two.run, datasets=())
+    two.publish(files, "ibk-analysis-by-question", dataset_id=OTHER_ID)
+    theirs = two.run.datasets
+    object.__setattr__(earlier, "datasets", theirs)
+    two.run = replace(two.run, datasets=())
+    two.publish(files, "ibk-analysis-by-question")
+    address = file_address("/run/learnosity_dataset/manual__1", f"items/{name}")
+    assert address in links(two.get("/compare").text)
 
 
 def test_groups_are_drilled_into(two: Site) -> None:

@@ -15,6 +15,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import Name, NameKind, NamesInfo, encode_names
 from learnosity.landing.names_tsv import put_names
+from learnosity.web.addresses import file_address
 from learnosity.web.routes import LONGEST_QUERY
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, Markup, Site, links
@@ -65,6 +66,16 @@ def test_a_hit_leads_to_its_row(site: Site, words: str, link: str, where: str) -
     assert f"<td>{where}</td>" in page.text
     assert f"{HERE}{link}" in links(page.text)
     assert site.client.get(f"{HERE}{link}").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["items.csv", "a b.csv", "a%20b.csv", "a?b.csv"])
+def test_a_hit_in_a_file_of_no_group_has_the_address_of_that_file(site: Site, name: str) -> None:
+    path = f"items/{name}"
+    files = {**ITEMS, path: b"item_reference\ngood-item\n"}
+    indexed(site, [Name(NameKind.QUESTION, "good-item", sorted(files).index(path), 0)], files, ANALYSIS)
+    address = file_address(HERE, path)
+    link = f"{address}{'&' if '?' in address else '?'}page=1#row-0"
+    assert link in links(find(site, "good-item").text)
 
 
 def test_the_row_that_a_hit_leads_to_has_its_anchor(site: Site) -> None:

@@ -14,7 +14,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 from learnosity.dags import dataset_dag
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.manifest import RunInfo
 from learnosity.web import list_rows
+from learnosity.web.addresses import segment
 from learnosity.web.completeness import GAPS_TO_DO
 from learnosity.web.default_types import default_type
 from learnosity.web.list_rows import Found, Listed
@@ -134,6 +136,22 @@ def test_one_file_is_a_file_and_no_files(site: Site, files: int, records: int) -
         assert not re.search(r"\b1 (files|records)\b|\b\d+[02-9] (file|record)\b", words(site.get(page).text))
     said = f"{records} {'record' if records == 1 else 'records'} of {files} {'file' if files == 1 else 'files'}"
     assert said in words(site.get().text)
+
+
+@pytest.mark.parametrize(("dag_id", "run_id"), [("learnosity_dataset", "manual__1"), ("learnosity_dataset", "a b/1")])
+@pytest.mark.parametrize("group", ["", "?group=south"])
+def test_the_run_that_landed_the_dataset_is_named_and_no_other_one(
+    site: Site, dag_id: str, run_id: str, group: str
+) -> None:
+    site.publish(GROUPS, landed_by=RunInfo(dag_id, run_id, None))
+    page = site.client.get(f"{PAGE}{group}").text
+    landed_by = f"/dags/{dag_id}/runs/{segment(run_id)}"
+    (named,) = re.findall(r"<dt>(?:Run|Landed by)</dt><dd>(.*?)</dd>", page)
+    assert links(named) == [f"/dags/{dag_id}", landed_by]
+    own = run_id == site.run.run_id
+    assert ("<dt>Run</dt>" in page) == own
+    assert ("Another run has landed this dataset" in words(page)) == (not own)
+    assert links(page).count(landed_by) == 2
 
 
 def test_a_group_without_a_name_is_called_so(site: Site) -> None:

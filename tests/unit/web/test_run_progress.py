@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from learnosity.job_report import JobState
+from learnosity.progress_log import duration, size
 from learnosity.task_report import Failure, Landing
 from learnosity.web.dag_order import places
 from learnosity.web.run_datasets import steps
@@ -210,6 +215,39 @@ def test_a_run_without_a_task_of_this_package_is_no_learnosity_run(operator: str
 )
 def test_a_report_that_somebody_else_wrote_is_left_out(value: Any) -> None:
     assert read(value, Failure) is None
+
+
+ODD = [-1, -1e-300, 2**63, 10**400, 1e300, float("inf"), float("-inf"), float("nan")]
+
+
+@pytest.mark.parametrize("number", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("kind", [Landing, JobState, Failure])
+def test_a_report_with_a_number_that_no_task_writes_is_left_out(kind: type[Any], number: float) -> None:
+    plain: dict[str, Any] = {Landing: {"files": 1, "total": 2, "bytes": 3, "rate": 4.0, "left": 5.0}}.get(
+        kind, {"status": "running", "since": 1.0} if kind is JobState else {"kind": "a", "message": "b", "advice": "c"}
+    )
+    plain = {"attempt": 1, **plain} if kind is Failure else plain
+    assert read(plain, kind) is not None
+    assert read(msgspec.json.encode(plain).decode(), kind) is not None
+    for name in (name for name, value in plain.items() if not isinstance(value, str)):
+        assert read({**plain, name: number}, kind) is None, name
+        assert read(json.dumps({**plain, name: number}), kind) is None, name
+
+
+FIGURES = st.integers(0, 2**63 - 1) | st.just(0) | st.just(2**63 - 1)
+TIMES = st.floats(0, 2**63, exclude_max=True) | st.just(0.0) | st.just(5e-324)
+
+
+@given(st.lists(st.tuples(FIGURES, FIGURES, FIGURES, TIMES, st.none() | TIMES), min_size=1, max_size=3))
+def test_every_report_that_is_read_can_be_shown(several: list[tuple[int, int, int, float, float | None]]) -> None:
+    told = {("land.land_files", number): Landing(*each) for number, each in enumerate(several)}
+    assert all(read(msgspec.to_builtins(each), Landing) == each for each in told.values())
+    rows = [Row("land.land_files", "running", number, START) for number in range(len(several))]
+    found = look(rows, told=TaskReports(landings=told)).landing
+    assert found is not None
+    assert duration(found.left or 0.0)
+    assert size(found.rate)
+    assert size(found.bytes)
 
 
 @pytest.mark.parametrize(

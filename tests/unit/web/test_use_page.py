@@ -6,6 +6,7 @@ import csv
 import gzip
 import html
 import io
+import os
 import re
 import tracemalloc
 from datetime import UTC, datetime
@@ -172,6 +173,31 @@ class TestZip:
         with ZipFile(io.BytesIO(site.get("/zip").content)) as archive:
             assert {name: archive.read(name) for name in archive.namelist()} == {"a.json.gz": packed}
 
+    @pytest.mark.parametrize(
+        "paths",
+        [
+            ["a.json", "a.json.gz"],
+            ["a.json", "a.json.1.gz", "a.json.gz"],
+            ["a.json", "a.json.gz", "a.json.gz.gz"],
+            ["a.json", "a.json.gz/b.json"],
+            ["b/a.json", "b/a.json.gz/c/d.json"],
+        ],
+    )
+    @pytest.mark.parametrize("packed", range(4))
+    def test_every_file_has_a_name_of_its_own(self, paths: list[str], packed: int) -> None:
+        entries = [
+            FileEntry(path, 1, "", "x", None if packed >> place & 1 else "gzip") for place, path in enumerate(paths)
+        ]
+        pieces = exports._pieces(entries, lambda entry: iter([entry.path.encode()]))
+        with ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+            names = archive.namelist()
+            assert [archive.read(name).decode() for name in names] == paths
+        assert len(set(names)) == len(paths)
+        assert not [name for name in names for other in names if other.startswith(f"{name}/")]
+        for entry, name in zip(entries, names, strict=True):
+            assert name.startswith(entry.path)
+            assert name.endswith(".gz") if entry.content_encoding else name == entry.path
+
     def test_a_file_that_was_changed_makes_no_whole_zip(self, site: Site) -> None:
         site.publish(GROUPS)
         changed = site.folder / GROUP_TYPE / "33285a4b-0e6e-47e4-bade-78999ada14db" / "data/groups/south/group.json"
@@ -212,6 +238,36 @@ class TestUsePage:
         assert f'pd.read_parquet("{folder}/groups.parquet")' in page
 
     @pytest.mark.parametrize(
+        ("parquet", "manifest", "shown"),
+        [
+            ("2026-11-24T03:10", "2026-11-24T03:00", True),
+            ("2026-11-24T02:50", "2026-11-24T03:00", False),  # the dataset was landed again since
+            ("2026-11-24T02:59", "2026-11-24T02:58", True),  # the worker's clock is ahead of the store's
+            ("2026-12-24T02:50", "2026-12-24T03:00", True),  # both were copied later, the manifest last
+        ],
+    )
+    def test_parquet_files_of_an_earlier_landing_are_not_those_of_the_dataset(
+        self, site: Site, parquet: str, manifest: str, shown: bool
+    ) -> None:
+        site.publish(GROUPS)
+        dataset = site.folder / GROUP_TYPE / "33285a4b-0e6e-47e4-bade-78999ada14db"
+        folder = site.folder.with_name(f"{site.folder.name}_parquet") / GROUP_TYPE / dataset.name
+        folder.mkdir(parents=True)
+        (folder / "groups.parquet").write_bytes(b"PAR1")
+        (folder / "users.parquet").write_bytes(b"PAR1")
+        for file, at in ((folder / "groups.parquet", parquet), (dataset / "manifest.json", manifest)):
+            seconds = datetime.fromisoformat(f"{at}+00:00").timestamp()
+            os.utime(file, (seconds, seconds))
+        page = html.unescape(site.get("/use").text)
+        assert f"{folder.as_uri()}/users.parquet" in page
+        assert (f"{folder.as_uri()}/groups.parquet" in page) == shown
+        assert ("groups.parquet was written before this dataset was landed again" in page) == (not shown)
+        (folder / "users.parquet").unlink()
+        page = html.unescape(site.get("/use").text)
+        assert ("pd.read_parquet" in page) == shown
+        assert ("There are no Parquet files of this landing" in page) == (not shown)
+
+    @pytest.mark.parametrize(
         ("files", "dataset_type", "found"),
         [
             (
@@ -246,6 +302,17 @@ class TestUsePage:
         rows = names["rows"]
         name = "item_reference" if dataset_type != GROUP_TYPE else "group_name"
         assert [(row[name], row.get("_file"), row.get("_level")) for row in rows] == found
+
+    def test_its_code_reads_files_that_were_served_as_gzip(self, site: Site) -> None:
+        site.publish({path: gzip.compress(content) for path, content in GROUPS.items()}, content_encoding="gzip")
+        page = site.get("/use").text
+        code = [html.unescape(each) for each in re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)]
+        assert [tool in page for tool in ("DuckDB", "pandas", "Polars", "Spark")] == [True] * 4
+        assert "Tried with PySpark" not in page
+        (pandas,) = [re.sub("</?code[^>]*>", "", each) for each in code if "pandas" in each]
+        names: dict[str, Any] = {}
+        exec(compile(pandas, "snippet", "exec"), names)
+        assert [row["group_name"] for row in names["rows"]] == ["north", "south", "school 1"]
 
     @pytest.mark.parametrize("files", [{"notes.txt": b"hello"}, {"a.json": b"[]"}, {"a.json": b"{"}])
     def test_without_known_rows_it_has_no_code(self, site: Site, files: dict[str, bytes]) -> None:

@@ -10,6 +10,10 @@
     const here = document.getElementById("live");
     try {
       const reply = await fetch(document.URL, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+      if (reply.status === 401 || reply.status === 403) {
+        window.location.reload(); // the login has run out, or a right is gone: the page says so, and asks no more
+        return;
+      }
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
       const next = page.getElementById("live");
       if (!reply.ok && reply.status !== 404) throw new Error(String(reply.status));
