@@ -29,8 +29,8 @@ class Source(StrEnum):
     """The file of the root group, which no file lists."""
 
 
-Found = tuple[Kind, Mapping[str, Any], Source]
-"""Kind and content of a row, and what stands behind it."""
+Found = tuple[Kind, str | None, Mapping[str, Any], Source]
+"""Kind, folder and content of a row, and what stands behind it. Rows of questions have no folder."""
 
 
 def known_tables(document: Document) -> list[Table]:
@@ -76,7 +76,7 @@ def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iter
             source = Source.LISTED
             if own and (is_root or table.name in (OWN, "")):
                 source = Source.ROOT if is_root else Source.OWN
-            yield Kind.GROUPS, _placed(place.rpartition("/")[0] if own else place, rest), source
+            yield Kind.GROUPS, place.rpartition("/")[0] if own else place, rest, source
             for each in below:
                 yield from _listed(path, each, place if own else _below(place, row))
 
@@ -84,14 +84,9 @@ def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iter
 def _listed(path: str, table: Table, place: str) -> Iterator[Found]:
     for row in table.rows:
         rest, below = _split(path, row) if table.kind is Kind.GROUPS else (row, [])
-        yield table.kind, rest if table.kind is Kind.ITEMS else _placed(place, rest), Source.LISTED
+        yield table.kind, None if table.kind is Kind.ITEMS else place, rest, Source.LISTED
         for each in below:
             yield from _listed(path, each, _below(place, row))
-
-
-def _placed(folder: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row with its folder. A field of this name would take its place, so it is renamed."""
-    return {"folder": folder, **{"folder_2" if key == "folder" else key: value for key, value in row.items()}}
 
 
 def _below(place: str, row: Mapping[str, Any]) -> str:

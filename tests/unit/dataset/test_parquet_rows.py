@@ -202,6 +202,37 @@ async def test_users_with_a_folder_of_their_own_stay_apart(tmp_path: Path) -> No
     assert sorted((row["folder"], row["folder_2"]) for row in found["users"]) == [("groups", "x"), ("groups/a", "x")]
 
 
+KEYS = ["folder", "folder_2", "Folder", "FOLDER_2", "Group_Name", "group_name_2", "User_ID", "user_id_2", "", "column"]
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(KEYS), st.integers(0, 9), max_size=6), min_size=1, max_size=4),
+    st.sampled_from(["user_id", "group_name", "item_reference"]),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+async def test_no_field_takes_the_column_of_another(
+    tmp_path_factory: pytest.TempPathFactory, listed: list[dict[str, int]], named: str, first: bool
+) -> None:
+    names = [f"n{number}" for number in range(len(listed))]
+    full = [{named: name, **row} if first else {**row, named: name} for name, row in zip(names, listed, strict=True)]
+    ((found),) = (await rows(tmp_path_factory.mktemp("keys"), {"g/group.json": full})).values()
+    by_name = {row[named]: row for row in found}
+    for name, row in zip(names, listed, strict=True):
+        there = by_name[name]
+        place = [] if named == "item_reference" else ["g"]
+        assert not place or there["folder"] == "g"
+        values = [str(value) for value in there.values() if value is not None]
+        assert sorted(values) == sorted([name, *place, *map(str, row.values())])
+
+
+async def test_a_group_is_joined_with_its_own_file_by_its_name_alone(tmp_path: Path) -> None:
+    listed = [{"Group_Name": "x", "group_name": "north"}]
+    files = {"g/group.json": {"groups": listed}, "g/north/group.json": own("north", 1), "g/x/group.json": own("x", 2)}
+    found = await rows(tmp_path, files)
+    assert sorted(row["group_name"] for row in found["groups"]) == ["north", "x"]
+
+
 @pytest.mark.parametrize("alone", [False, True], ids=["in a field", "the whole file"])
 async def test_groups_of_one_name_stay_apart_where_files_are_named_like_them(tmp_path: Path, alone: bool) -> None:
     def file(population: int) -> Any:
