@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows
+from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 from learnosity.errors import IncompleteDatasetError
 
 # Table of a group's file with the row of that group. The file of its parent usually lists the same row.
@@ -34,8 +34,9 @@ Found = tuple[Kind, str | None, Mapping[str, Any], Source]
 
 
 def known_tables(document: Document) -> list[Table]:
-    """The tables whose rows are used."""
-    return [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
+    """The tables whose rows are used. The rows of each are of one kind."""
+    found = [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
+    return [each for table in found for each in by_kind(table)]
 
 
 def check_readable(path: str, document: Document) -> None:
@@ -103,7 +104,10 @@ def _split(path: str, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[T
         tables = list(search.tables(key, cell))
         if search.hidden and has_rows(cell, _OF_GROUPS):
             raise _unusable(path, f"has rows in the field {key!a} of a group where they are not found")
-        found = [each for each in tables if each.kind in _OF_GROUPS and not each.lone and each.name != ANCESTORS]
+        lists = [by_kind(each) for each in tables if not each.lone and each.name != ANCESTORS]
+        found = [each for parts in lists if any(part.kind in _OF_GROUPS for part in parts) for each in parts]
+        if any(each.kind not in _OF_GROUPS for each in found):
+            raise _unusable(path, f"has rows of users or groups beside questions in the field {key!a} of a group")
         below += found
         if found and isinstance(cell, list):
             del rest[key]

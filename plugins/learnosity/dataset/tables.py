@@ -195,7 +195,7 @@ class Search:
                 yield table
                 return
         elif isinstance(value, dict) and depth <= MAX_DEPTH:
-            if _kind(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
+            if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
                 yield replace(_table(name, [value]), lone=True)
                 return
             for key, each in value.items():
@@ -210,12 +210,21 @@ def has_rows(value: Any, kinds: Sequence[Kind] = (Kind.GROUPS, Kind.USERS, Kind.
     while left:
         each = left.pop()
         if isinstance(each, dict):
-            if _kind(each) in kinds:
+            if kind_of(each) in kinds:
                 return True
             left += each.values()
         elif isinstance(each, list):
             left += each
     return False
+
+
+def by_kind(table: Table) -> list[Table]:
+    """A table for each kind of its rows. Rows of no known kind go with the kind of the table."""
+    found: dict[Kind, list[Mapping[str, Any]]] = {}
+    for row in table.rows:
+        kind = kind_of(row)
+        found.setdefault(table.kind if kind is Kind.PLAIN else kind, []).append(row)
+    return [table] if len(found) <= 1 else [replace(table, kind=kind, rows=rows) for kind, rows in found.items()]
 
 
 def _hides(table: Table) -> bool:
@@ -226,12 +235,13 @@ def _hides(table: Table) -> bool:
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     names = dict.fromkeys(key for row in rows for key in row if len(key) <= MAX_NAME)
     columns = list(islice(names, MAX_COLUMNS))
-    kind = next((kind for row in rows if (kind := _kind(row)) is not Kind.PLAIN), Kind.PLAIN)
+    kind = next((kind for row in rows if (kind := kind_of(row)) is not Kind.PLAIN), Kind.PLAIN)
     first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
     return Table(kind, name, tuple(sorted(columns, key=lambda column: column not in first)), rows)
 
 
-def _kind(row: Mapping[str, Any]) -> Kind:
+def kind_of(row: Mapping[str, Any]) -> Kind:
+    """What a row describes, by the names of its fields."""
     # A user's row may name the group of the user.
     if "user_id" in row:
         return Kind.USERS
@@ -261,16 +271,19 @@ def _ndjson(content: bytes, limits: Limits, unread: Unread, search: Search) -> I
 def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""))
     names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
+    # A short row has these, too, so that it is of the kind of its header.
+    telling = {name: None for name, _ in names if name in ("user_id", "group_name")}
     for number, row in enumerate(filter(None, lines)):
         if number == 0:
             # The first row is filled up with empty cells, because a table has only the columns that its rows have.
             row += [""] * (len(names) - len(row))
         # `strict=False`: any other row with few cells stays short. If each row were filled up to the length of the
         # header, a header of a million names would fill the memory.
-        yield {
+        cells = {
             name: (value or None) if keeps_text else _cell(value)
             for (name, keeps_text), value in zip(names, row, strict=False)
         }
+        yield cells if len(row) >= len(names) else telling | cells
 
 
 def _cell(value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,55 @@ async def test_rows_where_none_are_found_are_an_error(tmp_path: Path, content: A
 async def test_a_row_of_another_kind_before_them_hides_no_rows(tmp_path: Path) -> None:
     found = await rows(tmp_path, {"b.json": [{"note": "x"}, {"user_id": "u1"}]})
     assert {row["user_id"] for row in found["users"]} == {None, "u1"}
+
+
+KINDS = {
+    "groups": {"group_name": "a", "population": 2},
+    "users": {"user_id": "u1", "group_name": "a"},
+    "items": {"item_reference": "i", "p_value": 0.5},
+}
+
+
+@pytest.mark.parametrize("shape", ["list", "wrapped", "lines", "twice"])
+@pytest.mark.parametrize("kinds", [*permutations(KINDS, 2), *permutations(KINDS)], ids="-".join)
+async def test_rows_of_several_kinds_in_one_list_each_go_to_their_own_file(
+    tmp_path: Path, kinds: Sequence[str], shape: str
+) -> None:
+    values = [KINDS[kind] for kind in kinds]
+    lines = b"\n".join(map(msgspec.json.encode, values))
+    content: Any = {"list": values, "wrapped": {"data": values}, "lines": lines, "twice": [*values, *values]}[shape]
+    found = await rows(tmp_path, {"b.ndjson" if shape == "lines" else "b.json": content})
+    without = {kind: [{key: row[key] for key in row if key != "folder"} for row in found[kind]] for kind in found}
+    assert without == {kind: [KINDS[kind]] for kind in kinds}
+
+
+@pytest.mark.parametrize("kinds", permutations(KINDS, 2), ids="-".join)
+async def test_rows_of_several_kinds_in_the_row_of_a_group_are_found_or_an_error(
+    tmp_path: Path, kinds: Sequence[str]
+) -> None:
+    files = {"b.json": {"dataset_group": {"group_name": "all", "members": [KINDS[kind] for kind in kinds]}}}
+    if "items" in kinds:
+        with pytest.raises(IncompleteDatasetError, match="'members' of a group"):
+            await rows(tmp_path, files)
+        return
+    found = await rows(tmp_path, files)
+    assert [row["user_id"] for row in found["users"]] == ["u1"]
+    assert sorted(row["group_name"] for row in found["groups"]) == ["a", "all"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"group_name,score,user_id\na,1,u1\nb,2\n", {"users": 2}),
+        (b"p_value,group_name\n0.5,a\n0.6\n", {"groups": 2}),
+        (b"p_value,item_reference\n0.5,i\n0.6\n", {"items": 2}),
+    ],
+)
+async def test_a_short_row_of_csv_is_of_the_kind_of_its_header(
+    tmp_path: Path, content: bytes, expected: dict[str, int]
+) -> None:
+    found = await rows(tmp_path, {"b.csv": content})
+    assert {kind: len(each) for kind, each in found.items()} == expected
 
 
 SAME = [{"user_id": "u1", "score": 1}]
