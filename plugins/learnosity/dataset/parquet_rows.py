@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
+from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows, kind_of
 from learnosity.errors import IncompleteDatasetError
 
 # Table of a group's file with the row of that group. The file of its parent usually lists the same row.
@@ -53,6 +53,13 @@ def check_readable(path: str, document: Document) -> None:
         raise _unusable(path, "is TSV or still packed, which this sample does not read")
     if name.endswith(".csv") and any(map(_has_odd_header, document.tables)):
         raise _unusable(path, "is not separated by commas, or not in UTF-8")
+    if document.lost and known_tables(document):
+        raise _unusable(
+            path, "has cells that are in no column of their own: columns of one name, or rows longer than the header"
+        )
+    for table in document.tables:
+        if table.kind is Kind.PLAIN and not table.lone and (column := _misspelt(table)) is not None:
+            raise _unusable(path, f"has a column {column!a}, which is not read as {_known(column)}")
 
 
 def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iterator[Found]:
@@ -124,8 +131,18 @@ def _has_odd_header(table: Table) -> bool:
     return "\0" in names or (len(table.columns) == 1 and any(mark in names for mark in ";\t|"))
 
 
+def _misspelt(table: Table) -> str | None:
+    """A column that would make rows of a known kind, but for upper case or blanks at its ends."""
+    names = dict.fromkeys(name for row in table.rows for name in row)
+    return next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
+
+
+def _known(column: str) -> str:
+    return column.strip().casefold()
+
+
 def _unusable(path: str, why: str) -> IncompleteDatasetError:
     return IncompleteDatasetError(
-        f"{path} {why}, so its rows would be missing. Read it with DuckDB directly; or, if it is not needed, land the "
-        "dataset again without it (include, overwrite = true)."
+        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, land "
+        "the dataset again without it (include, overwrite = true)."
     )

@@ -19,6 +19,7 @@ from typing import Any, TypeGuard
 
 import msgspec
 
+from learnosity.dataset.csv_cells import Header, cell
 from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
@@ -26,7 +27,6 @@ MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
 MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
 _SORTED = 64  # numbers in this many characters at the start of a text are compared by their value
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
@@ -63,6 +63,7 @@ class Document:
     :param unread: how many of its numbers are NaN or infinite; they are read as no value.
     :param broken: whether it is named like JSON or CSV but cannot be read as that.
     :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
+    :param lost: whether it is CSV with cells that are in no column.
     """
 
     tables: tuple[Table, ...] = ()
@@ -71,6 +72,7 @@ class Document:
     unread: int = 0
     broken: bool = False
     hidden: bool = False
+    lost: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -97,7 +99,8 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
             hidden = search.hidden or any(map(_hides, found.tables))
             return replace(found, unread=unread.count, hidden=hidden)
         if name.endswith(".csv") and (lines or not cut):
-            return _of_rows(_csv(lines.decode(), limits), content, limits, cut=cut)
+            found = _of_rows(_csv(lines.decode(), limits, search), content, limits, cut=cut)
+            return replace(found, lost=search.lost)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
@@ -177,10 +180,10 @@ def _limited(table: Table, limits: Limits) -> Table:
 
 
 class Search:
-    """Finds tables in a value, and tells whether it passed over rows of a known kind."""
+    """Finds tables in a value, and tells whether it passed over rows of a known kind, or over cells of CSV."""
 
     def __init__(self) -> None:
-        self.hidden = False
+        self.hidden = self.lost = False
 
     def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
         """The tables in a value.
@@ -268,27 +271,21 @@ def _ndjson(content: bytes, limits: Limits, unread: Unread, search: Search) -> I
             search.hidden = True
 
 
-def _csv(text: str, limits: Limits) -> Iterator[dict[str, Any]]:
+def _csv(text: str, limits: Limits, search: Search) -> Iterator[dict[str, Any]]:
     lines = csv.reader(io.StringIO(text, newline=""))
-    names = [(name, is_id(name)) for name in next(lines, [])[: limits.csv_columns]]
+    header = Header(next(lines, []))
+    names = [(name, is_id(name)) for name in header.names[: limits.csv_columns]]
     # A short row has these, too, so that it is of the kind of its header.
     telling = {name: None for name, _ in names if name in ("user_id", "group_name")}
     for number, row in enumerate(filter(None, lines)):
         if number == 0:
             # The first row is filled up with empty cells, because a table has only the columns that its rows have.
             row += [""] * (len(names) - len(row))
+        search.lost = search.lost or header.loses(row)
         # `strict=False`: any other row with few cells stays short. If each row were filled up to the length of the
         # header, a header of a million names would fill the memory.
         cells = {
-            name: (value or None) if keeps_text else _cell(value)
+            name: (value or None) if keeps_text else cell(value)
             for (name, keeps_text), value in zip(names, row, strict=False)
         }
         yield cells if len(row) >= len(names) else telling | cells
-
-
-def _cell(value: Any) -> Any:
-    # A cell becomes a number only if it is written like a number in JSON. 007 and 2026_1 stay texts.
-    number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
-    if number is None:
-        return value or None
-    return float(value) if number[1] or number[2] else int(value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,87 @@ async def test_a_file_of_data_that_cannot_be_read_is_an_error_that_names_it(
         await users(tmp_path, {"a.json": {"users": [{"user_id": "u1"}]}, name: content})
 
 
+@given(
+    header=st.lists(st.sampled_from(["score", "note", ""]), max_size=3),
+    lines=st.lists(st.lists(st.sampled_from(["", "a", "b"]), max_size=6), min_size=1, max_size=4),
+    place=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+async def test_every_cell_of_csv_comes_out_in_its_column_or_the_file_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, header: list[str], lines: list[list[str]], place: int
+) -> None:
+    place = min(place, len(header))
+    header.insert(place, "user_id")
+    full = [[*line[:place], *[""] * (place - len(line)), f"u{at}", *line[place:]] for at, line in enumerate(lines)]
+    content = "\n".join(map(",".join, [header, *full])).encode()
+    folder = tmp_path_factory.mktemp("cells")
+    try:
+        found = {row["user_id"]: row for row in (await rows(folder, {"b.csv": content}))["users"]}
+    except IncompleteDatasetError as error:
+        assert re.match(r"b\.csv has cells that are in no column .* without it", str(error))
+        assert len(set(header)) < len(header) or any(map(any, (line[len(header) :] for line in full)))
+        return
+    assert not any(map(any, (line[len(header) :] for line in full)))
+    for line in full:
+        there = found[line[place]]
+        for name, value in zip(header, line, strict=False):
+            assert not value or there[name or "column"] == value
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        (b"user_id,score,score\nu2,1,2\n", True),
+        (b"user_id,score,score\nu2,1,\n", True),
+        (b"user_id,score\nu2,1,EXTRA\n", True),
+        (b"user_id,score\nu1,1\nu2,1,,EXTRA\n", True),
+        (b"user_id,score,score,score\nu1,,,\nu2,1,2\n", True),
+        (b"user_id,score,score\nu2,1,1\n", False),
+        (b"user_id,score,score\nu1,,\nu2,1\n", False),
+        (b"user_id,score,user_id\nu2,1,u2\n", False),
+        (b"user_id,score,,\nu2,1,,\n", False),
+        (b"user_id,score\nu2,1,,\n", False),
+        (b"user_id,score\nu2\n", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["b.csv", "b.csv.gz"])
+async def test_csv_with_cells_in_no_column_is_refused_and_cells_without_a_value_are_not_missed(
+    tmp_path: Path, name: str, content: bytes, is_refused: bool
+) -> None:
+    files, encoding = {name: gzip.compress(content)}, "gzip"
+    if name == "b.csv":
+        files, encoding = {name: content}, None
+    if is_refused:
+        with pytest.raises(IncompleteDatasetError, match=r"^b\.csv.* has cells that are in no column .* without it"):
+            await users(tmp_path, files, encoding)
+        return
+    assert "u2" in await users(tmp_path, files, encoding)
+
+
+@pytest.mark.parametrize("field", ["user_id", "group_name", "item_reference", "question_reference", "p_value"])
+@pytest.mark.parametrize(
+    "spelt", [str.upper, str.title, " {}".format, "{} ".format], ids=["A", "Aa", "before", "after"]
+)
+@pytest.mark.parametrize("shape", ["csv", "list", "wrapped", "lines"])
+async def test_fields_that_are_known_in_another_spelling_are_an_error(
+    tmp_path: Path, field: str, spelt: Callable[[str], str], shape: str
+) -> None:
+    row = {"score": 1, spelt(field): "x"}
+    content: Any = {
+        "csv": f"score,{spelt(field)}\n1,x\n".encode(),
+        "list": [row],
+        "wrapped": {"data": [row]},
+        "lines": msgspec.json.encode(row),
+    }[shape]
+    name = {"csv": "b.csv", "lines": "b.ndjson"}.get(shape, "b.json")
+    with pytest.raises(IncompleteDatasetError, match=rf"^{name} has a column '{spelt(field)}', which is not read as"):
+        await users(tmp_path, {"a.json": USERS, name: content})
+
+
+async def test_what_a_file_says_of_itself_may_have_any_name(tmp_path: Path) -> None:
+    assert await users(tmp_path, {"a.json": USERS, "b.json": {"User_ID": "teacher", "made": {"P_VALUE": 1}}}) == ["u2"]
+
+
 @pytest.mark.parametrize("mark", [b"", BOM])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
@@ -101,6 +183,7 @@ async def test_a_byte_order_mark_or_packing_that_is_told_hides_no_row(
         ("b.csv", b""),
         ("b.csv", b"user_id,score\n"),
         ("b.csv", b"000000000,9f86d081\n000000001,884c7d65\n"),
+        ("b.csv", b"note,note\na,b,c\n"),
         ("b.tsv", b"user_id\tscore\n"),
         ("b.txt", b"a note"),
         ("_SUCCESS", b""),
