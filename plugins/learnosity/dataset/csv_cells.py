@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
+from sys import float_info
 from typing import Any
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_EXACT = float_info.dig  # a float keeps so many digits of any number
+_WHOLE = 2**53  # up to here, a float has every whole number
 
 
 class Header:
@@ -27,8 +31,16 @@ class Header:
 
 
 def cell(value: Any) -> Any:
-    """The value of a cell. It is a number only if it is written like one in JSON: 007 and 2026_1 stay texts."""
+    """The value of a cell. It is a number only if it is written like one in JSON: 007 and 2026_1 stay texts.
+
+    A number with more whole digits than a float can hold stays a text, too. Of a fraction, a float has 15 digits.
+    """
     number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if number is None:
         return value or None
-    return float(value) if number[1] or number[2] else int(value)
+    if not (number[1] or number[2] or value == "-0"):
+        return int(value)
+    found = float(value)  # also of -0, because a whole number has no sign without a value
+    if len(value) <= _EXACT or float_info.min <= abs(found) < _WHOLE or Decimal(repr(found)) == Decimal(value):
+        return found
+    return value
