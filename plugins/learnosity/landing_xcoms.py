@@ -69,7 +69,7 @@ def published_xcom(store: Store, layout: DatasetLayout, manifest: Manifest) -> d
         "figures": dict(manifest.returned.figures) if manifest.returned else {},
         "records": manifest.input.records if manifest.input else None,
         "activities": list(activities_of(manifest.request.get("filters"))),
-    }
+    } | ({"left_out": manifest.left_out, "include": list(manifest.include or ())} if manifest.left_out else {})
 
 
 def landing_of(shards: Sequence[Any], counts: Sequence[Progress]) -> Landing | None:

@@ -150,5 +150,7 @@ def note_text(extra: Any) -> str:
     if published.file_count is not None and published.total_bytes is not None:
         parts.append(f"published {published.file_count:,} files, {size(published.total_bytes)}")
     parts.append(published.manifest_uri.removesuffix("/manifest.json"))
+    if published.left_out:
+        parts.append(f"a part: include left out {published.left_out:,} files")
     parts += [GAP + gap for gap in published.gaps]
     return " · ".join(parts)[:MAX_NOTE_CHARS]

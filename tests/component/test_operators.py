@@ -959,6 +959,16 @@ class TestPublish:
         assert figures.counts[("published_files", ANALYSIS)] == len(files)
         assert figures.counts[("published_bytes", ANALYSIS)] == sum(files.values())
 
+    def test_says_what_include_left_out(self, simulator: Simulator, destination: Path) -> None:
+        run, dataset = Run(), finished(simulator)
+        shards = listed(run, dataset, destination, include=["*.json"])
+        landed(run, dataset, destination, shards)
+        task = landing(LearnosityPublishOperator, dataset, destination, shards=shards)
+        result = run.execute(task)
+        assert result["left_out"] == len(served(simulator, dataset)) - result["file_count"] > 0
+        assert result["include"] == ["*.json"]
+        assert run.events(task)[f"learnosity_{ANALYSIS}"]["left_out"] == result["left_out"]
+
     @pytest.mark.parametrize("named", [ANALYSIS, "{{ params.dataset_type }}"])
     def test_emits_the_event_of_the_asset_with_what_a_consumer_needs_and_no_connection(
         self, simulator: Simulator, destination: Path, named: str

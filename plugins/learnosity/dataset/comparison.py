@@ -66,26 +66,31 @@ def slim(table: Table | None) -> Slim | None:
     """The columns of a table that can be compared; None if there are none."""
     if table is None or table.kind not in _NAMES:
         return None
-    known = [name for name in _NAMES[table.kind] if name in table.columns]
+    known = [name for name in _NAMES[table.kind] if table.has(name)]
     # A column without any value is not used to match rows. If the other dataset has values in this column, no row would
     # match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
-    measures = tuple(name for name in _MEASURES[table.kind] if name in table.columns)
+    measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names or not measures:
         return None
     kept = (*names, *measures)
     return Slim(table.kind, names, measures, [{name: row.get(name) for name in kept} for row in table.rows])
 
 
-def compare(now: Slim, before: Slim | None) -> Comparison:
-    """Compare two tables of one kind.
+def matchable(now: Slim, before: Slim) -> bool:
+    """Whether rows of one table can be found in the other: both have one kind of rows, and a column with names."""
+    return now.kind is before.kind and not set(now.names).isdisjoint(before.names)
 
-    :param before: None = there was no such table: every row is new.
+
+def compare(now: Slim, before: Slim | None) -> Comparison:
+    """Compare two tables whose rows can be matched.
+
+    :param before: None = it is certain that there were no such rows: every row is new.
     """
     # The two datasets may have been requested with different fields. So rows are matched by the name columns that both
     # datasets have.
     shared = tuple(name for name in now.names if before and name in before.names)
-    old = dict(_keyed(before, shared or before.names)) if before and before.kind is now.kind else {}
+    old = dict(_keyed(before, shared or before.names)) if before else {}
     theirs = set(before.measures) if before else set()
     measures = [name for name in now.measures if not before or name in theirs] or list(now.measures)
     rows: list[Row] = []

@@ -62,7 +62,7 @@ def questions_returned(document: Document) -> Returned:
     """Count questions and sessions in a result file of an analysis."""
     table = document.first(Kind.ITEMS)
     if table is None:
-        return Returned(questions=0, nothing_matched=True) if _is_empty(document) else Returned()
+        return Returned(questions=0, nothing_matched=True) if is_empty(document) else Returned()
     if document.cut:
         return Returned()
     counts = [count for row in table.rows if (count := _whole(row.get("count_sessions"))) is not None]
@@ -85,15 +85,23 @@ def _gaps(returned: Returned, sent: InputInfo | None, request: Mapping[str, Any]
     if sent is None:
         return
     came, went = returned.population, sent.users
-    # It is not documented whether a user in several groups is counted once, and whether a user without a group is
-    # counted. So a range of numbers is accepted.
-    least = (went or 0) - (sent.levels[0].users_without_group if sent.levels else 0)
-    if came is not None and went is not None and not least <= came <= max(went, sent.records):
+    if came is not None and went is not None and came not in (accepted_population(sent) or ()):
         yield f"{went:,} users were uploaded, and {came:,} came back."
     for level in sent.levels:
         found = returned.groups.get(level.key)
         if found is not None and found != level.groups:
             yield f'{level.groups:,} groups of the level "{level.key}" were uploaded, and {found:,} came back.'
+
+
+def accepted_population(sent: InputInfo) -> range | None:
+    """The numbers of users that may come back without a gap; None = no users were counted.
+
+    It is not documented whether a user in several groups is counted once, nor whether one without a group is counted.
+    """
+    if sent.users is None:
+        return None
+    least = sent.users - (sent.levels[0].users_without_group if sent.levels else 0)
+    return range(least, max(sent.users, sent.records) + 1)
 
 
 def _interval(request: Mapping[str, Any]) -> str:
@@ -135,7 +143,7 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _is_empty(document: Document) -> bool:
+def is_empty(document: Document) -> bool:
     """Whether a document has lists, and all of them are empty."""
     if document.tables or document.cut:
         return False

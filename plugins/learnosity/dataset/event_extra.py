@@ -25,6 +25,7 @@ class Announcement:
     :param file_count: number of its files; None = the event does not say.
     :param total_bytes: size of its files; None = the event does not say.
     :param gaps: what is missing in it, in words.
+    :param left_out: how many result files `include` left out; None = none, or the event does not say.
     """
 
     layout: DatasetLayout
@@ -32,6 +33,7 @@ class Announcement:
     file_count: int | None
     total_bytes: int | None
     gaps: tuple[str, ...] = ()
+    left_out: int | None = None
 
 
 def read_announcement(extra: Any) -> Announcement:
@@ -47,7 +49,12 @@ def read_announcement(extra: Any) -> Announcement:
     except RequestError as error:
         raise AnnouncementError(str(error)) from None
     return Announcement(
-        layout, extra["manifest_uri"], _count(extra, "file_count"), _count(extra, "total_bytes"), gaps_of(extra)
+        layout,
+        extra["manifest_uri"],
+        _count(extra, "file_count"),
+        _count(extra, "total_bytes"),
+        gaps_of(extra),
+        left_out_of(extra),
     )
 
 
@@ -77,6 +84,11 @@ def _problems(extra: Any) -> Iterator[str]:
 def _count(extra: Mapping[str, Any], name: str) -> int | None:
     value = extra.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def left_out_of(extra: Mapping[str, Any]) -> int | None:
+    """How many result files of its dataset an event says that `include` left out; None = none, or it does not say."""
+    return _count(extra, "left_out") or None
 
 
 def gaps_of(extra: Mapping[str, Any]) -> tuple[str, ...]:

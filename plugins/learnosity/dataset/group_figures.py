@@ -11,7 +11,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from learnosity.dataset.tables import Document, Kind, Table, is_id, is_number
+from learnosity.dataset.columns import is_id
+from learnosity.dataset.tables import Document, Kind, Table, is_number
 
 PERCENT, ATTEMPTED = "percent", "attempted_percent"
 _COUNTS = ("population", "group_count")
@@ -36,8 +37,8 @@ def with_percents(users: Table) -> Table:
     wanted = {PERCENT: ("score", ("max_score",)), ATTEMPTED: ("attempted_max_score", ("seen_score", "max_score"))}
     made: dict[str, tuple[str, str]] = {}
     for name, (part, wholes) in wanted.items():
-        whole = next((each for each in wholes if each in users.columns), None)
-        if name not in users.columns and part in users.columns and whole:
+        whole = next((each for each in wholes if users.has(each)), None)
+        if not users.has(name) and users.has(part) and whole:
             made[name] = part, whole
     if not made:
         return users
@@ -82,12 +83,13 @@ def facts(own: Row | None, users: Table | None) -> dict[str, Any]:
     :param users: all users of the group, with their percents; None = they are not known.
     """
     said = own or {}
-    found = {name: said[name] for name in _COUNTS if finite(said.get(name)) and said[name]}
+    # A population of 0 is said, too. A group has a number of groups only where there are some.
+    found = {name: said[name] for name in _COUNTS if finite(said.get(name)) and (said[name] or name == "population")}
     made: dict[str, Any] = {}
     if users is not None:
         values = [row[PERCENT] for row in users.rows if finite(row.get(PERCENT))]
         found.setdefault("population", len(users.rows))
-        if PERCENT in users.columns:
+        if users.has(PERCENT):
             found["with_a_result"] = len(values)
         if values:
             made = {

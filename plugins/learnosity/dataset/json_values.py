@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from math import isfinite
 from typing import Any
 
 import msgspec
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate as JSON writes it
 
 
 class Unread:
@@ -18,6 +21,14 @@ class Unread:
     def constant(self, name: str) -> None:
         """Read `NaN`, `Infinity` or `-Infinity` as no value."""
         self.count += 1
+
+    def whole(self, text: str) -> int | None:
+        """Read an integer; one with so many digits that Python refuses it is no value."""
+        try:
+            return int(text)
+        except ValueError:
+            self.count += 1
+            return None
 
     def number(self, text: str) -> float | None:
         """Read a number; one that is too large for a float is no value."""
@@ -35,7 +46,14 @@ def json_value(content: bytes, unread: Unread) -> Any:
     """
     try:
         return msgspec.json.decode(content)
-    except msgspec.DecodeError:
-        if b"NaN" not in content and b"Infinity" not in content:
+    except msgspec.DecodeError as error:
+        # A number such as 1e999 is JSON, but out of the range of a float.
+        if b"NaN" not in content and b"Infinity" not in content and "out of range" not in str(error):
             raise
-    return json.loads(content.decode(), parse_constant=unread.constant, parse_float=unread.number)
+    value = json.loads(
+        content.decode(), parse_constant=unread.constant, parse_float=unread.number, parse_int=unread.whole
+    )
+    if _HALF.search(content):
+        # Python reads half a surrogate pair, which no page can show. This raises a ValueError if there is one.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 # Maximum of `landing_shards`. Each shard is one mapped task, and 1,024 is Airflow's default limit for them ([core]
 # max_map_length).
 MAX_SHARDS = 1024
-MAX_COLUMNS = 60  # a table on a dataset's page shows at most this many columns; the others are left out
+MAX_COLUMNS = 60  # a table on a dataset's page shows at most this many columns, and says how many it leaves out
 _MIB = 1024 * 1024
 _NO_LIMIT = 2**62
 

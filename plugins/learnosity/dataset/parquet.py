@@ -18,11 +18,12 @@ from typing import Any
 
 import msgspec
 
+from learnosity.dataset.columns import is_id
 from learnosity.dataset.group_files import Places, root_first
 from learnosity.dataset.parquet_place import beside as beside
 from learnosity.dataset.parquet_rows import Source, check_readable, known_tables, rows_of
 from learnosity.dataset.published import PublishedDataset, some
-from learnosity.dataset.tables import Document, Kind, is_id
+from learnosity.dataset.tables import Document, Kind
 from learnosity.errors import IncompleteDatasetError, StorageError
 from learnosity.optional_packages import needs_extra
 from learnosity.storage.store import Store

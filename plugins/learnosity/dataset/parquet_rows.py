@@ -6,16 +6,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows, kind_of
+from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
+from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
 from learnosity.errors import IncompleteDatasetError
-
-# Table of a group's file with the row of that group. The file of its parent usually lists the same row.
-OWN = "group"
-# Table of a group's file with the rows of the groups above it, for comparison. Each has a file of its own.
-ANCESTORS = "ancestors"
-# Rows of these kinds belong to a group. Rows of questions below the row of a group stay in it, because alone they would
-# not say of which group they are.
-_OF_GROUPS = (Kind.GROUPS, Kind.USERS)
 
 
 class Source(StrEnum):
@@ -103,21 +96,9 @@ def _below(place: str, row: Mapping[str, Any]) -> str:
 
 def _split(path: str, row: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Table]]:
     """The row of a group without lists of users and groups, and these lists."""
-    rest, below = dict(row), list[Table]()
-    for key, cell in row.items():
-        if not isinstance(cell, dict | list) or key == ANCESTORS:
-            continue
-        search = Search()
-        tables = list(search.tables(key, cell))
-        if search.hidden and has_rows(cell, _OF_GROUPS):
-            raise _unusable(path, f"has rows in the field {key!a} of a group where they are not found")
-        lists = [by_kind(each) for each in tables if not each.lone and each.name != ANCESTORS]
-        found = [each for parts in lists if any(part.kind in _OF_GROUPS for part in parts) for each in parts]
-        if any(each.kind not in _OF_GROUPS for each in found):
-            raise _unusable(path, f"has rows of users or groups beside questions in the field {key!a} of a group")
-        below += found
-        if found and isinstance(cell, list):
-            del rest[key]
+    rest, below, lost = split(row)
+    if lost is not None:
+        raise _unusable(path, f"has rows in the field {lost!a} of a group where they are not found")
     return rest, below
 
 

@@ -27,6 +27,7 @@ from learnosity.dataset.manifest import (
     decode_files,
     decode_manifest,
 )
+from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.tables import Document, read_document
 from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
@@ -124,6 +125,11 @@ class PublishedDataset:
         if found.content is None or (found.cut and not self.limits.begin):
             return None
         return await working(read_document, entry.path, found.content, cut=found.cut, limits=self.limits)
+
+    async def unfolded(self, entry: FileEntry) -> Document | None:
+        """As `document`, with the rows inside the row of a group as tables of their own (see `nested_rows`)."""
+        document = await self.document(entry)
+        return None if document is None else await working(unfolded, document, self.limits)
 
     async def stream(self, entry: FileEntry) -> Iterator[bytes]:
         """The bytes of a file in chunks. Each step blocks until its chunk is read.

@@ -19,13 +19,13 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from learnosity.dataset.csv_cells import Header, cell
+from learnosity.dataset.columns import kept_columns
+from learnosity.dataset.csv_rows import CsvRows
 from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
-MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
 _SORTED = 64  # numbers in this many characters at the start of a text are compared by their value
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
@@ -46,6 +46,7 @@ class Table:
 
     :param name: key of the rows in the document; "" when they are the document itself.
     :param lone: whether it is one object, not a list of rows.
+    :param left_out: how many more columns there are: too many, or with a name that is too long.
     """
 
     kind: Kind
@@ -53,6 +54,11 @@ class Table:
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, Any]]
     lone: bool = False
+    left_out: int = 0
+
+    def has(self, column: str) -> bool:
+        """Whether a row may have a value of this column, also if it is one that `columns` leaves out."""
+        return column in self.columns or (self.left_out > 0 and any(column in row for row in self.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,9 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
             hidden = search.hidden or any(map(_hides, found.tables))
             return replace(found, unread=unread.count, hidden=hidden)
         if name.endswith(".csv") and (lines or not cut):
-            found = _of_rows(_csv(lines.decode(), limits, search), content, limits, cut=cut)
-            return replace(found, lost=search.lost)
+            rows = CsvRows(lines.decode(), limits.csv_columns)
+            found = _of_rows(iter(rows), content, limits, cut=cut, left_out=rows.left_out)
+            return replace(found, lost=rows.lost)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
@@ -136,11 +143,6 @@ def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
     return "".join(found)[:limit]
 
 
-def is_id(column: str) -> bool:
-    """Whether a column has names or ids. These are texts, even if they look like numbers: `007` and `1e5`."""
-    return column == "id" or column.endswith(("_id", "_ids", "_name", "_reference", "_references"))
-
-
 def is_number(value: Any) -> TypeGuard[int | float]:
     """Whether a cell is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -168,11 +170,15 @@ def _text(content: bytes, *, cut: bool) -> Document:
     return Document(text=text[:MAX_TEXT], cut=cut or len(text) > MAX_TEXT or len(content) > 4 * MAX_TEXT)
 
 
-def _of_rows(rows: Iterator[Mapping[str, Any]], content: bytes, limits: Limits, *, cut: bool) -> Document:
+def _of_rows(
+    rows: Iterator[Mapping[str, Any]], content: bytes, limits: Limits, *, cut: bool, left_out: int = 0
+) -> Document:
     found = list(islice(rows, limits.rows + 1))
     if not found:
         return _text(content, cut=cut)
-    return Document((_limited(_table("", found), limits),), cut=cut or len(found) > limits.rows)
+    table = _limited(_table("", found), limits)
+    table = replace(table, left_out=table.left_out + left_out)
+    return Document((table,), cut=cut or len(found) > limits.rows)
 
 
 def _limited(table: Table, limits: Limits) -> Table:
@@ -180,10 +186,10 @@ def _limited(table: Table, limits: Limits) -> Table:
 
 
 class Search:
-    """Finds tables in a value, and tells whether it passed over rows of a known kind, or over cells of CSV."""
+    """Finds tables in a value, and tells whether it passed over rows of a known kind."""
 
     def __init__(self) -> None:
-        self.hidden = self.lost = False
+        self.hidden = False
 
     def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
         """The tables in a value.
@@ -236,11 +242,12 @@ def _hides(table: Table) -> bool:
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    names = dict.fromkeys(key for row in rows for key in row if len(key) <= MAX_NAME)
-    columns = list(islice(names, MAX_COLUMNS))
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [names[place] for place in kept_columns(names, MAX_COLUMNS)]
     kind = next((kind for row in rows if (kind := kind_of(row)) is not Kind.PLAIN), Kind.PLAIN)
     first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
-    return Table(kind, name, tuple(sorted(columns, key=lambda column: column not in first)), rows)
+    ordered = tuple(sorted(columns, key=lambda column: column not in first))
+    return Table(kind, name, ordered, rows, left_out=len(names) - len(ordered))
 
 
 def kind_of(row: Mapping[str, Any]) -> Kind:
@@ -269,23 +276,3 @@ def _ndjson(content: bytes, limits: Limits, unread: Unread, search: Search) -> I
             yield row
         elif row is not None:
             search.hidden = True
-
-
-def _csv(text: str, limits: Limits, search: Search) -> Iterator[dict[str, Any]]:
-    lines = csv.reader(io.StringIO(text, newline=""))
-    header = Header(next(lines, []))
-    names = [(name, is_id(name)) for name in header.names[: limits.csv_columns]]
-    # A short row has these, too, so that it is of the kind of its header.
-    telling = {name: None for name, _ in names if name in ("user_id", "group_name")}
-    for number, row in enumerate(filter(None, lines)):
-        if number == 0:
-            # The first row is filled up with empty cells, because a table has only the columns that its rows have.
-            row += [""] * (len(names) - len(row))
-        search.lost = search.lost or header.loses(row)
-        # `strict=False`: any other row with few cells stays short. If each row were filled up to the length of the
-        # header, a header of a million names would fill the memory.
-        cells = {
-            name: (value or None) if keeps_text else cell(value)
-            for (name, keeps_text), value in zip(names, row, strict=False)
-        }
-        yield cells if len(row) >= len(names) else telling | cells

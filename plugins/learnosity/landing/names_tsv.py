@@ -18,6 +18,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
+from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.tables import Document, Kind, read_document
 from learnosity.storage.store import Store
 
@@ -66,7 +67,7 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
 
     fits = add(_of_groups(groups, places))
     async for path, document in _documents(store, layout, [files[places[path]] for path in chosen]):
-        left_out += document is None
+        left_out += document is None or not _is_whole(document)
         if document is not None:
             fits = fits and add(_of_document(document, places[path]))
         if not fits:
@@ -106,6 +107,12 @@ def _of_document(document: Document, place: int) -> Iterator[Name]:
                 yield Name(NameKind.QUESTION, name, place, number)
 
 
+def _is_whole(document: Document) -> bool:
+    """Whether every row of a user that a file has is in the table that `_of_document` reads."""
+    users = [table for table in document.tables if table.kind is Kind.USERS]
+    return not document.broken and not document.hidden and len(users) < 2
+
+
 async def _documents(
     store: Store, layout: DatasetLayout, files: Sequence[FileEntry]
 ) -> AsyncIterator[tuple[str, Document | None]]:
@@ -131,4 +138,4 @@ async def _documents(
 def _read(file: FileEntry, content: bytes) -> Document | None:
     plain = unpacked(content, file.content_encoding, FILE_BYTES)
     document = None if plain is None else read_document(file.path, plain, limits=_LIMITS)
-    return None if document is None or document.cut else document
+    return None if document is None or document.cut else unfolded(document)

@@ -101,7 +101,7 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
     dataset = PublishedDataset(store, layout, manifest, b"", by_path, groups, _LIMITS)
     if dataset_type(layout.dataset_type).by_group:
         root = dataset.group_file(())
-        document = await dataset.document(root) if root else None
+        document = await dataset.unfolded(root) if root else None
         keys = [str(group.get("key")) for group in manifest.request.get("groups") or ()]
         if document is None:
             return Returned()
@@ -112,7 +112,7 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         (path for path in by_path if path.lower().endswith(_TABLES)), key=lambda path: (path.count("/"), len(path))
     )
     for path in likely[:_CANDIDATES]:
-        document = await dataset.document(by_path[path])
+        document = await dataset.unfolded(by_path[path])
         if document is not None and (returned := questions_returned(document)).questions is not None:
             return replace(returned, figures=figures_of_items(document))
     return Returned()

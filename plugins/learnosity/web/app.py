@@ -94,7 +94,7 @@ async def file_page(
     """One file as tables, or as text. The query may name it instead of the path; see `addresses`."""
     entry = _entry(shown.dataset, file or path)
     await note_reading(shown, "learnosity_view", entry)
-    document = await shown.dataset.document(entry)
+    document = await shown.dataset.unfolded(entry)
     tables = [] if document is None else await working(views, document, wanted)
     return await shown.page(
         request,

@@ -62,10 +62,14 @@ async def compare_page(
     before: Side | None = None
     if theirs is not None:
         await note_reading(theirs, "learnosity_compare", theirs.dataset.group_file(group))
-        before = await side(theirs.dataset, group)
-    found = Compared(None)
+        try:
+            before = await side(theirs.dataset, group, wanted.rows)
+        except LearnosityError as error:
+            _log_unreadable(theirs.publication.layout.dataset_id, error)
+            theirs = None
+    found, ours = Compared(None), Side(None, cut=False)
     if before is not None:
-        ours = await side(shown.dataset, group)
+        ours = await side(shown.dataset, group, wanted.rows)
         places = {"here": here, "rest": rest, "view": f"{shown.here}/view"}
         found = await working(compared, shown.dataset, ours, before, group, wanted, places, only)
     if form == "csv":
@@ -92,8 +96,9 @@ async def compare_page(
         path=group,
         chosen=chosen,
         only=only,
-        choices=[(each, kept(chosen, each)) for each in ONLY],
-        kept=kept(chosen, only),
+        choices=[(each, kept(chosen, each, wanted.rows)) for each in ONLY],
+        kinds=[(each, kept(chosen, only, each.kind)) for each in ours.choices],
+        kept=kept(chosen, only, wanted.rows),
     )
 
 
@@ -122,9 +127,13 @@ async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
             return None
         dataset: PublishedDataset = await opened(run, found)
     except (HTTPException, LearnosityError) as error:
-        log.info("The dataset %s cannot be compared: %s", other.dataset_id, type(error).__name__)
+        _log_unreadable(other.dataset_id, error)
         return None
     return Shown(run, found, dataset, "", (), shown.reader)
+
+
+def _log_unreadable(dataset_id: str, error: Exception) -> None:
+    log.info("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
 
 
 def _crumbs(here: str, rest: str, group: Sequence[str]) -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from learnosity.api.report_definition import field_label, group_label
-from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, slim
+from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, matchable, slim
 from learnosity.dataset.comparison import change as changed
+from learnosity.dataset.completeness import is_empty
 from learnosity.dataset.group_figures import with_percents
 from learnosity.dataset.key_figures import comparable
 from learnosity.dataset.page_threads import working
@@ -20,7 +21,7 @@ from learnosity.web.exports import csv_of
 from learnosity.web.history import PastDataset
 from learnosity.web.item_analysis import own_files
 from learnosity.web.plots import reference
-from learnosity.web.results import NoSuchGroupError, Sorting, address, chosen_table
+from learnosity.web.results import NoSuchGroupError, RowsChoice, Sorting, address, chosen_table, rows_choices
 from learnosity.web.tables import TableView, view
 from learnosity.web.trend import figure_names
 
@@ -72,30 +73,55 @@ class Compared:
 class Side:
     """The rows of one of the two datasets.
 
+    :param rows: None = there are none, or they cannot be read or are not recognised.
     :param cut: whether its file has more rows than were read.
+    :param empty: whether it is certain that there are none.
+    :param choices: the kinds of rows that its file has; empty = there is no choice.
     """
 
     rows: Slim | None
     cut: bool
+    empty: bool = False
+    choices: tuple[RowsChoice, ...] = ()
 
 
-async def side(dataset: PublishedDataset, path: Sequence[str]) -> Side:
+async def side(dataset: PublishedDataset, path: Sequence[str], rows: str = "") -> Side:
     """Read what is compared of a dataset. The rest of the file is not kept, so that two fit into memory.
 
     :param path: group path; empty = the whole dataset.
+    :param rows: see `Sorting`.
     """
     entry = dataset.group_file(path)
-    document = await dataset.document(entry) if entry else None
+    if entry is None:
+        return Side(None, cut=False, empty=await _has_no_group(dataset, path))
+    document = await dataset.unfolded(entry)
     if document is None:
-        return Side(None, cut=entry is not None)
-    return await working(_side, document, dataset.layout.dataset_type)
+        return Side(None, cut=True)
+    groups = group_label(dataset.manifest.request, len(path))
+    return await working(_side, document, dataset.layout.dataset_type, rows, groups)
 
 
-def _side(document: Document, dataset_type: str) -> Side:
-    table = chosen_table(document, dataset_type)
+async def _has_no_group(dataset: PublishedDataset, path: Sequence[str]) -> bool:
+    """Whether it is certain that a dataset has no such group: the file of the nearest group above does not list it.
+
+    If `include` left files out, or a file cannot be read, the group may well be there.
+    """
+    above = next((path[:depth] for depth in range(len(path) - 1, -1, -1) if dataset.group_file(path[:depth])), None)
+    entry = None if above is None or dataset.manifest.left_out else dataset.group_file(above)
+    document = await dataset.unfolded(entry) if entry else None
+    if above is None or document is None or document.cut or document.hidden:
+        return False
+    table = document.first(Kind.GROUPS)
+    listed = table.rows if table is not None and table.name != "group" else ()
+    return bool(document.tables) and all(row.get("group_name") != path[len(above)] for row in listed)
+
+
+def _side(document: Document, dataset_type: str, rows: str, groups: str) -> Side:
+    table = chosen_table(document, dataset_type, rows)
+    choices = rows_choices(document, table, groups) if table is not None else ()
     if table is not None and table.kind is Kind.USERS:
         table = with_percents(table)
-    return Side(slim(table), document.cut)
+    return Side(slim(table), document.cut, is_empty(document), choices)
 
 
 def compared(
@@ -115,6 +141,8 @@ def compared(
     """
     if now.rows is None or before is None:
         return Compared(None, now.cut)
+    if not before.empty and (before.rows is None or not matchable(now.rows, before.rows)):
+        return Compared(None, now.cut or before.cut)
     found = compare(now.rows, before.rows)
     files = own_files(dataset.files, found.table.rows) if now.rows.kind is Kind.ITEMS else {}
 
@@ -173,9 +201,9 @@ def asked_differently(now: PublishedDataset, before: PublishedDataset) -> tuple[
     return differences(now.manifest.request, before.manifest.request)
 
 
-def kept(chosen: str, only: str) -> str:
+def kept(chosen: str, only: str, rows: str = "") -> str:
     """The begin of the query of every link of the page; every part ends with `&`."""
-    parts = (("with", chosen), ("only", only))
+    parts = (("with", chosen), ("only", only), ("rows", rows))
     return "".join(f"{name}={quote(value, safe='')}&" for name, value in parts if value)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from learnosity.api.report_definition import group_label
+from learnosity.dataset.completeness import accepted_population
 from learnosity.dataset.manifest import Manifest
 
 EMPTY = "No session matched the request."
@@ -22,6 +23,9 @@ OF_SESSIONS = (
     "The input names sessions. The result counts sessions of each question and does not name them, so these counts "
     "cannot be compared."
 )
+_SHOWN_GLOBS, _LONGEST_GLOB = 10, 200
+ALL_CAME = "Complete: all that was uploaded came back"
+NO_GAP = "No gap is known: users in no group or in several may be counted differently"
 NOT_FOUND = "What has no count in the result was not recognised there, or its files were left out."
 
 
@@ -31,16 +35,25 @@ class Line:
 
     :param uploaded: in the input; None = not known, or the input does not name it.
     :param found: in the result; None = not recognised there.
+    :param accepted: the numbers that the result may have without a gap; None = that of `uploaded`.
     """
 
     name: str
     uploaded: int | None
     found: int | None
+    accepted: range | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are known and are the same."""
+        return self.uploaded is not None and self.uploaded == self.found
 
     @property
     def differs(self) -> bool:
-        """Whether both are known and are not the same."""
-        return None not in (self.uploaded, self.found) and self.uploaded != self.found
+        """Whether both are known, and are a gap."""
+        if self.uploaded is None or self.found is None:
+            return False
+        return not self.equal and (self.accepted is None or self.found not in self.accepted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +64,14 @@ class Completeness:
     :param gaps: what is missing, in words.
     :param empty: why the result is empty, and what to do; "" = it is not empty.
     :param unknown: why counts are not known, a sentence for each reason.
+    :param part: what `include` left out, in words; "" = nothing.
     """
 
     lines: tuple[Line, ...]
     gaps: tuple[str, ...]
     empty: str = ""
     unknown: tuple[str, ...] = ()
+    part: str = ""
 
     @property
     def to_do(self) -> str:
@@ -68,10 +83,17 @@ class Completeness:
         """The answer in a few words."""
         if self.empty:
             return "Empty"
-        if self.gaps:
+        if self.gaps or any(line.differs for line in self.lines):
             return "Not complete"
-        compared = any(line.uploaded is not None and line.found is not None for line in self.lines)
-        return "Complete: all that was uploaded came back" if compared else "Nothing to compare with"
+        compared = [line for line in self.lines if line.uploaded is not None and line.found is not None]
+        if all(line.equal for line in compared):
+            return ALL_CAME if compared else "Nothing to compare with"
+        return NO_GAP
+
+    @property
+    def tone(self) -> str:
+        """How the verdict is marked: `good`, `bad`, or "" where nothing is certain."""
+        return {"Empty": "bad", "Not complete": "bad", ALL_CAME: "good"}.get(self.verdict, "")
 
 
 def completeness(manifest: Manifest) -> Completeness:
@@ -86,7 +108,16 @@ def completeness(manifest: Manifest) -> Completeness:
         tuple(gap for gap in said if gap not in nothing),
         " ".join([*(nothing or [EMPTY]), WHAT_TO_DO]) if empty else "",
         tuple(_unknown(manifest, lines)),
+        _part(manifest),
     )
+
+
+def _part(manifest: Manifest) -> str:
+    left_out = manifest.left_out or 0
+    if left_out < 1:
+        return ""
+    globs = [f"“{glob[:_LONGEST_GLOB]}”" for glob in (manifest.include or ())[:_SHOWN_GLOBS]]
+    return f"The run had include {', '.join(globs) or 'set'}, which left out {left_out:,} of the result files."
 
 
 def _unknown(manifest: Manifest, lines: Sequence[Line]) -> Iterator[str]:
@@ -103,7 +134,8 @@ def _unknown(manifest: Manifest, lines: Sequence[Line]) -> Iterator[str]:
 
 def _lines(manifest: Manifest) -> Iterator[Line]:
     sent, returned = manifest.input, manifest.returned
-    yield Line("Users", sent.users if sent else None, returned.population if returned else None)
+    accepted = accepted_population(sent) if sent else None
+    yield Line("Users", sent.users if sent else None, returned.population if returned else None, accepted)
     levels = {level.key: level.groups for level in sent.levels} if sent else {}
     found = returned.groups if returned else {}
     keys = list(dict.fromkeys([*levels, *found]))

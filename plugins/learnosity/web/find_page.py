@@ -19,14 +19,16 @@ from learnosity.dataset.manifest import sha256_hex
 from learnosity.dataset.names_tsv import MAX_BYTES, SHORTEST, Hits, Name, NameKind, search_names
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.tables import Kind
 from learnosity.errors import IncompleteDatasetError
 from learnosity.web.audit import note_reading
-from learnosity.web.results import address
+from learnosity.web.results import Sorting, address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
 # Maximum size of the body of a search request, in bytes. One percent-encoded character has up to 12 bytes.
 _MAX_BODY = 12 * LONGEST_QUERY + len("q=")
+_ROWS = {NameKind.USER: Kind.USERS, NameKind.QUESTION: Kind.ITEMS}
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
 
 
@@ -125,6 +127,9 @@ def _found(
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
+        if at and steps is not None:
+            # The file may also have rows of another kind, and the page would show these.
+            at = f"{Sorting(rows=_ROWS[each.kind]).rows_query}{at}"
         link = f"{here}/view/{quote(path)}" if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link
         yield Place(_KINDS[each.kind], each.name, " / ".join(steps) if steps else path, link)

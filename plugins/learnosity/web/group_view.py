@@ -108,7 +108,7 @@ def _against(
     drawn = [name for each in _QUARTILES if any((name := f"{each}_{unit}") in row for row in rows)]
     table = Table(Kind.GROUPS, "against", tuple(columns), made)
     dots = [row.get(PERCENT) for row in users.rows] if users and unit == "percent" else []
-    return view(table, caption="Against the groups above", users={labels[0]: dots}, drawn=drawn)
+    return view(table, caption="Against the groups above", users={0: dots}, drawn=drawn)
 
 
 def _label(row: Mapping[str, Any], depth: int, path: Sequence[str], request: Mapping[str, Any]) -> str:

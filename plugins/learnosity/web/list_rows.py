@@ -18,7 +18,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.dataset.event_extra import activities_of, gaps_of
+from learnosity.dataset.event_extra import activities_of, gaps_of, left_out_of
 from learnosity.web.completeness import NOTHING
 from learnosity.web.default_types import default_types
 from learnosity.web.run_datasets import whole
@@ -39,7 +39,8 @@ class Listed:
     :param at: when it was published; of a run: when it began, or was to begin.
     :param records: uploaded records; None = not known.
     :param file_count: None = no dataset, as for `total_bytes`.
-    :param mark: `empty` or `gaps`, if the event of the dataset says so; "" = nothing is known to be missing.
+    :param mark: `empty`, `gaps`, or `part` where `include` left files out, if the event of the dataset says so; "" =
+        nothing is known to be missing.
     """
 
     dag_id: str
@@ -111,12 +112,14 @@ def _datasets(
             whole(extra.get("records")) if extra.get("records") is not None else None,
             whole(extra.get("file_count")),
             whole(extra.get("total_bytes")),
-            _mark(gaps_of(extra)),
+            _mark(gaps_of(extra), left_out_of(extra)),
         )
 
 
-def _mark(gaps: Sequence[str]) -> str:
-    return "empty" if any(gap.startswith(NOTHING) for gap in gaps) else "gaps" if gaps else ""
+def _mark(gaps: Sequence[str], left_out: int | None) -> str:
+    if gaps:
+        return "empty" if any(gap.startswith(NOTHING) for gap in gaps) else "gaps"
+    return "part" if left_out else ""
 
 
 def _runs(

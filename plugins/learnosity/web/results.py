@@ -12,6 +12,7 @@ import msgspec
 from learnosity.api.report_definition import field_label, group_label, has_report
 from learnosity.dataset.group_figures import own_row
 from learnosity.dataset.manifest import FileEntry
+from learnosity.dataset.nested_rows import ANCESTORS
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.tables import Document, Kind, Table
@@ -21,6 +22,9 @@ from learnosity.web.plots import PLOT_WIDTH, reference
 from learnosity.web.tables import TableView, view
 
 ALL_ITEMS = ItemQuery()
+# The kinds of rows that are known, and how they are called; "" = as the request calls its groups.
+_LABELS = {Kind.GROUPS: "", Kind.USERS: "Users", Kind.ITEMS: "Questions"}
+_OWN = ("group", "user")  # tables with the row of the group or user that a file is about
 
 
 class NoSuchGroupError(LookupError):
@@ -29,11 +33,30 @@ class NoSuchGroupError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """How the table of a page is sorted, and which page of it is shown."""
+    """Which table of a file is shown, how it is sorted, and which page of it is shown.
+
+    :param rows: kind of its rows; "" = as the type of the dataset has it.
+    """
 
     sort: str = ""
     direction: str = "asc"
     page: int = 1
+    rows: str = ""
+
+    @property
+    def rows_query(self) -> str:
+        """The part of an address's query that keeps the table; "" or ends with `&`."""
+        return f"rows={quote(self.rows, safe='')}&" if self.rows else ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsChoice:
+    """A kind of rows that a file has, to be chosen."""
+
+    kind: str
+    label: str
+    count: int
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,9 @@ class Results:
     :param scatter: data of its scatter plot, as JSON; None when there is no plot.
     :param group: what is shown of a group beside its rows; None = it is none.
     :param document: what was read of the file, to say what is odd in it; None = it was not read.
+    :param choices: the kinds of rows that the file has; empty = there is no choice.
+    :param more: how many more tables of these kinds it has, which only the page of the file shows.
+    :param rows_query: see `Sorting`.
     """
 
     table: TableView | None
@@ -61,6 +87,9 @@ class Results:
     group: GroupPage | None = None
     plot_width: float = PLOT_WIDTH
     document: Document | None = None
+    choices: tuple[RowsChoice, ...] = ()
+    more: int = 0
+    rows_query: str = ""
 
 
 async def results(
@@ -76,7 +105,7 @@ async def results(
     entry = dataset.group_file(path)
     if entry is None and path:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
-    document = await dataset.document(entry) if entry else None
+    document = await dataset.unfolded(entry) if entry else None
     return await working(_results, dataset, entry, document, path, wanted, here, asked)
 
 
@@ -92,12 +121,19 @@ def _results(
     crumbs = [(name, address(here, path[:depth])) for depth, name in enumerate(["All", *path])]
     if document is None:
         return Results(None, "", False, entry, path, crumbs)
-    chosen = chosen_table(document, dataset.layout.dataset_type)
+    chosen = chosen_table(document, dataset.layout.dataset_type, wanted.rows)
     # `Results.document` only says what is odd in the file, so it is kept without its rows and its text.
     odd = replace(document, tables=(), text="")
     plain = Results(None, document.text, document.cut, entry, path, crumbs, document=odd)
     if chosen is None:
         return plain
+    request = dataset.manifest.request
+    plain = replace(
+        plain,
+        choices=rows_choices(document, chosen, group_label(request, len(path))),
+        more=_more_tables(document),
+        rows_query=wanted.rows_query,
+    )
     if chosen.kind is Kind.ITEMS:
         return _items(plain, dataset, chosen, wanted, here, asked)
 
@@ -107,11 +143,11 @@ def _results(
             return None
         return address(here, [*path, name])
 
-    request = dataset.manifest.request
     rows, users, calculated, group = chosen, None, False, None
     if chosen.kind is Kind.USERS:
         rows, calculated = users_with_percents(chosen)
-        users = rows
+        # Beside groups, the users are not all users of the group, so no figure of the group is made of them.
+        users = None if Kind.GROUPS in tables_by_kind(document) else rows
     if has_report(dataset.layout.dataset_type):
         group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)
     caption = {Kind.GROUPS: group_label(request, len(path)), Kind.USERS: "Users"}.get(chosen.kind, "Rows")
@@ -122,8 +158,35 @@ def _results(
     return replace(plain, table=table, text="", group=group)
 
 
-def chosen_table(document: Document, dataset_type: str) -> Table | None:
-    """The table of a file that is shown as its results: users, or else groups, questions, or any."""
+def tables_by_kind(document: Document) -> dict[str, Table]:
+    """The longest table of each kind that is known. The row of the group or user that a file is about is none."""
+    found = {str(kind): document.first(kind) for kind in _LABELS}
+    return {kind: table for kind, table in found.items() if table is not None and table.name not in _OWN}
+
+
+def rows_choices(document: Document, chosen: Table, groups: str) -> tuple[RowsChoice, ...]:
+    """The kinds of rows that a file has; none if there is only one.
+
+    :param groups: how its groups are called.
+    """
+    found = tables_by_kind(document).values()
+    made = [RowsChoice(t.kind, _LABELS[t.kind] or groups, len(t.rows), t.kind is chosen.kind) for t in found]
+    return tuple(made) if len(made) > 1 else ()
+
+
+def _more_tables(document: Document) -> int:
+    shown = tables_by_kind(document).values()
+    known = [table for table in document.tables if table.kind in _LABELS and table.name not in (*_OWN, ANCESTORS)]
+    return len(known) - len(shown)
+
+
+def chosen_table(document: Document, dataset_type: str, rows: str = "") -> Table | None:
+    """The table of a file that is shown as its results.
+
+    :param rows: kind of its rows, if it has such a table; default: users, or else groups, questions, or any.
+    """
+    if rows and (wanted := tables_by_kind(document).get(rows)):
+        return wanted
     table = document.first(Kind.GROUPS) if has_report(dataset_type) else None
     users = document.first(Kind.USERS)
     chosen = users if users and (table is None or table.name == "group") else table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.utils.session import create_session
@@ -45,9 +45,14 @@ def page(path: str, *, methods: Sequence[str] = ("GET",), **options: Any) -> Cal
     return register
 
 
-def sorting(sort: Words = "", direction: Words = "asc", page: PageNumber = 1) -> Sorting:
-    """The query parameters that sort a table."""
-    return Sorting(sort, direction, page)
+def sorting(
+    sort: Words = "",
+    direction: Words = "asc",
+    page: PageNumber = 1,
+    rows: Literal["", "groups", "users", "items"] = "",
+) -> Sorting:
+    """The query parameters that choose and sort a table."""
+    return Sorting(sort, direction, page, rows)
 
 
 def item_query(hard: Number = "", easy: Number = "", poor: Number = "", only: Number = "") -> ItemQuery:

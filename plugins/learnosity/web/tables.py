@@ -92,6 +92,7 @@ class TableView:
     :param ticks: axis of the box plots; empty = there are none.
     :param flagged: whether there is a column for the flags of items.
     :param total: the row below all others; None = there is none.
+    :param left_out: how many more columns the table has.
     """
 
     caption: str
@@ -102,6 +103,7 @@ class TableView:
     ticks: tuple[Tick, ...] = ()
     flagged: bool = False
     total: Row | None = None
+    left_out: int = 0
 
 
 def view(
@@ -114,7 +116,7 @@ def view(
     link: Callable[[Mapping[str, Any]], str | None] = lambda row: None,
     tags: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda row: (),
     total: Mapping[str, Any] | None = None,
-    users: Mapping[str, Sequence[Any]] | None = None,
+    users: Mapping[int, Sequence[Any]] | None = None,
     drawn: Sequence[str] = (),
     at: Thresholds = _USUAL,
     plain: bool = False,
@@ -127,7 +129,8 @@ def view(
     :param link: gives the address of what a row describes; None = nothing.
     :param tags: gives the words beside the name of a row; default none.
     :param total: the row below all others; default none.
-    :param users: results of the users of a group, by its name, to be drawn as dots; default none.
+    :param users: results of the users of a group, by the place of its row in a table that is not sorted, to be drawn as
+        dots; default none.
     :param drawn: columns that only the box plots show; default none.
     :param at: from where on items are flagged.
     :param plain: without box plots and flags; default False.
@@ -152,7 +155,7 @@ def view(
         return Row(
             tuple(cell_text(row.get(name), places[name] or more, signed=is_change(name)) for name in table.columns),
             link(row),
-            box_of(row, scale, (users or {}).get(str(row.get("group_name")), ())) if scale else None,
+            box_of(row, scale, () if number is None else (users or {}).get(number, ())) if scale else None,
             flags(row, at) if items else (),
             tags(row),
             number,
@@ -168,6 +171,7 @@ def view(
         scale.ticks if scale else (),
         items,
         None if total is None else replace(made(total, None, more), link=None),
+        table.left_out,
     )
 
 

@@ -55,10 +55,10 @@ async def results_csv(
     """The table of the results, or of a group, as it is filtered and sorted."""
     entry = _of_group(shown, group)
     await note_reading(shown, "learnosity_csv", entry)
-    document = await shown.dataset.document(entry) if entry else None
+    document = await shown.dataset.unfolded(entry) if entry else None
 
     def made() -> bytes | None:
-        table = chosen_table(document, shown.publication.layout.dataset_type) if document else None
+        table = chosen_table(document, shown.publication.layout.dataset_type, wanted.rows) if document else None
         return None if table is None else _csv(_filtered(table, asked), wanted)
 
     return _csv_file(await working(made), [*group[-1:], shown.publication.layout.dataset_type])
@@ -80,7 +80,7 @@ async def file_csv(
     if entry is None:
         raise HTTPException(404, "This dataset lists no such file.")
     await note_reading(shown, "learnosity_csv", entry)
-    document = await shown.dataset.document(entry)
+    document = await shown.dataset.unfolded(entry)
 
     def made() -> bytes | None:
         tables = document.tables if document else ()

@@ -95,6 +95,43 @@ async def test_odd_files_do_no_harm(tmp_path: Path, files: Mapping[str, bytes], 
     assert info.left_out <= len(files)
 
 
+TWO = [{"user_id": "pupil-1"}, {"user_id": "pupil-2"}]
+ALL = {"group_name": "all", "mean_percent": 5}
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "left_out"),
+    [
+        pytest.param({"users": TWO}, 2, 0, id="a list"),
+        pytest.param({"group": ALL, "groups": [], "users": TWO}, 2, 0, id="beside the group"),
+        pytest.param({"group": ALL, "groups": [ALL], "users": TWO}, 2, 0, id="beside groups"),
+        pytest.param({"dataset_group": {**ALL, "users": TWO}}, 2, 0, id="in the group"),
+        pytest.param({**ALL, "users": TWO}, 2, 0, id="in the document"),
+        pytest.param({"data": {"group": {**ALL, "users": {"rows": TWO}}}}, 2, 0, id="deeper in the group"),
+        pytest.param({"groups": [{**ALL, "users": TWO}, ALL]}, 0, 1, id="in a list of groups"),
+        pytest.param({"dataset_group": {**ALL, "groups": [{**ALL, "users": TWO}]}}, 0, 1, id="in groups of the group"),
+        pytest.param({"group": {**ALL, "users": [*TWO, 7]}}, 0, 1, id="beside other values"),
+        pytest.param({"users": TWO, "others": [{"user_id": "pupil-3"}]}, 2, 1, id="two lists"),
+        pytest.param({"a": {"b": {"c": {"d": {"e": {"users": TWO}}}}}}, 0, 1, id="too deep"),
+        pytest.param({"group": ALL, "groups": [], "users": []}, 0, 0, id="no users"),
+    ],
+)
+async def test_users_are_in_the_index_or_their_file_is_counted(
+    tmp_path: Path, content: Any, names: int, left_out: int
+) -> None:
+    info, index, paths = await made(tmp_path, {"groups/group.json": msgspec.json.encode(content)})
+    assert info is not None
+    assert info.left_out == left_out
+    assert len(found(index, "pupil", paths)) == names
+
+
+@pytest.mark.parametrize("content", [b"{", b"[" * 10_000])
+async def test_a_damaged_file_is_counted(tmp_path: Path, content: bytes) -> None:
+    info, _, _ = await made(tmp_path, {"groups/group.json": content, "groups/a/group.json": group(["u1"])})
+    assert info is not None
+    assert info.left_out == 1
+
+
 async def test_a_file_that_is_too_large_is_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,16 @@ class TestDatasets:
         happened(assets, "land.publish", -1, publication(FIRST, gaps=gaps))
         assert [row.mark for row in list_rows.listed(assets, {"dag"}).rows] == [mark]
 
+    @pytest.mark.parametrize(
+        ("left_out", "gaps", "mark"),
+        [(34, [], "part"), (0, [], ""), (-1, [], ""), ("34", [], ""), (True, [], ""), (34, ["A gap."], "gaps")],
+    )
+    def test_a_dataset_that_include_cut_down_is_marked_as_a_part(
+        self, assets: Session, left_out: Any, gaps: list[str], mark: str
+    ) -> None:
+        happened(assets, "land.publish", -1, publication(FIRST, gaps=gaps, left_out=left_out))
+        assert [row.mark for row in list_rows.listed(assets, {"dag"}).rows] == [mark]
+
     def test_days_leave_out_what_is_older_and_newer(self, assets: Session) -> None:
         for day in range(4):
             happened(assets, f"t{day}", -1, publication(f"day-{day}"), at=START + timedelta(days=day))

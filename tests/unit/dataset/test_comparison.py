@@ -87,6 +87,20 @@ def test_what_only_one_of_two_has_is_not_compared() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "measure"), [("group_name", "mean_percent"), ("user_id", "score"), ("item_reference", "p_value")]
+)
+def test_a_column_that_a_wide_table_does_not_show_is_compared(name: str, measure: str) -> None:
+    rows = [{**{f"c{number}": 1 for number in range(70)}, name: "a", measure: 0.5}]
+    document = read_document("a.json", msgspec.json.encode(rows))
+    assert document is not None
+    (table,) = document.tables
+    assert measure not in table.columns
+    found = slim(table)
+    assert found is not None
+    assert (found.names, found.measures) == ((name,), (measure,))
+
+
+@pytest.mark.parametrize(
     "table", [None, Table(Kind.PLAIN, "", ("a",), [{"a": 1}]), groups([{"group_name": "a", "other": 1}])]
 )
 def test_what_has_nothing_to_compare_is_not_compared(table: Table | None) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.dataset.group_figures import facts, finite, mean_row, percent, total_row, with_percents
-from learnosity.dataset.tables import Kind, Table
+from learnosity.dataset.tables import Kind, Table, read_document
 
 CELLS = st.one_of(
     st.none(), st.booleans(), st.text(max_size=3), st.integers(-100, 100), st.just(10**400), st.floats(), st.just([])
@@ -38,6 +39,13 @@ def test_seen_points_count_for_what_was_attempted() -> None:
 def test_percents_of_the_file_are_not_replaced() -> None:
     table = users({"user_id": "u", "percent": 1.5, "score": 3, "max_score": 4})
     assert with_percents(table) is table
+
+
+def test_percents_that_a_wide_table_does_not_show_are_not_replaced() -> None:
+    row = {"user_id": "a", **{f"c{number}": 1 for number in range(70)}, "score": 1, "max_score": 2, "percent": 7}
+    document = read_document("a.json", msgspec.json.encode([row]))
+    assert document is not None
+    assert with_percents(document.tables[0]).rows[0]["percent"] == 7
 
 
 def test_without_points_nothing_is_calculated() -> None:
@@ -75,6 +83,13 @@ def test_what_the_row_of_the_group_says_comes_before_what_its_users_give() -> No
         "lowest_percent": 50,
         "highest_percent": 50,
     }
+
+
+@pytest.mark.parametrize(("said", "shown"), [(0, 0), (7, 7), (None, 2), ("7", 2), (True, 2)])
+def test_only_a_population_that_is_not_said_is_counted_from_the_users(said: Any, shown: int) -> None:
+    found = facts({"population": said, "group_count": 0}, users({"user_id": "a"}, {"user_id": "b"}))
+    assert found["population"] == shown
+    assert "group_count" not in found
 
 
 def test_a_group_with_scores_alone_has_figures_of_scores() -> None:

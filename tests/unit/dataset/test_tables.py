@@ -157,6 +157,45 @@ def test_a_task_reads_every_row_and_a_page_says_that_it_does_not(name: str) -> N
     assert len(page.tables[0].rows) == PAGE.rows
 
 
+WIDE = [f"c{number}" for number in range(MAX_COLUMNS + 5)]
+
+
+@pytest.mark.parametrize("naming", ["group_name", "user_id", "item_reference", "question_reference"])
+@pytest.mark.parametrize("place", [0, 1, MAX_COLUMNS - 1, MAX_COLUMNS, MAX_COLUMNS + 5])
+@pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.csv"])
+def test_a_wide_table_keeps_the_names_of_its_rows_and_says_what_it_leaves_out(
+    name: str, place: int, naming: str
+) -> None:
+    columns = [*WIDE[:place], naming, *WIDE[place:]]
+    row = dict.fromkeys(columns, "x")
+    csv = f"{','.join(columns)}\n{','.join(row.values())}\n".encode()
+    document = read_limited(name, csv if name == "a.csv" else msgspec.json.encode(row) + b"\n", limits=PAGE)
+    assert document is not None
+    (table,) = document.tables
+    others = [column for column in columns if column != naming]
+    assert [column for column in table.columns if column != naming] == others[: MAX_COLUMNS - 1]
+    assert naming in table.columns
+    assert table.rows[0][naming] == "x"
+    assert table.left_out == len(columns) - MAX_COLUMNS
+    assert table.kind is not Kind.PLAIN
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv"])
+@pytest.mark.parametrize("count", [1, MAX_COLUMNS])
+def test_a_table_that_is_not_wide_leaves_nothing_out(name: str, count: int) -> None:
+    csv = f"{','.join(WIDE[:count])}\n{','.join('1' * count)}\n".encode()
+    content = csv if name == "a.csv" else msgspec.json.encode([dict.fromkeys(WIDE[:count], 1)])
+    document = read_limited(name, content, limits=PAGE)
+    assert document is not None
+    assert document.tables[0].columns == tuple(WIDE[:count])
+    assert document.tables[0].left_out == 0
+
+
+def test_a_column_with_a_very_long_name_is_counted() -> None:
+    table = read_document("a.json", msgspec.json.encode([{"a": 1, "b" * 201: 2}])).tables[0]
+    assert (table.columns, table.left_out) == (("a",), 1)
+
+
 def test_a_task_reads_every_column_of_a_csv() -> None:
     names = [f"c{number}" for number in range(MAX_COLUMNS + 5)]
     content = f"{','.join(names)}\n{','.join('1' for _ in names)}\n".encode()
@@ -193,7 +232,7 @@ def test_texts_that_are_numbers_are_in_the_order_of_the_numbers(numbers: list[in
     ]
 
 
-CONSTANTS = [b"NaN", b"Infinity", b"-Infinity"]
+CONSTANTS = [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1E+400", b"1" + b"0" * 400 + b".5", b"1" + b"0" * 5000]
 
 
 @given(
@@ -218,8 +257,32 @@ def test_a_number_that_is_too_large_beside_nan_is_no_value() -> None:
     assert document.unread == 2
 
 
+@pytest.mark.parametrize("value", [b"1e999", b"NaN", b"-Infinity", b"1" + b"0" * 5000])
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\\uDFFF"', b'{"\\udBff\\u0041": 1}'])
+def test_half_a_character_beside_such_a_number_is_no_json(value: bytes, text: bytes) -> None:
+    document = read_document("a.json", b'[{"user_id":%b,"score":%b}]' % (text, value))
+    assert document.broken
+    document.text.encode()
+
+
+@pytest.mark.parametrize("value", [b"1e999", b"NaN"])
+def test_a_whole_character_of_two_halves_is_read(value: bytes) -> None:
+    document = read_document("a.json", b'[{"user_id":"\\ud83d\\ude00","score":%b}]' % value)
+    assert document.tables[0].rows[0] == {"user_id": "😀", "score": None}
+
+
 @pytest.mark.parametrize(
-    "content", [b"[{", b'{"a": nan}', b'[{"user_id": NaN}', b"NaN,", b"\xff NaN", b"[" * 5000 + b"NaN"]
+    "content",
+    [
+        b"[{",
+        b"[1e999",
+        b'{"a": 1e999,}',
+        b'{"a": nan}',
+        b'[{"user_id": NaN}',
+        b"NaN,",
+        b"\xff NaN",
+        b"[" * 5000 + b"NaN",
+    ],
 )
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.txt"])
 def test_what_is_named_like_json_and_is_none_is_told(name: str, content: bytes) -> None:

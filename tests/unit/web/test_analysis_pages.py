@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnosity.dataset.item_flags import Flag, Thresholds
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.web.item_analysis import ItemQuery, NotAThresholdError, own_files
 from tests.unit.web import test_app
-from tests.unit.web.test_app import EVIL, GROUPS, Markup, Site, links
+from tests.unit.web.test_app import DATASET_ID, EVIL, GROUP_TYPE, GROUPS, Markup, Site, links
 
 site = test_app.site
 ANALYSIS = "ibk-analysis-by-question"
@@ -227,6 +228,17 @@ class TestClass:
         assert "−4.8" in table
         assert "median 55.5%, upper quartile 65.5%, highest 65.5%; 2 users" in table
         assert "Axis: 0%, 50%, 100%" in table
+
+    @pytest.mark.parametrize("above", [["north"], ["1a"], ["1a", "1a", "1a"], ["", "1a", ""], [""]])
+    def test_only_the_class_has_dots_whatever_the_groups_above_are_called(self, site: Site, above: list[str]) -> None:
+        site.publish(class_files(USERS, ancestors=[stats("", 60.25), *(stats(name, 50.5) for name in above)]))
+        manifest = site.folder / DatasetLayout(GROUP_TYPE, DATASET_ID).manifest
+        content = msgspec.json.decode(manifest.read_bytes())
+        content["request"]["groups"] = [{"key": f"k{number}", "label": "Unit"} for number in range(5)]
+        manifest.write_bytes(msgspec.json.encode(content))
+        page = site.get(group=["north", "1a"]).text
+        rows = page.partition("Against the groups above</h2>")[2].partition("</tbody>")[0].split("<tr")[2:]
+        assert [row.count('class="dot"') for row in rows] == [2, *[0] * (len(above) + 1)]
 
     def test_a_class_has_percents_a_summary_and_a_last_row(self, site: Site) -> None:
         site.publish(class_files(USERS))

@@ -155,6 +155,81 @@ def publish_two(
     return site
 
 
+def of_root(**parts: Any) -> dict[str, bytes]:
+    return {"groups/group.json": msgspec.json.encode(parts)}
+
+
+USERS = [{"user_id": "u1", "score": 3}]
+NORTH = [test_app.row("north")]
+
+
+@pytest.mark.parametrize("form", ["page", "csv"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param({"groups/group.json": b"{broken"}, id="damaged"),
+        pytest.param({"groups/group.json": b"\xff\x00"}, id="bytes"),
+        pytest.param({"groups/group.json": b"7"}, id="a number"),
+        pytest.param(of_root(other=[{"a": 1}]), id="not recognised"),
+        pytest.param(of_root(groups=[{"group_name": "north", "other": 1}]), id="nothing to compare"),
+        pytest.param(of_root(group=test_app.row("all"), users=USERS), id="users"),
+        pytest.param(of_root(items=[{"item_reference": "a", "p_value": 0.5}]), id="questions"),
+        pytest.param({"groups/group.json": b"[" + b"[]," * 150_000 + b"[]]"}, id="too large"),
+        pytest.param({"a.txt": b"x"}, id="no file of a group"),
+        pytest.param({}, id="no file"),
+    ],
+)
+def test_what_cannot_be_read_of_the_earlier_dataset_makes_no_row_new(
+    site: Site, monkeypatch: pytest.MonkeyPatch, before: dict[str, bytes], form: str
+) -> None:
+    publish_two(site, monkeypatch, of_root(group=test_app.row("all"), groups=NORTH), before, GROUP_TYPE)
+    reply = site.get("/compare", form=form)
+    if form == "csv":
+        assert reply.status_code == 404
+    else:
+        assert "The rows of these two cannot be compared" in reply.text
+        assert '<span class="tag">' not in reply.text
+
+
+def test_questions_with_other_names_are_not_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = {"item_reference": "i", "p_value": 0.5}, {"question_reference": "q", "p_value": 0.5}
+    publish_two(site, monkeypatch, items(one), items(other))
+    assert "The rows of these two cannot be compared" in site.get("/compare").text
+
+
+@pytest.mark.parametrize("before", [b"[]", b'{"groups": []}', b'{"groups": [], "users": []}'])
+def test_every_row_is_new_where_the_earlier_dataset_says_that_it_has_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    publish_two(site, monkeypatch, of_root(groups=NORTH), {"groups/group.json": before}, GROUP_TYPE)
+    assert site.get("/compare").text.count('<span class="tag">new</span>') == 1
+
+
+SOUTH = {"groups/south/group.json": GROUPS["groups/south/group.json"]}
+
+
+@pytest.mark.parametrize(
+    ("above", "left_out", "new"),
+    [
+        pytest.param(of_root(groups=NORTH), None, True, id="not listed"),
+        pytest.param(of_root(group=test_app.row("all"), users=USERS), None, True, id="users and no groups"),
+        pytest.param(of_root(groups=NORTH), 1, False, id="some files were left out"),
+        pytest.param(of_root(groups=[test_app.row("south")]), None, False, id="listed, without a file"),
+        pytest.param({"groups/group.json": b"{broken"}, None, False, id="not readable"),
+        pytest.param({"a.txt": b"x"}, None, False, id="no groups at all"),
+    ],
+)
+def test_only_a_group_that_was_not_there_has_new_rows(
+    site: Site, monkeypatch: pytest.MonkeyPatch, above: dict[str, bytes], left_out: int | None, new: bool
+) -> None:
+    publish_two(site, monkeypatch, of_root(groups=[test_app.row("south")]) | SOUTH, above, GROUP_TYPE)
+    manifest = site.folder / DatasetLayout(GROUP_TYPE, OTHER_ID).manifest
+    manifest.write_bytes(msgspec.json.encode(msgspec.json.decode(manifest.read_bytes()) | {"left_out": left_out}))
+    text = site.get("/compare", group="south").text
+    assert ('<span class="tag">new</span>' in text) is new
+    assert ("The rows of these two cannot be compared" in text) is not new
+
+
 def test_other_fields_are_told_and_rows_are_told_by_the_names_that_both_have(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,7 +282,7 @@ def test_requests_that_differ_are_warned_about(two: Site) -> None:
     assert "were asked for differently: filters of their requests differ" in page
 
 
-@pytest.mark.parametrize("how", ["folder", "manifest", "run", "dag", "xcom"])
+@pytest.mark.parametrize("how", ["folder", "manifest", "run", "dag", "xcom", "file", "changed file"])
 def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     two: Site, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -216,6 +291,10 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         shutil.rmtree(two.folder / layout.prefix)
     elif how == "manifest":
         (two.folder / layout.manifest).write_bytes(b"{")
+    elif how == "file":
+        (two.folder / layout.data("groups/group.json")).unlink()
+    elif how == "changed file":
+        (two.folder / layout.data("groups/group.json")).write_bytes(b"{}")
     elif how == "dag":
         manifest = two.folder / layout.manifest
         manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag_of_it"'))

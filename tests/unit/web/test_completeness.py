@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from learnosity.dataset.completeness import Returned
+from learnosity.dataset.completeness import Returned, gaps
 from learnosity.dataset.input_info import InputInfo, LevelInfo
 from learnosity.dataset.manifest import Manifest, RunInfo
-from learnosity.web.completeness import NO_INPUT, NO_LEVELS, NOT_FOUND, OF_SESSIONS, completeness
+from learnosity.web.completeness import ALL_CAME, NO_GAP, NO_INPUT, NO_LEVELS, NOT_FOUND, OF_SESSIONS, completeness
 
 LEVELS = (LevelInfo("district", 2, 40, 0), LevelInfo("school", 5, 40, 0))
 FOUND = {"district": 2, "school": 5}
@@ -48,6 +49,35 @@ def test_why_a_count_is_not_known(
     assert found.verdict.startswith(verdict)
 
 
+WITHOUT = (LevelInfo("district", 2, 40, 0, users_without_group=1), LEVELS[1])
+
+
+@pytest.mark.parametrize(
+    ("records", "levels", "population", "verdict", "differs"),
+    [
+        (40, LEVELS, 40, ALL_CAME, False),
+        (40, LEVELS, 39, "Not complete", True),
+        (40, LEVELS, 41, "Not complete", True),
+        (40, WITHOUT, 40, ALL_CAME, False),
+        (40, WITHOUT, 39, NO_GAP, False),
+        (40, WITHOUT, 38, "Not complete", True),
+        (45, LEVELS, 45, NO_GAP, False),
+        (45, LEVELS, 46, "Not complete", True),
+    ],
+)
+def test_the_verdict_and_the_row_have_one_rule(
+    records: int, levels: tuple[LevelInfo, ...], population: int, verdict: str, differs: bool
+) -> None:
+    sent = replace(of_users(levels), records=records)
+    returned = Returned(population=population, groups=FOUND)
+    returned = replace(returned, gaps=gaps(returned, sent, {}))
+    found = completeness(manifest(sent, returned))
+    assert found.verdict == verdict
+    assert [line.name for line in found.lines if line.differs] == (["Users"] if differs else [])
+    assert bool(found.gaps) is differs
+    assert found.tone == {ALL_CAME: "good", NO_GAP: "", "Not complete": "bad"}[verdict]
+
+
 counts = st.none() | st.integers(0, 50)
 inputs = st.none() | st.builds(
     lambda users, sessions, levels: InputInfo((), 1, 1, 1, "sha", users=users, sessions=sessions, levels=levels),
@@ -56,6 +86,15 @@ inputs = st.none() | st.builds(
     st.sampled_from(((), LEVELS)),
 )
 results = st.builds(Returned, population=counts, groups=st.sampled_from(({}, FOUND)), questions=counts, sessions=counts)
+
+
+@given(inputs, results)
+def test_no_dataset_is_complete_in_which_a_row_differs(sent: InputInfo | None, returned: Returned) -> None:
+    returned = replace(returned, gaps=gaps(returned, sent, {}))
+    found = completeness(manifest(sent, returned))
+    assert any(line.differs for line in found.lines) == bool(found.gaps)
+    if found.verdict == ALL_CAME:
+        assert all(line.uploaded == line.found for line in found.lines if None not in (line.uploaded, line.found))
 
 
 @given(inputs, results)

@@ -10,8 +10,11 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
+from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import Name, NameKind, NamesInfo, encode_names
+from learnosity.landing.names_tsv import put_names
 from learnosity.web.routes import LONGEST_QUERY
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, Markup, Site, links
@@ -49,8 +52,8 @@ def find(site: Site, words: str, path: str = HERE) -> Any:
 @pytest.mark.parametrize(
     ("words", "link", "where"),
     [
-        ("u250", "?group=north&group=school%201&page=3#row-249", "north / school 1"),
-        ("U1", "?group=north&group=school%201&page=1#row-0", "north / school 1"),
+        ("u250", "?group=north&group=school%201&rows=users&page=3#row-249", "north / school 1"),
+        ("U1", "?group=north&group=school%201&rows=users&page=1#row-0", "north / school 1"),
         ("school", "?group=north&group=school%201", "north / school 1"),
     ],
 )
@@ -90,8 +93,48 @@ def test_a_class_of_one_character_is_found(site: Site) -> None:
 
 def test_a_question_leads_to_its_row_of_the_analysis(site: Site) -> None:
     indexed(site, [Name(NameKind.QUESTION, "weak-item", 0, 1)], ITEMS, ANALYSIS)
-    assert f"{HERE}?page=1#row-1" in links(find(site, "weak").text)
+    assert f"{HERE}?rows=items&page=1#row-1" in links(find(site, "weak").text)
     assert 'id="row-1"' in site.get().text
+
+
+def rows_of(count: int, **values: Any) -> list[dict[str, Any]]:
+    return [{name: f"{value}-{number}" for name, value in values.items()} for number in range(count)]
+
+
+USERS, CHILDREN, QUESTIONS = (
+    rows_of(150, user_id="pupil"),
+    rows_of(150, group_name="class"),
+    rows_of(150, item_reference="item"),
+)
+SHAPES: dict[str, dict[str, Any]] = {
+    "users": {"group": test_app.row("all"), "groups": [], "users": USERS},
+    "users beside groups": {"group": test_app.row("all"), "groups": CHILDREN, "users": USERS},
+    "users in the group": {"dataset_group": {**test_app.row("all"), "groups": CHILDREN, "users": USERS}},
+    "questions beside groups": {"groups": CHILDREN, "items": QUESTIONS},
+    "questions": {"items": QUESTIONS},
+}
+
+
+@pytest.mark.parametrize("dataset_type", [GROUP_TYPE, ANALYSIS])
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_hit_leads_to_its_own_row_whatever_stands_beside_it(
+    site: Site, shape: str, dataset_type: str
+) -> None:
+    files = {"groups/group.json": msgspec.json.encode(SHAPES[shape])}
+    site.publish(files, dataset_type)
+    entries = [FileEntry(path, len(content), "", "") for path, content in files.items()]
+    layout = DatasetLayout(dataset_type, DATASET_ID)
+    store = open_store(site.folder.as_uri())
+    info = await put_names(store, layout, entries)
+    assert info is not None
+    assert info.names == 150
+    site.publish(files, dataset_type, names=info)
+    for number in (7, 149):
+        name = f"{'pupil' if 'users' in shape else 'item'}-{number}"
+        (link,) = (link for link in links(find(site, name).text) if link.endswith(f"#row-{number}"))
+        text = site.client.get(link.partition("#")[0]).text
+        row = text.partition(f'id="row-{number}"')[2].partition("</tr>")[0]
+        assert f">{name}<" in row
 
 
 def test_a_file_that_is_no_group_is_shown_as_a_file(site: Site) -> None:
@@ -214,7 +257,7 @@ def test_many_hits_and_files_that_were_left_out_are_told(site: Site) -> None:
     page = find(site, "user").text
     assert "there are more" in page
     assert page.count("<td>User</td>") == 100
-    assert "3 files were not searched" in page
+    assert "3 files were not searched for all names" in page
 
 
 def test_a_manifest_keeps_what_it_says_of_its_index(site: Site) -> None:

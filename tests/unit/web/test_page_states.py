@@ -21,7 +21,8 @@ from learnosity.web.list_rows import Found, Listed
 from learnosity.web.run_progress import Progress
 from tests.unit.web import test_app
 from tests.unit.web.test_analysis_pages import ANALYSIS, FILES
-from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Site, links, row
+from tests.unit.web.test_app import DATASET_ID, GROUP_TYPE, GROUPS, OTHER_ID, Markup, Site, links, row
+from tests.unit.web.test_compare_page import publish_two
 
 site = test_app.site
 PAGE = "/run/learnosity_dataset/manual__1"
@@ -141,7 +142,127 @@ def test_a_group_without_a_name_is_called_so(site: Site) -> None:
     assert '<th scope="row">(no name)' in site.get().text
 
 
-@pytest.mark.parametrize(("mark", "shown"), [("", False), ("gaps", True), ("empty", True)])
+@pytest.mark.parametrize("page", ["", "/report", "/csv", "/compare", "/view/groups/group.json"])
+def test_users_inside_the_row_of_their_group_have_rows_of_their_own(site: Site, page: str) -> None:
+    users = [{"user_id": f"pupil-{number}", "score": number} for number in range(2)]
+    content = {"dataset_group": {**row("all"), "users": users}}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    text = site.get(page).text
+    if page == "/csv":
+        assert text.splitlines()[1:] == ["pupil-0,0", "pupil-1,1"]
+    elif page != "/compare":
+        assert text.count('<th scope="row">pupil-') == 2
+        assert "inside of other rows" not in text
+
+
+KINDS: dict[str, list[dict[str, Any]]] = {
+    "groups": [row("north"), row("south")],
+    "users": [{"user_id": f"pupil-{number}", "score": number} for number in range(120)],
+    "items": [{"item_reference": "item-1", "p_value": 0.5}],
+}
+
+
+@pytest.mark.parametrize("kind", ["", *KINDS])
+@pytest.mark.parametrize("page", ["", "/report", "/compare", "/csv"])
+def test_each_kind_of_rows_of_a_file_is_shown_and_taken_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch, page: str, kind: str
+) -> None:
+    files = {"groups/group.json": msgspec.json.encode({"group": row("all"), **KINDS})}
+    publish_two(site, monkeypatch, files, files, GROUP_TYPE)
+    query = {"rows": kind} if kind else {}
+    text = site.get(page, **query).text
+    own = {"groups": "north", "users": "pupil-7", "items": "item-1"}
+    for each, name in own.items():
+        assert (f">{name}<" in text or f"{name}," in text) is (each == (kind or "groups"))
+    if page == "/csv":
+        assert len(text.splitlines()) == 1 + len(KINDS[kind or "groups"])
+        return
+    for each in KINDS:
+        assert any(f"rows={each}" in link for link in links(text))
+    label = {"groups": "Region", "users": "Users", "items": "Questions"}[kind or "groups"]
+    assert re.search(rf'aria-current="true">{label} <span', text)
+    if kind:
+        own_links = [link for link in links(text) if link.startswith("?") and "sort=" in link]
+        assert own_links
+        assert all(f"rows={kind}" in link for link in own_links)
+        if page == "":
+            (csv,) = (link for link in links(text) if "/csv?" in link)
+            assert own[kind] in site.client.get(csv).text
+
+
+@pytest.mark.parametrize("users", [True, False])
+def test_a_file_with_one_kind_of_rows_offers_no_choice(site: Site, users: bool) -> None:
+    parts = {"users": KINDS["users"], "groups": []} if users else {"groups": KINDS["groups"], "users": []}
+    site.publish({"groups/group.json": msgspec.json.encode({"group": row("all"), **parts})})
+    for kind in ("", *KINDS):
+        text = site.get(rows=kind).text
+        assert "Which rows of this file" not in text
+        assert (">pupil-7<" in text, ">north<" in text) == (users, not users)
+
+
+def test_more_tables_of_a_kind_are_told(site: Site) -> None:
+    content = {"users": KINDS["users"], "teachers": [{"user_id": "t"}], "ancestors": [row("top")]}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    assert "which has 1 more table" in words(site.get().text)
+    site.publish({"groups/group.json": msgspec.json.encode({"group": row("all"), **KINDS})})
+    assert "more table" not in words(site.get().text)
+
+
+def test_no_figure_of_a_group_is_made_of_the_users_beside_its_groups(site: Site) -> None:
+    users = [{"user_id": "a", "score": 1, "max_score": 2}]
+    site.publish({"groups/group.json": msgspec.json.encode({"groups": KINDS["groups"], "users": users})})
+    assert "With a result" not in site.get(rows="users").text
+    assert ">50" in site.get(rows="users").text
+
+
+def test_a_kind_that_there_is_not_is_refused(site: Site) -> None:
+    site.publish(GROUPS)
+    assert site.get(rows="pupils").status_code == 422
+
+
+@pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
+def test_rows_that_no_table_has_are_told(site: Site, page: str) -> None:
+    content = {"groups": [{**row("north"), "users": [{"user_id": "pupil"}]}]}
+    site.publish({"groups/group.json": msgspec.json.encode(content)})
+    assert "This file has rows inside of other rows" in site.get(page).text
+
+
+@pytest.mark.parametrize("page", ["", "/view/groups/group.json"])
+@pytest.mark.parametrize("count", [60, 61, 70])
+def test_columns_that_are_not_shown_are_counted(site: Site, page: str, count: int) -> None:
+    rows = [{**{f"c{number}": 1 for number in range(count - 1)}, "group_name": "north"}]
+    site.publish({"groups/group.json": msgspec.json.encode({"groups": rows})})
+    text = words(site.get(page).text)
+    said = {60: "", 61: "1 more column of this table is not", 70: "10 more columns of this table are not"}[count]
+    assert ("more column" in text) is (count > 60)
+    assert said in text
+    assert "north" in text
+
+
+# Every page of a dataset.
+PAGES = ("", "/report", "/compare", "/find", "/files", "/use", "/view/groups/group.json")
+
+
+@pytest.mark.parametrize("tab", PAGES)
+@pytest.mark.parametrize("left_out", [1, 34])
+def test_what_include_left_out_is_said_on_every_page(site: Site, tab: str, left_out: int) -> None:
+    site.publish(GROUPS, include=("*.json", "<b>"), left_out=left_out, returned=Returned())
+    text = site.get(tab).text
+    said = words(text)
+    assert f"include “*.json”, “&lt;b&gt;”, which left out {left_out} of the result files" in said
+    assert Markup(text).dangers == []
+    assert not re.search(r"all \d+ files", said)
+    assert not re.search(r"of 5 files\b", said)
+
+
+@pytest.mark.parametrize("tab", PAGES)
+@pytest.mark.parametrize("left_out", [None, 0, -3])
+def test_a_dataset_that_is_whole_is_not_called_a_part(site: Site, tab: str, left_out: int | None) -> None:
+    site.publish(GROUPS, left_out=left_out, returned=Returned())
+    assert "left out" not in words(site.get(tab).text)
+
+
+@pytest.mark.parametrize(("mark", "shown"), [("", False), ("gaps", True), ("empty", True), ("part", True)])
 def test_the_list_marks_datasets_that_are_not_whole_and_can_be_sorted_without_its_headings(
     site: Site, monkeypatch: pytest.MonkeyPatch, mark: str, shown: bool
 ) -> None:
