@@ -1,4 +1,4 @@
-"""Reads the rows of a CSV file. Pure functions."""
+"""Reads the rows of a CSV file, and tells whether some of its cells are in no column. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,42 +6,74 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from sys import float_info
 from typing import Any
 
 from learnosity.dataset.columns import is_id, kept_columns
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_EXACT = float_info.dig  # a float keeps so many digits of any number
+_WHOLE = 2**53  # up to here, a float has every whole number
 
 
-def csv_rows(text: str, most: int) -> tuple[Iterator[dict[str, Any]], int]:
-    """The rows of CSV, and how many columns they leave out.
+class CsvRows:
+    """The rows of CSV.
 
+    :param text: the CSV; rows raise `csv.Error` if it is none.
     :param most: at most so many columns are kept.
-    :raises csv.Error: it is no CSV; the rows raise it, too.
+    :ivar left_out: how many columns are left out.
+    :ivar lost: whether cells of the rows so far are in no column.
     """
-    lines = csv.reader(io.StringIO(text, newline=""))
-    header = next(lines, [])
-    kept = list(range(len(header))) if len(header) <= most else kept_columns(header, most)
-    return _rows(lines, [(place, header[place], is_id(header[place])) for place in kept]), len(header) - len(kept)
 
+    def __init__(self, text: str, most: int) -> None:
+        self._lines = csv.reader(io.StringIO(text, newline=""))
+        self._header = header = next(self._lines, [])
+        kept = list(range(len(header))) if len(header) <= most else kept_columns(header, most)
+        self._columns = [(place, header[place], is_id(header[place])) for place in kept]
+        self._has_one_twice = len(set(header)) < len(header)
+        self.left_out = len(header) - len(kept)
+        self.lost = False
 
-def _rows(lines: Iterator[list[str]], columns: Sequence[tuple[int, str, bool]]) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(filter(None, lines)):
-        if number == 0 and columns:
-            # The first row is filled up with empty cells, because a table has only the columns that its rows have. Any
-            # other row with few cells stays short. If each row were filled up to the length of the header, a header of
-            # a million names would fill the memory.
-            row += [""] * (columns[-1][0] + 1 - len(row))
-        yield {
-            name: (row[place] or None) if keeps_text else _cell(row[place])
-            for place, name, keeps_text in columns
-            if place < len(row)
-        }
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        width = self._columns[-1][0] + 1 if self._columns else 0
+        # A short row has these, too, so that it is of the kind of its header.
+        telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
+        for number, row in enumerate(filter(None, self._lines)):
+            if number == 0:
+                # The first row is filled up with empty cells, because a table has only the columns that its rows have.
+                # Any other row with few cells stays short. If each row were filled up to the length of the header, a
+                # header of a million names would fill the memory.
+                row += [""] * (width - len(row))
+            self.lost = self.lost or self._loses(row)
+            cells = {
+                name: (row[place] or None) if keeps_text else _cell(row[place])
+                for place, name, keeps_text in self._columns
+                if place < len(row)
+            }
+            yield cells if len(row) >= width else telling | cells
+
+    def _loses(self, row: Sequence[str]) -> bool:
+        """Whether a cell with a value is in no column, or in one that has another value of the same row."""
+        if any(row[len(self._header) :]):
+            return True
+        if not self._has_one_twice:
+            return False
+        kept = dict(zip(self._header, row, strict=False))  # the last cell of a name counts
+        return any(value and kept[name] != value for name, value in zip(self._header, row, strict=False))
 
 
 def _cell(value: Any) -> Any:
-    # A cell becomes a number only if it is written like a number in JSON. 007 and 2026_1 stay texts.
+    """The value of a cell. It is a number only if it is written like one in JSON: 007 and 2026_1 stay texts.
+
+    A number with more whole digits than a float can hold stays a text, too. Of a fraction, a float has 15 digits.
+    """
     number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
     if number is None:
         return value or None
-    return float(value) if number[1] or number[2] else int(value)
+    if not (number[1] or number[2] or value == "-0"):
+        return int(value)
+    found = float(value)  # also of -0, because a whole number has no sign without a value
+    if len(value) <= _EXACT or float_info.min <= abs(found) < _WHOLE or Decimal(repr(found)) == Decimal(value):
+        return found
+    return value

@@ -15,23 +15,43 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
     The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
-    the group's folder, or by a file that is named like the group. Names may be percent-encoded.
+    the group's folder, or by a file that is named like the group.
+
+    Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
+    the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
+    file is that of its group.
     """
     files = [path for path in paths if path.lower().endswith(".json")]
     root = min(files, key=root_first, default=None)
     if root is None:
         return {}
     folder, slash, name = root.rpartition("/")
-    found: dict[tuple[str, ...], str] = {(): root}
+    plain: dict[str, tuple[str, ...]] = {}
     for path in files:
         if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
             continue
         parts = path[len(folder + slash) :].split("/")
-        steps = parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")]
-        found.setdefault(tuple(steps), path)
-        if "%" in path:
-            found.setdefault(tuple(map(unquote, steps)), path)
+        plain[path] = tuple(parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")])
+    decoded = {path: tuple(map(_decoded, group)) if "%" in path else group for path, group in plain.items()}
+    names, others = decoded, plain
+    if len(set(decoded.values())) < len(set(plain.values())):
+        names, others = plain, decoded
+    described: dict[tuple[str, ...], str] = {}
+    for path, group in names.items():
+        described.setdefault(group, path)
+    found: dict[tuple[str, ...], str] = {(): root}
+    for group, path in described.items():
+        if others[path] not in described:
+            found.setdefault(others[path], path)
+        found[group] = path
     return found
+
+
+def _decoded(name: str) -> str:
+    try:
+        return unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
 
 
 def root_first(path: str) -> tuple[int, bool, int, str]:

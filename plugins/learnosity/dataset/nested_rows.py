@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from learnosity.dataset.limits import WHOLE, Limits
-from learnosity.dataset.tables import Document, Kind, Search, Table, has_rows
+from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 
 # Table of a group's file with the row of that group. The file of its parent usually lists the same row.
 OWN = "group"
@@ -28,7 +28,10 @@ def split(row: Mapping[str, Any]) -> tuple[dict[str, Any], list[Table], str | No
         tables = list(search.tables(key, cell))
         if search.hidden and has_rows(cell, OF_GROUPS):
             lost = lost or key
-        found = [each for each in tables if each.kind in OF_GROUPS and not each.lone and each.name != ANCESTORS]
+        lists = [by_kind(each) for each in tables if not each.lone and each.name != ANCESTORS]
+        found = [each for parts in lists if any(part.kind in OF_GROUPS for part in parts) for each in parts]
+        if any(each.kind not in OF_GROUPS for each in found):
+            lost = lost or key
         below += found
         if found and isinstance(cell, list):
             del rest[key]

@@ -34,6 +34,9 @@ with needs_extra("duckdb", "Writing Parquet"):
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 * 1024 * 1024
+FOLDER = "folder"  # the column with the folder of a group or a user
+# These fields say what a row is about, and keep their names if another field is named like them in another case.
+_NAMING = ("group_name", "user_id", "item_reference", "question_reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,22 @@ class _Rows:
     def __init__(self, folder: Path, kind: Kind) -> None:
         self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
-        self._names: dict[str, str] = {}
+        # None stands for the folder, which is no field of a row.
+        self._names: dict[str | None, str] = {name: name for name in _NAMING}
+        if kind is not Kind.ITEMS:
+            self._names[None] = FOLDER
         self._files = {source: path.open("wb") for source, path in self.paths.items()}
         self._encoder = msgspec.json.Encoder()
 
-    def add(self, row: Mapping[str, Any], source: Source) -> None:
-        """Write one row. Ids, lists, objects and numbers beyond 64 bits are written as text."""
+    def add(self, folder: str | None, row: Mapping[str, Any], source: Source) -> None:
+        """Write one row. Ids, lists, objects and numbers beyond 64 bits are written as text.
+
+        :param folder: the folder of a group or a user; None = it is neither.
+        """
         line: dict[str, Any] = {}
+        if folder is not None:
+            line[FOLDER] = folder
+            self.types.setdefault(FOLDER, {"text"})
         for key, value in row.items():
             name = self._name(key)
             types = self.types.setdefault(name, set())
@@ -101,7 +113,7 @@ class _Rows:
         self._files[source].write(self._encoder.encode(line) + b"\n")
 
     def _name(self, key: str) -> str:
-        """The column name of a key. SQL ignores case: if two names differ only in case, the second gets a number."""
+        """The column name of a key. SQL ignores case: if a name is taken in any case, the key gets a number."""
         if key not in self._names:
             taken = {name.casefold() for name in self._names.values()}
             name, number = key or "column", 1
@@ -152,11 +164,11 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
             if not tables:
                 without.append(path)
             place = places.of(path) if any(table.kind is not Kind.ITEMS for table in tables) else ""
-            for kind, row, source in rows_of(path, document, place, is_root=path == places.root):
+            for kind, group, row, source in rows_of(path, document, place, is_root=path == places.root):
                 if kind not in found:
                     found[kind] = _Rows(folder, kind)
                     files.callback(found[kind].close)
-                found[kind].add(row, source)
+                found[kind].add(group, row, source)
     if without:
         log.info("%d file(s) have no rows of groups, users or items, such as %s.", len(without), some(without))
     return found

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
-from learnosity.dataset.tables import Document, Kind, Table
+from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
 from learnosity.errors import IncompleteDatasetError
 
 
@@ -22,13 +22,14 @@ class Source(StrEnum):
     """The file of the root group, which no file lists."""
 
 
-Found = tuple[Kind, Mapping[str, Any], Source]
-"""Kind and content of a row, and what stands behind it."""
+Found = tuple[Kind, str | None, Mapping[str, Any], Source]
+"""Kind, folder and content of a row, and what stands behind it. Rows of questions have no folder."""
 
 
 def known_tables(document: Document) -> list[Table]:
-    """The tables whose rows are used."""
-    return [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
+    """The tables whose rows are used. The rows of each are of one kind."""
+    found = [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
+    return [each for table in found for each in by_kind(table)]
 
 
 def check_readable(path: str, document: Document) -> None:
@@ -45,6 +46,13 @@ def check_readable(path: str, document: Document) -> None:
         raise _unusable(path, "is TSV or still packed, which this sample does not read")
     if name.endswith(".csv") and any(map(_has_odd_header, document.tables)):
         raise _unusable(path, "is not separated by commas, or not in UTF-8")
+    if document.lost and known_tables(document):
+        raise _unusable(
+            path, "has cells that are in no column of their own: columns of one name, or rows longer than the header"
+        )
+    for table in document.tables:
+        if table.kind is Kind.PLAIN and not table.lone and (column := _misspelt(table)) is not None:
+            raise _unusable(path, f"has a column {column!a}, which is not read as {_known(column)}")
 
 
 def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iterator[Found]:
@@ -69,7 +77,7 @@ def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iter
             source = Source.LISTED
             if own and (is_root or table.name in (OWN, "")):
                 source = Source.ROOT if is_root else Source.OWN
-            yield Kind.GROUPS, _placed(place.rpartition("/")[0] if own else place, rest), source
+            yield Kind.GROUPS, place.rpartition("/")[0] if own else place, rest, source
             for each in below:
                 yield from _listed(path, each, place if own else _below(place, row))
 
@@ -77,14 +85,9 @@ def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iter
 def _listed(path: str, table: Table, place: str) -> Iterator[Found]:
     for row in table.rows:
         rest, below = _split(path, row) if table.kind is Kind.GROUPS else (row, [])
-        yield table.kind, rest if table.kind is Kind.ITEMS else _placed(place, rest), Source.LISTED
+        yield table.kind, None if table.kind is Kind.ITEMS else place, rest, Source.LISTED
         for each in below:
             yield from _listed(path, each, _below(place, row))
-
-
-def _placed(folder: str, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row with its folder. A field of this name would take its place, so it is renamed."""
-    return {"folder": folder, **{"folder_2" if key == "folder" else key: value for key, value in row.items()}}
 
 
 def _below(place: str, row: Mapping[str, Any]) -> str:
@@ -109,8 +112,18 @@ def _has_odd_header(table: Table) -> bool:
     return "\0" in names or (len(table.columns) == 1 and any(mark in names for mark in ";\t|"))
 
 
+def _misspelt(table: Table) -> str | None:
+    """A column that would make rows of a known kind, but for upper case or blanks at its ends."""
+    names = dict.fromkeys(name for row in table.rows for name in row)
+    return next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
+
+
+def _known(column: str) -> str:
+    return column.strip().casefold()
+
+
 def _unusable(path: str, why: str) -> IncompleteDatasetError:
     return IncompleteDatasetError(
-        f"{path} {why}, so its rows would be missing. Read it with DuckDB directly; or, if it is not needed, land the "
-        "dataset again without it (include, overwrite = true)."
+        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, land "
+        "the dataset again without it (include, overwrite = true)."
     )

@@ -20,7 +20,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from learnosity.dataset.columns import kept_columns
-from learnosity.dataset.csv_rows import csv_rows
+from learnosity.dataset.csv_rows import CsvRows
 from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
@@ -69,6 +69,7 @@ class Document:
     :param unread: how many of its numbers are NaN or infinite; they are read as no value.
     :param broken: whether it is named like JSON or CSV but cannot be read as that.
     :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
+    :param lost: whether it is CSV with cells that are in no column.
     """
 
     tables: tuple[Table, ...] = ()
@@ -77,6 +78,7 @@ class Document:
     unread: int = 0
     broken: bool = False
     hidden: bool = False
+    lost: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -103,8 +105,9 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
             hidden = search.hidden or any(map(_hides, found.tables))
             return replace(found, unread=unread.count, hidden=hidden)
         if name.endswith(".csv") and (lines or not cut):
-            rows, left_out = csv_rows(lines.decode(), limits.csv_columns)
-            return _of_rows(rows, content, limits, cut=cut, left_out=left_out)
+            rows = CsvRows(lines.decode(), limits.csv_columns)
+            found = _of_rows(iter(rows), content, limits, cut=cut, left_out=rows.left_out)
+            return replace(found, lost=rows.lost)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
@@ -201,7 +204,7 @@ class Search:
                 yield table
                 return
         elif isinstance(value, dict) and depth <= MAX_DEPTH:
-            if _kind(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
+            if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
                 yield replace(_table(name, [value]), lone=True)
                 return
             for key, each in value.items():
@@ -216,12 +219,21 @@ def has_rows(value: Any, kinds: Sequence[Kind] = (Kind.GROUPS, Kind.USERS, Kind.
     while left:
         each = left.pop()
         if isinstance(each, dict):
-            if _kind(each) in kinds:
+            if kind_of(each) in kinds:
                 return True
             left += each.values()
         elif isinstance(each, list):
             left += each
     return False
+
+
+def by_kind(table: Table) -> list[Table]:
+    """A table for each kind of its rows. Rows of no known kind go with the kind of the table."""
+    found: dict[Kind, list[Mapping[str, Any]]] = {}
+    for row in table.rows:
+        kind = kind_of(row)
+        found.setdefault(table.kind if kind is Kind.PLAIN else kind, []).append(row)
+    return [table] if len(found) <= 1 else [replace(table, kind=kind, rows=rows) for kind, rows in found.items()]
 
 
 def _hides(table: Table) -> bool:
@@ -232,13 +244,14 @@ def _hides(table: Table) -> bool:
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     names = list(dict.fromkeys(key for row in rows for key in row))
     columns = [names[place] for place in kept_columns(names, MAX_COLUMNS)]
-    kind = next((kind for row in rows if (kind := _kind(row)) is not Kind.PLAIN), Kind.PLAIN)
+    kind = next((kind for row in rows if (kind := kind_of(row)) is not Kind.PLAIN), Kind.PLAIN)
     first = {Kind.GROUPS: ("group_name",), Kind.USERS: ("user_id",), Kind.ITEMS: ("item_reference",)}.get(kind, ())
     ordered = tuple(sorted(columns, key=lambda column: column not in first))
     return Table(kind, name, ordered, rows, left_out=len(names) - len(ordered))
 
 
-def _kind(row: Mapping[str, Any]) -> Kind:
+def kind_of(row: Mapping[str, Any]) -> Kind:
+    """What a row describes, by the names of its fields."""
     # A user's row may name the group of the user.
     if "user_id" in row:
         return Kind.USERS

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,87 @@ async def test_a_file_of_data_that_cannot_be_read_is_an_error_that_names_it(
         await users(tmp_path, {"a.json": {"users": [{"user_id": "u1"}]}, name: content})
 
 
+@given(
+    header=st.lists(st.sampled_from(["score", "note", ""]), max_size=3),
+    lines=st.lists(st.lists(st.sampled_from(["", "a", "b"]), max_size=6), min_size=1, max_size=4),
+    place=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+async def test_every_cell_of_csv_comes_out_in_its_column_or_the_file_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, header: list[str], lines: list[list[str]], place: int
+) -> None:
+    place = min(place, len(header))
+    header.insert(place, "user_id")
+    full = [[*line[:place], *[""] * (place - len(line)), f"u{at}", *line[place:]] for at, line in enumerate(lines)]
+    content = "\n".join(map(",".join, [header, *full])).encode()
+    folder = tmp_path_factory.mktemp("cells")
+    try:
+        found = {row["user_id"]: row for row in (await rows(folder, {"b.csv": content}))["users"]}
+    except IncompleteDatasetError as error:
+        assert re.match(r"b\.csv has cells that are in no column .* without it", str(error))
+        assert len(set(header)) < len(header) or any(map(any, (line[len(header) :] for line in full)))
+        return
+    assert not any(map(any, (line[len(header) :] for line in full)))
+    for line in full:
+        there = found[line[place]]
+        for name, value in zip(header, line, strict=False):
+            assert not value or there[name or "column"] == value
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        (b"user_id,score,score\nu2,1,2\n", True),
+        (b"user_id,score,score\nu2,1,\n", True),
+        (b"user_id,score\nu2,1,EXTRA\n", True),
+        (b"user_id,score\nu1,1\nu2,1,,EXTRA\n", True),
+        (b"user_id,score,score,score\nu1,,,\nu2,1,2\n", True),
+        (b"user_id,score,score\nu2,1,1\n", False),
+        (b"user_id,score,score\nu1,,\nu2,1\n", False),
+        (b"user_id,score,user_id\nu2,1,u2\n", False),
+        (b"user_id,score,,\nu2,1,,\n", False),
+        (b"user_id,score\nu2,1,,\n", False),
+        (b"user_id,score\nu2\n", False),
+    ],
+)
+@pytest.mark.parametrize("name", ["b.csv", "b.csv.gz"])
+async def test_csv_with_cells_in_no_column_is_refused_and_cells_without_a_value_are_not_missed(
+    tmp_path: Path, name: str, content: bytes, is_refused: bool
+) -> None:
+    files, encoding = {name: gzip.compress(content)}, "gzip"
+    if name == "b.csv":
+        files, encoding = {name: content}, None
+    if is_refused:
+        with pytest.raises(IncompleteDatasetError, match=r"^b\.csv.* has cells that are in no column .* without it"):
+            await users(tmp_path, files, encoding)
+        return
+    assert "u2" in await users(tmp_path, files, encoding)
+
+
+@pytest.mark.parametrize("field", ["user_id", "group_name", "item_reference", "question_reference", "p_value"])
+@pytest.mark.parametrize(
+    "spelt", [str.upper, str.title, " {}".format, "{} ".format], ids=["A", "Aa", "before", "after"]
+)
+@pytest.mark.parametrize("shape", ["csv", "list", "wrapped", "lines"])
+async def test_fields_that_are_known_in_another_spelling_are_an_error(
+    tmp_path: Path, field: str, spelt: Callable[[str], str], shape: str
+) -> None:
+    row = {"score": 1, spelt(field): "x"}
+    content: Any = {
+        "csv": f"score,{spelt(field)}\n1,x\n".encode(),
+        "list": [row],
+        "wrapped": {"data": [row]},
+        "lines": msgspec.json.encode(row),
+    }[shape]
+    name = {"csv": "b.csv", "lines": "b.ndjson"}.get(shape, "b.json")
+    with pytest.raises(IncompleteDatasetError, match=rf"^{name} has a column '{spelt(field)}', which is not read as"):
+        await users(tmp_path, {"a.json": USERS, name: content})
+
+
+async def test_what_a_file_says_of_itself_may_have_any_name(tmp_path: Path) -> None:
+    assert await users(tmp_path, {"a.json": USERS, "b.json": {"User_ID": "teacher", "made": {"P_VALUE": 1}}}) == ["u2"]
+
+
 @pytest.mark.parametrize("mark", [b"", BOM])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
@@ -100,6 +183,7 @@ async def test_a_byte_order_mark_or_packing_that_is_told_hides_no_row(
         ("b.csv", b""),
         ("b.csv", b"user_id,score\n"),
         ("b.csv", b"000000000,9f86d081\n000000001,884c7d65\n"),
+        ("b.csv", b"note,note\na,b,c\n"),
         ("b.tsv", b"user_id\tscore\n"),
         ("b.txt", b"a note"),
         ("_SUCCESS", b""),
@@ -166,6 +250,55 @@ async def test_a_row_of_another_kind_before_them_hides_no_rows(tmp_path: Path) -
     assert {row["user_id"] for row in found["users"]} == {None, "u1"}
 
 
+KINDS = {
+    "groups": {"group_name": "a", "population": 2},
+    "users": {"user_id": "u1", "group_name": "a"},
+    "items": {"item_reference": "i", "p_value": 0.5},
+}
+
+
+@pytest.mark.parametrize("shape", ["list", "wrapped", "lines", "twice"])
+@pytest.mark.parametrize("kinds", [*permutations(KINDS, 2), *permutations(KINDS)], ids="-".join)
+async def test_rows_of_several_kinds_in_one_list_each_go_to_their_own_file(
+    tmp_path: Path, kinds: Sequence[str], shape: str
+) -> None:
+    values = [KINDS[kind] for kind in kinds]
+    lines = b"\n".join(map(msgspec.json.encode, values))
+    content: Any = {"list": values, "wrapped": {"data": values}, "lines": lines, "twice": [*values, *values]}[shape]
+    found = await rows(tmp_path, {"b.ndjson" if shape == "lines" else "b.json": content})
+    without = {kind: [{key: row[key] for key in row if key != "folder"} for row in found[kind]] for kind in found}
+    assert without == {kind: [KINDS[kind]] for kind in kinds}
+
+
+@pytest.mark.parametrize("kinds", permutations(KINDS, 2), ids="-".join)
+async def test_rows_of_several_kinds_in_the_row_of_a_group_are_found_or_an_error(
+    tmp_path: Path, kinds: Sequence[str]
+) -> None:
+    files = {"b.json": {"dataset_group": {"group_name": "all", "members": [KINDS[kind] for kind in kinds]}}}
+    if "items" in kinds:
+        with pytest.raises(IncompleteDatasetError, match="'members' of a group"):
+            await rows(tmp_path, files)
+        return
+    found = await rows(tmp_path, files)
+    assert [row["user_id"] for row in found["users"]] == ["u1"]
+    assert sorted(row["group_name"] for row in found["groups"]) == ["a", "all"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"group_name,score,user_id\na,1,u1\nb,2\n", {"users": 2}),
+        (b"p_value,group_name\n0.5,a\n0.6\n", {"groups": 2}),
+        (b"p_value,item_reference\n0.5,i\n0.6\n", {"items": 2}),
+    ],
+)
+async def test_a_short_row_of_csv_is_of_the_kind_of_its_header(
+    tmp_path: Path, content: bytes, expected: dict[str, int]
+) -> None:
+    found = await rows(tmp_path, {"b.csv": content})
+    assert {kind: len(each) for kind, each in found.items()} == expected
+
+
 SAME = [{"user_id": "u1", "score": 1}]
 
 
@@ -200,6 +333,37 @@ async def test_users_with_a_folder_of_their_own_stay_apart(tmp_path: Path) -> No
     listed = [{"user_id": "u1", "folder": "x"}]
     found = await rows(tmp_path, {"groups/group.json": listed, "groups/a/group.json": listed})
     assert sorted((row["folder"], row["folder_2"]) for row in found["users"]) == [("groups", "x"), ("groups/a", "x")]
+
+
+KEYS = ["folder", "folder_2", "Folder", "FOLDER_2", "Group_Name", "group_name_2", "User_ID", "user_id_2", "", "column"]
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(KEYS), st.integers(0, 9), max_size=6), min_size=1, max_size=4),
+    st.sampled_from(["user_id", "group_name", "item_reference"]),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+async def test_no_field_takes_the_column_of_another(
+    tmp_path_factory: pytest.TempPathFactory, listed: list[dict[str, int]], named: str, first: bool
+) -> None:
+    names = [f"n{number}" for number in range(len(listed))]
+    full = [{named: name, **row} if first else {**row, named: name} for name, row in zip(names, listed, strict=True)]
+    ((found),) = (await rows(tmp_path_factory.mktemp("keys"), {"g/group.json": full})).values()
+    by_name = {row[named]: row for row in found}
+    for name, row in zip(names, listed, strict=True):
+        there = by_name[name]
+        place = [] if named == "item_reference" else ["g"]
+        assert not place or there["folder"] == "g"
+        values = [str(value) for value in there.values() if value is not None]
+        assert sorted(values) == sorted([name, *place, *map(str, row.values())])
+
+
+async def test_a_group_is_joined_with_its_own_file_by_its_name_alone(tmp_path: Path) -> None:
+    listed = [{"Group_Name": "x", "group_name": "north"}]
+    files = {"g/group.json": {"groups": listed}, "g/north/group.json": own("north", 1), "g/x/group.json": own("x", 2)}
+    found = await rows(tmp_path, files)
+    assert sorted(row["group_name"] for row in found["groups"]) == ["north", "x"]
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["in a field", "the whole file"])

@@ -67,6 +67,41 @@ async def test_a_number_that_a_double_cannot_hold_keeps_every_digit(tmp_path: Pa
     assert int(row["score"]) == number
 
 
+CSV_NUMBERS = {
+    "12345678901234567.89": "12345678901234567.89",
+    "-12345678901234567.89": "-12345678901234567.89",
+    "9007199254740993.0": "9007199254740993.0",
+    "12345678901234567e3": 12345678901234567e3,
+    "12345678901234567891e3": "12345678901234567891e3",
+    f"0.{'0' * 400}1": f"0.{'0' * 400}1",
+    "9007199254740993": 9007199254740993,
+    "1234567890123456789": "1234567890123456789",
+    "1e23": 1e23,
+    "9007199254740994.0": 9007199254740994.0,
+    "66.6666666666666667": 66.66666666666667,
+    "0.10": 0.1,
+    "0.00000000000000000000": 0.0,
+    "-0.5": -0.5,
+    "-0": -0.0,
+    "-0.0": -0.0,
+    "0": 0,
+}
+
+
+@pytest.mark.parametrize("written", CSV_NUMBERS)
+@pytest.mark.parametrize("other", ["", "7", "0.5", "1234567890123456.25"])
+async def test_a_number_of_csv_keeps_its_sign_and_every_whole_digit(tmp_path: Path, written: str, other: str) -> None:
+    content = f"user_id,score\nu,{written}\nv,{other}\n".encode()
+    dataset = await published(tmp_path / "landed", {"users.csv": content})
+    await to_parquet(dataset, open_store((tmp_path / "parquet").as_uri()))
+    relation = duckdb.read_parquet(str(tmp_path / "parquet" / dataset.layout.prefix / "users.parquet"))
+    found = dict(relation.project("user_id, score").fetchall())
+    expected = CSV_NUMBERS[written]
+    assert type(expected)(found["u"]) == expected
+    assert str(found["u"]).startswith("-") is written.startswith("-")
+    assert not other or float(found["v"]) == float(other)
+
+
 VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(max_size=5)
 
 

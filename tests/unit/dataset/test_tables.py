@@ -13,6 +13,7 @@ from learnosity.dataset.group_files import group_files
 from learnosity.dataset.limits import MAX_COLUMNS, PAGE
 from learnosity.dataset.tables import Document, Kind, sorted_rows
 from learnosity.dataset.tables import read_document as read_limited
+from learnosity.landing.listing import group_file_name
 
 
 def read_document(path: str, content: bytes) -> Document:
@@ -72,6 +73,38 @@ def test_the_file_of_a_group_is_found_by_its_place(
     paths: list[str], group_path: tuple[str, ...], expected: str | None
 ) -> None:
     assert group_files(paths).get(group_path) == expected
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("shape", ["g/{}/group.json", "g/{}.json"])
+@pytest.mark.parametrize(
+    ("files", "groups"),
+    [
+        (["5%25", "5%2525"], ["5%", "5%25"]),
+        (["5%25", "5%2525", "5%252525"], ["5%", "5%25", "5%2525"]),
+        (["5%", "5%25"], ["5%", "5%25"]),
+        (["5%", "5%25", "5%2525"], ["5%", "5%25", "5%2525"]),
+        (["a b", "a%20b"], ["a b", "a%20b"]),
+        (["50%", "a%20b"], ["50%", "a b"]),
+        (["%FF", "%FE"], ["%FF", "%FE"]),
+        (["a%2Fb", "a%252Fb"], ["a/b", "a%2Fb"]),
+    ],
+)
+def test_two_groups_never_get_one_file(files: list[str], groups: list[str], shape: str, order: int) -> None:
+    paths = ["g/group.json", *map(shape.format, files)]
+    found = group_files(paths[::order])
+    assert [found[(group,)] for group in groups] == paths[1:]
+    # The last group of a file is the one that its page names.
+    assert {path: group for group, path in found.items() if group} == {
+        path: (group,) for path, group in zip(paths[1:], groups, strict=True)
+    }
+
+
+@given(st.sets(st.text(st.sampled_from("5%2 /.~é\\"), min_size=1, max_size=6), min_size=1))
+def test_every_group_gets_its_own_file_where_names_are_encoded(names: set[str]) -> None:
+    files = {name: group_file_name((name,)) for name in names}
+    found = group_files(["groups/group.json", *files.values()])
+    assert {name: found[(name,)] for name in names} == files
 
 
 def test_empty_cells_come_last_however_rows_are_sorted() -> None:

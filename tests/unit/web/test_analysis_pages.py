@@ -322,6 +322,13 @@ def test_values_that_json_does_not_have_leave_the_table_and_are_told(site: Site,
     assert "No table is shown" not in page
 
 
+@pytest.mark.parametrize("row", [b"a,0.5,0.3", b"a,0.5,0.5,more", b"a,0.5,0.5"])
+def test_cells_of_csv_that_are_in_no_column_are_told(site: Site, row: bytes) -> None:
+    site.publish({"items.csv": b"item_reference,p_value,p_value\n" + row + b"\n"}, "ibk-analysis-by-question")
+    page = site.get("/view/items.csv").text
+    assert ("Some cells of this file are not shown" in page) is (row != b"a,0.5,0.5")
+
+
 @pytest.mark.parametrize(
     ("content", "told"), [(b'[{"item_reference":', "not valid JSON"), (b'"x"', "nothing in this file is recognised")]
 )
