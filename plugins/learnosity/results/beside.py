@@ -57,6 +57,8 @@ def read_beside(
     :param key: the key above the entry, if this key is the file name.
     """
     counts = len(found.signals.open_counts)
+    if not listed:
+        links.note_last_page(record.items(), found)
     reader = _Reader(found, record, (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0]), listed)
     for each, value in record.items():
         is_plain = not isinstance(value, dict | list)

@@ -29,8 +29,8 @@ from learnosity.results.addresses import fetchable, is_signed, name_in_address
 from learnosity.results.content import encoded
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, FoundFile
-from learnosity.results.known_keys import ECHO_KEYS, plain_key
-from learnosity.results.links import is_link, mark_self_links
+from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
+from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
 from learnosity.results.outcomes import EXAMPLE
 from learnosity.results.survey import Survey, survey
 
@@ -147,8 +147,11 @@ def _note_signals(data: Any, found: Findings) -> None:
         if not isinstance(each, dict):
             continue
         mark_self_links(each, found)
+        note_last_page(each.items(), found)
         for key, value in each.items():
-            if plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
+            if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
+                todo.append(read_box(value, found))
+            elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
                 todo.append(value)
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)

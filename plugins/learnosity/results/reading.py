@@ -23,7 +23,7 @@ from learnosity.results.declared import INLINE_NAME, Declaration, parse_declarat
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
-from learnosity.results.links import note_link, note_link_object, read_box
+from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
     Failed,
@@ -108,12 +108,15 @@ def classify(
 
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     """Note what `meta` says. `meta` contains no files: each address in it must be a link."""
+    note_last_page(meta.items(), found)
     for key, value in meta.items():
         word = plain_key(key)
         if word in ECHO_KEYS or (key == "status" and value is True):
             continue
-        if word in LINK_BOXES and isinstance(value, dict):
-            read_box(value, found)
+        if word in LINK_BOXES and isinstance(value, dict | list):
+            rest = read_box(value, found)
+            if isinstance(rest, dict):
+                _read_meta(rest, found)
         elif note_link_object(key, value, found):
             continue
         elif isinstance(value, str) and holds_address(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from learnosity.results.reading import (
     Empty,
     Failed,
     Files,
+    Inline,
     NotReady,
     NotUnderstood,
     classify,
@@ -31,6 +33,19 @@ from tests.unit.results.replies import (
     read,
     why,
 )
+
+# How a reply may hold the links to its pages.
+LINKS: dict[str, Callable[[list[tuple[str, str | None]]], dict[str, Any]]] = {
+    "keys": dict,
+    "keys of objects": lambda pairs: {rel: url and {"href": url} for rel, url in pairs},
+    "an object": lambda pairs: {"links": dict(pairs)},
+    "an object of objects": lambda pairs: {"_links": {rel: url and {"href": url} for rel, url in pairs}},
+    "a list": lambda pairs: {"links": [{"rel": rel, "href": url} for rel, url in pairs if url]},
+    "a list with titles": lambda pairs: {
+        "Links": [{"href": url, "rel": rel, "title": "x"} for rel, url in pairs if url]
+    },
+    "an object in paging": lambda pairs: {"paging": {"links": dict(pairs)}},
+}
 
 
 class TestSignals:
@@ -157,6 +172,35 @@ class TestSignals:
     )
     def test_a_page_that_is_not_the_last_and_names_no_cursor_is_not_understood(self, signal: dict[str, Any]) -> None:
         assert isinstance(read({**signal, "files": [A]}), NotUnderstood)
+
+    @pytest.mark.parametrize("form", LINKS, ids=LINKS)
+    @pytest.mark.parametrize("first", ["first", "self"])
+    @pytest.mark.parametrize("spelling", ["{0}", "{1}", "{0}_page", "{0}Page", "{0}_link"])
+    def test_links_to_the_first_and_the_last_page_say_whether_there_are_more(
+        self, form: str, first: str, spelling: str
+    ) -> None:
+        page = f"https://api.example/reports/datasets/{ID}?page="
+        for last, is_whole in (("3", False), ("1", True), ("1\n", True)):
+            pairs = [(first, f"{page}1"), ("prev", None), ("last", page + last)]
+            box = LINKS[form]([(spelling.format(rel, rel.title()), url) for rel, url in pairs])
+            for data, meta in (({"files": [A], **box}, {}), ({**box, "files": [A]}, {}), ({"files": [A]}, box)):
+                reading = classify({"status": True, **meta}, data, dataset_id=ID)
+                assert isinstance(reading, Files) == is_whole, (data, meta)
+            declared = read({"x": {"files": [A], **box}}, {"files": "data.x.files", "url": "url"})
+            if form != "keys" or not is_whole:  # a declaration has no `last` that is an address
+                assert isinstance(declared, Files) == is_whole
+            assert isinstance(read({"rows": [ROW], **box}), Inline) == is_whole
+            if not is_whole:
+                assert not isinstance(read({"url": at("a.json"), **box}), Files)
+                # Here the next page can be requested.
+                assert isinstance(read({"files": [A], **box}, next="c"), Files)
+
+    def test_the_links_of_the_first_page_decide(self) -> None:
+        page = f"https://api.example/reports/datasets/{ID}"
+        for box in ({"self": page, "first": f"{page}?page=1", "last": f"{page}?page=1"}, {"last": page}):
+            for links in (box, [{"rel": rel, "href": url} for rel, url in box.items()]):
+                assert names(read({"files": [A], "links": links})) == ["a.json"]
+                assert names(read({"files": [A]}, links=links)) == ["a.json"]
 
     @pytest.mark.parametrize("listing", [[A, B], []], ids=["files", "no files"])
     @pytest.mark.parametrize(
