@@ -7,37 +7,27 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key
+from learnosity.results.known_keys import plain_key
 from learnosity.results.signal_keys import NOT_OF_PAGES, OF_PAGES, PAGE_BOXES, Kind, kind_inside, kind_of
-from learnosity.results.values import as_flag, can_be_sent, integer, is_true, says_something, scalars
-
-# Phrases in a message text of a reply which mean that the dataset is not finished yet.
-_LATER = re.compile(
-    r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
-    r"|still (running|processing|generating)|try again|come back",
-    re.IGNORECASE,
+from learnosity.results.states import INSIDE, STATE_READERS, State
+from learnosity.results.values import (
+    as_flag,
+    can_be_sent,
+    integer,
+    is_true,
+    members,
+    says_something,
 )
 
 
 @dataclass(slots=True)
-class Signals:
-    """What one reply says about itself.
+class Signals(State):
+    """What one reply says about itself: its state, its pages and its counts."""
 
-    :param dataset_id: the dataset that was requested.
-    """
-
-    dataset_id: str
-    failed: str | None = None
-    """The word in the reply that means that the dataset will never be ready."""
-    not_ready: str | None = None
-    """The word in the reply that means that the dataset is not ready yet."""
-    unclear: list[str] = field(default_factory=list)
-    """Why it is not clear what the reply says about itself."""
     cursors: set[str] = field(default_factory=set, repr=False)
     """Values that can be sent as `next` to get the next page."""
     more: list[str] = field(default_factory=list)
@@ -59,12 +49,8 @@ class Signals:
     """Counts that differ from what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
-    remarks: bool = False
-    """Whether the reply contains a message for people."""
     ignores_cursors: bool = False
     """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
-    any_status: bool = False
-    """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
 
     def note(self, key: str, value: Any) -> bool:
         """Note one key of the reply.
@@ -79,9 +65,12 @@ class Signals:
     def note_unread(self, key: str, value: Any) -> None:
         """Note an object or list in which no file and no row was found. `note` has already been called for its keys.
 
-        If its key is about pages or counts, it may say that there is more, and each value must be understood.
+        If its key is about the state, it may say that the dataset is not ready. If its key is about pages or counts, it
+        may say that there is more. Then each value must be understood.
         """
         kind = kind_of(plain_key(key))
+        if kind in INSIDE:
+            INSIDE[kind](self, key, list(members(value)))
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
         if not is_about_pages or (kind == "next" and self.ignores_cursors):
             return
@@ -99,6 +88,11 @@ class Signals:
         kind = kind_of(plain_key(key))
         if kind == "more" and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
+        if kind in _OF_ENTRIES and isinstance(value, dict | list):
+            for word, each in members(value):
+                if kind_of(word) in _OF_ENTRIES:
+                    self.note(word, each)
+            self.note_unread(key, value)
         return kind == "more" or (kind in _OF_ENTRIES and self.note(key, value))
 
     def note_cursor(self, key: str, value: Any) -> None:
@@ -126,65 +120,6 @@ class Signals:
             if stated not in found:
                 self.wrong_counts.append((key, stated))
         del self.open_counts[start:]
-
-
-def _status(signals: Signals, key: str, value: Any) -> bool:
-    for each in scalars(value):
-        word = plain_key(str(each)) if each is not None else ""
-        if word in NOT_READY_WORDS:
-            signals.not_ready = word
-        elif word in FAILED_WORDS:
-            signals.failed = word
-        elif word not in READY_WORDS and each not in (None, "") and not signals.any_status:
-            signals.unclear.append(f"its `{key}` is a word that is not known")
-    return True
-
-
-def _ready_flag(signals: Signals, key: str, value: Any) -> bool:
-    if not is_true(value):
-        signals.not_ready = key
-    return True
-
-
-def _pending(signals: Signals, key: str, value: Any) -> bool:
-    if isinstance(value, str):
-        return False
-    if is_true(value):
-        signals.not_ready = key
-    return True
-
-
-def _progress(signals: Signals, key: str, value: Any) -> bool:
-    # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
-    # their job is completed.
-    if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
-        signals.not_ready = key
-    return True
-
-
-def _verdict(signals: Signals, key: str, value: Any) -> bool:
-    if value is not None and not is_true(value):
-        signals.unclear.append(f"its `{key}` is false")
-    return True
-
-
-def _trouble(signals: Signals, key: str, value: Any) -> bool:
-    if is_true(value):
-        signals.unclear.append(f"it states `{key}`")
-    return True
-
-
-def _remark(signals: Signals, key: str, value: Any) -> bool:
-    signals.remarks |= bool(value)
-    if isinstance(value, str) and _LATER.search(value):
-        signals.not_ready = key
-    return True
-
-
-def _owner(signals: Signals, key: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() != signals.dataset_id.lower():
-        signals.unclear.append("it is about another dataset")
-    return True
 
 
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
@@ -271,14 +206,7 @@ def _end(signals: Signals, key: str, is_last: bool) -> None:
 
 
 _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
-    "status": _status,
-    "ready": _ready_flag,
-    "pending": _pending,
-    "progress": _progress,
-    "verdict": _verdict,
-    "trouble": _trouble,
-    "remark": _remark,
-    "owner": _owner,
+    **STATE_READERS,
     "cursor": _cursor,
     "next": _next,
     "more": _more,

@@ -34,6 +34,7 @@ from tests.unit.results.replies import (
     why,
 )
 
+FLAGS = ["ready", "complete", "isDone", "completed", "finished", "available", "dt_completed", "success", "ok"]
 # How a reply may hold the links to its pages.
 LINKS: dict[str, Callable[[list[tuple[str, str | None]]], dict[str, Any]]] = {
     "keys": dict,
@@ -88,6 +89,95 @@ class TestSignals:
         assert isinstance(read(flag), NotReady)
         assert isinstance(read({**flag, "files": [A]}), NotReady)
         assert isinstance(read({"files": [A]}, **flag), NotReady)
+
+    @pytest.mark.parametrize("key", FLAGS)
+    @pytest.mark.parametrize("word", ["pending", "partially", "n", "not yet", "40%", "0.4", "0000-00-00 00:00:00", "f"])
+    def test_a_flag_whose_word_is_not_known_is_not_true(self, key: str, word: str) -> None:
+        for value in (word, word.upper(), {"value": word}, {"x": {"y": word}}, [word]):
+            for data in ({"files": [A], key: value}, {key: value, "rows": [ROW]}, {"files": [A], "job": {key: value}}):
+                assert isinstance(read(data), NotUnderstood | NotReady), data
+            assert isinstance(read({"files": [A]}, **{key: value}), NotUnderstood | NotReady)
+            assert isinstance(read({"files": [A | {key: value}, B]}), NotUnderstood | NotReady)
+
+    @pytest.mark.parametrize("key", [key for key in FLAGS if key not in ("success", "ok", "successful")])
+    @pytest.mark.parametrize("value", [False, 0, "false", "N", " no "])
+    def test_a_flag_may_stand_in_an_object(self, key: str, value: Any) -> None:
+        for inside in (
+            {"value": value},
+            {"flag": {"is": value}},
+            {"at": "2026-11-28", "x": value},
+            {"id": 7, "": value},
+        ):
+            assert isinstance(read({"files": [A], key: inside}), NotReady), inside
+            assert isinstance(read({"x": [A], "job": {key: inside}}, {"files": "data.x", "url": "url"}), NotReady)
+            assert isinstance(read({"x": [A | {key: inside}]}, {"files": "data.x", "url": "url"}), NotReady)
+
+    @pytest.mark.parametrize("key", FLAGS)
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(True, 1, 2, 1.0, "true", "YES", "y", "on", "ready", "Completed", "ok", "100%", "3"),
+            *("2026-11-28 07:00:00", "2026-11-28T07:00:00.123Z", "2026-11-28T07:00:00+01:00", "28/11/2026"),
+            *("Sat, 28 Nov 2026 07:00:00 GMT", "28 November 2026, 7:00 am", "1795852800", 1795852800),
+        ],
+    )
+    def test_a_flag_may_be_a_word_or_a_time(self, key: str, value: Any) -> None:
+        for each in (value, {"value": value}, {"at": "2026-11-28", "id": "x", "value": value}, {"status": "done"}, {}):
+            assert names(read({"files": [A, B], key: each})) == ["a.json", "b.csv"], each
+            assert names(read({"files": [A, B]}, **{key: each})) == ["a.json", "b.csv"]
+            assert names(read({"files": [A | {key: each}, B]})) == ["a.json", "b.csv"]
+        assert names(read({key: {"files": [A, B]}})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["pending", "running", "is_running", "processing", "in_progress", "pending_files"])
+    def test_what_is_pending_may_be_a_word(self, key: str) -> None:
+        for value in ("yes", "true", "1", "running", "partly", "c.json", "2026-11-28 07:00", 0.5):
+            assert isinstance(read({"files": [A], key: value}), NotUnderstood | NotReady), value
+        for value in ("no", "none", "", "0", "done", None, False, 0):
+            assert names(read({"files": [A], key: value})) == ["a.json"], value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"value": 40}, {"completed": 3, "of": 10}, {"done": 3, "total": 10}, {"x": {"y": "40%"}}, [40], "running",
+            {"value": "3/10"}, {"state": "running"}, {"step": "export"}, {"percent": 40, "x": "y"},
+            {"value": 1, "of": 100},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_a_progress_may_be_an_object(self, value: Any) -> None:
+        for results in (None, {"files": "data.files", "url": "url"}):
+            if results and value == {"step": "export"}:  # a declaration accepts a status that is not known
+                continue
+            for data, meta in (({"files": [A], "progress": value}, {}), ({"files": [A]}, {"progress": value})):
+                if not (results and meta and value == [40]):
+                    assert isinstance(read(data, results, **meta), NotReady | NotUnderstood), data
+            assert isinstance(read({"files": [A | {"progress": value}, B]}, results), NotReady | NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(100, "100%", "100.0 %", 1, 1.0, "done", None, {"value": 100, "unit": "%"}, {"completed": 10, "of": 10}),
+            *({"percent": 100, "step": "export"}, {"value": "100", "updated": 1795852800}, {"x": None}, {}, []),
+            *({"done": 2, "total": 2}, {"at": "2026-11-28 07:00:00"}, {"status": "completed", "queue": 7}),
+        ],
+        ids=str,
+    )
+    def test_a_progress_that_is_whole_changes_nothing(self, value: Any) -> None:
+        assert names(read({"files": [A, B], "progress": value})) == ["a.json", "b.csv"]
+        assert names(read({"files": [A | {"progress": value}, B]})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["message", "messages", "notice", "detail", "reason"])
+    def test_a_message_may_stand_in_an_object_or_a_list(self, key: str) -> None:
+        for value in (
+            {"text": "still processing, try again"},
+            {"x": {"title": "Not ready yet"}},
+            ["still processing…"],
+        ):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                assert isinstance(read({"files": [A]}, results, **{key: value}), NotReady), value
+                if not isinstance(value, list):
+                    assert isinstance(read({"files": [A], key: value}, results), NotReady), value
+        assert names(read({"files": [A], key: {"text": "done"}}, **{key: ["done"]})) == ["a.json"]
 
     @pytest.mark.parametrize("word", ["failed", "halted", "Error", "cancelled"])
     def test_a_dataset_that_failed_is_a_permanent_error(self, word: str) -> None:
