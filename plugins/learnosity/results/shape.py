@@ -126,6 +126,7 @@ class _Reader:
         if not place.listed and place.key not in LISTING_KEYS:
             if not _is_file_name(words.get("name")) and points_to_a_listing(urls[0], dataset_id):
                 found.problems.append("it holds an address that leads to a listing, and no list of files")
+            found.signals.note_dataset(place.key, record)
             found.lone_files += place.key not in FORMAT_KEYS
         add_entry(found, record, words, urls, place)
         read_beside(found, record, urls, listed=place.listed or place.within)
@@ -166,6 +167,7 @@ class _Reader:
         found, counts = self._found, len(self._found.signals.open_counts)
         files, rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
+        found.signals.note_dataset(place.key, record)
         links.note_last_page(record.items(), found)
         within = place.within or place.listed
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)

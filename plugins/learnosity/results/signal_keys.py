@@ -43,7 +43,8 @@ _VOCABULARY: dict[Kind, str] = {
     "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
     "unprocessed",
     "remark": "message messages detail details reason note notes notice remark",
-    "owner": "datasetid",
+    "owner": "datasetid datasetids datasetuuid datasetguid datasetidentifier dataset datasets datasetref "
+    "datasetreference datasetkey",
     "cursor": "next cursor continuation after lastevaluatedkey scrollid",
     "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited",
     "last": "islast islastpage last lastpage",
@@ -53,6 +54,8 @@ _VOCABULARY: dict[Kind, str] = {
     "limit": "limit pagesize perpage maxkeys maxresults maxitems",
     "count": "count total totalcount expectedcount returned found numberofelements records",
 }
+# The value of these keys is surely the id of a dataset. That of the other keys of `owner` may be something else.
+OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
 _THING = r"(?:file|result|record|entry|entrie|object|item|element)s?"

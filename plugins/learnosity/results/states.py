@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key
-from learnosity.results.signal_keys import Kind, kind_of
+from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
 from learnosity.results.values import is_time, is_true, number, scalars, truth
 
 Members = Sequence[tuple[str, Any]]
@@ -18,6 +18,10 @@ _LATER = re.compile(
     r"|still (running|processing|generating)|try again|come back",
     re.IGNORECASE,
 )
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Where the id may be in an object under the key `dataset`; "" is an entry of a list.
+_IDS = OWNER_IDS | words("id uuid guid identifier") | {""}
+_OTHER = "it is about another dataset"
 
 
 @dataclass(slots=True)
@@ -38,6 +42,13 @@ class State:
     """Whether the reply contains a message for people."""
     any_status: bool = False
     """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
+
+    def note_dataset(self, key: str, value: Any) -> None:
+        """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
+        if plain_key(key) not in ("dataset", "datasets") or not isinstance(value, dict):
+            return
+        own = [(plain_key(each), child) for each, child in value.items() if not isinstance(child, dict | list)]
+        _owner_inside(self, key, [*own, *(("id", each) for each in value)])
 
 
 def _status(state: State, key: str, value: Any) -> bool:
@@ -130,9 +141,29 @@ def _remarks_inside(state: State, key: str, inside: Members) -> None:
 
 
 def _owner(state: State, key: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() != state.dataset_id.lower():
-        state.unclear.append("it is about another dataset")
-    return True
+    """Note the id of a dataset. If the value may be something else than an id, it is read on as possible data."""
+    is_id = plain_key(key) in OWNER_IDS
+    if (is_id and value is not None and not _is_same(state, value)) or _is_other(state, value):
+        state.unclear.append(_OTHER)
+    return is_id
+
+
+def _owner_inside(state: State, key: str, inside: Members) -> None:
+    """Note an id in an object. Beside the id of the dataset, another id is that of the object."""
+    is_named = any(word in OWNER_IDS and _is_same(state, each) for word, each in inside)
+    is_other = any(word in _IDS and _is_other(state, each) for word, each in inside)
+    is_same = any(_is_same(state, each) for _, each in inside)
+    is_missing = plain_key(key) in OWNER_IDS and not is_same and any(each is not None for _, each in inside)
+    if is_missing or (is_other and not is_named):
+        state.unclear.append(_OTHER)
+
+
+def _is_same(state: State, value: Any) -> bool:
+    return isinstance(value, str) and plain_key(value) == plain_key(state.dataset_id)
+
+
+def _is_other(state: State, value: Any) -> bool:
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None and not _is_same(state, value)
 
 
 STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {
@@ -151,6 +182,7 @@ INSIDE: dict[Kind | None, Callable[[State, str, Members], None]] = {
     "verdict": _flags_inside,
     "progress": _progress_inside,
     "remark": _remarks_inside,
+    "owner": _owner_inside,
 }
 # What a number inside a progress may be.
 _OF_PROGRESS: tuple[Kind | None, ...] = (None, "ready", "count", "pages")

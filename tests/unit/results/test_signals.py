@@ -24,6 +24,7 @@ from learnosity.results.reading import (
 from tests.unit.results.replies import (
     GROUP,
     ID,
+    OTHER,
     ROW,
     A,
     B,
@@ -34,6 +35,7 @@ from tests.unit.results.replies import (
     why,
 )
 
+OWNERS = ["dataset_id", "datasetId", "dataset_uuid", "dataset-guid", "dataset_identifier", "dataset_ids"]
 FLAGS = ["ready", "complete", "isDone", "completed", "finished", "available", "dt_completed", "success", "ok"]
 # How a reply may hold the links to its pages.
 LINKS: dict[str, Callable[[list[tuple[str, str | None]]], dict[str, Any]]] = {
@@ -394,6 +396,49 @@ class TestSignals:
     def test_a_flag_in_other_words_is_one(self, key: str) -> None:
         assert "there is more" in why(read({"files": [A, B], key: True}))
         assert isinstance(read({"rows": [ROW], key: "yes"}), NotUnderstood)
+
+    @pytest.mark.parametrize("key", [*OWNERS, "dataset", "DATASET_REF", "dataset_reference", "dataset_key"])
+    def test_another_dataset_is_recognised_by_any_key_that_names_one(self, key: str) -> None:
+        for value in (OTHER, OTHER.upper(), {"id": OTHER}, {"x": {"uuid": OTHER}}, [OTHER]):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                if not isinstance(value, list) or key in OWNERS:
+                    assert "another dataset" in why(read({"files": [A], key: value}, results)), value
+                    assert "another dataset" in why(read({"files": [A | {key: value}, B]}, results)), value
+                assert "another dataset" in why(read({"files": [A]}, results, **{key: value})), value
+            assert isinstance(read({"rows": [ROW], key: value}), NotUnderstood)
+        for value in (ID, ID.upper(), {"id": ID}, {"id": ID, "type": "t"}, None, {}):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                assert names(read({"files": [A], key: value}, results, **{key: value})) == ["a.json"], value
+                assert names(read({"files": [A | {key: value}]}, results)) == ["a.json"], value
+
+    @pytest.mark.parametrize("key", OWNERS)
+    def test_a_value_that_is_no_id_of_this_dataset_is_that_of_another(self, key: str) -> None:
+        for value in ("999", 999, "x" * 90, {"id": "999"}, {"name": "x", "x": [7]}):
+            assert "another dataset" in why(read({"files": [A], key: value})), value
+        assert names(read({"files": [A], key: ID.replace("-", "")})) == ["a.json"]
+
+    @pytest.mark.parametrize("id_key", ["id", "uuid", "GUID", "identifier", "dataset_id", "dataset_uuid"])
+    @pytest.mark.parametrize("key", ["dataset", "datasets", "Dataset"])
+    def test_an_object_under_a_key_for_datasets_may_have_the_id_of_another(self, key: str, id_key: str) -> None:
+        for of in (OTHER, ID):
+            for beside in ({"files": [A]}, {"items": [ROW]}, {"url": at("a.json")}, {"x": {"a.json": at("a.json")}}):
+                data: Any = {id_key: of, **beside}
+                for reply in ({key: data}, {"report": {key: data}}, {key: [data]}, {key: {of: beside}}):
+                    if reply == {key: [data]} and "url" in beside and id_key in ("id", "uuid", "GUID", "identifier"):
+                        continue  # a list of files, each with an id of its own
+                    assert isinstance(read(reply), Files | Inline) == (of == ID), reply
+            declared = read({key: {id_key: of, "files": [A]}}, {"files": f"data.{key}.files", "url": "url"})
+            assert isinstance(declared, Files) == (of == ID)
+        both = [{id_key: ID, "files": [A]}, {id_key: OTHER, "files": [B]}]
+        assert isinstance(read({key: both}), NotUnderstood)
+
+    def test_the_key_dataset_may_hold_something_else(self) -> None:
+        for value in ("The dataset of May", "activity-summary-by-group", 17, True, {"id": 17}, {"name": "May"}):
+            assert names(read({"files": [A], "dataset": value})) == ["a.json"]
+        # The id of an object that has the id of the dataset as well is an id of its own.
+        assert names(read({"dataset": {"id": OTHER, "dataset_id": ID, "files": [A]}})) == ["a.json"]
+        assert names(read({"datasets": [A | {"id": OTHER}, B | {"id": ID}]})) == ["a.json", "b.csv"]
+        assert why(read({"files": [A], "dataset": "z.json"}))
 
     def test_on_an_empty_page_the_number_of_pages_says_whether_there_is_more(self) -> None:
         for page, pages, more in ((2, 3, True), (3, 3, False), (None, 3, True)):
