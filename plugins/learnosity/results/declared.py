@@ -26,7 +26,7 @@ from jmespath.functions import Functions  # type: ignore[import-untyped]
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
-from learnosity.results.content import encoded
+from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
@@ -232,7 +232,9 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     else:
         # The reply itself has the content here, so a count in the reply is a number of rows. For a list, the counts are
         # compared with its length. In an object, the rows cannot be counted, so the counts are dropped.
-        found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
+        if isinstance(part, list):
+            found.signals.compare_counts(0, {len(part)}, numbers_of_rows(part, {len(part)}))
+        found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 
 

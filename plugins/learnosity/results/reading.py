@@ -22,7 +22,7 @@ from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
-from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
+from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key
 from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
@@ -42,6 +42,7 @@ from learnosity.results.shape import read_data
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
+from learnosity.results.values import integer
 
 __all__ = [
     "Declaration",
@@ -121,6 +122,8 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             continue
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
+        elif word in LISTING_KEYS | COUNTED_KEYS and (number := integer(value)) is not None:
+            found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
                 _read_meta(value, found)
@@ -130,7 +133,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
-    found.signals.compare_counts(0, numbers)
+    found.signals.compare_counts(0, numbers, found.numbers(numbers))
     # `meta.records` may be the number of files or rows, but also the number of entries of `data`, or 1 if `data` is an
     # object.
     page = numbers | {len(data) if isinstance(data, list) else 1}

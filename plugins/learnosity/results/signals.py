@@ -7,12 +7,22 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from learnosity.results.content import ROW_FIELDS
 from learnosity.results.known_keys import plain_key
-from learnosity.results.signal_keys import NOT_OF_PAGES, OF_PAGES, PAGE_BOXES, Kind, kind_inside, kind_of
+from learnosity.results.signal_keys import (
+    NOT_OF_PAGES,
+    OF_PAGES,
+    PAGE_BOXES,
+    Kind,
+    Thing,
+    kind_inside,
+    kind_of,
+    thing_of,
+)
 from learnosity.results.states import INSIDE, STATE_READERS, State
 from learnosity.results.values import (
     as_flag,
@@ -22,6 +32,8 @@ from learnosity.results.values import (
     members,
     says_something,
 )
+
+_NO_THINGS: Mapping[Thing, set[int]] = {}
 
 
 @dataclass(slots=True)
@@ -43,8 +55,8 @@ class Signals(State):
     ended: bool = False
     """Whether the reply says that this is the last page."""
     limits: list[int] = field(default_factory=list)
-    open_counts: list[tuple[str, int]] = field(default_factory=list)
-    """Counts that are not yet compared with what was found."""
+    open_counts: list[tuple[str, int | None]] = field(default_factory=list)
+    """Counts that are not yet compared with what was found. None is a value that is not understood."""
     wrong_counts: list[tuple[str, int]] = field(default_factory=list)
     """Counts that differ from what was found."""
     counted: bool = False
@@ -57,7 +69,7 @@ class Signals(State):
 
         :returns: whether the key says something about the reply. If not, its value is read as possible data.
         """
-        kind = kind_of(plain_key(key))
+        kind = None if key in ROW_FIELDS else kind_of(plain_key(key))
         if kind is None or (isinstance(value, dict | list) and kind not in _OF_ANYTHING):
             return False
         return _READERS[kind](self, key, value)
@@ -78,7 +90,9 @@ class Signals(State):
             word = plain_key(each)
             inner = kind_inside(kind, word)
             if inner is not None and not isinstance(child, dict | list):
-                _READERS[inner](self, each, child)
+                _READERS[inner](self, key if kind == "count" else each, child)
+            elif kind == "count" and thing_of(plain_key(key)) is not None:
+                self.open_counts.append((key, None))
             elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
                 self.unclear.append(f"its `{key}` is not understood")
                 return
@@ -86,14 +100,14 @@ class Signals(State):
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
         kind = kind_of(plain_key(key))
-        if kind == "more" and is_true(value):
+        if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
         if kind in _OF_ENTRIES and isinstance(value, dict | list):
             for word, each in members(value):
                 if kind_of(word) in _OF_ENTRIES:
                     self.note(word, each)
             self.note_unread(key, value)
-        return kind == "more" or (kind in _OF_ENTRIES and self.note(key, value))
+        return kind in ("more", "children") or (kind in _OF_ENTRIES and self.note(key, value))
 
     def note_cursor(self, key: str, value: Any) -> None:
         """Note the cursor of the next page. An empty value means that no page follows."""
@@ -112,14 +126,40 @@ class Signals(State):
         """Note a number of files that the reply gives."""
         self.open_counts.append((key, value))
 
-    def compare_counts(self, start: int, found: set[int]) -> None:
-        """Compare the counts from index `start` on with `found`, the numbers of files or rows in the same object."""
+    def compare_counts(self, start: int, found: set[int], things: Mapping[Thing, set[int]] = _NO_THINGS) -> None:
+        """Compare the counts from index `start` on with what was found in the same object.
+
+        :param found: the numbers of files or rows.
+        :param things: the numbers of users and other things. Counts of things that are not in it are not compared: they
+            are about what is in the files, or statistics.
+        """
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
+            thing = thing_of(word)
+            right = found if thing is None else things.get(thing)
+            if right is None:
+                continue
             self.counted |= "total" in word or "file" in word
-            if stated not in found:
+            if stated is None:
+                self.unclear.append(f"its `{key}` is not a whole number")
+            elif stated not in right:
                 self.wrong_counts.append((key, stated))
         del self.open_counts[start:]
+
+    def compare_children(self, start: int, lengths: Sequence[int], others: set[int]) -> None:
+        """Compare the counts of folders and child groups from index `start` on with those of the same object.
+
+        :param lengths: the lengths of the lists that may be of folders or child groups.
+        :param others: other numbers that may be meant.
+        """
+        for key, stated in self.open_counts[start:]:
+            if thing_of(plain_key(key)) == "child":
+                is_flag = kind_of(plain_key(key)) == "children"
+                if not any(lengths) if is_flag else stated not in {*lengths, sum(lengths), *others}:
+                    self.unclear.append(f"its `{key}` differs from what was found")
+        self.open_counts[start:] = [
+            each for each in self.open_counts[start:] if thing_of(plain_key(each[0])) != "child"
+        ]
 
 
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
@@ -169,7 +209,11 @@ def _page(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _offset(signals: Signals, key: str, value: Any) -> bool:
-    if (_number(signals, key, value) or 0) > 0:
+    word, number = plain_key(key), integer(value)
+    if word == "start" and (number is None or number >= 10**8):
+        return False  # a time
+    # The first entry may have the number 1.
+    if (_number(signals, key, value) or 0) > word.startswith("start"):
         signals.later.append(key)
     return True
 
@@ -185,8 +229,16 @@ def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
     if number is not None:
         signals.note_count(key, number)
-    elif value is not None:
+    elif value is not None and thing_of(plain_key(key)) is None:
         signals.unclear.append(f"its `{key}` is not a whole number")
+    elif value is not None:
+        signals.open_counts.append((key, None))
+    return True
+
+
+def _children(signals: Signals, key: str, value: Any) -> bool:
+    if is_true(value):
+        signals.open_counts.append((key, None))
     return True
 
 
@@ -216,6 +268,7 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
     "offset": _offset,
     "limit": _limit,
     "count": _count,
+    "children": _children,
 }
 # Only for these kinds, the value of a key may be an object or a list.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
