@@ -370,7 +370,11 @@ _PLAIN_TRAPS = (
 _TRAPS = (
     _spoil,
     _spoil_entry,
-    _trap("a wrong count", _one_of("file_count", "total", "count"), lambda chance, case: len(case.files) + 1),
+    _trap(
+        "a wrong count",
+        _one_of("file_count", "total", "count", "total_urls", "chunks"),
+        lambda chance, case: len(case.files) + 1,
+    ),
     _trap("a stray object", _one_of(*_STRAYS), lambda chance, case: {"href": address(chance, "z.json"), "x": 1}),
     _trap("rows", _one_of("rows", "table"), _one_of([{"item_reference": "i", "p_value": 0.5}])),
     _trap("groups", _one_of("groups"), _one_of([{"group_name": "north"}])),

@@ -42,7 +42,7 @@ _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | words("rows re
 # What is below one of these keys may be a list of objects, and describes the file.
 _OF_THE_FILE = words("tags labels attributes properties meta metadata hashes checksums headers acl grants owners")
 # A count of these is about what is in the file.
-_IN_A_FILE = re.compile("row|record|line|user|student|group|question|session")
+_IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session")
 _MORE = "an entry of a file has its address, and something else that may be content"
 
 
@@ -57,10 +57,13 @@ def read_beside(
     :param key: the key above the entry, if this key is the file name.
     """
     counts = len(found.signals.open_counts)
+    if not listed:
+        links.note_last_page(record.items(), found)
     reader = _Reader(found, record, (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0]), listed)
     for each, value in record.items():
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
+    found.signals.compare_children(counts, (), {0})
     found.signals.compare_counts(counts, {1})
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from learnosity.results.addresses import holds_address, holds_only_plain_links, leads_into, name_in_address
 from learnosity.results.known_keys import URL_KEYS, looks_like_a_file, plain_key
+from learnosity.results.signal_keys import Thing
 
 _PERCENTILES = {f"p{digits:02}_{of}" for digits in range(100) for of in ("score", "percent")}
 # Keys of scores and counts. Only rows of results have such keys, so an object with one of them is a row of results.
@@ -51,6 +52,15 @@ def has_subject(record: Mapping[str, Any]) -> bool:
 def is_group_row(record: Mapping[str, Any]) -> bool:
     """Whether `record` is about a group. Its `group_name` can then be requested."""
     return "group_name" in record and not has_subject(record)
+
+
+def thing_of_row(row: Mapping[str, Any]) -> Thing | None:
+    """What `row` is about; None when it does not say."""
+    if "user_id" in row:
+        return "user"
+    if has_subject(row):
+        return "question"
+    return "group" if "group_name" in row else None
 
 
 def rows_in(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -114,6 +124,15 @@ def row_counts(value: Any) -> set[int]:
     if isinstance(value, list):
         return {len(value)}
     return {len(each) for each in value.values() if isinstance(each, list)} if isinstance(value, dict) else set()
+
+
+def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
+    """What the rows of a content are about, for `Signals.compare_counts`: each thing has the same `numbers`."""
+    right: dict[Thing, set[int]] = {"row": numbers}
+    for row in () if isinstance(value, str) else rows_in(value):
+        if (thing := thing_of_row(row)) is not None:
+            right[thing] = numbers
+    return right
 
 
 def _is_table(text: str) -> bool:

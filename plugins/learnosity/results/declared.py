@@ -26,11 +26,11 @@ from jmespath.functions import Functions  # type: ignore[import-untyped]
 
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
-from learnosity.results.content import encoded
+from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, FoundFile
-from learnosity.results.known_keys import ECHO_KEYS, plain_key
-from learnosity.results.links import is_link, mark_self_links
+from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
+from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
 from learnosity.results.outcomes import EXAMPLE
 from learnosity.results.survey import Survey, survey
 
@@ -147,8 +147,12 @@ def _note_signals(data: Any, found: Findings) -> None:
         if not isinstance(each, dict):
             continue
         mark_self_links(each, found)
+        note_last_page(each.items(), found)
         for key, value in each.items():
-            if plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
+            found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
+            if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
+                todo.append(read_box(value, found))
+            elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
                 todo.append(value)
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)
@@ -228,7 +232,9 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     else:
         # The reply itself has the content here, so a count in the reply is a number of rows. For a list, the counts are
         # compared with its length. In an object, the rows cannot be counted, so the counts are dropped.
-        found.signals.compare_counts(0, {len(part)}) if isinstance(part, list) else found.signals.open_counts.clear()
+        if isinstance(part, list):
+            found.signals.compare_counts(0, {len(part)}, numbers_of_rows(part, {len(part)}))
+        found.signals.open_counts.clear()
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 
 

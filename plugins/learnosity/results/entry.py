@@ -17,7 +17,7 @@ from learnosity.results.addresses import (
     leads_into,
     name_in_address,
 )
-from learnosity.results.content import encoded, is_content, plain_links_of_rows, row_counts
+from learnosity.results.content import encoded, is_content, numbers_of_rows, plain_links_of_rows, row_counts
 from learnosity.results.findings import Findings, FoundFile, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
@@ -37,7 +37,7 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place
-from learnosity.results.signal_keys import kind_of
+from learnosity.results.signal_keys import kind_of, thing_of
 
 Words = Mapping[str, Any]
 # The keys of an entry that are about its file.
@@ -140,10 +140,12 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
             _read_beside_content(word, other, found)
     if not LINK_WORDS.isdisjoint(words):
         links.mark_self_links(record, found)
-    stated, capped = {number for _, number in signals.open_counts[counts:]}, signals.limits[limits:]
+    stated, capped = signals.open_counts[counts:], signals.limits[limits:]
     del signals.open_counts[counts:], signals.limits[limits:]
     rows = row_counts(value) if stated or capped else set()
-    if not stated <= rows:
+    right = numbers_of_rows(value, rows) if stated else {}
+    stated = [(key, number) for key, number in stated if (thing := thing_of(key)) is None or thing in right]
+    if not {number for _, number in stated} <= rows:
         signals.unclear.append("a content has another length than its entry says")
     if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):
         signals.unclear.append("a content has as many rows as its limit allows")

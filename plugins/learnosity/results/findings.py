@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from learnosity.dataset.file_names import safe_path
+from learnosity.results.content import thing_of_row
+from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, plain_key
 from learnosity.results.outcomes import ResultFile
+from learnosity.results.signal_keys import Thing, thing_of
 from learnosity.results.signals import Signals
+
+_THINGS: tuple[Thing, ...] = ("row", "user", "group", "question")
 
 
 class FoundFile(NamedTuple):
@@ -34,6 +41,12 @@ class Findings:
     rows: int = 0
     row_lists: set[int] = field(default_factory=set)
     """The lengths of all lists of rows."""
+    row_numbers: dict[Thing, set[int]] = field(default_factory=dict)
+    """The lengths of all lists of users, of groups and of questions."""
+    rows_of: Counter[Thing | None] = field(default_factory=Counter)
+    """How many rows are about a user, a group, a question, or nothing that is known."""
+    plain_rows: bool = False
+    """Whether rows are in a list whose key does not say what they are about, such as `rows`."""
     proven_rows: int = 0
     """How many rows are surely rows: entries of a list, or objects with a subject and a measure."""
     nameless_rows: int = 0
@@ -70,6 +83,45 @@ class Findings:
         self.rows += 1
         self.proven_rows += proven
         self.parts += 1
+
+    def add_row_list(self, key: str, values: Sequence[Any]) -> None:
+        """Add a list of rows, a list of the names of groups, or an empty list.
+
+        :param key: the key of the list.
+        """
+        word = plain_key(key)
+        of_key = "group" if word in GROUP_LISTS else thing_of(word)
+        if values:
+            self.row_lists.add(len(values))
+        if word in GROUP_CONTEXT:
+            return
+        rows = [each for each in values if isinstance(each, dict)]
+        self.plain_rows |= bool(rows) and of_key in (None, "row")
+        for thing in set(map(thing_of_row, rows)) if rows else {of_key}:
+            if thing is not None:
+                self.row_numbers.setdefault(thing, set()).add(len(values))
+
+    def numbers(self, found: set[int]) -> dict[Thing, set[int]]:
+        """The right counts of rows, users, groups and questions.
+
+        A thing that is missing here is not what the reply lists. So its count is a statistic, such as the number of
+        users beside a list `groups`. Beside a list `rows`, any count may be that of the rows.
+
+        :param found: the numbers of all files or rows that were found.
+        """
+        if self.files:
+            return {}
+        if not self.rows and not self.groups:
+            return {thing: {0} for thing in _THINGS}
+        right = {thing: set(lengths) for thing, lengths in self.row_numbers.items()}
+        for thing, number in self.rows_of.items():
+            if thing is not None:
+                right.setdefault(thing, set()).add(number)
+        if self.rows_of[None] or (self.plain_rows and not self.group_paths):
+            right = dict.fromkeys(_THINGS, found) | right
+        if self.group_paths:
+            right.setdefault("group", {0})
+        return right | {"row": found}
 
     def add_empty_list(self) -> None:
         """Add an empty list of files."""

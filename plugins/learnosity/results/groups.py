@@ -12,9 +12,10 @@ from typing import Any
 from learnosity.results.addresses import holds_address
 from learnosity.results.content import is_group_row, rows_in
 from learnosity.results.findings import Findings
-from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, STRUCTURE_KEYS, plain_key
+from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, LISTING_KEYS, STRUCTURE_KEYS, TREE_KEYS, plain_key
 from learnosity.results.place import Place
 
+_CHILDREN = LISTING_KEYS | TREE_KEYS | GROUP_LISTS
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
 _NESTED = "a group is inside another group in an unknown way"
@@ -67,6 +68,7 @@ def are_names(key: str, values: Sequence[Any], found: Findings) -> bool:
     if any(map(holds_address, values)):
         return False
     found.groups.extend((name,) for name in values)
+    found.add_row_list(key, values)
     return True
 
 
@@ -80,6 +82,11 @@ def check_list(key: str, values: Sequence[Any], found: Findings, named_before: i
         found.problems.append(_NO_NAME)
 
 
+def lengths(record: Mapping[str, Any]) -> list[int]:
+    """The lengths of the lists in an object that may be of its folders or child groups."""
+    return [len(value) for key, value in record.items() if _may_be_children(key, value)]
+
+
 def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
     """Whether `values` are the levels of the requested hierarchy, which the reply repeats."""
     return not found.group_paths and is_levels(key, values)
@@ -88,6 +95,12 @@ def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
 def is_levels(key: str, value: Any) -> bool:
     """Whether `value` is a list of levels of a hierarchy."""
     return plain_key(key) == "groups" and isinstance(value, list) and all(map(_is_level, value))
+
+
+def _may_be_children(key: str, value: Any) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    return plain_key(key) in _CHILDREN or any(map(_names_one, value))
 
 
 def _is_level(value: Any) -> bool:

@@ -67,6 +67,8 @@ STRUCTURE_KEYS = (
 )
 # In a tree of folders, a folder lists its content under one of these keys.
 TREE_KEYS = words("children nodes folders subfolders directories")
+# A number under one of these keys is a count, as it is under the keys of lists.
+COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk"

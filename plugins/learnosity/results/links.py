@@ -7,7 +7,7 @@ ignored: it becomes a signal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from learnosity.results.addresses import fetchable, is_signed, points_to_a_listing
@@ -24,6 +24,7 @@ from learnosity.results.known_keys import (
 )
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
+_PAGE_WORDS = PAGE_LINKS | {"self"}
 
 
 def is_link_key(key: str) -> bool:
@@ -70,12 +71,18 @@ def read_box(box: Any, found: Findings) -> Any:
     :returns: the other values of the object or list. They may be files, and must be read as data.
     """
     if isinstance(box, list):
-        return [each for each in box if not _read_relation(each, found)]
-    rest = {key: value for key, value in box.items() if not _read_boxed(link_word(key), key, value, found)}
-    first, last = (_only_address(box.get(key)) for key in ("first", "last"))
-    if last is not None and first is not None and last != first:
+        note_last_page([(_relation(each), each) for each in box], found)
+        return [each for each in box if not _read_boxed(_relation(each), each, found)]
+    note_last_page(box.items(), found)
+    return {key: value for key, value in box.items() if not _read_boxed(key, value, found)}
+
+
+def note_last_page(links: Iterable[tuple[str, Any]], found: Findings) -> None:
+    """Note that there are more pages, if the link to the last page is not that to the first page, or to the reply."""
+    addresses = {link_word(key): _only_address(value) for key, value in links if link_word(key) in _PAGE_WORDS}
+    last, first = addresses.get("last"), addresses.get("first") or addresses.get("self")
+    if last is not None and first is not None and last.strip() != first.strip():
         found.signals.more.append("last")
-    return rest
 
 
 def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:
@@ -103,21 +110,23 @@ def holds_data_addresses(record: Mapping[str, Any], own: Sequence[str]) -> bool:
     return False
 
 
-def _read_relation(entry: Any, found: Findings) -> bool:
-    """Mark the address of a link like `{"rel": "self", "href": …}` as known.
-
-    :returns: whether `entry` is a link of the reply.
-    """
+def _relation(entry: Any) -> str:
+    """The relation of a link like `{"rel": "self", "href": …}`; "" when `entry` is something else."""
     relation = entry.get("rel") if isinstance(entry, dict) else None
-    return isinstance(relation, str) and _read_boxed(link_word(relation), relation, _only_address(entry), found)
+    return relation if isinstance(relation, str) else ""
 
 
-def _read_boxed(word: str, key: str, value: Any, found: Findings) -> bool:
+def _read_boxed(key: str, value: Any, found: Findings) -> bool:
+    """Mark the address of one link of a `links` object or list as known.
+
+    :param key: the key or the relation of the link.
+    :returns: whether it is a link of the reply.
+    """
+    word, address = link_word(key), _only_address(value)
     if word == "next":
-        return found.signals.note(key, value)
+        return found.signals.note(key, value if address is None else address)
     if word not in _NO_DATA | PAGE_LINKS:
         return False
-    address = _only_address(value)
     if address is None:
         return value is None
     if word not in DOCUMENTATION_LINKS or not is_signed(address):

@@ -22,8 +22,8 @@ from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
-from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
-from learnosity.results.links import note_link, note_link_object, read_box
+from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key
+from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
     Failed,
@@ -42,6 +42,7 @@ from learnosity.results.shape import read_data
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
+from learnosity.results.values import integer
 
 __all__ = [
     "Declaration",
@@ -108,16 +109,21 @@ def classify(
 
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     """Note what `meta` says. `meta` contains no files: each address in it must be a link."""
+    note_last_page(meta.items(), found)
     for key, value in meta.items():
         word = plain_key(key)
         if word in ECHO_KEYS or (key == "status" and value is True):
             continue
-        if word in LINK_BOXES and isinstance(value, dict):
-            read_box(value, found)
+        if word in LINK_BOXES and isinstance(value, dict | list):
+            rest = read_box(value, found)
+            if isinstance(rest, dict):
+                _read_meta(rest, found)
         elif note_link_object(key, value, found):
             continue
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
+        elif word in LISTING_KEYS | COUNTED_KEYS and (number := integer(value)) is not None:
+            found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
                 _read_meta(value, found)
@@ -127,7 +133,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
-    found.signals.compare_counts(0, numbers)
+    found.signals.compare_counts(0, numbers, found.numbers(numbers))
     # `meta.records` may be the number of files or rows, but also the number of entries of `data`, or 1 if `data` is an
     # object.
     page = numbers | {len(data) if isinstance(data, list) else 1}

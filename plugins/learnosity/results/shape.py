@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from learnosity.results import content, groups, links
+from learnosity.results import content, groups, links, rows
 from learnosity.results.addresses import fetchable, holds_address, points_to_a_listing
 from learnosity.results.beside import read_beside
 from learnosity.results.entry import (
@@ -26,11 +26,11 @@ from learnosity.results.findings import Findings, join
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     ABOUT_KEYS,
+    COUNTED_KEYS,
     ECHO_KEYS,
     FILE_LISTS,
     FOLDER_KEYS,
     FORMAT_KEYS,
-    GROUP_CONTEXT,
     INPUT_KEYS,
     LINK_BOXES,
     LINK_WORDS,
@@ -43,6 +43,7 @@ from learnosity.results.known_keys import (
 )
 from learnosity.results.place import Place, folder_of
 from learnosity.results.signal_keys import kind_of
+from learnosity.results.values import integer
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
@@ -80,7 +81,7 @@ class _Reader:
         words = {plain_key(key): value for key, value in record.items()}
         urls = own_addresses(words)
         if self._is_row(record, place, urls):
-            self._read_row(record, place)
+            rows.note_row(record, place, self._found)
         elif urls and not links.holds_data_addresses(record, urls):
             self._read_entry(record, words, urls, place)
         elif not urls and (value := own_content(words)) is not None:
@@ -94,10 +95,11 @@ class _Reader:
         if not values:
             if plain_key(key) in _LISTS:
                 found.add_empty_list()
+            found.add_row_list(key, values)
             return
         if groups.is_hierarchy(key, values, found) or groups.are_names(key, values, found):
             return
-        rows, idle, named = found.rows, 0, len(found.groups)
+        before_rows, idle, named = found.rows, 0, len(found.groups)
         inside = place._replace(key=plain_key(key), listed=True)
         for value in values:
             before = found.parts
@@ -112,8 +114,8 @@ class _Reader:
             found.leftovers.append("a list contains entries that are not files")
         elif idle:
             found.problems.append("a list contains files or rows, and an entry that is neither")
-        if found.rows > rows:
-            found.row_lists.add(len(values))
+        if found.rows > before_rows:
+            found.add_row_list(key, values)
         groups.check_list(key, values, found, named)
 
     def _read_entry(
@@ -126,6 +128,7 @@ class _Reader:
         if not place.listed and place.key not in LISTING_KEYS:
             if not _is_file_name(words.get("name")) and points_to_a_listing(urls[0], dataset_id):
                 found.problems.append("it holds an address that leads to a listing, and no list of files")
+            found.signals.note_dataset(place.key, record)
             found.lone_files += place.key not in FORMAT_KEYS
         add_entry(found, record, words, urls, place)
         read_beside(found, record, urls, listed=place.listed or place.within)
@@ -148,24 +151,13 @@ class _Reader:
             self._found.problems.append("it cannot be told whether some entries are files or rows")
         return not urls
 
-    def _read_row(self, row: Mapping[str, Any], place: Place) -> None:
-        found = self._found
-        found.add_row(proven=place.listed or (content.has_measure(row) and content.has_subject(row)))
-        found.known.update(content.plain_links_of_rows(row, found.signals.dataset_id))
-        for each in content.rows_in(row):
-            links.mark_self_links(each, found)
-        if not place.listed and place.key in STRUCTURE_KEYS:
-            for key, value in row.items():
-                found.signals.note(key, value)
-        if place.key in GROUP_CONTEXT or content.has_subject(row):
-            return
-        groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
-
     def _read_container(self, record: Mapping[str, Any], words: Mapping[str, Any], place: Place) -> None:
         """Read an object that contains other values. Its counts are compared with the files and rows found in it."""
         found, counts = self._found, len(self._found.signals.open_counts)
-        files, rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
+        files, old_rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
+        found.signals.note_dataset(place.key, record)
+        links.note_last_page(record.items(), found)
         within = place.within or place.listed
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
@@ -178,15 +170,18 @@ class _Reader:
             by_name |= found.parts > before and word not in STRUCTURE_KEYS
         if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
             found.problems.append("an object contains files and something that is not a file")
-        new_files, new_rows = len(found.files) - files, found.rows - rows
+        new_files, new_rows = len(found.files) - files, found.rows - old_rows
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
         # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
         is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
         if content.has_measure(record) or (is_row and not new_files):
             found.has_row_fields = True
+        folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
+        found.signals.compare_children(counts, groups.lengths(record), {len(folders)})
         if new_files or new_rows:
-            found.signals.compare_counts(counts, {new_files or new_rows, *(found.row_lists if new_rows else ())})
+            numbers = {new_files or new_rows, *(found.row_lists if new_rows else ())}
+            found.signals.compare_counts(counts, numbers, found.numbers(numbers))
 
     def _read_member(self, key: str, value: Any, place: Place, is_map: bool) -> bool:
         """Read the value under one key of an object.
@@ -213,6 +208,8 @@ class _Reader:
                 found.signals.note_unread(key, value)
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
+        elif word in COUNTED_KEYS and (number := integer(value)) is not None:
+            found.signals.note_count(key, number)
         elif word in _LISTS:
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):

@@ -30,32 +30,44 @@ Kind = Literal[
     "offset",
     "limit",
     "count",
+    "children",
 ]
+# What a count is of, if that may be something in the files or a statistic of a row, and not what the reply lists.
+Thing = Literal["row", "user", "group", "question", "child"]
 
 _VOCABULARY: dict[Kind, str] = {
     "status": "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
     "ready": "ready isready complete iscomplete completed iscompleted done isdone finished isfinished available "
     "isavailable dtcompleted completedat dtfinished finishedat",
-    "pending": "pending pendingfiles ispending inprogress isrunning running processing",
+    "pending": "pending pendingfiles ispending inprogress isrunning running processing unfinished",
     "progress": "progress percent percentage percentcomplete percentdone progresspercent",
     "verdict": "success ok successful",
     "trouble": "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles "
     "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
     "unprocessed",
     "remark": "message messages detail details reason note notes notice remark",
-    "owner": "datasetid",
+    "owner": "datasetid datasetids datasetuuid datasetguid datasetidentifier dataset datasets datasetref "
+    "datasetreference datasetkey",
     "cursor": "next cursor continuation after lastevaluatedkey scrollid",
     "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited",
     "last": "islast islastpage last lastpage",
     "pages": "pages totalpages pagecount numpages",
     "page": "page currentpage pagenumber",
-    "offset": "offset skip",
+    "offset": "offset skip start startindex startposition startrow",
     "limit": "limit pagesize perpage maxkeys maxresults maxitems",
-    "count": "count total totalcount expectedcount returned found numberofelements records",
+    "count": "count total totalcount expectedcount returned found numberofelements records odatacount xtotal "
+    "xtotalcount",
+    "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
+# The value of these keys is surely the id of a dataset. That of the other keys of `owner` may be something else.
+OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
-_THING = r"(?:file|result|record|entry|entrie|object|item|element)s?"
+_FILES = r"(?:file|url|uri|document|doc|chunk|part|batche?|output|segment|shard|artifact|attachment)s?"
+_LISTED = rf"(?:{_FILES}|(?:result|record|entry|entrie|object|item|element|row|line|user|student|learner)s?)"
+_THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|directory|directorie|child|children)s?)"
+_REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
+_LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # The part of `nextpagetoken` that follows `next` is the kind of the cursor.
@@ -67,9 +79,13 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
     # Any other key such as `next_of_kin` may name the next page, too. It cannot be told how to request that page.
-    ("next", r"next.+"),
-    ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|rows|data|available|exists?)*"),
+    ("next", rf"next.+|(?:odata|{_THING})next.*"),
+    ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
+    ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
+    ("pending", rf"(?:pending|unfinished){_FILES}|{_FILES}(?:pending|unfinished|inprogress)"),
+    ("trouble", rf"{_LACKING}{_FILES}|{_FILES}{_LACKING}"),
+    ("limit", rf"max(?:imum)?{_LISTED}|{_LISTED}(?:perpage|limit)|pages?limit|limitperpage|batchsize"),
     ("more", rf"(?:{_THING}|list|listing|page)?(?:is)?limited|limitreached|limitexceeded"),
     ("page", r"(?:current|this)?page(?:number|no|num|nr|index)"),
     ("pages", rf"(?=.*(?:num|total|count|nr|nb))(?=.*page){_PAGES}+"),
@@ -87,6 +103,13 @@ NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
 # What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`.
 _INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
 _INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
+_THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
+    ("child", re.compile("child|subgroup|node|folder|director")),
+    ("group", re.compile("group")),
+    ("user", re.compile("user|student|learner")),
+    ("question", re.compile("question")),
+    ("row", re.compile("row|line")),
+)
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -100,6 +123,12 @@ def kind_of(word: str) -> Kind | None:
     if kind is not None or len(word) > 40:
         return kind
     return next((kind for kind, pattern in _BY_PATTERN if pattern.fullmatch(word)), None)
+
+
+@lru_cache(maxsize=4096)
+def thing_of(word: str) -> Thing | None:
+    """What the count under a plain key is of; None for files, and for whatever the reply lists."""
+    return next((thing for thing, pattern in _THINGS if pattern.search(word)), None)
 
 
 def kind_inside(kind: Kind | None, word: str) -> Kind | None:

@@ -7,37 +7,39 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key
-from learnosity.results.signal_keys import NOT_OF_PAGES, OF_PAGES, PAGE_BOXES, Kind, kind_inside, kind_of
-from learnosity.results.values import as_flag, can_be_sent, integer, is_true, says_something, scalars
-
-# Phrases in a message text of a reply which mean that the dataset is not finished yet.
-_LATER = re.compile(
-    r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
-    r"|still (running|processing|generating)|try again|come back",
-    re.IGNORECASE,
+from learnosity.results.content import ROW_FIELDS
+from learnosity.results.known_keys import plain_key
+from learnosity.results.signal_keys import (
+    NOT_OF_PAGES,
+    OF_PAGES,
+    PAGE_BOXES,
+    Kind,
+    Thing,
+    kind_inside,
+    kind_of,
+    thing_of,
 )
+from learnosity.results.states import INSIDE, STATE_READERS, State
+from learnosity.results.values import (
+    as_flag,
+    can_be_sent,
+    integer,
+    is_true,
+    members,
+    says_something,
+)
+
+_NO_THINGS: Mapping[Thing, set[int]] = {}
 
 
 @dataclass(slots=True)
-class Signals:
-    """What one reply says about itself.
+class Signals(State):
+    """What one reply says about itself: its state, its pages and its counts."""
 
-    :param dataset_id: the dataset that was requested.
-    """
-
-    dataset_id: str
-    failed: str | None = None
-    """The word in the reply that means that the dataset will never be ready."""
-    not_ready: str | None = None
-    """The word in the reply that means that the dataset is not ready yet."""
-    unclear: list[str] = field(default_factory=list)
-    """Why it is not clear what the reply says about itself."""
     cursors: set[str] = field(default_factory=set, repr=False)
     """Values that can be sent as `next` to get the next page."""
     more: list[str] = field(default_factory=list)
@@ -53,25 +55,21 @@ class Signals:
     ended: bool = False
     """Whether the reply says that this is the last page."""
     limits: list[int] = field(default_factory=list)
-    open_counts: list[tuple[str, int]] = field(default_factory=list)
-    """Counts that are not yet compared with what was found."""
+    open_counts: list[tuple[str, int | None]] = field(default_factory=list)
+    """Counts that are not yet compared with what was found. None is a value that is not understood."""
     wrong_counts: list[tuple[str, int]] = field(default_factory=list)
     """Counts that differ from what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
-    remarks: bool = False
-    """Whether the reply contains a message for people."""
     ignores_cursors: bool = False
     """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
-    any_status: bool = False
-    """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
 
     def note(self, key: str, value: Any) -> bool:
         """Note one key of the reply.
 
         :returns: whether the key says something about the reply. If not, its value is read as possible data.
         """
-        kind = kind_of(plain_key(key))
+        kind = None if key in ROW_FIELDS else kind_of(plain_key(key))
         if kind is None or (isinstance(value, dict | list) and kind not in _OF_ANYTHING):
             return False
         return _READERS[kind](self, key, value)
@@ -79,9 +77,12 @@ class Signals:
     def note_unread(self, key: str, value: Any) -> None:
         """Note an object or list in which no file and no row was found. `note` has already been called for its keys.
 
-        If its key is about pages or counts, it may say that there is more, and each value must be understood.
+        If its key is about the state, it may say that the dataset is not ready. If its key is about pages or counts, it
+        may say that there is more. Then each value must be understood.
         """
         kind = kind_of(plain_key(key))
+        if kind in INSIDE:
+            INSIDE[kind](self, key, list(members(value)))
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
         if not is_about_pages or (kind == "next" and self.ignores_cursors):
             return
@@ -89,7 +90,9 @@ class Signals:
             word = plain_key(each)
             inner = kind_inside(kind, word)
             if inner is not None and not isinstance(child, dict | list):
-                _READERS[inner](self, each, child)
+                _READERS[inner](self, key if kind == "count" else each, child)
+            elif kind == "count" and thing_of(plain_key(key)) is not None:
+                self.open_counts.append((key, None))
             elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
                 self.unclear.append(f"its `{key}` is not understood")
                 return
@@ -97,9 +100,14 @@ class Signals:
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
         kind = kind_of(plain_key(key))
-        if kind == "more" and is_true(value):
+        if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
-        return kind == "more" or (kind in _OF_ENTRIES and self.note(key, value))
+        if kind in _OF_ENTRIES and isinstance(value, dict | list):
+            for word, each in members(value):
+                if kind_of(word) in _OF_ENTRIES:
+                    self.note(word, each)
+            self.note_unread(key, value)
+        return kind in ("more", "children") or (kind in _OF_ENTRIES and self.note(key, value))
 
     def note_cursor(self, key: str, value: Any) -> None:
         """Note the cursor of the next page. An empty value means that no page follows."""
@@ -118,73 +126,40 @@ class Signals:
         """Note a number of files that the reply gives."""
         self.open_counts.append((key, value))
 
-    def compare_counts(self, start: int, found: set[int]) -> None:
-        """Compare the counts from index `start` on with `found`, the numbers of files or rows in the same object."""
+    def compare_counts(self, start: int, found: set[int], things: Mapping[Thing, set[int]] = _NO_THINGS) -> None:
+        """Compare the counts from index `start` on with what was found in the same object.
+
+        :param found: the numbers of files or rows.
+        :param things: the numbers of users and other things. Counts of things that are not in it are not compared: they
+            are about what is in the files, or statistics.
+        """
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
+            thing = thing_of(word)
+            right = found if thing is None else things.get(thing)
+            if right is None:
+                continue
             self.counted |= "total" in word or "file" in word
-            if stated not in found:
+            if stated is None:
+                self.unclear.append(f"its `{key}` is not a whole number")
+            elif stated not in right:
                 self.wrong_counts.append((key, stated))
         del self.open_counts[start:]
 
+    def compare_children(self, start: int, lengths: Sequence[int], others: set[int]) -> None:
+        """Compare the counts of folders and child groups from index `start` on with those of the same object.
 
-def _status(signals: Signals, key: str, value: Any) -> bool:
-    for each in scalars(value):
-        word = plain_key(str(each)) if each is not None else ""
-        if word in NOT_READY_WORDS:
-            signals.not_ready = word
-        elif word in FAILED_WORDS:
-            signals.failed = word
-        elif word not in READY_WORDS and each not in (None, "") and not signals.any_status:
-            signals.unclear.append(f"its `{key}` is a word that is not known")
-    return True
-
-
-def _ready_flag(signals: Signals, key: str, value: Any) -> bool:
-    if not is_true(value):
-        signals.not_ready = key
-    return True
-
-
-def _pending(signals: Signals, key: str, value: Any) -> bool:
-    if isinstance(value, str):
-        return False
-    if is_true(value):
-        signals.not_ready = key
-    return True
-
-
-def _progress(signals: Signals, key: str, value: Any) -> bool:
-    # A progress of 1 can mean 100 % or 1 %. It is read as 100 %, because results are normally requested only after
-    # their job is completed.
-    if value is not None and str(value).strip(" %") not in ("1", "1.0", "100", "100.0"):
-        signals.not_ready = key
-    return True
-
-
-def _verdict(signals: Signals, key: str, value: Any) -> bool:
-    if value is not None and not is_true(value):
-        signals.unclear.append(f"its `{key}` is false")
-    return True
-
-
-def _trouble(signals: Signals, key: str, value: Any) -> bool:
-    if is_true(value):
-        signals.unclear.append(f"it states `{key}`")
-    return True
-
-
-def _remark(signals: Signals, key: str, value: Any) -> bool:
-    signals.remarks |= bool(value)
-    if isinstance(value, str) and _LATER.search(value):
-        signals.not_ready = key
-    return True
-
-
-def _owner(signals: Signals, key: str, value: Any) -> bool:
-    if isinstance(value, str) and value.lower() != signals.dataset_id.lower():
-        signals.unclear.append("it is about another dataset")
-    return True
+        :param lengths: the lengths of the lists that may be of folders or child groups.
+        :param others: other numbers that may be meant.
+        """
+        for key, stated in self.open_counts[start:]:
+            if thing_of(plain_key(key)) == "child":
+                is_flag = kind_of(plain_key(key)) == "children"
+                if not any(lengths) if is_flag else stated not in {*lengths, sum(lengths), *others}:
+                    self.unclear.append(f"its `{key}` differs from what was found")
+        self.open_counts[start:] = [
+            each for each in self.open_counts[start:] if thing_of(plain_key(each[0])) != "child"
+        ]
 
 
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
@@ -234,7 +209,11 @@ def _page(signals: Signals, key: str, value: Any) -> bool:
 
 
 def _offset(signals: Signals, key: str, value: Any) -> bool:
-    if (_number(signals, key, value) or 0) > 0:
+    word, number = plain_key(key), integer(value)
+    if word == "start" and (number is None or number >= 10**8):
+        return False  # a time
+    # The first entry may have the number 1.
+    if (_number(signals, key, value) or 0) > word.startswith("start"):
         signals.later.append(key)
     return True
 
@@ -250,8 +229,16 @@ def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
     if number is not None:
         signals.note_count(key, number)
-    elif value is not None:
+    elif value is not None and thing_of(plain_key(key)) is None:
         signals.unclear.append(f"its `{key}` is not a whole number")
+    elif value is not None:
+        signals.open_counts.append((key, None))
+    return True
+
+
+def _children(signals: Signals, key: str, value: Any) -> bool:
+    if is_true(value):
+        signals.open_counts.append((key, None))
     return True
 
 
@@ -271,14 +258,7 @@ def _end(signals: Signals, key: str, is_last: bool) -> None:
 
 
 _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
-    "status": _status,
-    "ready": _ready_flag,
-    "pending": _pending,
-    "progress": _progress,
-    "verdict": _verdict,
-    "trouble": _trouble,
-    "remark": _remark,
-    "owner": _owner,
+    **STATE_READERS,
     "cursor": _cursor,
     "next": _next,
     "more": _more,
@@ -288,6 +268,7 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
     "offset": _offset,
     "limit": _limit,
     "count": _count,
+    "children": _children,
 }
 # Only for these kinds, the value of a key may be an object or a list.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from learnosity.results.addresses import holds_address
+from learnosity.results.known_keys import plain_key
 
-_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TRUE = ("1", "true", "yes", "y", "t", "on")
+_FALSE = ("0", "false", "no", "n", "f", "off")
+_FLAGS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+_NOTHING = ("", "none", "null")
+# The words and marks in a time: `2026-11-28 07:00:00`, `Sat, 28 Nov 2026 07:00:00 GMT`.
+_TIME = re.compile(
+    r"(?:[\d\s:.,/+-]|t(?=\d)|z\b|gmt|utc|[ap]m|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun|day|january|jan|february"
+    r"|feb|march|mar|april|apr|may|june?|july?|august|aug|september|sept?|october|oct|november|nov|december|dec)+"
+)
 
 
 def is_true(value: Any) -> bool:
-    """Whether a flag is true. The flag may be a boolean, a number or a word."""
+    """Whether a flag is true. The flag may be a boolean, a number or a word. A word that is not known is true."""
     if isinstance(value, str):
-        return value.strip().lower() not in ("", "0", "false", "no", "none", "null")
+        return value.strip().lower() not in (*_NOTHING, *_FALSE)
     return bool(value)
+
+
+def truth(value: Any) -> bool | None:
+    """Whether a flag, a number, a share or a time means yes; None for a word that is not known.
+
+    A share below one is no. So is a time of zeros alone.
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text in _NOTHING or is_time(text):
+            return text not in _NOTHING and any(digit in text for digit in "123456789")
+        share = number(text)
+        return share >= (100 if "%" in text else 1) if share is not None else _FLAGS.get(text)
+    return value >= 1 if isinstance(value, float) else bool(value)
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a date or a time."""
+    return len(text) <= 60 and sum(map(str.isdigit, text)) >= 6 and _TIME.fullmatch(text.lower()) is not None
+
+
+def number(value: Any) -> float | None:
+    """`value` as a number, if it is a number, or a text of one such as `40 %`; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value.strip().removesuffix("%") if isinstance(value, str) else value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def as_flag(value: Any) -> bool | None:
@@ -36,6 +75,18 @@ def scalars(value: Any) -> Iterator[Any]:
             yield from scalars(each)
     else:
         yield value
+
+
+def members(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value as in `scalars`, with the plain key that it stands under."""
+    if isinstance(value, dict):
+        for each, child in value.items():
+            yield from members(child, plain_key(each))
+    elif isinstance(value, list):
+        for child in value:
+            yield from members(child, key)
+    else:
+        yield key, value
 
 
 def says_something(value: Any, *, words: bool = True) -> bool:

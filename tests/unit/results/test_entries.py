@@ -29,6 +29,7 @@ BAD: dict[Kind, Any] = {
     "offset": 100,
     "limit": 1,
     "count": 9,
+    "children": True,
 }
 # These may be about the file: its rows, its pages, its place among others.
 ABOUT_THE_FILE: tuple[Kind, ...] = ("last", "pages", "page", "offset", "limit", "count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from learnosity.results.reading import (
     Empty,
     Failed,
     Files,
+    Inline,
     NotReady,
     NotUnderstood,
     classify,
@@ -22,6 +24,7 @@ from learnosity.results.reading import (
 from tests.unit.results.replies import (
     GROUP,
     ID,
+    OTHER,
     ROW,
     A,
     B,
@@ -31,6 +34,21 @@ from tests.unit.results.replies import (
     read,
     why,
 )
+
+OWNERS = ["dataset_id", "datasetId", "dataset_uuid", "dataset-guid", "dataset_identifier", "dataset_ids"]
+FLAGS = ["ready", "complete", "isDone", "completed", "finished", "available", "dt_completed", "success", "ok"]
+# How a reply may hold the links to its pages.
+LINKS: dict[str, Callable[[list[tuple[str, str | None]]], dict[str, Any]]] = {
+    "keys": dict,
+    "keys of objects": lambda pairs: {rel: url and {"href": url} for rel, url in pairs},
+    "an object": lambda pairs: {"links": dict(pairs)},
+    "an object of objects": lambda pairs: {"_links": {rel: url and {"href": url} for rel, url in pairs}},
+    "a list": lambda pairs: {"links": [{"rel": rel, "href": url} for rel, url in pairs if url]},
+    "a list with titles": lambda pairs: {
+        "Links": [{"href": url, "rel": rel, "title": "x"} for rel, url in pairs if url]
+    },
+    "an object in paging": lambda pairs: {"paging": {"links": dict(pairs)}},
+}
 
 
 class TestSignals:
@@ -73,6 +91,95 @@ class TestSignals:
         assert isinstance(read(flag), NotReady)
         assert isinstance(read({**flag, "files": [A]}), NotReady)
         assert isinstance(read({"files": [A]}, **flag), NotReady)
+
+    @pytest.mark.parametrize("key", FLAGS)
+    @pytest.mark.parametrize("word", ["pending", "partially", "n", "not yet", "40%", "0.4", "0000-00-00 00:00:00", "f"])
+    def test_a_flag_whose_word_is_not_known_is_not_true(self, key: str, word: str) -> None:
+        for value in (word, word.upper(), {"value": word}, {"x": {"y": word}}, [word]):
+            for data in ({"files": [A], key: value}, {key: value, "rows": [ROW]}, {"files": [A], "job": {key: value}}):
+                assert isinstance(read(data), NotUnderstood | NotReady), data
+            assert isinstance(read({"files": [A]}, **{key: value}), NotUnderstood | NotReady)
+            assert isinstance(read({"files": [A | {key: value}, B]}), NotUnderstood | NotReady)
+
+    @pytest.mark.parametrize("key", [key for key in FLAGS if key not in ("success", "ok", "successful")])
+    @pytest.mark.parametrize("value", [False, 0, "false", "N", " no "])
+    def test_a_flag_may_stand_in_an_object(self, key: str, value: Any) -> None:
+        for inside in (
+            {"value": value},
+            {"flag": {"is": value}},
+            {"at": "2026-11-28", "x": value},
+            {"id": 7, "": value},
+        ):
+            assert isinstance(read({"files": [A], key: inside}), NotReady), inside
+            assert isinstance(read({"x": [A], "job": {key: inside}}, {"files": "data.x", "url": "url"}), NotReady)
+            assert isinstance(read({"x": [A | {key: inside}]}, {"files": "data.x", "url": "url"}), NotReady)
+
+    @pytest.mark.parametrize("key", FLAGS)
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(True, 1, 2, 1.0, "true", "YES", "y", "on", "ready", "Completed", "ok", "100%", "3"),
+            *("2026-11-28 07:00:00", "2026-11-28T07:00:00.123Z", "2026-11-28T07:00:00+01:00", "28/11/2026"),
+            *("Sat, 28 Nov 2026 07:00:00 GMT", "28 November 2026, 7:00 am", "1795852800", 1795852800),
+        ],
+    )
+    def test_a_flag_may_be_a_word_or_a_time(self, key: str, value: Any) -> None:
+        for each in (value, {"value": value}, {"at": "2026-11-28", "id": "x", "value": value}, {"status": "done"}, {}):
+            assert names(read({"files": [A, B], key: each})) == ["a.json", "b.csv"], each
+            assert names(read({"files": [A, B]}, **{key: each})) == ["a.json", "b.csv"]
+            assert names(read({"files": [A | {key: each}, B]})) == ["a.json", "b.csv"]
+        assert names(read({key: {"files": [A, B]}})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["pending", "running", "is_running", "processing", "in_progress", "pending_files"])
+    def test_what_is_pending_may_be_a_word(self, key: str) -> None:
+        for value in ("yes", "true", "1", "running", "partly", "c.json", "2026-11-28 07:00", 0.5):
+            assert isinstance(read({"files": [A], key: value}), NotUnderstood | NotReady), value
+        for value in ("no", "none", "", "0", "done", None, False, 0):
+            assert names(read({"files": [A], key: value})) == ["a.json"], value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"value": 40}, {"completed": 3, "of": 10}, {"done": 3, "total": 10}, {"x": {"y": "40%"}}, [40], "running",
+            {"value": "3/10"}, {"state": "running"}, {"step": "export"}, {"percent": 40, "x": "y"},
+            {"value": 1, "of": 100},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_a_progress_may_be_an_object(self, value: Any) -> None:
+        for results in (None, {"files": "data.files", "url": "url"}):
+            if results and value == {"step": "export"}:  # a declaration accepts a status that is not known
+                continue
+            for data, meta in (({"files": [A], "progress": value}, {}), ({"files": [A]}, {"progress": value})):
+                if not (results and meta and value == [40]):
+                    assert isinstance(read(data, results, **meta), NotReady | NotUnderstood), data
+            assert isinstance(read({"files": [A | {"progress": value}, B]}, results), NotReady | NotUnderstood)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(100, "100%", "100.0 %", 1, 1.0, "done", None, {"value": 100, "unit": "%"}, {"completed": 10, "of": 10}),
+            *({"percent": 100, "step": "export"}, {"value": "100", "updated": 1795852800}, {"x": None}, {}, []),
+            *({"done": 2, "total": 2}, {"at": "2026-11-28 07:00:00"}, {"status": "completed", "queue": 7}),
+        ],
+        ids=str,
+    )
+    def test_a_progress_that_is_whole_changes_nothing(self, value: Any) -> None:
+        assert names(read({"files": [A, B], "progress": value})) == ["a.json", "b.csv"]
+        assert names(read({"files": [A | {"progress": value}, B]})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["message", "messages", "notice", "detail", "reason"])
+    def test_a_message_may_stand_in_an_object_or_a_list(self, key: str) -> None:
+        for value in (
+            {"text": "still processing, try again"},
+            {"x": {"title": "Not ready yet"}},
+            ["still processing…"],
+        ):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                assert isinstance(read({"files": [A]}, results, **{key: value}), NotReady), value
+                if not isinstance(value, list):
+                    assert isinstance(read({"files": [A], key: value}, results), NotReady), value
+        assert names(read({"files": [A], key: {"text": "done"}}, **{key: ["done"]})) == ["a.json"]
 
     @pytest.mark.parametrize("word", ["failed", "halted", "Error", "cancelled"])
     def test_a_dataset_that_failed_is_a_permanent_error(self, word: str) -> None:
@@ -157,6 +264,35 @@ class TestSignals:
     )
     def test_a_page_that_is_not_the_last_and_names_no_cursor_is_not_understood(self, signal: dict[str, Any]) -> None:
         assert isinstance(read({**signal, "files": [A]}), NotUnderstood)
+
+    @pytest.mark.parametrize("form", LINKS, ids=LINKS)
+    @pytest.mark.parametrize("first", ["first", "self"])
+    @pytest.mark.parametrize("spelling", ["{0}", "{1}", "{0}_page", "{0}Page", "{0}_link"])
+    def test_links_to_the_first_and_the_last_page_say_whether_there_are_more(
+        self, form: str, first: str, spelling: str
+    ) -> None:
+        page = f"https://api.example/reports/datasets/{ID}?page="
+        for last, is_whole in (("3", False), ("1", True), ("1\n", True)):
+            pairs = [(first, f"{page}1"), ("prev", None), ("last", page + last)]
+            box = LINKS[form]([(spelling.format(rel, rel.title()), url) for rel, url in pairs])
+            for data, meta in (({"files": [A], **box}, {}), ({**box, "files": [A]}, {}), ({"files": [A]}, box)):
+                reading = classify({"status": True, **meta}, data, dataset_id=ID)
+                assert isinstance(reading, Files) == is_whole, (data, meta)
+            declared = read({"x": {"files": [A], **box}}, {"files": "data.x.files", "url": "url"})
+            if form != "keys" or not is_whole:  # a declaration has no `last` that is an address
+                assert isinstance(declared, Files) == is_whole
+            assert isinstance(read({"rows": [ROW], **box}), Inline) == is_whole
+            if not is_whole:
+                assert not isinstance(read({"url": at("a.json"), **box}), Files)
+                # Here the next page can be requested.
+                assert isinstance(read({"files": [A], **box}, next="c"), Files)
+
+    def test_the_links_of_the_first_page_decide(self) -> None:
+        page = f"https://api.example/reports/datasets/{ID}"
+        for box in ({"self": page, "first": f"{page}?page=1", "last": f"{page}?page=1"}, {"last": page}):
+            for links in (box, [{"rel": rel, "href": url} for rel, url in box.items()]):
+                assert names(read({"files": [A], "links": links})) == ["a.json"]
+                assert names(read({"files": [A]}, links=links)) == ["a.json"]
 
     @pytest.mark.parametrize("listing", [[A, B], []], ids=["files", "no files"])
     @pytest.mark.parametrize(
@@ -260,6 +396,49 @@ class TestSignals:
     def test_a_flag_in_other_words_is_one(self, key: str) -> None:
         assert "there is more" in why(read({"files": [A, B], key: True}))
         assert isinstance(read({"rows": [ROW], key: "yes"}), NotUnderstood)
+
+    @pytest.mark.parametrize("key", [*OWNERS, "dataset", "DATASET_REF", "dataset_reference", "dataset_key"])
+    def test_another_dataset_is_recognised_by_any_key_that_names_one(self, key: str) -> None:
+        for value in (OTHER, OTHER.upper(), {"id": OTHER}, {"x": {"uuid": OTHER}}, [OTHER]):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                if not isinstance(value, list) or key in OWNERS:
+                    assert "another dataset" in why(read({"files": [A], key: value}, results)), value
+                    assert "another dataset" in why(read({"files": [A | {key: value}, B]}, results)), value
+                assert "another dataset" in why(read({"files": [A]}, results, **{key: value})), value
+            assert isinstance(read({"rows": [ROW], key: value}), NotUnderstood)
+        for value in (ID, ID.upper(), {"id": ID}, {"id": ID, "type": "t"}, None, {}):
+            for results in (None, {"files": "data.files", "url": "url"}):
+                assert names(read({"files": [A], key: value}, results, **{key: value})) == ["a.json"], value
+                assert names(read({"files": [A | {key: value}]}, results)) == ["a.json"], value
+
+    @pytest.mark.parametrize("key", OWNERS)
+    def test_a_value_that_is_no_id_of_this_dataset_is_that_of_another(self, key: str) -> None:
+        for value in ("999", 999, "x" * 90, {"id": "999"}, {"name": "x", "x": [7]}):
+            assert "another dataset" in why(read({"files": [A], key: value})), value
+        assert names(read({"files": [A], key: ID.replace("-", "")})) == ["a.json"]
+
+    @pytest.mark.parametrize("id_key", ["id", "uuid", "GUID", "identifier", "dataset_id", "dataset_uuid"])
+    @pytest.mark.parametrize("key", ["dataset", "datasets", "Dataset"])
+    def test_an_object_under_a_key_for_datasets_may_have_the_id_of_another(self, key: str, id_key: str) -> None:
+        for of in (OTHER, ID):
+            for beside in ({"files": [A]}, {"items": [ROW]}, {"url": at("a.json")}, {"x": {"a.json": at("a.json")}}):
+                data: Any = {id_key: of, **beside}
+                for reply in ({key: data}, {"report": {key: data}}, {key: [data]}, {key: {of: beside}}):
+                    if reply == {key: [data]} and "url" in beside and id_key in ("id", "uuid", "GUID", "identifier"):
+                        continue  # a list of files, each with an id of its own
+                    assert isinstance(read(reply), Files | Inline) == (of == ID), reply
+            declared = read({key: {id_key: of, "files": [A]}}, {"files": f"data.{key}.files", "url": "url"})
+            assert isinstance(declared, Files) == (of == ID)
+        both = [{id_key: ID, "files": [A]}, {id_key: OTHER, "files": [B]}]
+        assert isinstance(read({key: both}), NotUnderstood)
+
+    def test_the_key_dataset_may_hold_something_else(self) -> None:
+        for value in ("The dataset of May", "activity-summary-by-group", 17, True, {"id": 17}, {"name": "May"}):
+            assert names(read({"files": [A], "dataset": value})) == ["a.json"]
+        # The id of an object that has the id of the dataset as well is an id of its own.
+        assert names(read({"dataset": {"id": OTHER, "dataset_id": ID, "files": [A]}})) == ["a.json"]
+        assert names(read({"datasets": [A | {"id": OTHER}, B | {"id": ID}]})) == ["a.json", "b.csv"]
+        assert why(read({"files": [A], "dataset": "z.json"}))
 
     def test_on_an_empty_page_the_number_of_pages_says_whether_there_is_more(self) -> None:
         for page, pages, more in ((2, 3, True), (3, 3, False), (None, 3, True)):
