@@ -45,6 +45,7 @@ def test_the_note_says_what_did_not_come_back() -> None:
     assert note_text(PUBLISHED | {"gaps": gaps}) == f"{TEXT} · Gap: {gaps[0]} · Gap: {gaps[1]}"
     assert note_text(PUBLISHED | {"gaps": []}) == TEXT
     assert note_text(PUBLISHED | {"left_out": 1234}) == f"{TEXT} · a part: include left out 1,234 files"
+    odd: Any
     for odd in (0, None, -1, "7", True, []):
         assert note_text(PUBLISHED | {"left_out": odd}) == TEXT
     assert len(note_text(PUBLISHED | {"gaps": gaps * 500})) == MAX_NOTE_CHARS

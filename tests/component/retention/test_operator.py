@@ -16,6 +16,7 @@ import pytest
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity import retention_operator
+from learnosity.destination import resolve_destination
 from learnosity.errors import (
     ConnectionConfigError,
     LearnosityError,
@@ -27,7 +28,7 @@ from learnosity.errors import (
 from learnosity.lookups import LookupFailedError
 from learnosity.retention import remove as removing
 from learnosity.retention import sweep as sweeping
-from learnosity.retention.inventory import read_dataset
+from learnosity.retention.inventory import read_dataset, types
 from learnosity.retention.rules import RetentionRules, Rule
 from learnosity.retention_notes import KEY
 from learnosity.retention_operator import (
@@ -171,7 +172,7 @@ def test_two_rules_for_one_place_remove_nothing_whichever_of_them_cannot_be_reac
 def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_applied(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[LearnosityError]
 ) -> None:
-    real, failing = retention_operator.resolve_destination, [None]
+    real, failing = resolve_destination, [None]
 
     async def fails(given: object) -> str:
         if given in failing:
@@ -541,7 +542,7 @@ def test_a_run_removes_no_more_datasets_with_several_tries_than_with_one(
 ) -> None:
     monkeypatch.setattr(sweeping, "MOST_DATASETS", 1)
     run, failing = Run(), [True]
-    real = sweeping.types
+    real = types
 
     async def fails(store: Any) -> Any:
         if failing and run.state.values:

@@ -128,7 +128,7 @@ def test_the_last_poll_does_not_move_away_while_time_passes(
 ) -> None:
     """The poller asks again and again when a wait is due. The answer after the deadline was always: in a second."""
     passed = 0.0
-    monkeypatch.setattr(poll_intervals.time, "time", lambda: 1e9 + passed)
+    monkeypatch.setattr(time, "time", lambda: 1e9 + passed)
     wait = Wait("job", 60, 1e9 + left, began=1000.0, seen=1000.0)
     wait.plan(1000.0)
     for _ in range(400):

@@ -34,15 +34,15 @@ def read(content: Any, limits: Limits = PAGE) -> Document:
 def test_the_row_of_a_group_is_told_from_the_rows_in_it(wrapped: Any, users: Any, groups: Any) -> None:
     above = [{"group_name": "top"}]
     document = read(wrapped({**ALL, "ancestors": above, "groups": groups, "users": users}))
-    found = {kind: document.first(kind) for kind in (Kind.GROUPS, Kind.USERS)}
+    groups_in, users_in = document.first(Kind.GROUPS), document.first(Kind.USERS)
     if not users and not groups:
         return
     assert own_row(document) is not None
     assert {name: (own_row(document) or {}).get(name) for name in ALL} == ALL
     assert rows_above(document) == above
-    assert (found[Kind.USERS].rows if found[Kind.USERS] else []) == users
-    assert found[Kind.GROUPS] is not None
-    assert found[Kind.GROUPS].rows == groups or not groups
+    assert (users_in.rows if users_in else []) == users
+    assert groups_in is not None
+    assert groups_in.rows == groups or not groups
     assert not document.hidden
     returned = groups_returned(document, {}, ["region"])
     assert returned.population == 5

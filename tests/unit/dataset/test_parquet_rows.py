@@ -120,9 +120,8 @@ async def test_every_cell_of_csv_comes_out_in_its_column_or_the_file_is_refused(
 async def test_csv_with_cells_in_no_column_is_refused_and_cells_without_a_value_are_not_missed(
     tmp_path: Path, name: str, content: bytes, is_refused: bool
 ) -> None:
-    files, encoding = {name: gzip.compress(content)}, "gzip"
-    if name == "b.csv":
-        files, encoding = {name: content}, None
+    packed = name != "b.csv"
+    files, encoding = {name: gzip.compress(content) if packed else content}, "gzip" if packed else None
     if is_refused:
         with pytest.raises(IncompleteDatasetError, match=r"^b\.csv.* has cells that are in no column .* without it"):
             await users(tmp_path, files, encoding)

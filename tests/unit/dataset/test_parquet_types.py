@@ -67,7 +67,7 @@ async def test_a_number_that_a_double_cannot_hold_keeps_every_digit(tmp_path: Pa
     assert int(row["score"]) == number
 
 
-CSV_NUMBERS = {
+CSV_NUMBERS: dict[str, str | float] = {
     "12345678901234567.89": "12345678901234567.89",
     "-12345678901234567.89": "-12345678901234567.89",
     "9007199254740993.0": "9007199254740993.0",

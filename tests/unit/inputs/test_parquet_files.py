@@ -66,7 +66,8 @@ def test_a_read_that_fails_once_never_ends_with_a_part_of_the_rows(
         parquet(f"SELECT '{part}-' || n user_id, 's' school FROM range(20_000) t(n)", tmp_path, f"{part}.parquet")
         for part in range(count)
     ]
-    query, failed = ParquetFiles._query, []
+    query = ParquetFiles._query
+    failed: list[str] = []
 
     def once(self: ParquetFiles, text: str, paths: list[str]) -> Any:
         result = query(self, text, paths)

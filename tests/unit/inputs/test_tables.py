@@ -304,9 +304,9 @@ class TestText:
             assert spooled(source(packed(content), name)) == [user("u1"), user("u2")]
         for place in range(250, 264):
             before = "user_id,district,school\nu1,d1,s1\nu2,d1,"
-            content = f"{before}{'x' * (place - len(before))}{mark} Lane\nu3,d1,s1\n"
-            assert content.index(mark) == place
-            assert len(spooled(source(content.encode(encoding)))) == 3
+            text = f"{before}{'x' * (place - len(before))}{mark} Lane\nu3,d1,s1\n"
+            assert text.index(mark) == place
+            assert len(spooled(source(text.encode(encoding)))) == 3
 
     def test_the_mark_of_a_tar_archive_is_known_where_it_is_one(self) -> None:
         for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):

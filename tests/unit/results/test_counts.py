@@ -38,6 +38,7 @@ class TestWords:
     @pytest.mark.parametrize("thing", FILE_THINGS)
     @pytest.mark.parametrize("form", FORMS)
     def test_a_count_of_parts_is_one_of_files(self, form: str, thing: str) -> None:
+        number: Any
         for key in spellings(form, thing):
             for number, right in ((9, False), ("9", False), (2, True), ("2", True), ("many", False), ({"n": 9}, False)):
                 assert is_read(read({"files": [A, B], key: number})) == right, (key, number)
@@ -46,6 +47,8 @@ class TestWords:
     @pytest.mark.parametrize("thing", ["row", "line", "user", "student", "learner"])
     @pytest.mark.parametrize("form", FORMS)
     def test_a_count_of_rows_or_users_is_compared_with_them(self, form: str, thing: str) -> None:
+        number: Any
+        nothing: dict[str, Any]
         for key in spellings(form, thing):
             for number, right in ((5000, False), ("5000", False), (2, True), ("many", False), ({"n": 9}, False)):
                 for data in ({"rows": USERS}, {"report": {"items": USERS}}, LEAF, {"users": USERS}):
@@ -65,6 +68,7 @@ class TestWords:
 
     @pytest.mark.parametrize("form", FORMS)
     def test_a_count_of_groups_or_questions_is_compared_with_them(self, form: str) -> None:
+        number: Any
         for thing, data in (("group", ROOT), ("question", {"rows": [ROW, ROW]})):
             for key in spellings(form, thing):
                 if key in ROW_FIELDS:

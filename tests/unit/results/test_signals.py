@@ -95,6 +95,7 @@ class TestSignals:
     @pytest.mark.parametrize("key", FLAGS)
     @pytest.mark.parametrize("word", ["pending", "partially", "n", "not yet", "40%", "0.4", "0000-00-00 00:00:00", "f"])
     def test_a_flag_whose_word_is_not_known_is_not_true(self, key: str, word: str) -> None:
+        value: Any
         for value in (word, word.upper(), {"value": word}, {"x": {"y": word}}, [word]):
             for data in ({"files": [A], key: value}, {key: value, "rows": [ROW]}, {"files": [A], "job": {key: value}}):
                 assert isinstance(read(data), NotUnderstood | NotReady), data
@@ -124,6 +125,7 @@ class TestSignals:
         ],
     )
     def test_a_flag_may_be_a_word_or_a_time(self, key: str, value: Any) -> None:
+        each: Any
         for each in (value, {"value": value}, {"at": "2026-11-28", "id": "x", "value": value}, {"status": "done"}, {}):
             assert names(read({"files": [A, B], key: each})) == ["a.json", "b.csv"], each
             assert names(read({"files": [A, B]}, **{key: each})) == ["a.json", "b.csv"]
@@ -134,8 +136,8 @@ class TestSignals:
     def test_what_is_pending_may_be_a_word(self, key: str) -> None:
         for value in ("yes", "true", "1", "running", "partly", "c.json", "2026-11-28 07:00", 0.5):
             assert isinstance(read({"files": [A], key: value}), NotUnderstood | NotReady), value
-        for value in ("no", "none", "", "0", "done", None, False, 0):
-            assert names(read({"files": [A], key: value})) == ["a.json"], value
+        for other in ("no", "none", "", "0", "done", None, False, 0):
+            assert names(read({"files": [A], key: other})) == ["a.json"], other
 
     @pytest.mark.parametrize(
         "value",
@@ -170,6 +172,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("key", ["message", "messages", "notice", "detail", "reason"])
     def test_a_message_may_stand_in_an_object_or_a_list(self, key: str) -> None:
+        value: Any
         for value in (
             {"text": "still processing, try again"},
             {"x": {"title": "Not ready yet"}},
@@ -179,7 +182,7 @@ class TestSignals:
                 assert isinstance(read({"files": [A]}, results, **{key: value}), NotReady), value
                 if not isinstance(value, list):
                     assert isinstance(read({"files": [A], key: value}, results), NotReady), value
-        assert names(read({"files": [A], key: {"text": "done"}}, **{key: ["done"]})) == ["a.json"]
+        assert names(read({"files": [A], key: {"text": "done"}}, **cast(dict[str, Any], {key: ["done"]}))) == ["a.json"]
 
     @pytest.mark.parametrize("word", ["failed", "halted", "Error", "cancelled"])
     def test_a_dataset_that_failed_is_a_permanent_error(self, word: str) -> None:
@@ -399,6 +402,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("key", [*OWNERS, "dataset", "DATASET_REF", "dataset_reference", "dataset_key"])
     def test_another_dataset_is_recognised_by_any_key_that_names_one(self, key: str) -> None:
+        value: Any
         for value in (OTHER, OTHER.upper(), {"id": OTHER}, {"x": {"uuid": OTHER}}, [OTHER]):
             for results in (None, {"files": "data.files", "url": "url"}):
                 if not isinstance(value, list) or key in OWNERS:

@@ -111,7 +111,7 @@ def test_rules_that_may_be_for_one_place_are_held_back(
 ) -> None:
     rules = [Rule("a", one, keep_newest=30), Rule(type_of_other, other, keep_newest=1)]
     rules = rules[::-1] if swapped else rules
-    places = {uri: uri for uri in (one, other) if uri is not None}
+    places: dict[str | None, str] = {uri: uri for uri in (one, other) if uri is not None}
     found = rules_held_back(rules, places, unknown)
     assert set(found) == ({1, 2} if held and type_of_other == "a" else set())
 

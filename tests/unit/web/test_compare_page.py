@@ -7,11 +7,12 @@ import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
+from sqlalchemy.orm import Session
 
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.layout import DatasetLayout
@@ -108,7 +109,7 @@ def test_every_link_keeps_what_is_compared(two: Site) -> None:
 def test_a_question_leads_to_the_address_of_its_own_file(two: Site, name: str) -> None:
     row = {"item_reference": unquote(name).removesuffix(".json"), "p_value": 0.5}
     files = {"items.json": msgspec.json.encode([row]), f"items/{name}": msgspec.json.encode(row)}
-    earlier = runs.load_run(None, "learnosity_dataset", "manual__0")
+    earlier = runs.load_run(cast(Session, None), "learnosity_dataset", "manual__0")
     two.run = replace(two.run, datasets=())
     two.publish(files, "ibk-analysis-by-question", dataset_id=OTHER_ID)
     theirs = two.run.datasets
