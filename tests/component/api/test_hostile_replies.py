@@ -23,11 +23,11 @@ from learnosity.api.signed_urls import SignedTransfer
 from learnosity.errors import (
     BrokenWriteError,
     LearnosityError,
-    PermanentApiError,
     StorageError,
     TransferError,
     TransientApiError,
     UnexpectedReplyError,
+    WrongAddressError,
 )
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.streamed_put import StreamedPut
@@ -143,7 +143,7 @@ async def test_a_reply_that_is_too_large_fails_at_once(
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize(
-    ("status", "kind", "asked"), [(302, PermanentApiError, 1), (404, PermanentApiError, 1), (503, TransientApiError, 3)]
+    ("status", "kind", "asked"), [(302, WrongAddressError, 1), (404, WrongAddressError, 1), (503, TransientApiError, 3)]
 )
 async def test_an_error_keeps_the_meaning_of_its_status_however_large_it_is(
     monkeypatch: pytest.MonkeyPatch,
