@@ -46,7 +46,7 @@ def parquet() -> None:
 
 
 def parquet_input() -> None:
-    source = InputFile("users.parquet", lambda: iter([b"PAR1"]))
+    source = InputFile("users.parquet", lambda: iter([b"PAR1\x15\x04\x15\x00PAR1"]))
     spool_input([source], schema_for("ibk-analysis-by-question"), io.BytesIO())
 
 
