@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import tempfile
 from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,14 @@ from devstack import seaweedfs  # noqa: E402
 from devstack.certificate import make_certificate  # noqa: E402
 from devstack.seaweedfs import SeaweedFS  # noqa: E402
 from devstack.secrets import KeyPair, Secrets  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def airflow_forgets_the_secrets_of_a_test() -> Iterator[None]:
+    """Airflow masks all secrets that its process has seen, with one pattern. Thousands of tests would slow it down."""
+    yield
+    if (masking := sys.modules.get("airflow.sdk._shared.secrets_masker")) is not None:
+        masking.reset_secrets_masker()
 
 
 @pytest.fixture(scope="session")
