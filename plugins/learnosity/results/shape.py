@@ -157,7 +157,7 @@ class _Reader:
         files, old_rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
         found.signals.note_dataset(place.key, record)
-        links.note_last_page(record.items(), found)
+        links.note_last_page(record, found)
         within = place.within or place.listed
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
