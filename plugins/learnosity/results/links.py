@@ -139,7 +139,7 @@ def _compare_pages(links: Iterable[tuple[str, Any]], found: Findings) -> None:
     if not found.signals.first_page:
         # A link to the reply without a page says nothing about where it stands.
         goes_on = this is not None and bool(_position(this)) and not _is_same_page(this, last)
-    elif this is not None and _is_same_page(this, last):
+    elif this is not None and (_position(this) or this.strip() == last.strip()) and _is_same_page(this, last):
         # A `self` that is the last page, and by its number not the first one, is an answer to another request.
         goes_on = first is not None and bool(_position(this)) and not _is_same_page(first, this)
     else:

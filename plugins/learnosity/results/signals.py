@@ -86,7 +86,7 @@ class Signals(State):
         """
         kind = kind_of(plain_key(key))
         if kind in INSIDE:
-            INSIDE[kind](self, key, list(members(value)))
+            INSIDE[kind](self, key, value)
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
         if not is_about_pages or (kind == "next" and self.ignores_cursors):
             return

@@ -90,6 +90,7 @@ MORE: dict[str, dict[str, Any]] = {
     "pages": {"self": f"{API}?page=1", "last": f"{API}?page=3"},
     "a self without a query": {"self": API, "last": f"{API}?page=3"},
     "pages from 0": {"first": f"{API}?page=0", "last": f"{API}?page=1"},
+    "pages from 0 beside self": {"self": API, "first": f"{API}?page=0", "last": f"{API}?page=1"},
     "an offset": {"self": API, "last": f"{API}?offset=100"},
     "a cursor": {"self": API, "last": f"{API}?page_token=c"},
     "a cursor beside a page": {"first": f"{API}?page=1", "last": f"{API}?page=1&cursor=c"},
