@@ -173,9 +173,8 @@ class _Reader:
         new_files, new_rows = len(found.files) - files, found.rows - old_rows
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
-        # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
-        is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
-        if content.has_measure(record) or (is_row and not new_files):
+        is_beside_no_list = found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
+        if rows.has_statistics(record, new_files, is_beside_no_list=is_beside_no_list):
             found.has_row_fields = True
         folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
         found.signals.compare_children(counts, groups.lengths(record), {len(folders)})
