@@ -58,7 +58,7 @@ def read_beside(
     """
     counts = len(found.signals.open_counts)
     if not listed:
-        links.note_last_page(record.items(), found)
+        links.note_last_page(record, found)
     reader = _Reader(found, record, (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0]), listed)
     for each, value in record.items():
         is_plain = not isinstance(value, dict | list)

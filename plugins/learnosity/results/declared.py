@@ -147,7 +147,7 @@ def _note_signals(data: Any, found: Findings) -> None:
         if not isinstance(each, dict):
             continue
         mark_self_links(each, found)
-        note_last_page(each.items(), found)
+        note_last_page(each, found)
         for key, value in each.items():
             found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
             if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from learnosity.results.addresses import fetchable, is_signed, points_to_a_listing
 from learnosity.results.findings import Findings
@@ -20,11 +21,19 @@ from learnosity.results.known_keys import (
     SELF_LINKS,
     URL_KEYS,
     link_word,
+    looks_like_a_file,
     plain_key,
+    words,
 )
+from learnosity.results.signal_keys import kind_of
+from learnosity.results.values import says_something
 
 _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _PAGE_WORDS = PAGE_LINKS | {"self"}
+# Keys in the object of a link that describe the link. They do not say whether the link leads anywhere.
+_ABOUT_A_LINK = words("rel title label description type method templated hreflang")
+# Where the first page begins, in the query of its address.
+_BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
 
 
 def is_link_key(key: str) -> bool:
@@ -71,18 +80,20 @@ def read_box(box: Any, found: Findings) -> Any:
     :returns: the other values of the object or list. They may be files, and must be read as data.
     """
     if isinstance(box, list):
-        note_last_page([(_relation(each), each) for each in box], found)
+        _compare_pages([(_relation(each), each) for each in box], found)
         return [each for each in box if not _read_boxed(_relation(each), each, found)]
-    note_last_page(box.items(), found)
+    _compare_pages(box.items(), found)
     return {key: value for key, value in box.items() if not _read_boxed(key, value, found)}
 
 
-def note_last_page(links: Iterable[tuple[str, Any]], found: Findings) -> None:
-    """Note that there are more pages, if the link to the last page is not that to the first page, or to the reply."""
-    addresses = {link_word(key): _only_address(value) for key, value in links if link_word(key) in _PAGE_WORDS}
-    last, first = addresses.get("last"), addresses.get("first") or addresses.get("self")
-    if last is not None and first is not None and last.strip() != first.strip():
-        found.signals.more.append("last")
+def note_last_page(record: Mapping[str, Any], found: Findings) -> None:
+    """Note that there are more pages, if the links to pages among the values of an object say so.
+
+    Files may have the labels `first` and `last`. So only an address of a list, or one with a page in its query, counts.
+    """
+    links = [(key, address) for key, value in record.items() if (address := _only_address(value)) is not None]
+    dataset_id = found.signals.dataset_id
+    _compare_pages([each for each in links if is_link(*each, dataset_id) or _position(each[1])], found)
 
 
 def mark_self_links(record: Mapping[str, Any], found: Findings) -> None:
@@ -116,6 +127,45 @@ def _relation(entry: Any) -> str:
     return relation if isinstance(relation, str) else ""
 
 
+def _compare_pages(links: Iterable[tuple[str, Any]], found: Findings) -> None:
+    """Note that there are more pages, if the link to the last page is not that to this page.
+
+    This page has the link `self`. If the request had no cursor, this page is also the one of the link `first`.
+    """
+    pages = {word: _only_address(value) for key, value in links if (word := link_word(key)) in _PAGE_WORDS}
+    first, this, last = pages.get("first"), pages.get("self"), pages.get("last")
+    if last is None:
+        return
+    if not found.signals.first_page:
+        # A link to the reply without a page says nothing about where it stands.
+        goes_on = this is not None and bool(_position(this)) and not _is_same_page(this, last)
+    elif this is not None and (_position(this) or this.strip() == last.strip()) and _is_same_page(this, last):
+        # A `self` that is the last page, and by its number not the first one, is an answer to another request.
+        goes_on = first is not None and bool(_position(this)) and not _is_same_page(first, this)
+    else:
+        start = first or this
+        goes_on = start is not None and not _is_same_page(start, last)
+    if goes_on:
+        found.signals.more.append("last")
+
+
+def _is_same_page(one: str, other: str) -> bool:
+    """Whether two addresses lead to the same page. An address without a page leads to the first one."""
+    if one.strip() == other.strip():
+        return True
+    of_one, of_other = _position(one), _position(other)
+    if of_one and of_other:
+        return of_one == of_other
+    return bool(of_one or of_other) and all(each in _BEGINNINGS for each in (of_one or of_other))
+
+
+def _position(address: str) -> frozenset[tuple[str, str]]:
+    """What the query of an address says about the page: its number, its offset, its cursor."""
+    query = address.partition("#")[0].partition("?")[2]
+    kinds = ((kind_of(plain_key(key)), value.strip()) for key, value in parse_qsl(query))
+    return frozenset((kind, value) for kind, value in kinds if kind in ("page", "offset", "cursor"))
+
+
 def _read_boxed(key: str, value: Any, found: Findings) -> bool:
     """Mark the address of one link of a `links` object or list as known.
 
@@ -124,14 +174,37 @@ def _read_boxed(key: str, value: Any, found: Findings) -> bool:
     """
     word, address = link_word(key), _only_address(value)
     if word == "next":
-        return found.signals.note(key, value if address is None else address)
+        return found.signals.note(key, _said(value) if address is None else address)
     if word not in _NO_DATA | PAGE_LINKS:
         return False
     if address is None:
-        return value is None
+        return _leads_nowhere(value, may_be_a_file=word in PAGE_LINKS)
     if word not in DOCUMENTATION_LINKS or not is_signed(address):
         found.known.add(address)
     return True
+
+
+def _said(value: Any) -> Any:
+    """What a link says, without what describes it. `{"rel": "next", "href": null}` says nothing: no page follows."""
+    if not isinstance(value, dict):
+        return value
+    said = [each for key, each in value.items() if plain_key(key) not in _ABOUT_A_LINK]
+    return said if says_something(said) else None
+
+
+def _leads_nowhere(value: Any, *, may_be_a_file: bool) -> bool:
+    """Whether a link without an address holds nothing else: it is null, or an object of a link that has none."""
+    if not isinstance(value, dict):
+        return value is None
+    return all(
+        (word := plain_key(key)) in _ABOUT_A_LINK
+        or (word in URL_KEYS and not isinstance(each, dict | list) and not (may_be_a_file and _is_file_name(each)))
+        for key, each in value.items()
+    )
+
+
+def _is_file_name(value: Any) -> bool:
+    return isinstance(value, str) and looks_like_a_file(value)
 
 
 def _only_address(value: Any) -> str | None:

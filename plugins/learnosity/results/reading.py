@@ -90,7 +90,7 @@ def classify(
     if surveyed.too_deep or not surveyed.is_json:
         why = f"it is nested more than {MAX_DEPTH} levels deep" if surveyed.too_deep else "it is not JSON"
         return NotUnderstood(why, sketch(reply))
-    found = Findings(Signals(dataset_id))
+    found = Findings(Signals(dataset_id, first_page=first_page))
     if not first_page and data in (None, [], {}):
         found.add_empty_list()
     elif declaration is None:
@@ -109,7 +109,7 @@ def classify(
 
 def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     """Note what `meta` says. `meta` contains no files: each address in it must be a link."""
-    note_last_page(meta.items(), found)
+    note_last_page(meta, found)
     for key, value in meta.items():
         word = plain_key(key)
         if word in ECHO_KEYS or (key == "status" and value is True):

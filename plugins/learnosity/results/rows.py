@@ -17,6 +17,8 @@ from learnosity.results.signal_keys import kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
+# Measures that a reply with files may state of the whole dataset. Statistics such as a mean are content.
+_COUNTS = frozenset(("group_count", "population", "count_sessions", "count_attempted"))
 _CURSOR = re.compile("next|cursor|token|continuation")
 
 
@@ -35,6 +37,22 @@ def note_row(row: Mapping[str, Any], place: Place, found: Findings) -> None:
     found.rows_of[content.thing_of_row(row)] += 1
     if not has_subject:
         groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
+
+
+def has_statistics(record: Mapping[str, Any], files: int, *, is_beside_no_list: bool) -> bool:
+    """Whether an object with files, or with an empty list, has the values of a row, which would not land.
+
+    :param files: how many files are in the object.
+    :param is_beside_no_list: whether an empty list in the object is no list of files by its key. Then the object may be
+        a row of which the list is a part. Beside files, the object may say whose files they are.
+    """
+    measures = {key: value for key, value in record.items() if key in content.MEASURES}
+    if record.keys() & (content.ROW_FIELDS - content.MEASURES):
+        return bool(measures) or (is_beside_no_list and not files)
+    if files:
+        return not measures.keys() <= _COUNTS
+    # An empty dataset has no sessions, and no scores.
+    return any(value not in (None, 0, "0") for value in measures.values())
 
 
 def _note_reply(row: Mapping[str, Any], found: Findings) -> None:

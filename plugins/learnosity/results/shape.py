@@ -157,7 +157,7 @@ class _Reader:
         files, old_rows, lone, empty = len(found.files), found.rows, found.lone_files, found.empty_lists
         groups.note_object(record, words, place, found)
         found.signals.note_dataset(place.key, record)
-        links.note_last_page(record.items(), found)
+        links.note_last_page(record, found)
         within = place.within or place.listed
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
@@ -173,9 +173,8 @@ class _Reader:
         new_files, new_rows = len(found.files) - files, found.rows - old_rows
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
-        # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
-        is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
-        if content.has_measure(record) or (is_row and not new_files):
+        is_beside_no_list = found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
+        if rows.has_statistics(record, new_files, is_beside_no_list=is_beside_no_list):
             found.has_row_fields = True
         folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
         found.signals.compare_children(counts, groups.lengths(record), {len(folders)})

@@ -38,8 +38,12 @@ _NO_THINGS: Mapping[Thing, set[int]] = {}
 
 @dataclass(slots=True)
 class Signals(State):
-    """What one reply says about itself: its state, its pages and its counts."""
+    """What one reply says about itself: its state, its pages and its counts.
 
+    :param first_page: whether the request had no cursor.
+    """
+
+    first_page: bool = True
     cursors: set[str] = field(default_factory=set, repr=False)
     """Values that can be sent as `next` to get the next page."""
     more: list[str] = field(default_factory=list)
@@ -82,7 +86,7 @@ class Signals(State):
         """
         kind = kind_of(plain_key(key))
         if kind in INSIDE:
-            INSIDE[kind](self, key, list(members(value)))
+            INSIDE[kind](self, key, value)
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
         if not is_about_pages or (kind == "next" and self.ignores_cursors):
             return

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
-from learnosity.results.values import is_time, is_true, number, scalars, truth
+from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_yes
+from learnosity.results.values import is_length_of_time, is_time, is_true, members, number, objects, scalars, truth
 
-Members = Sequence[tuple[str, Any]]
-# Phrases in a message text of a reply which mean that the dataset is not finished yet.
-_LATER = re.compile(
-    r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
-    r"|still (running|processing|generating)|try again|come back",
-    re.IGNORECASE,
-)
+_EPOCH = 10**8  # a greater number is a time
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Where the id may be in an object under the key `dataset`; "" is an entry of a list.
 _IDS = OWNER_IDS | words("id uuid guid identifier") | {""}
 _OTHER = "it is about another dataset"
+# What a flag that is an object may have its own value under; "" is an entry of a list.
+_FLAG_WORDS = words("value is flag state result answer") | {""}
+# In a progress that is an object: what is done, and of how much. `_DONE` may also be a share.
+_DONE = words("done complete completed finished processed current value count number") | {""}
+_WHOLE = words("of outof total max maximum all expected")
+_ONLY_OF = words("count number")  # these are no share
 
 
 @dataclass(slots=True)
@@ -47,8 +48,8 @@ class State:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
         if plain_key(key) not in ("dataset", "datasets") or not isinstance(value, dict):
             return
-        own = [(plain_key(each), child) for each, child in value.items() if not isinstance(child, dict | list)]
-        _owner_inside(self, key, [*own, *(("id", each) for each in value)])
+        if any(_is_other(self, each) for each in value) or _names_other(self, value, nested=False):
+            self.unclear.append(_OTHER)
 
 
 def _status(state: State, key: str, value: Any) -> bool:
@@ -66,13 +67,15 @@ def _status(state: State, key: str, value: Any) -> bool:
 def _ready_flag(state: State, key: str, value: Any) -> bool:
     is_ready = truth(value)
     if is_ready is None:
-        return _status(state, key, value)
+        return says_yes(plain_key(key), value) or _status(state, key, value)
     if not is_ready:
         state.not_ready = key
     return True
 
 
 def _pending(state: State, key: str, value: Any) -> bool:
+    if plain_key(key) == "processing" and is_length_of_time(value):
+        return True  # how long it took
     is_pending = truth(value)
     if is_pending is None:
         return _status(state, key, value)
@@ -94,7 +97,7 @@ def _progress(state: State, key: str, value: Any) -> bool:
 def _verdict(state: State, key: str, value: Any) -> bool:
     is_right = value is None or truth(value)
     if is_right is None:
-        return _status(state, key, value)
+        return says_yes(plain_key(key), value) or _status(state, key, value)
     if not is_right:
         state.unclear.append(f"its `{key}` is false")
     return True
@@ -108,25 +111,52 @@ def _trouble(state: State, key: str, value: Any) -> bool:
 
 def _remark(state: State, key: str, value: Any) -> bool:
     state.remarks |= bool(value)
-    if isinstance(value, str) and _LATER.search(value):
+    if isinstance(value, str) and says_later(value):
         state.not_ready = key
     return True
 
 
-def _flags_inside(state: State, key: str, inside: Members) -> None:
-    """Note a flag that is an object. A value with a key of its own meaning was noted before."""
-    flags = [each for word, each in inside if kind_of(word) is None and word not in ABOUT_A_FILE and each is not None]
+def _flags_inside(state: State, key: str, value: Any) -> None:
+    """Note a flag that is an object. A value with a key of its own meaning was noted before.
+
+    A whole number under another key is a number of something, and not a flag. Beside a time, words describe the time.
+    """
+    inside = list(members(value))
+    read = STATE_READERS[kind_of(plain_key(key)) or "ready"]
     if inside and all(each is None for _, each in inside):
-        flags = [None]
-    for each in flags:
-        STATE_READERS[kind_of(plain_key(key)) or "ready"](state, key, each)
+        read(state, key, None)
+    is_dated = any(isinstance(each, str) and is_time(each) and truth(each) for _, each in inside)
+    for word, each in inside:
+        if kind_of(word) is not None or word in ABOUT_A_FILE or each is None:
+            continue
+        if word in _FLAG_WORDS or word == plain_key(key) or _may_be_flag(state, each, is_dated=is_dated):
+            read(state, key, each)
 
 
-def _progress_inside(state: State, key: str, inside: Members) -> None:
-    """Note a progress that is an object: one share, or equal numbers such as `{"done": 10, "of": 10}`."""
+def _may_be_flag(state: State, value: Any, *, is_dated: bool) -> bool:
+    """Whether a value in an object of a flag may be the flag, although its key does not say so."""
+    if isinstance(value, str) and (state.any_status or (is_dated and truth(value) is None)):
+        return is_word_of_state(value) or (not state.any_status and says_no(value))
+    if isinstance(value, str):
+        return not value.strip().isdigit()
+    return not state.any_status and (isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()))
+
+
+def _progress_inside(state: State, key: str, value: Any) -> None:
+    """Note a progress that is an object: a share, or what is done of how much, as in `{"done": 10, "of": 10}`.
+
+    If nothing in it has a known key, it may be one number or several equal ones. A declaration is then enough, too.
+    """
+    inside = list(members(value))
     if any(kind_of(word) in ("progress", "status") for word, _ in inside):
         return
+    shares = [share for each in objects(value) for share in _shares(each)]
+    for share in shares:
+        _progress(state, key, share)
     values = [each for word, each in inside if kind_of(word) in _OF_PROGRESS and word not in ABOUT_A_FILE]
+    if shares or state.any_status:
+        texts = [each for each in values if isinstance(each, str)]
+        values = [each for each in texts if is_word_of_state(each) or ("%" in each and not shares)]
     numbers = [each for each in map(number, values) if each is not None]
     if len(numbers) == 1 or len(set(numbers)) > 1:
         _progress(state, key, numbers[0] if len(numbers) == 1 else 0)
@@ -135,8 +165,24 @@ def _progress_inside(state: State, key: str, inside: Members) -> None:
             _progress(state, key, each)
 
 
-def _remarks_inside(state: State, key: str, inside: Members) -> None:
-    for _, each in inside:
+def _shares(record: list[tuple[str, Any]]) -> list[Any]:
+    """What the known keys of one object say about its progress: shares, of which 1 and 100 are the whole."""
+    done = [(word, each) for word, each in record if word in _DONE and each is not None]
+    whole = {each for word, value in record if word in _WHOLE and (each := number(value)) is not None}
+    shares: list[Any] = []
+    for word, each in done:
+        share = number(each)
+        if share is None and kind_of(word) == "ready":
+            shares.append(1)  # a flag or a time, which was noted before
+        elif whole and share is not None and share < _EPOCH:
+            shares.append(1 if share in whole else 0)
+        elif not whole and word not in _ONLY_OF and not (share is not None and share >= _EPOCH):
+            shares.append(each)
+    return shares
+
+
+def _remarks_inside(state: State, key: str, value: Any) -> None:
+    for each in scalars(value):
         _remark(state, key, each)
 
 
@@ -148,14 +194,32 @@ def _owner(state: State, key: str, value: Any) -> bool:
     return is_id
 
 
-def _owner_inside(state: State, key: str, inside: Members) -> None:
-    """Note an id in an object. Beside the id of the dataset, another id is that of the object."""
-    is_named = any(word in OWNER_IDS and _is_same(state, each) for word, each in inside)
-    is_other = any(word in _IDS and _is_other(state, each) for word, each in inside)
-    is_same = any(_is_same(state, each) for _, each in inside)
-    is_missing = plain_key(key) in OWNER_IDS and not is_same and any(each is not None for _, each in inside)
-    if is_missing or (is_other and not is_named):
+def _owner_inside(state: State, key: str, value: Any) -> None:
+    """Note the id of a dataset in an object or a list."""
+    inside = list(scalars(value))
+    is_same = any(_is_same(state, each) for each in inside)
+    is_missing = plain_key(key) in OWNER_IDS and not is_same and any(each is not None for each in inside)
+    if is_missing or _names_other(state, value):
         state.unclear.append(_OTHER)
+
+
+def _names_other(state: State, value: Any, *, nested: bool = True) -> bool:
+    """Whether an object or a list has the id of another dataset.
+
+    If one id of an object is that of the dataset, its other ids, and those of the objects in it, are of something else.
+
+    :param nested: whether the objects and lists in it are read, too.
+    """
+    if isinstance(value, list):
+        return any(_is_other(state, each) or _names_other(state, each) for each in value)
+    if not isinstance(value, dict):
+        return False
+    ids = [each for key, each in value.items() if plain_key(key) in _IDS]
+    if any(_is_same(state, each) for each in ids):
+        return False
+    return any(_is_other(state, each) for each in ids) or (
+        nested and any(_names_other(state, each) for each in value.values())
+    )
 
 
 def _is_same(state: State, value: Any) -> bool:
@@ -177,7 +241,7 @@ STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {
     "owner": _owner,
 }
 # These read a value that is an object or a list without files and rows.
-INSIDE: dict[Kind | None, Callable[[State, str, Members], None]] = {
+INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "ready": _flags_inside,
     "verdict": _flags_inside,
     "progress": _progress_inside,

@@ -13,11 +13,22 @@ _TRUE = ("1", "true", "yes", "y", "t", "on")
 _FALSE = ("0", "false", "no", "n", "f", "off")
 _FLAGS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
 _NOTHING = ("", "none", "null")
-# The words and marks in a time: `2026-11-28 07:00:00`, `Sat, 28 Nov 2026 07:00:00 GMT`.
+# The words and marks in a time: `2026-11-28 07:00:00 CET`, `Saturday, November 28th 2026, 7:00 am`.
 _TIME = re.compile(
-    r"(?:[\d\s:.,/+-]|t(?=\d)|z\b|gmt|utc|[ap]m|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun|day|january|jan|february"
-    r"|feb|march|mar|april|apr|may|june?|july?|august|aug|september|sept?|october|oct|november|nov|december|dec)+"
+    r"(?:[\d\s:.,/+\[\]-]|t(?=\d)|(?<=\d)(?:st|nd|rd|th)\b|z\b|[ap]m\b|at\b|day"
+    r"|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun"
+    r"|january|jan|february|feb|march|mar|april|apr|may|june?|july?|august|aug|september|sept?|october|oct|november|nov"
+    r"|december|dec"
+    r"|(?:gmt|utc|ut|wet|west|cet|cest|eet|eest|bst|ist|msk|est|edt|cst|cdt|mst|mdt|pst|pdt|akst|akdt|hst|jst|kst|hkt|sgt"
+    r"|awst|acst|acdt|aest|aedt|nzst|nzdt)\b"
+    r"|(?<![a-z])[a-z]{3,}/[a-z_]{3,}(?:/[a-z_]{3,})?|\([a-z ]+ time\))+"
 )
+_LENGTH = (
+    r"(?:\d+(?:\.\d+)?|an?|one) ?"
+    r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|weeks?|months?|years?)"
+)
+_AGO = re.compile(rf"(?:about )?{_LENGTH}(?:,? (?:and )?{_LENGTH})* ago")
+_LENGTHS = re.compile(rf"(?:for )?{_LENGTH}(?:,? ?(?:and )?{_LENGTH})*")
 
 
 def is_true(value: Any) -> bool:
@@ -35,15 +46,23 @@ def truth(value: Any) -> bool | None:
     if isinstance(value, str):
         text = value.strip().lower()
         if text in _NOTHING or is_time(text):
-            return text not in _NOTHING and any(digit in text for digit in "123456789")
+            return text not in _NOTHING and ("0" not in text or any(digit in text for digit in "123456789"))
         share = number(text)
         return share >= (100 if "%" in text else 1) if share is not None else _FLAGS.get(text)
     return value >= 1 if isinstance(value, float) else bool(value)
 
 
 def is_time(text: str) -> bool:
-    """Whether a text is a date or a time."""
-    return len(text) <= 60 and sum(map(str.isdigit, text)) >= 6 and _TIME.fullmatch(text.lower()) is not None
+    """Whether a text is a date or a time in the past or in the calendar, with or without its zone."""
+    text = text.strip().lower()
+    if len(text) > 80:
+        return False
+    return (sum(map(str.isdigit, text)) >= 6 and _TIME.fullmatch(text) is not None) or _AGO.fullmatch(text) is not None
+
+
+def is_length_of_time(value: Any) -> bool:
+    """Whether a value is a text such as `60 minutes` or `12.5s`."""
+    return isinstance(value, str) and len(value) <= 80 and _LENGTHS.fullmatch(value.strip().lower()) is not None
 
 
 def number(value: Any) -> float | None:
@@ -87,6 +106,15 @@ def members(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from members(child, key)
     else:
         yield key, value
+
+
+def objects(value: Any) -> Iterator[list[tuple[str, Any]]]:
+    """For each object and list in `value`, at any depth: its values that are neither, with their plain keys."""
+    if isinstance(value, dict | list):
+        inside = list(value.items()) if isinstance(value, dict) else [("", each) for each in value]
+        yield [(plain_key(key), each) for key, each in inside if not isinstance(each, dict | list)]
+        for _, each in inside:
+            yield from objects(each)
 
 
 def says_something(value: Any, *, words: bool = True) -> bool:

@@ -1,0 +1,67 @@
+"""What a text for people says: yes, no, or later. A reply may have such a text where a flag or a message stands."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from learnosity.results.known_keys import FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
+from learnosity.results.values import is_length_of_time, is_time, number
+
+# Phrases in a message text of a reply which mean that the dataset is not finished yet.
+_LATER = re.compile(
+    r"not (yet )?(ready|available|complete|finished)|in progress|being (generated|prepared|compiled|processed|built)"
+    r"|still (running|processing|generating)|try again|come back",
+    re.IGNORECASE,
+)
+_NO = re.compile(r"\b(?:not|never|no|yet|part(?:ly|ial|ially)?)\b", re.IGNORECASE)
+# Words beside a time which mean that the time has not come, or is not known.
+_TO_COME = re.compile(
+    r"\b(?:expect\w*|estimat\w*|due|soon|eta|tb[acd]|in|from|after|by|until|plan\w*|will|unknown)\b", re.IGNORECASE
+)
+# Words in a sentence which mean that only a part is done, or that it will be done.
+_IN_PART = re.compile(
+    r"\b(?:but|except|until|unless|only|some|most|half|many|few|almost|nearly|soon|will|shall|should|must|can|could|cannot"
+    r"|may|might|would|to be|when|once|if|after|before|expect\w*|estimat\w*|await\w*|un\w+|in\w+|non|lost|fail\w*"
+    r"|err\w*|warn\w*|miss\w*|skip\w*|omit\w*|drop\w*|partial\w*"
+    r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
+# Keys of a time. Other flags may have a flag, a word or a time.
+_TIMES = words("dtcompleted completedat dtfinished finishedat")
+_AVAILABLE = words("available isavailable")
+
+
+def says_later(text: str) -> bool:
+    """Whether a text says that the dataset is not finished yet."""
+    return _LATER.search(text) is not None
+
+
+def says_no(text: str) -> bool:
+    """Whether a text denies something, or says that only a part is done."""
+    return _NO.search(text) is not None or says_later(text)
+
+
+def is_word_of_state(text: str) -> bool:
+    """Whether a text means that the dataset is not ready, or never will be, whatever key it has."""
+    return plain_key(text) in NOT_READY_WORDS | FAILED_WORDS or says_later(text)
+
+
+def says_yes(word: str, value: Any) -> bool:
+    """Whether a text of several words under the key of a flag says yes.
+
+    :param word: the plain key. For how long a dataset is available, or when it was completed, means yes, too.
+    """
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    if word in _AVAILABLE and (is_length_of_time(text) or (text[:6].lower() == "until " and is_time(text[6:]))):
+        return True
+    spoken = {plain_key(each) for each in text.split()}
+    if says_no(text) or spoken & (NOT_READY_WORDS | FAILED_WORDS):
+        return False
+    if word in _TIMES and number(text) is None and _DATE.search(text):
+        return "%" not in text and _TO_COME.search(text) is None
+    is_good = "successfully" in spoken or not READY_WORDS.isdisjoint(spoken)
+    return is_good and len(spoken) > 1 and _IN_PART.search(text) is None
