@@ -361,7 +361,7 @@ def test_requests_that_differ_are_warned_about(two: Site) -> None:
     assert "were asked for differently: filters of their requests differ" in page
 
 
-@pytest.mark.parametrize("how", ["folder", "manifest", "run", "dag", "xcom", "file", "changed file"])
+@pytest.mark.parametrize("how", ["folder", "manifest", "run", "xcom", "file", "changed file"])
 def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     two: Site, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -374,9 +374,6 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         (two.folder / layout.data("groups/group.json")).unlink()
     elif how == "changed file":
         (two.folder / layout.data("groups/group.json")).write_bytes(b"{}")
-    elif how == "dag":
-        manifest = two.folder / layout.manifest
-        manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag_of_it"'))
     else:
         gone = None if how == "run" else replace(two.run, datasets=())
         current = two.run
@@ -386,6 +383,20 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     assert "The earlier dataset cannot be read" in page.text
     assert "+30" in page.text
     assert "east" not in page.text
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_an_earlier_dataset_of_another_dag_is_compared_if_the_user_may_read_that(two: Site, may: bool) -> None:
+    manifest = two.folder / DatasetLayout(GROUP_TYPE, OTHER_ID).manifest
+    manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag"'))
+    if may:
+        two.rights["teacher"].add("another_dag")
+    page = two.get("/compare").text
+    assert "cannot be read" not in page
+    assert ("Another DAG has landed the earlier dataset" in page) is not may
+    assert ("east" in page) is may
+    assert "+30" in page
+    assert "another_dag" not in page
 
 
 def test_only_datasets_of_the_history_are_compared(two: Site) -> None:
