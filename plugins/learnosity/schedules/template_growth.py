@@ -40,6 +40,8 @@ def growth(tree: nodes.Template, length: int) -> str | None:
                     "a template here can use % with numbers, and behind one plain text with widths of at most "
                     f"{MAX_WIDTH}, such as '%02d' % dag_run.run_after.month. Other texts are put together with ~."
                 )
+        elif not isinstance(each, nodes.Filter):
+            continue
         elif each.name == "round" and not _rounds_a_little(each, given):
             return (
                 f"the filter round needs few places here, at most {MAX_DIGITS}: round(2), round(0, 'ceil'), or "
