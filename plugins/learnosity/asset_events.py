@@ -65,7 +65,6 @@ def announced(events: Mapping[Any, Sequence[DatasetEvent]]) -> list[DatasetEvent
     :returns: one event per dataset; no event if the run was started without events.
     :raises PermanentError: there are events, but none can be used. The run fails instead of being skipped: a skipped
         run looks like a success, and nobody would read the warning.
-    :raises TransientError: Airflow did not say which task emitted an event, or where that task published.
     """
     found: dict[str, list[DatasetEvent]] = {}
     unusable: list[str] = []
@@ -146,14 +145,30 @@ def _named(asset: Any, event: DatasetEvent) -> str:
 def _one_per_server(several: Sequence[DatasetEvent]) -> Sequence[DatasetEvent]:
     """Of the events for one manifest URI, the last one of each connection that a task published it with.
 
-    Airflow is asked only where there are several events.
+    Airflow is asked only where there are several events. An event of which it gives no answer counts only if no newer
+    one has an answer. Then the work on it asks again, and fails alone.
     """
-    by_task = [event for event in several if _source(event)] if len(several) > 1 else []
+    by_task = [event for event in several if _may_be_of_task(event)] if len(several) > 1 else []
     if len(by_task) < 2:
         return (by_task or several)[-1:]
-    last = {_connection(_published_to(event)): event for event in by_task}
+    last: dict[str | None, DatasetEvent] = {}
+    unanswered: list[DatasetEvent] = []
+    for event in by_task:
+        try:
+            last[_connection(_published_to(event))] = event
+            unanswered = []
+        except TransientError as error:
+            log.warning("Of an asset event it is not known where its dataset landed. %s", error)
+            unanswered = [event]
     known = [event for connection, event in last.items() if connection is not None]
-    return known or by_task[-1:]
+    return [*known, *unanswered] or by_task[-1:]
+
+
+def _may_be_of_task(event: DatasetEvent) -> bool:
+    try:
+        return _source(event) is not None
+    except TransientError:
+        return True
 
 
 def _connection(destination_uri: str | None) -> str | None:

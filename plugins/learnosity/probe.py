@@ -18,7 +18,6 @@ from learnosity.api.config import ApiConfig
 from learnosity.api.dataset_request import KNOWN_TYPES, check_dataset_id
 from learnosity.errors import LearnosityError
 from learnosity.hooks import DEFAULT_CONN_ID, checked_config, missing
-from learnosity.landing.probe import STOPPED as STOPPED
 from learnosity.landing.probe import probe
 from learnosity.lookups import cleaned
 
@@ -28,6 +27,7 @@ async def lines(client: LearnosityClient, dataset_type: str | None, dataset_id: 
 
     :param dataset_type: type of the dataset; None = each known type is tried.
     :param dataset_id: a finished dataset; None = results are not tried.
+    :raises LearnosityError: the id is none; or one of the first calls failed, as the last line says.
     """
     async for line in probe(
         client, [dataset_type] if dataset_type else list(KNOWN_TYPES), check_dataset_id(dataset_id)
@@ -43,19 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset-type", help=f"its type; default: each of {', '.join(KNOWN_TYPES)} is tried")
     options = parser.parse_args(arguments)
 
-    async def run() -> int:
-        stopped = 0
+    async def run() -> None:
         async with LearnosityClient(_config(options.conn_id), attempts=2) as client:
             async for line in lines(client, options.dataset_type, options.dataset_id):
                 sys.stdout.write(f"{line}\n")
-                stopped |= line.startswith(STOPPED)
-        return stopped
 
     try:
-        return asyncio.run(run())
+        asyncio.run(run())
     except LearnosityError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    return 0
 
 
 def _config(conn_id: str) -> ApiConfig:

@@ -108,10 +108,13 @@ def _published(run: DagRun) -> list[str]:
     return [part for part in content.split(BETWEEN) if part.startswith(DATASET)]
 
 
-def _joined(parts: Sequence[str]) -> str:
-    """A note of several parts, those with gaps before other datasets, as many as there is room for."""
+def _joined(parts: Sequence[str], *, more: bool) -> str:
+    """A note of several parts, those with gaps before other datasets, as many as there is room for.
+
+    :param more: whether a part found no room before. The note goes on to say so, because that part is nowhere else.
+    """
     ordered = sorted(parts, key=lambda part: part.startswith(DATASET) and GAP not in part)
-    if len(whole := BETWEEN.join(ordered)) <= MAX_NOTE_CHARS or len(ordered) == 1:
+    if not more and (len(whole := BETWEEN.join(ordered)) <= MAX_NOTE_CHARS or len(ordered) == 1):
         return whole[:MAX_NOTE_CHARS]
     room = MAX_NOTE_CHARS - len(BETWEEN + MORE)
     text = ordered[0][:room]
@@ -122,7 +125,8 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _write(run: DagRun, parts: Sequence[str]) -> None:
-    text, written = _joined(parts), run.dag_run_note
+    written = run.dag_run_note
+    text = _joined(parts, more=written is not None and (written.content or "").endswith(BETWEEN + MORE))
     if written is None:
         run.note = (text, AUTHOR)
     elif written.user_id == AUTHOR:

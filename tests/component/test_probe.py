@@ -16,7 +16,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 
 from learnosity.api.config import ApiConfig
-from learnosity.errors import PermanentError
+from learnosity.errors import LearnosityError, PermanentError, TransientError
 from learnosity.probe import lines
 from simulator import DEMO_CONSUMER_KEY, DEMO_CONSUMER_SECRET
 from tests.component.landing_scene import Scene, StartScene, scene
@@ -106,11 +106,11 @@ def task() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("password", "host", "fails"),
+    ("password", "host", "fails", "error"),
     [
-        (DEMO_CONSUMER_SECRET, None, None),
-        ("x" * 40, None, "Check the consumer secret"),
-        (DEMO_CONSUMER_SECRET, "http://127.0.0.1:9", "Stopped:"),
+        (DEMO_CONSUMER_SECRET, None, None, None),
+        ("x" * 40, None, "Check the consumer secret", PermanentError),
+        (DEMO_CONSUMER_SECRET, "http://127.0.0.1:9", "the network or the server failed", TransientError),
     ],
 )
 async def test_the_dag_is_green_only_where_the_account_is_accepted(
@@ -121,15 +121,16 @@ async def test_the_dag_is_green_only_where_the_account_is_accepted(
     password: str,
     host: str | None,
     fails: str | None,
+    error: type[LearnosityError] | None,
 ) -> None:
     caplog.set_level("INFO")
     account = {"conn_type": "learnosity", "login": DEMO_CONSUMER_KEY, "password": password, "host": host or url}
     monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps(account))
     params = {"learnosity_conn_id": "account", "dataset_id": None, "dataset_type": None}
-    with pytest.raises(PermanentError, match=fails) if fails else nullcontext():
+    with pytest.raises(error, match=fails) if error else nullcontext():
         assert "Key, secret and domain are accepted" in await task.python_callable(params=params)
     assert any(message.startswith("API: ") for message in caplog.messages)
-    assert any(message.startswith("Stopped: ") for message in caplog.messages) is bool(fails)
+    assert any(message.startswith("Stopped: a first call failed. ") for message in caplog.messages) is bool(fails)
 
 
 async def test_the_command_takes_a_line_end_as_the_tasks_do(url: str) -> None:

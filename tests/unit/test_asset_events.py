@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.asset_events import DatasetEvent, announced, for_each_announced, open_announced
+from learnosity.asset_events import DatasetEvent, announced, destination_of, for_each_announced, open_announced
 from learnosity.errors import IncompleteDatasetError, PermanentError, StorageError, TransientError
 from tests.unit.dataset.test_event_extra import EXTRAS
 from tests.unit.dataset.test_parquet import LAYOUT, group, published
@@ -190,6 +190,59 @@ class Unreadable:
 async def test_an_xcom_that_cannot_be_read_now_is_read_at_the_next_try(landed: Path) -> None:
     with pytest.raises(TransientError, match="ConnectionResetError"):
         await open_announced(Event(event_of(landed).extra, Unreadable()), landed.as_uri())
+
+
+def unread(folder: Path, how: str) -> DatasetEvent:
+    """An event of a task, of which it cannot be read now where the task published."""
+    extra = event_of(folder).extra
+    if how == "run":
+        return Unanswered(extra, 500)
+    return Event(extra, Unreadable() if how == "store" else Unanswered(extra, 500))
+
+
+@pytest.mark.parametrize("how", ["run", "xcom", "store"])
+@pytest.mark.parametrize(
+    ("events", "worked", "failed"),
+    [
+        # A newer event of the dataset takes the place of one that cannot be read.
+        ("xk", "k", 0),
+        ("xxk", "k", 0),
+        ("kxk", "k", 0),
+        ("x?", "?", 0),
+        ("xh", "", 1),
+        # The newest one cannot be read: it fails alone.
+        ("kx", "k", 1),
+        ("?x", "", 1),
+        ("kxx", "k", 1),
+        ("xx", "", 1),
+        ("hx", "", 1),
+        ("x", "", 1),
+    ],
+)
+async def test_an_event_that_cannot_be_read_stops_no_other(
+    tmp_path: Path, how: str, events: str, worked: str, failed: int
+) -> None:
+    known, unknown = at(tmp_path, "s3://here@bucket/x", "")
+    by_hand, other = event_of(tmp_path), event_of(tmp_path / "other")
+    made = {"k": known, "?": unknown, "h": by_hand}
+    several = [made.get(each) or unread(tmp_path, how) for each in events]
+    done: list[DatasetEvent] = []
+    tried = 0
+
+    async def work(event: DatasetEvent) -> None:
+        nonlocal tried
+        tried += 1
+        if event is not other:
+            await destination_of(event, "s3://default/x")
+        done.append(event)
+
+    if failed:
+        with pytest.raises(TransientError):
+            await for_each_announced({"asset": several, "another": [other]}, work)
+    else:
+        await for_each_announced({"asset": several, "another": [other]}, work)
+    assert done == [*(made[each] for each in worked), other]
+    assert tried == len(done) + failed
 
 
 @pytest.mark.parametrize("asked", ["run", "xcom"])

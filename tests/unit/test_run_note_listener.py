@@ -14,16 +14,25 @@ import msgspec
 import pytest
 from airflow.listeners.types import AssetEvent
 from airflow.models.base import Base
-from airflow.models.dagrun import DagRun
+from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.types import DagRunType
-from hypothesis import given
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import create_engine, insert
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
-from learnosity.run_note_listener import MAX_NOTE_CHARS, MORE, note_text, on_asset_event_emitted, on_dag_run_failed
+from learnosity.run_note_listener import (
+    MAX_NOTE_CHARS,
+    MORE,
+    _published,
+    _write,
+    note_text,
+    on_asset_event_emitted,
+    on_dag_run_failed,
+)
 from learnosity.task_report import FAILURE_KEY, Failure
 from tests.unit.dataset.test_event_extra import EXTRAS
 
@@ -142,6 +151,36 @@ def test_of_many_datasets_those_with_gaps_stand_in_the_note_and_the_note_fits(da
     assert note_text(of(39 if gap < 39 else 38)) in note
     assert note.endswith(MORE)
     assert note.count(MORE) == 1
+
+
+def test_a_dataset_that_found_no_room_is_never_forgotten(database: Runs) -> None:
+    @settings(max_examples=15, deadline=None)
+    @example(events=[(0, 300, 0), (1, 300, 0), (2, 300, 0), (3, 0, 0)], failed=False)
+    @given(
+        events=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 800), st.integers(0, 2)), min_size=1, max_size=8),
+        failed=st.booleans(),
+    )
+    def check(events: list[tuple[int, int, int]], failed: bool) -> None:
+        with database.session.begin() as session:
+            session.query(DagRunNote).delete()
+        for number, length, gaps in events:
+            emit(extra=of(number, *["Nothing matched."] * gaps) | {"manifest_uri": f"s3://b/{'x' * length}"})
+        if failed:
+            with database.session.begin() as session:
+                _write(run := session.query(DagRun).one(), ["failed in land: no.", *_published(run)])
+        note = database.note or ""
+        assert len(note) <= MAX_NOTE_CHARS
+        if not note.endswith(MORE):
+            assert all(f"dataset {of(number)['dataset_id']} " in note for number, _, _ in events)
+
+    check()
+
+
+def test_where_there_is_room_again_the_note_still_says_that_there_is_more(database: Runs) -> None:
+    for number in range(4):
+        emit(extra=of(number) | {"manifest_uri": f"s3://b/{'x' * (330 if number < 3 else 0)}"})
+    found = [part.partition(" · ")[0] for part in (database.note or "").split("\n\n")]
+    assert found == [*(f"dataset {of(number)['dataset_id']}" for number in (3, 2, 1)), MORE]
 
 
 def test_a_part_that_fills_the_note_leaves_room_to_say_that_there_is_more(database: Runs) -> None:

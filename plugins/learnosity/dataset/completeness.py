@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.nested_rows import ANCESTORS, OWN
 from learnosity.dataset.tables import Document, Kind, Table
 
 _STATISTICS: Final = ("_score", "_percent")
@@ -152,6 +153,20 @@ def is_empty(document: Document) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return _lists(value) == {0}
+
+
+def has_no_rows(document: Document) -> bool:
+    """Whether it is certain that the file of a group has no row but the group's own."""
+    tables = [table for table in document.tables if table.name != ANCESTORS]
+    if not tables:
+        return is_empty(document)
+    own = tables[0]
+    if len(tables) > 1 or own.kind is not Kind.GROUPS or not own.lone or own.name not in (OWN, ""):
+        return False
+    if document.cut or document.hidden:
+        return False
+    inside = {key: cell for row in own.rows for key, cell in row.items() if key != ANCESTORS}
+    return document.vacant or _lists(inside) == {0}
 
 
 def _lists(value: Any) -> set[int]:

@@ -54,13 +54,16 @@ class CsvRows:
             yield cells if len(row) >= width else telling | cells
 
     def _loses(self, row: Sequence[str]) -> bool:
-        """Whether a cell with a value is in no column, or in one that has another value of the same row."""
-        if any(row[len(self._header) :]):
+        """Whether a cell with a value is in no column, or in one that has another value of the same row.
+
+        Blanks alone are no value.
+        """
+        if any(map(str.strip, row[len(self._header) :])):
             return True
         if not self._has_one_twice:
             return False
         kept = dict(zip(self._header, row, strict=False))  # the last cell of a name counts
-        return any(value and kept[name] != value for name, value in zip(self._header, row, strict=False))
+        return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
 
 
 def _cell(value: Any) -> Any:

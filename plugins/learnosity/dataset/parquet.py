@@ -106,22 +106,24 @@ class _Rows:
                 continue
             if isinstance(value, dict | list):
                 value = self._encoder.encode(value).decode()
-            elif not isinstance(value, str) and (is_id(name) or _type_of(value) == "huge"):
+            elif not isinstance(value, str) and (is_id(key) or _type_of(value) == "huge"):
                 value = str(value)
             types.add(_type_of(value))
             line[name] = value
         self._files[source].write(self._encoder.encode(line) + b"\n")
 
     def _name(self, key: str) -> str:
-        """The column name of a key. SQL ignores case: if a name is taken in any case, the key gets a number."""
-        if key not in self._names:
-            taken = {name.casefold() for name in self._names.values()}
-            name, number = key or "column", 1
-            while name.casefold() in taken:
-                number += 1
-                name = f"{key}_{number}"
-            self._names[key] = name
-        return self._names[key]
+        """The name of a key in the files on disk. `_NAMING` and the folder are kept free: later rows may have them."""
+        return _add(self._names, key)
+
+    def named(self) -> dict[str, str]:
+        """The name that each column gets in Parquet, by its name on disk."""
+        found: dict[str | None, str] = {}
+        for key, name in self._names.items():
+            if name in self.types and (key is None or key in _NAMING):
+                found[key] = name
+        final = {name: _add(found, key) for key, name in self._names.items() if key is not None and name in self.types}
+        return {name: final.get(name, name) for name in self.types}
 
     def close(self) -> None:
         """Close the files."""
@@ -131,6 +133,18 @@ class _Rows:
     def columns(self) -> dict[str, str]:
         """The DuckDB type of each column: the narrowest type that changes no value in the column."""
         return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
+
+
+def _add(names: dict[str | None, str], key: str) -> str:
+    """The name of a key, which is added to `names`. SQL ignores case: where it is taken, the key gets a number."""
+    if key not in names:
+        taken = {name.casefold() for name in names.values()}
+        name, number = key or "column", 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{key}_{number}"
+        names[key] = name
+    return names[key]
 
 
 # A column with any other mixture of types becomes text. An example is `long` with `fraction`: a DOUBLE cannot store
@@ -216,7 +230,8 @@ def _convert(rows: _Rows, file: Path) -> int:
             database.execute("INSERT INTO found FROM own ANTI JOIN found USING (folder, group_name)")
         if root.stat().st_size:
             database.execute(f"INSERT INTO found SELECT {read}", {"path": str(root)})
-        database.table("found").write_parquet(str(file), compression="zstd")
+        named = ", ".join(f"{_column(name)} AS {_column(final)}" for name, final in rows.named().items())
+        database.sql(f"SELECT {named} FROM found").write_parquet(str(file), compression="zstd")
         (count,) = database.execute("SELECT count(*) FROM found").fetchone() or (0,)
     return int(count)
 
@@ -224,6 +239,10 @@ def _convert(rows: _Rows, file: Path) -> int:
 def _struct(columns: Mapping[str, str]) -> str:
     """A DuckDB struct of column names and types, each in quotes."""
     return "{" + ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in columns.items()) + "}"
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _quoted(text: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
 from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
 from learnosity.errors import IncompleteDatasetError
+from learnosity.results.content import MEASURES
+
+_MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 
 
 class Source(StrEnum):
@@ -113,9 +116,18 @@ def _has_odd_header(table: Table) -> bool:
 
 
 def _misspelt(table: Table) -> str | None:
-    """A column that would make rows of a known kind, but for upper case or blanks at its ends."""
+    """A column that would make results of plain rows, but for upper case or blanks at its ends.
+
+    Rows without any measure, such as those of a file of labels, are no results.
+    """
     names = dict.fromkeys(name for row in table.rows for name in row)
+    if not any(_is_measure(_known(name)) for name in names):
+        return None
     return next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
+
+
+def _is_measure(column: str) -> bool:
+    return column in MEASURES or column.endswith(_MEASURE_ENDS) or column.startswith(_COUNTS)
 
 
 def _known(column: str) -> str:

@@ -70,6 +70,7 @@ class Document:
     :param broken: whether it is named like JSON or CSV but cannot be read as that.
     :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
     :param lost: whether it is CSV with cells that are in no column.
+    :param vacant: whether it has a list beside its tables, and all such lists are empty.
     """
 
     tables: tuple[Table, ...] = ()
@@ -79,6 +80,7 @@ class Document:
     broken: bool = False
     hidden: bool = False
     lost: bool = False
+    vacant: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
@@ -122,7 +124,7 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
         return replace(shown_text, unread=unread.count, hidden=search.hidden)
     shown = tuple(_limited(table, limits) for table in tables[: limits.tables])
     cut = len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables)
-    return Document(shown, cut=cut, unread=unread.count, hidden=search.hidden)
+    return Document(shown, cut=cut, unread=unread.count, hidden=search.hidden, vacant=search.lists == {0})
 
 
 def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
@@ -186,10 +188,15 @@ def _limited(table: Table, limits: Limits) -> Table:
 
 
 class Search:
-    """Finds tables in a value, and tells whether it passed over rows of a known kind."""
+    """Finds tables in a value, and tells what it passed over.
+
+    :ivar hidden: whether there are rows of a known kind among it.
+    :ivar lists: the lengths of the lists among it.
+    """
 
     def __init__(self) -> None:
         self.hidden = False
+        self.lists: set[int] = set()
 
     def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
         """The tables in a value.
@@ -203,6 +210,7 @@ class Search:
                 self.hidden = self.hidden or _hides(table)
                 yield table
                 return
+            self.lists.add(len(value))
         elif isinstance(value, dict) and depth <= MAX_DEPTH:
             if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
                 yield replace(_table(name, [value]), lone=True)

@@ -21,14 +21,13 @@ from learnosity.results.sketch import masked_key, sketch
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-STOPPED = "Stopped:"  # the last line of a report begins with this if the API refused a call
-
 
 async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_id: str | None) -> AsyncIterator[str]:
     """Describe the replies for an account, line by line.
 
     :param dataset_types: types to try, because the API does not tell the type of a dataset.
     :param dataset_id: a finished dataset; None = only the access and the list of jobs are tested.
+    :raises LearnosityError: one of the first calls failed, as the last line says. What fails later is a line only.
     """
     config = client.config
     host = urlsplit(config.base_url).hostname or ""
@@ -44,8 +43,8 @@ async def probe(client: LearnosityClient, dataset_types: Sequence[str], dataset_
         )
         yield _jobs(await client.job_records())
     except LearnosityError as error:
-        yield f"{STOPPED} {error}"
-        return
+        yield f"Stopped: a first call failed. {error}"
+        raise
     if dataset_id is None:
         yield "No dataset id was given: how results are listed was not tried."
     for dataset_type in dataset_types if dataset_id else ():

@@ -103,18 +103,55 @@ def _days(fields: str, cycle: int) -> tuple[int, ...]:
     if _is_weekly(fields):
         week = set(_days_from(_FROM, _WEEK, fields))
         return tuple(day for day in range(cycle) if day % _WEEK in week)
-    # croniter is slow, so it is asked once for each kind of year.
     of_month, _, of_week = fields.lower().split()
     weekdays_count = of_week != "*" or "w" in of_month
+    named = _named(fields)
     years: dict[tuple[int, int], list[int]] = {}
     found: list[int] = []
     for year in range(_FROM.year, _FROM.year + _YEARS):
         begin, length = date(year, 1, 1), 365 + isleap(year)
         kind = length, begin.weekday() if weekdays_count else 0
         if kind not in years:
-            years[kind] = _days_from(begin, length, fields)
+            # croniter is slow, so it is asked only for what is not counted here, and once for each kind of year.
+            years[kind] = _counted(*kind, *named) if named else _days_from(begin, length, fields)
         found += [(begin - _FROM).days + day for day in years[kind]]
     return tuple(found)
+
+
+def _named(fields: str) -> tuple[set[int | str], set[int | str], set[int | str]] | None:
+    """What the last three fields of a cron name; None = it takes croniter to count their days."""
+    expanded_fields, nth = croniter.expand(f"0 0 {fields}")
+    days, months, weekdays = map(set, expanded_fields[2:])
+    clear = all("*" not in each or len(each) == 1 for each in (days, months, weekdays))
+    return (days, months, weekdays) if clear and not nth and "w" not in fields.split()[0].lower() else None
+
+
+def _counted(
+    length: int, first: int, days: set[int | str], months: set[int | str], weekdays: set[int | str]
+) -> list[int]:
+    """The days of a year that a cron names, counted from its first. Of days and weekdays, either is enough, as in cron.
+
+    :param length: days of the year.
+    :param first: its first weekday; 0 = Monday.
+    """
+    found = []
+    for number, (month, day, is_last) in enumerate(_calendar(length)):
+        if "*" not in months and month not in months:
+            continue
+        in_days = "*" in days or day in days or (is_last and "l" in days)
+        in_week = "*" in weekdays or (first + number + 1) % _WEEK in weekdays
+        either = "*" not in days and "*" not in weekdays
+        if (in_days or in_week) if either else (in_days and in_week):
+            found.append(number)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _calendar(length: int) -> tuple[tuple[int, int, bool], ...]:
+    """Month and day of each day of a year of some length, and whether it is the last of its month."""
+    first = date(2028 if length > 365 else 2027, 1, 1)
+    dates = [first + timedelta(days=day) for day in range(length + 1)]
+    return tuple((day.month, day.day, after.day == 1) for day, after in pairwise(dates))
 
 
 def _is_weekly(fields: str) -> bool:

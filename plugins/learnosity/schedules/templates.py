@@ -15,6 +15,7 @@ from jinja2 import Environment, TemplateSyntaxError, Undefined, nodes
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 
 from learnosity.errors import PermanentError
+from learnosity.schedules.template_growth import growth, is_of_data
 
 Interval = tuple[pendulum.DateTime, pendulum.DateTime]
 
@@ -33,19 +34,14 @@ NAMES = DATED | {
     *("prev_start_date_success", "prev_end_date_success"),
 }
 AIRFLOW_FILTERS = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz")
-# Jinja's own filters that a template may use. None of them reads an attribute of an object. Only `replace` can make a
-# text much longer, so its use is limited by `MAX_TEXT`.
+# Jinja's own filters that a template may use. None of them reads an attribute of an object. `replace` and `round` can
+# make something large, so their use is limited: see `template_growth`.
 _JINJA_FILTERS = frozenset(
     {
         *("abs", "capitalize", "d", "default", "first", "float", "int", "last", "length", "lower", "replace", "round"),
         *("string", "title", "trim", "upper"),
     }
 )
-# Largest length in characters of what the filters `replace` of a template may make of a text. Jinja computes constant
-# texts already when it reads a template, so a longer one could fill the memory of Airflow's DAG processor.
-MAX_TEXT = 1024 * 1024
-MAX_DIGITS = 20  # most places that the filter `round` may be asked for
-RUN_ID = 250  # longest id of a run in Airflow, in characters
 _OF_RUN = frozenset(
     {
         *(
@@ -131,7 +127,7 @@ def template_problem(text: str) -> str | None:
             return "a template here cannot include other files."
         # `_misuse` must be called first: it refuses expressions such as `9 ** 9 ** 9`. `find_undeclared_variables`
         # computes constant expressions, and this one would take for ever.
-        if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or _growth(tree, len(text)):
+        if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
     except TemplateSyntaxError as error:
@@ -187,22 +183,6 @@ def _misuse(tree: nodes.Template) -> str | None:
     return None
 
 
-def _growth(tree: nodes.Template, length: int) -> str | None:
-    """The problem that filters `replace` could make a text too long; None = they cannot."""
-    longest = max(length, RUN_ID)
-    for each in tree.find_all(nodes.Filter):
-        if each.name != "replace":
-            continue
-        given = [*each.args, *(keyword.value for keyword in each.kwargs)]
-        if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in given):
-            return "the filter replace needs plain texts here: replace('old', 'new')."
-        # With an empty text to replace, the new text is also put between all characters.
-        longest *= 1 + max((len(str(value.value)) for value in given if isinstance(value, nodes.Const)), default=0)
-    if longest > MAX_TEXT:
-        return "the filters replace of this template could make a text too long: write fewer of them, or shorter texts."
-    return None
-
-
 def _misuse_of(node: nodes.Node, whole_runs: set[int], called: set[int]) -> str | None:
     match node:
         case nodes.Name(name="self"):
@@ -212,64 +192,22 @@ def _misuse_of(node: nodes.Node, whole_runs: set[int], called: set[int]) -> str 
             return f"a template here can use dag_run only as dag_run | interval_start, or as {fields}."
         case nodes.Getattr(attr=str(name)) | nodes.Getitem(arg=nodes.Const(value=str(name))) if name.startswith("__"):
             return f"a template here does not know {name[:60]}: it is of Python, not of the data."
-        case nodes.Getattr() if not _is_of_data(node.node):
+        case nodes.Getattr() if not is_of_data(node.node):
             of_run = isinstance(node.node, nodes.Name) and node.node.name == "dag_run"
             known = _OF_RUN if of_run else _METHODS_OF_TIME if id(node) in called else _OF_TIME
             if node.attr not in known:
                 return f"a template here does not know .{node.attr[:60]}; it knows {_listed(known, '.')}."
-        case nodes.Getitem() if not _is_of_data(node.node):
+        case nodes.Getitem() if not is_of_data(node.node):
             if not isinstance(node.arg, nodes.Slice) and not isinstance(getattr(node.arg, "value", None), int):
                 return "a template here can use [ ] only with numbers, and with params."
         case nodes.Filter() if node.name not in _JINJA_FILTERS and node.name not in _filters():
             usual = _listed(_filters() | _JINJA_FILTERS)
             return f"templates here do not know the filter {node.name[:60]}; they know {usual}."
-        case nodes.Call() if not isinstance(node.node, nodes.Getattr) or _is_of_data(node.node):
+        case nodes.Call() if not isinstance(node.node, nodes.Getattr) or is_of_data(node.node):
             return f"a template here can call only what changes a time: {_listed(_METHODS_OF_TIME, '.')}."
-        case nodes.Filter(name="round") if not _rounds_a_little(node):
-            return f"the filter round needs plain numbers here, at most {MAX_DIGITS}: round(2), or round(0, 'ceil')."
         case nodes.Mul() | nodes.Pow():
             return "a template here can neither multiply nor raise to a power."
-        case nodes.Mod() if _may_be_written_text(node.left):
-            return "a template here can use % only with numbers, such as dag_run.run_after.month % 2."
     return None
-
-
-def _may_be_written_text(node: nodes.Node) -> bool:
-    """Whether an expression may be a text of the template. With `%`, a short text becomes as long as it says.
-
-    What begins with a name is none: its value is not known before a run.
-    """
-    match node:
-        case nodes.Const():
-            return not isinstance(node.value, int | float)
-        case nodes.BinExpr():
-            return _may_be_written_text(node.left) or _may_be_written_text(node.right)
-        case nodes.CondExpr():
-            return any(_may_be_written_text(each) for each in (node.expr1, node.expr2) if each)
-        case nodes.UnaryExpr():
-            return _may_be_written_text(node.node)
-    while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Call) and node.node:
-        node = node.node
-    return not isinstance(node, nodes.Name)
-
-
-def _rounds_a_little(node: nodes.Filter) -> bool:
-    """Whether a filter `round` has plain arguments. It computes 10 to the power of its number."""
-    given = [*node.args, *(keyword.value for keyword in node.kwargs)]
-    plain = [each.node if isinstance(each, nodes.Neg) else each for each in given]
-    values = [each.value for each in plain if isinstance(each, nodes.Const)]
-    if node.dyn_args or node.dyn_kwargs or len(values) < len(given):
-        return False
-    return all(abs(value) <= MAX_DIGITS for value in values if isinstance(value, int | float))
-
-
-def _is_of_data(node: nodes.Node) -> bool:
-    """Whether an expression is `params`, `dag_run.conf`, or a value in them: plain values without methods."""
-    while isinstance(node, nodes.Getattr | nodes.Getitem):
-        if isinstance(node, nodes.Getattr) and node.attr == "conf" and isinstance(node.node, nodes.Name):
-            return node.node.name == "dag_run"
-        node = node.node
-    return isinstance(node, nodes.Name) and node.name == "params"
 
 
 def _filters() -> frozenset[str]:

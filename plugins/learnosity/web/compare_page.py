@@ -27,7 +27,7 @@ from learnosity.web.compare_view import (
     side,
 )
 from learnosity.web.history import PastDataset, past_datasets
-from learnosity.web.open_dataset import Shown, opened
+from learnosity.web.open_dataset import OtherDagError, Shown, opened
 from learnosity.web.rendering import DOWNLOAD_HEADERS
 from learnosity.web.results import address
 from learnosity.web.routes import GroupPath, ShownDataset, SortedBy, Words, loaded_run, page
@@ -57,7 +57,12 @@ async def compare_page(
     other = next((each for each in earlier if each.dataset_id == chosen), None) if chosen else next(iter(earlier), None)
     if chosen and other is None:
         raise HTTPException(404, "This dataset is none of those that this DAG has published before it.")
-    theirs = await _earlier(shown, other) if other else None
+    theirs: Shown | None = None
+    denied = False
+    try:
+        theirs = await _earlier(shown, other) if other else None
+    except OtherDagError:
+        denied = True
     here, rest = f"{shown.here}/compare", kept(chosen, "")
     before: Side | None = None
     if theirs is not None:
@@ -85,6 +90,7 @@ async def compare_page(
         now=now,
         other=other,
         theirs=theirs,
+        denied=denied,
         found=found,
         figures=figures(now, other) if other else (),
         differing=asked_differently(shown.dataset, theirs.dataset) if theirs else (),
@@ -119,17 +125,22 @@ async def _past(shown: Shown) -> Sequence[PastDataset]:
 
 
 async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
-    """An earlier dataset, opened; None = it is gone, or cannot be read. Only a run of the same DAG is looked at."""
+    """An earlier dataset, opened; None = it is gone, or cannot be read. Only a run of the same DAG is looked at.
+
+    :raises OtherDagError: another DAG has landed it, and the user may not read that DAG.
+    """
     try:
         run = await loaded_run(shown.run.dag_id, other.run_id)
         found = next((each for each in run.publications if each.layout.dataset_id == other.dataset_id), None)
         if found is None or found.layout.dataset_type != shown.publication.layout.dataset_type:
             return None
-        dataset: PublishedDataset = await opened(run, found)
+        dataset: PublishedDataset = await opened(run, found, shown.may_read)
+    except OtherDagError:
+        raise
     except (HTTPException, LearnosityError) as error:
         _log_unreadable(other.dataset_id, error)
         return None
-    return Shown(run, found, dataset, "", (), shown.reader)
+    return Shown(run, found, dataset, "", (), shown.reader, shown.may_read)
 
 
 def _log_unreadable(dataset_id: str, error: Exception) -> None:

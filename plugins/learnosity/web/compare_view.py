@@ -10,7 +10,7 @@ from urllib.parse import quote
 from learnosity.api.report_definition import field_label, group_label
 from learnosity.dataset.comparison import GONE, NEW, STATE, Comparison, Slim, compare, differences, matchable, slim
 from learnosity.dataset.comparison import change as changed
-from learnosity.dataset.completeness import is_empty
+from learnosity.dataset.completeness import has_no_rows
 from learnosity.dataset.group_figures import with_percents
 from learnosity.dataset.key_figures import comparable
 from learnosity.dataset.page_threads import working
@@ -76,7 +76,7 @@ class Side:
 
     :param rows: None = there are none, or they cannot be read or are not recognised.
     :param cut: whether its file has more rows than were read.
-    :param empty: whether it is certain that there are none.
+    :param empty: whether it is certain that there are none but the row of its own group.
     :param choices: the kinds of rows that its file has; empty = there is no choice.
     """
 
@@ -122,7 +122,7 @@ def _side(document: Document, dataset_type: str, rows: str, groups: str) -> Side
     choices = rows_choices(document, table, groups) if table is not None else ()
     if table is not None and table.kind is Kind.USERS:
         table = with_percents(table)
-    return Side(slim(table), document.cut, is_empty(document), choices)
+    return Side(slim(table), document.cut, has_no_rows(document), choices)
 
 
 def compared(
@@ -140,12 +140,13 @@ def compared(
     :param address_of: `here`; `rest`: the query that every link keeps; `dataset`: the page of the dataset.
     :param only: `new` or `gone`; "" = all rows.
     """
-    if now.rows is None or before is None:
+    if before is None:
         return Compared(None, now.cut)
-    if not before.empty and (before.rows is None or not matchable(now.rows, before.rows)):
+    rows = _pair(now, before)
+    if rows is None:
         return Compared(None, now.cut or before.cut)
-    found = compare(now.rows, before.rows)
-    files = own_files(dataset.files, found.table.rows) if now.rows.kind is Kind.ITEMS else {}
+    found = compare(*rows)
+    files = own_files(dataset.files, found.table.rows) if found.table.kind is Kind.ITEMS else {}
 
     def below(row: Mapping[str, Any]) -> str | None:
         if row[STATE] == GONE:
@@ -160,9 +161,9 @@ def compared(
 
     table = found.table
     caption = _CAPTIONS.get(table.kind) or group_label(dataset.manifest.request, len(path))
-    rows = table.rows if not only else [row for row in table.rows if row[STATE] == only]
+    wanted_rows = table.rows if not only else [row for row in table.rows if row[STATE] == only]
     shown = view(
-        replace(table, rows=rows),
+        replace(table, rows=wanted_rows),
         caption=caption,
         sort=wanted.sort,
         direction=wanted.direction,
@@ -171,7 +172,22 @@ def compared(
         tags=lambda row: (row[STATE],) if row[STATE] else (),
         plain=True,
     )
-    return Compared(shown, now.cut or before.cut, _counts(found), replace(table, rows=rows))
+    return Compared(shown, now.cut or before.cut, _counts(found), replace(table, rows=wanted_rows))
+
+
+def _pair(now: Side, before: Side) -> tuple[Slim, Slim | None] | None:
+    """What is compared; None = the rows of the two cannot be compared.
+
+    A side that is empty may have the row of its own group. That is compared only with a row of its kind.
+    """
+    ours, theirs = now.rows, before.rows
+    if ours and theirs and matchable(ours, theirs):
+        return ours, theirs
+    if ours and before.empty:
+        return (replace(ours, rows=()) if now.empty else ours), None
+    if theirs and now.empty:
+        return replace(theirs, rows=()), None if before.empty else theirs
+    return None
 
 
 def _counts(found: Comparison) -> Mapping[str, int]:

@@ -41,6 +41,7 @@ class Shown:
     :param here: address of its page.
     :param steps: its tasks; of a run with one dataset: all tasks.
     :param reader: name of the account that sees it.
+    :param may_read: whether that account may read another DAG; None = it may not.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Shown:
     here: str
     steps: tuple[Step, ...]
     reader: str = ""
+    may_read: MayRead | None = None
 
     @property
     def published(self) -> datetime:

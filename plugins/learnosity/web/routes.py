@@ -91,7 +91,8 @@ async def _shown(request: Request, user: GetUserDep, dag_id: str, run_id: str) -
         with create_session() as session:
             return rights.may_read(session, user, other)
 
-    return replace(await shown_dataset(request, await loaded_run(dag_id, run_id), may_read), reader=user.get_name())
+    shown = await shown_dataset(request, await loaded_run(dag_id, run_id), may_read)
+    return replace(shown, reader=user.get_name(), may_read=may_read)
 
 
 ShownDataset = Annotated[Shown, Depends(_shown)]

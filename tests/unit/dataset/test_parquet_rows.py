@@ -113,6 +113,10 @@ async def test_every_cell_of_csv_comes_out_in_its_column_or_the_file_is_refused(
         (b"user_id,score,user_id\nu2,1,u2\n", False),
         (b"user_id,score,,\nu2,1,,\n", False),
         (b"user_id,score\nu2,1,,\n", False),
+        (b"user_id,score\nu2,1, \n", False),
+        (b"user_id,score\nu2,1,\t, \n", False),
+        (b"user_id,score,score\nu2, ,1\n", False),
+        (b"user_id,score,score\nu2,1, \n", True),
         (b"user_id,score\nu2\n", False),
     ],
 )
@@ -147,6 +151,33 @@ async def test_fields_that_are_known_in_another_spelling_are_an_error(
     name = {"csv": "b.csv", "lines": "b.ndjson"}.get(shape, "b.json")
     with pytest.raises(IncompleteDatasetError, match=rf"^{name} has a column '{spelt(field)}', which is not read as"):
         await users(tmp_path, {"a.json": USERS, name: content})
+
+
+@pytest.mark.parametrize("field", ["user_id", "group_name", "item_reference", "question_reference"])
+@pytest.mark.parametrize("spelt", [str.upper, str.title, " {}".format], ids=["A", "Aa", "before"])
+@pytest.mark.parametrize("beside", [{"label": "A"}, {"note": "new", "year": 2026}, {"Name": "Ann"}, {}])
+@pytest.mark.parametrize("shape", ["csv", "list", "wrapped"])
+async def test_a_file_of_labels_or_keys_is_passed_over(
+    tmp_path: Path, field: str, spelt: Callable[[str], str], beside: dict[str, Any], shape: str
+) -> None:
+    row = {spelt(field): "x", **beside}
+    line = ",".join("" if value is None else str(value) for value in row.values())
+    content: Any = {"csv": f"{','.join(row)}\n{line}\n".encode(), "list": [row], "wrapped": {"data": [row]}}[shape]
+    name = "labels.csv" if shape == "csv" else "keys.json"
+    assert await users(tmp_path, {"a.json": USERS, name: content}) == ["u2"]
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        *("score", "SCORE", "percent", "mean_percent", "p25_score", " population", "count_sessions", "num_attempted"),
+        *("P_Value", "p_value_if_attempted", "max_score", "Mean_Percent", "group_count", "mean_seen_activities"),
+    ],
+)
+async def test_results_in_another_spelling_are_not_passed_over(tmp_path: Path, measure: str) -> None:
+    content = [{"User_ID": "x", "label": "A"}, {"User_ID": "y", measure: 0}]
+    with pytest.raises(IncompleteDatasetError, match=r"^b\.json has a column"):
+        await users(tmp_path, {"a.json": USERS, "b.json": content})
 
 
 async def test_what_a_file_says_of_itself_may_have_any_name(tmp_path: Path) -> None:
@@ -356,6 +387,31 @@ async def test_no_field_takes_the_column_of_another(
         assert not place or there["folder"] == "g"
         values = [str(value) for value in there.values() if value is not None]
         assert sorted(values) == sorted([name, *place, *map(str, row.values())])
+
+
+@pytest.mark.parametrize(
+    ("listed", "columns"),
+    [
+        ([{"user_id": "u", "Group_Name": "n"}], ["folder", "user_id", "Group_Name"]),
+        ([{"item_reference": "i", "USER_ID": 7}], ["item_reference", "USER_ID"]),
+        ([{"item_reference": "i", "Folder": 7}], ["item_reference", "Folder"]),
+        ([{"question_reference": "q", "ITEM_Reference": "i"}], ["question_reference", "ITEM_Reference"]),
+        ([{"group_name": "n", "Folder": 7}], ["folder", "group_name", "Folder_2"]),
+        ([{"user_id": "u", "Group_Name": "n", "Group_Name_2": 3}], ["folder", "user_id", "Group_Name", "Group_Name_2"]),
+        (
+            [{"user_id": "u", "Group_Name": "n"}, {"user_id": "v", "group_name": "m"}],
+            ["folder", "user_id", "Group_Name_2", "group_name"],
+        ),
+    ],
+)
+async def test_a_field_keeps_its_name_if_no_row_has_the_field_that_it_is_named_like(
+    tmp_path: Path, listed: list[dict[str, Any]], columns: list[str]
+) -> None:
+    ((found),) = (await rows(tmp_path, {"g/group.json": listed})).values()
+    assert list(found[0]) == columns
+    for row in listed:
+        there = next(each for each in found if {str(value) for value in row.values()} <= set(map(str, each.values())))
+        assert all(str(there[name]) == str(value) for name, value in row.items() if name in columns)
 
 
 async def test_a_group_is_joined_with_its_own_file_by_its_name_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from learnosity.api.client import LearnosityClient
 from learnosity.api.replies import Reply
+from learnosity.errors import LearnosityError, PermanentError, TransientError
 from learnosity.landing.probe import probe
 
 ID = "a951cc14-0316-4c12-bb13-1f386338a094"
@@ -52,6 +53,23 @@ async def test_a_name_that_is_no_path_is_not_quoted(name: str) -> None:
     said = await report("a.json", name)
     assert "Schmidt" not in said
     assert "a name that cannot be used as a path" in said
+
+
+@pytest.mark.parametrize("call", ["check", "server_time", "job_records"])
+@pytest.mark.parametrize("error", [PermanentError("refused"), TransientError("503")])
+async def test_a_first_call_that_fails_is_told_and_keeps_its_error(
+    monkeypatch: pytest.MonkeyPatch, call: str, error: LearnosityError
+) -> None:
+    async def fails(self: FakeClient) -> None:
+        raise error
+
+    monkeypatch.setattr(FakeClient, call, fails)
+    said = []
+    with pytest.raises(LearnosityError) as caught:
+        async for line in probe(cast(LearnosityClient, FakeClient([])), ["t"], ID):
+            said.append(line)
+    assert caught.value is error
+    assert said[-1] == f"Stopped: a first call failed. {error}"
 
 
 @given(st.lists(st.text("aZäß. /-_", min_size=1, max_size=8).map(lambda name: f"{name}.Schmidt{name}"), max_size=3))

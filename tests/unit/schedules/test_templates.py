@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.schedules.templates import MAX_TEXT, NAMES, RUN_ID, template_problem
+from learnosity.schedules.template_growth import MAX_TEXT, MAX_WIDTH, RUN_ID
+from learnosity.schedules.templates import NAMES, template_problem
 
 HOSTILE = {
     "connection": "conn.aws_default.password",
@@ -126,6 +127,17 @@ def test_no_template_makes_a_text_too_long_when_it_is_read(expression: str) -> N
 FORMAT = "'%09999d'"
 GROWING_WHEN_READ = {
     "format": f"{FORMAT} % 1",
+    "precision": "'%.9999f' % 1",
+    "width of a value": "'%0*d' % (dag_run.run_after.int_timestamp, 1)",
+    "with a key": "'%(a)09999d' % {'a': 1}",
+    "with a key in brackets": "'%((a))09999d' % {'(a)': 1}",
+    "second format": "'%02d%09999d' % (1, 1)",
+    "made by a format": "('%%0%dd' % 9999) % 1",
+    "default of a param": f"params.n | default({FORMAT}) % 1",
+    "default of a param, unpacked": f"params.n | default(*[{FORMAT}]) % 1",
+    "int of a param, unpacked": f"params.n | int(*[{FORMAT}]) % 1",
+    "made by a time": "dag_run.run_after.strftime('%%09999d') % 1",
+    "long width": f"'%{'9' * 5000}d' % 1",
     "format of a value": f"{FORMAT} % dag_run.run_after.year",
     "format in parts": "('%0' ~ '9999d') % 1",
     "sum": "('%0' + '9999d') % 1",
@@ -143,6 +155,14 @@ GROWING_WHEN_READ = {
     "round down": "1 | round(-9999)",
     "round by keyword": "1 | round(precision=9999, method='floor')",
     "round by a sum": "1 | round(9000 + 999, 'ceil')",
+    "round by a text": "1 | round('9999' | int, 'ceil')",
+    "round by texts": "1 | round(('9' + '9' + '9' + '9') | int, 'ceil')",
+    "round by joined digits": "1 | round((9 ~ 9 ~ 9 ~ 9) | int, 'ceil')",
+    "round by another base": "1 | round('zzzz' | int(0, 36), 'ceil')",
+    "round by a default": "1 | round(params.n | default(9999), 'ceil')",
+    "round by a sum with a param": "1 | round(params.n + 9999, 'ceil')",
+    "round by a time": "1 | round(dag_run.run_after.int_timestamp, 'ceil')",
+    "round by infinity": "1 | round(1e999, 'ceil')",
     "round unpacked": "1 | round(*[9999, 'ceil'])",
 }
 
@@ -161,8 +181,83 @@ def test_nothing_large_is_computed_when_a_template_is_read(expression: str) -> N
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"{{% set x = {FORMAT} %}}{{{{ x % 1 }}}}",
+        f"{{% set y = {FORMAT} %}}{{% set x = y %}}{{{{ x % 1 }}}}",
+        f"{{% set x = y %}}{{% set y = {FORMAT} %}}{{{{ x % 1 }}}}",
+        "{% set x = '%0' %}{% set x = x ~ '9999d' %}{{ x % 1 }}",
+        f"{{% set x, y = {FORMAT}, 1 %}}{{{{ x % y }}}}",
+        "{% set x %}%09999d{% endset %}{{ x % 1 }}",
+        f"{{% for x in [{FORMAT}] %}}{{{{ x % 1 }}}}{{% endfor %}}",
+        f"{{% with x = {FORMAT} %}}{{{{ x % 1 }}}}{{% endwith %}}",
+        f"{{% set params = {{'n': {FORMAT}}} %}}{{{{ params.n % 1 }}}}",
+        "{% set n = 9999 %}{{ 1 | round(n, 'ceil') }}",
+        "{% set params = {'n': 9999} %}{{ 1 | round(params.n, 'ceil') }}",
+        "{% for n in [9999] %}{{ 1 | round(n, 'ceil') }}{% endfor %}",
+    ],
+)
+def test_no_name_leads_to_something_large(text: str) -> None:
+    found = template_problem(text) or ""
+    assert "%" in found or "round" in found
+
+
+@pytest.mark.parametrize("levels", [1, 6])
+def test_a_value_that_formats_repeat_does_not_become_too_long(levels: int) -> None:
+    keys = "%(a)s" * (20_000 if levels == 1 else 40)
+    text = f"'{'x' * 200}'"
+    for _ in range(levels):
+        text = f"'{keys}' % {{'a': {text}}}"
+    assert "too long" in (template_problem(f"{{{{ {text} }}}}") or "")
+
+
+def test_the_largest_width_can_be_used() -> None:
+    assert template_problem(f"{{{{ '%{MAX_WIDTH}s' % ds }}}}") is None
+    assert template_problem(f"{{{{ '%{MAX_WIDTH + 1}s' % ds }}}}") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set x = dag_run.run_after.month %}{{ x % 2 }}",
+        "{% set t = dag_run.run_after %}{{ t.month % 2 }}",
+        "{% set t = dag_run.run_after.strftime('%j') %}{{ t | int % 7 }}",
+        "{% set x = '%02d' %}{{ x % dag_run.run_after.month }}",
+        "{% set n = 2 %}{{ params.x | round(n) }}",
+        "{% set x = 1 %}{% set x = x + 1 %}{{ x % 2 }}",
+        "{% for m in [1, 2] %}{{ m % 2 }}{% endfor %}",
+        "100%{% set x %}{{ dag_run.run_after.month }}{% endset %}{{ x | int % 2 }}",
+    ],
+)
+def test_names_of_a_template_can_be_used_as_numbers(text: str) -> None:
+    assert template_problem(text) is None
+
+
+@pytest.mark.parametrize(
     "expression",
     [
+        "'%02d' % dag_run.run_after.month",
+        "'%s-%s' % (params.a, params.b)",
+        "'%d-%02d' % (dag_run.run_after.year, dag_run.run_after.month % 12 + 1)",
+        "'%(season)s %(year)d' % {'season': params.season, 'year': dag_run.run_after.year}",
+        "'%(season)s' % params",
+        "'%.1f%%' % params.share",
+        "'2026/%-12s/2027' % params.name",
+        "('%02d' % dag_run.run_after.month) | int % 2",
+        "('5' | int) % 2",
+        "('5' | float(0)) % 2",
+        "('abc' | length) % 2",
+        "(dag_run.run_after.day > 15) % 2",
+        "(not params.x) % 2",
+        "(params.x is defined) % 2",
+        "params['50%'] % 7",
+        "params.x | default('%d') % 7",
+        "('%d' if params.short else '%03d') % 7",
+        "params.x | round(params.n)",
+        "params.x | round(params.n | default(2))",
+        "params.x | round(params.n | default('2') | int)",
+        "params.x | round(dag_run.conf.n + 1, 'floor')",
+        "params.x | round(2 if params.exact else 0)",
         "dag_run.run_after.month % 2",
         "(dag_run.run_after | local).day_of_year % 7",
         "(dag_run.run_after.month - 1) % 3",
@@ -180,7 +275,7 @@ def test_nothing_large_is_computed_when_a_template_is_read(expression: str) -> N
         "params.number | round(-2)",
     ],
 )
-def test_remainders_of_numbers_and_rounding_can_be_used(expression: str) -> None:
+def test_remainders_formats_and_rounding_can_be_used(expression: str) -> None:
     assert template_problem(f"{{{{ {expression} }}}}") is None
 
 

@@ -23,6 +23,7 @@ from jinja2 import StrictUndefined
 
 from learnosity.dataset_tasks import LEARNOSITY_RETRIES
 from learnosity.errors import PermanentError
+from learnosity.schedules import crons
 from learnosity.schedules.crons import PRESETS, cron_problem, expanded, longest_gap, skipped_time
 from learnosity.schedules.dags import build_dag, scheduled_dags, template_filters
 from learnosity.schedules.files import Schedule, parse
@@ -209,6 +210,40 @@ class TestCrons:
                 runs.update(day + moment for moment in of_day)
         longest = max(later - earlier for earlier, later in pairwise(sorted(runs)))
         assert longest_gap(tuple(crons)) == longest
+
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.tuples(
+            st.sampled_from(["*", "1", "29", "31", "1-31", "1-25,5", "L", "15,L", "15W", "*/7", "28-2", "*,5", "?"]),
+            st.sampled_from(["*", "2", "9", "nov-feb", "*/5", "1-12"]),
+            st.sampled_from(["*", "1", "1-5", "1#1", "L5", "0", "7", "fri-mon", "0-6", "*/2", "1,*", "?"]),
+        )
+        .map(" ".join)
+        .filter(lambda fields: cron_problem(f"0 0 {fields}") is None),
+        st.integers(2027, 2054),
+    )
+    def test_the_days_of_a_year_are_those_that_croniter_gives(self, fields: str, year: int) -> None:
+        begin, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)
+        times = croniter(f"0 0 {fields}", begin - timedelta(seconds=1), ret_type=datetime)
+        expected = []
+        while (moment := times.get_next()) < end:
+            expected.append(moment)
+        if crons._is_weekly(fields):
+            return
+        days = [datetime(2027, 1, 1) + timedelta(day) for day in crons._days(fields, 28 * 365 + 7)]
+        assert [day for day in days if begin <= day < end] == expected
+
+    @pytest.mark.parametrize("fields", ["1-31 * 1-5", "L * 1-5", "* 1-6 *", "*/2 * fri-mon", "29 2 *", "15,L 3 1"])
+    def test_croniter_is_not_asked_for_days_that_can_be_counted(
+        self, fields: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def asked(*_: Any) -> list[int]:
+            raise AssertionError(fields)
+
+        monkeypatch.setattr(crons, "_days_from", asked)
+        crons._days.cache_clear()
+        longest_gap.cache_clear()
+        assert longest_gap((f"0 4 {fields}", f"0 5 {fields}")) > timedelta(0)
 
     @pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "H 4 * * *", "0 0 R * *", "0 R(1-3) * * *"])
     def test_what_never_comes_or_is_drawn_at_random_is_refused(self, cron: str) -> None:

@@ -222,6 +222,68 @@ def test_every_row_is_new_where_the_earlier_dataset_says_that_it_has_none(
     assert site.get("/compare").text.count('<span class="tag">new</span>') == 1
 
 
+OWN_ROW = {"group_name": "all", "population": 0, "mean_percent": None}
+ABOVE = {"ancestors": [test_app.row("above")]}
+NO_USERS = [
+    pytest.param({"group": OWN_ROW, "users": []}, id="beside its row"),
+    pytest.param({"group": OWN_ROW, "users": [], "groups": []}, id="two lists"),
+    pytest.param({"group": OWN_ROW | {"percents": [0, 0]}, "users": []}, id="a list in its row"),
+    pytest.param({"group": OWN_ROW, "users": []} | ABOVE, id="with the groups above"),
+    pytest.param({"group": OWN_ROW | {"users": []}}, id="in its row"),
+    pytest.param(OWN_ROW | {"users": []}, id="its row alone"),
+    pytest.param(OWN_ROW | {"users": []} | ABOVE, id="its row alone, with the groups above"),
+    pytest.param({"users": []}, id="no row"),
+]
+
+
+@pytest.mark.parametrize("state", ["new", "gone"])
+@pytest.mark.parametrize("empty", NO_USERS)
+def test_users_are_new_or_gone_where_the_class_says_that_it_has_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch, empty: dict[str, Any], state: str
+) -> None:
+    full = of_root(group=OWN_ROW | {"population": 2}, users=[*USERS, {"user_id": "u2", "score": 2}])
+    sides = (full, of_root(**empty)) if state == "new" else (of_root(**empty), full)
+    publish_two(site, monkeypatch, *sides, GROUP_TYPE)
+    text = site.get("/compare").text
+    assert text.count('<span class="tag">') == text.count(f'<span class="tag">{state}</span>') == 2
+    assert site.get("/compare", form="csv").text.count(state) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"group": OWN_ROW}, id="no list"),
+        pytest.param({"group": OWN_ROW, "users": ["u1"]}, id="a list of something else"),
+        pytest.param({"group": OWN_ROW, "groups": NORTH, "users": []}, id="other rows"),
+        pytest.param({"group": OWN_ROW, "users": [], "more": [{"a": 1}]}, id="rows of no known kind"),
+        pytest.param(OWN_ROW | {"users": [], "more": ["u1"]}, id="a list of something else in its row"),
+        pytest.param({"groups": OWN_ROW, "users": []}, id="the row of another group"),
+    ],
+)
+def test_users_are_neither_new_nor_gone_where_the_class_may_have_some(
+    site: Site, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+) -> None:
+    publish_two(site, monkeypatch, of_root(group=OWN_ROW, users=USERS), of_root(**other), GROUP_TYPE)
+    assert "The rows of these two cannot be compared" in site.get("/compare").text
+
+
+def test_the_rows_of_two_empty_classes_are_compared(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = of_root(group=OWN_ROW, users=[])
+    publish_two(site, monkeypatch, empty, empty, GROUP_TYPE)
+    text = site.get("/compare").text
+    assert "cannot be compared" not in text
+    assert '<span class="tag">' not in text
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_classes_without_users_have_none_to_compare(
+    site: Site, monkeypatch: pytest.MonkeyPatch, turned: bool
+) -> None:
+    one, other = of_root(group=OWN_ROW, users=[]), of_root(users=[])
+    publish_two(site, monkeypatch, *((other, one) if turned else (one, other)), GROUP_TYPE)
+    assert "No row is like this." in site.get("/compare").text
+
+
 SOUTH = {"groups/south/group.json": GROUPS["groups/south/group.json"]}
 
 
@@ -299,7 +361,7 @@ def test_requests_that_differ_are_warned_about(two: Site) -> None:
     assert "were asked for differently: filters of their requests differ" in page
 
 
-@pytest.mark.parametrize("how", ["folder", "manifest", "run", "dag", "xcom", "file", "changed file"])
+@pytest.mark.parametrize("how", ["folder", "manifest", "run", "xcom", "file", "changed file"])
 def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     two: Site, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -312,9 +374,6 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         (two.folder / layout.data("groups/group.json")).unlink()
     elif how == "changed file":
         (two.folder / layout.data("groups/group.json")).write_bytes(b"{}")
-    elif how == "dag":
-        manifest = two.folder / layout.manifest
-        manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag_of_it"'))
     else:
         gone = None if how == "run" else replace(two.run, datasets=())
         current = two.run
@@ -324,6 +383,20 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
     assert "The earlier dataset cannot be read" in page.text
     assert "+30" in page.text
     assert "east" not in page.text
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_an_earlier_dataset_of_another_dag_is_compared_if_the_user_may_read_that(two: Site, may: bool) -> None:
+    manifest = two.folder / DatasetLayout(GROUP_TYPE, OTHER_ID).manifest
+    manifest.write_bytes(manifest.read_bytes().replace(b'"learnosity_dataset"', b'"another_dag"'))
+    if may:
+        two.rights["teacher"].add("another_dag")
+    page = two.get("/compare").text
+    assert "cannot be read" not in page
+    assert ("Another DAG has landed the earlier dataset" in page) is not may
+    assert ("east" in page) is may
+    assert "+30" in page
+    assert "another_dag" not in page
 
 
 def test_only_datasets_of_the_history_are_compared(two: Site) -> None:

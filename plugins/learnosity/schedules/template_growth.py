@@ -1,0 +1,182 @@
+"""Refuses what could make a text or a number of a template of a schedule file too large. Pure functions.
+
+Jinja computes constant expressions already when it reads a template, so they could fill the memory of the DAG
+processor. What is computed in a run could fill that of a worker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from jinja2 import nodes
+
+# Largest length in characters of what the filters `replace` and the formats of a template may make of a text.
+MAX_TEXT = 1024 * 1024
+MAX_DIGITS = 20  # most places that the filter `round` may be asked for
+MAX_WIDTH = 100  # largest width, and most places, in a format such as '%02d'
+RUN_ID = 250  # longest id of a run in Airflow, in characters
+_FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
+
+Given = Mapping[str, Sequence[nodes.Node]]
+
+
+def growth(tree: nodes.Template, length: int) -> str | None:
+    """The problem that a template could make something too large; None = it cannot.
+
+    :param length: characters of the template.
+    """
+    given = _given(tree)
+    longest = max(length, RUN_ID)
+    formats = any(True for _ in tree.find_all(nodes.Mod))
+    for text in _texts(tree, {}) if formats else ():
+        longest += MAX_WIDTH * text.count("%")
+    for text in _texts(tree, {}) if formats else ():
+        longest *= max(1, text.count("%("))  # several of them may repeat one value
+    for each in tree.find_all((nodes.Filter, nodes.Mod)):
+        if isinstance(each, nodes.Mod):
+            if not _may_be_formatted(each.left, given, set()):
+                return (
+                    "a template here can use % with numbers, and behind one plain text with widths of at most "
+                    f"{MAX_WIDTH}, such as '%02d' % dag_run.run_after.month. Other texts are put together with ~."
+                )
+        elif not isinstance(each, nodes.Filter):
+            continue
+        elif each.name == "round" and not _rounds_a_little(each, given):
+            return (
+                f"the filter round needs few places here, at most {MAX_DIGITS}: round(2), round(0, 'ceil'), or "
+                "round(params.places)."
+            )
+        elif each.name == "replace":
+            texts = [*each.args, *(keyword.value for keyword in each.kwargs)]
+            if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in texts):
+                return "the filter replace needs plain texts here: replace('old', 'new')."
+            # With an empty text to replace, the new text is also put between all characters.
+            longest *= 1 + max((len(str(value.value)) for value in texts if isinstance(value, nodes.Const)), default=0)
+    if longest > MAX_TEXT:
+        return (
+            "the filters replace, or the formats, of this template could make a text too long: write fewer of them, or "
+            "shorter texts."
+        )
+    return None
+
+
+def is_of_data(node: nodes.Node) -> bool:
+    """Whether an expression is `params`, `dag_run.conf`, or a value in them: plain values without methods."""
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        if isinstance(node, nodes.Getattr) and node.attr == "conf" and isinstance(node.node, nodes.Name):
+            return node.node.name == "dag_run"
+        node = node.node
+    return isinstance(node, nodes.Name) and node.name == "params"
+
+
+def _is_of_run(node: nodes.Node, given: Given) -> bool:
+    """Whether an expression is data of the run, and not what the template has set under that name."""
+    return is_of_data(node) and given.keys().isdisjoint(("params", "dag_run"))
+
+
+def _given(tree: nodes.Template) -> Given:
+    """What the names of a template are set to, by name."""
+    found: dict[str, list[nodes.Node]] = {}
+    for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.For, nodes.With)):
+        pairs: list[tuple[nodes.Node, nodes.Node]] = []
+        match each:
+            case nodes.Assign():
+                pairs = [(each.target, each.node)]
+            case nodes.AssignBlock():
+                pairs = [(each.target, each)]
+            case nodes.For():
+                pairs = [(each.target, each.iter)]
+            case nodes.With():
+                pairs = list(zip(each.targets, each.values, strict=False))
+        for target, value in pairs:
+            for name in (target, *target.find_all(nodes.Name)):
+                if isinstance(name, nodes.Name):
+                    found.setdefault(name.name, []).append(value)
+    return found
+
+
+def _texts(node: nodes.Node, given: Given) -> Iterator[str]:
+    """The texts that an expression is made of, with those of the names in it."""
+    left, seen = [node], set[str]()
+    while left:
+        each = left.pop()
+        match each:
+            case nodes.Const(value=str(text)) | nodes.TemplateData(data=text):
+                yield text
+            case nodes.Name(name=name) if name in given and name not in seen:
+                seen.add(name)
+                left += given[name]
+        if not _is_of_run(each, given):  # keys are no part of a value
+            left += each.iter_child_nodes()
+
+
+def _options(node: nodes.Filter) -> list[nodes.Node]:
+    """The arguments of a filter."""
+    more = [each for each in (node.dyn_args, node.dyn_kwargs) if each is not None]
+    return [*node.args, *(keyword.value for keyword in node.kwargs), *more]
+
+
+def _branches(node: nodes.Node, given: Given, seen: set[str]) -> list[nodes.Node] | None:
+    """The expressions one of which is the value of an expression; None = it is another kind of expression.
+
+    :param seen: names that were looked at; such a name has no branches any more.
+    """
+    match node:
+        case nodes.CondExpr():
+            return [each for each in (node.expr1, node.expr2) if each]
+        case nodes.And() | nodes.Or():
+            return [node.left, node.right]
+        case nodes.Filter(name="default" | "d") if node.node:
+            return [node.node, *_options(node)]
+        case nodes.Name(name=name) if name in given:
+            values = [] if name in seen else list(given[name])
+            seen.add(name)
+            return values
+    return None
+
+
+def _may_be_formatted(node: nodes.Node, given: Given, seen: set[str]) -> bool:
+    """Whether `%` may stand behind an expression: it is a number, a value of the run, or a text with small widths."""
+    if (branches := _branches(node, given, seen)) is not None:
+        return all(_may_be_formatted(each, given, seen) for each in branches)
+    match node:
+        case nodes.Const(value=str(text)):
+            return all(_is_narrow(found) for found in _FORMAT.finditer(text))
+        case nodes.Compare() | nodes.Not() | nodes.Test() | nodes.Filter(name="abs" | "length" | "round"):
+            return True
+        case nodes.Filter(name="int" | "float"):
+            return all(_may_be_formatted(each, given, seen) for each in _options(node))
+    return not any("%" in text for text in _texts(node, given))
+
+
+def _is_narrow(found: re.Match[str]) -> bool:
+    numbers = [each for each in (found[2], found[3]) if each]
+    return found[4] not in ("*", "(") and all(len(each) <= 3 and int(each) <= MAX_WIDTH for each in numbers)
+
+
+def _rounds_a_little(node: nodes.Filter, given: Given) -> bool:
+    """Whether a filter `round` has few places. It computes 10 to the power of its number."""
+    return not node.dyn_args and not node.dyn_kwargs and all(_is_small(each, given, set()) for each in _options(node))
+
+
+def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
+    """Whether an expression is a small number, or a value of the run, which is not known before it."""
+    if (branches := _branches(node, given, seen)) is not None:
+        return all(_is_small(each, given, seen) for each in branches)
+    match node:
+        case nodes.Const(value=value):
+            try:
+                return abs(float(value)) <= MAX_DIGITS
+            except (TypeError, ValueError, OverflowError):
+                return not isinstance(value, int)  # a word such as 'ceil'
+        case nodes.Neg() | nodes.Pos():
+            return _is_small(node.node, given, seen)
+        case nodes.Add() | nodes.Sub():
+            both = (node.left, node.right)
+            return not any(True for _ in _texts(node, given)) and all(_is_small(each, given, seen) for each in both)
+        case nodes.Filter(name="int" | "float" | "abs") if node.node:
+            # The second argument of `int` is the base of the number.
+            options = _options(node)
+            return len(options) <= 1 and all(_is_small(each, given, seen) for each in (node.node, *options))
+    return _is_of_run(node, given)
