@@ -2,8 +2,8 @@
 
 So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
 job is seen by the next call for any job. An error about one job affects only this job. A short network failure
-ends no wait. A slow call delays only the jobs that it asks for. After a refusal of key, rights, version or address or of
-all jobs of a call, and after a minute in which every call failed, the Airflow connection is read again: a person may
+ends no wait. A slow call delays only the jobs that it asks for. After a refusal of key, rights, version or address, or
+of all jobs of a call, and after a minute in which every call failed, the Airflow connection is read again: a person may
 have corrected it. The poller ends with its last wait.
 
 Up to 50 waits are asked about when their jobs are expected to end, by what earlier jobs of the same kind took: calls
