@@ -134,14 +134,14 @@ class SessionRows:
             _, _, _, file, row = rows[self._most]
             yield Misfit(file, row, f"it is one session too many: a user has at most {self._most}")
         if len({row[2] for row in rows}) < len(rows):
-            seen: dict[str, list[int]] = {}
-            for _, _, session, *place in rows:
+            seen: dict[str, tuple[int, int]] = {}
+            for _, _, session, file, row in rows:
                 if session not in seen:
-                    seen[session] = place
-                elif seen[session] == place:
-                    yield Misfit(*place, "a session is twice in this row")
+                    seen[session] = file, row
+                elif seen[session] == (file, row):
+                    yield Misfit(file, row, "a session is twice in this row")
                 else:
-                    yield Misfit(*place, "this session of this user is in an earlier row too")
+                    yield Misfit(file, row, "this session of this user is in an earlier row too")
 
 
 def only_session(cell: str) -> str:
