@@ -30,7 +30,10 @@ class TransientError(LearnosityError):
 
 
 class ConnectionConfigError(PermanentError):
-    """The Airflow connection cannot be used (missing key, refused host, bad extra)."""
+    """The Airflow connection cannot be used (missing key, refused host, bad extra, a proxy that refuses)."""
+
+    nothing_done: ClassVar[bool] = True
+    """A call that ends with it was never sent, so it had no effect."""
 
 
 class RequestError(PermanentError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,9 +91,8 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.run_config = run_config
         self.deferrable = deferrable
         self.end_in_triggerer = end_in_triggerer
-        self._polled = False
+        self._polled, self._dataset_type = False, ""
         self._refusals: KeptRefusals | None = None
-        self._dataset_type = ""
 
     def execute(self, context: Context) -> Any:
         """Poll once. Then defer, or continue as a rescheduled sensor.
@@ -136,8 +135,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             dataset_type=self._dataset_type,
             end_in_triggerer=self.end_in_triggerer and not needs_worker(self, LearnosityJobSensor),
         )
-        # Usually, the trigger itself ends at the deadline. If it does not, for example because no triggerer runs,
-        # Airflow's time-out ends the task later.
+        # The trigger itself ends at the deadline. If no triggerer runs, Airflow's time-out ends the task later.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 
@@ -215,20 +213,23 @@ class LearnosityJobSensor(BaseSensorOperator):
         if next_method == self.execute_complete.__name__:
             return super().resume_execution(next_method, next_kwargs, context)
         with report_failures(context):
-            self._read_job()
-            self._apply_run_config(context)
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
-            except AirflowSensorTimeout:
+            except (AirflowSensorTimeout, TaskDeferralError) as error:
+                try:
+                    self._read_job()
+                    self._apply_run_config(context)
+                except LearnosityError:
+                    raise error from None
+                job = f"job {self.job_reference}"
+                if isinstance(error, TaskDeferralError):
+                    raise TransientError(
+                        f"The wait failed in the triggerer; its log says more. The next try goes on waiting for {job}."
+                    ) from None
                 raise AirflowSensorTimeout(
-                    f"No triggerer has ended the wait for job {self.job_reference} within {self.job_timeout} minutes: "
-                    "check that a triggerer runs. The job may still run at Learnosity, or have ended: clear this task "
-                    "to continue the wait."
-                ) from None
-            except TaskDeferralError:
-                raise TransientError(
-                    f"The wait failed in the triggerer, whose log says more. The next try goes on waiting for job "
-                    f"{self.job_reference}."
+                    f"No triggerer has ended the wait for {job} within {self.job_timeout} minutes: check that a "
+                    "triggerer runs. The job may still run at Learnosity, or have ended: clear this task to continue "
+                    "the wait."
                 ) from None
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> str:
@@ -291,10 +292,9 @@ def _seconds(value: float | timedelta) -> float:
 
 
 def _positive(name: str, value: float | str) -> float:
-    try:
+    number = 0.0
+    with suppress(TypeError, ValueError):
         number = float(value)
-    except (TypeError, ValueError):
-        number = 0.0
     if not 0 < number < float("inf"):
         raise RequestError(f"{name} is {value!r}; it must be a number above 0.")
     return number

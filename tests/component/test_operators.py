@@ -338,6 +338,24 @@ class TestCreate:
             Run().execute(create(SUMMARY, input_uri=users.as_uri(), input_columns=columns))
         assert not simulator.stats.calls
 
+    @pytest.mark.parametrize(
+        "second", [{"key": "school"}, {"kee": "class"}, {"key": 'a"'}, "class"], ids=["twice", "none", "quote", "text"]
+    )
+    @pytest.mark.parametrize("exists", [False, True], ids=["new", "exists"])
+    def test_groups_that_are_refused_are_no_second_fault_of_the_columns(
+        self, simulator: Simulator, users: Path, second: Any, exists: bool
+    ) -> None:
+        wanted = request(SUMMARY) | {"groups": [{"key": "school", "label": "School"}, second]}
+        columns = {"groups.school": "sch", "groups.class": "cls"}
+        existing = {"create": False, "dataset_id": "a951cc14-0316-4c12-bb13-1f386338a094"}
+        more: dict[str, Any] = existing if exists else {"input_uri": users.as_uri()}
+        with pytest.raises(RequestError, match="groups: ") as caught:
+            Run().execute(create(request=wanted, input_columns=columns, **more))
+        assert "no key of a record" not in str(caught.value)
+        with pytest.raises(RequestError, match="'usr' is no key of a record"):
+            Run().execute(create(request=wanted, input_columns=columns | {"usr": "u"}, **more))
+        assert not simulator.stats.calls
+
     def test_the_check_of_lines_can_be_turned_off(
         self, simulator: Simulator, users: Path, connection: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -381,7 +399,11 @@ class TestCreate:
         monkeypatch.setenv("AIRFLOW_CONN_ANOTHER", json.dumps(connection))
         assert Run().execute(create(learnosity_conn_id="{{ conn_id }}"), conn_id="another")["job_reference"]
 
-    @pytest.mark.parametrize("more", [{}, {"create": False, "dataset_id": WANTED}], ids=["new", "exists already"])
+    @pytest.mark.parametrize(
+        "more",
+        [{}, {"create": False, "dataset_id": "a951cc14-0316-4c12-bb13-1f386338a094"}],
+        ids=["new", "exists already"],
+    )
     def test_says_once_where_learnosity_is_and_which_connection_says_so(
         self, simulator: Simulator, caplog: pytest.LogCaptureFixture, more: dict[str, Any]
     ) -> None:
@@ -705,7 +727,11 @@ class TestCreate:
         with pytest.raises(RequestError, match="create is false: set dataset_id"):
             Run().execute(create(create=False))
 
-    @pytest.mark.parametrize("more", [{}, {"create": False, "dataset_id": WANTED}], ids=["new", "exists already"])
+    @pytest.mark.parametrize(
+        "more",
+        [{}, {"create": False, "dataset_id": "a951cc14-0316-4c12-bb13-1f386338a094"}],
+        ids=["new", "exists already"],
+    )
     @pytest.mark.parametrize("place", ["filters", "options", "groups"])
     @pytest.mark.parametrize(
         "value",

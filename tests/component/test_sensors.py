@@ -20,6 +20,7 @@ from airflow.sdk.exceptions import (
     AirflowSensorTimeout,
     AirflowSkipException,
     ErrorType,
+    TaskDeferralError,
     TaskDeferred,
 )
 from airflow.sdk.execution_time.comms import ErrorResponse
@@ -317,10 +318,22 @@ class TestAnEndThatAirflowItselfGivesTheWait:
         assert "secret" not in str(error)
         assert report["message"].startswith(str(error))
 
+    UNREADABLE = (None, {}, [], {"dataset_id": "d", "job_reference": "a-job"}, "{{ xcom", 7.5)
+
+    @pytest.mark.parametrize("given", UNREADABLE[:4], ids=repr)
+    def test_is_told_in_the_words_of_airflow_where_the_job_cannot_be_read(self, given: Any) -> None:
+        more = {"learnosity_conn_id": None}
+        error, report = self.resumed(TriggerFailureReason.TRIGGER_TIMEOUT, given, **more)
+        assert isinstance(error, AirflowSensorTimeout)
+        assert report["message"].startswith(str(error))
+        error, _ = self.resumed(TriggerFailureReason.TRIGGER_FAILURE, given, **more)
+        assert isinstance(error, TaskDeferralError)
+
+    @pytest.mark.parametrize("given", [CREATED, *UNREADABLE], ids=repr)
     @pytest.mark.parametrize("reason", TriggerFailureReason)
     @pytest.mark.parametrize("soft", ["soft_fail", "never_fail"])
-    def test_skips_the_task_where_it_is_to(self, reason: Any, soft: str) -> None:
-        error, report = self.resumed(reason, **{soft: True})
+    def test_skips_the_task_where_it_is_to(self, reason: Any, soft: str, given: Any) -> None:
+        error, report = self.resumed(reason, given, **{soft: True, "learnosity_conn_id": None})
         assert isinstance(error, AirflowSkipException)
         assert not report
 

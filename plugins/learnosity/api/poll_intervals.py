@@ -163,6 +163,15 @@ class Call:
         """The jobs, each once."""
         return list(dict.fromkeys(wait.reference for wait in (*self.due, *self.others)))
 
+    def halves(self) -> tuple[Call, Call]:
+        """The waits for the first and for the second half of the jobs that are due."""
+        references = list(dict.fromkeys(wait.reference for wait in self.due))
+        half = set(references[: len(references) // 2])
+        return (
+            Call([wait for wait in self.due if wait.reference in half]),
+            Call([wait for wait in self.due if wait.reference not in half]),
+        )
+
 
 class UsualPlan:
     """Counts the calls that are made without expectations. Only as many are made with them, at other times.

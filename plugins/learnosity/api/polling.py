@@ -2,8 +2,9 @@
 
 So a thousand waits need twenty calls per round. With fewer waits, each call asks for the jobs of all: then the end of a
 job is seen by the next call for any job. An error about one job affects only this job. A short network failure
-ends no wait. A slow call delays only the jobs that it asks for. After an error that is not about one job, the Airflow
-connection is read again: a person may have corrected it. The poller ends with its last wait.
+ends no wait. A slow call delays only the jobs that it asks for. After a refusal of key, rights, version or address, or
+of all jobs of a call, and after a minute in which every call failed, the Airflow connection is read again: a person may
+have corrected it. The poller ends with its last wait.
 
 Up to 50 waits are asked about when their jobs are expected to end, by what earlier jobs of the same kind took: calls
 are put off from the time before, so that there are never more of them than without expectations (`waits.UsualPlan`).
@@ -23,9 +24,9 @@ from weakref import WeakKeyDictionary
 from learnosity.api.due_order import DueOrder
 from learnosity.api.jobs import REFERENCES_PER_CALL
 from learnosity.api.poll_intervals import EARLY_SHARE, Call, PollResult, UsualPlan, Wait, times_of
-from learnosity.api.refusals import Outage
+from learnosity.api.refusals import Outage, concerns_no_job_alone
 from learnosity.api.replies import is_about_connection
-from learnosity.errors import LearnosityError, TransientError
+from learnosity.errors import LearnosityError, TransientError, first_error
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 
 if TYPE_CHECKING:
@@ -135,8 +136,9 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            self._failed(call.due, error)
-            handed_on.set_result(await self._next_call())
+            if not handed_on.done():  # else only the end of the client failed
+                self._failed(call.due, error)
+                handed_on.set_result(await self._next_call())
 
     async def _next_call(self) -> Call:
         """Wait until a poll is due. Return it, and as many other polls as fit into one call, the soonest first."""
@@ -203,7 +205,7 @@ class JobPoller:
             if not self._waits_of[wait.reference]:
                 del self._waits_of[wait.reference]
 
-    async def _poll(self, client: LearnosityClient, call: Call) -> bool:
+    async def _poll(self, client: LearnosityClient, call: Call, *, is_half: bool = False) -> bool:
         """Ask for the jobs of a call, and report to the waits. Returns whether the client may be used on."""
         references = call.references
         try:
@@ -215,12 +217,12 @@ class JobPoller:
             if call.others:
                 self._fills_calls = False
                 return await self._poll(client, Call(call.due))
-            # The API may refuse the whole call because of one job. Asking for each half of the jobs in its own call
-            # finds that job, and the other jobs are still polled.
-            half = set(references[: len(references) // 2])
-            first = await self._poll(client, Call([wait for wait in call.due if wait.reference in half]))
-            second = await self._poll(client, Call([wait for wait in call.due if wait.reference not in half]))
-            return first or second
+            halves = call.halves()
+            if not is_half and await concerns_no_job_alone(error, client, [half.references for half in halves]):
+                self._failed(call.due, error)
+                return False
+            # Calls for each half of the jobs find the job that is refused, and the other jobs are still polled.
+            return any([await self._poll(client, half, is_half=True) for half in halves])
         self._outage.clear()
         for number, wait in enumerate(call.due, 1):
             job = jobs.get(wait.reference)
@@ -239,10 +241,8 @@ class JobPoller:
     def _failed(self, batch: Sequence[Wait], error: LearnosityError) -> None:
         now = time.monotonic()
         for wait in batch:
-            if error.transient:
-                self._report(wait, PollResult(error=error))
-                continue
-            self._report(wait, PollResult(error=error, final=wait.refusals.note(error, now)))
+            final = not error.transient and wait.refusals.note(error, now)
+            self._report(wait, PollResult(error=error, final=final))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
         if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job
@@ -266,6 +266,7 @@ class JobPoller:
         """Fail every wait if the task has ended with an unexpected error: otherwise the waits would never end."""
         if task.cancelled() or (error := task.exception()) is None:
             return
+        error = first_error(error) if isinstance(error, BaseExceptionGroup) else error
         failure = TransientError(f"Polling the jobs ended with an unexpected error ({type(error).__name__}).")
         for wait in list(self._waits):
             self._forget(wait)

@@ -1,10 +1,18 @@
-"""How long the polls of a job go on while they are refused, and when the Airflow connection is read again meanwhile."""
+"""How long the polls of a job go on while they are refused, when the Airflow connection is read again meanwhile, and
+whether a refusal is about one job.
+"""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from learnosity.errors import ConnectionConfigError, LearnosityError
+from learnosity.errors import AuthenticationError, ConnectionConfigError, LearnosityError
+
+if TYPE_CHECKING:
+    from learnosity.api.client import LearnosityClient
 
 # How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
 # change of keys; 5 minutes are added for safety.
@@ -14,6 +22,8 @@ MISCONFIGURED_SECONDS = 5 * 60.0
 # After so many seconds in which every call has failed for now, the Airflow connection is read again: a person may have
 # replaced the host or the proxy that cannot be reached.
 REREAD_SECONDS = 60.0
+# From this number of jobs on, a refusal of rights is checked before the jobs are asked for one by one.
+FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
 
@@ -53,3 +63,26 @@ class Outage:
     def clear(self) -> None:
         """A call succeeded."""
         self.since = None
+
+
+async def concerns_no_job_alone(
+    error: LearnosityError, client: LearnosityClient, parts: Sequence[Sequence[str]]
+) -> bool:
+    """Whether a refusal of rights concerns all jobs: in each part, one job that is asked for alone is refused alike.
+
+    The code alone does not say so (40000, 40003). The jobs are chosen at random: if several jobs are refused for
+    themselves, the others are found in a later round.
+
+    :param parts: references of the jobs that the refused call asked for. Few of them are quickly asked for one by one.
+    """
+    if not isinstance(error, AuthenticationError) or sum(map(len, parts)) < FEW_JOBS:
+        return False
+    for references in parts:
+        try:
+            await client.jobs([random.choice(references)])  # it needs no secure random numbers
+        except LearnosityError as alone:
+            if not isinstance(alone, AuthenticationError) or alone.code != error.code:
+                return False
+        else:
+            return False
+    return True

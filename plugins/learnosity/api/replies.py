@@ -31,8 +31,9 @@ from learnosity.errors import (
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
-# Error codes for a consumer without rights, and for a `version` that is too old: no call of the connection succeeds.
-_CONNECTION_CODES = frozenset({40002, 42001, 43000, *range(41000, 42000)})
+# Error codes for a consumer without rights, for a wrong address, and for a `version` that is too old: no call of the
+# connection succeeds.
+_CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 _HINTS = {
     20012: "Check the host and the `version` of the connection.",

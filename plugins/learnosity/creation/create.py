@@ -35,6 +35,7 @@ from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import (
     ConflictError,
+    ConnectionConfigError,
     LearnosityError,
     NotReadyError,
     TransientApiError,
@@ -173,8 +174,9 @@ class _Creation:
         log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
         try:
             reply = await self.client.initialise(state.request, before_send=self.notes.check_still_ours)
-        except TransientApiError as error:
+        except (ConnectionConfigError, TransientApiError) as error:
             if error.nothing_done:
+                await self.notes.save(replace(state, nothing_done=True))
                 raise
             self.failure = error
             log.warning("The reply was lost. %s", error)
@@ -186,12 +188,11 @@ class _Creation:
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
         state = self._noted
         given = read_initialised(reply, state.dataset_id, state.file_count, fixed=self.fixed_id is not None)
+        # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
+        DatasetLayout(self.request.dataset_type, given.dataset_id)
         if given.dataset_id != state.dataset_id:
             request = {**state.request, "dataset_id": given.dataset_id}
             state = replace(state, dataset_id=given.dataset_id, request=request)
-        # `DatasetLayout` raises an error for an id that cannot be the name of a folder at the destination.
-        DatasetLayout(self.request.dataset_type, state.dataset_id)
-        if state.dataset_id != self._noted.dataset_id:
             log.info("Learnosity gave the dataset another id: %s.", state.dataset_id)
         if upload is None:
             return await self._started(state, given.job_reference)
@@ -201,10 +202,8 @@ class _Creation:
 
     async def _go_on_uploading(self) -> Decision:
         """Upload the parts that are still missing, to the URLs that an earlier attempt got."""
-        state = self._noted
-        urls = unseal(
-            state.sealed_urls, secret=self.client.config.credentials.consumer_secret, dataset_id=state.dataset_id
-        )
+        state, secret = self._noted, self.client.config.credentials.consumer_secret
+        urls = unseal(state.sealed_urls, secret=secret, dataset_id=state.dataset_id)
         if len(urls) != state.file_count:
             return fresh("Its upload URLs are gone, and no job was started")
         upload = await self._input()
@@ -236,7 +235,7 @@ class _Creation:
             reference = await self.client.commence(
                 self.request.dataset_type, state.dataset_id, before_send=self.notes.check_still_ours
             )
-        except TransientApiError as error:
+        except (ConnectionConfigError, TransientApiError) as error:
             if error.nothing_done and not in_doubt:
                 # The call had no effect. With the step set back, the next attempt need not read the list of jobs first.
                 await self.notes.save(replace(state, step="uploading"))

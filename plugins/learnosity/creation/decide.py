@@ -82,6 +82,8 @@ def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, 
         if noted.is_uploaded:
             return Decision(Action.START, f"Dataset {noted.dataset_id} has all its input.")
         return Decision(Action.UPLOAD, f"The upload of dataset {noted.dataset_id} was cut short.")
+    if noted.step == "initialising" and noted.nothing_done:
+        return Decision(Action.FRESH, f"The call that initialises dataset {noted.dataset_id} had no effect.")
     if noted.step == "initialising" and noted.file_count:
         # For a dataset with input files, a later call starts the job. That call was not sent, so no job can run.
         return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")

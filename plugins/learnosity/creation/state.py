@@ -72,6 +72,7 @@ class CreationState(msgspec.Struct, frozen=True):
     :param sealed_urls: upload URLs, encrypted.
     :param known_jobs: jobs that were listed before the step. None of them can be the job of this dataset.
     :param suspects: jobs that were listed after a lost reply. Each of them may be the job of this dataset.
+    :param nothing_done: the call that initialises the dataset certainly had no effect, so no job can run.
     :param identity: the account, request and input that the dataset is made from.
     :param request: the SET request that was sent, without its security part.
     :param input: what was uploaded; None = nothing, or an earlier release has saved this.
@@ -94,6 +95,7 @@ class CreationState(msgspec.Struct, frozen=True):
     attempt: str = ""
     input: InputInfo | None = None
     suspects: tuple[str, ...] = ()
+    nothing_done: bool = False
 
     @property
     def is_uploaded(self) -> bool:

@@ -35,11 +35,14 @@ UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
 FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
-# Parameters of a signed URL that do not say which object it is: of S3, Google, Azure, and of S3's older signatures.
+# Parameters of a signed URL that do not say which object it is: of S3, Google, and of S3's older signatures.
 _OF_SIGNATURE = re.compile(
-    r"(x-(amz|goog)-[a-z-]+|awsaccesskeyid|googleaccessid|signature|expires|s[erpvt]|spr|sip|sig|sk(e|t|s|v|oid|tid))=",
+    r"(x-(amz|goog)-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)"
+    r"|awsaccesskeyid|googleaccessid|signature|expires)=",
     re.IGNORECASE,
 )
+# The same of Azure, whose short names count only beside `sig`.
+_OF_AZURE = re.compile(r"(s[erpvt]|spr|sip|sig|sk(e|t|s|v|oid|tid))=", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,8 @@ def _object_of(url: str) -> tuple[str, str, str, tuple[str, ...]]:
     address = parts.netloc.rpartition("@")[2].lower()
     default = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
     query = sorted(each for each in map(unquote, parts.query.split("&")) if each and not _OF_SIGNATURE.match(each))
+    if any(each.lower().startswith("sig=") for each in query):
+        query = [each for each in query if not _OF_AZURE.match(each)]
     return parts.scheme.lower(), address.removesuffix(default), unquote(parts.path), tuple(query)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -47,20 +46,19 @@ def input_identity(files: Sequence[InputFile]) -> str:
 
 async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     prefix, pattern = split_glob(uri)
-    named = None
-    if not pattern or ("[" in pattern and not _WILDCARD.search(pattern)):
-        with suppress(FolderNotFoundError) if pattern else nullcontext():
-            named = await _file_of_this_name(f"{prefix.rstrip('/')}/{pattern}" if pattern else prefix, uri, open_store)
-    if named is not None and not pattern:
-        return [named]
+    if not pattern and (file := await _file_of_this_name(prefix, uri, open_store)) is not None:
+        return [file]
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     globs = _globs(pattern)
+    # Brackets may also be a part of a file's name. The listing shows that: not everybody may ask for a missing name.
+    name, named = pattern if pattern and not _WILDCARD.search(pattern) else None, None
     async for batch in store.list_keys():
+        named = next((info for info in batch if info.path == name), named)
         # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs)
     found = [info for _, info in sorted(matching.items())]
-    for info in found:
+    for info in [*found, named] if named else found:
         if reason := unreadable(info.path, local=store.uri.startswith("file://")):
             raise InputError(
                 f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. Rename it, or name the other files with a "
@@ -68,12 +66,12 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             )
     where = f"{store.uri}/{pattern}".rstrip("/")
     if named is not None:
-        if any(f"{store.uri}/{info.path}" != named.name for info in found):
+        if any(info.path != named.path for info in found):
             raise InputError(
                 f"{where} names a file, and as a glob it names others, too; nothing was sent. Write [[] for a "
                 "bracket of the file's name."
             )
-        return [named]
+        return [_input_file(store, named)]
     if not found:
         bracket = " In a glob, [ begins a set of letters: write [[] for a bracket of a name." if "[" in pattern else ""
         raise InputError(f"No input found at {where}. {_CHECK}{bracket}")

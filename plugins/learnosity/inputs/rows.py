@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, all_columns, find_columns
 from learnosity.inputs.records import RecordSchema, level_above_nothing
-from learnosity.inputs.sessions import is_one_session
+from learnosity.inputs.sessions import only_session
 
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell."""
@@ -63,7 +63,7 @@ class RowSchema:
         """
         if self.schema.lenient or not self.schema.fields:
             return {}, values
-        found = _lists(columns, values)
+        found, values = _one_session_each(columns, values)
         if not found and all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
             return {}, values
         checked: list[Values] = []
@@ -76,15 +76,17 @@ class RowSchema:
         return _without_parent(columns, checked) | found, checked
 
 
-def _lists(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:
-    """The problem of each row with a list of sessions, where a record has one session."""
-    return {
-        place: f'column "{column.name}": the cell is a list: write a row for each session'
-        for column, cells in zip(columns, values, strict=True)
-        if column.key == "session_id" and not column.many
-        for place, cell in enumerate(cells)
-        if cell and not is_one_session(cell)
-    }
+def _one_session_each(columns: Sequence[Column], values: Sequence[Values]) -> tuple[dict[int, str], Sequence[Values]]:
+    """Where a record has one session: the problem of each row with a list, and the values with the ids alone."""
+    found: dict[int, str] = {}
+    changed = list(values)
+    for number, column in enumerate(columns):
+        if column.key == "session_id" and not column.many:
+            changed[number] = [only_session(cell) if cell else cell for cell in values[number]]
+            for place, (cell, only) in enumerate(zip(values[number], changed[number], strict=True)):
+                if cell and not only:
+                    found[place] = f'column "{column.name}": the cell is a list: write a row for each session'
+    return found, changed
 
 
 def _without_parent(columns: Sequence[Column], values: Sequence[Values]) -> dict[int, str]:

@@ -134,16 +134,20 @@ class SessionRows:
             _, _, _, file, row = rows[self._most]
             yield Misfit(file, row, f"it is one session too many: a user has at most {self._most}")
         if len({row[2] for row in rows}) < len(rows):
-            seen = set()
+            seen: dict[str, tuple[int, int]] = {}
             for _, _, session, file, row in rows:
-                if session in seen:
+                if session not in seen:
+                    seen[session] = file, row
+                elif seen[session] == (file, row):
+                    yield Misfit(file, row, "a session is twice in this row")
+                else:
                     yield Misfit(file, row, "this session of this user is in an earlier row too")
-                seen.add(session)
 
 
-def is_one_session(cell: str) -> bool:
-    """Whether a cell is one session id, and no list of them: no JSON array, and no UUID with something around it."""
-    return _is_one(cell) and not (cell[:1] == "[" and _json_array(cell) is not None)
+def only_session(cell: str) -> str:
+    """The one session id in a cell, without separators or brackets around it; "" = none, several, or other text too."""
+    found = _sessions(cell)
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def _sessions(cell: Any) -> Sequence[Any]:

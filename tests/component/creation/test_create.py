@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import re
+import ssl
 import sys
 import tempfile
 import time
@@ -13,12 +14,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
+import aiohttp
 import msgspec
 import pytest
 
-from learnosity.api.client import BeforeSend, LearnosityClient
+from learnosity.api.client import BeforeSend, LearnosityClient, transport_error
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.jobs import Job
@@ -31,6 +33,7 @@ from learnosity.creation.create import create_dataset
 from learnosity.creation.state import CreatedDataset, CreationState, RequestIdentity, seal, unseal
 from learnosity.creation.upload import Upload
 from learnosity.errors import (
+    ConnectionConfigError,
     LearnosityError,
     NotReadyError,
     PermanentApiError,
@@ -1045,6 +1048,55 @@ class TestRefusals:
         with pytest.raises(PermanentApiError, match="job_reference"):
             await attempt(simulator, Notes())
         assert simulator.stats.calls[SET] == 1
+
+
+INFO = cast(aiohttp.RequestInfo, SimpleNamespace(real_url="https://data.example"))
+NEVER_SENT = {
+    "the proxy forbids": aiohttp.ClientHttpProxyError(INFO, (), status=403),
+    "the proxy wants a login": aiohttp.ClientHttpProxyError(INFO, (), status=407),
+    "the proxy cannot connect": aiohttp.ClientHttpProxyError(INFO, (), status=502),
+    "there is no such proxy": OSError("Name or service not known"),
+    "the certificate is not trusted": ssl.SSLCertVerificationError("self-signed certificate"),
+}
+
+
+@pytest.mark.parametrize("cause", NEVER_SENT.values(), ids=NEVER_SENT)
+@pytest.mark.parametrize("dataset_id", [None, WANTED], ids=["any id", "one id"])
+@pytest.mark.parametrize(
+    ("request_", "call"),
+    [(WITH_FILES, SET), (WITH_FILES, COMMENCE), (WITHOUT_FILES, SET)],
+    ids=["before the upload", "after the upload", "without input"],
+)
+@pytest.mark.promise("no blind SET")
+async def test_a_call_that_was_never_sent_leaves_no_doubt_even_in_a_busy_account(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: Exception,
+    dataset_id: str | None,
+    request_: DatasetRequest,
+    call: str,
+) -> None:
+    """A person corrects the proxy, and the next try makes the same dataset, whatever other jobs have begun since."""
+    simulator.configure(job_names_dataset=False)
+    error, send, sent = transport_error(cause, call, "http://proxy:3128"), LearnosityClient._once, list[str]()
+
+    async def refused_once(self: LearnosityClient, action: str, endpoint: str, *args: Any) -> Reply:
+        sent.append(f"{action} {endpoint}")
+        if sent.count(call) == 1 and sent[-1] == call:
+            raise error
+        return await send(self, action, endpoint, *args)
+
+    notes = Notes()
+    monkeypatch.setattr(LearnosityClient, "_once", refused_once)
+    with pytest.raises((ConnectionConfigError, TransientApiError), match=r"proxy:3128|could not be verified"):
+        await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    begun = notes.state.dataset_id
+    other = await attempt(simulator, Notes())
+    asked = simulator.stats.calls[JOBS]
+    created = await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    assert jobs_of(simulator) == {other.dataset_id: 1, created.dataset_id: 1}
+    assert created.dataset_id == (dataset_id or (begun if call == COMMENCE else created.dataset_id))
+    assert simulator.stats.calls[JOBS] - asked <= 2, "one for the time, one before the job, none to settle a doubt"
 
 
 class TestSealedUrls:

@@ -286,6 +286,32 @@ async def test_brackets_are_a_glob_where_no_file_has_that_name(put: Put) -> None
         await find_input(f"{folder}/users[3].csv", open_input_store)
 
 
+@pytest.mark.parametrize(
+    ("tail", "wanted"),
+    [
+        ("roster_[ab].csv", ["roster_a.csv", "roster_b.csv"]),
+        ("[xy]/q.csv", ["x/q.csv"]),
+        ("z[1].csv", ["z[1].csv"]),
+        ("d[1]/q.csv", ["d[1]/q.csv"]),
+    ],
+)
+async def test_brackets_need_no_look_at_a_name_that_may_not_be_there(tail: str, wanted: list[str]) -> None:
+    """AWS refuses a HEAD of a missing name to those who may list certain prefixes only."""
+
+    class Listed:
+        uri, read = "s3://bucket/in", print
+
+        async def head(self, name: str) -> ObjectInfo | None:
+            raise StorageError(f"Cannot read {name}: 403 Forbidden")
+
+        async def list_keys(self) -> AsyncIterator[list[ObjectInfo]]:
+            for name in ("", "roster_a.csv", "x/q.csv", "z[1].csv", "d[1]/q.csv", "roster_b.csv"):
+                yield [ObjectInfo(name, 7, "tag", 1.0)]
+
+    found = await find_input(f"s3://bucket/in/{tail}", lambda _uri: cast("Store", Listed()))
+    assert [file.name for file in found] == [f"s3://bucket/in/{name}" for name in wanted]
+
+
 async def test_a_name_that_may_mean_a_file_or_a_glob_is_refused(put: Put) -> None:
     folder = put(**{"users1.csv": b"", "users[1].csv": b""})
     with pytest.raises(InputError, match="as a glob it names others"):

@@ -218,8 +218,8 @@ class TestTrouble:
     @pytest.mark.parametrize(
         "error",
         [
-            *(AuthenticationError(str(code), code=code) for code in (40000, 40001, 40003)),
-            *(PermanentApiError(str(code), code=code) for code in (20000, 20012, 30001, 44000)),
+            *(AuthenticationError(str(code), code=code) for code in (40000, 40003)),
+            *(PermanentApiError(str(code), code=code) for code in (20000, 30001, 44000)),
             PermanentApiError("no reason given", http_status=403),
             UnexpectedReplyError("a record without a reference"),
         ],
@@ -235,14 +235,51 @@ class TestTrouble:
         bad.cancel()
         await asyncio.gather(bad, return_exceptions=True)
 
+    @pytest.mark.parametrize("bad", [1, 2, 10])
+    @pytest.mark.parametrize("error", [AuthenticationError("40003", code=40003), UnexpectedReplyError("odd")], ids=str)
+    async def test_several_jobs_that_are_refused_alike_harm_no_neighbour(self, error: Exception, bad: int) -> None:
+        api = FakeApi({f"job-{n}": "completed" for n in range(50)})
+        refused = {f"job-{n * 50 // bad}" for n in range(bad)}
+        api.fail = lambda references: error if refused & set(references) else None
+        waits = {each: asyncio.create_task(wait_for(api, each)) for each in api.jobs_by_reference}
+        ends = await asyncio.gather(*(wait for each, wait in waits.items() if each not in refused))
+        assert all(looks[-1].job and looks[-1].job.is_completed for looks in ends)
+        api.fail = lambda references: None
+        await asyncio.gather(*waits.values())
+
+    REFUSALS = (
+        *(AuthenticationError(str(code), code=code) for code in (40000, 40001, 40002, 40003, 41002)),
+        *(PermanentApiError(str(code), code=code) for code in (20012, 43000)),
+    )
+
+    @pytest.mark.parametrize("number", [2, 3, 4, 50])
+    @pytest.mark.parametrize("error", REFUSALS, ids=str)
+    async def test_a_refusal_of_the_whole_account_costs_few_calls_a_round(
+        self, error: Exception, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(polling, "EARLY_SHARE", 1.0)
+        api = FakeApi({f"job-{n}": "completed" for n in range(number)}, fail=lambda references: error)
+        async with shared_poller("conn", api.connect) as poller:
+            with ExitStack() as open_waits:
+                waits = [
+                    open_waits.enter_context(poller.watch(f"job-{n}", poll_interval=15, deadline=LATER))
+                    for n in range(number)
+                ]
+                for round_ in (1, 2, 3):
+                    looks = await asyncio.gather(*(wait.get() for wait in waits))
+                    assert [look.error for look in looks] == [error] * number
+                    assert len(api.calls) <= 5 * round_
+
     @pytest.mark.parametrize("number", [1, 3, 120])
     @pytest.mark.parametrize(
         ("error", "halved"),
         [
-            *((AuthenticationError(str(code), code=code), False) for code in (40002, 41000, 41002, 41003, 41009)),
+            *(
+                (AuthenticationError(str(code), code=code), False)
+                for code in (40001, 40002, 41000, 41002, 41003, 41009)
+            ),
             *((AuthenticationError(str(code), code=code), True) for code in (40000, 40003)),
-            *((PermanentApiError(str(code), code=code), False) for code in (42001, 43000)),
-            (PermanentApiError("20012", code=20012), True),
+            *((PermanentApiError(str(code), code=code), False) for code in (20012, 42001, 43000)),
             (ConnectionConfigError("there is no such proxy"), False),
             *((parse_error(status), False) for status in (301, 307, 400, 401, 403, 404)),
             (TransientApiError("the proxy cannot be reached"), False),
@@ -325,12 +362,29 @@ class TestTrouble:
         api.refuse_to_open, api.fail = None, lambda references: None
         assert (await wait)[-1].job == Job("job", "completed")
 
+    async def test_a_client_that_cannot_be_closed_ends_no_wait(self) -> None:
+        api = FakeApi({"job": "completed"})
+        api.fail = lambda references: AuthenticationError("41002", code=41002) if api.opened < 3 else None
+
+        @asynccontextmanager
+        async def connect() -> AsyncIterator[LearnosityClient]:
+            async with api.connect() as client:
+                yield client
+            raise TransientApiError("the session cannot be closed")
+
+        async with shared_poller("conn", connect) as poller:
+            with poller.watch("job", poll_interval=15, deadline=LATER) as looks:
+                seen = [await looks.get() for _ in range(3)]
+        assert [look.error and str(look.error) for look in seen] == ["41002", "41002", None]
+        assert seen[-1].job == Job("job", "completed")
+
     async def test_an_unforeseen_error_wakes_every_wait_and_the_next_one_begins_anew(self) -> None:
         api = FakeApi({"job": "completed"}, fail=lambda references: ZeroDivisionError("secret"))
         for looks in await asyncio.gather(wait_for(api, "job"), wait_for(api, "other")):
             error = looks[-1].error
             assert error is not None
             assert error.transient
+            assert "(ZeroDivisionError)" in str(error)
             assert "secret" not in str(error)
         api.fail = lambda references: None
         assert (await wait_for(api, "job"))[-1].job == Job("job", "completed")

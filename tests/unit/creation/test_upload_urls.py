@@ -24,6 +24,16 @@ APART = [
     pytest.param([f"https://up.example:{port}/0" for port in (443, 8443)], id="two ports"),
     pytest.param([f"https://[{part}" for part in "ab"], id="no URLs, which are refused later"),
     pytest.param(["https://up.example/a", "https://up.example/A"], id="case of the path"),
+    *(
+        pytest.param([f"https://up.example/0?X-Amz-Signature=a&{name}={part}" for part in range(2)], id=name)
+        for name in ("x-amz-meta-part", "x-goog-meta-part", "X-Amz-Copy-Source", "x-goog-generation", "x-amz-tagging")
+    ),
+    *(
+        pytest.param(
+            [f"https://up.example/put?{name}={part}&signature=x" for part in range(2)], id=f"{name} without sig"
+        )
+        for name in ("se", "sr", "sp", "sv", "st", "spr", "sip", "ske", "skt", "sks", "skv", "skoid", "sktid")
+    ),
 ]
 TOGETHER = [
     pytest.param([S3.format(0, "abc", 1), S3.format(0, "abc", 1)], id="the same text"),
@@ -38,6 +48,24 @@ TOGETHER = [
     pytest.param(
         [f"https://a.blob.core.windows.net/c/0?sv=2024&sr=b&se={n}&sp=w&sig={n}&skoid={n}" for n in range(2)],
         id="Azure",
+    ),
+    *(
+        pytest.param([f"https://up.example/0?X-{cloud}-{name}={n}" for n in range(2)], id=f"{cloud}-{name}")
+        for cloud in ("Amz", "Goog")
+        for name in (
+            "Algorithm",
+            "Credential",
+            "Date",
+            "Expires",
+            "SignedHeaders",
+            "Signature",
+            "Security-Token",
+            "Content-SHA256",
+        )
+    ),
+    *(
+        pytest.param([f"https://a.example/0?{name}={n}&sig=x" for n in range(2)], id=f"{name} beside sig")
+        for name in ("se", "sr", "sp", "sv", "st", "spr", "sip", "ske", "skt", "sks", "skv", "skoid", "sktid")
     ),
     pytest.param(["https://up.example/a%2Db?part=1", "https://UP.example:443/a-b?part=1#x"], id="another spelling"),
     pytest.param(["https://up.example/a?x=1&part=1", "https://up.example/a?part=1&x=1"], id="order of parameters"),

@@ -449,15 +449,38 @@ class TestSessions:
         assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [one]
 
     @pytest.mark.parametrize(
-        "cell", ["{0},", ";{0}", '"{0}"', "{{{0},}}", "[{0}]", "({0})", "{0}|", "{0}, "], ids=lambda cell: cell
+        "cell",
+        [
+            "{0},",
+            ";{0}",
+            '"{0}"',
+            "{{{0}}}",
+            "{{{0},}}",
+            "[{0}]",
+            "({0})",
+            "{0}|",
+            "{0}, ",
+            '["{0}"]',
+            "['{0}']",
+        ],
+        ids=lambda cell: cell,
     )
     def test_one_session_in_a_list_is_that_session(self, cell: str) -> None:
         one = cell.format(*UUIDS)
         assert spooled(self.rows(("u1", "d1", one)), schema=self.schema)[0]["session_id"] == [UUIDS[0]]
+        text = io.StringIO()
+        csv.writer(text).writerows([["session_id"], [UUIDS[1]], [one], [UUIDS[2]]])
+        sent = spooled(text.getvalue().encode(), schema=schema_for(ANALYSIS))
+        assert sent == [{"session_id": UUIDS[place]} for place in (1, 0, 2)]
+
+    def test_one_session_in_two_spellings_is_there_twice(self) -> None:
+        content = f"session_id\n{UUIDS[0]}\n{{{UUIDS[0]}}}\n".encode()
+        (problem,) = problems(content, schema=schema_for(ANALYSIS))
+        assert problem.startswith("users.csv:3: ")
 
     @pytest.mark.parametrize(
         "cell",
-        [*NO_LIST, "{0},{1}", "{0},", '["a","b"]', "{0} {1}", '["{0}"]', "{{{0}}}", "['{0}', '{1}']"],
+        [*NO_LIST, "{0},{1}", "{0},{0}", '["a","b"]', "{0} {1}", "{{{0},{1}}}", "['{0}', '{1}']", "{{{0}}} x"],
         ids=lambda cell: cell[:20],
     )
     def test_the_analysis_types_take_one_session_in_a_cell(self, cell: str) -> None:
@@ -484,6 +507,11 @@ class TestSessions:
         assert problems(content, schema=self.schema) == [
             "users.csv:5: this session of this user is in an earlier row too",
         ]
+
+    @pytest.mark.parametrize("cell", ["{0},{0}", '["{0}","{0}"]', '["a","a"]', "{{{0},{1},{0}}}"])
+    def test_a_session_that_is_twice_in_a_cell_is_named_as_such(self, cell: str) -> None:
+        content = self.rows(("u1", "d1", UUIDS[5]), ("u1", "d1", cell.format(*UUIDS)), ("u1", "d1", UUIDS[6]))
+        assert problems(content, schema=self.schema) == ["users.csv:3: a session is twice in this row"]
 
     def test_a_user_has_at_most_fifty_sessions(self) -> None:
         rows = [("u1", "d1", uuid) for uuid in UUIDS[:51]]
