@@ -25,6 +25,8 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
+# Measures that may be a statistic of the whole dataset.
+_COUNTS = {"group_count", "population", "count_sessions", "count_attempted"}
 # Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
@@ -42,6 +44,20 @@ def is_row(record: Mapping[str, Any]) -> bool:
 def has_measure(record: Mapping[str, Any]) -> bool:
     """Whether `record` has a documented measure, which no entry of a list of files has."""
     return not MEASURES.isdisjoint(record)
+
+
+def is_lost_beside(record: Mapping[str, Any], *, files: bool) -> bool:
+    """Whether measures of `record` would be lost if only the files in it landed, or only an empty list.
+
+    Without a subject or a group, a count beside files is about the dataset, and so is a measure of 0 beside an empty
+    list.
+
+    :param files: whether the record has files.
+    """
+    measures = MEASURES.intersection(record)
+    if has_subject(record) or "group_name" in record:
+        return bool(measures)
+    return not measures <= _COUNTS if files else any(record[key] for key in measures)
 
 
 def has_subject(record: Mapping[str, Any]) -> bool:

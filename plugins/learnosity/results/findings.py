@@ -113,7 +113,8 @@ class Findings:
             return {}
         if not self.rows and not self.groups:
             return {thing: {0} for thing in _THINGS}
-        right = {thing: set(lengths) for thing, lengths in self.row_numbers.items()}
+        # Beside child groups, an empty list of users says nothing: the users are further down.
+        right = {thing: set(lengths) for thing, lengths in self.row_numbers.items() if not self.groups or any(lengths)}
         for thing, number in self.rows_of.items():
             if thing is not None:
                 right.setdefault(thing, set()).add(number)

@@ -174,8 +174,9 @@ class _Reader:
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
         # An empty list in a row is no list of files, unless its key says so. Then the row may say whose files they are.
-        is_row = content.is_row(record) and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
-        if content.has_measure(record) or (is_row and not new_files):
+        says_whose = content.has_subject(record) or "group_name" in record
+        is_row = says_whose and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
+        if content.is_lost_beside(record, files=bool(new_files)) or (is_row and not new_files):
             found.has_row_fields = True
         folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
         found.signals.compare_children(counts, groups.lengths(record), {len(folders)})
