@@ -158,7 +158,7 @@ class _Reader:
         groups.note_object(record, words, place, found)
         found.signals.note_dataset(place.key, record)
         links.note_last_page(record.items(), found)
-        within = place.within or place.listed
+        within = place.within or place.listed or _has_several_formats(record)
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
@@ -277,6 +277,11 @@ def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
     return all(
         isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
     )
+
+
+def _has_several_formats(record: Mapping[str, Any]) -> bool:
+    """Whether an object has an entry for each of several formats. Then no entry is the reply itself."""
+    return sum(isinstance(value, dict) and plain_key(key) in FORMAT_KEYS for key, value in record.items()) > 1
 
 
 def _is_file_name(value: Any) -> bool:

@@ -7,6 +7,7 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from learnosity.results.values import (
     is_true,
     members,
     says_something,
+    scalars,
 )
 
 _NO_THINGS: Mapping[Thing, set[int]] = {}
@@ -99,7 +101,9 @@ class Signals(State):
 
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
-        kind = kind_of(plain_key(key))
+        kind = None if plain_key(key) in _SHARES else kind_of(plain_key(key))
+        if kind == "remark" and not any(isinstance(each, str) and _NOT_READY.search(each) for each in scalars(value)):
+            return False
         if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
         if kind in _OF_ENTRIES and isinstance(value, dict | list):
@@ -273,3 +277,6 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # Only for these kinds, the value of a key may be an object or a list.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
+# A remark of an entry is about its file, as in "If the link has expired, try again". Only these words say more.
+_NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
+_SHARES = ("percent", "percentage")  # in an entry, these may be the file's part of the whole

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from learnosity.results.reading import Empty, Files, Group, Reading
-from tests.unit.results.replies import A, B, read
+from tests.unit.results.replies import ID, A, B, read
 
 G, G2 = ({"group_name": name, "population": 3, "mean_score": 2.5} for name in ("north", "south"))
 BOTH = {"files": [A, B]}
@@ -40,3 +40,50 @@ class TestStatistics:
         for data in (view, {"dataset_group": view}, view | {"group_path": ["n"], "group": {**G, "population": 6}}):
             assert kind(read(data)) is Group, data
         assert kind(read({**view, "groups": []})) is not Group
+
+
+# What the entry of a list of files may say about its file.
+ABOUT_A_FILE: tuple[dict[str, Any], ...] = (
+    {"columns": [{"name": "user_id", "type": "string"}]},
+    {"levels": [{"key": "district", "label": "District"}], "group_levels": [{"level": 1, "name": "district"}]},
+    {"activities": [{"id": "a1"}], "sort": [{"field": "score", "order": "desc"}], "permissions": [{"read": True}]},
+    {"history": [{"at": "2026-11-28", "event": "created"}]},
+    {"rows": [0, 99], "parts": [1, 2], "range": {"rows": [0, 99]}},
+    {"rows": {"from": 0, "to": 99}, "users": {"count": 5}, "records": {"total": 5, "failed": 0}, "items": {"count": 3}},
+    {"lines": {"count": 9}, "groups": {"count": 5}, "children": {"count": 0}},
+    {"source": "0.ndjson"},
+    {"input_file": "0.ndjson"},
+    {"original_filename": "users.csv", "source_files": ["users.csv"], "uploaded_file": {"name": "users.csv"}},
+    {"next_refresh": "2026-12-01", "next_update": "2026-12-01", "next_expiry": 12, "next_run_at": 1795852800},
+    {"note": "If the link has expired, try again."},
+    {"message": "Not available in CSV, which is in progress", "details": {"text": "not available in CSV"}},
+    {"percent": 50, "percentage": 33.3},
+)
+
+
+def listed(entry: dict[str, Any]) -> list[Any]:
+    return [{"files": [entry, B]}, {"files": [entry]}, [entry, B], {"a.json": entry, "b.csv": B}]
+
+
+class TestEntries:
+    @pytest.mark.parametrize("about", ABOUT_A_FILE, ids=str)
+    def test_what_describes_a_file_is_still_understood(self, about: dict[str, Any]) -> None:
+        for data in listed(A | about):
+            assert kind(read(data)) is Files, data
+
+    @pytest.mark.parametrize("key", ["next_refresh", "nextUpdate", "next_expiry", "next_run", "next_sync_at"])
+    def test_a_next_time_is_no_next_page(self, key: str) -> None:
+        assert kind(read(BOTH | {key: "2026-12-01"})) is Files
+        assert kind(read(BOTH, **{key: "2026-12-01"})) is Files
+
+    @pytest.mark.parametrize(
+        "key", ["items", "item_count", "total_items", "results", "total_results", "pages", "page", "total", "limit"]
+    )
+    def test_each_of_several_formats_says_something_about_its_file(self, key: str) -> None:
+        data = {"json": {"url": A["url"], key: 40}, "csv": {"url": B["url"], key: 40}}
+        for reply in (data, {"files": data}, {"x": data}):
+            assert kind(read(reply)) is Files, reply
+
+    @pytest.mark.parametrize("key", ["items", "item_count", "total_items", "results", "total_results", "result_count"])
+    def test_what_a_lone_file_has_in_it_is_still_understood(self, key: str) -> None:
+        assert kind(read({"dataset_id": ID, "url": A["url"], key: 40})) is Files
