@@ -168,7 +168,8 @@ class ResultSet:
             if max(map(len, children), default=0) > self._levels:
                 raise UnexpectedReplyError(
                     f"Learnosity names groups below level {self._levels}, the last one that the dataset should have. "
-                    "Nothing was landed. If it has more levels, name all of them in `groups` of the run config. If "
+                    "Nothing was landed. If it has more levels, start a run with create false and its dataset_id, which takes up to "
+                    f"{MAX_GROUP_DEPTH}, or create a new dataset with all of them in `groups` of the run config. If "
                     "one reply holds the whole dataset, declare that in the extra `results` of the connection: "
                     '{"inline": "data"} (docs/learnosity-api.md).'
                 )
