@@ -73,7 +73,7 @@ def read_beside(
     for each, value in record.items():
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
-    found.signals.compare_children(counts, (), {0})
+    found.signals.compare_children(counts)
     found.signals.compare_counts(counts, {1})
 
 

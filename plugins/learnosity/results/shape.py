@@ -7,6 +7,7 @@ be no data, or a problem or leftover. The reader only collects. `reading` judges
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from learnosity.results import content, groups, links, rows
@@ -178,8 +179,8 @@ class _Reader:
         is_row = says_whose and found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
         if content.is_lost_beside(record, files=bool(new_files)) or (is_row and not new_files):
             found.has_row_fields = True
-        folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
-        found.signals.compare_children(counts, groups.lengths(record), {len(folders)})
+        paths = [file.name.removeprefix(f"{inside.folder}/") for file in found.files[files:]]
+        found.signals.compare_children(counts, partial(groups.numbers_of_children, record, paths))
         if new_files or new_rows:
             numbers = {new_files or new_rows, *(found.row_lists if new_rows else ())}
             found.signals.compare_counts(counts, numbers, found.numbers(numbers))

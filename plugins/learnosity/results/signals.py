@@ -8,7 +8,7 @@ the reply is unclear. Such a key is never ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,16 +150,16 @@ class Signals(State):
                 self.wrong_counts.append((key, stated))
         del self.open_counts[start:]
 
-    def compare_children(self, start: int, lengths: Sequence[int], others: set[int]) -> None:
+    def compare_children(self, start: int, right_of: Callable[[str], set[int]] = lambda _: {0}) -> None:
         """Compare the counts of folders and child groups from index `start` on with those of the same object.
 
-        :param lengths: the lengths of the lists that may be of folders or child groups.
-        :param others: other numbers that may be meant.
+        :param right_of: the right numbers for a plain key.
         """
         for key, stated in self.open_counts[start:]:
-            if thing_of(plain_key(key)) == "child":
-                is_flag = kind_of(plain_key(key)) == "children"
-                if not any(lengths) if is_flag else stated not in {*lengths, sum(lengths), *others}:
+            word = plain_key(key)
+            if thing_of(word) == "child":
+                right = right_of(word)
+                if not any(right) if kind_of(word) == "children" else stated not in right:
                     self.unclear.append(f"its `{key}` differs from what was found")
         self.open_counts[start:] = [
             each for each in self.open_counts[start:] if thing_of(plain_key(each[0])) != "child"

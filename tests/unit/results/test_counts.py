@@ -92,7 +92,10 @@ class TestWords:
             assert is_read(read({**LEAF, key: 0}))
             assert not is_read(read({**ROOT, key: 5}))
             assert not is_read(read({**LEAF, key: 5}))
-            north, south = {"name": "n", "files": [A], key: 1}, {"name": "s", "children": [B], key: 1}
+            # A count of folders is not one of files.
+            north = {"name": "n", "files": [A], key: 0 if thing == "folder" else 1}
+            south = {"name": "s", "children": [B], key: 1}
+            assert is_read(read({"folders": [{"name": "n", "files": [A], key: 1}]})) == (thing != "folder")
             assert len(names(read({"folders": [north, south], key: 2}))) == 2
             assert not is_read(read({"folders": [north, {"name": "s", "children": [B], key: 4}]}))
             assert not is_read(read({"folders": [north, {"name": "s", "files": [], key: 4}]}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from learnosity.results.reading import Empty, Files, Group, Reading
-from tests.unit.results.replies import ID, A, B, read
+from tests.unit.results.replies import ID, A, B, entry, read
 
 G, G2 = ({"group_name": name, "population": 3, "mean_score": 2.5} for name in ("north", "south"))
 BOTH = {"files": [A, B]}
@@ -87,3 +87,23 @@ class TestEntries:
     @pytest.mark.parametrize("key", ["items", "item_count", "total_items", "results", "total_results", "result_count"])
     def test_what_a_lone_file_has_in_it_is_still_understood(self, key: str) -> None:
         assert kind(read({"dataset_id": ID, "url": A["url"], key: 40})) is Files
+
+
+class TestFolders:
+    @pytest.mark.parametrize("key", ["folder_count", "subfolder_count", "subfolders", "child_count", "directory_count"])
+    def test_a_leaf_without_folders_is_still_understood(self, key: str) -> None:
+        data: Any
+        leaf = {"name": "n", "files": [A], key: 0}
+        for data in ({"folders": [leaf]}, {"folders": [leaf, {"name": "s", "files": [B], "folders": [], key: 0}]}):
+            assert kind(read(data)) is Files, data
+        for data in ({"children": [leaf, B]}, {"folders": [{"name": "n", "children": [A], key: 0}]}):
+            assert kind(read(data)) is Files, data
+        assert kind(read({"folders": [leaf | {key: 3}]})) is not Files
+        assert kind(read({"folders": [leaf], "folder_count": 1, "directories_total": 1})) is Files
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_folders_in_names_are_counted_at_the_top_or_all(self, number: int) -> None:
+        for paths in (("n/a.json", "n/s/b.json"), ("n/s/a.json", "n/s/b.json")):
+            files = [entry(path) for path in paths]
+            assert kind(read({"files": files, "folder_count": number})) is Files
+            assert kind(read({"files": files, "folder_count": 3})) is not Files
