@@ -37,7 +37,7 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place
-from learnosity.results.signal_keys import kind_of, thing_of
+from learnosity.results.signal_keys import counts_parts, kind_of, thing_of
 
 Words = Mapping[str, Any]
 # The keys of an entry that are about its file.
@@ -145,6 +145,7 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
     rows = row_counts(value) if stated or capped else set()
     right = numbers_of_rows(value, rows) if stated else {}
     stated = [(key, number) for key, number in stated if (thing := thing_of(key)) is None or thing in right]
+    stated = [(key, number) for key, number in stated if number != 1 or not counts_parts(key)]
     if not {number for _, number in stated} <= rows:
         signals.unclear.append("a content has another length than its entry says")
     if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):

@@ -133,7 +133,10 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
-    found.signals.compare_counts(0, numbers, found.numbers(numbers))
+    if not found.is_declared:
+        found.signals.compare_counts(0, numbers, found.numbers(numbers))
+    elif found.declared is not None:
+        found.signals.compare_counts(0, *found.declared)
     # `meta.records` may be the number of files or rows, but also the number of entries of `data`, or 1 if `data` is an
     # object.
     page = numbers | {len(data) if isinstance(data, list) else 1}
@@ -157,8 +160,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
     if signals.later and first_page:
         return f"its `{signals.later[0]}` says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
-        word, stated = signals.wrong_counts[0]
-        return f"its `{word}` is {stated}, and {len(found.files) or found.rows} were found"
+        word, stated, number = signals.wrong_counts[0]
+        return f"its `{word}` is {stated}, and {number} were found"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):
         return "it holds as many entries as its limit allows, and does not say that these are all"
@@ -167,7 +170,7 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
 
 def _total(found: Findings, first_page: bool) -> int | None:
     """How many files all pages together must have; None when the reply is the only page or does not say."""
-    stated = {number for _, number in found.signals.wrong_counts}
+    stated = {number for _, number, _ in found.signals.wrong_counts}
     paged = bool(found.signals.cursors) or not first_page
     return stated.pop() if paged and len(stated) == 1 and min(stated) > len(found.files) else None
 

@@ -112,6 +112,7 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
 )
+_PARTS = re.compile(_FILES)
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -131,6 +132,11 @@ def kind_of(word: str) -> Kind | None:
 def thing_of(word: str) -> Thing | None:
     """What the count under a plain key is of; None for files, and for whatever the reply lists."""
     return next((thing for thing, pattern in _THINGS if pattern.search(word)), None)
+
+
+def counts_parts(word: str) -> bool:
+    """Whether the count under a plain key is of files, or of parts of the dataset such as chunks."""
+    return thing_of(word) is None and _PARTS.search(word) is not None
 
 
 def kind_inside(kind: Kind | None, word: str) -> Kind | None:

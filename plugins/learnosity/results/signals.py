@@ -20,6 +20,7 @@ from learnosity.results.signal_keys import (
     PAGE_BOXES,
     Kind,
     Thing,
+    counts_parts,
     kind_inside,
     kind_of,
     thing_of,
@@ -59,8 +60,8 @@ class Signals(State):
     limits: list[int] = field(default_factory=list)
     open_counts: list[tuple[str, int | None]] = field(default_factory=list)
     """Counts that are not yet compared with what was found. None is a value that is not understood."""
-    wrong_counts: list[tuple[str, int]] = field(default_factory=list)
-    """Counts that differ from what was found."""
+    wrong_counts: list[tuple[str, int, int]] = field(default_factory=list)
+    """Counts that differ from what was found: the key, the count, and what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
     ignores_cursors: bool = False
@@ -134,9 +135,10 @@ class Signals(State):
         """Compare the counts from index `start` on with what was found in the same object.
 
         :param found: the numbers of files or rows.
-        :param things: the numbers of users and other things. Counts of things that are not in it are not compared: they
-            are about what is in the files, or statistics.
+        :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
+            are not compared: they are about what is in the files, or statistics.
         """
+        is_content = bool(things) and any(found)  # then it is one part, as a rule
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -146,8 +148,8 @@ class Signals(State):
             self.counted |= "total" in word or "file" in word
             if stated is None:
                 self.unclear.append(f"its `{key}` is not a whole number")
-            elif stated not in right:
-                self.wrong_counts.append((key, stated))
+            elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
+                self.wrong_counts.append((key, stated, max(right, default=0)))
         del self.open_counts[start:]
 
     def compare_children(self, start: int, right_of: Callable[[str], set[int]] = lambda _: {0}) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from learnosity.results.reading import Empty, Files, Group, Reading
-from tests.unit.results.replies import ID, A, B, entry, read
+from learnosity.results.reading import Empty, Files, Group, Inline, Reading
+from tests.unit.results.replies import ID, ROW, A, B, entry, read
 
 G, G2 = ({"group_name": name, "population": 3, "mean_score": 2.5} for name in ("north", "south"))
 BOTH = {"files": [A, B]}
@@ -107,3 +107,56 @@ class TestFolders:
             files = [entry(path) for path in paths]
             assert kind(read({"files": files, "folder_count": number})) is Files
             assert kind(read({"files": files, "folder_count": 3})) is not Files
+
+
+ROWS = [ROW, ROW | {"item_reference": "i2"}]
+USERS = [{"user_id": "u1", "score": 3}, {"user_id": "u2", "score": 4}]
+
+
+class TestCounts:
+    @pytest.mark.parametrize("key", ["total_users", "user_count", "users_total", "number_of_users", "student_count"])
+    def test_users_beside_rows_of_questions_are_a_statistic(self, key: str) -> None:
+        for place in ("items", "results", "rows", "questions"):
+            assert kind(read({place: ROWS, key: 500})) is Inline
+        assert kind(read(ROWS, **{key: 500})) is Inline
+        for place in ("items", "results", "rows", "users"):
+            assert "is 500, and 2 were found" in kind(read({place: USERS, key: 500}))
+
+    @pytest.mark.parametrize(
+        "key", ["chunks", "total_chunks", "total_parts", "batches", "segments", "output_count", "file_count"]
+    )
+    def test_content_is_one_part(self, key: str) -> None:
+        for data in ({"rows": ROWS}, {"users": USERS}, {"report": {"items": ROWS}}):
+            assert kind(read({**data, key: 1})) is Inline
+            assert kind(read(data, **{key: 1})) is Inline
+            assert kind(read({**data, key: 3})) is not Inline
+        assert kind(read({"group_path": [], "groups": [G, G2], key: 1})) is Group
+        assert kind(read({"group_path": [], "groups": [G, G2]}, **{key: 1})) is Group
+        assert kind(read({"files": [{"name": "a.json", "content": USERS, key: 1}]})) is Inline
+        for data in ({"files": [A, B]}, {"files": []}):
+            assert kind(read({**data, key: 1})) not in (Files, Empty)
+
+    def test_a_count_of_nested_rows_is_still_understood(self) -> None:
+        group = {"group_name": "n", "users": USERS}
+        questions = [{"question_reference": "q1", "score": 1}, {"question_reference": "q2", "score": 1}]
+        contents: tuple[tuple[Any, dict[str, int]], ...] = (
+            ([group], {"user_count": 2}),
+            ([group, {"group_name": "s", "users": USERS[:1]}], {"user_count": 3, "groups_total": 2}),
+            ([{**USERS[0], "questions": questions}], {"question_count": 2, "user_count": 1}),
+        )
+        for content, counts in contents:
+            assert kind(read({"files": [{"name": "g.json", "content": content, **counts}]})) is Inline, counts
+            assert kind(read({"g": content, **counts}, {"inline": "data.g"})) is Inline, counts
+        assert kind(read({"g": [group], "groups_total": 2}, {"inline": "data.g"})) is not Inline
+
+    @pytest.mark.parametrize("key", ["total_results", "entries", "rows", "total", "count", "records", "question_count"])
+    def test_a_count_in_meta_is_compared_with_the_declared_rows(self, key: str) -> None:
+        assert kind(read(ROWS, {"inline": "data"}, **{key: 2})) is Inline
+        assert kind(read({"rows": ROWS}, {"inline": "data.rows"}, **{key: 2 if key != "records" else 1})) is Inline
+        if key != "records":
+            assert kind(read(ROWS, {"inline": "data"}, **{key: 7})) is not Inline
+            assert kind(read({"rows": ROWS}, {"inline": "data"}, **{key: 2})) is Inline
+
+    def test_the_message_has_the_number_of_the_thing_that_is_compared(self) -> None:
+        reply = {"group_path": [], "groups": [G, G2], "users": USERS[:1], "user_count": 6}
+        assert "its `user_count` is 6, and 1 were found" in kind(read(reply))
