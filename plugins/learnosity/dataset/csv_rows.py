@@ -55,7 +55,7 @@ class CsvRows:
 
     def _loses(self, row: Sequence[str]) -> bool:
         """Whether a cell with a value is in no column, or in one that has another value of the same row."""
-        if any(row[len(self._header) :]):
+        if any(map(str.strip, row[len(self._header) :])):
             return True
         if not self._has_one_twice:
             return False

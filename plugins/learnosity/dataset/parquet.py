@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -115,13 +115,16 @@ class _Rows:
     def _name(self, key: str) -> str:
         """The column name of a key. SQL ignores case: if a name is taken in any case, the key gets a number."""
         if key not in self._names:
-            taken = {name.casefold() for name in self._names.values()}
-            name, number = key or "column", 1
-            while name.casefold() in taken:
-                number += 1
-                name = f"{key}_{number}"
-            self._names[key] = name
+            self._names[key] = _free(key, self._names.values())
         return self._names[key]
+
+    def names(self) -> dict[str, str]:
+        """The last name of each column: a field keeps its name if no row has the field that this name is kept for."""
+        names: dict[str, str] = {}
+        for key, name in self._names.items():
+            if name in self.types:
+                names[name] = name if key is None or key in _NAMING else _free(key, names.values())
+        return {name: names[name] for name in self.types}
 
     def close(self) -> None:
         """Close the files."""
@@ -131,6 +134,16 @@ class _Rows:
     def columns(self) -> dict[str, str]:
         """The DuckDB type of each column: the narrowest type that changes no value in the column."""
         return {name: _COLUMN_TYPES.get(frozenset(types), "VARCHAR") for name, types in self.types.items()}
+
+
+def _free(key: str, taken: Iterable[str]) -> str:
+    """The column name of a key beside the names that are taken, in any case."""
+    taken = {name.casefold() for name in taken}
+    name, number = key or "column", 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{key}_{number}"
+    return name
 
 
 # A column with any other mixture of types becomes text. An example is `long` with `fraction`: a DOUBLE cannot store
@@ -216,7 +229,8 @@ def _convert(rows: _Rows, file: Path) -> int:
             database.execute("INSERT INTO found FROM own ANTI JOIN found USING (folder, group_name)")
         if root.stat().st_size:
             database.execute(f"INSERT INTO found SELECT {read}", {"path": str(root)})
-        database.table("found").write_parquet(str(file), compression="zstd")
+        named = ", ".join(f"{_identifier(name)} AS {_identifier(last)}" for name, last in rows.names().items())
+        database.table("found").project(named).write_parquet(str(file), compression="zstd")
         (count,) = database.execute("SELECT count(*) FROM found").fetchone() or (0,)
     return int(count)
 
@@ -228,6 +242,10 @@ def _struct(columns: Mapping[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 async def _chunks(file: Path) -> AsyncIterator[bytes]:

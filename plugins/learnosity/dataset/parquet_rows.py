@@ -113,9 +113,14 @@ def _has_odd_header(table: Table) -> bool:
 
 
 def _misspelt(table: Table) -> str | None:
-    """A column that would make rows of a known kind, but for upper case or blanks at its ends."""
+    """A column that would make rows of a known kind, but for upper case or blanks at its ends.
+
+    Rows of results have numbers. Without any, a file such as the labels of users is none of results.
+    """
     names = dict.fromkeys(name for row in table.rows for name in row)
-    return next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
+    found = next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
+    has_numbers = any(isinstance(row[name], int | float) for row in table.rows for name in row if name != found)
+    return found if has_numbers else None
 
 
 def _known(column: str) -> str:

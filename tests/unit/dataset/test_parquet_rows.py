@@ -113,6 +113,7 @@ async def test_every_cell_of_csv_comes_out_in_its_column_or_the_file_is_refused(
         (b"user_id,score,user_id\nu2,1,u2\n", False),
         (b"user_id,score,,\nu2,1,,\n", False),
         (b"user_id,score\nu2,1,,\n", False),
+        (b"user_id,score\nu2,1, ,\t\n", False),
         (b"user_id,score\nu2\n", False),
     ],
 )
@@ -147,6 +148,13 @@ async def test_fields_that_are_known_in_another_spelling_are_an_error(
     name = {"csv": "b.csv", "lines": "b.ndjson"}.get(shape, "b.json")
     with pytest.raises(IncompleteDatasetError, match=rf"^{name} has a column '{spelt(field)}', which is not read as"):
         await users(tmp_path, {"a.json": USERS, name: content})
+
+
+@pytest.mark.parametrize("field", ["user_id", "group_name", "item_reference"])
+async def test_a_file_of_labels_may_spell_its_columns_as_it_likes(tmp_path: Path, field: str) -> None:
+    for number, spelt in enumerate((field.upper(), field.title(), f" {field}")):
+        side = {"labels.csv": f"{spelt},label\nu1,Anna\n".encode(), "keys.json": [{spelt: "a", "note": "b"}]}
+        assert await users(tmp_path / str(number), {"a.json": USERS, **side}) == ["u2"]
 
 
 async def test_what_a_file_says_of_itself_may_have_any_name(tmp_path: Path) -> None:
@@ -356,6 +364,16 @@ async def test_no_field_takes_the_column_of_another(
         assert not place or there["folder"] == "g"
         values = [str(value) for value in there.values() if value is not None]
         assert sorted(values) == sorted([name, *place, *map(str, row.values())])
+
+
+async def test_a_field_keeps_its_name_where_no_row_has_the_field_that_is_named_like_it(tmp_path: Path) -> None:
+    found = await rows(tmp_path / "1", {"a.json": [{"user_id": "u", "Group_Name": "x"}]})
+    assert set(found["users"][0]) == {"folder", "user_id", "Group_Name"}
+    found = await rows(tmp_path / "2", {"a.json": [{"item_reference": "i", "USER_ID": "1", "User_Id": "2", 'a"b': 3}]})
+    assert found["items"] == [{"item_reference": "i", "USER_ID": "1", "User_Id_2": "2", 'a"b': 3}]
+    listed = [{"user_id": "u", "Group_Name": "x"}, {"user_id": "v", "group_name": "y"}]
+    found = await rows(tmp_path / "3", {"a.json": listed})
+    assert set(found["users"][0]) == {"folder", "user_id", "Group_Name_2", "group_name"}
 
 
 async def test_a_group_is_joined_with_its_own_file_by_its_name_alone(tmp_path: Path) -> None:
