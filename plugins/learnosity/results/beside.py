@@ -1,7 +1,8 @@
-"""What the entry of a file says beside the address of the file: about the file, or about the reply, or more content.
+"""Reads what stands beside the address of a file, in the same object.
 
-An entry of a list is about its file. An object that is no entry of a list may be the reply itself, as in
-`{"url": …, "next": …}`. Then its counts and pages are those of the reply.
+In an entry of a list, it describes the file. An object that is in no list may be the reply itself, as in
+`{"url": …, "next": …}`. Then its counts and pages are those of the reply. What may be more of the dataset is a problem
+in both.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ _OF_THE_FILE = words(
 )
 # A count of these is about what is in the file.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
+_NEXT_FILE = words("nextfile nextfiles nextfilename")
 _MORE = "an entry of a file has its address, and something else that may be content"
 
 
@@ -112,6 +114,9 @@ class _Reader:
     def _note(self, key: str, value: Any) -> bool:
         """Note what an object says that may be the reply itself."""
         word, number = plain_key(key), integer(value)
+        if word in _NEXT_FILE and isinstance(value, str) and looks_like_a_file(value):
+            self._found.names.add(value)  # it cannot be asked for
+            return True
         is_inside = word in ABOUT_A_FILE or _IN_A_FILE.search(word) is not None
         if kind_of(word) == "count" and is_inside:
             return False

@@ -22,7 +22,7 @@ from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
-from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key
+from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key, words
 from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
@@ -39,6 +39,7 @@ from learnosity.results.outcomes import (
     understood,
 )
 from learnosity.results.shape import read_data
+from learnosity.results.signal_keys import counts_parts
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
@@ -64,6 +65,8 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
+# A number in `meta` under one of these keys is a count. That of items or resources may be of another thing.
+_COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
 _SECRET = "its content holds an address that is signed"
 
 
@@ -122,8 +125,9 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             continue
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
-        elif word in LISTING_KEYS | COUNTED_KEYS and (number := integer(value)) is not None:
-            found.signals.note_count(key, number)
+        elif word in _COUNTED and (number := integer(value)) is not None:
+            if number != 1 or not counts_parts(word):  # the reply itself may be one part
+                found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
                 _read_meta(value, found)

@@ -218,8 +218,8 @@ def _offset(signals: Signals, key: str, value: Any) -> bool:
     word, number = plain_key(key), integer(value)
     if word == "start" and (number is None or number >= 10**8):
         return False  # a time
-    # The first entry may have the number 1.
-    if (_number(signals, key, value) or 0) > word.startswith("start"):
+    # The first entry may have the number 1, and the first row below a header the number 2.
+    if (_number(signals, key, value) or 0) > word.startswith("start") + (word == "startrow"):
         signals.later.append(key)
     return True
 

@@ -160,3 +160,29 @@ class TestCounts:
     def test_the_message_has_the_number_of_the_thing_that_is_compared(self) -> None:
         reply = {"group_path": [], "groups": [G, G2], "users": USERS[:1], "user_count": 6}
         assert "its `user_count` is 6, and 1 were found" in kind(read(reply))
+
+
+class TestOthers:
+    @pytest.mark.parametrize("key", ["parts", "contents", "listing", "chunks", "batches"])
+    def test_a_reply_of_one_part_is_still_understood(self, key: str) -> None:
+        assert kind(read(BOTH, **{key: 1})) is Files
+
+    @pytest.mark.parametrize("key", ["resources", "items"])
+    def test_a_count_of_another_thing_in_meta_is_still_understood(self, key: str) -> None:
+        assert kind(read(BOTH, **{key: 40})) is Files
+        assert kind(read(BOTH, **{key: 2})) is Files
+
+    def test_the_first_row_below_a_header_is_the_first(self) -> None:
+        assert kind(read(BOTH | {"start_row": 2})) is Files
+        for later in ({"start_row": 3}, {"start": 2}, {"start_index": 2}):
+            assert kind(read(BOTH | later)) is not Files
+
+    @pytest.mark.parametrize("text", ["user_id,score\nu1,3", "user_id,score\nu1,3\n"])
+    def test_a_text_may_lack_the_line_end_that_its_size_counts(self, text: str) -> None:
+        whole = f"{text.strip()}\n"
+        for size in (len(text), len(whole), len(whole.replace("\n", "\r\n")), 3):
+            assert kind(read({"files": [{"name": "a.csv", "content": text, "bytes": size}]})) is Inline, size
+        assert kind(read({"files": [{"name": "a.csv", "content": text, "bytes": len(text) + 9}]})) is not Inline
+
+    def test_the_name_of_a_next_file_is_no_cursor(self) -> None:
+        assert "does not list" in kind(read({"dataset_id": ID, "url": A["url"], "next_file": "b.json"}))
