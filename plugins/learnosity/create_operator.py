@@ -282,7 +282,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
 def _existing(
     request: DatasetRequest, dataset_id: str, job_reference: object, organisation_id: int | None
 ) -> dict[str, Any]:
-    """The XCom for a dataset that already exists, in the same form as for a new dataset."""
+    """The XCom for a dataset that already exists: as for a new dataset, and `existing`."""
     return {
         "dataset_id": dataset_id,
         "job_reference": str(job_reference or ""),
@@ -291,6 +291,7 @@ def _existing(
         "bytes": 0,
         "input": None,
         "request": request.body(dataset_id, 0, organisation_id),
+        "existing": True,
     }
 
 

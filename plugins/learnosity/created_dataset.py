@@ -37,6 +37,16 @@ def decided(created: Mapping[str, Any], name: str) -> str:
     )
 
 
+def levels_of(created: Mapping[str, Any]) -> int | None:
+    """How many levels of groups the dataset has; None = not known.
+
+    The request of a run that created nothing comes from the run config, and may say less than the dataset has.
+    """
+    if created.get("existing"):
+        return None
+    return len((created.get("request") or {}).get("groups") or ()) or None
+
+
 def sent_input(created: Mapping[str, Any]) -> InputInfo | None:
     """The input that `create_dataset` uploaded; None = there was none, or it ran under an earlier release."""
     try:

@@ -129,7 +129,8 @@ class LearnosityPublishOperator(_LandingOperator):
     :param outlets: replaces the outlet that is described above.
     :returns: XCom with `dataset_id`, `dataset_type`, `manifest_uri`, `file_count`, `total_bytes`, `gaps` (what was
         uploaded and did not come back, in words), `figures` (of the whole), `records` (uploaded; None = not known),
-        `activities`, `destination_uri` and `learnosity_conn_id`; and left_out and include, if that left files out.
+        `activities`, `destination_uri` and `learnosity_conn_id`; with `left_out` and `include` if `include` left files
+        out.
     """
 
     template_fields: Sequence[str] = (*_LandingOperator.template_fields, "request", "shards", "require_complete")

@@ -15,7 +15,7 @@ from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.field_checks import check_organisation_id
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
-from learnosity.created_dataset import check_created, decided, sent_input
+from learnosity.created_dataset import check_created, decided, levels_of, sent_input
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import RunInfo, sha256_hex
 from learnosity.hooks import LearnosityHook
@@ -167,7 +167,7 @@ class LandingTask:
         organisation_id = check_organisation_id(self._organisation_id) or self._created.get("organisation_id")
         extra = {"organisation_id": organisation_id} if organisation_id else {}
         async with LearnosityHook(self.conn_id).client() as client:
-            levels = len((self._created.get("request") or {}).get("groups") or ()) or None
+            levels = levels_of(self._created)
             yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra, levels=levels)
 
     def _sent_request(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -168,9 +168,10 @@ class ResultSet:
             if max(map(len, children), default=0) > self._levels:
                 raise UnexpectedReplyError(
                     f"Learnosity names groups below level {self._levels}, the last one that the dataset should have. "
-                    "Nothing was landed. If it has more levels, name all of them in `groups` of the run config. If "
-                    "one reply holds the whole dataset, declare that in the extra `results` of the connection: "
-                    '{"inline": "data"} (docs/learnosity-api.md).'
+                    "Nothing was landed. If it has more levels, start a run with create false and its dataset_id, "
+                    f"which takes up to {MAX_GROUP_DEPTH}, or create a new dataset with all of them in `groups` of the "
+                    "run config. If one reply holds the whole dataset, declare that in the extra `results` of the "
+                    'connection: {"inline": "data"} (docs/learnosity-api.md).'
                 )
             # Two replies may name the same group, because a reply may name groups of deeper levels too. But if one
             # reply names a group twice, the two may be different groups, and their files would have the same name. So

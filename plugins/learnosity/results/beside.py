@@ -1,7 +1,8 @@
-"""What the entry of a file says beside the address of the file: about the file, or about the reply, or more content.
+"""Reads what stands beside the address of a file, in the same object.
 
-An entry of a list is about its file. An object that is no entry of a list may be the reply itself, as in
-`{"url": …, "next": …}`. Then its counts and pages are those of the reply.
+In an entry of a list, it describes the file. An object that is in no list may be the reply itself, as in
+`{"url": …, "next": …}`. Then its counts and pages are those of the reply. What may be more of the dataset is a problem
+in both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from learnosity.results.findings import Findings
 from learnosity.results.known_keys import (
     ABOUT_A_FILE,
     CONTENT_KEYS,
+    COUNTED_KEYS,
     ECHO_KEYS,
     FORMAT_KEYS,
     GROUP_LISTS,
@@ -35,14 +37,24 @@ from learnosity.results.known_keys import (
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer, says_something
 
-# `entry` judges the values of `CONTENT_KEYS`. The others repeat the request.
-_NOT_READ = CONTENT_KEYS | ECHO_KEYS | INPUT_KEYS
+# Below these keys are input files.
+_OF_THE_INPUT = INPUT_KEYS | words(
+    "inputfile inputfilename source sources sourcefile sourcefiles sourcename sourcefilename original originalfile "
+    "originalname originalfilename uploadfile uploadedfile uploadname uploadfilename"
+)
+# `entry` judges the values of `CONTENT_KEYS`. The others repeat the request, or name input files.
+_NOT_READ = CONTENT_KEYS | ECHO_KEYS | _OF_THE_INPUT
 # What is below one of these keys are files, folders, groups or rows.
-_OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | words("rows records lines users")
-# What is below one of these keys may be a list of objects, and describes the file.
-_OF_THE_FILE = words("tags labels attributes properties meta metadata hashes checksums headers acl grants owners")
+_OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
+# What is below one of these keys may be a list of objects, and describes the file. In an entry of a list, that is so of
+# every key that is not in `_OF_DATA`.
+_OF_THE_FILE = words(
+    "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
+    "grouplevels sort permissions history"
+)
 # A count of these is about what is in the file.
-_IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session")
+_IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
+_NEXT_FILE = words("nextfile nextfiles nextfilename")
 _MORE = "an entry of a file has its address, and something else that may be content"
 
 
@@ -63,7 +75,7 @@ def read_beside(
     for each, value in record.items():
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
-    found.signals.compare_children(counts, (), {0})
+    found.signals.compare_children(counts)
     found.signals.compare_counts(counts, {1})
 
 
@@ -102,15 +114,19 @@ class _Reader:
     def _note(self, key: str, value: Any) -> bool:
         """Note what an object says that may be the reply itself."""
         word, number = plain_key(key), integer(value)
-        if kind_of(word) == "count" and (word in ABOUT_A_FILE or _IN_A_FILE.search(word)):
+        if word in _NEXT_FILE and isinstance(value, str) and looks_like_a_file(value):
+            self._found.names.add(value)  # it cannot be asked for
+            return True
+        is_inside = word in ABOUT_A_FILE or _IN_A_FILE.search(word) is not None
+        if kind_of(word) == "count" and is_inside:
             return False
-        if word in LISTING_KEYS and number is not None:
+        if word in LISTING_KEYS and number is not None and not is_inside:
             self._found.signals.note_count(key, number)
         return self._found.signals.note(key, value)
 
     def _read_inside(self, key: str, value: dict[str, Any] | list[Any]) -> None:
         found, word = self._found, plain_key(key)
-        if value and word in _OF_DATA:
+        if value and word in _OF_DATA and not (self._listed and _has_only_numbers(value)):
             found.problems.append(_MORE)
         elif not self._listed and word in LINK_BOXES:
             value = links.read_box(value, found)
@@ -121,7 +137,8 @@ class _Reader:
                 self.read(each, child, is_known=plain_key(each) in ABOUT_A_FILE)
         else:
             for child in value:
-                is_plain = not isinstance(child, dict | list) or word in LINK_BOXES | _OF_THE_FILE
+                is_known = self._listed or word in LINK_BOXES | _OF_THE_FILE
+                is_plain = is_known or not isinstance(child, dict | list)
                 if not is_plain or (isinstance(child, dict) and content.is_row(child)):
                     found.problems.append(_MORE)
                 self.read("", child)
@@ -142,3 +159,8 @@ class _Reader:
         keys = (*NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS)
         stated = [value for key, value in self._record.items() if plain_key(key) in keys and isinstance(value, str)]
         return {name.rpartition("/")[2] for name in (*stated, *self._names)}
+
+
+def _has_only_numbers(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether `value` has numbers only, such as a range or counts. It is neither rows nor files then."""
+    return all(isinstance(each, int | float | None) for each in (value.values() if isinstance(value, dict) else value))

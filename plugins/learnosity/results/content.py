@@ -25,6 +25,8 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
+# Measures that may be a statistic of the whole dataset.
+_COUNTS = {"group_count", "population", "count_sessions", "count_attempted"}
 # Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
@@ -127,9 +129,15 @@ def row_counts(value: Any) -> set[int]:
 
 
 def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
-    """What the rows of a content are about, for `Signals.compare_counts`: each thing has the same `numbers`."""
+    """What the rows at the top of a content are about, for `Signals.compare_counts`. All have the same `numbers`.
+
+    Rows inside of other rows are not counted, so a count of these is a statistic.
+
+    :param numbers: the lengths of the lists at the top.
+    """
     right: dict[Thing, set[int]] = {"row": numbers}
-    for row in () if isinstance(value, str) else rows_in(value):
+    lists = value.values() if isinstance(value, dict) else [value]
+    for row in (row for each in lists if isinstance(each, list) for row in each if isinstance(row, dict)):
         if (thing := thing_of_row(row)) is not None:
             right[thing] = numbers
     return right

@@ -231,10 +231,9 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.problems.append("its content cannot be written down")
     else:
         # The reply itself has the content here, so a count in the reply is a number of rows. For a list, the counts are
-        # compared with its length. In an object, the rows cannot be counted, so the counts are dropped.
-        if isinstance(part, list):
-            found.signals.compare_counts(0, {len(part)}, numbers_of_rows(part, {len(part)}))
-        found.signals.open_counts.clear()
+        # compared with its length. In an object, the rows cannot be counted, so the counts are not compared.
+        found.is_declared = True
+        found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
 
 

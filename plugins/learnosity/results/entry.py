@@ -37,7 +37,7 @@ from learnosity.results.known_keys import (
     plain_key,
 )
 from learnosity.results.place import Place
-from learnosity.results.signal_keys import kind_of, thing_of
+from learnosity.results.signal_keys import counts_parts, kind_of, thing_of
 
 Words = Mapping[str, Any]
 # The keys of an entry that are about its file.
@@ -145,11 +145,12 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
     rows = row_counts(value) if stated or capped else set()
     right = numbers_of_rows(value, rows) if stated else {}
     stated = [(key, number) for key, number in stated if (thing := thing_of(key)) is None or thing in right]
+    stated = [(key, number) for key, number in stated if number != 1 or not counts_parts(key)]
     if not {number for _, number in stated} <= rows:
         signals.unclear.append("a content has another length than its entry says")
     if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):
         signals.unclear.append("a content has as many rows as its limit allows")
-    if isinstance(value, str) and max(_sizes(words), default=0) > len(value.encode(errors="replace")):
+    if isinstance(value, str) and not all(_may_be_size(size, value) for size in _sizes(words)):
         signals.unclear.append("a content is shorter than its entry says")
     add_content(found, name_of(words, signals.dataset_id) or "", value, place, type_of(words))
 
@@ -237,6 +238,14 @@ def whole_number(value: Any) -> int | None:
 def _sizes(words: Words) -> Iterator[int]:
     stated = (whole_number(words[key]) for key in SIZE_KEYS if key in words)
     return (size for size in stated if size is not None)
+
+
+def _may_be_size(size: int, text: str) -> bool:
+    """Whether a text may be whole. The stated size may be that with a line end at its end, or with longer line ends."""
+    raw = text.encode(errors="replace")
+    windows = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    ends = () if raw.endswith(b"\n") else (len(raw) + 1, len(windows) + 2)
+    return size <= len(raw) or size in (len(windows), *ends)
 
 
 def _read_beside_content(word: str, value: Any, found: Findings) -> None:

@@ -45,14 +45,16 @@ class Findings:
     """The lengths of all lists of users, of groups and of questions."""
     rows_of: Counter[Thing | None] = field(default_factory=Counter)
     """How many rows are about a user, a group, a question, or nothing that is known."""
-    plain_rows: bool = False
-    """Whether rows are in a list whose key does not say what they are about, such as `rows`."""
     proven_rows: int = 0
     """How many rows are surely rows: entries of a list, or objects with a subject and a measure."""
     nameless_rows: int = 0
     """How many rows do not name a group, a user or a question."""
     has_row_fields: bool = False
     """Whether an object with a list has the fields of a row, too. They land only with the whole reply."""
+    is_declared: bool = False
+    """Whether a declaration says which part of the reply is the content."""
+    declared: tuple[set[int], dict[Thing, set[int]]] | None = None
+    """The right counts beside the declared content; None when its rows cannot be counted."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""
@@ -96,7 +98,6 @@ class Findings:
         if word in GROUP_CONTEXT:
             return
         rows = [each for each in values if isinstance(each, dict)]
-        self.plain_rows |= bool(rows) and of_key in (None, "row")
         for thing in set(map(thing_of_row, rows)) if rows else {of_key}:
             if thing is not None:
                 self.row_numbers.setdefault(thing, set()).add(len(values))
@@ -105,7 +106,7 @@ class Findings:
         """The right counts of rows, users, groups and questions.
 
         A thing that is missing here is not what the reply lists. So its count is a statistic, such as the number of
-        users beside a list `groups`. Beside a list `rows`, any count may be that of the rows.
+        users beside rows of groups. Where a row does not say what it is about, any count may be that of the rows.
 
         :param found: the numbers of all files or rows that were found.
         """
@@ -113,11 +114,12 @@ class Findings:
             return {}
         if not self.rows and not self.groups:
             return {thing: {0} for thing in _THINGS}
-        right = {thing: set(lengths) for thing, lengths in self.row_numbers.items()}
+        # Beside child groups, an empty list of users says nothing: the users are further down.
+        right = {thing: set(lengths) for thing, lengths in self.row_numbers.items() if not self.groups or any(lengths)}
         for thing, number in self.rows_of.items():
             if thing is not None:
                 right.setdefault(thing, set()).add(number)
-        if self.rows_of[None] or (self.plain_rows and not self.group_paths):
+        if self.rows_of[None]:
             right = dict.fromkeys(_THINGS, found) | right
         if self.group_paths:
             right.setdefault("group", {0})

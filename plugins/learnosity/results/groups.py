@@ -6,6 +6,7 @@ place may be missed. Both are problems, and make the reply `NotUnderstood`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, LISTING_KE
 from learnosity.results.place import Place
 
 _CHILDREN = LISTING_KEYS | TREE_KEYS | GROUP_LISTS
+_INNER = TREE_KEYS | GROUP_LISTS
+_OF_FOLDERS = re.compile("folder|director")
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
 _NESTED = "a group is inside another group in an unknown way"
@@ -82,9 +85,18 @@ def check_list(key: str, values: Sequence[Any], found: Findings, named_before: i
         found.problems.append(_NO_NAME)
 
 
-def lengths(record: Mapping[str, Any]) -> list[int]:
-    """The lengths of the lists in an object that may be of its folders or child groups."""
-    return [len(value) for key, value in record.items() if _may_be_children(key, value)]
+def numbers_of_children(record: Mapping[str, Any], paths: Sequence[str], word: str) -> set[int]:
+    """The right counts of the folders or child groups of an object, for one plain key.
+
+    :param paths: the files below the object, as paths from its own folder. Their folders count, too.
+    """
+    lists = {key: value for key, value in record.items() if _may_be_children(key, value)}
+    inner = {key: value for key, value in lists.items() if plain_key(key) in _INNER or any(map(_names_one, value))}
+    lengths = list(map(len, (inner if _OF_FOLDERS.search(word) else lists).values()))
+    folders = {tuple(path.split("/")[:-1]) for path in paths} - {()}
+    every = {folder[: depth + 1] for folder in folders for depth in range(len(folder))}
+    numbers = {*lengths, sum(lengths), len(folders), len(every), len({folder[0] for folder in folders})}
+    return numbers if any(_may_be_folder(each) for value in inner.values() for each in value) else numbers | {0}
 
 
 def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
@@ -101,6 +113,13 @@ def _may_be_children(key: str, value: Any) -> bool:
     if not isinstance(value, dict | list):
         return False
     return plain_key(key) in _CHILDREN or any(map(_names_one, value))
+
+
+def _may_be_folder(value: Any) -> bool:
+    """Whether an entry of a list of children may be a folder or a group, and no file."""
+    if isinstance(value, dict):
+        return is_group_row(value) or any(isinstance(each, dict | list) for each in value.values())
+    return not (isinstance(value, str) and holds_address(value))
 
 
 def _is_level(value: Any) -> bool:

@@ -22,7 +22,7 @@ from learnosity.results.content import encoded
 from learnosity.results.declared import INLINE_NAME, Declaration, parse_declaration, read_declared
 from learnosity.results.entry import whole_number
 from learnosity.results.findings import Findings, below_keys, named
-from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key
+from learnosity.results.known_keys import COUNTED_KEYS, ECHO_KEYS, LINK_BOXES, LISTING_KEYS, plain_key, words
 from learnosity.results.links import note_last_page, note_link, note_link_object, read_box
 from learnosity.results.outcomes import (
     Empty,
@@ -39,6 +39,7 @@ from learnosity.results.outcomes import (
     understood,
 )
 from learnosity.results.shape import read_data
+from learnosity.results.signal_keys import counts_parts
 from learnosity.results.signals import Signals
 from learnosity.results.sketch import masked_key, sketch
 from learnosity.results.survey import MAX_DEPTH, Survey, survey
@@ -64,6 +65,8 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
+# A number in `meta` under one of these keys is a count. That of items or resources may be of another thing.
+_COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
 _SECRET = "its content holds an address that is signed"
 
 
@@ -122,8 +125,9 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
             continue
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
-        elif word in LISTING_KEYS | COUNTED_KEYS and (number := integer(value)) is not None:
-            found.signals.note_count(key, number)
+        elif word in _COUNTED and (number := integer(value)) is not None:
+            if number != 1 or not counts_parts(word):  # the reply itself may be one part
+                found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
                 _read_meta(value, found)
@@ -133,7 +137,10 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
-    found.signals.compare_counts(0, numbers, found.numbers(numbers))
+    if not found.is_declared:
+        found.signals.compare_counts(0, numbers, found.numbers(numbers))
+    elif found.declared is not None:
+        found.signals.compare_counts(0, *found.declared)
     # `meta.records` may be the number of files or rows, but also the number of entries of `data`, or 1 if `data` is an
     # object.
     page = numbers | {len(data) if isinstance(data, list) else 1}
@@ -157,8 +164,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
     if signals.later and first_page:
         return f"its `{signals.later[0]}` says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
-        word, stated = signals.wrong_counts[0]
-        return f"its `{word}` is {stated}, and {len(found.files) or found.rows} were found"
+        word, stated, number = signals.wrong_counts[0]
+        return f"its `{word}` is {stated}, and {number} were found"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):
         return "it holds as many entries as its limit allows, and does not say that these are all"
@@ -167,7 +174,7 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
 
 def _total(found: Findings, first_page: bool) -> int | None:
     """How many files all pages together must have; None when the reply is the only page or does not say."""
-    stated = {number for _, number in found.signals.wrong_counts}
+    stated = {number for _, number, _ in found.signals.wrong_counts}
     paged = bool(found.signals.cursors) or not first_page
     return stated.pop() if paged and len(stated) == 1 and min(stated) > len(found.files) else None
 

@@ -61,7 +61,7 @@ def _note_reply(row: Mapping[str, Any], found: Findings) -> None:
     for key, value in row.items():
         if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row"):
             found.signals.note(key, value)
-    found.signals.compare_children(counts, (), set())
+    found.signals.compare_children(counts)
 
 
 def _note_lists(row: Mapping[str, Any], found: Findings) -> None:

@@ -7,6 +7,7 @@ be no data, or a problem or leftover. The reader only collects. `reading` judges
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from learnosity.results import content, groups, links, rows
@@ -158,7 +159,7 @@ class _Reader:
         groups.note_object(record, words, place, found)
         found.signals.note_dataset(place.key, record)
         links.note_last_page(record, found)
-        within = place.within or place.listed
+        within = place.within or place.listed or _has_several_formats(record)
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
@@ -176,8 +177,8 @@ class _Reader:
         is_beside_no_list = found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
         if rows.has_statistics(record, new_files, is_beside_no_list=is_beside_no_list):
             found.has_row_fields = True
-        folders = {folder for file in found.files[files:] if (folder := file.name.rpartition("/")[0])}
-        found.signals.compare_children(counts, groups.lengths(record), {len(folders)})
+        paths = [file.name.removeprefix(f"{inside.folder}/") for file in found.files[files:]]
+        found.signals.compare_children(counts, partial(groups.numbers_of_children, record, paths))
         if new_files or new_rows:
             numbers = {new_files or new_rows, *(found.row_lists if new_rows else ())}
             found.signals.compare_counts(counts, numbers, found.numbers(numbers))
@@ -275,6 +276,11 @@ def _is_map_of_addresses(record: Mapping[str, Any]) -> bool:
     return all(
         isinstance(value, str) and fetchable(value) and not links.is_link_key(key) for key, value in record.items()
     )
+
+
+def _has_several_formats(record: Mapping[str, Any]) -> bool:
+    """Whether an object has an entry for each of several formats. Then no entry is the reply itself."""
+    return sum(isinstance(value, dict) and plain_key(key) in FORMAT_KEYS for key, value in record.items()) > 1
 
 
 def _is_file_name(value: Any) -> bool:

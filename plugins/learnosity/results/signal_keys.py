@@ -67,6 +67,7 @@ _FILES = r"(?:file|url|uri|document|doc|chunk|part|batche?|output|segment|shard|
 _LISTED = rf"(?:{_FILES}|(?:result|record|entry|entrie|object|item|element|row|line|user|student|learner)s?)"
 _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|directory|directorie|child|children)s?)"
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
+_TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
@@ -79,7 +80,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
     # Any other key such as `next_of_kin` may name the next page, too. It cannot be told how to request that page.
-    ("next", rf"next.+|(?:odata|{_THING})next.*"),
+    # `next_refresh` is a time.
+    ("next", rf"next(?!{_TIMES}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
     ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
@@ -110,6 +112,7 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
 )
+_PARTS = re.compile(_FILES)
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -129,6 +132,11 @@ def kind_of(word: str) -> Kind | None:
 def thing_of(word: str) -> Thing | None:
     """What the count under a plain key is of; None for files, and for whatever the reply lists."""
     return next((thing for thing, pattern in _THINGS if pattern.search(word)), None)
+
+
+def counts_parts(word: str) -> bool:
+    """Whether the count under a plain key is of files, or of parts of the dataset such as chunks."""
+    return thing_of(word) is None and _PARTS.search(word) is not None
 
 
 def kind_inside(kind: Kind | None, word: str) -> Kind | None:

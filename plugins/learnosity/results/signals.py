@@ -7,7 +7,8 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from learnosity.results.signal_keys import (
     PAGE_BOXES,
     Kind,
     Thing,
+    counts_parts,
     kind_inside,
     kind_of,
     thing_of,
@@ -31,6 +33,7 @@ from learnosity.results.values import (
     is_true,
     members,
     says_something,
+    scalars,
 )
 
 _NO_THINGS: Mapping[Thing, set[int]] = {}
@@ -61,8 +64,8 @@ class Signals(State):
     limits: list[int] = field(default_factory=list)
     open_counts: list[tuple[str, int | None]] = field(default_factory=list)
     """Counts that are not yet compared with what was found. None is a value that is not understood."""
-    wrong_counts: list[tuple[str, int]] = field(default_factory=list)
-    """Counts that differ from what was found."""
+    wrong_counts: list[tuple[str, int, int]] = field(default_factory=list)
+    """Counts that differ from what was found: the key, the count, and what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
     ignores_cursors: bool = False
@@ -103,7 +106,9 @@ class Signals(State):
 
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
-        kind = kind_of(plain_key(key))
+        kind = None if plain_key(key) in _SHARES else kind_of(plain_key(key))
+        if kind == "remark" and not any(isinstance(each, str) and _NOT_READY.search(each) for each in scalars(value)):
+            return False
         if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
         if kind in _OF_ENTRIES and isinstance(value, dict | list):
@@ -134,9 +139,10 @@ class Signals(State):
         """Compare the counts from index `start` on with what was found in the same object.
 
         :param found: the numbers of files or rows.
-        :param things: the numbers of users and other things. Counts of things that are not in it are not compared: they
-            are about what is in the files, or statistics.
+        :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
+            are not compared: they are about what is in the files, or statistics.
         """
+        is_content = bool(things) and any(found)  # then it is one part, as a rule
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -146,20 +152,20 @@ class Signals(State):
             self.counted |= "total" in word or "file" in word
             if stated is None:
                 self.unclear.append(f"its `{key}` is not a whole number")
-            elif stated not in right:
-                self.wrong_counts.append((key, stated))
+            elif stated not in right and not (stated == 1 and is_content and counts_parts(word)):
+                self.wrong_counts.append((key, stated, max(right, default=0)))
         del self.open_counts[start:]
 
-    def compare_children(self, start: int, lengths: Sequence[int], others: set[int]) -> None:
+    def compare_children(self, start: int, right_of: Callable[[str], set[int]] = lambda _: {0}) -> None:
         """Compare the counts of folders and child groups from index `start` on with those of the same object.
 
-        :param lengths: the lengths of the lists that may be of folders or child groups.
-        :param others: other numbers that may be meant.
+        :param right_of: the right numbers for a plain key.
         """
         for key, stated in self.open_counts[start:]:
-            if thing_of(plain_key(key)) == "child":
-                is_flag = kind_of(plain_key(key)) == "children"
-                if not any(lengths) if is_flag else stated not in {*lengths, sum(lengths), *others}:
+            word = plain_key(key)
+            if thing_of(word) == "child":
+                right = right_of(word)
+                if not any(right) if kind_of(word) == "children" else stated not in right:
                     self.unclear.append(f"its `{key}` differs from what was found")
         self.open_counts[start:] = [
             each for each in self.open_counts[start:] if thing_of(plain_key(each[0])) != "child"
@@ -216,8 +222,8 @@ def _offset(signals: Signals, key: str, value: Any) -> bool:
     word, number = plain_key(key), integer(value)
     if word == "start" and (number is None or number >= 10**8):
         return False  # a time
-    # The first entry may have the number 1.
-    if (_number(signals, key, value) or 0) > word.startswith("start"):
+    # The first entry may have the number 1, and the first row below a header the number 2.
+    if (_number(signals, key, value) or 0) > word.startswith("start") + (word == "startrow"):
         signals.later.append(key)
     return True
 
@@ -277,3 +283,6 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # Only for these kinds, the value of a key may be an object or a list.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
+# A remark of an entry is about its file, as in "If the link has expired, try again". Only these words say more.
+_NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
+_SHARES = ("percent", "percentage")  # in an entry, these may be the file's part of the whole

@@ -59,9 +59,10 @@ class TestWords:
                 # The files have so many rows, or it is a count of users beside a list of questions.
                 assert names(read({"files": [A, B], key: number})) == ["a.json", "b.csv"]
                 assert names(read({"url": at("a.json"), key: number})) == ["a.json"]
-                if thing not in ("row", "line") and not isinstance(number, dict):
-                    assert is_read(read({"questions": [ROW], key: number}))
-                assert not is_read(read({"rows": [ROW], key: number}))
+                # Beside rows of questions, a count of users is a statistic.
+                for beside in ({"questions": [ROW]}, {"rows": [ROW]}, {"items": [ROW]}):
+                    if not isinstance(number, dict):
+                        assert is_read(read({**beside, key: number})) == (thing not in ("row", "line"))
             for nothing in ({"items": []}, {"items": [], "folders": []}, {"files": [], "children": []}):
                 assert is_read(read(nothing))
                 assert not is_read(read({**nothing, key: 5}))
@@ -77,7 +78,7 @@ class TestWords:
                     assert is_read(read({**data, key: number})) == right, (key, number)
                     assert is_read(read(data, **{key: number})) == right, (key, number)
                 assert is_read(read({"users": USERS, key: 7}))
-                assert not is_read(read({"rows": USERS, key: 7}))
+                assert is_read(read({"rows": USERS, key: 7}))
                 assert is_read(read({"files": [A], key: 7}))
                 assert is_read(read({**LEAF, key: 0}))
                 assert is_read(read({**LEAF, key: 7})) == (thing == "question")
@@ -92,7 +93,10 @@ class TestWords:
             assert is_read(read({**LEAF, key: 0}))
             assert not is_read(read({**ROOT, key: 5}))
             assert not is_read(read({**LEAF, key: 5}))
-            north, south = {"name": "n", "files": [A], key: 1}, {"name": "s", "children": [B], key: 1}
+            # A count of folders is not one of files.
+            north = {"name": "n", "files": [A], key: 0 if thing == "folder" else 1}
+            south = {"name": "s", "children": [B], key: 1}
+            assert is_read(read({"folders": [{"name": "n", "files": [A], key: 1}]})) == (thing != "folder")
             assert len(names(read({"folders": [north, south], key: 2}))) == 2
             assert not is_read(read({"folders": [north, {"name": "s", "children": [B], key: 4}]}))
             assert not is_read(read({"folders": [north, {"name": "s", "files": [], key: 4}]}))

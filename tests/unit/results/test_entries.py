@@ -33,6 +33,7 @@ BAD: dict[Kind, Any] = {
 }
 # These may be about the file: its rows, its pages, its place among others.
 ABOUT_THE_FILE: tuple[Kind, ...] = ("last", "pages", "page", "offset", "limit", "count")
+SHARES = ("percent", "percentage")
 KEYS = [(key, kind) for kind, text in _VOCABULARY.items() for key in text.split()]
 # More content, more files, more groups, more pages.
 MORE: dict[str, dict[str, Any]] = {
@@ -59,7 +60,7 @@ MORE: dict[str, dict[str, Any]] = {
     "a next page further down": {"paging": {"next": {"id": "c2"}}},
     "a next page among links": {"links": {"next": "/v1/x?page=2"}},
     **{f"a list of {key}": {key: ["x", "y"]} for key in sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS)},
-    **{f"an object of {key}": {key: {"x": 1}} for key in sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS)},
+    **{f"an object of {key}": {key: {"x": "y"}} for key in sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS)},
 }
 HARMLESS: tuple[dict[str, Any], ...] = (
     {"count": 900, "rows": 900, "records": "900", "lines": 901, "total_rows": 900, "user_count": 7, "rows_total": 900},
@@ -112,7 +113,7 @@ class TestObjectsThatAreNoEntries:
     @pytest.mark.parametrize(
         "signal",
         [
-            *({key: 9} for key in ("file_count", "total", "total_files", "number_of_results", "files", "outputs")),
+            *({key: 9} for key in ("file_count", "total", "total_files", "result_files_total", "files", "outputs")),
             *({key: "c2", "page": 2} for key in ("next_token", "continuation")),
             {"has_more": True},
             {"total": {"value": 9}},
@@ -140,6 +141,12 @@ class TestObjectsThatAreNoEntries:
         assert isinstance(last, Files)
         assert (last.next_cursor, last.total) == (None, 2)
 
+    @pytest.mark.parametrize("key", sorted(LISTING_KEYS | FORMAT_KEYS | TREE_KEYS))
+    def test_an_object_or_a_list_of_numbers_may_be_part_of_the_reply(self, key: str) -> None:
+        for numbers in ({"x": 1}, [0, 1]):
+            for data in lone({"dataset_id": ID, "url": at("a.json"), key: numbers}):
+                assert is_refused(read(data)), data
+
     @cases("more", MORE)
     def test_what_may_be_more_of_the_dataset_is_not_passed_over(self, more: dict[str, Any]) -> None:
         for data in lone({"dataset_id": ID, "url": at("a.json"), **more}):
@@ -162,12 +169,15 @@ class TestEntries:
         for data in listed(A | {key: BAD[kind]}):
             # The list may have a next page. What an entry says is not about that page.
             for reading in (read(data), read(data, next="c3")):
-                if kind in ABOUT_THE_FILE:
+                if kind in ABOUT_THE_FILE or key in SHARES:
                     assert at("a.json") in urls(reading)
                 else:
                     assert is_refused(reading), data
 
-    @pytest.mark.parametrize("key", [key for key, kind in KEYS if kind not in (*ABOUT_THE_FILE, "cursor", "owner")])
+    @pytest.mark.parametrize(
+        "key",
+        [key for key, kind in KEYS if kind not in (*ABOUT_THE_FILE, "cursor", "owner") and key not in SHARES],
+    )
     def test_what_a_declared_entry_says_is_noted_too(self, key: str) -> None:
         kind = dict(KEYS)[key]
         assert is_refused(read({"x": [A | {key: BAD[kind]}, B]}, {"files": "data.x", "url": "url"}))

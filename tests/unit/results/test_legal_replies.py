@@ -1,0 +1,188 @@
+"""Replies that are legal and plausible. A check that is meant for other replies must not refuse one of these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from learnosity.results.reading import Empty, Files, Group, Inline, Reading
+from tests.unit.results.replies import ID, ROW, A, B, entry, read
+
+G, G2 = ({"group_name": name, "population": 3, "mean_score": 2.5} for name in ("north", "south"))
+BOTH = {"files": [A, B]}
+
+
+def kind(reading: Reading) -> Any:
+    """The class of what is read, or why it is not understood."""
+    return getattr(reading, "why", type(reading))
+
+
+class TestStatistics:
+    @pytest.mark.parametrize("field", ["population", "group_count", "count_sessions", "count_attempted"])
+    def test_a_documented_count_beside_files_is_still_understood(self, field: str) -> None:
+        data: Any
+        for number in (0, 5000):
+            for data in (BOTH | {field: number}, {field: number, "x": BOTH}, {"files": {"a.json": A, field: number}}):
+                assert kind(read(data)) is Files, data
+
+    @pytest.mark.parametrize("field", ["population", "count_sessions", "mean_score", "p_value", "score"])
+    @pytest.mark.parametrize("key", ["files", "items", "results"])
+    def test_a_measure_of_nothing_beside_an_empty_list_is_still_understood(self, field: str, key: str) -> None:
+        for nothing in (0, 0.0, None):
+            for data in ({field: nothing, key: []}, {"data": {field: nothing, key: []}}):
+                assert kind(read(data)) is Empty, data
+        assert kind(read({field: 3, key: []})) is not Empty
+
+    @pytest.mark.parametrize("key", ["user_count", "total_users", "users_total", "number_of_students"])
+    def test_a_group_whose_users_are_further_down_is_still_understood(self, key: str) -> None:
+        view = {"group_path": [], "groups": [G, G2], "users": [], key: 6}
+        for data in (view, {"dataset_group": view}, view | {"group_path": ["n"], "group": {**G, "population": 6}}):
+            assert kind(read(data)) is Group, data
+        assert kind(read({**view, "groups": []})) is not Group
+
+
+# What the entry of a list of files may say about its file.
+ABOUT_A_FILE: tuple[dict[str, Any], ...] = (
+    {"columns": [{"name": "user_id", "type": "string"}]},
+    {"levels": [{"key": "district", "label": "District"}], "group_levels": [{"level": 1, "name": "district"}]},
+    {"activities": [{"id": "a1"}], "sort": [{"field": "score", "order": "desc"}], "permissions": [{"read": True}]},
+    {"history": [{"at": "2026-11-28", "event": "created"}]},
+    {"rows": [0, 99], "parts": [1, 2], "range": {"rows": [0, 99]}},
+    {"rows": {"from": 0, "to": 99}, "users": {"count": 5}, "records": {"total": 5, "failed": 0}, "items": {"count": 3}},
+    {"lines": {"count": 9}, "groups": {"count": 5}, "children": {"count": 0}},
+    {"source": "0.ndjson"},
+    {"input_file": "0.ndjson"},
+    {"original_filename": "users.csv", "source_files": ["users.csv"], "uploaded_file": {"name": "users.csv"}},
+    {"next_refresh": "2026-12-01", "next_update": "2026-12-01", "next_expiry": 12, "next_run_at": 1795852800},
+    {"note": "If the link has expired, try again."},
+    {"message": "Not available in CSV, which is in progress", "details": {"text": "not available in CSV"}},
+    {"percent": 50, "percentage": 33.3},
+)
+
+
+def listed(entry: dict[str, Any]) -> list[Any]:
+    return [{"files": [entry, B]}, {"files": [entry]}, [entry, B], {"a.json": entry, "b.csv": B}]
+
+
+class TestEntries:
+    @pytest.mark.parametrize("about", ABOUT_A_FILE, ids=str)
+    def test_what_describes_a_file_is_still_understood(self, about: dict[str, Any]) -> None:
+        for data in listed(A | about):
+            assert kind(read(data)) is Files, data
+
+    @pytest.mark.parametrize("key", ["next_refresh", "nextUpdate", "next_expiry", "next_run", "next_sync_at"])
+    def test_a_next_time_is_no_next_page(self, key: str) -> None:
+        assert kind(read(BOTH | {key: "2026-12-01"})) is Files
+        assert kind(read(BOTH, **{key: "2026-12-01"})) is Files
+
+    @pytest.mark.parametrize(
+        "key", ["items", "item_count", "total_items", "results", "total_results", "pages", "page", "total", "limit"]
+    )
+    def test_each_of_several_formats_says_something_about_its_file(self, key: str) -> None:
+        data = {"json": {"url": A["url"], key: 40}, "csv": {"url": B["url"], key: 40}}
+        for reply in (data, {"files": data}, {"x": data}):
+            assert kind(read(reply)) is Files, reply
+
+    @pytest.mark.parametrize("key", ["items", "item_count", "total_items", "results", "total_results", "result_count"])
+    def test_what_a_lone_file_has_in_it_is_still_understood(self, key: str) -> None:
+        assert kind(read({"dataset_id": ID, "url": A["url"], key: 40})) is Files
+
+
+class TestFolders:
+    @pytest.mark.parametrize("key", ["folder_count", "subfolder_count", "subfolders", "child_count", "directory_count"])
+    def test_a_leaf_without_folders_is_still_understood(self, key: str) -> None:
+        data: Any
+        leaf = {"name": "n", "files": [A], key: 0}
+        for data in ({"folders": [leaf]}, {"folders": [leaf, {"name": "s", "files": [B], "folders": [], key: 0}]}):
+            assert kind(read(data)) is Files, data
+        for data in ({"children": [leaf, B]}, {"folders": [{"name": "n", "children": [A], key: 0}]}):
+            assert kind(read(data)) is Files, data
+        assert kind(read({"folders": [leaf | {key: 3}]})) is not Files
+        assert kind(read({"folders": [leaf], "folder_count": 1, "directories_total": 1})) is Files
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_folders_in_names_are_counted_at_the_top_or_all(self, number: int) -> None:
+        for paths in (("n/a.json", "n/s/b.json"), ("n/s/a.json", "n/s/b.json")):
+            files = [entry(path) for path in paths]
+            assert kind(read({"files": files, "folder_count": number})) is Files
+            assert kind(read({"files": files, "folder_count": 3})) is not Files
+
+
+ROWS = [ROW, ROW | {"item_reference": "i2"}]
+USERS = [{"user_id": "u1", "score": 3}, {"user_id": "u2", "score": 4}]
+
+
+class TestCounts:
+    @pytest.mark.parametrize("key", ["total_users", "user_count", "users_total", "number_of_users", "student_count"])
+    def test_users_beside_rows_of_questions_are_a_statistic(self, key: str) -> None:
+        for place in ("items", "results", "rows", "questions"):
+            assert kind(read({place: ROWS, key: 500})) is Inline
+        assert kind(read(ROWS, **{key: 500})) is Inline
+        for place in ("items", "results", "rows", "users"):
+            assert "is 500, and 2 were found" in kind(read({place: USERS, key: 500}))
+
+    @pytest.mark.parametrize(
+        "key", ["chunks", "total_chunks", "total_parts", "batches", "segments", "output_count", "file_count"]
+    )
+    def test_content_is_one_part(self, key: str) -> None:
+        for data in ({"rows": ROWS}, {"users": USERS}, {"report": {"items": ROWS}}):
+            assert kind(read({**data, key: 1})) is Inline
+            assert kind(read(data, **{key: 1})) is Inline
+            assert kind(read({**data, key: 3})) is not Inline
+        assert kind(read({"group_path": [], "groups": [G, G2], key: 1})) is Group
+        assert kind(read({"group_path": [], "groups": [G, G2]}, **{key: 1})) is Group
+        assert kind(read({"files": [{"name": "a.json", "content": USERS, key: 1}]})) is Inline
+        for data in ({"files": [A, B]}, {"files": []}):
+            assert kind(read({**data, key: 1})) not in (Files, Empty)
+
+    def test_a_count_of_nested_rows_is_still_understood(self) -> None:
+        group = {"group_name": "n", "users": USERS}
+        questions = [{"question_reference": "q1", "score": 1}, {"question_reference": "q2", "score": 1}]
+        contents: tuple[tuple[Any, dict[str, int]], ...] = (
+            ([group], {"user_count": 2}),
+            ([group, {"group_name": "s", "users": USERS[:1]}], {"user_count": 3, "groups_total": 2}),
+            ([{**USERS[0], "questions": questions}], {"question_count": 2, "user_count": 1}),
+        )
+        for content, counts in contents:
+            assert kind(read({"files": [{"name": "g.json", "content": content, **counts}]})) is Inline, counts
+            assert kind(read({"g": content, **counts}, {"inline": "data.g"})) is Inline, counts
+        assert kind(read({"g": [group], "groups_total": 2}, {"inline": "data.g"})) is not Inline
+
+    @pytest.mark.parametrize("key", ["total_results", "entries", "rows", "total", "count", "records", "question_count"])
+    def test_a_count_in_meta_is_compared_with_the_declared_rows(self, key: str) -> None:
+        assert kind(read(ROWS, {"inline": "data"}, **{key: 2})) is Inline
+        assert kind(read({"rows": ROWS}, {"inline": "data.rows"}, **{key: 2 if key != "records" else 1})) is Inline
+        if key != "records":
+            assert kind(read(ROWS, {"inline": "data"}, **{key: 7})) is not Inline
+            assert kind(read({"rows": ROWS}, {"inline": "data"}, **{key: 2})) is Inline
+
+    def test_the_message_has_the_number_of_the_thing_that_is_compared(self) -> None:
+        reply = {"group_path": [], "groups": [G, G2], "users": USERS[:1], "user_count": 6}
+        assert "its `user_count` is 6, and 1 were found" in kind(read(reply))
+
+
+class TestOthers:
+    @pytest.mark.parametrize("key", ["parts", "contents", "listing", "chunks", "batches"])
+    def test_a_reply_of_one_part_is_still_understood(self, key: str) -> None:
+        assert kind(read(BOTH, **{key: 1})) is Files
+
+    @pytest.mark.parametrize("key", ["resources", "items"])
+    def test_a_count_of_another_thing_in_meta_is_still_understood(self, key: str) -> None:
+        assert kind(read(BOTH, **{key: 40})) is Files
+        assert kind(read(BOTH, **{key: 2})) is Files
+
+    def test_the_first_row_below_a_header_is_the_first(self) -> None:
+        assert kind(read(BOTH | {"start_row": 2})) is Files
+        for later in ({"start_row": 3}, {"start": 2}, {"start_index": 2}):
+            assert kind(read(BOTH | later)) is not Files
+
+    @pytest.mark.parametrize("text", ["user_id,score\nu1,3", "user_id,score\nu1,3\n"])
+    def test_a_text_may_lack_the_line_end_that_its_size_counts(self, text: str) -> None:
+        whole = f"{text.strip()}\n"
+        for size in (len(text), len(whole), len(whole.replace("\n", "\r\n")), 3):
+            assert kind(read({"files": [{"name": "a.csv", "content": text, "bytes": size}]})) is Inline, size
+        assert kind(read({"files": [{"name": "a.csv", "content": text, "bytes": len(text) + 9}]})) is not Inline
+
+    def test_the_name_of_a_next_file_is_no_cursor(self) -> None:
+        assert "does not list" in kind(read({"dataset_id": ID, "url": A["url"], "next_file": "b.json"}))
