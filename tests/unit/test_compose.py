@@ -319,8 +319,8 @@ def test_the_store_takes_a_key_of_any_printable_characters(secret: str, tmp_path
     assert identities["landing"]["credentials"][0]["secretKey"] == secret
 
 
-# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says. It prints its prompt
-# before each command and at the end of its input, as some releases do.
+# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says. It prints its
+# prompt before each command and at the end of its input, as some releases do.
 WEED = """#!/bin/sh
 printf '%s' "$PROMPT"
 read -r command _ name
