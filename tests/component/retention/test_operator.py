@@ -196,8 +196,9 @@ def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_appli
         run.go()
 
 
-def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, tmp_path: Path) -> None:
+def test_while_a_link_leads_nowhere_it_may_be_any_other_folder(place: Path, tmp_path: Path) -> None:
     link = tmp_path / "not-mounted"
+    link.symlink_to(tmp_path / "away")
     rules = [
         Rule(TYPE, link.as_uri(), keep_newest=3),
         Rule(TYPE, keep_newest=1),
@@ -206,9 +207,19 @@ def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, 
     run = Run(RetentionRules(rules, dry_run=False))
     assert any("rules 1 and 2 are both" in each for each in run.go()["problems"])
     assert there(place) == {1, 2, 3}
+    link.unlink()
     link.symlink_to(place)
     with pytest.raises(RequestError, match=r"Nothing was removed\."):
         run.go()
+
+
+def test_a_folder_that_nothing_has_landed_to_yet_keeps_no_rule_from_the_other_place(
+    place: Path, tmp_path: Path
+) -> None:
+    never = (tmp_path / "never").as_uri()
+    run = Run(RetentionRules([Rule(TYPE, never, keep_newest=3), Rule(TYPE, keep_newest=1)], dry_run=False))
+    assert not any("rules 1 and 2 are both" in each for each in run.go()["problems"])
+    assert there(place) == {3}
 
 
 @pytest.mark.parametrize("error", [*ERRORS, "pair", "rules file", "run config"])
