@@ -43,7 +43,7 @@ _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*
 _SINGLE = re.compile(r"'(.*?)(?<!\\)'\s*(?:#.*)?")
 _DOUBLE = re.compile(r'"(.*?)(?<!\\)"\s*(?:#.*)?')
 _ESCAPED = re.compile(r'\\(["\\$])')
-_DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<default>:?[-+][^}]*)?\}|(?P<name>[A-Za-z_]\w*))?")
+_DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<rest>:?[-+?][^}]*)?\}|(?P<name>[A-Za-z_]\w*))?")
 # What an address cannot hold as it is, or the broker's configuration, or Celery, which takes ; for the next address.
 _NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
 # Passwords that stand in addresses, with the settings that take the place of these addresses.
@@ -94,28 +94,33 @@ def unclear(text: str) -> list[str]:
     lines = list(_lines(text))
     known = {name for name, _, _ in lines} | set(os.environ)
     found = []
-    for name, value, literal in lines:
-        for match in () if literal else _DOLLAR.finditer(value):
-            variable = match["name"] or match["braced"]
-            if match[0] != "$$" and not match["default"] and variable not in known:
+    for name, _, searched in lines:
+        for match in _DOLLAR.finditer(searched):
+            variable, rest = match["name"] or match["braced"], match["rest"] or ""
+            if match[0] == "$$" or variable in known or rest.lstrip(":")[:1] in ("-", "+"):
+                continue
+            if rest:
+                found.append(f"{name} needs the variable {variable}, which is not set")
+            else:
                 found.append(f"{name} has a $ that stands for a variable: put the value into single quotes")
-                break
+            break
     return found
 
 
-def _lines(text: str) -> Iterator[tuple[str, str, bool]]:
-    """Of each setting: name, value, and whether the value is literal, that is in single quotes."""
+def _lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """Of each setting: name, value, and the text in which Compose looks for variables."""
     for line in text.splitlines():
         match = _SETTING.fullmatch(line)
         if not match:
             continue
         name, value = match.groups()
         if quoted := _SINGLE.fullmatch(value):
-            yield name, quoted[1].replace("\\'", "'"), True
+            yield name, quoted[1].replace("\\'", "'"), ""
         elif quoted := _DOUBLE.fullmatch(value):
-            yield name, _ESCAPED.sub(r"\1", quoted[1]), False
+            yield name, _ESCAPED.sub(r"\1", quoted[1]), _ESCAPED.sub(" ", quoted[1])
         else:
-            yield name, re.split(r"(?:^|\s)#", value, maxsplit=1)[0].rstrip(), False
+            bare = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].rstrip()
+            yield name, bare, bare
 
 
 def problems(given: Mapping[str, str]) -> list[str]:

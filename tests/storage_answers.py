@@ -87,6 +87,7 @@ KNOWN: Final = [
     *_passes(503, "ServerBusy", overload=True),
     *_passes(500, "OperationTimedOut"),
     *_passes(409, "ContainerBeingDeleted", "AccountBeingCreated"),
+    *_passes(409, "PendingCopyOperation"),
     *_passes(400, "InvalidBlockList"),
     *_person(403, "access key", "AuthenticationFailed", signed="new URL"),
     *_person(
@@ -104,6 +105,8 @@ KNOWN: Final = [
     *_person(409, "Restore it", "BlobArchived"),
     *_person(409, "being restored", "BlobBeingRehydrated"),
     *_person(409, "policy", "BlobImmutableDueToPolicy"),
+    *_person(409, "another kind", "InvalidBlobType", "ResourceTypeMismatch"),
+    *_person(409, "key of its own", "BlobUsesCustomerSpecifiedEncryption"),
 ]
 
 # The status decides.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOB_HOST = "blob.core.windows.net"
+# Names of accounts have no hyphen.
+_OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
+_CLOUDS = {"storage.azure.net": "core.windows.net"}  # accounts with a DNS zone of their own
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 
 
@@ -69,16 +73,34 @@ def check_addresses(named: str, connection: Connection, extra: Mapping[str, Any]
     As in Airflow's hook, the `sas_token` decides; the host and the login are often left over.
 
     :param named: the connection, for messages.
-    :raises ConnectionConfigError: a field for the address alone names another one.
+    :raises ConnectionConfigError: a field for the address alone names another one. Another address of the same account
+        gets a warning.
     """
     if not (url := sas_url(extra)) or not (other := account_url(connection, extra)):
         return
-    own, beside = (urlsplit(each).netloc.lower().replace(".dfs.", ".blob.", 1) for each in (url, other))
+    own, beside = (_server(each) for each in (url, other))
     if own == beside:
         return
-    if key := next((key for key in _ADDRESSES if extra.get(key)), None):
+    key = next((key for key in _ADDRESSES if extra.get(key)), None)
+    if key and (_account_in(own) is None or _account_in(own) != _account_in(beside)):
         raise ConnectionConfigError(
             f"The {named} has a `sas_token` that is a URL of {own}, and `{key}` names {beside}. Give only what follows "
             "the question mark as `sas_token` (sv=…&sig=…), or remove the other one."
         )
     log.warning("The %s has a `sas_token` that is a URL: it goes to %s, and not to %s.", named, own, beside)
+
+
+def _server(url: str) -> str:
+    """Host and port of an address in one spelling: in lower case, of the Blob API, without a default port."""
+    parts = urlsplit(url.lower())
+    port = ":443" if parts.scheme == "https" else ":80"
+    return parts.netloc.removesuffix(port).replace(".dfs.", ".blob.", 1)
+
+
+def _account_in(server: str) -> tuple[str, str] | None:
+    """The account and the cloud of an address of Azure; None = it is no such address, so it is not known.
+
+    An account has several: of a private endpoint, of its copy in another region (`-secondary`), of its DNS zone.
+    """
+    found = _OF_AZURE.match(server)
+    return (found[1], _CLOUDS.get(found[2], found[2])) if found else None

@@ -21,7 +21,7 @@ from learnosity.errors import StorageError, TransientStorageError, UnreadableNam
 from learnosity.redaction import redact
 from learnosity.storage.error_codes import cause_in_file_system
 from learnosity.storage.errors import first_line
-from learnosity.storage.fsspec_rename import put_in_place
+from learnosity.storage.fsspec_rename import is_missing, put_in_place
 from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every_path
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
@@ -100,9 +100,11 @@ class FsspecStore:
             finally:
                 await self._run(handle.close)
             await self._run(put_in_place, self._fs, staged, target, written, aside)
-        except BaseException:
+        except BaseException as error:
             with suppress(FileNotFoundError):
                 await self._run(self._fs.rm_file, staged)
+            if isinstance(error, FileNotFoundError):  # another task has removed the folder, or the temporary file
+                raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
             raise
         return None
 
@@ -235,6 +237,7 @@ class FsspecStore:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        """Errors of a driver as those of the package. What is not there is always a `FileNotFoundError`."""
         try:
             yield
         except FileNotFoundError:
@@ -242,6 +245,8 @@ class FsspecStore:
         except PermissionError:
             raise StorageError(f"No permission on {self.uri}. Check the connection named in the URI.") from None
         except OSError as error:
+            if is_missing(error):
+                raise FileNotFoundError(*error.args) from None
             if error.errno not in _FINAL:
                 raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
             cause = cause_in_file_system(error, os.strerror(error.errno))

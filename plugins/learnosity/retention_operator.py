@@ -67,7 +67,7 @@ class LearnosityRetentionOperator(AsyncOperator):
         notes, report = Notes(context["task_state_store"]), Report()
         await notes.load()
         try:
-            dry_run = await self._work(context["dag_run"], notes, report)
+            dry_run = await self._work(context["dag_run"], notes, report, is_last=not _has_more_tries(context["ti"]))
         except LearnosityError as error:
             # Airflow drops the asset event of a try that fails. So if the run has removed datasets, its last try does
             # not fail: the event tells what was removed, and `report_problems` tells of the error.
@@ -94,7 +94,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             "problems": _shown(report.problems),
         }
 
-    async def _work(self, run: Any, notes: Notes, report: Report) -> bool:
+    async def _work(self, run: Any, notes: Notes, report: Report, *, is_last: bool) -> bool:
         """Do what the run config asks for, and return whether it is a dry run."""
         given = read_run_config(run.conf, FIELDS)
         ids = _ids(given.get("dataset_ids"))
@@ -112,7 +112,7 @@ class LearnosityRetentionOperator(AsyncOperator):
         stores = await _stores(resolved, report, must_have_default=by_rules is not None)
         await _settle(list(stores.values()), notes, report)
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
-        sweep = Sweep(name, dry_run, notes.begin, notes.done, report, list(notes.removed))
+        sweep = Sweep(name, dry_run, notes.begin, notes.done, report, list(notes.removed), is_last)
         if by_rules:
             for rule in _applicable(by_rules.rules, resolved, notes, report):
                 if (store := stores.get(rule.destination_uri)) is not None:

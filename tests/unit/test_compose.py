@@ -319,8 +319,10 @@ def test_the_store_takes_a_key_of_any_printable_characters(secret: str, tmp_path
     assert identities["landing"]["credentials"][0]["secretKey"] == secret
 
 
-# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says.
+# Lists, makes and refuses buckets with the words of SeaweedFS 4.48, and ends with 0 whatever it says. It prints its
+# prompt before each command and at the end of its input, as some releases do.
 WEED = """#!/bin/sh
+printf '%s' "$PROMPT"
 read -r command _ name
 case "$command" in
   s3.bucket.list) while read -r each; do printf '  %s\\tsize:0\\tlogical:0\\tchunk:0\\n' "$each"; done < "$BUCKETS" ;;
@@ -330,9 +332,11 @@ case "$command" in
        *) echo "created bucket $name"; echo "$name" >> "$BUCKETS" ;;
      esac ;;
 esac
+printf '%s' "$PROMPT"
 """
 
 
+@pytest.mark.parametrize("prompt", ["", "> ", "> > "])
 @pytest.mark.parametrize(
     ("there", "wanted_buckets", "made"),
     [
@@ -347,13 +351,13 @@ esac
     ],
 )
 def test_each_bucket_is_there_afterwards_or_the_one_shot_fails(
-    there: list[str], wanted_buckets: tuple[str, str], made: list[str] | None, tmp_path: Path
+    there: list[str], wanted_buckets: tuple[str, str], made: list[str] | None, prompt: str, tmp_path: Path
 ) -> None:
     server, buckets = tmp_path / "weed", tmp_path / "buckets"
     server.write_text(WEED)
     server.chmod(0o755)
     buckets.write_text("".join(f"{each}\n" for each in there))
-    env = {"WEED": str(server), "BUCKETS": str(buckets), "PATH": os.defpath}
+    env = {"WEED": str(server), "BUCKETS": str(buckets), "PROMPT": prompt, "PATH": os.defpath}
     env |= dict(zip(("S3_LANDING_BUCKET", "S3_AIRFLOW_BUCKET"), wanted_buckets, strict=True))
     script = REPOSITORY / "compose" / "s3-buckets.sh"
     done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=False)

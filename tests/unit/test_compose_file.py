@@ -81,6 +81,20 @@ def test_a_value_in_single_quotes_comes_back_as_it_was(value: str) -> None:
         ("A=$OTHER", "$OTHER", True),
         ("A=${OTHER}/x", "${OTHER}/x", True),
         ("A=${def:-x}", "${def:-x}", True),
+        *(
+            (f"A={quote}${{{name}{sign}x}}{quote}", f"${{{name}{sign}x}}", "?" not in sign or name == "OTHER")
+            for quote in ("", '"')
+            for name in ("OTHER", "def")
+            for sign in (":-", "-", ":+", "+", ":?", "?")
+        ),
+        ("A=${OTHER?}", "${OTHER?}", True),
+        ('A="abc\\$def"', "abc$def", True),
+        ('A="abc\\${def}"', "abc${def}", True),
+        ('A="abc\\$def$OTHER"', "abc$def$OTHER", True),
+        ('A="abc\\$def$def"', "abc$def$def", False),
+        ('A="abc\\\\$def"', "abc\\$def", False),  # the backslash is escaped, and the $ is not
+        ('A="abc\\\\\\$def"', "abc\\$def", True),
+        ("A=abc\\$def", "abc\\$def", False),  # without quotes, Compose takes a backslash as it stands
         ("#A=b", None, True),
     ],
 )
@@ -88,6 +102,11 @@ def test_a_line_of_env_is_read_as_compose_reads_it(line: str, value: str | None,
     text = f"OTHER=o\n{line}\n"
     assert settings(text) == {"OTHER": "o"} | ({} if value is None else {"A": value})
     assert [each.partition(" ")[0] for each in unclear(text)] == ([] if clear else ["A"])
+
+
+def test_a_variable_that_a_value_needs_is_named() -> None:
+    (found,) = unclear("A=${def:?set it}\n")
+    assert found == "A needs the variable def, which is not set"
 
 
 def test_every_part_of_airflow_gets_what_the_file_says() -> None:

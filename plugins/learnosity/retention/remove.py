@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.errors import TransientStorageError
 from learnosity.retention.decide import HOUR, Found, Latest, Verdict
 from learnosity.retention.inventory import latest, leads_elsewhere, read_dataset
 from learnosity.storage.store import ObjectInfo, Store
@@ -26,7 +26,6 @@ ROUNDS = 5  # maximum number of times that the folder is listed and emptied: ano
 # again if `RENEW_SECONDS` have passed. So a removal whose mark is older than `STALE_SECONDS` does not run any more.
 RENEW_SECONDS = 300.0
 STALE_SECONDS = 2 * HOUR
-ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 
 Judge = Callable[[Found, Latest, float], Verdict]
 """Says whether a dataset goes, from what the store has now and the time by the store's clock."""
@@ -48,11 +47,14 @@ class Removal:
     unfinished: str = ""
 
 
-async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) -> Removal:
+async def remove(
+    store: Store, layout: DatasetLayout, run: str, judge: Judge, uploads: Callable[[], Awaitable[str]]
+) -> Removal:
     """Remove one dataset, if it may go.
 
     :param run: name of the run: a later try of a run takes over the mark of the earlier one.
     :param judge: decides again, after the mark is written: only then nothing can come in between.
+    :param uploads: removes its unfinished uploads, and says why some may be left; "" = none are.
     :raises TransientStorageError: the store fails for now, or another try has taken over. The next try goes on.
     """
     mark = await _Mark.make(store, layout, run)
@@ -87,13 +89,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
             size += sum(info.size for info in batch)
     else:
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
-    unfinished = ""
-    try:
-        await store.discard_unfinished(layout.prefix, layout.is_own)
-    except StorageError as error:
-        # The store refuses this for good, so the mark does not wait for it. A transient error leaves the mark, and
-        # the next try or run looks for the uploads again.
-        unfinished = f"removed, but parts of its files may be left in unfinished uploads: {error} {ALLOW}"
+    left = await uploads()  # a transient error leaves the mark, and the next try looks for them again
     await mark.drop(stale_too=True)
     log.info(
         "Removed %s (%s): %s objects, %s bytes.%s",
@@ -103,7 +99,7 @@ async def remove(store: Store, layout: DatasetLayout, run: str, judge: Judge) ->
         f"{size:,}",
         f" {others} object(s) in its folder are not ours, and stay." if others else "",
     )
-    return Removal(verdict, removed, size, others, unfinished)
+    return Removal(verdict, removed, size, others, left)
 
 
 def may_be_cut_off(verdict: Verdict) -> bool:

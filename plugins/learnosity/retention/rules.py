@@ -192,7 +192,7 @@ def rules_held_back(
         where, its = _place(rule, places), _place(second, places)
         in_doubt = [each.destination_uri for each in (rule, second) if each.destination_uri in unknown]
         if where and its and {where.scheme, its.scheme} == {"file"}:
-            in_doubt += [each.text for each in (where, its) if not _is_found(each)]
+            in_doubt += [each.text for each in (where, its) if _may_lead_elsewhere(each)]
         if in_doubt:
             why = (
                 f"not applied now: rules {one} and {other} are both for {rule.dataset_type}, and while "
@@ -219,13 +219,19 @@ def _place(rule: Rule, places: Mapping[str | None, str]) -> StorageUri | None:
         return None  # such a URI can never be opened
 
 
-def _is_found(where: StorageUri) -> bool:
-    """Whether a local folder is there. If it is not, nobody knows yet whether it will be a link to another folder."""
+def _may_lead_elsewhere(where: StorageUri) -> bool:
+    """Whether it is not known which folder a local URI means: a link in it leads nowhere, or it cannot be seen.
+
+    A folder that is just not there yet is a place of its own.
+    """
     try:
         os.path.realpath(where.key, strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        path = Path(where.key)
+        return any(each.is_symlink() and not each.exists() for each in (path, *path.parents))
     except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _is_one_place(one: StorageUri, other: StorageUri) -> bool:

@@ -17,7 +17,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
-from learnosity.retention.remove import ALLOW, Judge, drop_stale_marks, may_be_cut_off, remove
+from learnosity.retention.remove import Judge, drop_stale_marks, may_be_cut_off, remove
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 # A run removes at most this many datasets, so that the task state and the extra of the asset event, which list them,
 # stay small. The next run removes more.
 MOST_DATASETS = 150
+ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -79,8 +80,10 @@ class Sweep:
     report: Report = field(default_factory=Report)
     earlier: Sequence[Entry] = ()
     """What earlier tries of this run have removed."""
-    refusing: set[str] = field(default_factory=set)
-    """Stores that are not asked again in this try to remove unfinished uploads."""
+    is_last: bool = False
+    """Whether the run has no more tries."""
+    refusing: dict[str, StorageError | TransientStorageError] = field(default_factory=dict)
+    """Stores that could not remove unfinished uploads in this try, and why."""
 
     async def apply(self, store: Store, rule: Rule) -> None:
         """Apply one rule to one destination."""
@@ -169,7 +172,7 @@ class Sweep:
             return
         try:
             entry = await self.begins(entry)
-            removal = await remove(store, layout, self.run, judge)
+            removal = await remove(store, layout, self.run, judge, partial(self._left, store, layout))
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
             return
@@ -197,6 +200,27 @@ class Sweep:
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
 
+    async def _left(self, store: Store, layout: DatasetLayout) -> str:
+        """Remove the unfinished uploads of a dataset that goes, and say why some may be left; "" = none are.
+
+        A store that fails for now is not asked again in this try: each request would fail only after half a minute.
+        The last try does not wait for it any more, because it may be a store that never answers this request.
+
+        :raises TransientStorageError: the store fails for now. The next try goes on.
+        """
+        error: LearnosityError | None = self.refusing.get(store.uri)
+        try:
+            if error is None or not error.transient:
+                await store.discard_unfinished(layout.prefix, layout.is_own)
+                return ""
+        except TransientStorageError as failed:
+            error = self.refusing[store.uri] = failed
+        except StorageError as refused:
+            error = refused
+        if error.transient and not self.is_last:
+            raise error
+        return f"removed, but parts of its files may be left in unfinished uploads: {error} {ALLOW}"
+
     async def _discard(self, store: Store, layout: DatasetLayout) -> None:
         """Remove unfinished uploads.
 
@@ -207,7 +231,7 @@ class Sweep:
         except (StorageError, TransientStorageError) as error:
             # The store is not asked again in this try: each request would fail in the same way, and some only after
             # half a minute.
-            self.refusing.add(store.uri)
+            self.refusing[store.uri] = error
             if error.transient:
                 raise
             log.warning("%s %s", error, ALLOW)

@@ -22,8 +22,8 @@ class Refused(Enum):
     ELSE = auto()
 
 
-# Codes that say that the object is not as the condition has it, besides those that end in `AlreadyExists`.
-_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "ConditionNotMet", "TargetConditionNotMet")
+# Known code that says that the object is not as the condition has it.
+_CHANGED = "ConditionalRequestConflict"
 
 
 def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Refused:
@@ -38,10 +38,10 @@ def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Ref
         return Refused.UNKNOWN
     if status == 404:
         changed = not creates and judge(status, code).verdict is Verdict.MISSING and not is_web_page(body)
-    elif status == 412:  # the status of conditions, so a code that is not known says no more than the status
-        changed = code in _CHANGED or judge(status, code) == judge(status)
     else:
-        changed = status == 409 and (not code or code in _CHANGED or code.endswith("AlreadyExists"))
+        # These are the statuses of conditions. A code that is not known says no more than the status: each kind of
+        # store has codes of its own for a change, such as `ConcurrentModification` of Ceph.
+        changed = status in (409, 412) and (code == _CHANGED or judge(status, code) == judge(status))
     return Refused.CHANGED if changed else Refused.ELSE
 
 

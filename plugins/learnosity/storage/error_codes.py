@@ -84,6 +84,7 @@ NO_STORE = _refused(
 )
 ARCHIVED = _refused("the object is in an archive", "Restore it there first, then run the task again.")
 _LEASED = _refused("the blob or container is leased to somebody else", "Have the lease ended.")
+_KIND = _refused("the object is of another kind, such as a page blob or a folder", "Remove it, or correct the URI.")
 _PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
 
 _NO_REASON = _refused(
@@ -150,6 +151,7 @@ _BY_CODE = {
     "ContainerNotFound": BUCKET,
     "AccountBeingCreated": _PASSES,
     "ContainerBeingDeleted": _PASSES,
+    "PendingCopyOperation": _PASSES,
     # The commit of another writer of the same blob has discarded the blocks of this one.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
@@ -159,6 +161,9 @@ _BY_CODE = {
     "LeaseIdMismatchWithBlobOperation": _LEASED,
     "LeaseLost": _LEASED,
     "BlobImmutableDueToPolicy": _refused("an immutability policy does not allow this change", ""),
+    "InvalidBlobType": _KIND,
+    "ResourceTypeMismatch": _KIND,
+    "BlobUsesCustomerSpecifiedEncryption": _refused("the object is encrypted with a key of its own", "Remove it."),
 }
 
 

@@ -74,6 +74,13 @@ def _info(fs: Any, path: str) -> Mapping[str, Any] | None:
     fs.invalidate_cache()  # some drivers keep what they have listed
     try:
         found: Mapping[str, Any] = fs.info(path)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if is_missing(error):
+            return None
+        raise
     return found
+
+
+def is_missing(error: OSError) -> bool:
+    """Whether an error of a driver says that there is no such file. That of SMB has only the number."""
+    return isinstance(error, FileNotFoundError) or error.errno == errno.ENOENT

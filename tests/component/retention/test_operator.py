@@ -196,8 +196,9 @@ def test_while_the_default_destination_is_not_known_no_rule_of_its_type_is_appli
         run.go()
 
 
-def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, tmp_path: Path) -> None:
+def test_while_a_link_leads_nowhere_it_may_be_any_other_folder(place: Path, tmp_path: Path) -> None:
     link = tmp_path / "not-mounted"
+    link.symlink_to(tmp_path / "away")
     rules = [
         Rule(TYPE, link.as_uri(), keep_newest=3),
         Rule(TYPE, keep_newest=1),
@@ -206,9 +207,19 @@ def test_while_a_local_folder_is_not_there_it_may_be_any_other_one(place: Path, 
     run = Run(RetentionRules(rules, dry_run=False))
     assert any("rules 1 and 2 are both" in each for each in run.go()["problems"])
     assert there(place) == {1, 2, 3}
+    link.unlink()
     link.symlink_to(place)
     with pytest.raises(RequestError, match=r"Nothing was removed\."):
         run.go()
+
+
+def test_a_folder_that_nothing_has_landed_to_yet_keeps_no_rule_from_the_other_place(
+    place: Path, tmp_path: Path
+) -> None:
+    never = (tmp_path / "never").as_uri()
+    run = Run(RetentionRules([Rule(TYPE, never, keep_newest=3), Rule(TYPE, keep_newest=1)], dry_run=False))
+    assert not any("rules 1 and 2 are both" in each for each in run.go()["problems"])
+    assert there(place) == {3}
 
 
 @pytest.mark.parametrize("error", [*ERRORS, "pair", "rules file", "run config"])
@@ -486,13 +497,35 @@ def test_a_removal_whose_unfinished_uploads_stay_is_never_a_plain_success(
         return
     with pytest.raises(TransientStorageError, match="503"):
         run.go(conf)
-    assert ids(1)[0] in run.go(conf, max_tries=0)["problems"][0]
     assert ids(1)[0] not in removed(run)
     assert left.exists()
     failing.clear()
     assert run.go(conf)["problems"] == []
     assert ids(1)[0] in removed(run)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("conf", [{}, {"dataset_ids": ids(1, 2)}])
+def test_a_store_that_always_fails_to_list_uploads_is_asked_once_a_try_and_the_last_try_ends_the_removal(
+    place: Path, monkeypatch: pytest.MonkeyPatch, conf: dict[str, Any]
+) -> None:
+    run, asked = Run(), [0]
+
+    async def fails(self: Any, prefix: str, is_own: Any) -> int:
+        asked[0] += 1
+        raise TransientStorageError("500 for uploads")
+
+    monkeypatch.setattr(ObstoreStore, "discard_unfinished", fails)
+    for tries in (1, 2):
+        with pytest.raises(TransientStorageError, match="500 for uploads"):
+            run.go(conf)
+        assert (asked, removed(run)) == ([tries], set()), "each further request would fail after half a minute"
+    result = run.go(conf, max_tries=0)
+    assert asked == [3]
+    assert removed(run) == set(ids(1, 2))
+    problems = [each for each in result["problems"] if "parts of its files may be left" in each]
+    assert [dataset_id in " ".join(problems) for dataset_id in ids(1, 2)] == [True, True]
+    assert there(place) == {3}, "no mark is left, so no later run begins again"
 
 
 @pytest.mark.parametrize("error", [StorageError("403"), TransientStorageError("503")])

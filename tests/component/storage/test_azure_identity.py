@@ -13,10 +13,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from airflow.sdk import Connection
 from azure.core.exceptions import ClientAuthenticationError
 from obstore.store import AzureStore
 
 from devstack.certificate import Tls, make_certificate
+from learnosity.azure_address import check_addresses
 from learnosity.connections import azure_account, open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.uris import parse_uri, split_glob
@@ -351,6 +353,48 @@ def test_an_account_beside_the_url_of_a_signature_is_refused_or_told(
     assert "sig=" not in caplog.text
     assert (says or "") in caplog.text
     assert says is not None or "sas_token" not in caplog.text
+
+
+CLOUD = "blob.core.windows.net"
+SAME_ACCOUNT = [
+    (f"https://account.{CLOUD}:443", False),
+    (f"HTTPS://ACCOUNT.{CLOUD.upper()}", False),
+    ("account.dfs.core.windows.net:443", False),
+    (f"https://account.privatelink.{CLOUD}", True),
+    (f"https://account-secondary.{CLOUD}", True),
+    ("https://account-secondary.dfs.core.windows.net", True),
+    ("https://account.z12.blob.storage.azure.net", True),
+    ("https://account.z12.dfs.storage.azure.net", True),
+    (f"https://account.{CLOUD}:8443", True),
+]
+OTHER_ACCOUNT = [
+    f"https://another.{CLOUD}",
+    f"https://another.privatelink.{CLOUD}",
+    f"https://accountsecondary.{CLOUD}",
+    "https://account.blob.core.chinacloudapi.cn",
+    "https://another.z12.blob.storage.azure.net",
+    "https://account.example.org",
+    "https://127.0.0.1/account",
+]
+
+
+@pytest.mark.parametrize("key", ["endpoint_url", "account_host", "account_url"])
+@pytest.mark.parametrize(("given", "told"), [*SAME_ACCOUNT, *((each, None) for each in OTHER_ACCOUNT)], ids=str)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_another_address_of_the_account_of_a_signature_is_none_of_another_account(
+    key: str, given: str, told: bool | None, swapped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """:param told: whether a warning says where it goes; None = it is refused."""
+    beside, own = (ACCOUNT, given if "://" in given else f"https://{given}") if swapped else (given, ACCOUNT)
+    extra = {"sas_token": f"{own.replace('HTTPS', 'https')}/?{SAS}", key: beside}
+    connection = Connection(conn_id="lake", conn_type="wasb", extra=json.dumps(extra))
+    if told is None:
+        with pytest.raises(ConnectionConfigError, match=f"`{key}` names"):
+            check_addresses("connection lake", connection, extra)
+        return
+    check_addresses("connection lake", connection, extra)
+    assert ("and not to" in caplog.text) is told
+    assert "sig=" not in caplog.text
 
 
 @pytest.mark.parametrize(

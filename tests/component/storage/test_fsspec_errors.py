@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,6 +36,29 @@ class Refusing(Silent):
         Path(old).rename(new)
 
 
+class SmbError(OSError):
+    """As that of smbprotocol: what is not there has its number, and not its class."""
+
+
+def _as_smb(call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except FileNotFoundError as error:
+            raise SmbError(errno.ENOENT, "STATUS_OBJECT_NAME_NOT_FOUND", error.filename) from None
+
+    return wrapped
+
+
+class Smb(Refusing):
+    """As SMB, with its errors."""
+
+    open, info, ls, cat_file, rm_file, makedirs = (
+        _as_smb(getattr(Silent, name)) for name in ("open", "info", "ls", "cat_file", "rm_file", "makedirs")
+    )
+
+
 class Dead(Silent):
     """Does not rename a file with this content, and says nothing."""
 
@@ -55,7 +79,7 @@ def store_of(kind: type[LocalFileSystem], folder: Path) -> FsspecStore:
     return FsspecStore(kind(), str(folder), f"shared://{folder}")
 
 
-@pytest.mark.parametrize("kind", [LocalFileSystem, Silent, Refusing])
+@pytest.mark.parametrize("kind", [LocalFileSystem, Silent, Refusing, Smb])
 async def test_a_file_that_is_there_is_replaced_whatever_the_driver_does_by_itself(
     kind: type[LocalFileSystem], tmp_path: Path
 ) -> None:
@@ -131,3 +155,27 @@ async def test_a_folder_in_the_place_of_a_file_is_for_a_person_to_mend(tmp_path:
     (tmp_path / "latest.json").mkdir()
     with pytest.raises(StorageError, match="a file in the place of a folder, or the reverse"):
         await store_of(LocalFileSystem, tmp_path).put("latest.json", b"x")
+
+
+@pytest.mark.parametrize("kind", [LocalFileSystem, Smb])
+async def test_what_is_not_there_is_no_error_however_the_driver_says_so(
+    kind: type[LocalFileSystem], tmp_path: Path
+) -> None:
+    store = store_of(kind, tmp_path / "new")
+    assert await store.get("a/file") is None
+    assert await store.get("a/file", limit=9) is None
+    assert await store.head("a/file") is None
+    assert await store.folders("a") == []
+    assert [batch async for batch in store.list("a")] == []
+    assert await store.discard_unfinished("a") == 0
+    await store.delete(["a/file", "a/other"])
+    with pytest.raises(StorageError, match="does not exist"):
+        list(store.read("a/file"))
+    await store.put("a/file", b"x")
+    assert await store.get("a/file") == b"x"
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("gone"), SmbError(errno.ENOENT, "gone")], ids=["usual", "smb"])
+async def test_a_folder_that_is_gone_while_a_file_is_written_is_tried_again(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(TransientStorageError, match="gone"):
+        await store_of(failing(error), tmp_path).put("file", b"x")

@@ -309,6 +309,8 @@ async def test_what_boto3_writes_on_a_condition_is_not_written_twice(monkeypatch
     [
         (412, "PreconditionFailed", True, False),
         (409, "ConditionalRequestConflict", True, False),
+        (409, "ConcurrentModification", True, False),
+        (409, "ConcurrentModification", False, False),
         (404, "NoSuchKey", True, False),
         (412, "", False, False),
         (412, "LeaseIdMissing", True, StorageError),

@@ -99,7 +99,7 @@ def test_two_rules_for_one_place_are_found_however_it_is_written(one: str, other
         (None, "file:///", [None], True),
         (None, "s3://b/x", [], False),
         ("s3://b/x", "s3://b/y", [], False),
-        ("file:///not/there", "file:///usr", [], True),
+        ("file:///not/there", "file:///usr", [], False),
         ("file:///not/there", "s3://b/y", [], False),
         ("file:///usr", "file:///etc", [], False),
     ],
@@ -114,6 +114,55 @@ def test_rules_that_may_be_for_one_place_are_held_back(
     places: dict[str | None, str] = {uri: uri for uri in (one, other) if uri is not None}
     found = rules_held_back(rules, places, unknown)
     assert set(found) == ({1, 2} if held and type_of_other == "a" else set())
+
+
+# Of two paths below a folder: do they mean two places, or may they be one?
+LOCAL = [
+    ("a", "never", False),
+    ("never", "never-too", False),
+    ("a", "no/such/folder", False),
+    ("a", "good/never", False),  # the link leads to a folder that is there
+    ("a", "good/b", False),
+    ("a", "file/never", False),
+    ("a", "broken", True),
+    ("a", "broken/b", True),
+    ("a", "good/broken/b", True),
+    ("never", "broken/b", True),
+    ("a", "chain", True),
+    ("a", "circle", True),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "held"), LOCAL)
+@pytest.mark.parametrize("swapped", [True, False])
+def test_a_folder_without_a_landing_holds_no_rule_back_unless_a_link_leads_nowhere(
+    one: str, other: str, held: bool, swapped: bool, tmp_path: Path
+) -> None:
+    for name in ("a", "target/b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    links = {"good": "target", "broken": "gone", "target/broken": "gone", "chain": "broken", "circle": "circle"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    uris = [f"file://{tmp_path}/{name}" for name in ((other, one) if swapped else (one, other))]
+    rules = [Rule("a", uri, keep_newest=1) for uri in uris]
+    places: dict[str | None, str] = {uri: uri for uri in uris}
+    assert rules_for_one_place(rules, places) == []
+    assert set(rules_held_back(rules, places, [])) == ({1, 2} if held else set())
+
+
+def test_a_folder_that_cannot_be_seen_holds_the_other_rule_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails(path: Any, *, strict: Any = False) -> str:
+        if strict and str(path).endswith("unseen"):
+            raise PermissionError(errno.EACCES, "no")
+        return str(path)
+
+    monkeypatch.setattr(os.path, "realpath", fails)
+    uris = [f"file://{tmp_path}/{name}" for name in ("a", "unseen")]
+    found = rules_held_back([Rule("a", uri, keep_newest=1) for uri in uris], {uri: uri for uri in uris}, [])
+    assert set(found) == {1, 2}
 
 
 def test_without_a_file_the_dag_has_no_schedule_and_a_dry_run_as_default(tmp_path: Path) -> None:
