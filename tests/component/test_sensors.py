@@ -318,7 +318,7 @@ class TestAnEndThatAirflowItselfGivesTheWait:
         assert "secret" not in str(error)
         assert report["message"].startswith(str(error))
 
-    UNREADABLE = (None, {}, [], {"dataset_id": "d", "job_reference": "a-job"}, "{{ xcom", 7.5)
+    UNREADABLE: tuple[Any, ...] = (None, {}, [], {"dataset_id": "d", "job_reference": "a-job"}, "{{ xcom", 7.5)
 
     @pytest.mark.parametrize("given", UNREADABLE[:4], ids=repr)
     def test_is_told_in_the_words_of_airflow_where_the_job_cannot_be_read(self, given: Any) -> None:

@@ -25,8 +25,6 @@ MEASURES = _PERCENTILES | {
     *("count_sessions", "count_attempted", "p_value", "stddev_p_value", "p_value_if_attempted"),
     *("stddev_p_value_if_attempted", "discrimination_index"),
 }
-# Measures that may be a statistic of the whole dataset.
-_COUNTS = {"group_count", "population", "count_sessions", "count_attempted"}
 # Keys that say which user or question a row is about. They do not prove that an object is a row of results, because an
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}

@@ -18,6 +18,11 @@ def kind(reading: Reading) -> Any:
     return getattr(reading, "why", type(reading))
 
 
+def meta(key: str, value: Any) -> dict[str, Any]:
+    """What `meta` of the reply says."""
+    return {key: value}
+
+
 class TestStatistics:
     @pytest.mark.parametrize("field", ["population", "group_count", "count_sessions", "count_attempted"])
     def test_a_documented_count_beside_files_is_still_understood(self, field: str) -> None:
@@ -29,6 +34,7 @@ class TestStatistics:
     @pytest.mark.parametrize("field", ["population", "count_sessions", "mean_score", "p_value", "score"])
     @pytest.mark.parametrize("key", ["files", "items", "results"])
     def test_a_measure_of_nothing_beside_an_empty_list_is_still_understood(self, field: str, key: str) -> None:
+        data: Any
         for nothing in (0, 0.0, None):
             for data in ({field: nothing, key: []}, {"data": {field: nothing, key: []}}):
                 assert kind(read(data)) is Empty, data
@@ -74,7 +80,7 @@ class TestEntries:
     @pytest.mark.parametrize("key", ["next_refresh", "nextUpdate", "next_expiry", "next_run", "next_sync_at"])
     def test_a_next_time_is_no_next_page(self, key: str) -> None:
         assert kind(read(BOTH | {key: "2026-12-01"})) is Files
-        assert kind(read(BOTH, **{key: "2026-12-01"})) is Files
+        assert kind(read(BOTH, **meta(key, "2026-12-01"))) is Files
 
     @pytest.mark.parametrize(
         "key", ["items", "item_count", "total_items", "results", "total_results", "pages", "page", "total", "limit"]
@@ -118,7 +124,7 @@ class TestCounts:
     def test_users_beside_rows_of_questions_are_a_statistic(self, key: str) -> None:
         for place in ("items", "results", "rows", "questions"):
             assert kind(read({place: ROWS, key: 500})) is Inline
-        assert kind(read(ROWS, **{key: 500})) is Inline
+        assert kind(read(ROWS, **meta(key, 500))) is Inline
         for place in ("items", "results", "rows", "users"):
             assert "is 500, and 2 were found" in kind(read({place: USERS, key: 500}))
 
@@ -126,12 +132,13 @@ class TestCounts:
         "key", ["chunks", "total_chunks", "total_parts", "batches", "segments", "output_count", "file_count"]
     )
     def test_content_is_one_part(self, key: str) -> None:
+        data: Any
         for data in ({"rows": ROWS}, {"users": USERS}, {"report": {"items": ROWS}}):
             assert kind(read({**data, key: 1})) is Inline
-            assert kind(read(data, **{key: 1})) is Inline
+            assert kind(read(data, **meta(key, 1))) is Inline
             assert kind(read({**data, key: 3})) is not Inline
         assert kind(read({"group_path": [], "groups": [G, G2], key: 1})) is Group
-        assert kind(read({"group_path": [], "groups": [G, G2]}, **{key: 1})) is Group
+        assert kind(read({"group_path": [], "groups": [G, G2]}, **meta(key, 1))) is Group
         assert kind(read({"files": [{"name": "a.json", "content": USERS, key: 1}]})) is Inline
         for data in ({"files": [A, B]}, {"files": []}):
             assert kind(read({**data, key: 1})) not in (Files, Empty)
@@ -151,11 +158,11 @@ class TestCounts:
 
     @pytest.mark.parametrize("key", ["total_results", "entries", "rows", "total", "count", "records", "question_count"])
     def test_a_count_in_meta_is_compared_with_the_declared_rows(self, key: str) -> None:
-        assert kind(read(ROWS, {"inline": "data"}, **{key: 2})) is Inline
-        assert kind(read({"rows": ROWS}, {"inline": "data.rows"}, **{key: 2 if key != "records" else 1})) is Inline
+        assert kind(read(ROWS, {"inline": "data"}, **meta(key, 2))) is Inline
+        assert kind(read({"rows": ROWS}, {"inline": "data.rows"}, **meta(key, 2 if key != "records" else 1))) is Inline
         if key != "records":
-            assert kind(read(ROWS, {"inline": "data"}, **{key: 7})) is not Inline
-            assert kind(read({"rows": ROWS}, {"inline": "data"}, **{key: 2})) is Inline
+            assert kind(read(ROWS, {"inline": "data"}, **meta(key, 7))) is not Inline
+            assert kind(read({"rows": ROWS}, {"inline": "data"}, **meta(key, 2))) is Inline
 
     def test_the_message_has_the_number_of_the_thing_that_is_compared(self) -> None:
         reply = {"group_path": [], "groups": [G, G2], "users": USERS[:1], "user_count": 6}
@@ -165,12 +172,12 @@ class TestCounts:
 class TestOthers:
     @pytest.mark.parametrize("key", ["parts", "contents", "listing", "chunks", "batches"])
     def test_a_reply_of_one_part_is_still_understood(self, key: str) -> None:
-        assert kind(read(BOTH, **{key: 1})) is Files
+        assert kind(read(BOTH, **meta(key, 1))) is Files
 
     @pytest.mark.parametrize("key", ["resources", "items"])
     def test_a_count_of_another_thing_in_meta_is_still_understood(self, key: str) -> None:
-        assert kind(read(BOTH, **{key: 40})) is Files
-        assert kind(read(BOTH, **{key: 2})) is Files
+        assert kind(read(BOTH, **meta(key, 40))) is Files
+        assert kind(read(BOTH, **meta(key, 2))) is Files
 
     def test_the_first_row_below_a_header_is_the_first(self) -> None:
         assert kind(read(BOTH | {"start_row": 2})) is Files

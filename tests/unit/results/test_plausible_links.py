@@ -38,6 +38,8 @@ class TestNoSuchPage:
     )
     def test_a_link_without_an_address_is_still_understood(self, rel: str, link: dict[str, Any]) -> None:
         this = {"rel": "self", "href": API}
+        links: Any
+        meta: dict[str, Any]
         for links in ([{"rel": rel, **link}], [this, {"rel": rel, **link}], {"self": API, rel: link}):
             for data, meta in (({"files": [A, B], "links": links}, {}), ({"files": [A, B]}, {"links": links})):
                 assert names(read(data, **meta)) == AB
