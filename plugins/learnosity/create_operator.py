@@ -62,7 +62,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
     :param fixed: fields that a run config cannot change, with their values; default none.
     :returns: XCom with `dataset_id`, `dataset_type`, `job_reference`, `file_count`, `records`, `bytes`, `input` (what
         was uploaded), `request` (the request that was sent), `destination_uri`, `learnosity_conn_id` and
-        `organisation_id`. The next tasks use these.
+        `organisation_id`; and `existing` if the dataset existed before. The next tasks use these.
     :raises PermanentError: the run config, the input or an Airflow connection must change.
     :raises TransientError: a later try may succeed. The later try continues where this try ended.
     """

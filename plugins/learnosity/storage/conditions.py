@@ -51,8 +51,8 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
     :param where: the object's URI.
     :param local: whether it is an error of a file system, which has no reply.
     """
-    if local:
+    reply = "" if local else reply_in(str(error), where)
+    if not status_of(reply):  # of a file system, or of memory: only the kind of the error tells
         is_there = isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError)
         return Refused.CHANGED if is_there else Refused.ELSE
-    reply = reply_in(str(error), where)
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)
