@@ -47,6 +47,10 @@ class StorageError(PermanentError):
     """Whether the reply may mean that the bucket lies in another region."""
 
 
+class TooLargeError(StorageError):
+    """An object is larger than the reader allows, so it is not read."""
+
+
 class UnreadableNameError(StorageError):
     """An object has a name that the store's client cannot open, such as `a//b`."""
 

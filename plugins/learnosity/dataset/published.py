@@ -30,7 +30,7 @@ from learnosity.dataset.manifest import (
 from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.tables import Document, read_document
-from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
+from learnosity.errors import IncompleteDatasetError, StorageError, TooLargeError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
 _LARGEST = 2**63  # size in bytes that no file reaches
@@ -88,7 +88,12 @@ class PublishedDataset:
             raise IncompleteDatasetError(f"{manifest_uri} is the manifest of another dataset.")
         if max(abs(manifest.file_count), abs(manifest.total_bytes)) >= _LARGEST:
             raise IncompleteDatasetError(f"{manifest_uri} has a number that no landing writes.")
-        listing = await read_whole(store, layout.files, limits.listing_bytes)
+        if manifest.file_count > limits.files:
+            raise _too_many(limits)
+        try:
+            listing = await read_whole(store, layout.files, limits.listing_bytes)
+        except TooLargeError:
+            raise _too_many(limits) from None
         files, groups = await working(_listed, listing, store, layout, manifest, limits)
         return cls(store, layout, manifest, content, files, groups, limits)
 
@@ -217,9 +222,7 @@ _LISTINGS = _Listings(_KEPT_LISTINGS)
 def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest: Manifest, limits: Limits) -> Listing:
     content = check_files(content, store, layout, manifest)
     if content.count(b"\n") > limits.files:
-        raise IncompleteDatasetError(
-            f"{store.uri}/{layout.files} lists more than {limits.files:,} files, so this dataset has no page."
-        )
+        raise _too_many(limits)
     if (known := _LISTINGS.get(manifest.files_sha256)) is not None:
         return known
     files = {entry.path: entry for entry in decode_files(content)}
@@ -228,6 +231,15 @@ def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest
     listing = files, group_files(files)
     _LISTINGS.put(manifest.files_sha256, len(content), listing)
     return listing
+
+
+def _too_many(limits: Limits) -> IncompleteDatasetError:
+    # It does not say how many, because the reader may have no right to read the dataset.
+    return IncompleteDatasetError(
+        f"The dataset is published, but it has too many files for a page: at most {limits.files:,}, and at most "
+        f"{limits.listing_bytes:,} bytes in its list of files. Read it with code, by its manifest: the return value of "
+        "publish has the address."
+    )
 
 
 def _is_plausible(entry: FileEntry) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from learnosity.errors import StorageError
+from learnosity.errors import TooLargeError
 
 IsOwn = Callable[[str], bool]
 """Whether this package writes an object, by its path relative to the store's prefix."""
@@ -145,7 +145,7 @@ class Store(Protocol):
 def check_size(where: str, size: int, limit: int | None) -> None:
     """Check that an object is not larger than `limit`.
 
-    :raises StorageError: the object is larger.
+    :raises TooLargeError: the object is larger.
     """
     if limit is not None and size > limit:
-        raise StorageError(f"{where} has {size:,} bytes, and at most {limit:,} are expected: it is not read.")
+        raise TooLargeError(f"{where} has {size:,} bytes, and at most {limit:,} are expected: it is not read.")
