@@ -14,6 +14,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from learnosity.dags import dataset_dag
 from learnosity.dataset.completeness import Returned
 from learnosity.dataset.input_info import InputInfo
+from learnosity.dataset.limits import PAGE as PAGE_LIMITS
 from learnosity.dataset.manifest import RunInfo
 from learnosity.web import list_rows, open_dataset
 from learnosity.web.addresses import segment
@@ -55,10 +56,10 @@ def test_no_sentence_of_a_run_that_goes_on_begins_with_a_full_stop(
 @pytest.mark.parametrize("limit", [{"files": 2}, {"listing_bytes": 100}], ids=str)
 @pytest.mark.parametrize("where", ["", "/files", "/use", "/find", "/report"])
 def test_a_dataset_with_too_many_files_for_a_page_says_so_and_is_not_called_lost(
-    site: Site, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int], where: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any], where: str
 ) -> None:
     site.publish(GROUPS)
-    monkeypatch.setattr(open_dataset, "PAGE", replace(open_dataset.PAGE, **limit))
+    monkeypatch.setattr(open_dataset, "PAGE", replace(PAGE_LIMITS, **limit))
     reply = site.get(where)
     assert reply.status_code == 409
     assert "The dataset is published, but it has too many files for a page" in words(reply.text)
