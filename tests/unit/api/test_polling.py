@@ -353,7 +353,9 @@ class TestTrouble:
         api = FakeApi({"job": "completed"})
         api.fail = lambda references: AuthenticationError("41002", code=41002)
         wait = asyncio.create_task(wait_for(api, "job"))
-        await asyncio.sleep(0.4)
+        await until(lambda: bool(api.calls))
+        refused = time.monotonic()
+        await until(lambda: time.monotonic() > refused + refusals.MISCONFIGURED_SECONDS)
         api.refuse_to_open = ConnectionConfigError("edited just now")
         await until(lambda: api.opened > 2 and api.open_now == 0)
         opened = api.opened

@@ -28,7 +28,7 @@ NO_TIMES = (
 
 
 def is_whole(key: str, value: Any) -> None:
-    """The value says nothing against the reply, wherever it stands."""
+    """With the value, the reply is still understood, wherever the value stands."""
     for results in (None, DECLARED):
         assert names(read({"files": [A, B], key: value}, results)) == AB, (key, value)
         assert names(read({key: value, "files": [A, B]}, results)) == AB
