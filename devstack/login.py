@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +14,15 @@ from airflow_client.client.rest import RESTResponse
 
 from devstack.errors import ApiError, Unreachable
 
+BUSY_TRIES = 20
+BUSY_SECONDS = 0.5
+
 
 class LoggedInClient(ApiClient):
     """The official client. It logs in by itself, also again when its token has expired, and raises our errors.
 
-    It repeats only what was refused with 401: all other requests are made at most once.
+    It repeats what was refused with 401, and what Airflow took back because SQLite did not let it write. All other
+    requests are made at most once.
     """
 
     def __init__(self, url: str, user: str, password: str, timeout: float) -> None:
@@ -68,6 +73,16 @@ class LoggedInClient(ApiClient):
     def _send(
         self, method: str, url: str, headers: dict[str, str], body: Any, post_params: Any, timeout: Any
     ) -> RESTResponse:
+        for _ in range(BUSY_TRIES - 1):
+            reply = self._send_once(method, url, headers, body, post_params, timeout)
+            if not _database_was_busy(reply):
+                return reply
+            time.sleep(BUSY_SECONDS)
+        return self._send_once(method, url, headers, body, post_params, timeout)
+
+    def _send_once(
+        self, method: str, url: str, headers: dict[str, str], body: Any, post_params: Any, timeout: Any
+    ) -> RESTResponse:
         try:
             reply = super().call_api(method, url, headers, body, post_params, timeout or self._timeout)
             content(reply)
@@ -80,6 +95,15 @@ def content(reply: RESTResponse) -> bytes:
     """The body of an answer; it is read once and kept."""
     body: bytes = reply.response.data
     return body
+
+
+def _database_was_busy(reply: RESTResponse) -> bool:
+    """Whether the database refused what the request wrote, so that nothing of it is kept.
+
+    SQLite has one writer. A request that has read before another process writes can no longer write itself, at once
+    and whatever the timeout is. Airflow then rolls back and answers so to any error of its database.
+    """
+    return reply.status == 500 and b'"Database error"' in content(reply)
 
 
 def _checked(method: str, url: str, reply: RESTResponse) -> RESTResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from airflow_client.client import TaskInstanceResponse
 
+from devstack import login
 from devstack.errors import ApiError, NotReady, Unreachable
 from devstack.rest import AirflowApi
 from devstack.tasks import label, state
@@ -27,6 +28,7 @@ class ScriptedAirflow:
     answers: dict[str, list[tuple[int, Any]]] = field(default_factory=dict)
     calls: list[tuple[str, str, Any]] = field(default_factory=list)
     tokens: int = 0
+    refused_logins: int = 0
     expired: set[str] = field(default_factory=set)
 
     def on(self, call: str, *answers: tuple[int, Any]) -> None:
@@ -54,6 +56,9 @@ def airflow() -> Iterator[ScriptedAirflow]:
             if self.path == "/auth/token":
                 if body != {"username": "admin", "password": PASSWORD}:
                     return self.reply(401, {"detail": "Invalid credentials"})
+                if script.refused_logins:
+                    script.refused_logins -= 1
+                    return self.reply(500, {"detail": {"reason": "Database error"}})
                 script.tokens += 1
                 return self.reply(201, {"access_token": f"token-{script.tokens}"})
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -279,3 +284,44 @@ def test_clearing_takes_the_tasks_after_it_along(airflow: ScriptedAirflow, api: 
     body = airflow.calls[-1][2]
     assert (body["dry_run"], body["only_failed"], body["include_downstream"]) == (False, False, True)
     assert body["task_ids"] == ["t"]
+
+
+class TestABusyDatabase:
+    """SQLite has one writer; Airflow answers 500 when it was another process."""
+
+    BUSY = (500, {"detail": {"reason": "Database error", "statement": "hidden", "message": "look for ID Q15N"}})
+
+    @pytest.fixture(autouse=True)
+    def without_a_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(login, "BUSY_SECONDS", 0.0)
+
+    @pytest.mark.parametrize(
+        ("call", "made", "answer"),
+        [
+            ("PATCH /dags/d", lambda api: api.unpause("d"), DAG),
+            ("GET /dags/d", lambda api: api.dag("d"), DAG),
+            ("POST /dags/d/dagRuns", lambda api: api.trigger("d", run_id="r:1+0"), run("queued")),
+        ],
+    )
+    def test_a_request_that_was_taken_back_is_made_again(
+        self, airflow: ScriptedAirflow, api: AirflowApi, call: str, made: Callable[[AirflowApi], object], answer: Any
+    ) -> None:
+        airflow.on(call, self.BUSY, self.BUSY, (200, answer))
+        made(api)
+        assert len(airflow.calls) == 3
+
+    def test_the_login_too(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.refused_logins = 2
+        assert api.token() == "token-1"
+
+    def test_a_database_that_stays_busy_is_named(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("PATCH /dags/d", self.BUSY)
+        with pytest.raises(ApiError, match="Database error"):
+            api.unpause("d")
+        assert len(airflow.calls) == login.BUSY_TRIES
+
+    def test_any_other_error_is_not_repeated(self, airflow: ScriptedAirflow, api: AirflowApi) -> None:
+        airflow.on("PATCH /dags/d", (500, {"detail": "Internal Server Error"}))
+        with pytest.raises(ApiError, match="Internal Server Error"):
+            api.unpause("d")
+        assert len(airflow.calls) == 1
