@@ -13,8 +13,8 @@ from typing import Any
 from learnosity.dataset.columns import is_id, kept_columns
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
-_EXACT = float_info.dig  # a float keeps so many digits of any number
-_WHOLE = 2**53  # up to here, a float has every whole number
+_EXACT = float_info.dig  # a float stores any number of at most this many significant digits without a change
+_WHOLE = 2**53  # a float can store every integer up to this one exactly
 
 
 class CsvRows:
@@ -37,7 +37,8 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
-        # A short row has these, too, so that it is of the kind of its header.
+        # `tables.kind_of` recognises rows of users and of groups by these columns. A row that is too short to have them
+        # gets them with the value None. Otherwise, it would be of another kind than the rest of its table.
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
@@ -62,7 +63,7 @@ class CsvRows:
             return True
         if not self._has_one_twice:
             return False
-        kept = dict(zip(self._header, row, strict=False))  # the last cell of a name counts
+        kept = dict(zip(self._header, row, strict=False))  # if two columns have one name, a row has only the last cell
         return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
 
 
@@ -76,7 +77,7 @@ def _cell(value: Any) -> Any:
         return value or None
     if not (number[1] or number[2] or value == "-0"):
         return int(value)
-    found = float(value)  # also of -0, because a whole number has no sign without a value
+    found = float(value)  # -0 becomes a float as well, because an int cannot store the sign of zero
     if len(value) <= _EXACT or float_info.min <= abs(found) < _WHOLE or Decimal(repr(found)) == Decimal(value):
         return found
     return value

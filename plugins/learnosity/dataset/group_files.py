@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
-_ROOT_NAMES = ("group", "root")  # if several files have the fewest folders, one of these names is about the root
+# If several files have the fewest folders, a file with one of these names is taken for the file of the root, the group
+# above all other groups.
+_ROOT_NAMES = ("group", "root")
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 
 

@@ -139,6 +139,6 @@ def histogram(values: Iterable[float], bins: int = BINS) -> tuple[int, ...]:
     counts = [0] * bins
     for value in values:
         # A computed value may be slightly too small: 0.35 - 0.2 is 0.14999999999999997 and not 0.15. Adding 1e-9 keeps
-        # such a value from being counted in the part below.
+        # such a value from being counted in the part of the smaller numbers.
         counts[min(int(value * bins + 1e-9), bins - 1)] += 1
     return tuple(counts)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate as JSON writes it
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, which JSON writes as an escape such as `\ud83d`
 
 
 class Unread:
@@ -47,13 +47,15 @@ def json_value(content: bytes, unread: Unread) -> Any:
     try:
         return msgspec.json.decode(content)
     except msgspec.DecodeError as error:
-        # A number such as 1e999 is JSON, but out of the range of a float.
+        # msgspec refuses NaN and Infinity, which are not JSON, and numbers such as 1e999, which are too large for a
+        # float. The code below reads them as None. Any other error means that the content is not JSON.
         if b"NaN" not in content and b"Infinity" not in content and "out of range" not in str(error):
             raise
     value = json.loads(
         content.decode(), parse_constant=unread.constant, parse_float=unread.number, parse_int=unread.whole
     )
     if _HALF.search(content):
-        # Python reads half a surrogate pair, which no page can show. This raises a ValueError if there is one.
+        # `json.loads` accepts one half of a surrogate pair. A text with such a half cannot be encoded, so no page can
+        # show it. The next line raises a ValueError for it.
         json.dumps(value, ensure_ascii=False).encode()
     return value

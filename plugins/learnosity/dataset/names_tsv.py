@@ -134,8 +134,8 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
             if name and _has(low, anchor) and all(name.file in above[word] or _has(low, word) for word in words):
                 yield begin, line
         if not above[anchor] and len(anchor) >= SHORTEST:
-            # This word is in no group of a file, so every hit has it in its name. The search for this word has found
-            # all hits, and the searches for the other words would find no more.
+            # No group of any file contains this word. So every hit must have the word in its own name, and this search
+            # has found all hits. Searches for the other words would find nothing new.
             return
 
 

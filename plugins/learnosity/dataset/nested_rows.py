@@ -9,12 +9,14 @@ from typing import Any
 from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 
-# Table of a group's file with the row of that group. The file of its parent usually lists the same row.
+# Name of the table with the row of the group that a file is about. The file of the parent group usually has the same
+# row in its list of groups.
 OWN = "group"
-# Table of a group's file with the rows of the groups above it, for comparison. Each has a file of its own.
+# Name of the table with the rows of the groups above that group. The file repeats these rows for comparison: each of
+# these groups has its own file.
 ANCESTORS = "ancestors"
-# Rows of these kinds belong to a group. Rows of questions below the row of a group stay in it, because alone they would
-# not say of which group they are.
+# If a list inside the row of a group has rows of these kinds, the list becomes a table of its own. A list of questions
+# stays in the row, because a separate row of a question does not say which group it belongs to.
 OF_GROUPS = (Kind.GROUPS, Kind.USERS)
 
 

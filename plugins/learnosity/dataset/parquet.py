@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 * 1024 * 1024
 FOLDER = "folder"  # the column with the folder of a group or a user
-# These fields say what a row is about, and keep their names if another field is named like them in another case.
+# These fields say what a row is about. SQL ignores upper and lower case, so a field `User_Id` beside `user_id` must be
+# renamed. The fields in this list always keep their names.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference")
 
 
@@ -83,7 +84,7 @@ class _Rows:
     def __init__(self, folder: Path, kind: Kind) -> None:
         self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
-        # None stands for the folder, which is no field of a row.
+        # The key None stands for the column `folder`: a row has no field with this value.
         self._names: dict[str | None, str] = {name: name for name in _NAMING}
         if kind is not Kind.ITEMS:
             self._names[None] = FOLDER

@@ -234,7 +234,7 @@ def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest
 
 
 def _too_many(limits: Limits) -> IncompleteDatasetError:
-    # It does not say how many, because the reader may have no right to read the dataset.
+    # The message does not say how many files there are, because the reader may have no right to read the dataset.
     return IncompleteDatasetError(
         f"The dataset is published, but it has too many files for a page: at most {limits.files:,}, and at most "
         f"{limits.listing_bytes:,} bytes in its list of files. Read it with code, by its manifest: the return value of "

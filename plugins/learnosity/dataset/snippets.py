@@ -86,7 +86,9 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
         return tuple(map(_cannot, ("DuckDB", *(tool for tool, *_ in frames), "Spark")))
     spark = Snippet("Spark", _spark(_for_spark(base, folder), rows), _access(folder, "hadoop-aws"))
     return (
-        # DuckDB takes one compression for all files of a query, and Spark knows it only by the end of a file's name.
+        # DuckDB takes one compression for all files of a query, so it cannot read gzip files and plain files together.
+        # Spark recognises gzip only by a file name that ends with `.gz`. Files that were served as gzip keep their
+        # names, which usually end otherwise.
         _cannot("DuckDB") if packed and None in rows.encodings else _in_duckdb(folder, _duckdb(base, rows)),
         *(Snippet(tool, _frames(base, rows, *code), _access(folder, "s3fs")) for tool, *code in frames),
         _cannot("Spark") if packed else spark,
@@ -172,7 +174,8 @@ def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
     row = f'{{"_file": path, {level}**row}}' if rows.below else "row"
     imports, content = "import json", "return file.read()"
     if rows.encodings & GZIP:
-        # The first two bytes say whether it is gzip. Some stores unpack a file while they send it.
+        # The generated code looks at the first two bytes of each file, because some stores unpack gzip files while they
+        # send them.
         imports = "import gzip\nimport json"
         content = """content = file.read()
     if content[:2] == b"\\x1f\\x8b":  # served as gzip

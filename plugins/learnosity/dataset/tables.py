@@ -26,7 +26,7 @@ from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
-_SORTED = 64  # numbers in this many characters at the start of a text are compared by their value
+_SORTED = 64  # texts are sorted by this many characters: numbers in them by value, so `a_2` comes before `a_10`
 _DIGITS = re.compile(r"0*([0-9]+)")
 _ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
@@ -260,7 +260,7 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def kind_of(row: Mapping[str, Any]) -> Kind:
     """What a row describes, by the names of its fields."""
-    # A user's row may name the group of the user.
+    # `user_id` is checked first, because the row of a user may also have `group_name`, the group of the user.
     if "user_id" in row:
         return Kind.USERS
     if "group_name" in row:

@@ -30,8 +30,8 @@ _SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read t
 _MARK: Final = "\ufeff"
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# By the line end of the first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`: the line ends
-# that a row may have. Another one is an error, because it may belong to a cell without quotes.
+# The keys are line ends of the first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`: the line
+# ends that a row may have. Another line end is an error, because it may be part of a cell that is not in quotes.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
@@ -124,7 +124,7 @@ class DelimitedText(Generic[Found]):
         header_line = sample[: line_end.start()] if line_end else sample
         best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
         for delimiter in _DELIMITERS:
-            # Single quotes count as quotes only if a name in the header begins with one: elsewhere it is an apostrophe.
+            # `'` is taken for a quote only if a name in the header begins with it. Otherwise it may be an apostrophe.
             single = header_line.startswith("'") or f"{delimiter}'" in header_line
             dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
             try:
@@ -219,7 +219,7 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # Only lines of complete rows count. `block` is split again, because `_Lines` has removed byte order marks.
+        # `block` is split again to get the length of the complete rows: `_Lines` gave lines without byte order marks.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

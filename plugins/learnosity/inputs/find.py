@@ -51,7 +51,9 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     globs = _globs(pattern)
-    # Brackets may also be a part of a file's name. The listing shows that: not everybody may ask for a missing name.
+    # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. The listing shows whether there
+    # is such a file. A HEAD request may not: if rights are restricted, a store may answer 403 for a file that is
+    # missing.
     name, named = pattern if pattern and not _WILDCARD.search(pattern) else None, None
     async for batch in store.list_keys():
         named = next((info for info in batch if info.path == name), named)

@@ -16,7 +16,7 @@ _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
-_MOST_BLANKS = 4 * 1024 * 1024  # so many blanks at the beginning of a file are passed over to find its format
+_MOST_BLANKS = 4 * 1024 * 1024  # about this many blank bytes are skipped at the beginning of a file, at most
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import duckdb
 
-_ROWS: Final = 8192  # most rows that are given at once
-_TEXT: Final = 8 * 1024 * 1024  # about so many characters are given at once, but always a row
-_FETCH: Final = (8, 256)  # rows of the first call of DuckDB, and most rows of a call
+_ROWS: Final = 8192  # a batch ends as soon as it has this many rows
+_TEXT: Final = 8 * 1024 * 1024  # a batch also ends as soon as its texts have this many characters
+_FETCH: Final = (8, 256)  # number of rows that the first call of DuckDB fetches, and the maximum of later calls
 
 
 def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
@@ -33,7 +33,7 @@ def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]
 def _characters(rows: list[tuple[Any, ...]]) -> int:
     """Characters of all texts in rows."""
     try:
-        return len("".join(chain.from_iterable(rows)))  # the quickest way, where each cell is a text
+        return len("".join(chain.from_iterable(rows)))  # the quickest way; it fails if a cell is not a text
     except TypeError:
         cells = list(chain.from_iterable(rows))
     return sum(len(cell) if isinstance(cell, str) else sum(map(len, filter(None, cell or ()))) for cell in cells)

@@ -142,8 +142,8 @@ class ParquetFiles:
         """The columns, and the query that reads them as text."""
         paths = _paths(schema)
         columns = self._find([".".join(path) for _, path in paths])
-        # DuckDB gives other names to columns whose names differ in case alone, and takes them for those of other
-        # columns. So a column is read by its place.
+        # DuckDB ignores case in column names. If two names differ only in case, it renames one of the two columns, even
+        # to a name that a third column has in the file. So a column is found by its position, not by its name.
         shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
         fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []
@@ -222,7 +222,7 @@ def _connect(folder: str) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     database = duckdb.connect(config=_CONFIG)
-    database.execute("SET enable_progress_bar = false")  # it writes into the log of the task
+    database.execute("SET enable_progress_bar = false")  # the progress bar would be written into the log of the task
     quoted = folder.replace("'", "''")
     database.execute(f"SET allowed_directories = ['{quoted}/']")
     database.execute("SET enable_external_access = false")
@@ -240,7 +240,8 @@ def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
     for index in range(schema[0][1] or 0):
         name, children, _, *kinds = schema[at]
         end = _skip(schema, at)
-        # A list or a map has a kind; its child is no field.
+        # A list or a map has a converted type or a logical type, and its child in the schema is not a field. A struct
+        # has neither type.
         if name.casefold() == "groups" and children and not any(kinds[:2]):
             at += 1
             while at < end:

@@ -24,7 +24,7 @@ _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)
-# A list that has no element, or none but nulls.
+# Matches the text of a list that is empty, or that has only nulls.
 _NOTHING: Final = re.compile(rf"[\[{{(](?:{_BETWEEN}|null|none)*", re.IGNORECASE)
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 
@@ -110,7 +110,8 @@ class SessionRows:
         )
         names, grouped = iter(self._users), groupby(rows, key=lambda row: row[0])
         more = {place: user for (user, _), place in self._more.items()}
-        # One session more than allowed is enough to refuse them, however many there are.
+        # A user with more sessions than allowed is refused. One session too many is enough to see this, so no more are
+        # read.
         enough = None if self._most is None else self._most + 1
         while batch := list(islice(((key, list(islice(of_user, enough))) for key, of_user in grouped), _BATCH)):
             ids, others, sessions = [], [], []

@@ -92,7 +92,7 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
-                # Where rows are not checked, a user id may be null. It counts as an empty one.
+                # A user id may be null if rows are not checked. Null is counted here like an empty text.
                 self._seen.add([user or "" for user in users], self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users), 0)
@@ -123,7 +123,8 @@ class TableInput:
         if [] in rows:  # the CSV parser returns an empty row for a blank line
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
-        # A header that is repeated has a name of a column in each cell. For most blocks, one column of it is enough.
+        # A repeated header is an error. It has a column name in every cell. So if the cells of one column have no
+        # column name, the block has no repeated header, and its rows need not be checked one by one for it.
         names, place = frozenset(folded(header)), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []

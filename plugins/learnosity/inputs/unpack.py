@@ -21,7 +21,8 @@ _GZIP: Final = re.compile(rb"\x1f\x8b")
 # A zstd file begins with a frame, or with a skippable frame (RFC 8878, 3.1). Parallel compressors write a skippable
 # frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-# A byte that is in no text stands near: words at the begin of a table may be the same as the mark of a format.
+# Matches a byte that no text contains, soon after the mark of a format. A mark such as `PAR1` alone proves nothing,
+# because the header of a table may begin with the same letters.
 BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (

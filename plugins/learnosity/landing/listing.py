@@ -157,7 +157,8 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
-        # Each group that is not requested yet, and the digest of its parent.
+        # Each group that is not requested yet, and the digest of its parent's content. With the digest, `expect_group`
+        # notices a reply that has the content of the parent again.
         waiting: list[tuple[tuple[str, ...], bytes]] = []
 
         def take(path: tuple[str, ...], group: Group) -> None:
@@ -184,7 +185,8 @@ class ResultSet:
 
         take((), root)
         while waiting:
-            # The newest first, which are the deepest. So groups that never end are noticed after a few requests.
+            # The groups that were added last are requested first, because they are the deepest. So if each reply names
+            # still deeper groups, `take` notices this after a few requests.
             batch = waiting[-WALK_CONCURRENCY:]
             del waiting[-WALK_CONCURRENCY:]
             replies = await asyncio.gather(*(self._ask_group(path) for path, _ in batch))

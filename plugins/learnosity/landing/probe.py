@@ -67,7 +67,7 @@ async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str)
     try:
         reply = await client.dataset(dataset_type, dataset_id)
         reading = classify(reply.meta, reply.data, dataset_id=dataset_id, declaration=client.config.results)
-    except UnsafeNameError:  # its message quotes the name
+    except UnsafeNameError:  # the message is not shown: it quotes the name, which may be a person's
         return "a list in which a file has a name that cannot be used as a path"
     except LearnosityError as error:
         return str(error)
@@ -78,7 +78,7 @@ async def _results(client: LearnosityClient, dataset_type: str, dataset_id: str)
 def _said(reading: Reading) -> str:
     match reading:
         case Files():
-            # Any other ending may be a part of a name, such as that of a person.
+            # Only known endings are shown. Any other ending may be part of a name, for example of a person.
             endings = Counter(known_suffix(file.path.rpartition("/")[2]) or "other" for file, _ in reading.files)
             kinds = ", ".join(f"{number} {ending}" for ending, number in sorted(endings.items()))
             sized = sum(file.bytes is not None for file, _ in reading.files)

@@ -89,7 +89,7 @@ async def remove(
             size += sum(info.size for info in batch)
     else:
         raise TransientStorageError(f"{store.uri}/{layout.prefix} is not empty yet. The next try goes on.")
-    left = await uploads()  # a transient error leaves the mark, and the next try looks for them again
+    left = await uploads()  # after a transient error here, the mark stays, and the next try removes the uploads
     await mark.drop(stale_too=True)
     log.info(
         "Removed %s (%s): %s objects, %s bytes.%s",

@@ -125,7 +125,7 @@ def read_rules(folder: Path) -> RetentionRules | Sequence[ScheduleProblem] | Non
         except FileNotFoundError:
             continue
         except OSError as error:
-            # It is not known whether there are rules. This must not count as "there are none".
+            # The file may exist and have rules. So the error is reported as a problem, and not as "there are no rules".
             return [ScheduleProblem(name, 1, "", f"it cannot be seen whether the file is there: {error.strerror}.")]
         there.append(name)
     if not there:

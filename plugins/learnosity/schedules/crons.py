@@ -25,8 +25,8 @@ PRESETS = {
 # croniter replaces `r` in a cron expression by a random number, so each parse of the file would give another schedule.
 # For `h`, croniter needs an id to hash, and Airflow passes none. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-# The calendar repeats after 28 years, with all weekdays and leap years (but for years such as 2100, which have no
-# 29 February). So the runs of this time, from this day on, have every gap.
+# Dates fall on the same weekdays again after 28 years (except around years such as 2100, which have no 29 February). So
+# the runs of 28 years are enough to find the longest gap between two runs of a cron. The 28 years begin at `_FROM`.
 _FROM, _YEARS, _DAYS = date(2027, 1, 1), 28, 28 * 365 + 7
 _WEEK = 7
 _DAY_MINUTES = 24 * 60
@@ -112,7 +112,8 @@ def _days(fields: str, cycle: int) -> tuple[int, ...]:
         begin, length = date(year, 1, 1), 365 + isleap(year)
         kind = length, begin.weekday() if weekdays_count else 0
         if kind not in years:
-            # croniter is slow, so it is asked only for what is not counted here, and once for each kind of year.
+            # croniter is slow. So `_counted` computes the days of most crons, croniter those of the others, and each of
+            # them only once for all years of the same length and, if weekdays matter, the same first weekday.
             years[kind] = _counted(*kind, *named) if named else _days_from(begin, length, fields)
         found += [(begin - _FROM).days + day for day in years[kind]]
     return tuple(found)

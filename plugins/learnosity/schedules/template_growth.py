@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jinja2 import nodes
 
-# Largest length in characters of what the filters `replace` and the formats of a template may make of a text.
+# Maximum number of characters of a text that a template may produce with the filter `replace` and with formats (`%`).
 MAX_TEXT = 1024 * 1024
-MAX_DIGITS = 20  # most places that the filter `round` may be asked for
-MAX_WIDTH = 100  # largest width, and most places, in a format such as '%02d'
-RUN_ID = 250  # longest id of a run in Airflow, in characters
+MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
+MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
+RUN_ID = 250  # maximum number of characters of a run's id in Airflow
 _FORMAT = re.compile(r"%(\([^()]*\))?[#0\- +]*([0-9]*)(?:\.([0-9]*))?[hlL]?(.|$)", re.DOTALL)
 
 Given = Mapping[str, Sequence[nodes.Node]]
@@ -32,7 +32,7 @@ def growth(tree: nodes.Template, length: int) -> str | None:
     for text in _texts(tree, {}) if formats else ():
         longest += MAX_WIDTH * text.count("%")
     for text in _texts(tree, {}) if formats else ():
-        longest *= max(1, text.count("%("))  # several of them may repeat one value
+        longest *= max(1, text.count("%("))  # each `%(name)s` of a text may insert the same long value
     for each in tree.find_all((nodes.Filter, nodes.Mod)):
         if isinstance(each, nodes.Mod):
             if not _may_be_formatted(each.left, given, set()):
@@ -51,7 +51,8 @@ def growth(tree: nodes.Template, length: int) -> str | None:
             texts = [*each.args, *(keyword.value for keyword in each.kwargs)]
             if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in texts):
                 return "the filter replace needs plain texts here: replace('old', 'new')."
-            # With an empty text to replace, the new text is also put between all characters.
+            # `replace('', new)` inserts `new` before each character and at the end. So the text grows by about this
+            # factor.
             longest *= 1 + max((len(str(value.value)) for value in texts if isinstance(value, nodes.Const)), default=0)
     if longest > MAX_TEXT:
         return (
@@ -107,7 +108,7 @@ def _texts(node: nodes.Node, given: Given) -> Iterator[str]:
             case nodes.Name(name=name) if name in given and name not in seen:
                 seen.add(name)
                 left += given[name]
-        if not _is_of_run(each, given):  # keys are no part of a value
+        if not _is_of_run(each, given):  # in `params["key"]`, the text `key` is not part of the value
             left += each.iter_child_nodes()
 
 
@@ -169,7 +170,7 @@ def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
             try:
                 return abs(float(value)) <= MAX_DIGITS
             except (TypeError, ValueError, OverflowError):
-                return not isinstance(value, int)  # a word such as 'ceil'
+                return not isinstance(value, int)  # a text such as 'ceil' is the method of `round`
         case nodes.Neg() | nodes.Pos():
             return _is_small(node.node, given, seen)
         case nodes.Add() | nodes.Sub():
