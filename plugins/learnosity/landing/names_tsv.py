@@ -41,7 +41,7 @@ async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEnt
     """
     made = None if files is None else await _made(store, layout, files)
     if made is None:
-        await store.delete([layout.names])  # an earlier landing may have written one, which would be wrong now
+        await store.delete([layout.names])  # a names.tsv of an earlier landing would not fit the new files
         return None
     content, info = made
     await store.put(layout.names, content, "text/tab-separated-values")

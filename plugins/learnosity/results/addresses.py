@@ -49,7 +49,7 @@ def holds_address(text: str) -> bool:
 def fetchable(text: str) -> str | None:
     """`text` without the blanks around it, if it is exactly one http(s) address. Otherwise None."""
     address = text.strip(" \t\r\n")
-    # For a text with two addresses, None is returned: each may be a file, and only one address can be returned.
+    # A text with two addresses gives None: each of them may be a file, but only one address can be returned.
     return address if _FETCHABLE.fullmatch(address) and address.count("://") == 1 else None
 
 

@@ -37,22 +37,23 @@ from learnosity.results.known_keys import (
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer, says_something
 
-# Below these keys are input files.
+# Values under these keys are input files. They are not result files.
 _OF_THE_INPUT = INPUT_KEYS | words(
     "inputfile inputfilename source sources sourcefile sourcefiles sourcename sourcefilename original originalfile "
     "originalname originalfilename uploadfile uploadedfile uploadname uploadfilename"
 )
-# `entry` judges the values of `CONTENT_KEYS`. The others repeat the request, or name input files.
+# Values under these keys are not read in this module. The module `entry` reads the values under `CONTENT_KEYS`. The
+# other values repeat the request, or name input files.
 _NOT_READ = CONTENT_KEYS | ECHO_KEYS | _OF_THE_INPUT
-# What is below one of these keys are files, folders, groups or rows.
+# Values under these keys are files, folders, groups or rows.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# What is below one of these keys may be a list of objects, and describes the file. In an entry of a list, that is so of
-# every key that is not in `_OF_DATA`.
+# A value under one of these keys describes the file, even if it is a list of objects. In an entry of a list of files,
+# the value under any key that is not in `_OF_DATA` describes the file.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"
 )
-# A count of these is about what is in the file.
+# A count with one of these words in its key is a number of things inside the file. It is not a number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _NEXT_FILE = words("nextfile nextfiles nextfilename")
 _MORE = "an entry of a file has its address, and something else that may be content"
@@ -115,7 +116,7 @@ class _Reader:
         """Note what an object says that may be the reply itself."""
         word, number = plain_key(key), integer(value)
         if word in _NEXT_FILE and isinstance(value, str) and looks_like_a_file(value):
-            self._found.names.add(value)  # it cannot be asked for
+            self._found.names.add(value)  # only a name, without an address: the file cannot be requested
             return True
         is_inside = word in ABOUT_A_FILE or _IN_A_FILE.search(word) is not None
         if kind_of(word) == "count" and is_inside:

@@ -29,9 +29,10 @@ MEASURES = _PERCENTILES | {
 # entry in a list of files can have them, too.
 _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number", "item_position"}
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
-# A key that ends so may have the address of a file: `report_file`, `data_url`.
+# A key that ends with one of these words, such as `report_file` or `data_url`, may have the address of a file.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
-_DOCUMENTS = (".html", ".pdf", ".md")  # a link to one of these in a row is about the row, and no result file
+# A link in a row to one of these documents is not a result file: such a document may be about the item of the row.
+_DOCUMENTS = (".html", ".pdf", ".md")
 
 
 def is_row(record: Mapping[str, Any]) -> bool:

@@ -114,7 +114,8 @@ class Findings:
             return {}
         if not self.rows and not self.groups:
             return {thing: {0} for thing in _THINGS}
-        # Beside child groups, an empty list of users says nothing: the users are further down.
+        # If the reply names child groups, an empty list of users does not mean that the group has no users. The users
+        # may be in the child groups. So the length 0 is not a right count then.
         right = {thing: set(lengths) for thing, lengths in self.row_numbers.items() if not self.groups or any(lengths)}
         for thing, number in self.rows_of.items():
             if thing is not None:

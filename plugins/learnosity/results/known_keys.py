@@ -39,11 +39,11 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# A longer text may be content.
+# A text with more characters than this may be content, and not only a remark about a file.
 MAX_PLAIN_TEXT = 200
 
-# Keys of a list of files. If the list under such a key is empty, and nothing else in the reply
-# may be content, the dataset is empty.
+# Keys of a list of files. If the list under such a key is empty, and nothing else in the reply may be content, the
+# dataset is empty.
 LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
@@ -67,7 +67,7 @@ STRUCTURE_KEYS = (
 )
 # In a tree of folders, a folder lists its content under one of these keys.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# A number under one of these keys is a count, as it is under the keys of lists.
+# A number under one of these keys is a count. A number under one of `LISTING_KEYS` is a count, too.
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(

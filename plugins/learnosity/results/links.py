@@ -32,7 +32,7 @@ _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys in the object of a link that describe the link. They do not say whether the link leads anywhere.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
-# Where the first page begins, in the query of its address.
+# Parts of the query of an address that mean the first page, as in `?page=1`.
 _BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
 
 
@@ -137,10 +137,11 @@ def _compare_pages(links: Iterable[tuple[str, Any]], found: Findings) -> None:
     if last is None:
         return
     if not found.signals.first_page:
-        # A link to the reply without a page says nothing about where it stands.
+        # If the address of `self` has no page in its query, it does not say which page this is. So it is not compared.
         goes_on = this is not None and bool(_position(this)) and not _is_same_page(this, last)
     elif this is not None and (_position(this) or this.strip() == last.strip()) and _is_same_page(this, last):
-        # A `self` that is the last page, and by its number not the first one, is an answer to another request.
+        # This page is the last one, but the request was for the first page. So if `self` names a page, and `first`
+        # names another one, the pages before this page are missing.
         goes_on = first is not None and bool(_position(this)) and not _is_same_page(first, this)
     else:
         start = first or this

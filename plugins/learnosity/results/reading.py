@@ -65,7 +65,8 @@ __all__ = [
 ]
 
 JSON_TYPE = "application/json"
-# A number in `meta` under one of these keys is a count. That of items or resources may be of another thing.
+# A number in `meta` under one of these keys is a number of files or rows of the reply. The keys `items`, `resources`,
+# `contents` and `listing` are left out, because their numbers may count something else.
 _COUNTED = (LISTING_KEYS | COUNTED_KEYS) - words("items resources contents listing")
 _SECRET = "its content holds an address that is signed"
 
@@ -126,7 +127,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
         elif isinstance(value, str) and holds_address(value):
             note_link(key, value, found)
         elif word in _COUNTED and (number := integer(value)) is not None:
-            if number != 1 or not counts_parts(word):  # the reply itself may be one part
+            if number != 1 or not counts_parts(word):  # a count of 1 may mean the reply itself
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):

@@ -50,8 +50,8 @@ _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
 # address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, only these keys and those of signals may have the value null. Under any other
-# key, null may mean that a file is missing.
+# In an object whose keys are file names, null is allowed only under these keys, and under keys with a meaning for
+# `kind_of`. Under any other key, null may mean that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
 
 

@@ -32,7 +32,8 @@ Kind = Literal[
     "count",
     "children",
 ]
-# What a count is of, if that may be something in the files or a statistic of a row, and not what the reply lists.
+# What is counted, if it is not files. A number of these things may also be a statistic, or be about the content of a
+# file. Then it says nothing about what the reply lists.
 Thing = Literal["row", "user", "group", "question", "child"]
 
 _VOCABULARY: dict[Kind, str] = {
@@ -59,7 +60,8 @@ _VOCABULARY: dict[Kind, str] = {
     "xtotalcount",
     "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
-# The value of these keys is surely the id of a dataset. That of the other keys of `owner` may be something else.
+# The value of these keys is always the id of a dataset. The value of the other keys of `owner`, such as `dataset`, may
+# be something else.
 OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
@@ -79,8 +81,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key such as `next_of_kin` may name the next page, too. It cannot be told how to request that page.
-    # `next_refresh` is a time.
+    # Any other key that begins with `next`, such as `next_of_kin`, may name the next page, too. But nothing says how to
+    # request that page. `next_refresh` is not such a key: its value is a time.
     ("next", rf"next(?!{_TIMES}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
@@ -97,12 +99,14 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
         rf"(?:num(?:ber)?|total|count|nr|nb|amount|found|returned|listed|expected|of|the|all|in|{_THING})+",
     ),
 )
-# If the value of a key of these kinds is an object or a list without files and rows, it must be understood as well.
+# Kinds of keys about pages and counts. The value of such a key may be an object or a list. If this has no files and no
+# rows, `Signals.note_unread` reads it. If a value in it is not understood, the reply is unclear.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
-# Keys inside such an object that say nothing about pages.
+# Keys that say nothing about pages, inside an object under a key of `OF_PAGES` or `PAGE_BOXES`.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
-# What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`.
+# What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they have no meaning
+# for `kind_of`.
 _INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
 _INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
 _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (

@@ -142,7 +142,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = bool(things) and any(found)  # then it is one part, as a rule
+        is_content = bool(things) and any(found)  # rows were found; the reply itself may count as one file
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -221,8 +221,9 @@ def _page(signals: Signals, key: str, value: Any) -> bool:
 def _offset(signals: Signals, key: str, value: Any) -> bool:
     word, number = plain_key(key), integer(value)
     if word == "start" and (number is None or number >= 10**8):
-        return False  # a time
-    # The first entry may have the number 1, and the first row below a header the number 2.
+        return False  # the value is a time, such as Unix seconds, and not an offset
+    # An offset above 0 means that this is not the first page. But with `start` keys, the first entry may have the
+    # number 1. With `startrow`, it may have the number 2, because a header is row 1.
     if (_number(signals, key, value) or 0) > word.startswith("start") + (word == "startrow"):
         signals.later.append(key)
     return True
@@ -280,9 +281,10 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
     "count": _count,
     "children": _children,
 }
-# Only for these kinds, the value of a key may be an object or a list.
+# `note` reads an object or a list as the value of a key only if the key is of one of these kinds.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
-# A remark of an entry is about its file, as in "If the link has expired, try again". Only these words say more.
+# A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
+# with these words may mean that the dataset is not ready.
 _NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
-_SHARES = ("percent", "percentage")  # in an entry, these may be the file's part of the whole
+_SHARES = ("percent", "percentage")  # in the entry of a file, perhaps the share of this file in all files

@@ -28,7 +28,8 @@ _IN_PART = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
-# Keys of a time. Other flags may have a flag, a word or a time.
+# Under these keys, only a time is expected: when the dataset was completed. Under any other key of a flag, a value may
+# be true or false, a word, or a time.
 _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 

@@ -12,17 +12,21 @@ from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
 from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_yes
 from learnosity.results.values import is_length_of_time, is_time, is_true, members, number, objects, scalars, truth
 
-_EPOCH = 10**8  # a greater number is a time
+_EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Where the id may be in an object under the key `dataset`; "" is an entry of a list.
+# Keys under which an object may have the id of its dataset. `plain_key` makes "" of a key without Latin letters and
+# digits, or of a very long key.
 _IDS = OWNER_IDS | words("id uuid guid identifier") | {""}
 _OTHER = "it is about another dataset"
-# What a flag that is an object may have its own value under; "" is an entry of a list.
+# If a flag is an object, keys under which its value may be, as in `{"value": true}`. The empty key stands for an entry
+# of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# In a progress that is an object: what is done, and of how much. `_DONE` may also be a share.
+# If a progress is an object: keys of what is done (`_DONE`) and of the whole (`_WHOLE`), as in `{"done": 5, "of": 10}`.
+# Without a key of `_WHOLE`, the value of a key of `_DONE` is read as a share. The empty key stands for an entry of a
+# list.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
-_ONLY_OF = words("count number")  # these are no share
+_ONLY_OF = words("count number")  # a number under these keys is never a share
 
 
 @dataclass(slots=True)
@@ -75,7 +79,7 @@ def _ready_flag(state: State, key: str, value: Any) -> bool:
 
 def _pending(state: State, key: str, value: Any) -> bool:
     if plain_key(key) == "processing" and is_length_of_time(value):
-        return True  # how long it took
+        return True  # the value says how long the processing took, so it has ended
     is_pending = truth(value)
     if is_pending is None:
         return _status(state, key, value)
@@ -173,7 +177,7 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     for word, each in done:
         share = number(each)
         if share is None and kind_of(word) == "ready":
-            shares.append(1)  # a flag or a time, which was noted before
+            shares.append(1)  # a flag or a time under a key such as `done`; `_ready_flag` has judged it already
         elif whole and share is not None and share < _EPOCH:
             shares.append(1 if share in whole else 0)
         elif not whole and word not in _ONLY_OF and not (share is not None and share >= _EPOCH):
@@ -240,7 +244,8 @@ STATE_READERS: dict[Kind, Callable[[State, str, Any], bool]] = {
     "remark": _remark,
     "owner": _owner,
 }
-# These read a value that is an object or a list without files and rows.
+# Functions for values that are objects or lists without files and rows, by the kind of the key. `Signals.note_unread`
+# calls them.
 INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "ready": _flags_inside,
     "verdict": _flags_inside,
@@ -248,5 +253,5 @@ INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "remark": _remarks_inside,
     "owner": _owner_inside,
 }
-# What a number inside a progress may be.
+# Kinds of keys inside a progress whose numbers may be the progress itself.
 _OF_PROGRESS: tuple[Kind | None, ...] = (None, "ready", "count", "pages")

@@ -216,7 +216,7 @@ def _place(rule: Rule, places: Mapping[str | None, str]) -> StorageUri | None:
     try:
         return parse_uri(places[rule.destination_uri]) if rule.destination_uri in places else None
     except StorageError:
-        return None  # such a URI can never be opened
+        return None  # a URI that `parse_uri` refuses can never be opened, so it is no place
 
 
 def _may_lead_elsewhere(where: StorageUri) -> bool:

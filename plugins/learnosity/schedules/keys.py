@@ -17,7 +17,8 @@ SHIPPED = ("dataset", "from_warehouse", "probe", "retention", "schedules", "to_p
 NOTIFIED = ("failure", "success", "deadline")
 
 _TEXT = {"type": "string", "minLength": 1}
-# Airflow refuses a tag of more than 100 characters. Its database columns for owners, pools and queues are longer.
+# Airflow refuses a tag of more than 100 characters. Owners, pools and queues may be longer, but they have the same
+# limit here.
 _WORD = {**_TEXT, "maxLength": 100}
 _DAY = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
 _MINUTES = {"type": "number", "exclusiveMinimum": 0, "maximum": 525_600}
