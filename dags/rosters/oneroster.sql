@@ -3,11 +3,12 @@
 --   SET VARIABLE folder = '/data/oneroster';      -- a folder, or s3://bucket/folder with DuckDB's httpfs
 --   SET VARIABLE on_day = current_date;           -- enrollments of which day count
 --
--- The rule for one class per student: enrollments with role student that are valid on that day and not to be deleted.
--- Of several: a homeroom before a scheduled class, then the latest begin, then the class with the lowest sourcedId.
--- A student without such an enrollment is left out. The district is the nearest organisation of type district above
--- the school; without one, the organisation at the top. Two groups of one name under one parent get their sourcedId
--- added, because Learnosity knows groups by their names alone.
+-- Each student gets one class. Only enrollments count that have the role student, are valid on that day, and are not
+-- to be deleted. If several count for a student, a homeroom wins over other classes, then the enrollment that began
+-- last, then the class with the lowest sourcedId. A student without such an enrollment is left out. The district is
+-- the nearest organisation of type district above the school; if there is none, the organisation at the top. If two
+-- groups below the same parent have the same name, their sourcedId is added, because Learnosity knows groups by
+-- their names alone.
 WITH RECURSIVE
 orgs AS (
     SELECT "sourcedId" AS id, trim("name") AS title, "type" AS kind, nullif("parentSourcedId", '') AS parent

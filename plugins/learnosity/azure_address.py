@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOB_HOST = "blob.core.windows.net"
-# Names of accounts have no hyphen.
+# A host of Azure's Blob API. Group 1: the account, whose name has no hyphen, so that what begins with a hyphen, such as
+# `-secondary`, is no part of it. Group 2: the domain of the cloud.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-_CLOUDS = {"storage.azure.net": "core.windows.net"}  # accounts with a DNS zone of their own
+# An account with a DNS zone of its own has the first domain instead of the second one. Both belong to the same cloud.
+_CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 
 

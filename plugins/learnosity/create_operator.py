@@ -155,7 +155,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         with findings:
             config = await hook.aget_config()
             input_columns = mapping("input_columns", self.input_columns)
-            if request.groups and not request.group_keys:  # they are refused above, so the levels are not known
+            if request.groups and not request.group_keys:  # `groups` is refused above, so its keys are unknown
                 input_columns = {key: name for key, name in input_columns.items() if not str(key).startswith("groups.")}
             schema = schema_for(
                 request.dataset_type,

@@ -44,7 +44,8 @@ _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "met
 # Texts in the errors of libraries that mean: DNS does not know this host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
 
-# Texts in the errors of libraries for a reply of the proxy. Group 1: its status. Texts without it are about a login.
+# Texts in the errors of libraries that mean: the proxy has refused. Group 1: the HTTP status of the proxy's reply. A
+# text without a status means that the proxy wants a login.
 _REFUSED_TUNNEL = re.compile(
     r"tunnel connection failed: (\d{3})|ProxyAuthRequired|proxy auth(?:entication|orization) required", re.IGNORECASE
 )
@@ -121,9 +122,9 @@ class Egress:
         parts = urlsplit(endpoint or "https://")
         proxy, exceptions = self._proxy(parts.scheme)
         if parts.hostname and self.proxy_for(parts.geturl()) is None:
-            # obstore would use a proxy of the environment. It also follows redirects to any host, and sends a part of
-            # the credentials there. obstore has no option against the two. So it gets a proxy that cannot exist, for
-            # all hosts except the host of the store.
+            # obstore would use a proxy of the environment. It would also follow redirects to any host, and send a part
+            # of the credentials there. obstore has no option to forbid either. So obstore gets a proxy that cannot
+            # exist, for all hosts except the host of the store.
             options |= {"proxy_url": NO_PROXY, "proxy_excludes": ",".join(_as_excludes(parts.hostname))}
         elif proxy:
             names = _METADATA + tuple(_exceptions(exceptions, parts.port or _PORTS.get(parts.scheme)))
@@ -168,7 +169,7 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     """
     if not proxy:
         return None
-    # What follows the status is the proxy's own text. It may be about the server, so it is not searched.
+    # If there is a status, the text after it is the proxy's own and may be about the server, so it is not searched.
     if refused := _REFUSED_TUNNEL.search(cause):
         return proxy_refusal(proxy, int(refused[1] or 407))
     named, advice = _named(proxy), _PROXY_ADVICE

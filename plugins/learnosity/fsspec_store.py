@@ -29,7 +29,7 @@ CHUNK = 1024 * 1024
 # The end of the temporary name of a file that is being written. If the task is killed, this file remains until
 # `discard_unfinished` removes it.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
-# Errors of the operating system that the next try would meet again.
+# Errors of the operating system that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
@@ -149,7 +149,7 @@ class FsspecStore:
         # Some fsspec drivers cache listings. Without this call, they would not list files that another worker has
         # written since the last listing.
         await self._run(self._fs.invalidate_cache)
-        # `fs.find` is not used: it takes a folder that it cannot list for an empty one.
+        # `fs.find` is not used: if it cannot list a folder, it raises no error, as if the folder were empty.
         top = self._full(prefix)
         waiting = [top]
         while waiting:
@@ -180,7 +180,7 @@ class FsspecStore:
                 raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
             elif info["type"] == "directory" or not name.endswith("/"):
                 found.append(info)
-            elif info["size"]:  # an object of this name cannot be opened or deleted; an empty one marks a folder
+            elif info["size"]:  # a file cannot be opened by a name that ends with /; an empty one marks a folder
                 raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
         return found
 
@@ -223,7 +223,8 @@ class FsspecStore:
 
     async def discard_unfinished(self, prefix: str, is_own: IsOwn = every_path) -> int:
         found = [info.path async for batch in self._find(prefix) for info in batch if _STAGED.search(info.path)]
-        # A temporary name tells only the folder of the object. In the folder `prefix` itself, there are own objects.
+        # A temporary name does not contain the name of the object, so `is_own` can judge only by the folder. The folder
+        # `prefix` itself has objects of this package, so temporary files there are removed.
         staged = [path for path in found if path.rpartition("/")[0] == prefix or is_own(path)]
         await self.delete(staged)
         return len(staged)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Key in the task's state. The value has the refusals and the number of the try that they are from: the state outlives a
-# try, and the next try has patience of its own.
+# Key in the task's state. The value has the refusals, and the number of the try in which they came. The next try finds
+# this value, too, but ignores it: each try waits for the full time before refusals end it.
 KEY = "refused_since"
 
 

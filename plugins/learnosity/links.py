@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-# Variables with which boto3 and Google's client are sent to another store.
+# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud.
 _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
 
@@ -104,7 +104,7 @@ def _is_elsewhere(store: StorageUri) -> bool:
         connection = find_connection(store.conn_id)
         extra = extra_of(connection)
         return connection is None or bool(s3_endpoint(extra) if s3 else gcs_endpoint(extra))
-    except (LearnosityError, AttributeError):  # a connection that cannot be read, or is no connection to a store
+    except (LearnosityError, AttributeError):  # it is unknown where the bucket is, so there is no link
         return True
 
 

@@ -11,8 +11,8 @@ from airflow.sdk import Param
 
 from learnosity.run_config import FIELDS, Field, is_empty
 
-MAX_SHOWN = 200  # longest value in characters that a description repeats
-# Characters that Markdown would read as marks, and not show.
+MAX_SHOWN = 200  # a value with more characters than this is not repeated in the description
+# Characters that Markdown would read as formatting, and not show. They get a backslash.
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&]")
 
 

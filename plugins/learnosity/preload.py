@@ -22,7 +22,8 @@ from airflow.listeners import hookimpl
 log = logging.getLogger(__name__)
 
 WAITS = ("learnosity.triggers", "learnosity.api.client")
-# Importing these starts no thread and opens no file or socket that a fork would share (tests/unit/test_preload.py).
+# Airflow forks its task processes after these modules are loaded. So importing them must start no thread, and open no
+# file or socket that the processes would share (tests/unit/test_preload.py).
 TASKS = (
     *WAITS,
     "learnosity.dags",
@@ -60,7 +61,7 @@ def on_starting(component: object) -> None:
     :param component: the `Job` of an Airflow process that has just started; each task process has another kind, and
         loads nothing. Airflow has not set yet which job it is, so the command line says it.
     """
-    if type(component).__name__ != "Job":  # to import the class `Job` would load Airflow's database models in each task
+    if type(component).__name__ != "Job":  # importing `Job` for isinstance would load Airflow's database models
         return
     command = sys.argv[1:2]
     if command == ["scheduler"] and "LocalExecutor" in conf.get("core", "executor", fallback=""):

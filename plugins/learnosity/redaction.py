@@ -20,8 +20,9 @@ _MAX_DECODINGS = 4
 _JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-# User and password before the host of a URL. A password may have any character, also those that belong in percent
-# encoding: then the user and the colon after it tell where it begins, unless a port and a path may be meant.
+# User name and password before the host of a URL. A person may have forgotten to percent-encode a character such as `/`
+# in the password. Such a password begins at the colon after the user name, and ends at the last `@`. If a port may
+# follow the colon, as in `host:8080/`, the text counts as a host with a port.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400})@",
 )

@@ -13,7 +13,8 @@ from learnosity.storage.store import Store
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# Maximum number of removals that are noted as begun. Only those of failed or killed tries stay noted so.
+# Maximum number of removals that are noted as begun; the oldest ones are dropped. When a removal has ended, it is no
+# longer noted as begun, so only the removals of failed or killed tries stay.
 MOST_BEGUN = 150
 
 
@@ -52,8 +53,8 @@ class Notes:
     async def begin(self, entry: Entry) -> Entry:
         """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
         earlier = [each for each in self.begun if _is_same(each, entry)]
-        # The manifest goes first. So with a manifest, the dataset is whole. Without one, an earlier try may have
-        # removed a part of it, and `entry` tells of the rest only.
+        # The manifest is removed first. So if the dataset still has its manifest (`published_at`), it is whole. If not,
+        # an earlier try may have removed a part of it, and `entry` describes only the rest.
         counts = earlier[0] if earlier and not entry.published_at else entry
         self.begun = [*(each for each in self.begun if not _is_same(each, entry)), counts][-MOST_BEGUN:]
         await self._save()

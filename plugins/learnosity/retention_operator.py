@@ -77,8 +77,8 @@ class LearnosityRetentionOperator(AsyncOperator):
             if not any(entry.why == str(error) for entry in report.problems):
                 report.problems.append(Entry("", "", "", str(error)))
         _tell(report, dry_run)
-        # Airflow adds an asset event for each of the task's `outlets`, and reads them only after `execute` has
-        # returned. So an empty list here means no event if nothing was removed.
+        # Airflow reads `outlets` after `execute` has returned, and adds an asset event for each of them. The list is
+        # empty if nothing was removed, so that there is no event.
         self.outlets = [REMOVED_DATASETS] if notes.removed else []
         if self.outlets:
             context["outlet_events"][REMOVED_DATASETS].extra = {"removed": msgspec.to_builtins(notes.removed)}
@@ -226,7 +226,7 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # `RequestError` says that no default destination is set. After any other error, it is not known which one is.
+    # `RequestError` says that no default destination is set. After any other error, the default destination is unknown.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."

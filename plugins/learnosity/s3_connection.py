@@ -128,7 +128,7 @@ def _static(where: StorageUri, connection: Connection | None, extra: dict[str, A
     if connection is None or conf.get("aws", "session_factory", fallback=""):
         return None
     if find_spec("airflow.providers.amazon") is None:
-        return None  # then the import of the provider fails at once; static keys would fail later, where boto3 is used
+        return None  # then `s3_store` imports the missing provider, and fails at once; static keys would fail later
     return static_s3(
         where.bucket,
         login=connection.login,
@@ -159,7 +159,7 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
         except Exception as error:
             if may_pass(error):
                 raise TransientStorageError(f"Could not find the region of {bucket}: {first_line(error)}") from None
-            return None  # then the caller raises the store's refusal of its request, which says what is wrong
+            return None  # then the caller raises the error of the store's own reply, which says what is wrong
         if found == address:
             return None
         log.warning("The bucket %s lies in %s: set `region_name` of %s.", bucket, found.region, named)
@@ -239,8 +239,8 @@ class _Opening:
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
         where, writes = self.where, self._writes
-        # Over verified TLS, the body is not signed, as in the AWS tools. A signature needs a SHA-256 of each byte, and
-        # the one for the manifest already takes a quarter of our processor time for large files (docs/performance.md).
+        # Over verified TLS, the body is not signed, as in the AWS tools: a signature needs a SHA-256 of the body. The
+        # SHA-256 for the manifest already takes a quarter of the processor time for large files (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
         settings = self._settings(address.endpoint)

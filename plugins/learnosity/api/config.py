@@ -33,7 +33,8 @@ _OFF = ("0", "false", "no", "off")
 # The form of a consumer key (docs/learnosity-api.md, "The security object"). If somebody names the Airflow connection
 # of another system by mistake, this check refuses it, so that the login of that system is not sent.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
-# The secrets in Learnosity's examples have 40 characters. Which lengths are allowed is not documented.
+# The secrets in Learnosity's examples have 40 characters. The allowed lengths are not documented, so 20 to 128
+# characters are accepted.
 _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
 # If a connection is written as a URI that begins with `https://`, Airflow gives it the type `https`.
 CONN_TYPES = ("learnosity", "http", "https")

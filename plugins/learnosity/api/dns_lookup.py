@@ -25,7 +25,8 @@ from learnosity.network import CONNECT_SECONDS
 # How long the IP addresses of a host are used. After this time the host is looked up again, because its addresses may
 # have changed.
 GOOD_FOR_SECONDS = 60.0
-# Maximum number of IP addresses of one host that are used.
+# Maximum number of IP addresses of one host that are used. It is small, because downloads have an HTTP client for each
+# address.
 MOST_ADDRESSES = 4
 
 

@@ -23,7 +23,8 @@ from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
-# The header `Content-Range`: first byte, last byte and size of the file. A number with more than 18 digits is refused.
+# The header `Content-Range`: first byte, last byte and size of the file. A number with more than 18 digits is refused,
+# because no file is that large.
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
@@ -146,7 +147,7 @@ def connection_failed(
     else:
         failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
         if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
-            failure = proxy_refusal(proxy, 0)  # pyreqwest does not tell the status
+            failure = proxy_refusal(proxy, 0)  # 0 = unknown: pyreqwest does not tell the status of the proxy's reply
     if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")

@@ -57,7 +57,7 @@ def check_organisation_id(value: object) -> int | None:
     :raises RequestError: the value is not a whole number.
     """
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # the JSON schema of the run config takes 5.0 for a whole number
+        value = int(value)  # 5.0 counts as the whole number 5, as in the JSON schema of the run config
     text = str(value if value is not None else "").strip()
     if not text:
         return None

@@ -111,9 +111,9 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # No host has an IPv4 address whose first byte is 0. If `read` has such an address, its bytes are not those of
-        # the IPv4 address, so it is left out. Otherwise it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses
-        # of this network would be refused.
+        # No host has an IPv4 address whose first byte is 0. Such an address in `read` was read from the wrong bytes, so
+        # it is left out. If it stayed, it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses of this network
+        # would be refused.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF), address)

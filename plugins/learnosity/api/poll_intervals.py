@@ -13,15 +13,16 @@ from learnosity.api.jobs import Job
 from learnosity.api.refusals import Refusals
 from learnosity.errors import LearnosityError
 
-# A call also makes the polls of other jobs that are due soon, so that one call serves several jobs. "Soon" means:
-# within this share of the time between two polls of the job.
+# A call also asks for other jobs whose next poll is due soon, so that one call serves several jobs. A poll is due soon
+# if the time until then is at most this share of the time between two polls of the job.
 EARLY_SHARE = 0.3
-# Seconds before the first poll of a job, and the largest `poll_interval`. The time between two polls grows with each
-# poll, up to the sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
+# `MIN_POLL_SECONDS`: seconds before the first poll of a job. The time between two polls grows with each poll, up to the
+# sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
+# `MAX_POLL_SECONDS`: the largest `poll_interval`.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# The poller saves calls while no job is expected to end, and makes them when a job is expected to end. Each of these
-# saved calls is made at least this many seconds after the previous call.
+# While no job is expected to end, the poller makes fewer calls than usual. When a job is expected to end, it makes at
+# most as many additional calls. Each of them is made at least this many seconds after the call before it.
 SPACING_SECONDS = 2.5
 # The end of a job is predicted from earlier waits for jobs of its kind: of the same dataset type and connection. `FEW`:
 # with fewer such waits, nothing is predicted. `REMEMBERED`: how many waits are kept for each kind, the newest ones.
@@ -44,7 +45,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     ceiling = _longest(poll_interval)
     # The exponent is limited: after about 1,750 polls, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # random jitter; it needs no secure random numbers
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # the jitter needs no secure random numbers
 
 
 @dataclass(slots=True)

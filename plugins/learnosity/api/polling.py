@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # else only the end of the client failed
+            if not handed_on.done():  # if it is done, all calls were made, and only closing the client failed
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 
@@ -183,7 +183,7 @@ class JobPoller:
         jobs, due, later, others = set[str](), list[Wait](), list[Wait](), list[Wait]()
         for when, wait in waiting:
             if len(jobs) == REFERENCES_PER_CALL and len(self._waits_of) == len(self._waits):
-                break  # the call is full, and no job has a second wait
+                break  # the call is full, and no job in it has a second wait that could be added
             if when <= now or wait.due - EARLY_SHARE * wait.delay <= now:
                 if wait.reference in jobs or len(jobs) < REFERENCES_PER_CALL:
                     jobs.add(wait.reference)

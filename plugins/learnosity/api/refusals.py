@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS = 35 * 60.0
 # How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
 MISCONFIGURED_SECONDS = 5 * 60.0
-# After so many seconds in which every call has failed for now, the Airflow connection is read again: a person may have
-# replaced the host or the proxy that cannot be reached.
+# If all calls of so many seconds have failed with a transient error, the Airflow connection is read again: the host or
+# the proxy in it may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# From this number of jobs on, a refusal of rights is checked before the jobs are asked for one by one.
+# If a call for at least this many jobs is refused for lack of rights, two of the jobs are asked for alone, to learn
+# whether all jobs are refused. Fewer jobs are at once asked for one by one, because that takes only a few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
@@ -38,7 +39,7 @@ class Refusals:
         """Note a refusal. Returns whether its kind has lasted so long that the wait ends."""
         if isinstance(error, ConnectionConfigError):
             return now - self.since.setdefault(_CONNECTION, now) >= MISCONFIGURED_SECONDS
-        self.since.pop(_CONNECTION, None)  # the connection could be used
+        self.since.pop(_CONNECTION, None)  # the connection is not wrong any more
         return now - self.since.setdefault(_API, now) >= REFUSAL_SECONDS
 
     def clear(self) -> None:
@@ -79,7 +80,7 @@ async def concerns_no_job_alone(
         return False
     for references in parts:
         try:
-            await client.jobs([random.choice(references)])  # it needs no secure random numbers
+            await client.jobs([random.choice(references)])  # this choice needs no secure random numbers
         except LearnosityError as alone:
             if not isinstance(alone, AuthenticationError) or alone.code != error.code:
                 return False

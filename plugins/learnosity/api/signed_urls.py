@@ -38,7 +38,7 @@ from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
 # `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value.
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
-# Some servers never reply to `Expect: 100-continue`. After this time the body is sent without a reply, as curl does.
+# Some servers never reply to `Expect: 100-continue`. After this time the body is sent all the same, as curl does.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
 # Maximum number of HTTP clients for downloads. Each IP address has its own client. Without a limit, a host whose

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Maximum number of datasets that one attempt of the task initialises. With a `dataset_id` of the run config, it is one.
+# One attempt of the task initialises at most this many datasets, or one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# Longest wait in seconds before another dataset is begun: after the first dataset, and after any later one.
+# Longest wait in seconds before the second dataset is begun, and before any later dataset is begun.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
 # After a lost reply, jobs are listed from this many seconds before the call on: the clocks of servers may differ.
 CLOCK_SLACK_SECONDS = 120
@@ -110,7 +110,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            await self.notes.save(noted)  # with the id of this attempt: an earlier one that still runs then stops
+            await self.notes.save(noted)  # stores the id of this attempt, so an earlier attempt that still runs stops
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
@@ -227,7 +227,8 @@ class _Creation:
         """Start the job of the noted dataset."""
         state, in_doubt = self._noted, self._noted.step == "commencing"
         if not in_doubt:
-            # `known_jobs` must have only jobs of other datasets, so it is not read again after a call in doubt.
+            # `known_jobs` must have only jobs of other datasets. If the job of this dataset may have been started, the
+            # list of jobs may have it, so `known_jobs` is not read again.
             state = await self._with_known_jobs(replace(state, step="commencing"))
             await self.notes.save(state)
         self.commences += 1

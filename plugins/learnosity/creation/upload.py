@@ -35,13 +35,15 @@ UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
 FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
-# Parameters of a signed URL that do not say which object it is: of S3, Google, and of S3's older signatures.
+# Parameters of a signed URL that belong to the signature, and do not say which object the URL is for: those of S3, of
+# Google, and of the older signatures of both.
 _OF_SIGNATURE = re.compile(
     r"(x-(amz|goog)-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)"
     r"|awsaccesskeyid|googleaccessid|signature|expires)=",
     re.IGNORECASE,
 )
-# The same of Azure, whose short names count only beside `sig`.
+# Such parameters of Azure. Their names are so short that they could mean something else. So they count as a part of the
+# signature only if the URL also has `sig`.
 _OF_AZURE = re.compile(r"(s[erpvt]|spr|sip|sig|sk(e|t|s|v|oid|tid))=", re.IGNORECASE)
 
 
@@ -155,7 +157,7 @@ def _object_of(url: str) -> tuple[str, str, str, tuple[str, ...]]:
     try:
         parts = urlsplit(url.strip())
     except ValueError:
-        return "", "", url, ()  # such a URL is refused when it is called
+        return "", "", url, ()  # the URL cannot be read, and `UrlPolicy` refuses it when it is called
     address = parts.netloc.rpartition("@")[2].lower()
     default = {"http": ":80", "https": ":443"}.get(parts.scheme.lower(), "")
     query = sorted(each for each in map(unquote, parts.query.split("&")) if each and not _OF_SIGNATURE.match(each))
