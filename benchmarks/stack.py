@@ -68,7 +68,7 @@ class Stack:
             folder, bucket=BUCKET, admin=keys[0], landing=keys[1], log=folder / "s3.log", tls=certificate
         )
         self._s3.wait_until_ready()
-        # The first write takes 0.2 s longer, because the server makes its volumes. No measured client may wait for this.
+        # The first write takes 0.2 s longer, because the server makes its volumes. No measured client may pay for this.
         obstore.put(self._s3.store(), "first", b"-")
         bucket = self.prefix()
         if self._s3.tls_endpoint is None:

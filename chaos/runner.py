@@ -193,7 +193,7 @@ class Chaos:
         if plan.kill is not None and now - run.began >= plan.kill.after:
             if plan.kill.victim == "task":
                 run.struck = self._kill_task(run)
-            elif now >= self._busy_until:  # other services are not killed until this one is back
+            elif now >= self._busy_until:  # until a killed service is back, no other service is killed
                 run.struck = True
                 self._busy_until = now + 12.0
                 self._kill_service(plan.kill.victim, now)

@@ -104,7 +104,7 @@ class Airflow:
     @cached_property
     def api(self) -> AirflowApi:
         """REST client that is logged in as administrator."""
-        # The import of the client takes a second. This place lets it happen while Airflow's processes start.
+        # The import of the client takes a second. It is made at the first use, while Airflow's processes start.
         from devstack.rest import AirflowApi
 
         return AirflowApi(self.url, ADMIN, self.passwords[ADMIN])

@@ -135,7 +135,7 @@ def _enrollments(roster: list[dict[str, str]]) -> Rows:
             enroll(user, f"class-{other['class']}", other, status="tobedeleted", beginDate=DAY.isoformat())
         if number % 11 == 0:
             enroll(user, "class-gone", row, beginDate=DAY.isoformat())
-        if number % 13 == 0 and row["class"] != roster[0]["class"]:  # an older homeroom that has not ended
+        if number % 13 == 0 and row["class"] != roster[0]["class"]:  # an earlier homeroom; its enrollment has not ended
             enroll(user, f"class-{roster[0]['class']}", roster[0], beginDate=(_BEGIN - timedelta(days=30)).isoformat())
         enroll(user, homeroom, row, **({"beginDate": "", "endDate": ""} if number % 13 else {}))
     first = roster[0]

@@ -103,7 +103,8 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
     :param at_once: SIGKILL immediately, as if the machine had crashed
     :raises NotReady: when something survives SIGKILL
     """
-    # This has to come first: a process that has left the session can only be found while its parent runs.
+    # All processes are searched before the first is stopped: one that has left the session can only be found while its
+    # parent runs.
     families = {leader: leader.family() for leader in leaders}
     if not at_once:
         for leader in families:

@@ -95,7 +95,7 @@ class SeaweedFS:
             **{f"{name}.port.grpc": grpc[name] for name in names},
             "metricsPort": ports[-2],
             "s3.config": identities,
-            "s3.iam": "false",  # not used: the API for users, and the ports of table catalogues below
+            "s3.iam": "false",  # off, because nobody uses it; 0 below = no port for table catalogues
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.autoCreateBucket": "false",  # a misspelt bucket name must fail, as it does in the cloud

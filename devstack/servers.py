@@ -99,7 +99,7 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
         "port": port,
         "unix_socket_directories": "",
         "max_connections": 200,
-        # Faster: the data need not survive a power failure.
+        # Do not wait for the disk: the data need not survive a power failure.
         "fsync": "off",
         "synchronous_commit": "off",
     }

@@ -90,7 +90,7 @@ class Simulator:
                 web.route("*", "/{path:.*}", entry.serve, expect_handler=entry.expect),
             ]
         )
-        # The bodies of uploads must stay as they were sent, because an object store does not decompress gzip either.
+        # An object store keeps an upload as it was sent, so aiohttp must not decompress bodies.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, auto_decompress=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._initial.host, self._initial.port, backlog=1024)
