@@ -22,7 +22,7 @@ from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
 from benchmarks.stack import PEERS, ROOT, Stack
 
-# More than source and S3 server hold at most: the sets of all rows, and 2 GB again in the store.
+# More than the data ever need: the source keeps the files of all rows, and the S3 server holds at most 2 GB.
 SPACE_BYTES = 10 * 1024**3
 LATEST = ROOT / "benchmarks" / "latest.json"
 CHART, PEERS_CHART = ROOT / "docs" / "performance.svg", ROOT / "docs" / "peers.svg"
@@ -45,11 +45,11 @@ ROWS: dict[str, Callable[[Stack], list[Row]]] = {
 
 def main() -> int:
     """The command."""
-    # On SIGTERM it stops its servers too, as after Ctrl-C.
+    # SIGTERM ends this program as Ctrl-C does, so that it stops its servers first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the first row alone, in under a minute")
-    # Not `lossy`: it needs root, and eight minutes more.
+    # `lossy` is not measured by default, because it needs root and takes eight minutes.
     usual = ",".join(name for name in ROWS if name != "lossy")
     parser.add_argument("--rows", default=usual, help=f"some of: {', '.join(ROWS)}; default: all but lossy")
     parser.add_argument("--runs", type=int, help="runs of each side; default: 5")
@@ -65,7 +65,7 @@ def main() -> int:
         chosen = {"small": partial(rows.small_files, runs=2)}
     measured: dict[str, Row] = {}
     if not options.quick and LATEST.exists() and set(chosen) != set(ROWS):
-        # Some rows anew, the others as they were last measured.
+        # Only some rows are measured now. The other rows keep their last results.
         measured = {row.name: row for row in msgspec.json.decode(LATEST.read_bytes(), type=list[Row])}
     memory = _memory_folder()
     with (

@@ -15,7 +15,7 @@ from benchmarks.stack import Stack
 from benchmarks.worker import Order
 
 _WIDTH, _HEIGHT, _MARGIN = 420, 260, 56
-_WIDE, _NAMES, _BAR = 870, 430, 20  # of the bars: whole width, width of the names, height of one
+_WIDE, _NAMES, _BAR = 870, 430, 20  # chart of bars: whole width, width of the names, height of a bar
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 CONCURRENCY = (4, 8, 16, 32, 64, 128, 256)
 SIZES = (1_000, 5_000, 25_000, 100_000)
@@ -98,7 +98,7 @@ def draw_peers(rows: Sequence[Row], target: Path) -> None:
     for number, row in enumerate(compared):
         top = 36 + _BAR * number
         colour = _COLOURS[2] if row.ok else _COLOURS[1]
-        peer = " ".join(row.peer_name.split()[:3])  # the last options would be cut off
+        peer = " ".join(row.peer_name.split()[:3])  # three words, because a longer name would be cut off
         name = row.name if peer in row.name else f"{row.name} ({peer})"
         parts.append(
             f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(name)}</text>'

@@ -195,7 +195,7 @@ def _verdict(reached: bool) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Its exit code says whether all goals are reached."""
-    # On SIGTERM it stops its servers too, as after Ctrl-C.
+    # SIGTERM ends this program as Ctrl-C does, so that it stops its servers first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
     parser.add_argument("--files", default=f"50000,{FILES}", help="numbers of files, with commas between")

@@ -11,7 +11,8 @@ from devstack.loops import loop_in_thread
 from devstack.ports import LOOPBACK
 
 _PIECE = 32 * 1024
-# What the line may catch up on when this process woke up late, so that a single connection gets all of it too.
+# If this process wakes up late, the line may make up for at most this much lost time. Without this, a single connection
+# would not get the whole bandwidth.
 _BURST_SECONDS = 0.05
 
 
@@ -49,7 +50,7 @@ class _Relay:
 
     async def _carry(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, slow: bool) -> None:
         loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # either side may hang up when it has what it wanted
+        with contextlib.suppress(OSError):  # either side may close the connection early
             while data := await source.read(_PIECE):
                 if slow:
                     self._free_at = max(self._free_at, loop.time() - _BURST_SECONDS) + len(data) / self._rate

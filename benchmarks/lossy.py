@@ -42,7 +42,7 @@ def lossy_source(stack: Stack) -> list[Row]:
     try:
         output, _ = process.communicate()
     finally:
-        process.terminate()  # then it stops its servers
+        process.terminate()  # if it still runs, SIGTERM lets it stop its servers
         process.wait()
     if process.returncode:
         raise DevstackError(f"The measurement with lost packets ended with exit code {process.returncode}; see above.")
@@ -85,7 +85,7 @@ def _measure(folder: Path) -> list[Row]:
 
 
 if __name__ == "__main__":
-    # On SIGTERM it stops its servers too, as after Ctrl-C.
+    # SIGTERM ends this program as Ctrl-C does, so that it stops its servers first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     rows.RUNS = int(sys.argv[2])
     with tempfile.TemporaryDirectory(prefix="lossy-", dir=sys.argv[1]) as own:

@@ -71,7 +71,7 @@ def measure(stack: Stack, files: int, shards: int, at_once: int) -> tuple[Growth
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Its exit code says whether all goals are reached."""
-    # On SIGTERM it stops its servers too, as after Ctrl-C.
+    # SIGTERM ends this program as Ctrl-C does, so that it stops its servers first.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--files", default="10000,100000,1000000", help="numbers of files, with commas between")

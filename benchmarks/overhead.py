@@ -23,11 +23,12 @@ from devstack.stack import Stack, StackOptions
 
 BARE = "bare"
 RUNS = 5
-# The task that waits, by DAG.
+# For each DAG, the id of the task that waits.
 WAITS = {DAG_ID: "wait_for_job", BARE: "wait"}
-# Seconds of the simulated job, by whether its wait is to be deferred.
+# Seconds that the simulated job takes. True: its wait is deferred. False: it is done when the sensor first asks.
 JOB_SECONDS = {False: 0.0, True: 2.0}
-# With 0 seconds, a job can still run when the sensor asks. Such a run is of the other mode, and is made again.
+# Even a job of 0 seconds may not be done when the sensor first asks, and then the wait is deferred. Such a run does not
+# count and is repeated. After this many runs, the measurement fails.
 MOST_TRIES = 10
 GOAL = 1 / 1.5
 
@@ -52,7 +53,7 @@ def dag_overhead(folder: Path, runs: int = RUNS) -> list[Row]:
                 ours.append(_seconds(api, DAG_ID, conf, deferred))
                 bare.append(_seconds(api, BARE, {"deferred": deferred}, deferred))
             name = "DAG run, deferred, job of 2 s" if deferred else "DAG run, job done at the first look"
-            # The first run of each kind in an Airflow pays for what it loads.
+            # The first run of each kind is left out: it also loads modules, and so takes longer.
             rows.append(faster(name, median(ours[1:]), median(bare[1:]), "bare DAG", GOAL))
     return rows
 

@@ -53,7 +53,7 @@ def main() -> int:
         print(f"{files:,} files of {options.users:,} users; load {load:.1f}; seconds until the table is visible")
         server = psutil.Process(stack.airflow.processes[API_SERVER].pid)
         ui = Ui.open(running, stack.airflow.url)
-        ui.page.set_default_timeout(240 * SECONDS)  # how slow it is, is what is asked
+        ui.page.set_default_timeout(240 * SECONDS)  # a slow page must be measured and not end in a time-out
         ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
         slowest = max(_measure(opening, server) for opening in _openings(ui, run, options.users))
         ui.close()
@@ -125,7 +125,7 @@ def _openings(ui: Ui, run: DAGRunResponse, users: int) -> list[Opening]:
 
     def stand_on_the_run() -> None:
         airflow()
-        ui.page.wait_for_load_state("networkidle")  # the time that Airflow's own page takes is not measured
+        ui.page.wait_for_load_state("networkidle")  # so that loading Airflow's own page is not measured
 
     def click() -> None:
         tab.click()

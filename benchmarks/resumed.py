@@ -34,7 +34,7 @@ def measure(root: Path, runs: int, poll_interval: float, job_seconds: float, tea
     with Stack(root, StackOptions(job_seconds=job_seconds)) as stack:
         api = stack.airflow.api
         api.wait_for_dag(DAG_ID)
-        # They have ended before the others begin, so that what they land does not slow down what is measured.
+        # Wait until these runs have ended, so that their landing does not slow down the measured runs.
         for run in [api.trigger(DAG_ID, conf).dag_run_id for _ in range(teach)]:
             api.wait_for_run(DAG_ID, run, timeout=SECONDS)
         before = _polls(stack)

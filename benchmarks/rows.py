@@ -25,7 +25,7 @@ LANDING = ("plan", "land", "publish")
 MB = 1024 * 1024
 TRANSFERS = (16, 32, 64)
 RUNS = 5
-# More than the parts of the upload's file.
+# Number of upload URLs: at least one for each part of the input file.
 UPLOAD_URLS = 8
 _DISTANCES: tuple[tuple[Literal["slow", "far"], str, tuple[float, float]], ...] = (
     ("far", "answers after 1 s", (1.6, 2.4)),
@@ -143,21 +143,22 @@ class Peer(msgspec.Struct, frozen=True):
 
 ALL_AT_ONCE = Peer(8, 1.0)
 RCLONE_DEFAULT = Peer(4, 1.0)
-# As fast as it gets where processors are the bound; far away it would be the slowest.
+# On one machine, the processors are the limit, and then rclone is fastest with one file at a time. With a distant
+# server, this setting would be the slowest.
 ONE_BY_ONE = Peer(1, 0.95)
 
 
 def _large(
     name: str, stack: Stack, files: Files, runs: int, *peers: Peer, tls: bool = False, bound: float = 256
 ) -> list[Row]:
-    # A server's volumes fill up; all begin with empty ones.
+    # Every run begins with an empty S3 server, because earlier objects would slow it down.
     def run() -> Outcome:
         return land(stack, files, stack.fresh_bucket(tls=tls))
 
     def peer_run(peer: Peer) -> Outcome:
         return stack.rclone(files, stack.fresh_bucket(tls=tls), peer.transfers, *peer.options)
 
-    # Whoever is first of all waits for programs and files to be read into memory.
+    # These two runs do not count: the first runs also wait until programs and files are read into memory.
     run()
     peer_run(peers[0])
     ours, *theirs = interleaved(runs, run, *(partial(peer_run, peer) for peer in peers))

@@ -30,13 +30,14 @@ SIGNATURE = (
     "&X-Amz-Date=20260101T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host"
     "&X-Amz-Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
 )
-# The one body that `/same/` has under every name: a group with two districts.
+# Every URL below `/same/` has the same body: the JSON of a group with two districts.
 _DISTRICTS = b",".join(
     b'{"group_name": "district_%d", "population": 30, "mean_percent": 61.5}' % each for each in (0, 1)
 )
 SAME_BYTES = 200
 SAME_BODY = (b'{"groups": [' + _DISTRICTS + b"]}").ljust(SAME_BYTES)
-# No client may profit from compressible or equal content; these bytes are drawn once per file size.
+# Maximum number of random bytes from which the files of a set are made. The files are random, and each begins with its
+# number, so that no client gains from compression or from equal files.
 _RANDOM_BYTES = 64 * 1024 * 1024
 
 _CONFIG = """\

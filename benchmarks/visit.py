@@ -69,7 +69,7 @@ def _looked(root: Path, phases: Phases, began: float, up: subprocess.Popen[str])
     (address,) = re.findall(r"^  groups +(\S+)", first_visit.instructions(running.airflow_url), re.MULTILINE)
     with browser() as chromium:
         ui = Ui.open(chromium, running.airflow_url)
-        ui.page.set_default_timeout(240 * SECONDS)  # how slow it is, is what is asked
+        ui.page.set_default_timeout(240 * SECONDS)  # a slow page must be measured and not end in a time-out
         dataset = ui.page.frame_locator("iframe[title=Learnosity]")
         with phases.of("log in"):
             ui.log_in(*background.login(root))

@@ -24,7 +24,7 @@ PAGE = REPOSITORY / "chaos" / "results.md"
 def main() -> int:
     """Returns 1 when anything is wrong with any run."""
     arguments = _parser().parse_args()
-    # On SIGTERM it tidies up as after Ctrl-C: a scheduler left behind would work on the next stack's database.
+    # SIGTERM ends this program as Ctrl-C does, so that it stops its servers first. Otherwise they would run on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     record: Path = arguments.record
     if arguments.fresh:

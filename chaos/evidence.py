@@ -14,7 +14,7 @@ from devstack.landed import LandedDataset, paths, published
 from devstack.simulator import control, made_files
 from simulator import Simulator
 
-# What a signed request or URL looks like: never in a log.
+# Parts of signed requests and URLs. A log must not contain any of them.
 SIGNED = (b"Signature=", b"X-Amz-Signature", b"$02$")
 
 
@@ -80,7 +80,8 @@ class Evidence:
         """Datasets with two jobs, and jobs beyond the one that the run needs."""
         jobs = self.datasets()
         found = [f"dataset {each} has {count} jobs" for each, count in jobs.items() if count > 1]
-        # Where the list of jobs cannot say whose a job is, a fresh dataset is the documented way out.
+        # If job records do not name their dataset, a run cannot find out whether its job has started. Then it makes a
+        # new dataset with another job, as documented. So a second job is only wrong if job records name their dataset.
         if self.plan.named and sum(jobs.values()) > 1:
             found.append(f"{sum(jobs.values())} jobs were started")
         return found

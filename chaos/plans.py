@@ -38,16 +38,16 @@ Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
 GateFault = Literal["slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken"]
 GATE_FAULTS: Final[tuple[GateFault, ...]] = ("slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken")
 
-# A call under attack is held up for this time, so that it can be hit while it is in flight.
+# The simulator delays a call for this time, so that a process can be killed before or after the reply comes.
 IN_FLIGHT_SECONDS = 3.0
 
-# The one large file of a dataset that has one: written to the store in parts, or over TLS in one request, for some six
-# seconds.
+# The one large result file of some plans. Over plain http it is written to the store in parts, over TLS in one request.
+# At `LARGE_FILE_RATE`, its download takes six seconds, so there is time for a fault.
 LARGE_FILE = "exports/*"
 LARGE_FILE_BYTES = 24 * 1024 * 1024
 LARGE_FILE_RATE = 4 * 1024 * 1024
 
-# The client gives up an upload that is not taken long before.
+# The simulator stops reading an upload for this long. The client gives up much earlier.
 STALLED_SECONDS = 300.0
 CLOCK_SECONDS = 600.0
 
@@ -146,7 +146,8 @@ def plan(seed: int) -> Plan:
     with_input = cell.step in (UPLOAD, COMMENCE) or chance.random() < 0.8
     ambiguous = cell.step == COMMENCE or (cell.step == INITIALISE and not with_input)
     named = not (ambiguous and chance.random() < 0.4)
-    # Three jobs in a row of which nobody can say whose they are: then it stops, and says so, instead of a fourth.
+    # If replies are lost several times, and job records do not name their dataset, the run cannot find its jobs. After
+    # three datasets it may fail, because each new dataset would start another job.
     hopeless = not named and any(rule.times and rule.kind in ("lost_reply", "truncate") for rule in cell.rules)
     return Plan(
         seed=seed,

@@ -32,7 +32,7 @@ from simulator import Simulator, SimulatorConfig, running
 JOB_SECONDS = 3.0
 STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
-# 60 users in 18 MB, which go up in three parts.
+# An input of 60 users and 18 MB. It is uploaded in three parts.
 LARGE_INPUT = "large.ndjson"
 ASK_SECONDS = 1.5
 
@@ -153,7 +153,7 @@ class Chaos:
         simulator.configure(**own)
         simulator.faults.add(*plan.rules)
         prefix = f"chaos/{plan.seed}-{secrets.token_hex(3)}"
-        # Who looks must not wait for a server that it has to start again itself.
+        # Little patience: this thread also starts a killed S3 server again, so it must not wait long for the server.
         store = self._stack.seaweedfs.store(prefix=prefix, patience=timedelta(seconds=1))
         evidence = Evidence(plan, store, simulator, before=jobs_by_dataset(simulator))
         conf = _conf(plan, self._stack, lane.conn_id, prefix)
@@ -176,7 +176,7 @@ class Chaos:
             state = self._api.dag_run(DAG_ID, run.run_id).state.value
             run.tasks = self._api.task_instances(DAG_ID, run.run_id)
         except (OSError, ApiError, Unreachable):
-            state = "unknown"  # what was to be asked is down just now
+            state = "unknown"  # the store or Airflow does not reply at the moment
         for task in run.tasks:
             run.tries[label(task)] = max(task.try_number, run.tries.get(label(task), 0))
         finished = state in ("success", "failed") and (run.struck or not self._still_to_strike(run))
@@ -193,7 +193,7 @@ class Chaos:
         if plan.kill is not None and now - run.began >= plan.kill.after:
             if plan.kill.victim == "task":
                 run.struck = self._kill_task(run)
-            elif now >= self._busy_until:  # one service at a time
+            elif now >= self._busy_until:  # until a killed service is back, no other service is killed
                 run.struck = True
                 self._busy_until = now + 12.0
                 self._kill_service(plan.kill.victim, now)
@@ -207,7 +207,7 @@ class Chaos:
             try:
                 self._api.clear(DAG_ID, run.run_id, [task])
             except (ApiError, Unreachable):
-                return  # the API server is down just now
+                return  # the API server does not reply: try again later
             run.struck = True
 
     def _kill_task(self, run: _Run) -> bool:
@@ -244,7 +244,7 @@ class Chaos:
                 action()
             except (OSError, ApiError, Unreachable) as error:
                 if isinstance(error, ApiError) and error.status == 409:
-                    continue  # the first call got through, its answer did not
+                    continue  # the run exists: only the reply to the first call was lost
                 self._later.append((max(when, now) + 1.0, action))
 
     def _judge(self, lane: _Lane, run: _Run, state: str, now: float) -> Outcome:

@@ -22,9 +22,9 @@ from devstack.seaweedfs import REGION
 from devstack.servers import DATABASE, Server, start_postgres
 from devstack.stack import LANDING_CONN_ID, Stack, StackOptions
 
-# Another connection to the same bucket, over TLS.
+# The id of a second connection to the same bucket, over TLS.
 TLS_CONN_ID = "aws_landing_tls"
-# Airflow notices lost processes within seconds instead of minutes, and tries again soon.
+# With these settings, Airflow notices a killed process after seconds and not minutes, and soon tries its tasks again.
 QUICK = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "4",
@@ -34,7 +34,7 @@ QUICK = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
     "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
     "AIRFLOW__CORE__PARALLELISM": "16",
-    # Runs land through two connections to one bucket.
+    # Runs use two connections to the bucket. By default, only that of the default destination is allowed.
     "AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS": json.dumps(
         [f"s3://{conn_id}@{StackOptions().bucket}/" for conn_id in (LANDING_CONN_ID, TLS_CONN_ID)]
     ),
@@ -95,8 +95,8 @@ def gated_stack(root: Path, env: Mapping[str, str]) -> Iterator[GatedStack]:
         root.mkdir(parents=True, exist_ok=True)
         tls = make_certificate(root)
         gate = parts.enter_context(Gate(tls).open())
-        # The database is what production has. On SQLite a writer can wait half a minute for another one, and Airflow
-        # then fails the task whose state it could not write: that is no fault to look for here.
+        # PostgreSQL, as in production. With SQLite, a writer may wait too long for another one, and then Airflow fails
+        # the task whose state it could not write. This would look like a fault of the DAG.
         with undisturbed():
             postgres = start_postgres(root / "postgres", secrets.token_hex(16), log=root / "logs" / "postgres.log")
         parts.callback(postgres.stop)

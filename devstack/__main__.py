@@ -22,7 +22,7 @@ from devstack.output import say, table
 from devstack.stack import Stack, StackOptions
 
 ROOT = REPOSITORY / ".devstack"
-JOB_SECONDS = 0.5  # such a job ends before it is looked at, so that a first result needs no deferred wait
+JOB_SECONDS = 0.5  # the job ends before the sensor first asks for it, so the first result comes sooner
 
 
 def main(arguments: list[str] | None = None) -> int:

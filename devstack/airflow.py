@@ -29,14 +29,15 @@ READY_SECONDS = 180.0
 STOP_SECONDS = 8.0
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
-# Log servers are for workers on other machines; here the API server reads the files itself.
+# No log server is started: the API server is on the same machine and reads the log files itself.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    API_SERVER: ("api-server", "--proxy-headers"),  # of proxies on this machine alone, which is uvicorn's default
+    API_SERVER: ("api-server", "--proxy-headers"),  # by default, uvicorn trusts only proxies on this machine
     SCHEDULER: ("scheduler", "--skip-serve-logs"),
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),
 }
-# Airflow's documentation gives the key that signs tokens to these two. Tasks of the LocalExecutor are the scheduler's.
+# Only these two processes get the key that signs tokens, as Airflow's documentation says. With the LocalExecutor, tasks
+# are child processes of the scheduler.
 SIGNING = (API_SERVER, SCHEDULER)
 JWT_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
 HEALTH_NAMES = {SCHEDULER: "scheduler", DAG_PROCESSOR: "dag_processor", TRIGGERER: "triggerer"}
@@ -90,20 +91,20 @@ class Airflow:
         url = f"http://{LOOPBACK}:{port}{path}"
         passwords = home / "passwords.json"
         write_private(passwords, msgspec.json.encode(secrets.passwords))
-        # AIRFLOW_HOME receives a generated configuration file once; settings below always win over it.
+        # Airflow writes a configuration file into AIRFLOW_HOME. These environment variables override its settings.
         environment = {
             **inherited_environment(),
             **_settings(home, url, port, secrets, dags, plugins, passwords, logs),
             **env,
         }
         signing = {JWT_SECRET: environment[JWT_SECRET] or secrets.jwt_secret}
-        environment[JWT_SECRET] = ""  # wins over the one that Airflow writes into its configuration file
+        environment[JWT_SECRET] = ""  # empty and not absent: otherwise Airflow takes the key of its configuration file
         return cls(home, program, url, environment, logs, secrets.passwords, signing)
 
     @cached_property
     def api(self) -> AirflowApi:
         """REST client that is logged in as administrator."""
-        # Importing the client takes a second. Here it is done while other processes start.
+        # The import of the client takes a second. It is made at the first use, while Airflow's processes start.
         from devstack.rest import AirflowApi
 
         return AirflowApi(self.url, ADMIN, self.passwords[ADMIN])
@@ -117,7 +118,7 @@ class Airflow:
         """
         return ManagedProcess.start(
             "database",
-            # -P: `airflow` is then the package, not the module beside the script.
+            # With -P, Python does not search in the folder of the script. There, `airflow.py` would hide the package.
             [self.program.with_name("python"), "-P", Path(__file__).with_name("seeding.py"), "--migrate"],
             log=self.logs / "database.log",
             env=self.env,
@@ -127,7 +128,7 @@ class Airflow:
 
     def start(self) -> None:
         """Start all four processes; the database must be migrated."""
-        # Readers then never wait for a writer, which four processes on one SQLite file need.
+        # Four processes share one SQLite file. In WAL mode, a process can read while another one writes.
         with sqlite3.connect(self.home / "airflow.db") as connection:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.close()
@@ -177,7 +178,7 @@ class Airflow:
         """Stop all four with all tasks that still run; what they know stays in AIRFLOW_HOME."""
         stop_all(process.leader for process in self.processes.values())
         for process in self.processes.values():
-            process.stop()  # nothing runs any more: this only collects the exit code
+            process.stop()  # the process has already ended: this only collects its exit code
 
     def _launch(
         self, name: str, arguments: tuple[str, ...], stdin: bytes = b"", *, signing: bool = False

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
     executable = find_browser()
     if executable is None:
         raise RuntimeError(INSTALL_HINT)
-    expect.set_options(timeout=30 * SECONDS)  # a machine with other work is slow, and not wrong
+    expect.set_options(timeout=30 * SECONDS)  # Playwright's default of 5 s is too short for a busy machine
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         try:
@@ -86,8 +86,8 @@ class Ui:
             timezone_id="UTC",
             permissions=["clipboard-read", "clipboard-write"],
         )
-        # Airflow keeps the theme in local storage; a fresh window follows the system otherwise.
-        # The frame of the report has no storage.
+        # Airflow keeps the theme in local storage. The script also runs in the frame of the report. The origin of this
+        # frame is `null`, so it has no local storage, and access to it would be an error.
         theme = "dark" if dark else "light"
         context.add_init_script(f"if (self.origin !== 'null') localStorage.setItem('theme', '{theme}')")
         page = context.new_page()
@@ -137,7 +137,7 @@ class Ui:
             self.problems.append(text)
 
     def _failed(self, request: Request) -> None:
-        # What a page that is left behind no longer waits for is aborted, and no failure.
+        # When the user leaves a page, the browser aborts the page's open requests. These requests have not failed.
         self._note(request.failure != ABORTED, f"{request.failure} {request.method} {request.url.partition('?')[0]}")
 
     def _answered(self, response: Response) -> None:

@@ -62,7 +62,7 @@ class CeleryStack(Stack):
         """Stop whatever runs; data and logs stay."""
         super().stop()
         for process in [*self.workers.values(), *(server.process for server in self._servers)]:
-            process.stop()  # nothing runs any more: this only collects the exit code
+            process.stop()  # the process has already ended: this only collects its exit code
         self.workers.clear()
         self._servers.clear()
 
@@ -78,12 +78,12 @@ class CeleryStack(Stack):
         if name not in self.names:
             raise DevstackError(f"{name} is not one of {', '.join(self.names)}")
         airflow: Airflow = self.airflow
-        # Tasks say on which host they ran; on this one machine that is the worker's name.
+        # Airflow records the host of each task. All workers are on one host, so the worker's name is recorded instead.
         env = airflow.env | {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "getpass.getuser", "LOGNAME": name}
         pid = self.root / f"{name}.pid"
         pid.unlink(missing_ok=True)
         log = self.logs / f"{name}.log"
-        log.unlink(missing_ok=True)  # it says when the worker is ready: not the one before
+        log.unlink(missing_ok=True)  # a log of an earlier start would say that this worker is ready
         self.workers[name] = ManagedProcess.start(
             name,
             [
@@ -121,7 +121,7 @@ class CeleryStack(Stack):
         slots = len(self.names) * self.concurrency
         cluster = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__PARALLELISM": str(slots),  # what a worker cannot run yet waits here, not in the broker
+            "AIRFLOW__CORE__PARALLELISM": str(slots),  # other tasks wait in Airflow's database, not in Redis
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{postgres.address}/{DATABASE}",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{redis.address}/0",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from devstack.rest import AirflowApi
 
 INPUT_KEY = "input/users.ndjson"
-JOB_SECONDS = 8.0  # long enough to see the task wait in the triggerer
+JOB_SECONDS = 8.0  # long enough for the task to be seen waiting in the triggerer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def run_demo(root: Path, options: DemoOptions) -> None:
             run = _run(stack.airflow.api, conf, options.timeout)
             _results(stack, run)
         keep_logs = False
-    except (KeyboardInterrupt, SystemExit):  # stopped on purpose: nobody asks why
+    except (KeyboardInterrupt, SystemExit):  # the user has stopped the demo, so nobody needs the logs
         keep_logs = False
         raise
     finally:

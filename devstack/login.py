@@ -26,9 +26,11 @@ class LoggedInClient(ApiClient):
     """
 
     def __init__(self, url: str, user: str, password: str, timeout: float) -> None:
-        # Without retries the connection library raises at once. A proxy of the environment must not be asked.
+        # Without retries, urllib3 raises its error at once. `no_proxy`, because no request to this machine may go to a
+        # proxy that environment variables name.
         super().__init__(Configuration(host=url, no_proxy="*", retries=False))
-        # A kept connection that the server closes at the wrong moment would fail a request that is made only once.
+        # Each request has its own connection. The server may close a kept connection just when a request is sent on it.
+        # This request would fail, and it is not repeated.
         self.default_headers["Connection"] = "close"
         self._login = {"username": user, "password": password}
         self._timeout = timeout
@@ -41,7 +43,7 @@ class LoggedInClient(ApiClient):
         """
         if self._token is None:
             url = f"{self.configuration.host}/auth/token"
-            kind = {"Content-Type": "application/json"}  # FAB reads nothing else
+            kind = {"Content-Type": "application/json"}  # Airflow's FAB auth manager accepts only JSON
             reply = _checked("POST", url, self._send("POST", url, kind, self._login, None, None))
             self._token = str(msgspec.json.decode(content(reply))["access_token"])
         return self._token

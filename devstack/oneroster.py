@@ -124,7 +124,8 @@ def _enrollments(roster: list[dict[str, str]]) -> Rows:
     other = roster[-1]
     for number, row in enumerate(roster):
         user, homeroom = row["user_id"], f"class-{row['class']}"
-        # What does not count comes first, and begins later than what counts.
+        # The enrollments that a reader has to ignore come first in the file, and many of them begin later than the one
+        # that counts. So a reader that takes the first or the newest enrollment of a student gets a wrong class.
         enroll(user, f"class-{row['school']}-maths", row, beginDate=DAY.isoformat())
         if number % 3 == 0:
             enroll(user, f"class-{other['class']}", other, endDate=gone)
@@ -134,7 +135,7 @@ def _enrollments(roster: list[dict[str, str]]) -> Rows:
             enroll(user, f"class-{other['class']}", other, status="tobedeleted", beginDate=DAY.isoformat())
         if number % 11 == 0:
             enroll(user, "class-gone", row, beginDate=DAY.isoformat())
-        if number % 13 == 0 and row["class"] != roster[0]["class"]:  # moved in from another homeroom of this year
+        if number % 13 == 0 and row["class"] != roster[0]["class"]:  # an earlier homeroom; its enrollment has not ended
             enroll(user, f"class-{roster[0]['class']}", roster[0], beginDate=(_BEGIN - timedelta(days=30)).isoformat())
         enroll(user, homeroom, row, **({"beginDate": "", "endDate": ""} if number % 13 else {}))
     first = roster[0]

@@ -24,7 +24,7 @@ def free_ports(count: int, *, first: int = FIRST, last: int = LAST) -> list[int]
     """
     candidates = random.SystemRandom().sample(range(first, last + 1), last + 1 - first)
     ports: list[int] = []
-    with contextlib.ExitStack() as held:  # all stay bound until all are found: no port is given twice
+    with contextlib.ExitStack() as held:  # all ports stay bound until the end, so no port is chosen twice
         for port in candidates:
             if len(ports) == count:
                 break

@@ -59,15 +59,16 @@ class Leader(msgspec.Struct, frozen=True):
         try:
             root = psutil.Process(self.pid)
             if not self._is(root):
-                return found  # the id belongs to somebody else now, so nothing of ours holds the session
+                return found  # another process has this id now, so no process of our session exists any more
             found = {root, *root.children(recursive=True)}
         except psutil.NoSuchProcess:
-            pass  # what it left behind is still in its session
+            pass  # the leader has ended, but processes that it has started may still be in its session
         found |= {process for process in psutil.process_iter() if _session_of(process.pid) == self.pid}
         return {process for process in found if _lives(process)}
 
     def _is(self, process: psutil.Process) -> bool:
-        # The system derives the time from its clock, which may be set; an id does not come back that soon.
+        # A change of the machine's clock can change this time a little. The tolerance is safe, because the system does
+        # not give the same id to another process so soon.
         return abs(process.create_time() - self.created) < CLOCK_SECONDS
 
 
@@ -89,7 +90,7 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
-        return  # it was faster
+        return  # the process has ended by itself
 
 
 def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
@@ -102,7 +103,8 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
     :param at_once: SIGKILL immediately, as if the machine had crashed
     :raises NotReady: when something survives SIGKILL
     """
-    # Remembered from the start: what left the session can be found only while its parent lives.
+    # All processes are searched before the first is stopped: one that has left the session can only be found while its
+    # parent runs.
     families = {leader: leader.family() for leader in leaders}
     if not at_once:
         for leader in families:
@@ -135,7 +137,7 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
 def undisturbed() -> Iterator[None]:
     """Put off Ctrl-C and other requests to stop until the block is done, so that no process is lost half-way."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread receives them
+        yield  # only the main thread receives signals
         return
     received: list[int] = []
 
@@ -200,7 +202,7 @@ class ManagedProcess:
                 )
             except OSError as error:
                 raise ProcessFailed(f"{name} cannot be started: {error}; `make venv` installs it") from error
-        # Not reaped yet, so the id is still this process's even if it has already ended.
+        # Nobody has collected the exit code yet, so the id still belongs to this process, even if it has ended.
         created = psutil.Process(popen.pid).create_time()
         return cls(name, log, Leader(popen.pid, created, grace), popen)
 

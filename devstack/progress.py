@@ -34,7 +34,7 @@ class Progress:
         self._wipe()
         for task in in_order(tasks):
             name, now = label(task), state(task)
-            # An unmapped placeholder gives way to the mapped instances; it has nothing to tell.
+            # A task that waits is not printed. Before a mapped task is expanded, this also hides its placeholder.
             if now in WAITING or self._states.get(name) == now:
                 continue
             self._states[name] = now

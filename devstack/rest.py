@@ -240,7 +240,7 @@ class AirflowApi:
     def _log_events(
         self, dag_id: str, run_id: str, task: TaskInstanceResponse, try_number: int | None
     ) -> list[StructuredLogMessage]:
-        # As one JSON document the client would drop all fields of an event but its time and text.
+        # The log is read as NDJSON: from a JSON document, the client would keep only time and text of each event.
         reply = self._tasks.get_log_without_preload_content(
             dag_id,
             run_id,

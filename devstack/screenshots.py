@@ -37,7 +37,7 @@ def take(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        # The browser first: without one, nothing else is started.
+        # The browser starts first: if none is installed, the stack is not started in vain.
         with browser() as running, Stack(root, StackOptions()) as stack:
             run, analysis = land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
@@ -54,7 +54,7 @@ def take(folder: Path) -> None:
             page(ui, run.dag_run_id, "Report", folder / "report.png")
             items(ui, analysis.dag_run_id, folder / "items.png")
             form(ui, folder / "form.png")
-            # Airflow remembers that the graph was shown, and would show it beside every other page.
+            # The graph is the last picture: once it was shown, Airflow would show it on the other pages, too.
             graph(ui, run.dag_run_id, folder / "graph.png")
             if ui.problems:
                 raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))
@@ -81,7 +81,7 @@ def page(ui: Ui, run_id: str, tab: str, file: Path) -> None:
     ui.page.set_viewport_size({"width": 1280, "height": 1280 if tab == "Results" else 800})
     dataset = ui.dataset(DAG_ID, run_id)
     dataset.get_by_role("link", name=tab, exact=True).click()
-    # The report of the Reports API stands in a frame of its own.
+    # The report of the Reports API is in a frame inside the page, where its groups are buttons and not links.
     shown = dataset.frame_locator("iframe[title=Report]") if tab == "Report" else dataset
     shown.get_by_role("button" if tab == "Report" else "link", name="district_1", exact=True).click()
     expect(shown.get_by_text("school_10")).to_be_visible()
@@ -190,7 +190,7 @@ def form(ui: Ui, file: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Take the pictures; 1 when it does not work."""
     argparse.ArgumentParser(prog="python -m devstack.screenshots", description=__doc__).parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the stack, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM also stops the stack, as Ctrl-C does
     try:
         take(IMAGES)
     except (DevstackError, RuntimeError) as error:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 READY_SECONDS = 60.0
-# A graceful stop takes the server 15 s of waiting for its own connections; what it acknowledged is with the
-# operating system already, so ending the process loses nothing.
+# After this time, the server is killed, because it waits 15 s for its own connections to end. No data is lost: when the
+# server replies to a write, the operating system already has the data.
 STOP_SECONDS = 1.0
 
 
@@ -95,14 +95,14 @@ class SeaweedFS:
             **{f"{name}.port.grpc": grpc[name] for name in names},
             "metricsPort": ports[-2],
             "s3.config": identities,
-            "s3.iam": "false",  # no second way to make identities, and no ports for catalogues nobody uses
+            "s3.iam": "false",  # off, because nobody uses it; 0 below = no port for table catalogues
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
-            "s3.autoCreateBucket": "false",  # a misspelt bucket is an error here, as it is in the cloud
+            "s3.autoCreateBucket": "false",  # a misspelt bucket name must fail, as it does in the cloud
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": 256,
             "volume.max": 64,
-            "volume.minFreeSpace": "1",  # percent
+            "volume.minFreeSpace": "1",  # percent of the disk
             "volume.preStopSeconds": 0,
         }
         if tls is not None:
@@ -120,7 +120,7 @@ class SeaweedFS:
             cwd=root,
             grace=STOP_SECONDS,
         )
-        # The server puts its own sockets into the temporary folder, named after their ports, and leaves some behind.
+        # The server makes sockets in the temporary folder and does not remove all of them, so `stop` has to know them.
         temporary = {Path("/tmp"), Path(tempfile.gettempdir())}
         sockets = tuple(
             folder / name
@@ -209,10 +209,10 @@ class SeaweedFS:
         try:
             reply = http.call("PUT", url)
         except OSError:
-            return False  # not yet up, or going down: the caller watches the process
+            return False  # the server does not listen yet, or has ended. The caller checks whether it has ended
         if reply.status == 400:
             raise DevstackError(f"SeaweedFS refuses the bucket name {name!r}: {reply.body.decode(errors='replace')}")
-        return reply.status in (200, 409)  # 409: it is ours already
+        return reply.status in (200, 409)  # 409: the bucket exists already
 
 
 def _identities(admin: KeyPair, reached: Mapping[str, KeyPair]) -> dict[str, object]:

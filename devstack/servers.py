@@ -25,7 +25,7 @@ from devstack.secrets import write_private
 
 READY_SECONDS = 120.0
 USER = DATABASE = "airflow"
-# PostgreSQL refuses to run as root. In a user namespace root is somebody else, and its files stay root's.
+# PostgreSQL does not run as root. In this user namespace, root has the user id 1000. Outside, the files belong to root.
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 
@@ -99,7 +99,7 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
         "port": port,
         "unix_socket_directories": "",
         "max_connections": 200,
-        # What it holds is thrown away: nothing here needs to survive a power cut.
+        # Do not wait for the disk: the data need not survive a power failure.
         "fsync": "off",
         "synchronous_commit": "off",
     }
@@ -112,7 +112,8 @@ def start_postgres(root: Path, password: str, *, log: Path) -> Server:
     )
     server = Server("PostgreSQL", port, process, f"{USER}:{password}@{LOOPBACK}:{port}")
     process.wait_until_ready(lambda: takes_queries(port), timeout=READY_SECONDS)
-    # As one statement that is fine when the database exists already.
+    # `CREATE DATABASE` fails if the database exists. This query returns the statement only if it does not, and
+    # `\gexec` runs the statement.
     query(
         server,
         f"SELECT 'CREATE DATABASE {DATABASE}' WHERE NOT EXISTS "

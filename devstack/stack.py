@@ -113,12 +113,12 @@ class Stack:
         def ready(text: str) -> None:
             self._report(text, time.monotonic() - started)
 
-        # Logs, databases and landed files of the stack are nobody else's on this machine.
+        # Other users of this machine must not read the logs, the databases and the landed files.
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
         with undisturbed():
             self._launch(load_or_create(self.root / "secrets.json"))
-        self.fill_database()  # while the servers start
+        self.fill_database()  # the servers start in the meantime
         self.simulator.wait_until_ready()
         ready(f"Learnosity simulator  {self.simulator.url}")
         self.seaweedfs.wait_until_ready()
@@ -133,7 +133,7 @@ class Stack:
         with undisturbed():
             stop_all(process.leader for process in self.processes())
             for part in self._parts:
-                part.stop()  # nothing runs any more: this tidies up
+                part.stop()  # the processes have already ended: this removes what they have left
             self._parts.clear()
             self._once = None
 

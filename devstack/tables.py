@@ -16,7 +16,8 @@ from learnosity.run_config import DESTINATION_VARIABLE, FIELDS
 
 README = REPOSITORY / "README.md"
 BEGIN, END = "<!-- {name}: made by make docs-tables -->", "<!-- {name} end -->"
-# What the form writes plainly and a page as code: names, dataset types, dotted fields, URIs.
+# Words that are plain text in the trigger form and code (in backticks) in README.md: names with an underscore, dataset
+# types, and URIs.
 _CODE = re.compile(r"(?:[a-z0-9+]+://[^\s,;]*[^\s,;.:]|\b[a-z]+(?:-[a-z]+){3}\b|\b[a-z]+(?:\.[a-z]+)?(?:_[a-z]+)+\b)")
 
 
@@ -30,7 +31,7 @@ def tables() -> dict[str, str]:
             default = "none"
         else:
             default = f"`{field.default if isinstance(field.default, str) else json.dumps(field.default)}`"
-        # What each type needs has a table of its own.
+        # Cut at this sentence, because README.md has a table of its own about what each dataset type needs.
         meaning = as_markdown(field.description.partition(" What each needs")[0])
         params.append((f"`{field.name}`", default, f"**{field.title}.** {meaning}{_range(field.schema)}"))
     types = [("dataset type", "needs"), ("---", "---")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # importing the client takes a second
+if TYPE_CHECKING:  # not at run time, because the import of the client takes a second
     from airflow_client.client import TaskInstanceResponse
 
 

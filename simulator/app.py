@@ -90,7 +90,7 @@ class Simulator:
                 web.route("*", "/{path:.*}", entry.serve, expect_handler=entry.expect),
             ]
         )
-        # Bodies must arrive as they were sent: a gzip upload is not unpacked by an object store.
+        # An object store keeps an upload as it was sent, so aiohttp must not decompress bodies.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, auto_decompress=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._initial.host, self._initial.port, backlog=1024)
@@ -171,7 +171,7 @@ class _Entry:
                 refusal = await before(rules, target)
                 response: web.StreamResponse
                 if refusal is not None:
-                    # The body is read so that the client is not cut off while it still sends.
+                    # The whole body is read first. Otherwise the connection would break while the client still sends.
                     while await request.content.readany():
                         continue
                     response = refusal
@@ -179,7 +179,7 @@ class _Entry:
                     await stalled(request, rules, self._state.ending)
                     served = await produce(rules)
                     response = await after(request, served, rules)
-            except (Cut, ConnectionError):  # a fault cuts it, or the client closed it while it was sending
+            except (Cut, ConnectionError):  # a fault rule cuts the connection, or the client has closed it
                 return cut(request)
             stats.answered(target, response.status)
             return response

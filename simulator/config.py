@@ -164,7 +164,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return msgspec.convert({**msgspec.to_builtins(self), **changes}, SimulatorConfig)
 
     def __repr__(self) -> str:
-        # Secrets must not get into a log through a repr.
+        # The secrets of consumers and the control token are left out, because a repr may get into a log.
         shown = {n: getattr(self, n) for n in self.__struct_fields__ if n not in ("consumers", "control_token")}
         changed = {n: v for n, v in shown.items() if v != getattr(DEFAULTS, n)}
         return f"SimulatorConfig(consumers={sorted(self.consumers)}, {changed})"

@@ -73,7 +73,7 @@ def routes(state: State) -> list[web.RouteDef]:
         ("GET", "datasets", datasets),
         ("GET", "datasets/{dataset_id}/files", files),
     ]
-    # A token that is changed by `config` would shut out who set it: that of the begin counts.
+    # The token is read only once. A later request to `config` may change it, but must not lock out its own sender.
     token = state.config.control_token
     return [
         web.get("/healthz", health),
@@ -87,7 +87,8 @@ def _guarded(handler: Handler, token: str) -> Handler:
             given = request.headers.get("Authorization", "")
             allowed = hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
         else:
-            # The name counts as well: a page in a browser can make a name of its own lead to this machine.
+            # The host name in the URL is checked, too. The owner of a web page can let its host name lead to this
+            # machine. Then the page can send requests from a browser on this machine (DNS rebinding).
             allowed = _is_here(request.remote) and _is_here(request.url.host)
         if not allowed:
             raise web.HTTPForbidden(text="The control endpoints need the token, or a request from this machine.")

@@ -113,7 +113,7 @@ def cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         raw = request.transport.get_extra_info("socket")
         if raw is not None:
-            # With a linger time of zero the peer sees a reset, not an orderly close.
+            # With a linger time of zero, the client gets a TCP reset (RST) and not a normal close.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
     return web.Response(status=500)
@@ -153,7 +153,7 @@ async def _send(
             if bytes_per_second is not None:
                 await asyncio.sleep(0.1)
     except ConnectionError:
-        return stream  # the client has closed the connection
+        return stream  # the client has closed the connection, so nothing more can be sent
     if len(body) < length and request.transport is not None:
         stream.force_close()
         request.transport.close()

@@ -16,7 +16,7 @@ from typing import Final
 
 _EPOCH: Final = 1_755_216_000  # 2025-08-15T00:00:00Z: first day of the school year
 _YEAR: Final = 300 * 86_400  # length of the school year, in seconds
-_UNATTEMPTED: Final = 243  # this byte or more: the item was not attempted
+_UNATTEMPTED: Final = 243  # an item whose byte is this or more was not attempted
 _ABSENT: Final = 243  # a user whose byte is this or more has no session for the activity
 _ATTEMPTED: Final = bytes(int(byte < _UNATTEMPTED) for byte in range(256))
 _BANK_ITEMS: Final = 240
@@ -132,7 +132,7 @@ class District:
         """Per item of an activity: a response below this is right."""
         limits = []
         for item in self.activity(name).items:
-            # A fifth of the items hardly separate strong users from weak ones, as in a real bank.
+            # As in a real item bank, some items (here a fifth) hardly separate strong users from weak ones.
             slope = 1 if item % 5 == 0 else 6
             ease = 60 + self._hash("item", str(item))[0] % 150
             limits.append(max(8, min(_UNATTEMPTED - 2, ease + slope * (ability - 16))))

@@ -52,6 +52,6 @@ class ApiError(Exception):
     def __init__(self, code: int, detail: str = "") -> None:
         self.code = code
         self.status, message = ERRORS[code]
-        # The documented 429 body has exactly the message of the table.
+        # Without a detail, the message is exactly that of the table, as in Learnosity's documentation.
         self.message = f"{message}: {detail}" if detail else message
         super().__init__(f"{code}: {self.message}")

@@ -52,7 +52,7 @@ async def receive(request: web.Request) -> Incoming | web.Response:
         return web.Response(status=404, text=_NO_VERSION)
     form: dict[str, str] = {}
     if request.content_type == "application/x-www-form-urlencoded":
-        # Bytes that are not UTF-8 become a replacement character, so that the signature does not match.
+        # Bytes that are not UTF-8 are no error here: they are replaced, and then the signature does not match.
         body = (await request.read()).decode("utf-8", "replace")
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=None))
     return Incoming(request.method, version, endpoint, form)
@@ -83,7 +83,7 @@ async def answer(state: State, incoming: Incoming, redirected: bool, urls_expire
         return failure(error.code, error.message, status)
     except _OverQuota as error:
         state.stats.codes[42000] += 1
-        # The documented 429 has no Retry-After (U20).
+        # Learnosity's documentation describes no `Retry-After` for a 429, so it is off by default.
         retry_after = max(1, round(error.seconds)) if state.config.retry_after_header else None
         return failure(42000, "Too many requests", 429, retry_after)
     return _envelope(reply, incoming.version, state.now)

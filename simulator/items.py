@@ -112,5 +112,5 @@ def _row(
         field: statistics.rounded(values[field]) if isinstance(values[field], float) else values[field]
         for field in spec.fields
     }
-    # The reference identifies a row, so it is there even when it was not requested.
+    # The reference identifies the row, so it is returned even if it was not requested.
     return {"item_reference": reference, **row}

@@ -18,7 +18,7 @@ _BOUNDARY: Final = "simulator-boundary"
 _OTHER_TAG: Final = '"00000000000000000000000000000000"'
 _MORE: Final = b"8 bytes\n"
 _CHUNK: Final = b"a line without an end " * 3000
-# What nobody reads does not fill the memory of the simulator: the connection is cut after this many chunks.
+# After this many chunks (1 GB), an "endless" reply ends with a closed connection, so that it does not run for ever.
 _MAX_CHUNKS: Final = 16_384
 
 

@@ -95,7 +95,7 @@ def write_population(
 def _opened(raw: BinaryIO, compressed: bool) -> BinaryIO:
     if not compressed:
         return raw
-    # No name and no time in the header: the same content gives the same bytes.
+    # Without a name and a time in the gzip header, the same content always gives the same bytes.
     return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0))
 
 

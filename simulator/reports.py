@@ -19,7 +19,7 @@ from .state import State
 from .validation import SUMMARY_TYPES
 
 SCRIPT: Final = Path(__file__).with_name("reports.js")
-# The page that shows a report comes from another origin.
+# Allows any origin, because the page that shows a report comes from another origin than the simulator.
 CORS: Final = {"Access-Control-Allow-Origin": "*"}
 
 

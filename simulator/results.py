@@ -29,7 +29,7 @@ from .validation import DatasetSpec
 
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
-_ROW_BYTES = 139  # nine digits, a comma, 128 hexadecimal digits, a line end
+_ROW_BYTES = 139  # length of a CSV row: nine digits, a comma, 128 hexadecimal digits, a line end
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Users:
             "score": self.score,
             "attempted_max_score": self.attempted,
             "unscored_max_score": self.unscored,
-            # Every item of a session was seen, so both are the points of all its items.
+            # A simulated user sees every item of a session, so `seen_score` and `max_score` are equal.
             "seen_score": self.maximum,
             "max_score": self.maximum,
         }[name]
@@ -170,13 +170,13 @@ class Rollup:
         check()
         for child in group.children.values():
             self._sum_up(child, check)
-        # A user without a group of a lower level counts in those above.
+        # A record may name no group for the lower levels. Such a user belongs to this group itself, and not to a child.
         members = [group.users, *(child.users for child in group.children.values())]
         group.users = sorted({row for rows in members for row in rows})
         group.row = {"group_name": group.name, **self._statistics(group)}
         for child in group.children.values():
             if child.children:
-                child.users = []  # from here on, only leaves need their users
+                child.users = []  # to save memory: only groups without children need their users later
 
     def _statistics(self, group: Group) -> dict[str, Any]:
         users = self.users

@@ -109,7 +109,7 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
         if now > expires:
             raise ApiError(41007)
     signed_at = _unix(security.timestamp)
-    # A timestamp has minute resolution, so it may lie up to 59 s before the call was signed.
+    # The timestamp has no seconds, so it may be up to 59 s earlier than the moment of signing. Hence the 60 s.
     if signed_at is None or not (
         now - config.timestamp_past_seconds - 60 <= signed_at <= now + config.timestamp_future_seconds
     ):
@@ -119,7 +119,8 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
 def _signed_by(
     secret: str, security: Security, request: str | None, action: str | None, config: SimulatorConfig
 ) -> bool:
-    # For `get` the action may be left out of the signed string: documented for legacy signatures, harmless for others.
+    # For a `get`, a legacy signature may leave out the action, as its documentation says. The simulator also accepts
+    # current signatures without it.
     actions = [action, None] if action == "get" else [action]
     accepted = [sign(secret, security, request, each) for each in actions]
     if config.accept_legacy_signatures:

@@ -96,7 +96,7 @@ def upload_path(organisation_id: int, dataset_type: str, dataset_id: str, part: 
 
 def result_path(organisation_id: int, dataset_type: str, dataset_id: str, name: str) -> str:
     """Path of a result file, percent-encoded so that any name is one key."""
-    # The dots of a `..` are encoded too, because a client's URL parser would resolve them.
+    # The dots of `.` and `..` are encoded, too. Otherwise the URL parser of a client would resolve these parts.
     encoded = "/".join(
         part.replace(".", "%2E") if part.strip(".") == "" else quote(part, safe="") for part in name.split("/")
     )

@@ -19,7 +19,7 @@ _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 dag = _module.dag
 
-# A retry policy that names no delay of its own leaves it to these.
+# The rules of the DAG's retry policy name no delay, so Airflow uses these values.
 _soon = {"retries": 30, "retry_delay": timedelta(seconds=2), "retry_exponential_backoff": 0.0}
 for _task in dag.tasks:
     if isinstance(_task, MappedOperator):

@@ -31,7 +31,7 @@ def fuzz(name: str, first: int, count: int, seconds: float) -> tuple[int, list[s
     try:
         for seed in range(first, first + count):
             if seed % BATCH == 0:
-                # Time of the processor: on a busy machine, an input that is sound may take long.
+                # The timer counts processor time: on a busy machine, a harmless input may take long in real time.
                 signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS * 4)
                 if time.monotonic() > until:
                     break
@@ -58,7 +58,7 @@ def main() -> int:
     arguments = parser.parse_args()
     names = [arguments.only] if arguments.only else list(TARGETS)
     signal.signal(signal.SIGPROF, _hang)
-    logging.disable()  # what the readers warn of
+    logging.disable()  # the readers log many warnings about their inputs
     total, findings = 0, []
     print(f"{'parser':<14} {'inputs':>9} {'seconds':>8} {'found':>6}", flush=True)
     for name in names:

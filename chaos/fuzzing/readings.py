@@ -18,10 +18,11 @@ from learnosity.results.reading import Empty, Failed, Files, Group, Inline, NotR
 
 _ADDRESS = re.compile(r"[a-z0-9+.-]+://|^\s*//[^/\s]", re.IGNORECASE)
 _SIGNED = re.compile(r"[?&](?:x-amz-signature|x-goog-signature|signature|sig|token)=", re.IGNORECASE)
-# A link below one of these leads to the reply itself or to its documentation, if it is not a page of its own.
+# An address below a key that begins with one of these words leads to a reply or to documentation, and not to a file.
+# Below a key of `_MAYBE_LINKS`, this depends on the address (see `_is_link`).
 _LINKS = ("self", "prev", "previous", "canonical", "docs", "documentation", "help", "first", "last")
 _MAYBE_LINKS = ("link", "href", "url", "uri", "index", "up", "home", "about", "first", "last")
-# What was asked for, given back; a path; what people have to know. No list of files is expected there.
+# A list below one of these keys is no list of files. It repeats the request, is a path, or is a message for people.
 _NO_LISTS = (
     "request",
     "filters",
@@ -65,7 +66,7 @@ def check_case(case: Case) -> str:
     reading = _read(case.meta, case.data)
     traps = set(case.traps)
     if case.cursor is not None:
-        # The further page that these speak of can be asked for.
+        # These two traps say that there are more files. With a cursor, the next page can be read, so they are no error.
         traps -= {"more", "a wrong count"} if case.kind in ("files", "empty") else set()
         if case.kind not in ("files", "empty"):
             traps.add("a further page of content")
@@ -222,7 +223,7 @@ def _check_groups(data: Any, group: Group) -> None:
             todo.extend(each)
         elif isinstance(each, dict):
             for key, child in each.items():
-                if key != "ancestors":  # Their other groups are named where they are asked for.
+                if key != "ancestors":  # the groups below an ancestor are in the ancestor's own reply
                     todo.append(child)
                 if key == "groups" and isinstance(child, list):
                     for entry in [] if all(map(_is_level, child)) else child:

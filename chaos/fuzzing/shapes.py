@@ -323,7 +323,7 @@ def _spoil_entry(chance: random.Random, case: Case) -> None:
         each = todo.pop()
         if isinstance(each, dict | list):
             todo.extend(each.values() if isinstance(each, dict) else each)
-            # A map from names to addresses is no entry.
+            # An object with file names as keys maps names to addresses. It is not the entry of one file.
             if isinstance(each, dict) and _has_address(case, each) and each.keys().isdisjoint(names):
                 entries.append(each)
     if entries:

@@ -124,7 +124,7 @@ def check_table(seed: int) -> None:
 
 
 def _rows(chance: random.Random, keys: Sequence[str]) -> list[Row]:
-    most = chance.choice((256, 600))  # Windows-1252 has none of the higher letters
+    most = chance.choice((256, 600))  # with 256, Windows-1252 has all the letters, so this encoding is tested, too
     known = [cell for cell in _CELLS if not cell or ord(max(cell)) < most or most == 600]
 
     def cell() -> str:
@@ -176,7 +176,7 @@ def _ndjson(chance: random.Random, lines: bytes) -> tuple[Files, bool]:
     for number, part in enumerate((records[:cut], records[cut:])):
         text = end.join(f"{blank}{record}" for record in part) + chance.choice(("", end))
         if encoding == "utf-8" and chance.random() < 0.1:
-            text = text.replace("\n", "\n\ufeff")  # as of files that were joined
+            text = text.replace("\n", "\n\ufeff")  # byte order marks inside the text, as in joined files
         content = text.encode(encoding)
         if encoding == "cp1252" and _is_utf8(content):
             content = text.encode()
@@ -191,7 +191,7 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
     quoting, encoding = chance.choice(_QUOTING), chance.choice(_ENCODINGS)
     end = chance.choice(("\n", "\r\n", "\r"))
     if end == "\r":
-        quoting = csv.QUOTE_ALL  # Python 3.11 does not quote a line feed there
+        quoting = csv.QUOTE_ALL  # with this line end, Python 3.11 does not quote cells with a line feed
     doubled = chance.random() < 0.9
     columns = [*keys, *chance.sample(("name", "note;x", "a,b", "é"), chance.randrange(3))]
     chance.shuffle(columns)
@@ -199,9 +199,11 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
     encoding = _encoding(encoding, "".join((*cells, *columns)))
     others = [cell for cell in _CELLS if _encoding(encoding, cell) == encoding]
     if quote == "'" and (len(columns) > len(keys) or re.search('[\n\r"]', "".join(cells))):
-        quoting = csv.QUOTE_ALL  # else double quotes and line ends in cells would be a table of their own
+        # A reader may take `"` for the quote, and then double quotes and line ends in cells make another valid table.
+        quoting = csv.QUOTE_ALL
     if encoding in _MARKED and any(cell.startswith("\ufeff") for cell in (*cells, *_CELLS)):
-        quoting = csv.QUOTE_ALL  # else a mark before a row may be that of a file that was joined
+        # Without quotes, a reader may take U+FEFF at the start of a row for the byte order mark of a joined file.
+        quoting = csv.QUOTE_ALL
     cut = chance.randrange(len(rows) + 1)
     suffix = chance.choice((".csv", ".tsv", ".CSV", "", ".txt", ".csv.gz"))
     files: Files = []
@@ -217,10 +219,11 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
             writer.writerow([values.get(column, chance.choice(others)) for column in columns])
         content = text.getvalue().encode(encoding)
         if encoding == "cp1252" and _is_utf8(content):
-            content = text.getvalue().encode()  # some neighbours in Windows-1252 are a letter in UTF-8
+            content = text.getvalue().encode()  # a reader would take these bytes for UTF-8, with other letters
         pack = chance.choice((bytes, bytes, gzip.compress, zstd.compress))
         files.append((f"part-{number}{suffix}", pack(content)))
-    # Every cell is in double quotes, and the encoding shows by itself. A whole part may also be too short to tell it.
+    # A reader has to accept the files if every cell is in double quotes and the encoding can be recognised for certain.
+    # In the other encodings, a short file may not have enough text for this.
     certain = quoting == csv.QUOTE_ALL and quote == '"' and doubled and encoding in ("utf-8", "utf-8-sig", "utf-16")
     return files, certain and not any(map(_is_odd, cells))
 

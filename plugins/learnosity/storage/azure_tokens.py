@@ -34,7 +34,7 @@ _PASSES = re.compile(
     r"|unable to connect to proxy(?!.*: 407)",
     re.IGNORECASE,
 )
-# azure-identity says so where the metadata service of a virtual machine does not reply.
+# azure-identity's error text if the metadata service of a virtual machine does not reply.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
 # With these error codes, the service itself says that the same request may succeed later. So they count more than the
 # HTTP status, which can be 400.

@@ -17,12 +17,12 @@ from learnosity.storage.errors import code_of, is_web_page, reply_in, status_of
 class Refused(Enum):
     """Why a store refuses a conditional write."""
 
-    CHANGED = auto()  # the object is not as the condition has it
+    CHANGED = auto()  # the object is not in the state that the condition requires
     UNKNOWN = auto()  # the store does not know conditional writes
     ELSE = auto()
 
 
-# Known code that says that the object is not as the condition has it.
+# The error code of a store whose object is not in the state that the condition requires.
 _CHANGED = "ConditionalRequestConflict"
 
 
@@ -39,8 +39,8 @@ def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Ref
     if status == 404:
         changed = not creates and judge(status, code).verdict is Verdict.MISSING and not is_web_page(body)
     else:
-        # These are the statuses of conditions. A code that is not known says no more than the status: each kind of
-        # store has codes of its own for a change, such as `ConcurrentModification` of Ceph.
+        # A store replies with 409 or 412 if a condition is not met. An error code that `judge` does not know counts as
+        # such a reply, too: each kind of store has its own codes for it, such as `ConcurrentModification` of Ceph.
         changed = status in (409, 412) and (code == _CHANGED or judge(status, code) == judge(status))
     return Refused.CHANGED if changed else Refused.ELSE
 
@@ -52,7 +52,7 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
     :param local: whether it is an error of a file system, which has no reply.
     """
     reply = "" if local else reply_in(str(error), where)
-    if not status_of(reply):  # of a file system, or of memory: only the kind of the error tells
+    if not status_of(reply):  # a file system has no HTTP status, so the type of the error has to say the reason
         is_there = isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError)
         return Refused.CHANGED if is_there else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -174,8 +174,8 @@ _CAUSES = (
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # A redirect without an address: S3 replies so if the bucket lies in another region.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host. If the store needs no proxy, `egress` gives obstore this proxy for all other hosts.
-    # Nothing can listen on port 0, so obstore cannot follow the redirect.
+    # A redirect to another host. If the store needs no proxy, `egress` gives obstore the proxy 127.0.0.1:0 for all
+    # other hosts. Nothing can listen on port 0, so obstore cannot follow the redirect.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

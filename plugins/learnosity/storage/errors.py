@@ -42,7 +42,7 @@ _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"
 # In this XML element, Azure says why it refuses an identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
 _STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
-# In obstore's message, what the store said follows this. Before it, the message names the object.
+# In obstore's error text, the reply of the store begins after these words. The text before them names the object.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 

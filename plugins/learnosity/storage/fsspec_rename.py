@@ -39,7 +39,7 @@ def put_in_place(fs: Any, staged: str, target: str, size: int, aside: str) -> No
         if not _is_in_place(fs, staged, target, size):
             raise OSError(f"the storage driver was to rename a file to {target}, and has not done it")
     except BaseException:
-        with suppress(Exception):  # the error of the rename is more useful
+        with suppress(Exception):  # an error here is not raised, because the error of the rename is more useful
             _move(fs, aside, target)
         raise
     fs.rm_file(aside)
@@ -62,8 +62,8 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
         return False
     if found["type"] != "directory":
         return found["size"] in (size, None)
-    # In an object store, there may be an object and a folder of this name. In a folder of a file system, the driver has
-    # put the file into it.
+    # `target` is a folder. In an object store, an object can have the same name, so the rename may have been right.
+    # In a file system, the driver has moved the file into the folder, which is an error.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     return True
@@ -71,7 +71,7 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
 
 def _info(fs: Any, path: str) -> Mapping[str, Any] | None:
     """What the driver says of a path now; None = nothing is there."""
-    fs.invalidate_cache()  # some drivers keep what they have listed
+    fs.invalidate_cache()  # some drivers cache listings, which do not show the newest changes
     try:
         found: Mapping[str, Any] = fs.info(path)
     except OSError as error:

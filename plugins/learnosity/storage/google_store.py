@@ -15,8 +15,8 @@ from learnosity.errors import StorageError
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import ObjectInfo
 
-# The headers that a client has in addition to read an object as it is stored. HTTP/2 is only used where the server
-# offers it, over TLS.
+# With this header, GCS sends an object with `Content-Encoding: gzip` as it is stored. Without it, GCS decompresses the
+# object, and obstore fails because the reply has no length.
 AS_STORED = {"Accept-Encoding": "gzip"}
 _NOT_AS_STORED = re.compile(r"(Content-Length|E-?Tag) Header missing", re.IGNORECASE)
 
@@ -51,7 +51,7 @@ class GoogleStore(ObstoreStore):
         try:
             yield from super().read(path)
             return
-        except StorageError as error:  # obstore looks at the headers first, so nothing was read yet
+        except StorageError as error:  # obstore checks the headers first, so no data was read yet
             if not _NOT_AS_STORED.search(str(error)):
                 raise
         yield from self._as_stored().read(path)

@@ -135,7 +135,7 @@ class ClientTokens:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         reply = request(self._url, method="POST", body=urlencode(self._values).encode(), headers=headers)
         if reply.status != 200:
-            refused: Any = RefreshError  # google-auth has no type for it
+            refused: Any = RefreshError  # `Any`, because google-auth has no type annotations for this class
             raise refused("the identity provider refuses")
         return str(json.loads(reply.data)["access_token"])
 

@@ -49,8 +49,8 @@ def openable(info: ObjectInfo, uri: str) -> ObjectInfo:
     :param uri: what is listed, for the message.
     :raises UnreadableNameError: the store cannot open it.
     """
-    # The path of a marker keeps its slash. Without the slash, it would be the path of another object, and the wrong one
-    # would be deleted.
+    # Only this check ignores the slash at the end of a folder marker. The returned path has the slash: without it, the
+    # path would name another object, and a delete would remove the wrong one.
     path = info.path.rstrip("/") if info.marks_folder and not info.size else info.path
     if reason := unreadable(path):
         raise UnreadableNameError(f"Could not list {uri}: {info.path!a} is there, and {reason}.")

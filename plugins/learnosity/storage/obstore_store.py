@@ -273,7 +273,7 @@ class ObstoreStore:
         try:
             yield
         except (obstore_errors.NotFoundError, FileNotFoundError) as error:
-            # The error of a file system has no reply, but the name of a file may look like one.
+            # An error of a file system contains no reply of a store, but a file name in it may look like a reply.
             text = "" if self._is_local else reply_in(str(error), where)
             if code_of(text) == "NoSuchUpload":
                 gone = "its parts are gone; another run has landed the dataset and tidied up"

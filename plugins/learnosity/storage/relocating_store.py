@@ -15,7 +15,7 @@ from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 
 T = TypeVar("T")
 
-# A redirect for now is an error that may pass, and the bucket may lie in another region all the same.
+# Errors that may mean that the bucket is in another region. A temporary redirect is a TransientStorageError.
 _REFUSED = (StorageError, TransientStorageError)
 
 
@@ -98,7 +98,7 @@ class RelocatingStore:
                 yield chunk
             return
         except _REFUSED as error:
-            # What has been given out cannot be given out again from the beginning.
+            # If the caller already has a chunk, the file is not read again: the caller would get this chunk twice.
             if begun or not error.wrong_region or not self._moved(used):
                 raise
         yield from self._store.read(path)

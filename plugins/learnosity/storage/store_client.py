@@ -72,7 +72,7 @@ async def patiently(attempts: int, call: Callable[[], Awaitable[T]], seconds: fl
         reraise=True,
     )
 
-    async def once() -> T:  # tenacity awaits only what is known to be a coroutine function
+    async def once() -> T:  # tenacity does not await the result of a lambda, so `call` itself cannot be passed
         return await call()
 
     return await retrying(once)

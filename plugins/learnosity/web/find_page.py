@@ -129,7 +129,7 @@ def _found(
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
         if at and steps is not None:
-            # The file may also have rows of another kind, and the page would show these.
+            # The file may have rows of several kinds. Without `rows` in the query, the page could show another kind.
             at = f"{Sorting(rows=_ROWS[each.kind]).rows_query}{at}"
         link = file_address(here, path) if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link

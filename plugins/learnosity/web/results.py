@@ -23,7 +23,7 @@ from learnosity.web.plots import PLOT_WIDTH, reference
 from learnosity.web.tables import TableView, view
 
 ALL_ITEMS = ItemQuery()
-# The kinds of rows that are known, and how they are called; "" = as the request calls its groups.
+# The name of each kind of rows on the page; "" = the label that the request has for the level of the groups.
 _LABELS = {Kind.GROUPS: "", Kind.USERS: "Users", Kind.ITEMS: "Questions"}
 _OWN = ("group", "user")  # tables with the row of the group or user that a file is about
 
@@ -147,7 +147,7 @@ def _results(
     rows, users, calculated, group = chosen, None, False, None
     if chosen.kind is Kind.USERS:
         rows, calculated = users_with_percents(chosen)
-        # Beside groups, the users are not all users of the group, so no figure of the group is made of them.
+        # If the file also lists groups, its users are not all users of its group, so no figures are computed from them.
         users = None if Kind.GROUPS in tables_by_kind(document) else rows
     if has_report(dataset.layout.dataset_type):
         group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)

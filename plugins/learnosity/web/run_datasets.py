@@ -239,8 +239,8 @@ def _siblings(task_id: str) -> tuple[str, ...]:
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     states = [str(each.state or "none") for each in instances]
-    # All instances of a mapped task are shown with one state: the first that exists of a failure, any state other than
-    # success, and success.
+    # All instances of a mapped task are shown with one state: a failure if there is one, or else a state other than
+    # success, or else success.
     state = min(states, key=lambda each: (each not in FAILED, each == "success"))
     starts = [each.start_date for each in instances if each.start_date]
     ends = [each.end_date for each in instances if each.end_date]
