@@ -21,7 +21,7 @@ _SIGNED = re.compile(r"[?&](?:x-amz-signature|x-goog-signature|signature|sig|tok
 # An address below a key that begins with one of these words leads to a reply or to documentation, and not to a file.
 # Below a key of `_MAYBE_LINKS`, this depends on the address (see `_is_link`).
 _LINKS = ("self", "prev", "previous", "canonical", "docs", "documentation", "help", "first", "last")
-_MAYBE_LINKS = ("link", "href", "url", "uri", "index", "up", "home", "about", "first", "last")
+_MAYBE_LINKS = ("link", "href", "url", "uri", "index", "up", "home", "about")
 # A list below one of these keys is no list of files. It repeats the request, is a path, or is a message for people.
 _NO_LISTS = (
     "request",

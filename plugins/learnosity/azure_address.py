@@ -40,8 +40,9 @@ def azure_account(where: StorageUri, connection: Connection | None) -> str:
     else:
         url = sas_url(extra) or account_url(connection, extra)
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return host.partition(".")[0] if ".core." in host else parts.path.strip("/").partition("/")[0]
+    known = _account_in(_server(url))
+    # An emulator, or a proxy, has the account in the path of its address.
+    return known[0] if known else parts.path.strip("/").partition("/")[0]
 
 
 def account_url(connection: Connection, extra: Mapping[str, Any]) -> str:

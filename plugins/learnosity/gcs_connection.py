@@ -93,6 +93,7 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
     @functools.cache
     def as_stored() -> ObstoreStore:
+        # Over HTTP/1.1, Google sends a large object that it stores in gzip in chunks, without its length.
         more: ClientConfig = {"default_headers": {**headers, **AS_STORED}, "http1_only": False}
         return ObstoreStore(opened(client | more), where.text, proxy=proxy)
 

@@ -77,6 +77,9 @@ def test_a_published_dataset_is_a_version_of_the_place_where_its_type_lands() ->
         ("gcs://google@bucket/a/b", "gs://bucket", "a/b"),
         ("abfs://azure_by_name@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
         ("wasb://azure_by_url@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
+        ("wasb://azure_by_zone@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
+        ("wasb://azure_by_copy@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
+        ("wasb://azure_by_emulator@container/a", "abfss://container@account.dfs.core.windows.net", "a"),
         ("wasbs://container@account.blob.core.windows.net/a", "abfss://container@account.dfs.core.windows.net", "a"),
         ("file:///srv/datasets", "file", "/srv/datasets"),
         ("hdfs://name-node/a", "hdfs://name-node", "a"),
@@ -85,7 +88,14 @@ def test_a_published_dataset_is_a_version_of_the_place_where_its_type_lands() ->
 def test_places_are_named_as_openlineage_has_it(
     monkeypatch: pytest.MonkeyPatch, uri: str, namespace: str, name: str
 ) -> None:
-    for conn_id, host in (("by_name", "account"), ("by_url", "https://account.blob.core.windows.net")):
+    hosts = {
+        "by_name": "account",
+        "by_url": "https://account.blob.core.windows.net",
+        "by_zone": "https://account.z01.blob.storage.azure.net",
+        "by_copy": "https://account-secondary.blob.core.windows.net",
+        "by_emulator": "http://localhost:10000/account",
+    }
+    for conn_id, host in hosts.items():
         connection = {"conn_type": "wasb", "host": host, "password": "a2V5"}
         monkeypatch.setenv(f"AIRFLOW_CONN_AZURE_{conn_id.upper()}", json.dumps(connection))
     assert object_name(uri) == (namespace, name)

@@ -121,10 +121,12 @@ def _of_doubtful(noted: CreationState, seen: Seen, fixed_id: bool) -> Decision:
         if noted.step == "commencing":
             return Decision(Action.START, f"No job was created since: the job of {noted.dataset_id} is started now.")
         return Decision(Action.FRESH, f"No job was created since: dataset {noted.dataset_id} was not begun.")
-    doubt = (
-        f"{len(suspects)} job(s) may have been created since, and none of them says which dataset it is for: dataset "
-        f"{noted.dataset_id} is left alone"
+    found = (
+        f"{len(suspects)} job(s) may have been created since, and none of them says which dataset it is for"
+        if suspects
+        else "Learnosity says that the job was started, but does not list it"
     )
+    doubt = f"{found}: dataset {noted.dataset_id} is left alone"
     if fixed_id:
         return Decision(Action.GIVE_UP, f"{doubt}.", doubtful=True)
     return Decision(Action.FRESH, f"{doubt} and a fresh one is made.", doubtful=True)

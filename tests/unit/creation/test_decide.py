@@ -385,7 +385,7 @@ CASES = [
         noted=noted("commencing"),
         seen=Seen((), POLLS_FOR_NOTHING, job_exists=True),
         action=Action.FRESH,
-        says="left alone and a fresh one is made",
+        says=f"the job was started, but does not list it: dataset {DATASET} is left alone and a fresh one",
         doubtful=True,
     ),
     Case(

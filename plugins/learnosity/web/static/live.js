@@ -1,17 +1,18 @@
-// Follows a run: asks for this page again every few seconds, and puts the new state in place of the old one. When the
-// run is over, the whole page is loaded once more, because it is then another page.
+// Follows a run: loads this page again every few seconds, and shows the new state instead of the old one. When the run
+// is over, the server sends another page, so the browser loads the whole page once more.
 "use strict";
 (() => {
   const [SOON, LATE] = [2500, 30000]; // milliseconds
   let wait = SOON;
-  let last = ""; // of the server: another script shows its times in another zone
+  // The last state as the server sent it. The state on the page differs: `times.js` shows its times in another zone.
+  let last = "";
 
   const follow = async () => {
     const here = document.getElementById("live");
     try {
       const reply = await fetch(document.URL, { headers: { Accept: "text/html" }, credentials: "same-origin" });
       if (reply.status === 401 || reply.status === 403) {
-        window.location.reload(); // the login has run out, or a right is gone: the page says so, and asks no more
+        window.location.reload(); // the login has ended, or the user has lost a right: the new page says so
         return;
       }
       const page = new DOMParser().parseFromString(await reply.text(), "text/html");
@@ -22,18 +23,18 @@
         return;
       }
       wait = SOON;
-      // Without a change nothing is replaced: a selection, and the place in a long error, stay.
+      // An unchanged state is not replaced, so that the user keeps the selected text and the position in a long error.
       if (next.innerHTML !== last && !here.contains(document.activeElement)) {
         last = next.innerHTML;
         here.replaceChildren(...document.adoptNode(next).childNodes);
       }
     } catch {
-      wait = Math.min(wait * 2, LATE); // the server is restarted, or the network is away: what is shown stays
+      wait = Math.min(wait * 2, LATE); // the server restarts, or there is no network: the page keeps the last state
     }
     later();
   };
   const later = () => {
-    // A page that nobody sees asks nothing.
+    // A hidden page sends no requests until it is shown again.
     if (document.hidden) document.addEventListener("visibilitychange", follow, { once: true });
     else setTimeout(follow, wait);
   };

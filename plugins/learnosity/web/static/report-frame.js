@@ -5,7 +5,7 @@
   const { script, element } = document.currentScript.dataset;
   const nonce = document.currentScript.nonce;
   const signed = JSON.parse(document.getElementById("signed-request").textContent);
-  // The address of this frame is on the host of the page around it, so only that page gets the messages.
+  // This frame and the page around it have the same host. So with this target, no page of another host gets a message.
   const page = new URL(document.URL).origin;
   const tell = (report) => {
     if (window.parent !== window) window.parent.postMessage({ report }, page);

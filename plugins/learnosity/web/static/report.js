@@ -27,7 +27,8 @@
     state.textContent = `${why} These are the same results from the landed files.`;
   };
   const tellTheme = () => {
-    // A frame with an origin of its own has no name to address it by; the theme is no secret.
+    // The sandbox gives the frame an opaque origin, which cannot be named as the target, so the target is "*". The theme
+    // is no secret.
     if (frame.contentWindow) frame.contentWindow.postMessage({ theme: root.dataset.theme }, "*");
   };
   const said = {
@@ -59,7 +60,8 @@
     }
     if (Object.hasOwn(said, report.state)) said[report.state](report);
   });
-  // The script of the frame runs before the frame is loaded. If it did not, the frame shows an error of the server.
+  // The script of the frame runs before the event `load`. If it has not run by then, the server sent an error instead of
+  // the frame.
   frame.addEventListener("load", () => {
     if (!started) fallBack("The report could not be prepared. The log of the API server names the reason.");
   });

@@ -14,7 +14,7 @@
     { flag: "", label: "no flag", pointStyle: "circle", radius: 4, paint: "--accent" },
   ];
   const used = kinds.filter(({ flag }) => all.some((point) => point.flag === flag));
-  // The thresholds, as lines behind the points.
+  // Draws the thresholds as lines behind the points.
   const limits = {
     id: "limits",
     beforeDatasetsDraw: ({ ctx, chartArea: area, scales: { x, y } }) => {
@@ -42,7 +42,7 @@
     type: "scatter",
     data: {
       datasets: used.map(({ flag, label, pointStyle, radius }) => ({
-        // `clip`: pixels that may be drawn beyond the axes, so that points at 0 and 1 are whole.
+        // `clip`: a point may be drawn so many pixels beyond the axes. Points at 0 and 1 would be cut off otherwise.
         label, pointStyle, radius, hoverRadius: radius + 3, clip: 12, data: all.filter((point) => point.flag === flag),
       })),
     },

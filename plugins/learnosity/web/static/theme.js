@@ -1,5 +1,5 @@
-// Follows the light or dark mode of Airflow's UI: of the page around this one, or else its stored choice. Marks a page
-// that has no page around it: it then shows the way back to Airflow.
+// Uses the light or dark mode of Airflow's UI: the mode of the page around this one, or else the mode that Airflow has
+// stored in the browser. Marks a page that stands alone, so that it shows a link back to Airflow.
 "use strict";
 (() => {
   const root = document.documentElement;

@@ -14,7 +14,7 @@
   const format = new Intl.DateTimeFormat("sv-SE", {
     timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
   });
-  // The marks of the charts have their moments in texts, which cannot hold an element.
+  // In the charts, a time is part of a `<title>`, which is plain text and cannot hold a `<time>` element.
   const showMarks = (chart) => {
     const titles = [];
     for (const mark of chart.querySelectorAll("[data-at]")) {
@@ -33,7 +33,7 @@
   };
   show(document);
   document.querySelectorAll("svg[data-label]").forEach(showMarks);
-  // Days that are typed are days of this zone.
+  // Dates that the user types are dates in this zone. Forms send the zone in these fields.
   for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
   const live = document.getElementById("live");
   if (live) new MutationObserver(() => show(live)).observe(live, { childList: true });

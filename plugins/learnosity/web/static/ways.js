@@ -5,10 +5,11 @@
   const { airflow } = document.currentScript.dataset;
   const around = window.parent !== window ? window.parent : null;
   const here = window.location;
-  const TAB = /\/runs\/[^/]+\/plugin\/[^/]+\/?$/; // the tab of a run; the page of the menu has an address for each page
+  // The address of Airflow's page for the tab of a run. In the tab, this address is the same for all pages of this plugin.
+  const TAB = /\/runs\/[^/]+\/plugin\/[^/]+\/?$/;
   const inTab = around && TAB.test(around.location.pathname);
 
-  // Airflow spells the id of a run in another way than these pages.
+  // Airflow and these pages percent-encode the id of a run differently, so addresses are compared without encoding.
   const spelt = (address) => {
     try {
       return decodeURIComponent(address);
@@ -17,14 +18,15 @@
     }
   };
 
-  // The tab of a run always begins with the page of the run. The page that is shown stands behind the # of its address.
+  // Airflow always opens the tab of a run with the page of the run. So the address of another page is kept behind the #,
+  // and after a reload this script opens that page.
   if (inTab && window.frameElement) {
     const frame = window.frameElement;
     const own = here.pathname + here.search;
     const root = spelt(frame.getAttribute("src"));
     const wanted = new URL(around.location.hash.slice(1), here.origin);
     const path = spelt(wanted.pathname);
-    const within = path === root || path.startsWith(`${root}/`); // a link may have any text behind its #
+    const within = path === root || path.startsWith(`${root}/`); // anybody can write a link with another text behind the #
     const fresh = !("shown" in frame.dataset);
     frame.dataset.shown = "";
     if (fresh && wanted.origin === here.origin && within && wanted.pathname + wanted.search !== own) {
@@ -36,7 +38,8 @@
     if (around.location.hash !== mark) around.history.replaceState(around.history.state, "", address + mark);
   }
 
-  // The sandbox of the frame forbids links out of it. A link in the page around it is allowed.
+  // The sandbox of the frame forbids links that leave the frame. So the script clicks a copy of the link in the page
+  // around the frame.
   const follow = (event) => {
     const link = event.target.closest && event.target.closest("a[href]");
     if (!around || !link || event.button > 1) return;
@@ -58,7 +61,7 @@
   document.addEventListener("click", follow);
   document.addEventListener("auxclick", follow);
 
-  // Airflow keeps its menu around a page below this path, also after a reload.
+  // The address of a page with Airflow's menu around it. It can be reloaded and sent to others.
   const lasting = (place) =>
     around ? `${place.origin}${airflow}/plugin/learnosity${place.pathname}${place.search}` : place.href;
 
@@ -67,7 +70,7 @@
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Browsers have no clipboard for pages without TLS.
+      // Without TLS, a browser gives a page no `navigator.clipboard`.
       const area = document.createElement("textarea");
       area.value = text;
       area.className = "hidden";
