@@ -23,6 +23,7 @@ from learnosity.web.completeness import completeness
 from learnosity.web.rendering import render
 from learnosity.web.run_datasets import Publication, Step
 from learnosity.web.runs import Run
+from learnosity.web.team_connections import with_connections_of
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
     :raises HTTPException: 503: it cannot be read. `OtherDagError`: another DAG has landed it.
     """
     try:
-        store = await reading(open_input_store, found.destination_uri)
+        store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
     except ElsewhereError:
         raise  # this error can be shown: it depends only on two URIs of the XCom, and tells nothing of connections

@@ -29,6 +29,7 @@ from learnosity.web.run_datasets import (
 )
 from learnosity.web.run_progress import GOING, Progress, progress
 from learnosity.web.task_reports import task_reports
+from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed
 USUAL_ROWS = 1_000  # maximum number of task instances of these runs that are read
@@ -41,6 +42,7 @@ class Run:
     :param datasets: its datasets, published or not, by publish task and map index.
     :param unreadable: other tasks whose XCom cannot be read. One of them may have published a dataset.
     :param progress: how far it is, and why it failed.
+    :param team: the team of its DAG, whose connections it uses; None = no team.
     """
 
     dag_id: str
@@ -53,6 +55,7 @@ class Run:
     datasets: tuple[RunDataset, ...] = ()
     unreadable: tuple[str, ...] = ()
     progress: Progress | None = None
+    team: str | None = None
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -92,6 +95,7 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
         datasets,
         unreadable,
         progress(dag_id, run_id, state, instances, ordered, task_reports(session, dag_id, run_id), usual),
+        team_of(session, dag_id),
     )
 
 

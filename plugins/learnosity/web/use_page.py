@@ -33,6 +33,7 @@ from learnosity.web.open_dataset import Shown
 from learnosity.web.rendering import DOWNLOAD_HEADERS, streamed
 from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
+from learnosity.web.team_connections import with_connections_of
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ async def _parquet(shown: Shown) -> list[ParquetFile]:
     found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
-        store = await reading(open_input_store, place)
+        store = await reading(with_connections_of, shown.run.team, open_input_store, place)
         for name in NAMES:
             path = f"{layout.prefix}/{name}.parquet"
             if (info := await info_of(store, path)) is not None:
