@@ -161,9 +161,10 @@ def _missing(run: Run, dataset_id: str) -> str:
     for each in run.datasets:
         if each.dataset_id == dataset_id and each.at:
             return f"Dataset {dataset_id} is not published yet. {each.at.task_id} of {each.label}: {each.at.state}."
+    unread = "The tasks of this run returned more than a page reads, so it may be missing. " if run.more else ""
     return (
-        f"This run has published no dataset with the id {dataset_id[:60]!r}. The page of the run, which is the tab "
-        "Dataset, shows what it has published."
+        f"This run has published no dataset with the id {dataset_id[:60]!r}. {unread}"
+        "The page of the run, which is the tab Dataset, shows what it has published."
     )
 
 

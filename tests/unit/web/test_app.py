@@ -673,6 +673,32 @@ class TestWhatIsRead:
         site.run = replace(site.run, progress=other)
         assert "<h1>Not a Learnosity run</h1>" in site.get().text
 
+    @pytest.mark.parametrize(
+        ("learnosity", "steps", "follows"),
+        [(False, True, False), (False, False, True), (True, True, True), (True, False, True)],
+    )
+    def test_a_run_that_has_nothing_to_show_is_not_asked_about_again(
+        self, site: Site, learnosity: bool, steps: bool, follows: bool
+    ) -> None:
+        going = Progress("Running train", True, None, None, (), (), None, learnosity)
+        made = (Step("train", "running", None, None),) if steps else ()
+        site.run = replace(site.run, state="running", progress=going, steps=made)
+        text = site.get().text
+        assert ("data-live" in text, "live.js" in text) == (follows, follows)
+
+    @pytest.mark.parametrize("more", [False, True])
+    def test_a_run_that_returned_more_than_is_read_says_so_on_every_page_of_it(self, site: Site, more: bool) -> None:
+        said = "returned more than a page reads"
+        for learnosity in (False, True):
+            progress = Progress("No dataset", False, None, None, (), (), None, learnosity)
+            site.run = replace(site.run, progress=progress, more=more)
+            assert (said in site.get().text) is more
+        site.publish(GROUPS)
+        assert (said in site.get().text) is more
+        assert (said in site.get(f"/dataset/{OTHER_ID}").text) is more
+        site.publish(GROUPS, dataset_id=OTHER_ID, task_id="other.land.publish")
+        assert (said in site.get().text) is more
+
     def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
         assert site.client.get("/run/learnosity_dataset/other").status_code == 404
 
