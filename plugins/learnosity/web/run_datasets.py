@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeGuard
 
 from learnosity.dataset.layout import DatasetLayout
@@ -53,6 +55,13 @@ class Publication:
     file_count: int = 0
     total_bytes: int = 0
     published: datetime | None = None
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What names it in an address: its id, or its type and id where that is not enough, or its place, too."""
+        named = f"{self.layout.dataset_type}:{self.layout.dataset_id}"
+        place = sha256(self.destination_uri.rstrip("/").encode()).hexdigest()[:8]
+        return self.layout.dataset_id, named, f"{named}:{place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +142,23 @@ def run_datasets(
 
 def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
     """The published datasets in their order. Of two publications of one dataset, the newer one counts."""
-    by_id: dict[str, Publication] = {}
+    by_place: dict[tuple[DatasetLayout, str], Publication] = {}
     for each in datasets:
         if (new := each.publication) is not None:
-            old = by_id.get(each.dataset_id)
+            # One id may be that of several datasets: Learnosity has one for both types of groups of a job.
+            place = (new.layout, new.destination_uri.rstrip("/"))
+            old = by_place.get(place)
             if old is None or _moment(new) >= _moment(old):
-                by_id[each.dataset_id] = new
-    return tuple(by_id.values())
+                by_place[place] = new
+    return tuple(by_place.values())
+
+
+def exact_names(publications: Sequence[Publication]) -> Mapping[str, str]:
+    """The shortest name of each dataset that means no other one of them. The keys are their longest names."""
+    used = Counter(name for each in publications for name in each.names)
+    return {
+        each.names[-1]: next((name for name in each.names if used[name] == 1), each.names[-1]) for each in publications
+    }
 
 
 def _dataset(

@@ -68,6 +68,10 @@ class Run:
         published = self.publications
         return published[0] if len(published) == 1 and all(each.publication for each in self.datasets) else None
 
+    def named(self, name: str) -> Sequence[Publication]:
+        """The published datasets that an address may mean by this name. They are several if it is not exact."""
+        return [each for each in self.publications if name in each.names]
+
     @property
     def has_choice(self) -> bool:
         """Whether people have to choose a dataset, or to hear of one that cannot be read."""

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -880,6 +881,72 @@ class TestSeveralDatasets:
         assert "What this task returned cannot be read." in site.get().text
         site.run = replace(site.run, datasets=(), unreadable=("some_task[3]",))
         assert "some_task[3]" in site.get().text
+
+
+OTHER_TYPE = "sessions-summary-by-group"
+
+
+class TestDatasetsOfOneId:
+    """Learnosity has one id for both types of groups of a job. So a run may have two datasets of one id."""
+
+    @pytest.fixture
+    def pair(self, site: Site) -> Site:
+        site.publish(GROUPS, task_id="a.land.publish")
+        site.publish(GROUPS, OTHER_TYPE, task_id="b.land.publish")
+        return site
+
+    @pytest.mark.parametrize("route", ["", "/files", "/report", "/use", "/compare", "/find"])
+    def test_an_address_that_means_both_lets_people_choose_and_keeps_the_page(self, pair: Site, route: str) -> None:
+        for address in (route, ONE + route):
+            page = pair.get(address)
+            assert page.status_code == 200
+            assert "<h1>Datasets of this run</h1>" in page.text
+            ways = [each for each in links(page.text) if "/dataset/" in each]
+            assert ways == [f"{PAGE}/dataset/{kind}:{DATASET_ID}{route}" for kind in (GROUP_TYPE, OTHER_TYPE)]
+            for way, kind in zip(ways, (GROUP_TYPE, OTHER_TYPE), strict=True):
+                assert f"<code>{kind}</code> · <code>{DATASET_ID}</code>" in pair.client.get(way).text
+
+    @pytest.mark.parametrize("route", ["/manifest.json", "/zip", "/csv", "/file/groups/group.json"])
+    def test_a_program_is_told_the_names(self, pair: Site, route: str) -> None:
+        for address in (route, ONE + route):
+            reply = pair.get(address)
+            assert reply.status_code == 409
+            assert f"{GROUP_TYPE}:{DATASET_ID}, {OTHER_TYPE}:{DATASET_ID}" in reply.text
+        for kind in (GROUP_TYPE, OTHER_TYPE):
+            assert pair.get(f"/dataset/{kind}:{DATASET_ID}{route}").status_code == 200
+
+    def test_every_link_of_a_page_stays_with_its_dataset(self, pair: Site) -> None:
+        for kind in (GROUP_TYPE, OTHER_TYPE):
+            here = f"{PAGE}/dataset/{kind}:{DATASET_ID}"
+            ways = [each for each in links(pair.client.get(here).text) if "/dataset/" in each]
+            assert len(ways) > 5
+            assert all(each.startswith(here) for each in ways)
+
+    def test_two_places_of_one_dataset_are_two_datasets(self, site: Site) -> None:
+        site.publish(GROUPS, task_id="a.land.publish")
+        (first,) = site.run.datasets
+        assert first.publication is not None
+        copy = site.folder / "copy"
+        shutil.copytree(site.folder / GROUP_TYPE, copy / GROUP_TYPE)
+        manifest = f"{copy.as_uri()}/{first.publication.layout.manifest}"
+        moved = replace(first.publication, destination_uri=copy.as_uri(), manifest_uri=manifest)
+        site.run = replace(site.run, datasets=(first, replace(first, task_id="b.land.publish", publication=moved)))
+        page = site.get(ONE)
+        ways = [each for each in links(page.text) if "/dataset/" in each]
+        assert len(set(ways)) == 2
+        assert [copy.as_uri() in site.client.get(way).text for way in ways] == [False, True]
+        assert copy.as_uri() in page.text
+
+    def test_a_dataset_that_is_published_again_is_no_second_one(self, site: Site) -> None:
+        site.publish(GROUPS, task_id="a.land.publish")
+        (first,) = site.run.datasets
+        site.run = replace(site.run, datasets=(first, replace(first, task_id="b.land.publish")))
+        assert "<h1>Activity summary by group" in site.get(ONE).text
+
+    def test_a_type_is_understood_where_the_id_is_enough(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert site.get(f"/dataset/{GROUP_TYPE}:{DATASET_ID}").status_code == 200
+        assert site.get(f"/dataset/{OTHER_TYPE}:{DATASET_ID}").status_code == 404
 
 
 class TestHostileData:
