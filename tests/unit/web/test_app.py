@@ -194,6 +194,8 @@ class Manager:
         self.rights = rights
         self.lacking = lacking
         self.lacking_of: dict[str, set[str]] = {}
+        self.batches = 0
+        self.singles = 0
 
     async def get_user_from_token(self, token: str) -> Account:
         return Account(token)
@@ -203,8 +205,13 @@ class Manager:
         lacking = self.lacking | self.lacking_of.get(details.id, set())
         return method == "GET" and entity not in lacking and details.id in self.rights.get(user, set())
 
+    def batch_is_authorized_dag(self, requests: Sequence[Any], *, user: str) -> bool:
+        self.batches += 1
+        return all(self.is_authorized_dag(**each, user=user) for each in requests)
+
     def get_authorized_dag_ids(self, *, user: str, method: str, session: Any) -> set[str]:
-        return self.rights.get(user, set())
+        lacking = self.lacking_of
+        return {each for each in self.rights.get(user, ()) if "DAG" not in self.lacking | lacking.get(each, set())}
 
 
 @pytest.fixture
@@ -242,6 +249,51 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
         monkeypatch.setattr("learnosity.web.app.LearnosityHook.get_config", lambda self: config)
         yield made
+
+
+class TestTheQuestionsOfTheList:
+    """The auth manager may be a server elsewhere, so the list asks it few questions."""
+
+    @pytest.fixture
+    def manager(self, monkeypatch: pytest.MonkeyPatch) -> Manager:
+        made = Manager({"teacher": {f"dag-{number}" for number in range(500)}}, set())
+
+        def single(**question: Any) -> bool:
+            made.singles += 1
+            return Manager.is_authorized_dag(made, **question)
+
+        def batch(requests: Sequence[Any], *, user: str) -> bool:
+            made.batches += 1
+            return all(Manager.is_authorized_dag(made, **each, user=user) for each in requests)
+
+        made.is_authorized_dag = single  # type: ignore[method-assign]
+        made.batch_is_authorized_dag = batch  # type: ignore[method-assign]
+        monkeypatch.setattr(rights_of_pages, "get_auth_manager", lambda: made)
+        monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids, session: {})
+        monkeypatch.setattr(known_dags, "learnosity_dags", lambda session, dag_ids: set(dag_ids))
+        return made
+
+    @staticmethod
+    def readable(user: str) -> set[str]:
+        return rights_of_pages.readable_dags(None, Account(user))  # type: ignore[arg-type]
+
+    def test_one_question_is_enough_for_a_user_who_may_read_all(self, manager: Manager) -> None:
+        assert len(self.readable("teacher")) == 500
+        assert (manager.batches, manager.singles) == (1, 0)
+
+    def test_a_user_without_any_dag_costs_none(self, manager: Manager) -> None:
+        assert self.readable("stranger") == set()
+        assert (manager.batches, manager.singles) == (0, 0)
+
+    @pytest.mark.parametrize("entity", ["DAG", "RUN", "XCOM"])
+    def test_one_right_that_is_lacking_hides_its_dag_alone(self, manager: Manager, entity: str) -> None:
+        manager.lacking_of["dag-7"] = {entity}
+        assert self.readable("teacher") == manager.rights["teacher"] - {"dag-7"}
+
+    @pytest.mark.parametrize("entity", ["DAG", "RUN", "XCOM"])
+    def test_a_right_that_is_lacking_everywhere_hides_all(self, manager: Manager, entity: str) -> None:
+        manager.lacking.add(entity)
+        assert self.readable("teacher") == set()
 
 
 class Markup(HTMLParser):
