@@ -146,7 +146,7 @@ async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
 
 
 def _log_unreadable(dataset_id: str, error: Exception) -> None:
-    log.info("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
+    log.warning("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
 
 
 def _crumbs(here: str, rest: str, group: Sequence[str]) -> list[tuple[str, str]]:

@@ -393,7 +393,8 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         monkeypatch.setattr(runs, "load_run", lambda s, d, run_id: current if run_id == "manual__1" else gone)
     page = two.get("/compare")
     assert page.status_code == 200
-    assert "The earlier dataset cannot be read" in page.text
+    assert "The earlier dataset cannot be read: its place cannot be reached now, or it, its run or a file" in page.text
+    assert "Reload this page later" in page.text
     assert "+30" in page.text
     assert "east" not in page.text
 
