@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
-from learnosity.web.addresses import segment
+from learnosity.web.addresses import KEPT, segment
 from learnosity.web.open_dataset import RUN, NoOneDatasetError, OtherDagError, run_page_of
 from learnosity.web.rendering import render
 from learnosity.web.results import NoSuchGroupError
@@ -106,7 +106,8 @@ async def unexpected(request: Request, error: Exception) -> Response:
 def _login(request: Request) -> str:
     """Address of Airflow's login, which then leads back to this page."""
     airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
-    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
+    page = quote(request.url.path, safe=f"/{KEPT}") + (f"?{request.url.query}" if request.url.query else "")
+    return f"{airflow}/api/v2/auth/login?next={quote(page, safe='')}"
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:

@@ -359,10 +359,20 @@ class TestWhoMaySee:
         assert site.get(route).status_code == 401
 
     @pytest.mark.parametrize("prefix", ["", "/airflow"])
-    def test_the_login_leads_back_to_the_page(self, site: Site, prefix: str) -> None:
+    @pytest.mark.parametrize(
+        "below",
+        [
+            "/files",
+            "/files?q=a%20b&page=2",
+            "?group=North%20%26%20South&group=A%2FB",
+            "/view/-?file=a%2525b.json&sort=x",
+            "/view/a%20b%25c.json",
+        ],
+    )
+    def test_the_login_leads_back_to_the_page(self, site: Site, prefix: str, below: str) -> None:
         mounted = FastAPI(root_path=prefix)
         mounted.mount("/learnosity", app)
-        page = f"{prefix}/learnosity/run/learnosity_dataset/manual__2026-11-28T03:00:00+00:00/files"
+        page = f"{prefix}/learnosity/run/learnosity_dataset/manual__2026-11-28T03:00:00+00:00{below}"
         reply = TestClient(mounted).get(page)
         assert reply.status_code == 401
         assert f'href="{prefix}/api/v2/auth/login?next={quote(page, safe="")}"' in reply.text
