@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import LocalStore
 
 from learnosity.errors import ConnectionConfigError, FolderNotFoundError, StorageError
-from learnosity.lookups import find_connection
+from learnosity.lookups import FINDER, find_connection
 from learnosity.optional_packages import needs_extra
 from learnosity.storage.errors import first_line
 from learnosity.storage.object_names import local_keys
@@ -81,6 +81,11 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
+    if where.conn_id and FINDER.get() is not None:  # the driver would ask Airflow for the connection itself
+        raise ConnectionConfigError(
+            f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "
+            "dataset in a task, or land it in S3, Google Cloud Storage or Azure."
+        )
     from learnosity.fsspec_store import open_fsspec_store
 
     return open_fsspec_store(uri, where.text)

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 # Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud.
 _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
+# Environment variables that name the region where the connection names none.
+_REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+# Host of the AWS console by the begin of the region; "" = none that a link can name. The last one is of all others.
+_AWS_CONSOLES = {
+    "cn-": "console.amazonaws.cn",
+    "us-gov-": "console.amazonaws-us-gov.com",
+    "us-iso": "",
+    "eu-iso": "",
+    "eusc-": "",
+    "": "s3.console.aws.amazon.com",
+}
 
 
 class DatasetLink(BaseOperatorLink):
@@ -77,35 +88,48 @@ class StorageConsoleLink(BaseOperatorLink):
             folder, store = parse_uri(manifest.removesuffix("/manifest.json")), parse_uri(destination)
         except StorageError:
             return ""
-        return "" if _is_elsewhere(store) else console_url(folder)
+        extra = _extra_in_cloud(store)
+        if extra is None:
+            return ""
+        named = (str(os.environ.get(name) or "") for name in _REGION_VARIABLES)
+        return console_url(folder, str(extra.get("region_name") or next(filter(None, named), "")))
 
 
-def console_url(folder: StorageUri) -> str:
-    """Address of a folder in the console of its cloud; empty for stores without a console."""
+def console_url(folder: StorageUri, region: str = "") -> str:
+    """Address of a folder in the console of its cloud; empty for stores without a console.
+
+    :param region: the AWS region of the bucket: China, GovCloud and others have consoles of their own; "" = not known.
+    """
     bucket, key = quote(folder.bucket, safe=""), quote(f"{folder.key}/", safe="/")
     if folder.scheme in S3_SCHEMES:
-        return f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={key}"
+        console = next((host for begin, host in _AWS_CONSOLES.items() if region.startswith(begin)), "")
+        return f"https://{console}/s3/buckets/{bucket}?prefix={key}" if console else ""
     if folder.scheme in GCS_SCHEMES:
         return f"https://console.cloud.google.com/storage/browser/{bucket}/{key}"
     return ""
 
 
-def _is_elsewhere(store: StorageUri) -> bool:
-    """Whether the bucket is not in the cloud of its URI scheme: for example, `s3://` may be a server outside AWS."""
+def _extra_in_cloud(store: StorageUri) -> Mapping[str, Any] | None:
+    """The extra of the bucket's connection; empty = it has none.
+
+    None = the bucket is not in the cloud of its URI scheme, or that is not known: for example, `s3://` may be a server
+    outside AWS.
+    """
     s3 = store.scheme in S3_SCHEMES
     if any(os.environ.get(name) for name in (_S3_VARIABLES if s3 else _GCS_VARIABLES)):
-        return True
+        return None
     if store.conn_id is None:
-        return False
+        return {}
     from learnosity.lookups import find_connection
     from learnosity.store_options import extra_of, gcs_endpoint, s3_endpoint
 
     try:
         connection = find_connection(store.conn_id)
         extra = extra_of(connection)
-        return connection is None or bool(s3_endpoint(extra) if s3 else gcs_endpoint(extra))
-    except (LearnosityError, AttributeError):  # it is unknown where the bucket is, so there is no link
-        return True
+        elsewhere = connection is None or bool(s3_endpoint(extra) if s3 else gcs_endpoint(extra))
+    except (LearnosityError, AttributeError):
+        return None
+    return None if elsewhere else extra
 
 
 def _run_page(ti_key: TaskInstanceKey) -> str:

@@ -8,8 +8,10 @@ These functions ask the same backends in the same order, and stop at the first b
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from airflow.sdk import Connection
@@ -29,6 +31,9 @@ from airflow.sdk.log import mask_secret
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 
+# What `find_connection` calls instead; None = nothing. Pages set it for DAGs of a team (`web/team_connections.py`).
+FINDER: ContextVar[Callable[[str], Connection | None] | None] = ContextVar("FINDER", default=None)
+
 
 class LookupFailedError(TransientError):
     """Airflow could not read a connection or a Variable. Whether it exists is not known."""
@@ -41,6 +46,8 @@ def find_connection(conn_id: str) -> Connection | None:
     :raises ConnectionConfigError: this task may not read it, or it is no connection: for example, its extra is not a
         JSON object.
     """
+    if (instead := FINDER.get()) is not None:
+        return instead(conn_id)
     what, request = f"connection {conn_id!r}", GetConnection(conn_id=conn_id)
     found = _find(what, request, "get_connection", conn_id)
     if found is None and _may_be_hidden():
@@ -89,6 +96,18 @@ def checked_extra(connection: Connection) -> dict[str, Any]:
             "Correct it in Airflow under Admin → Connections."
         )
     return extra
+
+
+def connection_in(backend: Any, conn_id: str, team: str | None) -> Connection | None:
+    """The connection that one secrets backend has; None = it has none. Raises the errors of `find_connection`.
+
+    :param team: what this team has comes before what all teams have; None = only what all teams have.
+    """
+    what = f"connection {conn_id!r}"
+    try:
+        return cleaned(conn_id, _ask(what, backend, "get_connection", conn_id, team))
+    except Exception as error:
+        raise _failed(what, backend, error) from None
 
 
 def cleaned(conn_id: str, found: Any) -> Connection | None:
@@ -160,15 +179,17 @@ async def _afind(what: str, request: GetConnection | GetVariable, method: str, n
     return None
 
 
-def _ask(what: str, backend: Any, method: str, name: str) -> Any:
+def _ask(what: str, backend: Any, method: str, name: str, team: str | None = None) -> Any:
     """What a secrets backend has. A text that is no connection is an error of its author, not of the backend.
 
     :raises ConnectionConfigError: the text is no connection.
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        return ask(name)  # a Variable, or a backend with its own `get_connection`: the steps below do not apply to it
-    if not (text := backend.get_conn_value(name)):
+        return _called(
+            ask, name, team
+        )  # a Variable, or a backend with its own `get_connection`: the steps below do not apply to it
+    if not (text := _called(backend.get_conn_value, name, team)):
         return None
     try:
         return backend.deserialize_connection(name, text)
@@ -177,6 +198,15 @@ def _ask(what: str, backend: Any, method: str, name: str) -> Any:
             f"The {what} cannot be read: {type(backend).__name__} has a text for it that is neither a URI of a "
             'connection nor JSON with its fields, such as {"conn_type": "http", "host": "…"}. Correct it there.'
         ) from None
+
+
+def _called(ask: Callable[..., Any], name: str, team: str | None) -> Any:
+    """Call a method of a secrets backend. One that knows no teams is asked without the team, as Airflow does it."""
+    if team is None:
+        return ask(name)
+    parameters = inspect.signature(ask).parameters.values()
+    knows = any(each.name == "team_name" or each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters)
+    return ask(name, team_name=team) if knows else ask(name)
 
 
 def _may_be_hidden() -> bool:

@@ -81,6 +81,48 @@ def test_each_cloud_has_its_console(uri: str, expected: str) -> None:
     assert links.console_url(parse_uri(uri)) == expected
 
 
+PARTITIONS = [
+    ("", "s3.console.aws.amazon.com"),
+    ("eu-west-1", "s3.console.aws.amazon.com"),
+    ("us-east-1", "s3.console.aws.amazon.com"),
+    ("ca-central-1", "s3.console.aws.amazon.com"),
+    ("cn-north-1", "console.amazonaws.cn"),
+    ("cn-northwest-1", "console.amazonaws.cn"),
+    ("us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ("us-gov-east-1", "console.amazonaws-us-gov.com"),
+    ("us-iso-east-1", ""),
+    ("us-isob-east-1", ""),
+    ("eu-isoe-west-1", ""),
+    ("eusc-de-east-1", ""),
+]
+
+
+@pytest.mark.parametrize(("region", "console"), PARTITIONS)
+@pytest.mark.parametrize("given", ["connection", "AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_each_part_of_aws_has_its_console(
+    task: Returned, monkeypatch: pytest.MonkeyPatch, region: str, console: str, given: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    extra = {"region_name": region} if given == "connection" else {}
+    if given != "connection":
+        monkeypatch.setenv(given, region)
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", json.dumps({"conn_type": "aws", "extra": extra}))
+    for place in ("s3://own@bucket/datasets", *(["s3://bucket/datasets"] if given != "connection" else [])):
+        task.value = {**PUBLISHED, "destination_uri": place}
+        link = task.link(links.StorageConsoleLink())
+        assert link.startswith(f"https://{console}/s3/buckets/bucket?prefix=datasets/") if console else link == ""
+
+
+def test_the_region_of_the_connection_comes_before_that_of_the_environment(
+    task: Returned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "cn-north-1")
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", json.dumps({"conn_type": "aws", "extra": {"region_name": "eu-west-1"}}))
+    task.value = {**PUBLISHED, "destination_uri": "s3://own@bucket/datasets"}
+    assert task.link(links.StorageConsoleLink()).startswith("https://s3.console.aws.amazon.com/")
+
+
 def test_a_store_of_ones_own_has_no_cloud_console(task: Returned, monkeypatch: pytest.MonkeyPatch) -> None:
     task.value = PUBLISHED
     assert "datasets/activity-summary-by-group/33285a4b/" in task.link(links.StorageConsoleLink())

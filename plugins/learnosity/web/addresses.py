@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 # Characters that a browser does not percent-encode in a path. If they were encoded here, the same page would have two
 # addresses.
-_KEPT = ":@!$&'()*+,;=~"
+KEPT = ":@!$&'()*+,;=~"
 # A file name with one of these goes into the query of the address: in the path, a server or browser could change it,
 # and the address would lead to another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
@@ -21,7 +21,7 @@ _PLACE = "-"  # placeholder in the path for a file name that is in the query
 
 def segment(text: str) -> str:
     """A text as one segment of a path, such as the id of a run."""
-    return quote(str(text), safe=_KEPT)
+    return quote(str(text), safe=KEPT)
 
 
 def group_address(here: str, path: Sequence[str]) -> str:
@@ -42,7 +42,7 @@ def file_address(here: str, path: str) -> str:
 
 def file_segment(path: str) -> str:
     """What stands in an address in place of the path of a file; with `file_query`, it names the file."""
-    return _PLACE if file_query(path) else quote(path, safe="/" + _KEPT)
+    return _PLACE if file_query(path) else quote(path, safe="/" + KEPT)
 
 
 def file_query(path: str) -> str:

@@ -44,6 +44,7 @@ from learnosity.web.routes import (
     pages,
 )
 from learnosity.web.tables import Pager
+from learnosity.web.team_connections import with_connections_of
 
 FILES_PAGE = 100
 REPORT_ELEMENT = "learnosity-report"
@@ -157,7 +158,7 @@ async def report_frame(
     _check_report(shown, group)
     await note_reading(shown, "learnosity_report_signed", _group_entry(shown, group))
     conn_id = shown.publication.learnosity_conn_id or DEFAULT_CONN_ID
-    config = await reading(LearnosityHook(conn_id).get_config)
+    config = await reading(with_connections_of, shown.run.team, LearnosityHook(conn_id).get_config)
     layout = shown.publication.layout
     definition = report_definition(
         layout.dataset_type,

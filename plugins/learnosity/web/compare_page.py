@@ -11,6 +11,7 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
+from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import LearnosityError
@@ -131,8 +132,9 @@ async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
     """
     try:
         run = await loaded_run(shown.run.dag_id, other.run_id)
-        found = next((each for each in run.publications if each.layout.dataset_id == other.dataset_id), None)
-        if found is None or found.layout.dataset_type != shown.publication.layout.dataset_type:
+        layout = DatasetLayout(shown.publication.layout.dataset_type, other.dataset_id)
+        found = next((each for each in run.publications if each.layout == layout), None)
+        if found is None:
             return None
         dataset: PublishedDataset = await opened(run, found, shown.may_read)
     except OtherDagError:
@@ -144,7 +146,7 @@ async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
 
 
 def _log_unreadable(dataset_id: str, error: Exception) -> None:
-    log.info("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
+    log.warning("The dataset %s cannot be compared: %s", dataset_id, type(error).__name__)
 
 
 def _crumbs(here: str, rest: str, group: Sequence[str]) -> list[tuple[str, str]]:

@@ -14,10 +14,11 @@ from fastapi.responses import Response
 from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
-from learnosity.web.addresses import segment
+from learnosity.web.addresses import KEPT, segment
 from learnosity.web.open_dataset import RUN, NoOneDatasetError, OtherDagError, run_page_of
 from learnosity.web.rendering import render
 from learnosity.web.results import NoSuchGroupError
+from learnosity.web.run_datasets import exact_names
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +44,18 @@ async def choose(request: Request, error: NoOneDatasetError) -> Response:
         if tail:
             return _problem(request, 404, "This run has published no dataset yet.")
         return render(request, "waiting.html", run=run, steps=run.steps)
+    names = exact_names(run.publications)
     if tail.startswith(DOWNLOADS) or (tail == "/compare" and request.query_params.get("form") == "csv"):
-        listed = ", ".join(each.layout.dataset_id for each in run.publications) or "none that can be read"
+        listed = ", ".join(names.values()) or "none that can be read"
         return _problem(
             request,
             409,
-            f"This run may have several datasets, and the address names none. Published: {listed}. "
-            "Put /dataset/ and the id of one after the id of the run.",
+            f"This run may have several datasets, and the address names none, or several. Published: "
+            f"{listed}. Put /dataset/ and one of these names after the id of the run.",
         )
     kept = f"{tail}?{error.query}" if error.query else tail
-    return await working(
-        render, request, "datasets.html", run=run, steps=run.steps, here=run_page_of(request, run), tail=kept
-    )
+    here = run_page_of(request, run)
+    return await working(render, request, "datasets.html", run=run, steps=run.steps, here=here, tail=kept, names=names)
 
 
 async def refused(request: Request, error: HTTPException) -> Response:
@@ -105,7 +106,8 @@ async def unexpected(request: Request, error: Exception) -> Response:
 def _login(request: Request) -> str:
     """Address of Airflow's login, which then leads back to this page."""
     airflow = str(request.scope.get("root_path", "")).rpartition("/")[0]
-    return f"{airflow}/api/v2/auth/login?next={quote(request.url.path, safe='')}"
+    page = quote(request.url.path, safe=f"/{KEPT}") + (f"?{request.url.query}" if request.url.query else "")
+    return f"{airflow}/api/v2/auth/login?next={quote(page, safe='')}"
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:

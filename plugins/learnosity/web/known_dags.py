@@ -17,7 +17,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.orm import Session
 
 from learnosity.api.dataset_request import ASSET_PREFIX
-from learnosity.web.run_datasets import PUBLISH_OPERATOR
+from learnosity.web.run_rows import PUBLISH_OPERATOR
 
 _KEPT = 20_000  # maximum number of entries of the cache `_publishes`
 _BATCH = 500  # maximum number of DAGs that one query searches

@@ -23,6 +23,7 @@ from learnosity.web.completeness import completeness
 from learnosity.web.rendering import render
 from learnosity.web.run_datasets import Publication, Step
 from learnosity.web.runs import Run
+from learnosity.web.team_connections import with_connections_of
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,9 @@ class Shown:
 
 
 class NoOneDatasetError(Exception):
-    """The address names no dataset, and the run has not exactly one.
+    """The address names no dataset, and the run has not exactly one; or it names several datasets of the run.
 
-    :param tail: what follows the run in the address: "" for the page of the run, or for example `/files`.
+    :param tail: what follows the run, or the dataset, in the address: "" for the main page, or for example `/files`.
     :param query: the query of the address.
     """
 
@@ -108,7 +109,7 @@ async def shown_dataset(request: Request, run: Run, may_read: MayRead) -> Shown:
     """The dataset that the address of a page names, opened.
 
     :param may_read: as of `opened`.
-    :raises NoOneDatasetError: the address names none, and the run has not exactly one.
+    :raises NoOneDatasetError: the address names none, and the run has not exactly one; or it names several.
     :raises HTTPException: 404: the run has published no such dataset. Also as `opened`.
     """
     here = run_page_of(request, run)
@@ -117,12 +118,15 @@ async def shown_dataset(request: Request, run: Run, may_read: MayRead) -> Shown:
         if run.only is None:
             raise NoOneDatasetError(run, _tail(request), request.url.query)
         return Shown(run, run.only, await opened(run, run.only, may_read), here, run.steps)
-    found = next((each for each in run.publications if each.layout.dataset_id == wanted), None)
-    if found is None:
+    several = run.named(wanted)
+    if not several:
         raise HTTPException(404, _missing(run, str(wanted)))
+    if len(several) > 1:
+        raise NoOneDatasetError(run, _tail(request), request.url.query)
+    found = several[0]
     own = next(each.steps for each in run.datasets if each.publication is found)
     steps = own if len(run.datasets) > 1 and own else run.steps
-    return Shown(run, found, await opened(run, found, may_read), f"{here}/dataset/{quote(wanted, safe='')}", steps)
+    return Shown(run, found, await opened(run, found, may_read), f"{here}/dataset/{segment(wanted)}", steps)
 
 
 def run_page_of(request: Request, run: Run) -> str:
@@ -138,7 +142,7 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
     :raises HTTPException: 503: it cannot be read. `OtherDagError`: another DAG has landed it.
     """
     try:
-        store = await reading(open_input_store, found.destination_uri)
+        store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
         dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
     except ElsewhereError:
         raise  # this error can be shown: it depends only on two URIs of the XCom, and tells nothing of connections
@@ -158,14 +162,15 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
 def _missing(run: Run, dataset_id: str) -> str:
     """Why a run has no such dataset."""
     for each in run.datasets:
-        if each.dataset_id == dataset_id and each.at:
+        if dataset_id in (each.dataset_id, f"{each.dataset_type}:{each.dataset_id}") and each.at:
             return f"Dataset {dataset_id} is not published yet. {each.at.task_id} of {each.label}: {each.at.state}."
+    unread = "The tasks of this run returned more than a page reads, so it may be missing. " if run.more else ""
     return (
-        f"This run has published no dataset with the id {dataset_id[:60]!r}. The page of the run, which is the tab "
-        "Dataset, shows what it has published."
+        f"This run has published no dataset with the id {dataset_id[:60]!r}. {unread}"
+        "The page of the run, which is the tab Dataset, shows what it has published."
     )
 
 
 def _tail(request: Request) -> str:
-    route = str(request.scope["route"].path).removeprefix(RUN)
+    route = str(request.scope["route"].path).removeprefix(RUN).removeprefix("/dataset/{dataset_id}")
     return route.replace("{path:path}", quote(str(request.path_params.get("path", "")), safe="/"))

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeGuard
+from hashlib import sha256
+from typing import Any, TypeGuard
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import RequestError
-
-log = logging.getLogger(__name__)
+from learnosity.web.run_rows import CREATE_OPERATOR, PUBLISH_OPERATOR, Instance, Returned, Unreadable
+from learnosity.web.run_rows import label as instance_label
 
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
-CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
-PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# The XComs of these operators are not needed, so they are not read: an XCom in object storage would cost a request.
-NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
 # The tasks of a dataset in their order, as `dataset_tasks` names them.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
 PUBLISH_STEP = STEPS[-1]
+RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
+UNREAD = "What this task returned was not read: the tasks of this run returned more than a page reads."
 FAILED = ("failed", "upstream_failed")
-
-
-class Instance(Protocol):
-    """One task instance of a run: the columns of Airflow's table that are read."""
-
-    task_id: str
-    map_index: int
-    operator: str | None
-    state: str | None
-    start_date: datetime | None
-    end_date: datetime | None
-    try_number: int
-
-
-class Returned(Protocol):
-    """The return value of a task: a row of Airflow's table of XComs."""
-
-    task_id: str
-    map_index: int
-    value: Any
-    timestamp: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +56,13 @@ class Publication:
     total_bytes: int = 0
     published: datetime | None = None
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What names it in an address: its id, or its type and id where that is not enough, or its place, too."""
+        named = f"{self.layout.dataset_type}:{self.layout.dataset_id}"
+        place = sha256(self.destination_uri.rstrip("/").encode()).hexdigest()[:8]
+        return self.layout.dataset_id, named, f"{named}:{place}"
+
 
 @dataclass(frozen=True, slots=True)
 class RunDataset:
@@ -103,7 +88,7 @@ class RunDataset:
     @property
     def label(self) -> str:
         """The name of the publish task, with its map index."""
-        return _label(self.task_id, self.map_index)
+        return instance_label(self.task_id, self.map_index)
 
     @property
     def at(self) -> Step | None:
@@ -126,34 +111,29 @@ def steps(instances: Sequence[Instance], places: Mapping[str, int] | None = None
 
 
 def run_datasets(
-    instances: Sequence[Instance], returned: Iterable[Returned], fetch: Callable[[Any], Any]
+    instances: Sequence[Instance], returned: Iterable[Returned], *, more: bool = False
 ) -> tuple[tuple[RunDataset, ...], tuple[str, ...]]:
     """The datasets of a run by publish task and map index, and the other tasks whose XCom cannot be read.
 
     A publish task is found by its operator, or by what it returned: a DAG may give it any name.
 
-    :param fetch: gives the value of an XCom that may be in object storage.
+    :param more: whether tasks returned more than was read.
     """
     tasks: dict[str, dict[int, Instance]] = {}
     for each in instances:
         tasks.setdefault(each.task_id, {})[each.map_index] = each
-    rows = {
-        (row.task_id, row.map_index): row
-        for row in returned
-        if _operator(tasks.get(row.task_id, {}).get(row.map_index)) not in NOT_READ
-    }
-    values = {key: _resolved(row, fetch) for key, row in rows.items()}
+    rows = {(row.task_id, row.map_index): row for row in returned}
     publishing = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
-    publishing |= {task_id for (task_id, _), value in values.items() if _is_published(value)}
+    publishing |= {task_id for (task_id, _), row in rows.items() if _is_published(row.value)}
     found = [
-        _dataset(task_id, map_index, tasks, rows, values)
+        _dataset(task_id, map_index, tasks, rows, more)
         for task_id in sorted(publishing)
         for map_index in _map_indexes(task_id, tasks, rows)
     ]
     unreadable = [
-        _label(*key)
-        for key, value in values.items()
-        if isinstance(value, _Unreadable)
+        instance_label(*key)
+        for key, row in rows.items()
+        if isinstance(row.value, Unreadable)
         and key[0] not in publishing
         and _operator(tasks.get(key[0], {}).get(key[1])) != CREATE_OPERATOR
     ]
@@ -162,20 +142,23 @@ def run_datasets(
 
 def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
     """The published datasets in their order. Of two publications of one dataset, the newer one counts."""
-    by_id: dict[str, Publication] = {}
+    by_place: dict[tuple[DatasetLayout, str], Publication] = {}
     for each in datasets:
         if (new := each.publication) is not None:
-            old = by_id.get(each.dataset_id)
+            # One id may be that of several datasets: Learnosity has one for both types of groups of a job.
+            place = (new.layout, new.destination_uri.rstrip("/"))
+            old = by_place.get(place)
             if old is None or _moment(new) >= _moment(old):
-                by_id[each.dataset_id] = new
-    return tuple(by_id.values())
+                by_place[place] = new
+    return tuple(by_place.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """Stands for a value that could not be read."""
-
-    why: str
+def exact_names(publications: Sequence[Publication]) -> Mapping[str, str]:
+    """The shortest name of each dataset that means no other one of them. The keys are their longest names."""
+    used = Counter(name for each in publications for name in each.names)
+    return {
+        each.names[-1]: next((name for name in each.names if used[name] == 1), each.names[-1]) for each in publications
+    }
 
 
 def _dataset(
@@ -183,22 +166,22 @@ def _dataset(
     map_index: int,
     tasks: Mapping[str, Mapping[int, Instance]],
     rows: Mapping[tuple[str, int], Returned],
-    values: Mapping[tuple[str, int], Any],
+    more: bool,
 ) -> RunDataset:
     key = (task_id, map_index)
     reached = tuple(
         _step(name, mine) for name in _siblings(task_id) if (mine := _of_dataset(tasks.get(name, {}), map_index))
     )
-    created = values.get((_siblings(task_id)[0], map_index))
-    known = created if isinstance(created, dict) else {}
+    created = rows.get((_siblings(task_id)[0], map_index))
+    known = created.value if created is not None and isinstance(created.value, dict) else {}
     named = str(known.get("dataset_type") or ""), str(known.get("dataset_id") or "")
     publisher = tasks.get(task_id, {}).get(map_index)
     ended = publisher is not None and publisher.state == "success"
-    value = values.get(key)
+    value = rows[key].value if key in rows else None
     if not _is_published(value):
-        problem = value.why if isinstance(value, _Unreadable) else ""
+        problem = value.why if isinstance(value, Unreadable) else ""
         if ended and not problem:
-            problem = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
+            problem = UNREAD if more and key not in rows else RETURNED_NOTHING
         return RunDataset(*key, *named, None, problem, reached)
     try:
         layout = DatasetLayout(str(value["dataset_type"]), str(value["dataset_id"]))
@@ -255,32 +238,12 @@ def _step(task_id: str, instances: Sequence[Instance]) -> Step:
     )
 
 
-def _resolved(row: Returned, fetch: Callable[[Any], Any]) -> Any:
-    """The value of an XCom. If Airflow keeps XComs in object storage, the database has only their address."""
-    if not isinstance(row.value, str):
-        return row.value
-    try:
-        return fetch(row)
-    # Each XCom backend raises its own errors. All are caught, because one unreadable XCom must not hide the others.
-    except Exception as error:
-        label, kind = _label(row.task_id, row.map_index), type(error).__name__
-        log.warning("The XCom of %s cannot be read from object storage: %s", label, kind)
-        return _Unreadable(
-            f"What this task returned cannot be read from object storage ({kind}). The log of the API server has this "
-            "message too. Reload this page later."
-        )
-
-
 def _operator(instance: Instance | None) -> str | None:
     return instance.operator if instance else None
 
 
 def _is_published(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and value.keys() >= PUBLISHED_KEYS
-
-
-def _label(task_id: str, map_index: int) -> str:
-    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
 
 
 def _began(step: Step) -> float:

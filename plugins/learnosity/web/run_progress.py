@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from learnosity.task_report import Landing, of_last_try
-from learnosity.web.run_datasets import FAILED, Instance, Step
+from learnosity.web.run_datasets import FAILED, Step
+from learnosity.web.run_rows import Instance
 from learnosity.web.task_reports import TaskReports
 
 # Unix seconds (the year 2096). A job with a later time is not shown, because the time may be too large for `datetime`.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.sdk.execution_time.xcom import XCom
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -18,9 +17,7 @@ from sqlalchemy.orm import Session
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.web.dag_order import task_order
 from learnosity.web.run_datasets import (
-    Instance,
     Publication,
-    Returned,
     RunDataset,
     Step,
     newest,
@@ -28,7 +25,9 @@ from learnosity.web.run_datasets import (
     steps,
 )
 from learnosity.web.run_progress import GOING, Progress, progress
+from learnosity.web.run_rows import returned_values, task_instances
 from learnosity.web.task_reports import task_reports
+from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed
 USUAL_ROWS = 1_000  # maximum number of task instances of these runs that are read
@@ -41,6 +40,8 @@ class Run:
     :param datasets: its datasets, published or not, by publish task and map index.
     :param unreadable: other tasks whose XCom cannot be read. One of them may have published a dataset.
     :param progress: how far it is, and why it failed.
+    :param team: the team of its DAG, whose connections it uses; None = no team.
+    :param more: whether tasks returned more than was read, so that a dataset may be missing.
     """
 
     dag_id: str
@@ -53,6 +54,8 @@ class Run:
     datasets: tuple[RunDataset, ...] = ()
     unreadable: tuple[str, ...] = ()
     progress: Progress | None = None
+    team: str | None = None
+    more: bool = False
 
     @property
     def publications(self) -> tuple[Publication, ...]:
@@ -64,6 +67,10 @@ class Run:
         """The dataset of a run that has exactly one. None if it has none yet, or if people have to choose."""
         published = self.publications
         return published[0] if len(published) == 1 and all(each.publication for each in self.datasets) else None
+
+    def named(self, name: str) -> Sequence[Publication]:
+        """The published datasets that an address may mean by this name. They are several if it is not exact."""
+        return [each for each in self.publications if name in each.names]
 
     @property
     def has_choice(self) -> bool:
@@ -77,8 +84,9 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     if run is None:
         return None
-    instances = _instances(session, dag_id, run_id)
-    datasets, unreadable = run_datasets(instances, _returned(session, dag_id, run_id), XCom.deserialize_value)
+    instances = task_instances(session, dag_id, run_id)
+    returned, more = returned_values(session, dag_id, run_id, instances, XCom.deserialize_value)
+    datasets, unreadable = run_datasets(instances, returned, more=more)
     ordered, state = steps(instances, task_order(session, dag_id)), str(run.state)
     usual = _usual(session, dag_id, datasets) if state in GOING else {}
     return Run(
@@ -92,6 +100,8 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
         datasets,
         unreadable,
         progress(dag_id, run_id, state, instances, ordered, task_reports(session, dag_id, run_id), usual),
+        team_of(session, dag_id),
+        more,
     )
 
 
@@ -120,30 +130,3 @@ def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Map
         if started and ended:
             took.setdefault(task_id, []).append((ended - started).total_seconds())
     return took
-
-
-def _instances(session: Session, dag_id: str, run_id: str) -> Sequence[Instance]:
-    table = TaskInstance
-    found = session.execute(
-        select(
-            table.task_id,
-            table.map_index,
-            table.operator,
-            table.state,
-            table.start_date,
-            table.end_date,
-            table.try_number,
-        )
-        .where(table.dag_id == dag_id, table.run_id == run_id)
-        .order_by(table.task_id, table.map_index)
-    )
-    return cast("Sequence[Instance]", found.all())
-
-
-def _returned(session: Session, dag_id: str, run_id: str) -> Sequence[Returned]:
-    found = session.execute(
-        select(XComModel.task_id, XComModel.map_index, XComModel.value, XComModel.timestamp).where(
-            XComModel.dag_id == dag_id, XComModel.run_id == run_id, XComModel.key == "return_value"
-        )
-    )
-    return cast("Sequence[Returned]", found.all())

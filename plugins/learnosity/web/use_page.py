@@ -22,7 +22,7 @@ from learnosity.dataset.parquet_place import NAMES, beside
 from learnosity.dataset.published import PublishedDataset
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.dataset.tables import Document, Kind, Table, sorted_rows
-from learnosity.errors import LearnosityError
+from learnosity.errors import FolderNotFoundError, LearnosityError, StorageError
 from learnosity.storage.store import ObjectInfo
 from learnosity.storage.uris import parse_uri
 from learnosity.web.audit import note_reading
@@ -33,6 +33,7 @@ from learnosity.web.open_dataset import Shown
 from learnosity.web.rendering import DOWNLOAD_HEADERS, streamed
 from learnosity.web.results import NoSuchGroupError, Sorting, chosen_table
 from learnosity.web.routes import AskedItems, GroupPath, ShownDataset, SortedBy, Words, page
+from learnosity.web.team_connections import with_connections_of
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,8 @@ async def files_zip(
 async def use_page(request: Request, shown: ShownDataset) -> Response:
     """How other tools read this dataset."""
     await note_reading(shown, "learnosity_use")
-    found = await _parquet(shown)
+    looked = await _parquet(shown)
+    found = looked or []
     parquet = [each for each in found if not each.old]
     root = shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
@@ -145,6 +147,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
         manifest_uri=f"{shown.publication.destination_uri.rstrip('/')}/{shown.publication.layout.manifest}",
         conn_id=destination.conn_id,
         parquet=parquet,
+        looked=looked is not None,
         old=[each.uri.rpartition("/")[2] for each in found if each.old],
         snippets=code,
     )
@@ -183,20 +186,25 @@ def _file_name(names: Sequence[str], kind: str) -> dict[str, str]:
     return {**DOWNLOAD_HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
 
 
-async def _parquet(shown: Shown) -> list[ParquetFile]:
-    """The Parquet files of the dataset at their default place; none if that cannot be looked at."""
+async def _parquet(shown: Shown) -> list[ParquetFile] | None:
+    """The Parquet files of the dataset at their default place; None = their place could not be looked at."""
     found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
-        store = await reading(open_input_store, place)
+    except StorageError:  # the destination is a whole bucket, so nothing can be beside it
+        return []
+    try:
+        store = await reading(with_connections_of, shown.run.team, open_input_store, place)
         for name in NAMES:
             path = f"{layout.prefix}/{name}.parquet"
             if (info := await info_of(store, path)) is not None:
                 manifest = await info_of(shown.dataset.store, layout.manifest)
                 found.append(ParquetFile(f"{place}/{path}", info.size, _is_older(info, manifest, shown.published)))
-    except LearnosityError as error:
-        log.info("Parquet files of the dataset are not looked for: %s", type(error).__name__)
+    except FolderNotFoundError:
         return []
+    except LearnosityError as error:
+        log.warning("The place of the Parquet files of a dataset cannot be looked at: %s", error)
+        return None
     return found
 
 

@@ -82,6 +82,14 @@ class TestDatasets:
             happened(assets, f"{group}.land.publish", -1, publication(group))
         assert rows(assets) == [("run", each) for each in ("reading", "maths", "mapped-1", "mapped-0")]
 
+    @pytest.mark.parametrize("differs", [{"dataset_type": ANALYSIS}, {"manifest_uri": "s3://other/d/manifest.json"}])
+    def test_datasets_of_one_id_and_two_types_or_places_are_two_rows(
+        self, assets: Session, differs: dict[str, str]
+    ) -> None:
+        happened(assets, "maths.land.publish", -1, publication(FIRST))
+        happened(assets, "reading.land.publish", -1, publication(FIRST, **differs))
+        assert rows(assets) == [("run", FIRST), ("run", FIRST)]
+
     def test_of_each_dataset_of_a_run_the_last_event_is_taken(self, assets: Session) -> None:
         happened(assets, "land.publish", -1, publication(FIRST))
         happened(assets, "land.publish", -1, publication(FIRST))

@@ -20,14 +20,15 @@ from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.common.io.xcom import backend
-from sqlalchemy import create_engine, insert, update
+from airflow.sdk.bases.xcom import BaseXCom
+from sqlalchemy import create_engine, insert, null, update
 from sqlalchemy.orm import Session
 
 from devstack.seaweedfs import REGION, SeaweedFS
 from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.job_report import JOB_KEY
 from learnosity.task_report import FAILURE_KEY
-from learnosity.web import runs
+from learnosity.web import run_rows, runs
 
 RETURNED = {
     "dataset_id": "33285a4b-0e6e-47e4-bade-78999ada14db",
@@ -278,6 +279,7 @@ class TestSeveralDatasets:
         ("value", "says"),
         [
             (None, "marked as success by hand"),
+            (null(), "marked as success by hand"),
             ("a text", "marked as success by hand"),
             ({"dataset_id": SECOND}, "marked as success by hand"),
             ({**publication(SECOND), "dataset_type": "../../etc"}, "names no dataset"),
@@ -418,6 +420,108 @@ def test_what_other_tasks_returned_is_not_fetched_from_object_storage(
     monkeypatch.setattr(backend.XComObjectStorageBackend, "deserialize_value", staticmethod(counted))
     assert published(session) == RETURNED["manifest_uri"]
     assert set(fetched) == {"create_dataset", "land.publish"}
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> list[tuple[str, int]]:
+    """The XComs that are read from object storage. Each is `RETURNED`."""
+    found: list[tuple[str, int]] = []
+
+    def fetch(row: Any) -> Any:
+        found.append((row.task_id, row.map_index))
+        return RETURNED if row.value.startswith("file:") else row.value
+
+    monkeypatch.setattr(backend.XComObjectStorageBackend, "deserialize_value", staticmethod(fetch))
+    return found
+
+
+class TestBounds:
+    """What the tasks of a run returned is read within limits; what is not read is said."""
+
+    def test_of_other_tasks_a_limited_number_is_fetched_and_of_each_task_the_first_ones(
+        self, session: Session, fetched: list[tuple[str, int]]
+    ) -> None:
+        for map_index in range(3 * run_rows.MAX_TEXTS):
+            put(session, "a text", "a_train", map_index)
+        put(session, "file:///value.json", "z_own")
+        run = loaded(session)
+        assert len(fetched) == run_rows.MAX_TEXTS
+        assert ("z_own", -1) in fetched
+        assert [each.label for each in run.datasets] == ["z_own"]
+        assert run.more
+
+    def test_of_our_tasks_every_one_is_fetched(self, session: Session, fetched: list[tuple[str, int]]) -> None:
+        number = 2 * run_rows.MAX_TEXTS
+        for map_index in range(number):
+            ran(session, "land.publish", "success", map_index, OPERATORS["land.publish"])
+            put(session, "file:///value.json", "land.publish", map_index)
+        run = loaded(session)
+        assert len(run.datasets) == number
+        assert not run.more
+
+    def test_airflows_own_backend_has_nothing_to_fetch(self, session: Session) -> None:
+        for map_index in range(3 * run_rows.MAX_TEXTS):
+            put(session, "a text", "train", map_index)
+        assert not loaded(session).more
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"rows": ["x" * 50_000]},
+            ["x" * 50_000],
+            "x" * 50_000,
+            [{"manifest_uri": "x" * 50_000}],
+            {"a": 1},
+            7,
+            None,
+            True,
+        ],
+        ids=lambda value: str(value)[:20],
+    )
+    @pytest.mark.parametrize("stored", [False, True], ids=["database", "object storage"])
+    def test_what_other_tasks_returned_is_not_even_loaded(
+        self, session: Session, value: Any, stored: bool, request: pytest.FixtureRequest
+    ) -> None:
+        if stored:
+            request.getfixturevalue("fetched")
+        fetch = backend.XComObjectStorageBackend.deserialize_value if stored else BaseXCom.deserialize_value
+        put(session, value, "train")
+        put(session, RETURNED)
+        rows, more = run_rows.returned_values(session, "dag", "run", [], fetch)
+        assert [each.task_id for each in rows] == ["land.publish"]
+        assert not more
+
+    def test_a_create_task_that_returned_a_long_request_still_names_its_dataset(self, session: Session) -> None:
+        tasks(session, "", "success", "running")
+        request = {"filters": {"activities": ["an-activity"] * 5_000}}
+        put(session, {"dataset_id": FIRST, "dataset_type": KNOWN, "request": request}, "create_dataset")
+        (found,) = loaded(session).datasets
+        assert (found.dataset_type, found.dataset_id) == (KNOWN, FIRST)
+
+    def test_a_publication_that_is_too_long_is_said_in_its_row(self, session: Session) -> None:
+        tasks(session, "", *DONE)
+        put(session, {**RETURNED, "more": "x" * 50_000})
+        run = loaded(session)
+        (found,) = run.datasets
+        assert found.publication is None
+        assert found.problem == run_rows.TOO_LONG
+        assert run.has_choice
+
+    def test_a_long_value_of_another_task_that_may_be_a_publication_is_named(self, session: Session) -> None:
+        put(session, {**RETURNED, "more": "x" * 50_000}, "a_task_of_ones_own")
+        assert loaded(session).unreadable == ("a_task_of_ones_own",)
+
+    def test_a_dataset_behind_the_limit_of_rows_is_there_and_says_that_it_was_not_read(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(run_rows, "MAX_ROWS", 2)
+        for map_index in range(3):
+            ran(session, "land.publish", "success", map_index, OPERATORS["land.publish"])
+            put(session, publication(f"id-{map_index}"), "land.publish", map_index)
+        run = loaded(session)
+        assert [each.dataset_id for each in run.datasets] == ["id-0", "id-1", ""]
+        assert ["was not read" in each.problem for each in run.datasets] == [False, False, True]
+        assert run.more
 
 
 class TestProgress:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -193,6 +194,8 @@ class Manager:
         self.rights = rights
         self.lacking = lacking
         self.lacking_of: dict[str, set[str]] = {}
+        self.batches = 0
+        self.singles = 0
 
     async def get_user_from_token(self, token: str) -> Account:
         return Account(token)
@@ -202,8 +205,13 @@ class Manager:
         lacking = self.lacking | self.lacking_of.get(details.id, set())
         return method == "GET" and entity not in lacking and details.id in self.rights.get(user, set())
 
+    def batch_is_authorized_dag(self, requests: Sequence[Any], *, user: str) -> bool:
+        self.batches += 1
+        return all(self.is_authorized_dag(**each, user=user) for each in requests)
+
     def get_authorized_dag_ids(self, *, user: str, method: str, session: Any) -> set[str]:
-        return self.rights.get(user, set())
+        lacking = self.lacking_of
+        return {each for each in self.rights.get(user, ()) if "DAG" not in self.lacking | lacking.get(each, set())}
 
 
 @pytest.fixture
@@ -241,6 +249,51 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         config = ApiConfig(Credentials("consumerkey00001", SECRET), reports_url="https://reports.example.com")
         monkeypatch.setattr("learnosity.web.app.LearnosityHook.get_config", lambda self: config)
         yield made
+
+
+class TestTheQuestionsOfTheList:
+    """The auth manager may be a server elsewhere, so the list asks it few questions."""
+
+    @pytest.fixture
+    def manager(self, monkeypatch: pytest.MonkeyPatch) -> Manager:
+        made = Manager({"teacher": {f"dag-{number}" for number in range(500)}}, set())
+
+        def single(**question: Any) -> bool:
+            made.singles += 1
+            return Manager.is_authorized_dag(made, **question)
+
+        def batch(requests: Sequence[Any], *, user: str) -> bool:
+            made.batches += 1
+            return all(Manager.is_authorized_dag(made, **each, user=user) for each in requests)
+
+        made.is_authorized_dag = single  # type: ignore[method-assign]
+        made.batch_is_authorized_dag = batch  # type: ignore[method-assign]
+        monkeypatch.setattr(rights_of_pages, "get_auth_manager", lambda: made)
+        monkeypatch.setattr(DagModel, "get_dag_id_to_team_name_mapping", lambda dag_ids, session: {})
+        monkeypatch.setattr(known_dags, "learnosity_dags", lambda session, dag_ids: set(dag_ids))
+        return made
+
+    @staticmethod
+    def readable(user: str) -> set[str]:
+        return rights_of_pages.readable_dags(None, Account(user))  # type: ignore[arg-type]
+
+    def test_one_question_is_enough_for_a_user_who_may_read_all(self, manager: Manager) -> None:
+        assert len(self.readable("teacher")) == 500
+        assert (manager.batches, manager.singles) == (1, 0)
+
+    def test_a_user_without_any_dag_costs_none(self, manager: Manager) -> None:
+        assert self.readable("stranger") == set()
+        assert (manager.batches, manager.singles) == (0, 0)
+
+    @pytest.mark.parametrize("entity", ["DAG", "RUN", "XCOM"])
+    def test_one_right_that_is_lacking_hides_its_dag_alone(self, manager: Manager, entity: str) -> None:
+        manager.lacking_of["dag-7"] = {entity}
+        assert self.readable("teacher") == manager.rights["teacher"] - {"dag-7"}
+
+    @pytest.mark.parametrize("entity", ["DAG", "RUN", "XCOM"])
+    def test_a_right_that_is_lacking_everywhere_hides_all(self, manager: Manager, entity: str) -> None:
+        manager.lacking.add(entity)
+        assert self.readable("teacher") == set()
 
 
 class Markup(HTMLParser):
@@ -306,10 +359,20 @@ class TestWhoMaySee:
         assert site.get(route).status_code == 401
 
     @pytest.mark.parametrize("prefix", ["", "/airflow"])
-    def test_the_login_leads_back_to_the_page(self, site: Site, prefix: str) -> None:
+    @pytest.mark.parametrize(
+        "below",
+        [
+            "/files",
+            "/files?q=a%20b&page=2",
+            "?group=North%20%26%20South&group=A%2FB",
+            "/view/-?file=a%2525b.json&sort=x",
+            "/view/a%20b%25c.json",
+        ],
+    )
+    def test_the_login_leads_back_to_the_page(self, site: Site, prefix: str, below: str) -> None:
         mounted = FastAPI(root_path=prefix)
         mounted.mount("/learnosity", app)
-        page = f"{prefix}/learnosity/run/learnosity_dataset/manual__2026-11-28T03:00:00+00:00/files"
+        page = f"{prefix}/learnosity/run/learnosity_dataset/manual__2026-11-28T03:00:00+00:00{below}"
         reply = TestClient(mounted).get(page)
         assert reply.status_code == 401
         assert f'href="{prefix}/api/v2/auth/login?next={quote(page, safe="")}"' in reply.text
@@ -673,6 +736,32 @@ class TestWhatIsRead:
         site.run = replace(site.run, progress=other)
         assert "<h1>Not a Learnosity run</h1>" in site.get().text
 
+    @pytest.mark.parametrize(
+        ("learnosity", "steps", "follows"),
+        [(False, True, False), (False, False, True), (True, True, True), (True, False, True)],
+    )
+    def test_a_run_that_has_nothing_to_show_is_not_asked_about_again(
+        self, site: Site, learnosity: bool, steps: bool, follows: bool
+    ) -> None:
+        going = Progress("Running train", True, None, None, (), (), None, learnosity)
+        made = (Step("train", "running", None, None),) if steps else ()
+        site.run = replace(site.run, state="running", progress=going, steps=made)
+        text = site.get().text
+        assert ("data-live" in text, "live.js" in text) == (follows, follows)
+
+    @pytest.mark.parametrize("more", [False, True])
+    def test_a_run_that_returned_more_than_is_read_says_so_on_every_page_of_it(self, site: Site, more: bool) -> None:
+        said = "returned more than a page reads"
+        for learnosity in (False, True):
+            progress = Progress("No dataset", False, None, None, (), (), None, learnosity)
+            site.run = replace(site.run, progress=progress, more=more)
+            assert (said in site.get().text) is more
+        site.publish(GROUPS)
+        assert (said in site.get().text) is more
+        assert (said in site.get(f"/dataset/{OTHER_ID}").text) is more
+        site.publish(GROUPS, dataset_id=OTHER_ID, task_id="other.land.publish")
+        assert (said in site.get().text) is more
+
     def test_a_run_that_does_not_exist_is_not_found(self, site: Site) -> None:
         assert site.client.get("/run/learnosity_dataset/other").status_code == 404
 
@@ -854,6 +943,72 @@ class TestSeveralDatasets:
         assert "What this task returned cannot be read." in site.get().text
         site.run = replace(site.run, datasets=(), unreadable=("some_task[3]",))
         assert "some_task[3]" in site.get().text
+
+
+OTHER_TYPE = "sessions-summary-by-group"
+
+
+class TestDatasetsOfOneId:
+    """Learnosity has one id for both types of groups of a job. So a run may have two datasets of one id."""
+
+    @pytest.fixture
+    def pair(self, site: Site) -> Site:
+        site.publish(GROUPS, task_id="a.land.publish")
+        site.publish(GROUPS, OTHER_TYPE, task_id="b.land.publish")
+        return site
+
+    @pytest.mark.parametrize("route", ["", "/files", "/report", "/use", "/compare", "/find"])
+    def test_an_address_that_means_both_lets_people_choose_and_keeps_the_page(self, pair: Site, route: str) -> None:
+        for address in (route, ONE + route):
+            page = pair.get(address)
+            assert page.status_code == 200
+            assert "<h1>Datasets of this run</h1>" in page.text
+            ways = [each for each in links(page.text) if "/dataset/" in each]
+            assert ways == [f"{PAGE}/dataset/{kind}:{DATASET_ID}{route}" for kind in (GROUP_TYPE, OTHER_TYPE)]
+            for way, kind in zip(ways, (GROUP_TYPE, OTHER_TYPE), strict=True):
+                assert f"<code>{kind}</code> · <code>{DATASET_ID}</code>" in pair.client.get(way).text
+
+    @pytest.mark.parametrize("route", ["/manifest.json", "/zip", "/csv", "/file/groups/group.json"])
+    def test_a_program_is_told_the_names(self, pair: Site, route: str) -> None:
+        for address in (route, ONE + route):
+            reply = pair.get(address)
+            assert reply.status_code == 409
+            assert f"{GROUP_TYPE}:{DATASET_ID}, {OTHER_TYPE}:{DATASET_ID}" in reply.text
+        for kind in (GROUP_TYPE, OTHER_TYPE):
+            assert pair.get(f"/dataset/{kind}:{DATASET_ID}{route}").status_code == 200
+
+    def test_every_link_of_a_page_stays_with_its_dataset(self, pair: Site) -> None:
+        for kind in (GROUP_TYPE, OTHER_TYPE):
+            here = f"{PAGE}/dataset/{kind}:{DATASET_ID}"
+            ways = [each for each in links(pair.client.get(here).text) if "/dataset/" in each]
+            assert len(ways) > 5
+            assert all(each.startswith(here) for each in ways)
+
+    def test_two_places_of_one_dataset_are_two_datasets(self, site: Site) -> None:
+        site.publish(GROUPS, task_id="a.land.publish")
+        (first,) = site.run.datasets
+        assert first.publication is not None
+        copy = site.folder / "copy"
+        shutil.copytree(site.folder / GROUP_TYPE, copy / GROUP_TYPE)
+        manifest = f"{copy.as_uri()}/{first.publication.layout.manifest}"
+        moved = replace(first.publication, destination_uri=copy.as_uri(), manifest_uri=manifest)
+        site.run = replace(site.run, datasets=(first, replace(first, task_id="b.land.publish", publication=moved)))
+        page = site.get(ONE)
+        ways = [each for each in links(page.text) if "/dataset/" in each]
+        assert len(set(ways)) == 2
+        assert [copy.as_uri() in site.client.get(way).text for way in ways] == [False, True]
+        assert copy.as_uri() in page.text
+
+    def test_a_dataset_that_is_published_again_is_no_second_one(self, site: Site) -> None:
+        site.publish(GROUPS, task_id="a.land.publish")
+        (first,) = site.run.datasets
+        site.run = replace(site.run, datasets=(first, replace(first, task_id="b.land.publish")))
+        assert "<h1>Activity summary by group" in site.get(ONE).text
+
+    def test_a_type_is_understood_where_the_id_is_enough(self, site: Site) -> None:
+        site.publish(GROUPS)
+        assert site.get(f"/dataset/{GROUP_TYPE}:{DATASET_ID}").status_code == 200
+        assert site.get(f"/dataset/{OTHER_TYPE}:{DATASET_ID}").status_code == 404
 
 
 class TestHostileData:

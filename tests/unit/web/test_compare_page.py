@@ -120,6 +120,19 @@ def test_a_question_leads_to_the_address_of_its_own_file(two: Site, name: str) -
     assert address in links(two.get("/compare").text)
 
 
+def test_of_two_earlier_datasets_of_one_id_that_of_the_same_type_is_compared(two: Site) -> None:
+    earlier = runs.load_run(cast(Session, None), "learnosity_dataset", "manual__0")
+    assert earlier is not None
+    (theirs,) = earlier.datasets
+    assert theirs.publication is not None
+    layout = DatasetLayout("sessions-summary-by-group", OTHER_ID)
+    other = replace(theirs, task_id="a.land.publish", publication=replace(theirs.publication, layout=layout))
+    object.__setattr__(earlier, "datasets", (other, theirs))
+    page = two.get("/compare").text
+    assert "cannot be read" not in page
+    assert ">north<" in page
+
+
 def test_groups_are_drilled_into(two: Site) -> None:
     page = two.get("/compare", group="north")
     assert page.status_code == 200
@@ -380,7 +393,8 @@ def test_an_earlier_dataset_that_is_gone_leaves_its_figures(
         monkeypatch.setattr(runs, "load_run", lambda s, d, run_id: current if run_id == "manual__1" else gone)
     page = two.get("/compare")
     assert page.status_code == 200
-    assert "The earlier dataset cannot be read" in page.text
+    assert "The earlier dataset cannot be read: its place cannot be reached now, or it, its run or a file" in page.text
+    assert "Reload this page later" in page.text
     assert "+30" in page.text
     assert "east" not in page.text
 

@@ -18,7 +18,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from learnosity.dataset.manifest import FileEntry
-from learnosity.web import exports, list_rows
+from learnosity.errors import ConnectionConfigError, StorageError, TransientStorageError
+from learnosity.lookups import LookupFailedError
+from learnosity.web import exports, list_rows, use_page
 from learnosity.web.app import app
 from learnosity.web.exports import csv_of
 from learnosity.web.list_rows import Found, Listed
@@ -236,6 +238,53 @@ class TestUsePage:
         page = html.unescape(site.get("/use").text)
         assert f"{folder.as_uri()}/groups.parquet" in page
         assert f'pd.read_parquet("{folder}/groups.parquet")' in page
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            StorageError("403 AccessDenied"),
+            TransientStorageError("timeout"),
+            ConnectionConfigError("no such connection"),
+            LookupFailedError("vault"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    @pytest.mark.parametrize("when", ["opened", "asked", "asked again"])
+    def test_a_place_that_cannot_be_looked_at_is_not_said_to_be_empty(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception, when: str
+    ) -> None:
+        site.publish(GROUPS)
+        asked: list[str] = []
+
+        def opened(uri: str) -> Any:
+            if when == "opened":
+                raise error
+            return None
+
+        async def info_of(store: Any, path: str) -> Any:
+            asked.append(path)
+            if len(asked) > (when == "asked again"):
+                raise error
+
+        monkeypatch.setattr(use_page, "open_input_store", opened)
+        monkeypatch.setattr(use_page, "info_of", info_of)
+        page = site.get("/use").text
+        assert "There are no Parquet files" not in page
+        assert "could not be looked at" in page
+        assert "Read it with" in page
+
+    @pytest.mark.parametrize("bucket", [True, False])
+    def test_a_place_that_is_not_there_has_no_files(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, bucket: bool
+    ) -> None:
+        site.publish(GROUPS)
+
+        def no_place(_: str) -> str:
+            raise StorageError("a whole bucket")
+
+        if bucket:
+            monkeypatch.setattr(use_page, "beside", no_place)
+        assert "There are no Parquet files" in site.get("/use").text
 
     @pytest.mark.parametrize(
         ("parquet", "manifest", "shown"),

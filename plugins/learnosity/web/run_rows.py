@@ -1,0 +1,147 @@
+"""Reads the tasks of a run and what they returned: rows of Airflow's database. The caller checks who may see them.
+
+The tab of every run asks for this, whatever the run is, and asks again while it goes on. Other tasks may return a lot.
+So only rows that may tell of a dataset are read, a limited number of them, and of each only a limited length.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, cast
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.sdk.bases.xcom import BaseXCom
+from sqlalchemy import Text, and_, case, func, or_, select
+from sqlalchemy import cast as as_type
+from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
+
+CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
+PUBLISH_OPERATOR = "LearnosityPublishOperator"
+# What these operators returned is not needed, so it is not read: an XCom in object storage would cost a request.
+NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
+MAX_ROWS = 4_000  # maximum number of rows that tell of a dataset: two for each of 2,000 datasets
+# Maximum number of texts of other tasks. Each may be the address of an XCom in object storage, and cost a request.
+MAX_TEXTS = 50
+MAX_VALUE = 20_000  # maximum number of characters of a value
+
+TOO_LONG = f"What this task returned is longer than {MAX_VALUE:,} characters, so a page does not read it."
+
+
+class Instance(Protocol):
+    """One task instance of a run: the columns of Airflow's table that are read."""
+
+    task_id: str
+    map_index: int
+    operator: str | None
+    state: str | None
+    start_date: datetime | None
+    end_date: datetime | None
+    try_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that could not be read."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a task returned. `value` is an `Unreadable` if it could not be read."""
+
+    task_id: str
+    map_index: int
+    value: Any
+    timestamp: datetime | None
+
+
+def task_instances(session: Session, dag_id: str, run_id: str) -> Sequence[Instance]:
+    """All task instances of a run."""
+    table = TaskInstance
+    found = session.execute(
+        select(
+            table.task_id,
+            table.map_index,
+            table.operator,
+            table.state,
+            table.start_date,
+            table.end_date,
+            table.try_number,
+        )
+        .where(table.dag_id == dag_id, table.run_id == run_id)
+        .order_by(table.task_id, table.map_index)
+    )
+    return cast("Sequence[Instance]", found.all())
+
+
+def returned_values(
+    session: Session, dag_id: str, run_id: str, instances: Sequence[Instance], fetch: Callable[[Any], Any]
+) -> tuple[list[Returned], bool]:
+    """What tasks of a run returned, as far as it may tell of a dataset; and whether there is more that was not read.
+
+    :param fetch: gives the value of an XCom that may be in object storage.
+    """
+    table, text = XComModel, as_type(XComModel.value, Text)
+    ours = {each.task_id for each in instances if each.operator in (CREATE_OPERATOR, PUBLISH_OPERATOR)}
+    created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
+    left_out = {each.task_id for each in instances if each.operator in NOT_READ}
+    other = table.task_id.not_in(ours | left_out)
+    # A value of another task tells of a dataset if it is a JSON object that names a manifest.
+    telling = and_(other, text.startswith("{"), text.contains('"manifest_uri"', autoescape=True))
+    short = func.length(text) <= MAX_VALUE
+    # A long request is a part of what a create task returned. Of such a value, only the type and the id are read.
+    long = and_(table.task_id.in_(created), text.startswith("{"), ~short)
+    named = [
+        case((long, func.substr(table.value[name].as_string(), 1, MAX_VALUE)), else_=None)
+        for name in ("dataset_type", "dataset_id")
+    ]
+    query = select(
+        table.task_id, table.map_index, case((short, table.value), else_=None), table.timestamp, short, *named
+    )
+    query = query.where(table.dag_id == dag_id, table.run_id == run_id, table.key == "return_value")
+    first = query.where(or_(table.task_id.in_(ours), telling)).order_by(table.task_id, table.map_index)
+    rows = session.execute(first.limit(MAX_ROWS + 1)).all()
+    texts: Sequence[Any] = ()
+    if fetch is not BaseXCom.deserialize_value:  # Airflow's own backend keeps every value in the database
+        # The first instances of all tasks come before the second ones: one mapped task must not hide all others.
+        others = query.where(other, text.startswith('"'), short).order_by(table.map_index, table.task_id)
+        texts = session.execute(others.limit(MAX_TEXTS + 1)).all()
+    kept = [*rows[:MAX_ROWS], *texts[:MAX_TEXTS]]
+    return list(_resolved(kept, fetch)), len(rows) > MAX_ROWS or len(texts) > MAX_TEXTS
+
+
+def label(task_id: str, map_index: int) -> str:
+    """The name of a task instance."""
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def _resolved(rows: Collection[Any], fetch: Callable[[Any], Any]) -> Iterator[Returned]:
+    for row in rows:
+        task_id, map_index, value, at, short, dataset_type, dataset_id = row
+        if short is not None and not short:  # None: the value is NULL
+            named = {"dataset_type": dataset_type, "dataset_id": dataset_id}
+            value = named if dataset_type and dataset_id else Unreadable(TOO_LONG)
+        elif isinstance(value, str):
+            value = _fetched(Returned(task_id, map_index, value, at), fetch)
+        yield Returned(task_id, map_index, value, at)
+
+
+def _fetched(row: Returned, fetch: Callable[[Any], Any]) -> Any:
+    """The value of an XCom. If Airflow keeps XComs in object storage, the database has only their address."""
+    try:
+        return fetch(row)
+    # Each XCom backend raises its own errors. All are caught, because one unreadable XCom must not hide the others.
+    except Exception as error:
+        kind = type(error).__name__
+        log.warning("The XCom of %s cannot be read from object storage: %s", label(row.task_id, row.map_index), kind)
+        return Unreadable(
+            f"What this task returned cannot be read from object storage ({kind}). The log of the API server has this "
+            "message too. Reload this page later."
+        )
