@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,12 @@ from learnosity.dataset.page_threads import reading
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
-_ENCODINGS = (None, "gzip", "x-gzip", "deflate")
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+# What servers write into `Content-Encoding` although it compresses nothing: names of character sets, and `aws-chunked`,
+# which S3 clients send with an upload and some servers keep.
+_NO_COMPRESSION = re.compile(
+    r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
+)
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
 # given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
 _MAX_MEMBERS = 1000
@@ -77,6 +83,12 @@ async def read_begin(store: Store, path: str, *, size: int, encoding: str | None
     return await reading(read)
 
 
+def compression(encoding: str | None) -> str | None:
+    """How the bytes of an object are compressed: its `content_encoding` without what is no compression; None = not."""
+    codings = (coding.strip().lower() for coding in (encoding or "").split(","))
+    return ", ".join(coding for coding in codings if not _NO_COMPRESSION.fullmatch(coding)) or None
+
+
 def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     """The decompressed bytes of an object; None when they are more than `limit`, or damaged, or of unknown encoding."""
     found = _Unpacked(encoding, limit)
@@ -137,8 +149,9 @@ class _Unpacked:
     def __init__(self, encoding: str | None, keep: int) -> None:
         self._content = bytearray()
         self._keep = keep
-        self._plain = encoding is None
-        self._damaged = encoding not in _ENCODINGS
+        coding = compression(encoding)
+        self._plain = coding is None
+        self._damaged = coding not in (None, *_ENCODINGS)
         self._member: zlib._Decompress | None = None
         self._members = 0
         self.full = False
