@@ -24,6 +24,7 @@ _NO_COMPRESSION = re.compile(
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
 # given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
 _MAX_MEMBERS = 1000
+_COUNTED_AT_ONCE = 256 * 1024  # at most this many decompressed bytes are in memory while bytes are counted
 _FILE = "file://"
 
 
@@ -96,6 +97,13 @@ def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     return None if found.full else found.result()
 
 
+def first_bytes(content: bytes | memoryview, encoding: str | None, keep: int) -> bytes:
+    """At most `keep` decompressed bytes of the begin of an object; fewer where it is damaged or of unknown encoding."""
+    found = _Unpacked(encoding, keep)
+    found.feed(content)
+    return found.so_far()
+
+
 async def info_of(store: Store, path: str) -> ObjectInfo | None:
     """What the store says of an object; None when it does not exist.
 
@@ -156,7 +164,7 @@ class _Unpacked:
         self._members = 0
         self.full = False
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         if self._plain:
             self._add(chunk[: self._keep + 1 - len(self._content)])
             return
@@ -177,8 +185,30 @@ class _Unpacked:
         unfinished = self._member is not None and not self.full
         return None if self._damaged or unfinished else bytes(self._content)
 
-    def _add(self, content: bytes) -> None:
+    def so_far(self) -> bytes:
+        return bytes(self._content)
+
+    def _add(self, content: bytes | memoryview) -> None:
         self._content += content
         if len(self._content) > self._keep:
             self.full = True
             del self._content[self._keep :]
+
+
+class UnpackedSize(_Unpacked):
+    """Counts the decompressed bytes of a stream, in limited memory.
+
+    :param encoding: its `content_encoding`. It must be compressed.
+    """
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__(encoding, _COUNTED_AT_ONCE)
+        self._unknown = self._damaged
+        self.size = 0
+
+    def may_be(self, size: int | None) -> bool:
+        """Whether the stream is whole and has `size` decompressed bytes, or has an encoding that is not known here."""
+        return self._unknown or (not self._damaged and self._member is None and self.size == size)
+
+    def _add(self, content: bytes | memoryview) -> None:
+        self.size += len(content)
