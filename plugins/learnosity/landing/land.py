@@ -34,7 +34,7 @@ from learnosity.landing.large_files import WHOLE_BYTES, LargeFile
 from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.offered import Offered, offered, other_size
-from learnosity.landing.plan import read_block
+from learnosity.landing.plan import BLOCK_BYTES, read_block
 from learnosity.landing.shard_queue import ShardQueue, landed_before
 from learnosity.progress_log import Progress
 from learnosity.results.outcomes import ResultFile
@@ -160,6 +160,12 @@ class _Lander:
         await self._ledger.add(landed)
 
     async def _from_reply(self, file: ResultFile) -> Landed:
+        size = file.bytes or 0
+        # While a large content is decrypted, there are two more copies of it.
+        async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
+            return await self._content(file)
+
+    async def _content(self, file: ResultFile) -> Landed:
         content = await self._urls.content(file)
         if file.bytes is not None and len(content) != file.bytes:
             raise IncompleteDatasetError(
