@@ -115,6 +115,8 @@ async def make_plan(
     """
     listing = await results.list()
     check_names(listing.each_name(), local=store.is_local)
+    if store.is_local and await _ignores_case(store, work):
+        check_names(listing.each_name(), ignores_case=True)
     globs = [re.compile(translate(glob)).match for glob in include]
     wanted, sizes = array("q"), array("q")
     for number, file in listing.by_path():
@@ -141,6 +143,15 @@ async def make_plan(
         await _write_shard(store, work, shard, listing, results, urls=hand_over)
     log.info("%s result files in %d shard(s).", f"{len(wanted):,}", number_of_shards)
     return tuple(plan)
+
+
+async def _ignores_case(store: Store, work: str) -> bool:
+    """Whether the file system takes two names that differ by case alone for one. Only a file shows that."""
+    await store.put(f"{work}/Case", b"")
+    try:
+        return await store.head(f"{work}/case") is not None
+    finally:
+        await store.delete([f"{work}/Case"])
 
 
 async def _write_shard(
