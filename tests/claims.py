@@ -22,6 +22,8 @@ CLAIMS: Final[dict[str, dict[str, str]]] = {
         "Airflow's database or UI, but not the connection, cannot use them": "component/creation/test_create.py::test_open_with_the_same_secret_and_dataset_only",
         "They are used for 50 minutes": "component/creation/test_create.py::test_are_worth_nothing_after_fifty_minutes",
         "An upload that was cut short can only go on": "component/creation/test_create.py::test_an_upload_that_was_cut_short_goes_on_with_what_is_missing",
+        "So are names that differ by case alone": "component/landing/test_plan.py::test_names_that_differ_by_case_are_refused_by_a_folder_that_ignores_it",
+        "`list_files` finds that out with a file": "component/landing/test_plan.py::test_names_that_differ_by_case_are_refused_by_a_folder_that_ignores_it",
         "more than 10,000 files is requested once": "component/landing/test_stored_urls.py::test_shards_do_not_request_the_pages_of_a_listing_again",
         "`list_files` hands its URLs": "component/landing/test_stored_urls.py::test_a_listing_of_one_long_reply_is_handed_over",
         "who can read the bucket, but not the connection": "component/landing/test_stored_urls.py::test_only_the_same_secret_and_dataset_open_it",

@@ -219,6 +219,10 @@ class ChangedFileError(TransferError):
     """The file on the server has changed during the download. It must be downloaded again from its first byte."""
 
 
+class OtherSizeError(ChangedFileError):
+    """A whole file has another number of bytes than its listing gives. The message has both numbers."""
+
+
 class IncompleteDatasetError(PermanentError):
     """Files of a dataset are missing or changed. Nothing is published. A person must correct this."""
 

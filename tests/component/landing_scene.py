@@ -81,6 +81,11 @@ class Scene:
         files: dict[str, Any] = self._dataset.results.files
         return files
 
+    def unpacked(self, name: str) -> bytes:
+        """The content of a file before it was compressed."""
+        content: bytes = self._dataset.results.content(name)
+        return content
+
     @property
     def gets(self) -> dict[str, int]:
         """How often each file was sent."""

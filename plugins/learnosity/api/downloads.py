@@ -16,7 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from learnosity.egress import proxy_failure, proxy_refusal
-from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
+from learnosity.errors import ChangedFileError, OtherSizeError, PermanentApiError, TransferError
 
 # Size in bytes of each of the three read-ahead buffers of a download. With smaller buffers, the event loop would be
 # woken more often, which takes processor time.
@@ -65,7 +65,8 @@ class Download:
         """The whole body. It is not copied if the server gives its length.
 
         :param limit: largest number of bytes that is expected.
-        :raises TransferError: the body breaks off, or is longer than `limit`.
+        :raises OtherSizeError: the body is longer than `limit`.
+        :raises TransferError: the body breaks off.
         """
         if self.length is not None and self.length <= limit:
             try:
@@ -76,7 +77,7 @@ class Download:
         async for piece in self.pieces(READ_AHEAD_BYTES):
             content += piece
             if len(content) > limit:
-                raise TransferError(f"{self.what}: more than the {limit} bytes that were listed.")
+                raise OtherSizeError(f"{self.what}: more than the {limit} bytes that were listed.")
         return memoryview(content)
 
     async def pieces(self, size: int) -> AsyncIterator[memoryview]:

@@ -29,7 +29,7 @@ from learnosity.api.config import ApiConfig
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest, connection_failed, opened
 from learnosity.api.ip_ranges import leads
-from learnosity.errors import ChangedFileError, PermanentApiError, TransferError, UrlExpiredError
+from learnosity.errors import OtherSizeError, PermanentApiError, TransferError, UrlExpiredError
 from learnosity.metrics_interface import NULL_METRICS, Metrics
 from learnosity.network import CONNECT_SECONDS, IDLE_SECONDS, parse_retry_after, signed_url_client
 from learnosity.redaction import redact
@@ -104,7 +104,7 @@ class SignedTransfer:
                 if response.status >= 300:
                     answer = await _beginning(response.body_reader.read)
                     if response.status == 416 and rest is not None:
-                        raise ChangedFileError(f"{what}: the file now ends before byte {rest.start}.")
+                        raise OtherSizeError(f"{what}: the file now ends before byte {rest.start}.")
                     raise refusal(what, response.status, answer, response.get_header("Retry-After"))
                 yield opened(what, response, rest)
         except (ConnectError, ConnectTimeoutError) as error:

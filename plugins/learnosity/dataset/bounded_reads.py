@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -14,10 +15,16 @@ from learnosity.dataset.page_threads import reading
 from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
-_ENCODINGS = (None, "gzip", "x-gzip", "deflate")
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+# What servers write into `Content-Encoding` although it compresses nothing: names of character sets, and `aws-chunked`,
+# which S3 clients send with an upload and some servers keep.
+_NO_COMPRESSION = re.compile(
+    r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
+)
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
 # given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
 _MAX_MEMBERS = 1000
+_COUNTED_AT_ONCE = 256 * 1024  # at most this many decompressed bytes are in memory while bytes are counted
 _FILE = "file://"
 
 
@@ -77,11 +84,24 @@ async def read_begin(store: Store, path: str, *, size: int, encoding: str | None
     return await reading(read)
 
 
+def compression(encoding: str | None) -> str | None:
+    """How the bytes of an object are compressed: its `content_encoding` without what is no compression; None = not."""
+    codings = (coding.strip().lower() for coding in (encoding or "").split(","))
+    return ", ".join(coding for coding in codings if not _NO_COMPRESSION.fullmatch(coding)) or None
+
+
 def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     """The decompressed bytes of an object; None when they are more than `limit`, or damaged, or of unknown encoding."""
     found = _Unpacked(encoding, limit)
     found.feed(content)
     return None if found.full else found.result()
+
+
+def first_bytes(content: bytes | memoryview, encoding: str | None, keep: int) -> bytes:
+    """At most `keep` decompressed bytes of the begin of an object; fewer where it is damaged or of unknown encoding."""
+    found = _Unpacked(encoding, keep)
+    found.feed(content)
+    return found.so_far()
 
 
 async def info_of(store: Store, path: str) -> ObjectInfo | None:
@@ -137,13 +157,14 @@ class _Unpacked:
     def __init__(self, encoding: str | None, keep: int) -> None:
         self._content = bytearray()
         self._keep = keep
-        self._plain = encoding is None
-        self._damaged = encoding not in _ENCODINGS
+        coding = compression(encoding)
+        self._plain = coding is None
+        self._damaged = coding not in (None, *_ENCODINGS)
         self._member: zlib._Decompress | None = None
         self._members = 0
         self.full = False
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         if self._plain:
             self._add(chunk[: self._keep + 1 - len(self._content)])
             return
@@ -164,8 +185,30 @@ class _Unpacked:
         unfinished = self._member is not None and not self.full
         return None if self._damaged or unfinished else bytes(self._content)
 
-    def _add(self, content: bytes) -> None:
+    def so_far(self) -> bytes:
+        return bytes(self._content)
+
+    def _add(self, content: bytes | memoryview) -> None:
         self._content += content
         if len(self._content) > self._keep:
             self.full = True
             del self._content[self._keep :]
+
+
+class UnpackedSize(_Unpacked):
+    """Counts the decompressed bytes of a stream, in limited memory.
+
+    :param encoding: its `content_encoding`. It must be compressed.
+    """
+
+    def __init__(self, encoding: str | None) -> None:
+        super().__init__(encoding, _COUNTED_AT_ONCE)
+        self._unknown = self._damaged
+        self.size = 0
+
+    def may_be(self, size: int | None) -> bool:
+        """Whether the stream is whole and has `size` decompressed bytes, or has an encoding that is not known here."""
+        return self._unknown or (not self._damaged and self._member is None and self.size == size)
+
+    def _add(self, content: bytes | memoryview) -> None:
+        self.size += len(content)

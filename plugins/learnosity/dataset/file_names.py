@@ -44,20 +44,24 @@ def safe_path(name: object) -> str:
     return name
 
 
-def check_names(names: Iterable[str], *, local: bool = False) -> None:
+def check_names(names: Iterable[str], *, local: bool = False, ignores_case: bool = False) -> None:
     """Refuse a listing with names that repeat, are equal after Unicode normalisation, or are both file and folder.
 
     :param names: names that `safe_path` has accepted.
     :param local: whether the destination is a file system, which has stricter rules.
+    :param ignores_case: whether the destination takes `A` and `a` for one file or folder.
     :raises UnsafeNameError: at least one such name exists. The message has the first ten and their number.
     """
     table = LocalTable("CREATE TABLE names (sorted TEXT, name TEXT)")
-    table.change_many("INSERT INTO names VALUES (?, ?)", ((_sorted(name), name) for name in names))
+    sorting = _folded if ignores_case else _sorted
+    table.change_many("INSERT INTO names VALUES (?, ?)", ((sorting(name), name) for name in names))
     number, shown = 0, list[str]()
     above, earlier = "", ""
     for key, name in table.rows("SELECT sorted, name FROM names ORDER BY sorted, name"):
         clashes: list[str] = []
-        if earlier and key == above:
+        if ignores_case and _differ_by_case(earlier, name):
+            clashes.append(f"{earlier[:80]!a} and {name[:80]!a} differ by case alone, which the destination ignores")
+        elif earlier and key == above:
             clashes.append(f"{name[:80]!a} {'is listed twice' if earlier == name else 'collides with another name'}")
         elif earlier and key.startswith(above + _SLASH):
             clashes.append(f"{earlier[:80]!a} is both a file and a folder")
@@ -76,6 +80,18 @@ def check_names(names: Iterable[str], *, local: bool = False) -> None:
 def _sorted(name: str) -> str:
     """The normalised name, such that a folder comes right before what is in it when names are sorted."""
     return (name if name.isascii() else unicodedata.normalize("NFC", name)).replace("/", _SLASH)
+
+
+def _folded(name: str) -> str:
+    return _sorted(name.casefold())
+
+
+def _differ_by_case(earlier: str, name: str) -> bool:
+    """Whether a folder or the file has two spellings that differ by case alone."""
+    for one, other in zip(earlier.split("/"), name.split("/"), strict=False):
+        if _sorted(one) != _sorted(other):
+            return _folded(one) == _folded(other)
+    return False
 
 
 def _refusal(name: str) -> str | None:

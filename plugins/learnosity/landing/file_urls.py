@@ -7,7 +7,7 @@ whose URL has expired asks here for a new one. The listing is then fetched once 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from learnosity.errors import IncompleteDatasetError
 from learnosity.landing.listing import Listing, ResultSet
@@ -21,6 +21,7 @@ class FileUrls:
         self._results = results
         self._handed_urls: dict[str, str] = {}
         self._handed_contents: dict[str, bytes] = {}
+        self._handed_later: dict[str, Callable[[], Awaitable[bytes | None]]] = {}
         self._have_expired = False
         """Whether a URL from `hand_over` has expired. All were signed at the same time, so no more are taken."""
         self._listing: Listing | None = None
@@ -34,10 +35,18 @@ class FileUrls:
             elif not self._have_expired:
                 self._handed_urls[path] = source
 
+    def hand_over_later(self, path: str, read: Callable[[], Awaitable[bytes | None]]) -> None:
+        """Take what reads one content that was stored beside the plan. It is called when the file lands.
+
+        :param read: returns None if the content cannot be read.
+        """
+        self._handed_later[path] = read
+
     def forget(self, path: str) -> None:
         """Forget the URL or content of a file that has landed."""
         self._handed_urls.pop(path, None)
         self._handed_contents.pop(path, None)
+        self._handed_later.pop(path, None)
 
     def expire(self, path: str, url: str) -> None:
         """Forget all URLs, if `url` is still the URL of `path`. All URLs are equally old, so they expire together."""
@@ -63,6 +72,8 @@ class FileUrls:
         """The content of a file that is inside an API reply."""
         if (handed := self._handed_contents.get(file.path)) is not None:
             return handed
+        if (read := self._handed_later.get(file.path)) is not None and (content := await read()) is not None:
+            return content
         if file.kind == "group":
             return await self._results.group_content(file.group_path)
         try:

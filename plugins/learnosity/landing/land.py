@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from learnosity import network
-from learnosity.api.downloads import BUFFERED_BYTES, Download
+from learnosity.api.downloads import BUFFERED_BYTES
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.removal_marks import claim_landing
 from learnosity.errors import (
     BrokenWriteError,
     IncompleteDatasetError,
     LearnosityError,
+    OtherSizeError,
     TransferError,
     UrlExpiredError,
     first_error,
@@ -32,7 +33,8 @@ from learnosity.landing.file_urls import FileUrls
 from learnosity.landing.large_files import WHOLE_BYTES, LargeFile
 from learnosity.landing.ledger import Landed, Ledger
 from learnosity.landing.listing import ResultSet
-from learnosity.landing.plan import read_block
+from learnosity.landing.offered import Offered, offered, other_size
+from learnosity.landing.plan import BLOCK_BYTES, read_block
 from learnosity.landing.shard_queue import ShardQueue, landed_before
 from learnosity.progress_log import Progress
 from learnosity.results.outcomes import ResultFile
@@ -46,6 +48,8 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # attempts to land each file
 FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt, not counting the `Retry-After` of a server
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, not counting the `Retry-After` of a server
+# Files up to this size count with it in the budget of memory: a compressed body may be a little larger than listed.
+SMALL_BYTES = 64 * 1024
 # After this many failed files, the task begins no more files and fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10
 
@@ -109,22 +113,6 @@ async def land_shard(
     return ShardResult(shard, progress.files, progress.bytes, queue.skipped)
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A download that has begun: the headers of its reply have arrived."""
-
-    url: str
-    download: Download
-    size: int | None
-    """Bytes that must arrive. None = neither the listing nor the server gives the size."""
-    content_type: str
-
-    @property
-    def encoding(self) -> str | None:
-        """How the bytes are compressed, such as `gzip`; None = not compressed."""
-        return self.download.content_encoding
-
-
 class _Lander:
     """Lands single files. It has the objects that all files of a shard use."""
 
@@ -150,6 +138,7 @@ class _Lander:
 
     async def land(self, file: ResultFile) -> None:
         """Land one file. After a temporary error, the file is landed again from its first byte."""
+        said = set[str]()
         for attempt in range(1, FILE_ATTEMPTS + 1):
             try:
                 landed = await (self._from_url(file) if file.kind == "url" else self._from_reply(file))
@@ -157,6 +146,9 @@ class _Lander:
             except (TransferError, UrlExpiredError, BrokenWriteError) as error:
                 if not isinstance(error, UrlExpiredError) and error.overload:
                     self._limit.overloaded()
+                said.add(str(error) if isinstance(error, OtherSizeError) else "")
+                if attempt == FILE_ATTEMPTS and len(said) == 1 and "" not in said:
+                    raise other_size(error, attempt) from None
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
                 self._transfer.metrics.count("landing_retries")
@@ -168,6 +160,12 @@ class _Lander:
         await self._ledger.add(landed)
 
     async def _from_reply(self, file: ResultFile) -> Landed:
+        size = file.bytes or 0
+        # While a large content is decrypted, there are two more copies of it.
+        async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
+            return await self._content(file)
+
+    async def _content(self, file: ResultFile) -> Landed:
         content = await self._urls.content(file)
         if file.bytes is not None and len(content) != file.bytes:
             raise IncompleteDatasetError(
@@ -190,8 +188,12 @@ class _Lander:
             # The file must wait for a slot or for memory. An open download would fill its buffers meanwhile. So it has
             # been closed, and is opened again after the wait.
         elif size <= WHOLE_BYTES:
-            async with self._memory.holding(_memory_of_whole(size)), self._opened(file) as opened:
-                return await self._whole(file, opened)
+            room = max(size, SMALL_BYTES)
+            async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:
+                if opened.size is not None and opened.size <= room:
+                    return await self._whole(file, opened)
+                size = opened.size
+            # Only of a compressed body, the size is unknown or larger than listed.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
 
@@ -204,41 +206,31 @@ class _Lander:
         return self._store.memory_for(size) + BUFFERED_BYTES
 
     @asynccontextmanager
-    async def _opened(self, file: ResultFile) -> AsyncIterator[_Opened]:
+    async def _opened(self, file: ResultFile) -> AsyncIterator[Offered]:
         url = await self._urls.url(file.path)
         try:
             async with self._transfer.get(url) as download:
-                size = download.total if download.total is not None else file.bytes
-                if file.bytes is not None and file.bytes != size:
-                    raise TransferError(f"{file.path!a}: {size} bytes offered, {file.bytes} listed.")
-                content_type = download.content_type or file.content_type or "application/octet-stream"
-                yield _Opened(url, download, size, content_type)
+                yield offered(file, url, download)
         except UrlExpiredError:
             self._urls.expire(file.path, url)
             raise
 
-    async def _large(self, file: ResultFile, opened: _Opened) -> Landed:
+    async def _large(self, file: ResultFile, opened: Offered) -> Landed:
         async def renew(url: str) -> str:
             self._urls.expire(file.path, url)
             return await self._urls.url(file.path)
 
-        stream = LargeFile(
-            self._transfer,
-            ascii(file.path),
-            opened.url,
-            opened.download,
-            opened.size,
-            renew=renew,
-            flowed=self._slots.flowed,
-        )
+        stream = LargeFile(self._transfer, opened, renew=renew, flowed=self._slots.flowed)
         path = self._layout.data(file.path)
         etag = await self._store.put_stream(path, stream.pieces(), opened.size, opened.content_type, opened.encoding)
         return Landed(file.path, stream.received, stream.sha256, opened.content_type, opened.encoding, etag)
 
-    async def _whole(self, file: ResultFile, opened: _Opened) -> Landed:
+    async def _whole(self, file: ResultFile, opened: Offered) -> Landed:
         content = await opened.download.read(WHOLE_BYTES if opened.size is None else opened.size)
         if opened.size is not None and len(content) != opened.size:
-            raise TransferError(f"{file.path!a}: {len(content)} of {opened.size} bytes arrived.")
+            raise OtherSizeError(f"{file.path!a}: {len(content)} of {opened.size} bytes arrived.")
+        opened.take(content)
+        opened.finish()
         return await self._put(file, content, opened.content_type, opened.encoding)
 
     async def _put(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from learnosity import network
 from learnosity.api.downloads import READ_AHEAD_BYTES, Download, Rest
-from learnosity.errors import ChangedFileError, TransferError, UrlExpiredError
+from learnosity.errors import ChangedFileError, OtherSizeError, TransferError, UrlExpiredError
+from learnosity.landing.offered import Offered
 
 if TYPE_CHECKING:
     from learnosity.api.signed_urls import SignedTransfer
@@ -31,10 +32,7 @@ PIECE_BYTES = 1024 * 1024
 class LargeFile:
     """One large file as a stream of pieces.
 
-    :param name: name of the file, for messages.
-    :param url: its signed URL.
-    :param first: its download, which is already open.
-    :param size: bytes that must arrive. None = unknown.
+    :param opened: its download, which is already open.
     :param renew: returns a new signed URL for an expired URL.
     :param flowed: called with the number of bytes of each piece that the store has taken.
     """
@@ -42,19 +40,17 @@ class LargeFile:
     def __init__(
         self,
         transfer: SignedTransfer,
-        name: str,
-        url: str,
-        first: Download,
-        size: int | None,
+        opened: Offered,
         *,
         renew: Callable[[str], Awaitable[str]],
         flowed: Callable[[int], None],
     ) -> None:
         self._transfer = transfer
-        self._name = name
-        self._url = url
-        self._first = first
-        self._size = size
+        self._name = ascii(opened.file.path)
+        self._url = opened.url
+        self._first = opened.download
+        self._size = opened.size
+        self._opened = opened
         self._renew = renew
         self._flowed = flowed
         self._digest = hashlib.sha256()
@@ -100,7 +96,8 @@ class LargeFile:
                 wait = network.backoff_seconds(attempt, error, first=FIRST_WAIT_SECONDS, most=MOST_WAIT_SECONDS)
                 await asyncio.sleep(wait)
         if self._size is not None and self.received != self._size:
-            raise TransferError(f"{self._name}: {self.received} of {self._size} bytes arrived.")
+            raise OtherSizeError(f"{self._name}: {self.received} of {self._size} bytes arrived.")
+        self._opened.finish()
 
     @property
     def _rest(self) -> Rest | None:
@@ -112,7 +109,8 @@ class LargeFile:
     async def _take(self, download: Download, piece_bytes: int) -> AsyncIterator[memoryview]:
         async for piece in download.pieces(piece_bytes):
             if self._size is not None and self.received + len(piece) > self._size:
-                raise ChangedFileError(f"{self._name}: more than the {self._size} bytes that were listed.")
+                raise OtherSizeError(f"{self._name}: more than the {self._size} bytes that were listed.")
+            self._opened.take(piece)
             # The hash is computed here and not in a thread, because switching to a thread takes more time than it
             # saves.
             self._digest.update(piece)

@@ -7,6 +7,7 @@ in blocks of limited size, so that a shard needs little memory, however many fil
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # The plan of a shard is stored in blocks, so that a shard needs little memory. A block has at most this many files, and
-# at most this many bytes of contents. Only files without a URL have contents: the API's reply had them.
+# at most this many bytes of contents, or one larger content. Only files without a URL have contents: the API's reply
+# had them.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
 # With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the
 # listing again. With fewer files, they are stored only if the listing took several API calls: one is cheap to repeat.
+# Contents are always stored: a second reply may have another content, such as with the time that it took.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
@@ -112,6 +115,8 @@ async def make_plan(
     """
     listing = await results.list()
     check_names(listing.each_name(), local=store.is_local)
+    if store.is_local and await _ignores_case(store, work):
+        check_names(listing.each_name(), ignores_case=True)
     globs = [re.compile(translate(glob)).match for glob in include]
     wanted, sizes = array("q"), array("q")
     for number, file in listing.by_path():
@@ -128,22 +133,34 @@ async def make_plan(
     listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    # If one API call gave the listing, and it has few files, each shard requests the listing again. Then no signed URLs
-    # need to be stored.
+    # If one API call gave the listing, and it has few files, each shard requests the URLs again. Then none need to be
+    # stored.
     hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)
     plan = [Shard(shard, files_of[shard], left_out) for shard in range(number_of_shards)]
     for shard in plan:
-        await _write_shard(store, work, shard, listing, results if hand_over else None)
+        await _write_shard(store, work, shard, listing, results, urls=hand_over)
     log.info("%s result files in %d shard(s).", f"{len(wanted):,}", number_of_shards)
     return tuple(plan)
 
 
-async def _write_shard(store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet | None) -> None:
+async def _ignores_case(store: Store, work: str) -> bool:
+    """Whether the file system takes two names that differ by case alone for one. Only a file shows that."""
+    await store.put(f"{work}/Case", b"")
+    try:
+        return await store.head(f"{work}/case") is not None
+    finally:
+        await store.delete([f"{work}/Case"])
+
+
+async def _write_shard(
+    store: Store, work: str, shard: Shard, listing: Listing, results: ResultSet, *, urls: bool
+) -> None:
     """Write the plan of one shard, block by block.
 
-    :param results: encrypts the URLs and contents that are stored beside the plan; None = they are not stored.
+    :param results: encrypts the contents and URLs that are stored beside the plan.
+    :param urls: whether URLs are stored, too.
     """
     left = shard.files
     for block, (lines, sources) in enumerate(_blocks(listing.assigned(shard.shard))):
@@ -151,8 +168,11 @@ async def _write_shard(store: Store, work: str, shard: Shard, listing: Listing, 
         if left:
             lines.append(msgspec.json.encode(_More(left)))
         content = b"".join(line + b"\n" for line in lines)
-        if results is not None:
-            await store.put(sources_path(work, shard.shard, block), results.seal(sources), "application/octet-stream")
+        if not urls:
+            sources = [source if isinstance(source, bytes) else None for source in sources]
+        if any(source is not None for source in sources):
+            sealed = await asyncio.to_thread(results.seal, sources)
+            await store.put(sources_path(work, shard.shard, block), sealed, "application/octet-stream")
         await store.put(plan_path(work, shard.shard, block), content, "application/x-ndjson")
 
 
@@ -167,7 +187,7 @@ def _blocks(files: Iterator[tuple[bytes, Source]]) -> Iterator[tuple[list[bytes]
             yield lines, sources
             lines, sources, room = [], [], BLOCK_BYTES
         lines.append(line)
-        sources.append(None if needed > BLOCK_BYTES else source)
+        sources.append(source)
         room -= needed
     yield lines, sources
 

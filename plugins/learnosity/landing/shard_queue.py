@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.published import stored
@@ -11,6 +12,7 @@ from learnosity.landing.file_urls import FileUrls
 from learnosity.landing.landed_files import LandedFiles
 from learnosity.landing.listing import ResultSet
 from learnosity.landing.plan import PlanBlock, read_block, sources_path
+from learnosity.landing.stored_urls import Source
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.store import Store
 
@@ -72,18 +74,33 @@ class ShardQueue:
         self._files.extend(missing)
 
     async def _hand_over(self, block: PlanBlock, missing: set[str]) -> None:
-        sealed = await self._store.get(sources_path(self._work, self._shard, self._block))
-        if sealed is None:
+        stored = sources_path(self._work, self._shard, self._block)
+        if len(block.files) == 1 and block.files[0].kind != "url":
+
+            async def content() -> bytes | None:
+                (source,) = await self._unsealed(stored, 1) or (None,)
+                return source if isinstance(source, bytes) else None
+
+            # It may be large, so it is read when there is room for it in memory.
+            self._urls.hand_over_later(block.files[0].path, content)
             return
-        sources = await asyncio.to_thread(self._results.unseal, sealed)
         # The task `list_files` stores the sources (URLs and contents) in the order of the files. So a source belongs to
-        # the file at the same position. If the consumer secret has changed since then, `sources` is empty, and
-        # Learnosity is asked for new URLs.
-        if len(sources) == len(block.files):
-            pairs = zip(block.files, sources, strict=True)
-            self._urls.hand_over(
-                {file.path: source for file, source in pairs if source is not None and file.path in missing}
-            )
+        # the file at the same position.
+        pairs = zip(block.files, await self._unsealed(stored, len(block.files)), strict=False)
+        self._urls.hand_over(
+            {file.path: source for file, source in pairs if source is not None and file.path in missing}
+        )
+
+    async def _unsealed(self, path: str, files: int) -> Sequence[Source]:
+        """What was stored for the files of a block; empty = nothing, or it cannot be read.
+
+        It cannot be read if the consumer secret has changed since then. Then Learnosity is asked again.
+        """
+        sealed = await self._store.get(path)
+        if sealed is None:
+            return ()
+        sources = await asyncio.to_thread(self._results.unseal, sealed)
+        return sources if len(sources) == files else ()
 
 
 async def landed_before(store: Store, layout: DatasetLayout, work: str, shard: int) -> LandedFiles:

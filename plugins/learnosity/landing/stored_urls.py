@@ -1,4 +1,4 @@
-"""Stores the signed URLs and contents of a long listing, encrypted, for the tasks that land its files.
+"""Stores contents, and the signed URLs of a long listing, encrypted, for the tasks that land the files.
 
 So a shard need not request the whole listing again. They are stored next to the plan, encrypted with a key that is made
 from the consumer secret. A URL gives access to a file for an hour at most. Publishing removes them.

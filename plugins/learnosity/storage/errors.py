@@ -52,10 +52,11 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
+# What may stand before the first element of a web page or of XML.
+_PROLOGUE = r"\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)"
 # Finds the beginning of a web page, at the start of a body or where obstore quotes the body.
-_WEB_PAGE = re.compile(
-    r"(?:^|: )\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S
-)
+_WEB_PAGE = re.compile(rf"(?:^|: ){_PROLOGUE}<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S)
+_ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
@@ -189,6 +190,16 @@ def check_missing(verb: str, where: str, answer: str) -> None:
 def is_web_page(answer: str) -> bool:
     """Whether a reply, or the text of an error that quotes it, is a web page and not the refusal of a store."""
     return _WEB_PAGE.search(answer) is not None and not code_of(answer)
+
+
+def begins_as_page(begin: str) -> bool:
+    """Whether the begin of a body is that of a web page."""
+    return begin.lstrip("\ufeff\t\r\n ").startswith("<") and _WEB_PAGE.match(begin) is not None
+
+
+def begins_as_error(begin: str) -> bool:
+    """Whether the begin of a body is that of a store's error in XML."""
+    return _ERROR_DOCUMENT.match(begin) is not None
 
 
 def check_headers(verb: str, where: str, etag: str | None, modified: float) -> None:

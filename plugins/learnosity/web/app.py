@@ -20,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 
 from learnosity.api.report_definition import has_report, report_definition
 from learnosity.api.signing import sign_report
+from learnosity.dataset.bounded_reads import compression
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, reading_on, working
@@ -121,8 +122,8 @@ async def download(shown: ShownDataset, path: str) -> Response:
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Length": str(entry.bytes),
     }
-    if entry.content_encoding in ENCODINGS:
-        headers["Content-Encoding"] = str(entry.content_encoding)  # so that the browser decompresses the file
+    if (coding := compression(entry.content_encoding)) in ENCODINGS:
+        headers["Content-Encoding"] = str(coding)  # so that the browser decompresses the file
     return await streamed(reading_on(await dataset.stream(entry)), "application/octet-stream", headers)
 
 

@@ -10,6 +10,7 @@ from itertools import chain, count
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from learnosity.dataset.bounded_reads import compression
 from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading_on
@@ -126,7 +127,7 @@ def _member(entry: FileEntry, taken: set[str]) -> str:
 
     :param taken: names that stand for something else. The name is added.
     """
-    if entry.content_encoding not in ("gzip", "x-gzip"):
+    if compression(entry.content_encoding) not in ("gzip", "x-gzip"):
         return entry.path
     names = chain([f"{entry.path}.gz"], (f"{entry.path}.{number}.gz" for number in count(1)))
     name = next(each for each in names if each not in taken)

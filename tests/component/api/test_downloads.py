@@ -18,9 +18,18 @@ from learnosity.api import signed_urls
 from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.downloads import BUFFERED_BYTES, Download, Rest
 from learnosity.api.signed_urls import SignedTransfer
-from learnosity.errors import ChangedFileError, LearnosityError, PermanentApiError, TransferError, UrlExpiredError
+from learnosity.errors import (
+    ChangedFileError,
+    LearnosityError,
+    OtherSizeError,
+    PermanentApiError,
+    TransferError,
+    UrlExpiredError,
+)
 from learnosity.landing import large_files
 from learnosity.landing.large_files import LargeFile
+from learnosity.landing.offered import Offered
+from learnosity.results.outcomes import ResultFile
 from tests.component.api.hand_made import SOCKET_BYTES, Behaviour, Exchange, HandMade, hand_made, reply, xml
 from tests.waiting import no_waiting
 
@@ -228,7 +237,7 @@ async def test_a_body_longer_than_expected_is_hardly_read(kind: str) -> None:
 
     async with hand_made(goes_on) as served:
         error = await fails(served, limit=10)
-    assert type(error) is TransferError
+    assert type(error) is OtherSizeError
     assert "more than the 10 bytes" in str(error)
     assert served.given < BUFFERED_BYTES + SOCKETS_HOLD
 
@@ -367,7 +376,8 @@ class Large:
 
     def _stream(self, transfer: SignedTransfer, url: str, download: Download, renew: Any) -> LargeFile:
         size = download.total if download.total is not None else self.size
-        return LargeFile(transfer, "'large.csv'", url, download, size, renew=renew, flowed=lambda _: None)
+        opened = Offered(ResultFile("large.csv", bytes=size), url, download, size)
+        return LargeFile(transfer, opened, renew=renew, flowed=lambda _: None)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -20,6 +21,7 @@ from learnosity.errors import IncompleteDatasetError, PermanentApiError, Storage
 from learnosity.landing import land as landing
 from learnosity.landing.concurrency import MAX_LARGE_FILES, AdaptiveLimit, LargeFileSlots
 from learnosity.landing.land import land_shard
+from learnosity.landing.large_files import WHOLE_BYTES
 from learnosity.landing.ledger import read_ledger
 from learnosity.storage.store import Store
 from simulator.faults import FaultKind
@@ -118,20 +120,99 @@ async def test_urls_that_have_run_out_are_asked_for_once_for_all_who_need_them(s
 async def test_a_file_that_never_comes_whole_is_named_and_leaves_nothing(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.plan()
-    dataset.fault("wrong_length", name="groups/s1/group.csv")
-    with pytest.raises(TransferError, match=r"groups/s1/group\.csv.*65 bytes offered, 66 listed"):
+    dataset.fault("truncate", name="groups/s1/group.csv")
+    with pytest.raises(TransferError, match=r"groups/s1/group\.csv.* did not arrive in 6 attempts"):
         await dataset.land()
     assert await dataset.data("groups/s1/group.csv") is None
     assert len(await dataset.paths(dataset.layout.data_prefix)) == len(dataset.served) - 1
 
 
-async def test_a_file_of_another_size_than_listed_does_not_land(scene: StartScene) -> None:
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize("size", [2, 70_000, 9 * 1024 * 1024])
+@pytest.mark.promise("permanent at once")
+async def test_a_file_that_always_has_another_size_than_listed_is_not_tried_for_hours(
+    scene: StartScene, size: int, lie: str | None
+) -> None:
+    dataset = await scene()
+    dataset.add_file("groups/s1/group.json", b"[" + b"1," * 5_000_000 + b"1]" if size > WHOLE_BYTES else b"[1, 2]")
+    await dataset.plan()
+    dataset.add_file("groups/s1/group.json", b" " * size)
+    if lie:
+        dataset.fault("lie", name="groups/s1/group.json", lie=lie)
+    with pytest.raises(IncompleteDatasetError, match=r"Each of 6 attempts .*Clear list_files .*without `bytes`"):
+        await dataset.land()
+    assert await dataset.data("groups/s1/group.json") is None
+
+
+async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.plan()
     dataset.add_file("groups/s1/group.json", b"{}")
+    dataset.fault("wrong_length", name="groups/s1/group.json", times=1)
     with pytest.raises(TransferError, match="2 bytes offered"):
         await dataset.land()
-    assert await dataset.data("groups/s1/group.json") is None
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.promise("whole or nothing")
+async def test_compressed_files_whose_listed_size_is_that_before_compression_land(
+    scene: StartScene, encoding: str, lie: str | None, large: bool
+) -> None:
+    dataset = await scene(content_encoding=encoding)
+    if large:
+        dataset.add_file("large.json", os.urandom(9 * 1024 * 1024).hex().encode())
+    await dataset.plan()
+    plan = f"{dataset.work}/plan-0000.ndjson"
+    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
+    for line in lines:
+        line["bytes"] = 18 * 1024 * 1024 if line["path"] == "large.json" else len(dataset.unpacked(line["path"]))
+    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    assert len({line["bytes"] - dataset.served[line["path"]].size > 0 for line in lines}) == 2
+    if lie:
+        dataset.fault("lie", lie=lie)
+    await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert {entry.content_encoding for entry in await dataset.listed()} == {encoding}
+
+
+@pytest.mark.parametrize("list_content_type", [True, False])
+@pytest.mark.promise("whole or nothing")
+async def test_a_login_page_in_place_of_files_without_a_listed_size_is_tried_again(
+    scene: StartScene, list_content_type: bool
+) -> None:
+    dataset = await scene(list_bytes=False, list_content_type=list_content_type)
+    await dataset.plan()
+    dataset.fault("non_json", times=10, every=3)
+    await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert dataset.sim.stats.faults["non_json file"] == 10
+
+
+async def test_a_login_page_that_stays_lands_as_no_file(scene: StartScene) -> None:
+    dataset = await scene(list_bytes=False)
+    await dataset.plan()
+    dataset.fault("non_json", name="groups/s1/group.csv")
+    with pytest.raises(TransferError, match=r"groups/s1/group\.csv.*a web page came in place of the file.*proxies"):
+        await dataset.land()
+    assert await dataset.data("groups/s1/group.csv") is None
+
+
+@pytest.mark.parametrize("length", [True, False])
+async def test_a_large_page_in_place_of_a_large_file_lands_as_no_file(scene: StartScene, length: bool) -> None:
+    dataset = await scene(list_bytes=False)
+    page = b"<!DOCTYPE html>" + b" " * (9 * 1024 * 1024)
+    dataset.add_file("large.json", page)
+    await dataset.plan()
+    if not length:
+        dataset.fault("lie", name="large.json", lie="no_length")
+    with pytest.raises(TransferError, match="'large.json': a web page came in place of the file"):
+        await dataset.land()
+    assert dataset.gets["large.json"] == landing.FILE_ATTEMPTS
+    assert await dataset.data("large.json") is None
 
 
 async def test_a_file_that_is_gone_since_the_listing_says_to_list_again(scene: StartScene) -> None:

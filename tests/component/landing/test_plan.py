@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.store import LocalStore
 
 from learnosity.dataset.limits import MAX_SHARDS
 from learnosity.errors import RequestError, UnsafeNameError
 from learnosity.landing.plan import check_shards, read_plan, split_into_shards
 from learnosity.results.outcomes import ResultFile
-from tests.component.landing_scene import StartScene, scene
+from learnosity.storage.obstore_store import ObstoreStore
+from tests.component.landing_scene import Passing, StartScene, scene
 
 __all__ = ["scene"]
 
@@ -91,6 +96,36 @@ async def test_a_hostile_name_is_refused_before_anything_is_written(scene: Start
     with pytest.raises(UnsafeNameError, match="Nothing was written"):
         await dataset.plan()
     assert not await dataset.paths()
+
+
+class IgnoringCase(Passing):
+    """A folder that ignores case, as on macOS or of an SMB share."""
+
+    async def put(self, path: str, content: bytes | memoryview, *how: Any, **named: Any) -> str | None:
+        return await self.inner.put(path.lower(), content, *how, **named)
+
+    async def head(self, path: str) -> Any:
+        return await self.inner.head(path.lower())
+
+    async def delete(self, paths: Any) -> None:
+        await self.inner.delete([path.lower() for path in paths])
+
+
+@pytest.mark.parametrize("listed", [["groups/Grade/g.json", "groups/GRADE/g.json"], ["groups/S1/a", "groups/s1/b"]])
+@pytest.mark.promise("untrusted names")
+async def test_names_that_differ_by_case_are_refused_by_a_folder_that_ignores_it(
+    scene: StartScene, tmp_path: Path, listed: list[str]
+) -> None:
+    dataset = await scene()
+    for name in [*dataset.served, *listed]:
+        (dataset.remove_file if name in dataset.served else lambda name: dataset.add_file(name, b"[]"))(name)
+    folder = ObstoreStore(LocalStore(tmp_path, automatic_cleanup=True), tmp_path.as_uri(), is_local=True)
+    dataset.store = IgnoringCase(folder)
+    with pytest.raises(UnsafeNameError, match="differ by case alone"):
+        await dataset.plan()
+    assert not await dataset.paths()
+    dataset.store = folder
+    assert (await dataset.landed()).file_count == 2
 
 
 async def test_a_published_dataset_is_planned_as_nothing_to_do(scene: StartScene) -> None:

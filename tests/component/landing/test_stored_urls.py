@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import time
 import zlib
+from typing import Any
 
 import pytest
 
 from learnosity.errors import IncompleteDatasetError, TransferError
+from learnosity.landing import land as landing
 from learnosity.landing import plan, stored_urls
-from learnosity.landing.plan import plan_path, read_plan, sources_path
+from learnosity.landing.listing import Listing, ResultSet
+from learnosity.landing.plan import make_plan, plan_path, read_plan, sources_path
 from learnosity.landing.stored_urls import seal_sources, unseal_sources
+from learnosity.results.outcomes import ResultFile
 from tests.component.landing_scene import Scene, StartScene, scene
 
 __all__ = ["scene"]
@@ -63,7 +68,69 @@ async def test_a_listing_of_one_long_reply_is_handed_over(
     assert await listed(dataset, 3) == (1, 0)
 
 
-@pytest.mark.parametrize("shape", ["paged", "groups"])
+@pytest.mark.parametrize("block_bytes", [None, 2_000, 1])
+@pytest.mark.parametrize("shape", ["inline", "groups", "one group"])
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.promise("whole or nothing")
+async def test_contents_land_as_they_were_listed_though_another_reply_would_have_others(
+    scene: StartScene, monkeypatch: pytest.MonkeyPatch, shape: str, shards: int, block_bytes: int | None
+) -> None:
+    if block_bytes is not None:
+        monkeypatch.setattr(plan, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(landing, "BLOCK_BYTES", block_bytes)
+    dataset = await scene(results_shape="groups" if shape == "one group" else shape)
+    results = dataset.results
+    if shape == "one group":
+        content = b'{"elapsed": 9}' + b" " * 5_000
+
+        async def one() -> Listing:
+            listing = Listing()
+            listing.replies = 1
+            listing.add(ResultFile("groups/group.json", "group", len(content), "application/json"), content=content)
+            return listing
+
+        results.list = one  # type: ignore[method-assign]
+    listing = await results.list()
+    listed = dict(listing.contents)
+    assert len(listed) > 10 or shape == "one group"
+    made = await make_plan(dataset.store, dataset.layout, results, work=dataset.work, shards=shards)
+    for name in list(dataset.served):
+        dataset.add_file(name, b'{"elapsed": 12345}')
+    dataset.sim.stats.reset()
+    for shard in made:
+        await dataset.land(shard.shard)
+    assert dataset.sim.stats.calls == {}
+    await dataset.publish(len(made))
+    assert {entry.path: await dataset.data(entry.path) for entry in await dataset.listed()} == listed
+
+
+async def test_many_large_contents_are_not_in_memory_at_once(
+    scene: StartScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(landing, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(landing, "MEMORY_BYTES", 1)
+    dataset = await scene(results_shape="groups")
+    (shard,) = await dataset.plan()
+    most, now = 0, 0
+    unseal = ResultSet.unseal
+
+    def one_by_one(self: ResultSet, sealed: bytes | None) -> Any:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        time.sleep(0.01)
+        now -= 1
+        return unseal(self, sealed)
+
+    monkeypatch.setattr(ResultSet, "unseal", one_by_one)
+    dataset.sim.stats.reset()
+    await dataset.land()
+    assert (most, dataset.sim.stats.calls) == (1, {})
+    assert (await dataset.publish()).file_count == shard.files > 5
+
+
+@pytest.mark.parametrize("shape", ["paged", "groups", "inline"])
 @pytest.mark.promise("no secret")
 async def test_nothing_of_it_lies_in_the_store_in_the_clear_and_nothing_stays(scene: StartScene, shape: str) -> None:
     dataset = await scene(results_shape=shape, page_size=5)

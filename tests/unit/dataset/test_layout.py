@@ -173,6 +173,42 @@ def test_names_that_clash_are_refused_before_anything_is_written(listed: list[st
     assert "nothing was written" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        ["Grade/g.json", "GRADE/g.json"],
+        ["a.json", "A.JSON"],
+        ["Grade/a.json", "grade/b.json"],
+        ["x/Grade/1/a", "x/b", "x/grade/2/a"],
+        ["a", "A/b"],
+        ["caf\u00e9.csv", "CAFE\u0301.csv"],
+        ["\u0391.csv", "\u03b1.csv"],
+    ],
+)
+@pytest.mark.promise("untrusted names")
+def test_names_that_differ_by_case_are_refused_only_where_case_is_ignored(listed: list[str]) -> None:
+    for names in (listed, listed[::-1]):
+        check_names(names, local=True)
+        with pytest.raises(UnsafeNameError, match="differ by case alone, which the destination ignores"):
+            check_names(names, ignores_case=True)
+
+
+@given(st.lists(ordinary.filter(accepted), max_size=6))
+def test_where_case_is_ignored_names_that_pass_have_one_spelling_for_each_folder_and_file(listed: list[str]) -> None:
+    try:
+        check_names(listed, ignores_case=True)
+    except UnsafeNameError:
+        return
+    check_names(listed)
+    parts = [name.split("/") for name in listed]
+    spelled = {unicodedata.normalize("NFC", "/".join(each[:end])) for each in parts for end in range(1, len(each) + 1)}
+    assert len({unicodedata.normalize("NFC", each.casefold()) for each in spelled}) == len(spelled)
+
+
+def test_names_that_differ_by_more_than_case_pass_where_it_is_ignored() -> None:
+    check_names(["Grade/a.json", "Grade/b.json", "Grade 2/a.json", "grades/a.json", "A", "b"], ignores_case=True)
+
+
 def test_many_clashes_are_told_as_the_first_ten_and_their_number() -> None:
     with pytest.raises(UnsafeNameError) as caught:
         check_names([f"{n}.json" for n in range(25)] * 2)

@@ -480,9 +480,10 @@ class TestWhatIsRead:
         assert reply.headers["content-disposition"].startswith("attachment")
         assert "sandbox" in reply.headers["content-security-policy"]
 
-    def test_a_compressed_file_is_unpacked_by_whoever_downloads_it(self, site: Site) -> None:
+    @pytest.mark.parametrize("encoding", ["gzip", "gzip,aws-chunked", "utf-8, GZIP"])
+    def test_a_compressed_file_is_unpacked_by_whoever_downloads_it(self, site: Site, encoding: str) -> None:
         content = GROUPS["groups/north/group.json"]
-        site.publish({"groups/north/group.json": gzip.compress(content)}, content_encoding="gzip")
+        site.publish({"groups/north/group.json": gzip.compress(content)}, content_encoding=encoding)
         reply = site.get("/file/groups/north/group.json")
         assert reply.headers["content-encoding"] == "gzip"
         assert reply.content == content

@@ -1,0 +1,122 @@
+"""What a server offers at the signed URL of a result file, compared with the listing.
+
+A status 200 does not prove that the body is the file: a proxy replies so with its login page, and some servers with an
+error. A body of exactly the listed size is the file. Where no size is listed, its type and its first bytes are judged.
+"""
+
+from __future__ import annotations
+
+from learnosity.api.downloads import Download
+from learnosity.dataset.bounded_reads import UnpackedSize, compression, first_bytes
+from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError
+from learnosity.results.outcomes import ResultFile
+from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_as_page, code_of
+
+_PAGE_NAMES = (".html", ".htm", ".xhtml")
+_PAGE_TYPES = ("text/html", "application/xhtml+xml")
+
+
+class Offered:
+    """A download that has begun: the headers of its reply have arrived.
+
+    :param size: bytes that must arrive; None = unknown.
+    """
+
+    def __init__(self, file: ResultFile, url: str, download: Download, size: int | None) -> None:
+        self.file = file
+        self.url = url
+        self.download = download
+        self.size = size
+        self._received = 0
+        is_listed = file.bytes in (None, size)
+        self._unpacked = None if is_listed else UnpackedSize(download.content_encoding)
+        """Counts the bytes before compression; None = not needed, because the listing gives no other size."""
+
+    @property
+    def encoding(self) -> str | None:
+        """How the bytes are compressed, such as `gzip`; None = not compressed."""
+        return self.download.content_encoding
+
+    @property
+    def content_type(self) -> str:
+        """The type that the file is stored with."""
+        return self.download.content_type or self.file.content_type or "application/octet-stream"
+
+    def take(self, piece: bytes | memoryview) -> None:
+        """Judge the next bytes of the body, before they are written.
+
+        :raises ChangedFileError: the body is a web page, or the error of a store.
+        :raises OtherSizeError: see `finish`.
+        """
+        if not self._received:
+            self._check_begin(piece)
+        self._received += len(piece)
+        if self._unpacked is not None:
+            self._unpacked.feed(piece)
+            if self._received == self.size:
+                self.finish()
+
+    def finish(self) -> None:
+        """Judge the whole body. `take` does that itself if the size is known.
+
+        :raises OtherSizeError: the file has another size than listed, before compression and after it.
+        """
+        if self._unpacked is None or self._received == self.file.bytes:
+            return
+        if not self._unpacked.may_be(self.file.bytes):
+            raise OtherSizeError(
+                f"{self.file.path!a}: {self._received} bytes, {self._unpacked.size} before compression, "
+                f"{self.file.bytes} listed."
+            )
+
+    def _check_begin(self, begin: bytes | memoryview) -> None:
+        if self.size is not None and self.size == self.file.bytes:
+            return
+        text = first_bytes(begin[:MAX_ANSWER_BYTES], self.encoding, MAX_ANSWER_BYTES).decode(errors="replace")
+        if what := self._what_came_instead(text):
+            raise ChangedFileError(
+                f"{self.file.path!a}: {what} came in place of the file, with status 200. Check the proxies on the way "
+                "to the storage server. If it is the file, the listing must give its size: declare `bytes` in the "
+                "extra `results` of the connection (docs/reliability.md)."
+            )
+
+    def _what_came_instead(self, text: str) -> str | None:
+        path = self.file.path.lower()
+        if begins_as_error(text) and (code_of(text) or not path.endswith(".xml")):
+            return "an error of a store"
+        if path.endswith(_PAGE_NAMES) or _is_page(self.file.content_type):
+            return None
+        # Some servers give every file the type of a web page. What begins as JSON is none, whatever its type.
+        is_json = text.lstrip("\ufeff\t\r\n ").startswith(("{", "["))
+        return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and not is_json) else None
+
+
+def offered(file: ResultFile, url: str, download: Download) -> Offered:
+    """A download of a result file, if it offers as many bytes as are listed.
+
+    A listing may give the size before compression. Of a compressed body, only the bytes themselves show that.
+
+    :raises OtherSizeError: it offers another number of bytes.
+    """
+    size = download.total
+    if compression(download.content_encoding) is None and file.bytes is not None:
+        if size not in (None, file.bytes):
+            raise OtherSizeError(f"{file.path!a}: {size} bytes offered, {file.bytes} listed.")
+        size = file.bytes
+    return Offered(file, url, download, size)
+
+
+def other_size(error: Exception, attempts: int) -> IncompleteDatasetError:
+    """The error for a file of which every attempt got the same other size than listed, so that a retry cannot help.
+
+    :param error: that of the last attempt.
+    """
+    return IncompleteDatasetError(
+        f"{error} Each of {attempts} attempts found the same. Clear list_files with its downstream tasks to land the "
+        "file as it is now. If the error comes again, the listing does not give the sizes of files: declare `files` "
+        "and `url` without `bytes` in the extra `results` of the connection (docs/reliability.md)."
+    )
+
+
+def _is_page(content_type: str | None) -> bool:
+    return (content_type or "").partition(";")[0].strip().lower() in _PAGE_TYPES

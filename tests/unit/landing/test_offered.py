@@ -1,0 +1,151 @@
+"""What a server offers for a result file: the file, or something else with status 200."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import Any
+
+import pytest
+
+from learnosity.api.downloads import Download
+from learnosity.errors import ChangedFileError, OtherSizeError
+from learnosity.landing.offered import Offered, offered
+from learnosity.results.outcomes import ResultFile
+
+PAGES = [
+    b"<!DOCTYPE html><title>Sign in</title>",
+    b"\xef\xbb\xbf\r\n<!-- gateway --><HTML lang=en>",
+    b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "x"><html>',
+    b'<html><script>{"code": "AccessDenied"}</script>',
+    b"<h1>Please wait</h1>",
+]
+ERRORS = [
+    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code></Error>',
+    b"\xef\xbb\xbf<Error><Code>SlowDown</Code><Message>x</Message></Error>",
+    b"<Error>AccessDenied</Error>",
+    b"<ErrorResponse><Error><Code>x</Code></Error></ErrorResponse>",
+]
+FILES = [
+    b"",
+    b"[]",
+    b' \n{"code": "AccessDenied", "stimulus": "<html><h1>"}',
+    b"a,b\n1,<h1>\n",
+    b"title: <html>\n",
+    b"\x1f\x8b\x00not gzip",
+    b"PAR1" + bytes(20),
+    b"<Errors/>",
+    b'<?xml version="1.0"?><rows><Error><Code>x</Code></Error></rows>',
+]
+NAMES = ["a.json", "groups/a.csv", "a", "a.parquet"]
+TYPES = [None, "application/octet-stream", "application/json", "text/plain", "binary/octet-stream", "application/xml"]
+
+
+def download(size: int | None, content_type: str | None = None, encoding: str | None = None) -> Download:
+    response: Any = None
+    return Download("GET", size, size, content_type, encoding, None, response)
+
+
+def check(name: str, body: bytes, content_type: str | None, *, listed: Any = None, kind: Any = None) -> Offered:
+    found = offered(ResultFile(name, bytes=listed, content_type=kind), "url", download(len(body), content_type))
+    found.take(memoryview(body))
+    return found
+
+
+@pytest.mark.parametrize("content_type", TYPES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("body", FILES)
+def test_a_file_of_any_type_is_taken(name: str, body: bytes, content_type: str | None) -> None:
+    assert check(name, body, content_type).size == len(body)
+
+
+@pytest.mark.parametrize("content_type", [*TYPES, "text/html", "Text/HTML; charset=utf-8"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("body", [*PAGES, *ERRORS])
+@pytest.mark.promise("whole or nothing")
+def test_a_page_or_an_error_is_no_file(body: bytes, packed: bool, content_type: str | None) -> None:
+    content, encoding = (gzip.compress(body), "gzip") if packed else (body, None)
+    for name in NAMES:
+        found = offered(ResultFile(name), "url", download(len(content), content_type, encoding))
+        with pytest.raises(ChangedFileError, match=r"in place of the file.*declare `bytes`"):
+            found.take(content)
+
+
+@pytest.mark.parametrize("body", [b"Please sign in.", b"a,b\n1,2\n", b"<p>no", b"\x00\x01"])
+@pytest.mark.parametrize("content_type", ["text/html", "TEXT/HTML;charset=x", "application/xhtml+xml"])
+def test_the_type_of_a_page_is_believed_unless_the_body_is_json(body: bytes, content_type: str) -> None:
+    for name in NAMES:
+        with pytest.raises(ChangedFileError, match="a web page came"):
+            check(name, body, content_type)
+        for json in (b'{"a": 1}', b"\xef\xbb\xbf\n[1]"):
+            assert check(name, json, content_type)
+
+
+@pytest.mark.parametrize("body", PAGES)
+@pytest.mark.parametrize("content_type", ["text/html", None])
+def test_a_page_that_is_the_file_is_taken(body: bytes, content_type: str | None) -> None:
+    for name in ("report.html", "a/INDEX.HTM", "a.xhtml"):
+        assert check(name, body, content_type)
+    assert check("report", body, content_type, kind="text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("body", [*PAGES, *ERRORS])
+def test_a_body_of_the_listed_size_is_the_file(body: bytes) -> None:
+    assert check("a.json", body, "text/html", listed=len(body))
+
+
+def test_an_xml_file_may_tell_of_an_error_that_has_no_code() -> None:
+    assert check("a.xml", b"<Error>none</Error>", "application/xml")
+    with pytest.raises(ChangedFileError):
+        check("a.xml", ERRORS[0], "application/xml")
+
+
+@pytest.mark.parametrize("encoding", [None, "identity", "aws-chunked", "utf-8"])
+def test_another_size_than_listed_is_no_file(encoding: str | None) -> None:
+    assert offered(ResultFile("a", bytes=7), "url", download(None, None, encoding)).size == 7
+    with pytest.raises(OtherSizeError, match="6 bytes offered, 7 listed"):
+        offered(ResultFile("a", bytes=7), "url", download(6, None, encoding))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, aws-chunked"])
+@pytest.mark.parametrize("size", [None, 6, 7, 8])
+def test_a_listed_size_may_be_that_before_compression(size: int | None, encoding: str) -> None:
+    assert offered(ResultFile("a", bytes=7), "url", download(size, None, encoding)).size == size
+
+
+CONTENT = bytes(range(256)) * 5000
+
+
+def feed(found: Offered, body: bytes, piece: int) -> None:
+    for start in range(0, len(body), piece):
+        found.take(body[start : start + piece])
+    found.finish()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+@pytest.mark.parametrize("listed", ["before", "after", None])
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("Deflate", zlib.compress), ("br", bytes)])
+def test_a_whole_compressed_file_has_its_listed_size_before_or_after(
+    encoding: str, pack: Any, listed: str | None, piece: int, known: bool
+) -> None:
+    body = pack(CONTENT)
+    size = {"before": len(CONTENT), "after": len(body), None: None}[listed]
+    found = offered(ResultFile("a.json", bytes=size), "url", download(len(body) if known else None, None, encoding))
+    feed(found, body, piece)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+@pytest.mark.parametrize("lost", [1, 8, 2000])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+@pytest.mark.promise("whole or nothing")
+def test_a_compressed_file_that_lacks_its_end_is_no_file(pack: Any, lost: int, piece: int, known: bool) -> None:
+    body = pack(CONTENT)[:-lost]
+    for listed in (len(CONTENT), len(body) + lost):
+        found = offered(ResultFile("a.json", bytes=listed), "url", download(len(body) if known else None, None, "gzip"))
+        with pytest.raises(OtherSizeError, match=f"before compression, {listed} listed"):
+            feed(found, body, piece)
+    found = offered(ResultFile("a.json", bytes=7), "url", download(len(body), None, "gzip"))
+    with pytest.raises(OtherSizeError):
+        feed(found, pack(CONTENT), piece)
