@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, folded, is_header
-from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
+from learnosity.inputs.delimited import DelimitedText, RowBlock
+from learnosity.inputs.dialects import Dialect, holds_rows, oddity
 from learnosity.inputs.duplicates import SeenRecords
 from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
 from learnosity.inputs.formats import Format
@@ -21,6 +22,11 @@ from learnosity.inputs.sessions import Misfit, SessionRows
 from learnosity.inputs.unpack import UnreadableError
 
 log = logging.getLogger(__name__)
+
+_HOLDS_ROWS: Final = (
+    "a cell of several lines looks like rows between two quotes that are text: double the quotes in cells; if the cell "
+    "is right, put the names in the header in double quotes"
+)
 
 
 class TableInput:
@@ -134,6 +140,8 @@ class TableInput:
                 elif len(row) != width:
                     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
+                elif block.is_odd and holds_rows(row, dialect):
+                    self._problems.add(name, number, _HOLDS_ROWS)
                 elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":
