@@ -74,7 +74,7 @@ class TableInput:
             for block in table.blocks():
                 self._take_rows(name, block, columns, table)
         except ColumnError as error:
-            self._problems.add(name, table.row, str(error))
+            self._problems.add(name, table.row, error.about(name))
         except UnreadableError as error:
             self._problems.add(name, table.row, str(error))
         if text.encoding == WINDOWS_1252 and text.encoding not in self._said:

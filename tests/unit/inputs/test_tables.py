@@ -487,6 +487,30 @@ class TestColumns:
             schema_for(SUMMARY, LEVELS, input_columns=columns)
         assert expected in str(caught.value)
 
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    @pytest.mark.parametrize(
+        ("folder", "columns", "told"),
+        [
+            ("district=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
+            ("DISTRICT=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
+            (
+                "lea=d1/school=s1",
+                {"groups.district": "lea"},
+                'no column "lea", "school": only the name of a folder has',
+            ),
+            ("school=s1", {}, 'among its 1: name them in input_columns; of these, "school": only the name of a folder'),
+            ("year=2026", {}, 'it has no column "district", "school" among its 1: name them in input_columns'),
+        ],
+    )
+    def test_a_column_in_the_name_of_a_folder_alone_is_named(
+        self, form: str, folder: str, columns: dict[str, str], told: str, tmp_path: Path
+    ) -> None:
+        content = b"user_id\nu1\n" if form == "csv" else b"".join(parquet("SELECT 'u1' user_id", tmp_path).open())
+        name = f"s3://lake/roster/{folder}/part-0"
+        schema = schema_for(SUMMARY, LEVELS, input_columns=columns)
+        (problem,) = problems(source(content, name), schema=schema)
+        assert told in problem
+
     def test_a_column_that_is_not_there_is_named_with_its_key(self) -> None:
         schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
         assert problems(SOUND, schema=schema)[0].startswith(
