@@ -17,7 +17,29 @@ GROUPS = "groups."
 
 
 class ColumnError(ValueError):
-    """A table does not have the columns that are needed. The message says what is missing and what to do."""
+    """A table does not have the columns that are needed. The message says what is missing and what to do.
+
+    :param missing: for each column that is missing, the names that it may have.
+    """
+
+    def __init__(self, message: str, missing: Sequence[Sequence[str]] = ()) -> None:
+        super().__init__(message)
+        self._missing = missing
+
+    def about(self, file: str) -> str:
+        """The message for a file. It says which columns stand in the names of its folders alone, as Hive writes them.
+
+        :param file: path or URI of the file.
+        """
+        folders = folded(part.partition("=")[0] for part in file.split("/")[:-1] if "=" in part)
+        held = [name for names in self._missing for name in names if folded([name])[0] in folders]
+        if not held:
+            return str(self)
+        advice = (
+            f"{', '.join(map(_quoted, held))}: only the name of a folder has it ({held[0]}=…), and that is not read. "
+            "Write it into the files as a column"
+        )
+        return f"it has no column {advice}" if len(held) == len(self._missing) else f"{self}; of these, {advice}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +105,7 @@ def find_columns(
     :raises ColumnError: columns are missing, or are there twice. The message names all of them.
     """
     found, missing, problems = [], [], []
+    absent: list[Sequence[str]] = []
     for field in fields:
         wanted = (given[field.key],) if field.key in given else field.own_names
         try:
@@ -95,13 +118,14 @@ def find_columns(
         elif places:
             found.append(Column(field.key, names[places[0]], places[0], field.most, field.many))
         elif not optional or field.key in given:
+            absent.append(wanted)
             missing.append(f"{_listed(wanted)}, which holds {field.key}" if field.key in given else wanted[-1])
     if missing:
         advice = "name the columns in the first row" if not found and not given else "name them in input_columns"
         plain = [_quoted(name) if "which holds" not in name else name for name in missing]
         problems.append(f"it has no column {', '.join(plain)} among its {len(names)}: {advice}")
     if problems:
-        raise ColumnError("; ".join(problems))
+        raise ColumnError("; ".join(problems), absent)
     return tuple(found)
 
 
@@ -115,7 +139,7 @@ def all_columns(names: Sequence[str], group_keys: Sequence[str], given: Mapping[
     named: dict[int, str] = {}
     for key, name in given.items():
         if (place := _place(names, name)) is None:
-            raise ColumnError(f"it has no column {_quoted(name)}, which input_columns names for {key}")
+            raise ColumnError(f"it has no column {_quoted(name)}, which input_columns names for {key}", [(name,)])
         if place in named:
             raise ColumnError(f"input_columns names the column {_quoted(name)} for {named[place]} and for {key}")
         named[place] = key

@@ -7,27 +7,33 @@ error, it takes a NUL byte for text, and it needs a download for Windows-1252.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from learnosity.inputs.columns import ColumnError, folded
+from learnosity.inputs.dialects import (
+    DELIMITERS,
+    ESCAPE,
+    ODD,
+    SPACED_QUOTE,
+    Dialect,
+    first_line_end,
+    has_spaced_quote,
+)
 from learnosity.inputs.unpack import BLOCK, UnreadableError
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 MAX_CELL: Final = 131_072
 """Maximum number of characters of one cell: the default limit of Python's `csv`."""
 MAX_ROW: Final = 1024 * 1024
 """Maximum number of characters of one row. With this limit, a file without line ends cannot fill the memory."""
 
-_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read to find its header and its delimiter
 _MARK: Final = "\ufeff"
+# A first line that names the delimiter, for Excel.
+_SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
 # The keys are line ends of the first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`: the line
@@ -39,44 +45,7 @@ _OTHER_END: Final = (
     "the line end of this row is not that of the first one: write one kind, and cells that hold one in quotes"
 )
 
-_ODD: Final = ("\0", "\\", "'")  # `oddity` checks the cells of a block of rows only if one of these is in the block
-_ESCAPE: Final = re.compile(r"""\\['"\\,;\t|]|\\$""")
-
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a file is written.
-
-    :param end: the last character of each line: a line feed, or a carriage return alone.
-    :param is_certain: whether names in the header are in double quotes, so that no other quotes are meant.
-    """
-
-    delimiter: str
-    quote: str
-    end: str = "\n"
-    is_certain: bool = False
-
-    @property
-    def name(self) -> str:
-        """The format, for people to read."""
-        return "TSV" if self.delimiter == "\t" else "CSV"
-
-    def __str__(self) -> str:
-        return f"{self.name}, delimiter {_DELIMITERS[self.delimiter]}, quote {self.quote}"
-
-    def rows(self, text: str | Iterable[str]) -> Reader:
-        """The rows of a text, or of its lines. A blank line gives an empty row."""
-        lines = self.lines(text) if isinstance(text, str) else text
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote, strict=True)
-
-    def lines(self, text: str) -> Iterable[str]:
-        """The lines, each with its end. Only one kind of line end counts: the other one has to be in quotes."""
-        if self.end == "\n":
-            return io.StringIO(text, newline="\n")
-        *lines, rest = text.split(self.end)
-        return [*(f"{line}{self.end}" for line in lines), *([rest] if rest else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +53,7 @@ class RowBlock:
     """Consecutive rows of one file.
 
     :param first: number of the first one. The first line of a file is 1.
-    :param is_odd: whether a cell may hold a NUL byte, or look as if it was written in another dialect.
+    :param is_odd: whether a cell may hold a NUL byte or a line end, or look as if it was written in another dialect.
     """
 
     first: int
@@ -107,6 +76,7 @@ class DelimitedText(Generic[Found]):
         self._texts = iter(texts)
         self._find = find
         self._line_end = "\n"
+        self._delimiters: Iterable[str] = DELIMITERS
         self._is_marked = False  # whether the file starts with a byte order mark
 
     def open(self) -> Found | None:
@@ -118,15 +88,15 @@ class DelimitedText(Generic[Found]):
         sample = self._sample()
         if not sample:
             return None
-        line_end = re.search(r"\r?\n|\r", sample)
-        self._line_end = line_end[0] if line_end else "\n"
-        end = self._line_end[-1]
-        header_line = sample[: line_end.start()] if line_end else sample
-        best: tuple[tuple[bool, int], Dialect, list[str], Any] | None = None
-        for delimiter in _DELIMITERS:
+        first_line = re.split(r"[\r\n]", sample, maxsplit=1)[0]
+        best: tuple[tuple[bool, int], Dialect, str, list[str], Any] | None = None
+        for delimiter in self._delimiters:
             # `'` is taken for a quote only if a name in the header begins with it. Otherwise it may be an apostrophe.
-            single = header_line.startswith("'") or f"{delimiter}'" in header_line
-            dialect = Dialect(delimiter, "'" if single else '"', end, '"' in header_line)
+            quote = "'" if first_line.startswith("'") or f"{delimiter}'" in first_line else '"'
+            ends = first_line_end(sample, delimiter, quote)
+            line_end = ends[1] if ends else "\n"
+            row = sample[: ends.start(1)] if ends else sample
+            dialect = Dialect(delimiter, quote, line_end[-1], '"' in row, f"{delimiter} " in row)
             try:
                 header = next(dialect.rows(sample))
                 found: Any = self._find(header)
@@ -136,13 +106,13 @@ class DelimitedText(Generic[Found]):
                 found = error
             rank = (not isinstance(found, ColumnError), len(header))
             if best is None or rank > best[0]:
-                best = rank, dialect, header, found
+                best = rank, dialect, line_end, header, found
         if best is None:
             raise UnreadableError("the header cannot be read: a quote in it is not closed, or a name is too long")
-        _, self.dialect, self.header, found = best
+        _, self.dialect, self._line_end, self.header, found = best
         if isinstance(found, ColumnError):
-            raise found
-        if any(map(_ESCAPE.search, self.header)):
+            raise UnreadableError(f"in the header, {SPACED_QUOTE}") if has_spaced_quote(self.header) else found
+        if any(map(ESCAPE.search, self.header)):
             raise UnreadableError("a backslash in the header may be an escape: write the file with doubled quotes")
         return found  # type: ignore[no-any-return]
 
@@ -161,7 +131,8 @@ class DelimitedText(Generic[Found]):
             final = text is None and failure is None
             rest += text or ""
             rows, end = self._parse(rest, len(rest) if final else rest.rfind(self.dialect.end) + 1, final)
-            is_odd = any(mark in rest for mark in _ODD)
+            lines = rest.count(self.dialect.end, 0, end) + (not rest.endswith(self.dialect.end, 0, end))
+            is_odd = lines > len(rows) or any(mark in rest for mark in ODD)
             rest = rest[end:]
             if rows and header:
                 rows, header = rows[1:], False
@@ -190,6 +161,11 @@ class DelimitedText(Generic[Found]):
         start = len(head) - len(head.lstrip(_MARK + "\r\n"))
         self._is_marked = _MARK in head[:start]
         self.row += head.count("\n", 0, start) or head.count("\r", 0, start)
+        if named := _SEP.match(head, start):
+            if named[1] not in DELIMITERS:
+                known = ", ".join(DELIMITERS.values())
+                raise UnreadableError(f"this line names a delimiter that is not read: take {known}, or leave it out")
+            self._delimiters, self.row, start = named[1], self.row + 1, named.end()
         self._texts = chain((head[start:],), rest)
         return head[start:]
 
@@ -270,17 +246,6 @@ class _Lines:
     def row_ends(self) -> None:
         """Tell that the parser has read a whole row, so the next line begins another one."""
         self._row_begins = True
-
-
-def oddity(cell: str, dialect: Dialect) -> str:
-    """Why a cell is refused: it may have been written in another dialect; "" = it is accepted."""
-    if cell == "\\N":
-        return "the cell is null (\\N)"
-    if _ESCAPE.search(cell):
-        return "a backslash in the cell may be an escape: write the file with doubled quotes instead of backslashes"
-    if cell[:1] == cell[-1:] == "'" and len(cell) > 1 and dialect == Dialect(dialect.delimiter, '"', dialect.end):
-        return "the cell may be quoted by ': write the file with double quotes"
-    return ""
 
 
 def _raising(error: UnreadableError) -> Iterator[str]:

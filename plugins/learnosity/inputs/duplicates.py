@@ -6,7 +6,7 @@ import sqlite3
 from array import array
 from collections.abc import Collection, Hashable, Iterator, Sequence
 
-from learnosity.inputs.records import MAX_USERS
+from learnosity.inputs.records import MAX_USERS, RecordSchema
 
 
 class SeenRecords:
@@ -158,3 +158,9 @@ class Identities:
         except sqlite3.IntegrityError:
             return False
         return True
+
+
+def repetition(schema: RecordSchema, unit: str) -> str:
+    """The message about a record that occurs twice. `unit` is `line` or `row`."""
+    same = ", with the same groups" if schema.levels else ""
+    return f"its {schema.identity_key} is in an earlier {unit} too{same}"

@@ -11,6 +11,7 @@ from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
 from learnosity.inputs.ignored_files import is_hidden, is_marker
+from learnosity.inputs.lake_tables import first_table_with, table_folder
 from learnosity.inputs.spool import InputFile
 from learnosity.storage.object_names import unreadable
 from learnosity.storage.store import ObjectInfo, Store
@@ -29,7 +30,7 @@ async def find_input(uri: str, open_store: OpenStore) -> list[InputFile]:
     So are files that tools write beside their data (see `ignored_files`), unless the glob ends like them.
 
     :param open_store: opens the store at a URI for reading; called in a thread.
-    :raises InputError: there is no file, or a file has a name that cannot be read.
+    :raises InputError: there is no file; or a file has a name that cannot be read, or belongs to a table with a log.
     :raises StorageError: the store refuses to list the files.
     """
     try:
@@ -50,6 +51,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         return [file]
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
+    tables: dict[str, str] = {}
     globs = _globs(pattern)
     # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. The listing shows whether there
     # is such a file. A HEAD request may not: if rights are restricted, a store may answer 403 for a file that is
@@ -58,7 +60,7 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     async for batch in store.list_keys():
         named = next((info for info in batch if info.path == name), named)
         # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
-        matching |= await asyncio.to_thread(_wanted, batch, globs)
+        matching |= await asyncio.to_thread(_wanted, batch, globs, tables)
     found = [info for _, info in sorted(matching.items())]
     for info in [*found, named] if named else found:
         if reason := unreadable(info.path, local=store.uri.startswith("file://")):
@@ -66,6 +68,13 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
                 f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. Rename it, or name the other files with a "
                 "glob; nothing was sent."
             )
+    if table := first_table_with((info.path for info in found), tables):
+        folder, kind = table
+        raise InputError(
+            f"{f'{store.uri}/{folder}'.rstrip('/')} is a table of {kind}. Its files also hold rows that were deleted "
+            "or replaced, and only its log says which rows count; nothing was sent. Export the table's current rows to "
+            "a folder of plain files, and name that folder."
+        )
     where = f"{store.uri}/{pattern}".rstrip("/")
     if named is not None:
         if any(info.path != named.path for info in found):
@@ -104,8 +113,12 @@ def _globs(pattern: str) -> list[str]:
     return [part for part, before in zip(parts, ["", *parts], strict=False) if not part == before == "**"]
 
 
-def _wanted(batch: Sequence[ObjectInfo], globs: Sequence[str]) -> dict[str, ObjectInfo]:
-    """The objects of a listing that are input, by path."""
+def _wanted(batch: Sequence[ObjectInfo], globs: Sequence[str], tables: dict[str, str]) -> dict[str, ObjectInfo]:
+    """The objects of a listing that are input, by path.
+
+    :param tables: the folders of tables with a log are added, each with its kind.
+    """
+    tables.update(filter(None, (table_folder(info.path) for info in batch)))
     return {info.path: info for info in batch if _is_wanted(info, globs)}
 
 

@@ -46,7 +46,8 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     :param name: the file's name or URI.
     :param head: the start of its content, unpacked.
     :param columns: names of columns, each of which would be a header by itself.
-    :raises UnreadableError: the name says Parquet, and the content does not; or the file is NDJSON in UTF-16.
+    :raises UnreadableError: the name says Parquet, and the content does not; or the file is NDJSON in UTF-16, or JSON
+        with a value over several lines.
     """
     text = head.removeprefix(codecs.BOM_UTF8).lstrip(_BLANK)
     if not text:
@@ -64,15 +65,37 @@ def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     first = re.split(rb"[\r\n]", text, maxsplit=1)[0]
     if first.startswith(b"{") and _is_object(first):
         return Format.NDJSON
-    if plain.endswith(_NDJSON):
-        return Format.NDJSON
     if plain.endswith(_TABLE):
         return Format.DELIMITED
-    if first.startswith((b"{", b"[")):
+    if plain.endswith(_NDJSON) or first.startswith((b"{", b"[")):
+        _check_lines(text.decode("utf-8", "replace"))
         return Format.NDJSON
     header = first.decode("latin-1").strip("\"' ").casefold()
     looks_like_header = bool(re.search(rb"[,;\t|]", first)) or header in {name.casefold() for name in columns}
     return Format.DELIMITED if looks_like_header else Format.NDJSON
+
+
+def _check_lines(text: str) -> None:
+    """Check the start of a file whose first line is no JSON object.
+
+    A line that was cut off is no reason to refuse the file here: its error is named by its line.
+
+    :raises UnreadableError: it is the start of an array of objects, or of an object over several lines.
+    """
+    first, *others = re.split(r"[\r\n]+\s*", text, maxsplit=1)
+    rest, is_array = "".join(others), text.startswith("[")
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+        is_over = end > len(first) or (is_array and not text[end:].strip())
+    except (ValueError, RecursionError):
+        # The value has no end here: it is long, or its line was cut off. Then the next object begins on the next line.
+        before, after = first.rstrip()[-1:], rest[:1]
+        goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
+        is_over = (goes_on and after != "") or (is_array and not rest)
+    if is_array and is_over and text[1:].lstrip()[:1] == "{":
+        raise UnreadableError("the file is a JSON array: write one object on each line, as jq -c '.[]' does")
+    if text.startswith("{") and is_over:
+        raise UnreadableError("an object of the file is over several lines: write each on one line, as jq -c . does")
 
 
 def _is_object(line: bytes | str) -> bool:

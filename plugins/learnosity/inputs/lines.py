@@ -5,11 +5,14 @@ The result depends only on the content of the file, and not on the size of the p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 MAX_LINE_BYTES: Final = 1024 * 1024
 """Longest line in bytes, without its line end. With this limit, a file without line ends cannot fill the memory."""
+
+BLANKS: Final = b" \t\r"
+"""What may stand before and behind a record in its line."""
 
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 
@@ -24,6 +27,17 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes | None]:
         if block is not None and _UTF8_BOM in block:
             block = block.removeprefix(_UTF8_BOM).replace(b"\n" + _UTF8_BOM, b"\n")
         yield block
+
+
+def line_numbers(first: int, block: bytes, count: int) -> Sequence[int]:
+    """The numbers of the lines of a block that are not blank.
+
+    :param first: number of its first line.
+    :param count: how many of its lines are not blank.
+    """
+    if block.count(b"\n") + (not block.endswith(b"\n")) == count:
+        return range(first, first + count)
+    return [number for number, raw in enumerate(block.split(b"\n"), first) if raw.strip(BLANKS)]
 
 
 def _split(pieces: Iterable[bytes]) -> Iterator[bytes | None]:

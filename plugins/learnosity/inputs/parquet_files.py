@@ -119,7 +119,7 @@ class ParquetFiles:
                 columns, select = self._select(together[0], schema)
                 yield from self._rows(together, columns, select)
             except ColumnError as error:
-                yield from (ParquetProblem(file.name, 0, str(error)) for file in together)
+                yield from (ParquetProblem(file.name, 0, error.about(file.name)) for file in together)
             except failed as error:
                 yield from self._blame(together, select, error, failed)
 

@@ -8,7 +8,7 @@ changed. No message contains the content of a line, because ids can be personal 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from learnosity.errors import RequestError
 from learnosity.inputs.columns import GROUPS, RowField, check_input_columns
+from learnosity.inputs.odd_ids import BlankIdError, padded_records
 
 MAX_USERS: Final = 200_000
 """Maximum number of users in one dataset: a limit of Learnosity."""
@@ -40,10 +41,12 @@ class Checked(NamedTuple):
     :param ids: the value of `identity_key` of each line; empty for types without that key.
     :param groups: for each level of the hierarchy, the group of each line; UNSET = the user is in no group of this
         level. Empty for types without groups.
+    :param padded: the places of the lines with an id that begins or ends with a blank.
     """
 
     ids: list[str]
     groups: list[list[str | UnsetType]]
+    padded: list[int]
 
 
 class RecordSchema:
@@ -116,7 +119,9 @@ class RecordSchema:
             groups = [list(map(level, records)) for level in self._levels]
             if any(UNSET in level for level in groups):
                 self._check_nesting(groups)
-            return Checked(ids, groups)
+            return Checked(ids, groups, padded_records(ids, self._more_ids(records)))
+        except BlankIdError as error:
+            raise RecordError(str(error)) from None
         except UnicodeDecodeError as error:
             # `from None`: the original error contains the bytes of the lines, which must not get into a log.
             raise RecordError(f"not valid UTF-8: {error.reason}") from None
@@ -129,6 +134,10 @@ class RecordSchema:
         except RecursionError:
             raise RecordError("objects or arrays are nested too deeply") from None
 
+    def _more_ids(self, records: Sequence[Any]) -> Iterable[Sequence[str]]:
+        """For each record, its ids besides that of `identity_key`. Empty = no record has any."""
+        return ()
+
     def _check_nesting(self, groups: Sequence[Sequence[Any]]) -> None:
         """Check that a record with a group of a level also has a group of the level above it.
 
@@ -138,12 +147,6 @@ class RecordSchema:
             if level := level_above_nothing(path):
                 above, below = self.levels[level - 1], self.levels[level]
                 raise RecordError(f'it has a group of the level "{below}", and none of the level "{above}" above it')
-
-
-def repetition(schema: RecordSchema, unit: str) -> str:
-    """The message about a record that occurs twice. `unit` is `line` or `row`."""
-    same = ", with the same groups" if schema.levels else ""
-    return f"its {schema.identity_key} is in an earlier {unit} too{same}"
 
 
 def level_above_nothing(path: Sequence[Any]) -> int:
@@ -208,6 +211,9 @@ class SessionsSummarySchema(_GroupSchema):
         sessions = RowField("session_id", ("session_id", "session_ids", "sessions"), many=True)
         return (*super().row_fields(group_keys, input_columns), sessions)
 
+    def _more_ids(self, records: Sequence[Any]) -> Iterable[Sequence[str]]:
+        return (record.session_id or record.session_ids or record.sessions for record in records)
+
 
 class AnalysisSchema(RecordSchema):
     """The two analysis types: one session per line, `{"session_id": "<uuid>"}`."""
@@ -224,6 +230,11 @@ class AnalysisSchema(RecordSchema):
 
     def _record(self, group_keys: Sequence[str]) -> type[msgspec.Struct]:
         return msgspec.defstruct("Record", [("session_id", Text), ("user_id", UserId | UnsetType, UNSET)])
+
+    def _more_ids(self, records: Sequence[Any]) -> Iterable[Sequence[str]]:
+        if not any(record.user_id for record in records):
+            return ()
+        return ([record.user_id] if record.user_id else () for record in records)
 
 
 SCHEMAS: Final[dict[str, type[RecordSchema]]] = {

@@ -64,14 +64,14 @@ class RowSchema:
         if self.schema.lenient or not self.schema.fields:
             return {}, values
         found, values = _one_session_each(columns, values)
-        if not found and all(_is_good(cells, column.most) for column, cells in zip(columns, values, strict=True)):
+        if not found and all(_is_good(cells, column) for column, cells in zip(columns, values, strict=True)):
             return {}, values
         checked: list[Values] = []
         for column, cells in zip(columns, values, strict=True):
             is_group = column.key.startswith(GROUPS)
             checked.append([cell or UNSET for cell in cells] if is_group else cells)
             for place, cell in enumerate(cells):
-                if place not in found and (cell or not is_group) and (what := _wrong(cell, column.most)):
+                if place not in found and (cell or not is_group) and (what := _wrong(cell, column)):
                     found[place] = f'column "{column.name}": {what}'
         return _without_parent(columns, checked) | found, checked
 
@@ -82,7 +82,7 @@ def _one_session_each(columns: Sequence[Column], values: Sequence[Values]) -> tu
     changed = list(values)
     for number, column in enumerate(columns):
         if column.key == "session_id" and not column.many:
-            changed[number] = [only_session(cell) if cell else cell for cell in values[number]]
+            changed[number] = [only_session(cell) if cell and cell.strip() else cell for cell in values[number]]
             for place, (cell, only) in enumerate(zip(values[number], changed[number], strict=True)):
                 if cell and not only:
                     found[place] = f'column "{column.name}": the cell is a list: write a row for each session'
@@ -134,19 +134,24 @@ def _struct(name: str, keys: Sequence[str]) -> Any:
     return msgspec.defstruct(name, [(field, Any) for field in names], rename=dict(names), gc=False)
 
 
-def _is_good(cells: Values, most: int | None) -> bool:
+def _is_good(cells: Values, column: Column) -> bool:
     try:
         lengths = list(map(len, cells))
     except TypeError:  # `len` of a null raises this error
         return False
-    return not lengths or (min(lengths) > 0 and max(lengths) <= (most or MAX_CELL))
+    if lengths and not (min(lengths) > 0 and max(lengths) <= (column.most or MAX_CELL)):
+        return False
+    return column.many or column.key.startswith(GROUPS) or all(map(str.strip, cells))
 
 
-def _wrong(cell: Any, most: int | None) -> str:
+def _wrong(cell: Any, column: Column) -> str:
     if cell is None:
         return "the cell is null"
     if not len(cell):
         return "the cell is empty"
-    if len(cell) > (most or MAX_CELL):
-        return f"the cell has more than {most or MAX_CELL:,} characters"
+    if not column.key.startswith(GROUPS) and isinstance(cell, str) and not cell.strip():
+        return "the cell has blanks alone"
+    most = column.most or MAX_CELL
+    if len(cell) > most:
+        return f"the cell has more than {most:,} characters"
     return ""

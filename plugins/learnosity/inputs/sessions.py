@@ -151,6 +151,13 @@ def only_session(cell: str) -> str:
     return str(found[0]) if len(found) == 1 else ""
 
 
+def has_padded(cell: Any) -> bool:
+    """Whether a session id in a cell begins or ends with a blank."""
+    if isinstance(cell, str) and cell == cell.strip() and cell[:1] != "[":
+        return False
+    return any(each != each.strip() for each in _sessions(cell))
+
+
 def _sessions(cell: Any) -> Sequence[Any]:
     """The session ids in a cell. What is no id counts as empty."""
     if isinstance(cell, str):
@@ -164,12 +171,12 @@ def _sessions(cell: Any) -> Sequence[Any]:
 
 
 def _is_one(text: str) -> bool:
-    """Whether a text is one id: no UUIDs with other text, separators or brackets, and no empty list."""
+    """Whether a text is one id: not blank, no UUIDs with other text, separators or brackets, and no empty list."""
     if not _MARK.search(text):
         return True
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None
-    return not _NOTHING.fullmatch(text)
+    return bool(text.strip()) and not _NOTHING.fullmatch(text)
 
 
 def _json_array(text: str) -> list[Any] | None:

@@ -17,12 +17,13 @@ from typing import BinaryIO, Final
 
 from learnosity.dataset.input_info import LevelInfo
 from learnosity.errors import InputError
-from learnosity.inputs.duplicates import SeenRecords
+from learnosity.inputs.duplicates import SeenRecords, repetition
 from learnosity.inputs.formats import Format, head_of, recognise
 from learnosity.inputs.group_survey import GroupSurvey, finished_levels, log_warnings
-from learnosity.inputs.lines import MAX_LINE_BYTES, whole_lines
+from learnosity.inputs.lines import BLANKS, MAX_LINE_BYTES, line_numbers, whole_lines
+from learnosity.inputs.odd_ids import OddIds
 from learnosity.inputs.problems import Problems
-from learnosity.inputs.records import Checked, RecordError, RecordSchema, repetition
+from learnosity.inputs.records import Checked, RecordError, RecordSchema
 from learnosity.inputs.table import TableInput
 from learnosity.inputs.unpack import UnreadableError, unpacked
 
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 MAX_INPUT_BYTES: Final = 4 * 1024**3
 """Maximum size of all input files, unpacked, in bytes. A small gzip file may unpack to a huge one and fill the disk."""
-
-_BLANKS: Final = b" \t\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def spool_input(
     :param target: a binary file, written from its present position and flushed. Not usable after an error.
     :param progress: called after each block of records, with the number of records and of spooled bytes so far.
     :param max_bytes: limit for all files together, in bytes after unpacking; default 4 GiB.
-    :returns: what was spooled. Group names that look wrong are logged as warnings, also before an error.
+    :returns: what was spooled. Group names and ids that look wrong are logged as warnings, also before an error.
     :raises InputError: the input has problems. The message names the first ten and counts the others.
     """
     count = 0
@@ -117,7 +116,11 @@ class _Spool:
         self._seen = SeenRecords()
         resources.callback(self._seen.close)
         self._problems = Problems()
-        self._table = TableInput(schema, self._seen, self._problems, survey, self.write, self._note_format)
+        self._odd_ids = OddIds()
+        resources.callback(self._odd_ids.log)
+        self._table = TableInput(
+            schema, self._seen, self._problems, survey, self._odd_ids, self.write, self._note_format
+        )
         resources.callback(self._table.close)
         self._names = {name for field in schema.fields for name in (*field.own_names, field.key)}
         self._names.update(schema.input_columns.values())
@@ -235,11 +238,11 @@ class _Spool:
         :returns: the number of line ends in the block.
         """
         *raw_lines, rest = block.split(b"\n")
-        if not rest and all(raw_lines) and not any(map(block.__contains__, _BLANKS)):
+        if not rest and all(raw_lines) and not any(map(block.__contains__, BLANKS)):
             # The block has no blank, tab or carriage return, and no empty line. So nothing has to be stripped or
             # left out.
             self._check(name, first, block, raw_lines, block)
-        elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(_BLANKS)))]:
+        elif lines := [*filter(None, map(bytes.strip, (*raw_lines, rest), repeat(BLANKS)))]:
             self._check(name, first, block, lines, b"\n".join((*lines, b"")))
         return len(raw_lines)
 
@@ -249,7 +252,8 @@ class _Spool:
         except RecordError:
             self.write(b"", self._name_bad_lines(name, first, block))
             return
-        numbers = _numbers(first, block, len(lines))
+        numbers = line_numbers(first, block, len(lines))
+        self._odd_ids.add(name, (numbers[place] for place in checked.padded), "an id")
         repeated = self._add(name, numbers, checked)
         if checked.groups and not repeated:
             self._survey.add(name, numbers, checked.groups)
@@ -259,7 +263,7 @@ class _Spool:
         """Add the problems of a block. Returns how many of its lines are records."""
         records = 0
         for number, raw in enumerate(block.split(b"\n"), first):
-            if line := raw.strip(_BLANKS):
+            if line := raw.strip(BLANKS):
                 try:
                     checked = self._schema.check([line])
                 except RecordError as error:
@@ -274,16 +278,6 @@ class _Spool:
         for place in repeated:
             self._problems.add(name, numbers[place], repetition(self._schema, "line"), repeated=True)
         return len(repeated)
-
-
-def _numbers(first: int, block: bytes, count: int) -> Sequence[int]:
-    """The line numbers of the records of a block.
-
-    :param count: number of its records.
-    """
-    if block.count(b"\n") + (not block.endswith(b"\n")) == count:
-        return range(first, first + count)
-    return [number for number, raw in enumerate(block.split(b"\n"), first) if raw.strip(_BLANKS)]
 
 
 @contextmanager

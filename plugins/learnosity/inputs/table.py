@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, folded, is_header
-from learnosity.inputs.delimited import DelimitedText, Dialect, RowBlock, oddity
-from learnosity.inputs.duplicates import SeenRecords
+from learnosity.inputs.delimited import DelimitedText, RowBlock
+from learnosity.inputs.dialects import Dialect, holds_rows, oddity
+from learnosity.inputs.duplicates import SeenRecords, repetition
 from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
 from learnosity.inputs.formats import Format
 from learnosity.inputs.group_survey import GroupSurvey
+from learnosity.inputs.odd_ids import OddIds, padded
 from learnosity.inputs.parquet_files import ParquetFiles, ParquetProblem
 from learnosity.inputs.problems import Problems
-from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema, repetition
+from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema
 from learnosity.inputs.rows import RowSchema, Values, encode, take
-from learnosity.inputs.sessions import Misfit, SessionRows
+from learnosity.inputs.sessions import Misfit, SessionRows, has_padded
 from learnosity.inputs.unpack import UnreadableError
 
 log = logging.getLogger(__name__)
+
+_HOLDS_ROWS: Final = (
+    "a cell of several lines looks like rows between two quotes that are text: double the quotes in cells; if the cell "
+    "is right, put the names in the header in double quotes"
+)
 
 
 class TableInput:
@@ -29,6 +36,7 @@ class TableInput:
     :param seen: the records that are in the input.
     :param problems: collects what is wrong.
     :param survey: collects the groups.
+    :param odd_ids: collects the ids that look wrong.
     :param write: takes records as lines of JSON, and their number.
     :param note_format: called with the format and the name of each file. Raises an error if formats are mixed.
     """
@@ -39,11 +47,12 @@ class TableInput:
         seen: SeenRecords,
         problems: Problems,
         survey: GroupSurvey,
+        odd_ids: OddIds,
         write: Callable[[bytes, int, int], None],
         note_format: Callable[[str, str], None],
     ) -> None:
         self._schema, self._rows = schema, RowSchema(schema)
-        self._survey = survey
+        self._survey, self._odd_ids = survey, odd_ids
         self._seen, self._problems, self._write, self._note_format = seen, problems, write, note_format
         self._parquet: ParquetFiles | None = None
         self._sessions: SessionRows | None = None
@@ -65,7 +74,7 @@ class TableInput:
             for block in table.blocks():
                 self._take_rows(name, block, columns, table)
         except ColumnError as error:
-            self._problems.add(name, table.row, str(error))
+            self._problems.add(name, table.row, error.about(name))
         except UnreadableError as error:
             self._problems.add(name, table.row, str(error))
         if text.encoding == WINDOWS_1252 and text.encoding not in self._said:
@@ -134,6 +143,8 @@ class TableInput:
                 elif len(row) != width:
                     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
+                elif block.is_odd and holds_rows(row, dialect):
+                    self._problems.add(name, number, _HOLDS_ROWS)
                 elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":
@@ -154,6 +165,7 @@ class TableInput:
             numbers, values = [numbers[place] for place in places], take(values, places)
         if not numbers:
             return
+        self._note_odd_ids(name, numbers, columns, values)
         if self._schema.gathers and columns[-1].many and columns[0].key == "user_id":
             self._look_at(name, numbers, columns, values, users=False)
             self._gather(numbers, columns, values)
@@ -165,6 +177,15 @@ class TableInput:
             self._problems.add(name, numbers[place], repetition(self._schema, "row"), repeated=True)
         self._look_at(name, numbers, columns, values)
         self._write(encode(columns, values), len(numbers) - len(repeated), 0)
+
+    def _note_odd_ids(
+        self, name: str, numbers: Sequence[int], columns: Sequence[Column], values: Sequence[Values]
+    ) -> None:
+        for column, cells in zip(columns, values, strict=True):
+            if column.key.startswith(GROUPS) or self._schema.lenient or not self._schema.fields:
+                continue
+            places = [place for place, cell in enumerate(cells) if has_padded(cell)] if column.many else padded(cells)
+            self._odd_ids.add(name, (numbers[place] for place in places), f'column "{column.name}": the id')
 
     def _look_at(
         self,

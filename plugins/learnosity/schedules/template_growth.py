@@ -51,9 +51,9 @@ def growth(tree: nodes.Template, length: int) -> str | None:
             texts = [*each.args, *(keyword.value for keyword in each.kwargs)]
             if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in texts):
                 return "the filter replace needs plain texts here: replace('old', 'new')."
-            # `replace('', new)` inserts `new` before each character and at the end. So the text grows by about this
-            # factor.
-            longest *= 1 + max((len(str(value.value)) for value in texts if isinstance(value, nodes.Const)), default=0)
+            # `replace('', new)` inserts `new` before each character and at the end.
+            lengths = [len(str(value.value)) for value in texts if isinstance(value, nodes.Const)]
+            longest += (longest + 1) * max(lengths, default=0)
     if longest > MAX_TEXT:
         return (
             "the filters replace, or the formats, of this template could make a text too long: write fewer of them, or "

@@ -74,7 +74,6 @@ LEFT_BEHIND = (
     "spark/_started_4711",
     "spark/.part-00000.csv.crc",
     "spark/_temporary/0/part-00001.csv",
-    "spark/_delta_log/00000.json",
     "spark_$folder$",
     "hadoop/users.csv._COPYING_",
     "hadoop/.hive-staging_hive_2026/users.csv",
@@ -142,6 +141,46 @@ async def test_what_tools_leave_behind_is_no_input_unless_it_is_asked_for(put: P
     assert await found(base) == sorted(DATA)
     assert await found(f"{base}/others/*.tmp") == ["others/users.csv.tmp"]
     assert await found(f"{base}/redshift/manifest") == ["redshift/manifest"]
+
+
+OLD = "1b671a64-40d5-491e-99b0-da01ff1f3341"
+# The log of each kind of table, with the folder that holds the table's files.
+LOGS = {
+    "_delta_log/00000000000000000000.json": "Delta",
+    "_delta_log/00000000000000000010.checkpoint.parquet": "Delta",
+    ".hoodie/hoodie.properties": "Hudi",
+    "district=d1/.hoodie_partition_metadata": "Hudi",
+    "metadata/v1.metadata.json": "Iceberg",
+    f"metadata/00003-{OLD}.metadata.json": "Iceberg",
+    f"metadata/00003-{OLD}.gz.metadata.json": "Iceberg",
+}
+
+
+@pytest.mark.parametrize(("log", "kind"), LOGS.items())
+@pytest.mark.parametrize("folder", ["", "lake/roster/"], ids=["at the top", "below"])
+@pytest.mark.parametrize("tail", ["", "/", "/**/*.parquet", "/**"])
+async def test_the_files_of_a_table_with_a_log_are_refused_once_and_not_read(
+    put: Put, log: str, kind: str, folder: str, tail: str
+) -> None:
+    data = [f"{folder}district=d1/part-{number}.snappy.parquet" for number in range(3)]
+    base = put(**dict.fromkeys([*data, f"{folder}{log}", "plain/users.csv"], b"x"))
+    with pytest.raises(InputError, match=rf"is a table of {kind}\. .*Export the table's current rows") as caught:
+        await found(base + tail)
+    assert str(caught.value).count(".parquet") == 0
+    assert not caught.value.transient
+    assert await found(f"{base}/**/*.csv") == ["plain/users.csv"], "the table is not asked for"
+    assert await found(f"{base}/{data[0]}") == [data[0]], "a file that is named is read"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    ["notes/delta_log/0.json", "metadata/users.metadata.json", "metadata/readme.json", "a/_delta_logs/0.json",
+     "other/_delta_log/0.json", "hoodie/x.properties", "my_delta_log"],
+)  # fmt: skip
+async def test_what_is_no_log_of_these_files_hinders_nothing(put: Put, beside: str) -> None:
+    assert await found(put(**{"roster/users.parquet": b"x", beside: b"x"}) + "/**/*.parquet") == [
+        "roster/users.parquet"
+    ]
 
 
 @pytest.mark.parametrize("glob", ["**/" * 40 + "*.csv", "/".join(["**", "*a*"] * 8) + "/*.csv", "*a" * 30 + "*.csv"])

@@ -10,7 +10,7 @@ import logging
 import sys
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +380,98 @@ class TestText:
             assert f"{other.name} is {kind}" in error
 
 
+class TestOtherWriters:
+    """Excel, and programs that put no quotes around cells."""
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all"])
+    def test_a_line_end_in_a_name_of_the_header_is_no_end_of_the_row(
+        self, delimiter: str, place: int, quoting: Any
+    ) -> None:
+        """Excel writes a line feed there for Alt+Enter, and CRLF behind each row."""
+        for end, inner in product(("\n", "\r\n", "\r"), repeat=2):
+            rows = [["user_id", "district", "school"], ["u1", "d1", "s1"], ["u2", "d2", f"x{delimiter}{inner}y"]]
+            for row, more in zip(rows, [f'First{inner}"name"{delimiter} or', "n", "n"], strict=True):
+                row.insert(place, more)
+            text = io.StringIO(newline="")
+            csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
+            for encoding in ("utf-8-sig", "utf-16"):
+                found = spooled(source(text.getvalue().encode(encoding), chunk=7))
+                assert found == [user("u1"), user("u2", "d2", f"x{delimiter}{inner}y")], (end, inner, encoding)
+
+    def test_a_quote_in_a_name_of_the_header_that_is_not_at_its_begin_opens_nothing(self) -> None:
+        assert spooled(b'user_id,district,school,5" x\nu1,d1,s1,"a\r\nb"\n') == [user("u1")]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}"])
+    def test_a_first_line_that_names_the_delimiter_is_passed_over(self, delimiter: str, end: str, line: str) -> None:
+        other = ";" if delimiter == "," else ","
+        header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
+        rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
+        text = "".join(f"{row}\n" for row in rows).replace("\n", end)
+        for name in ("users.csv", "users"):
+            row = 4 + line.startswith("\n")
+            assert problems(source(text.encode(), name)) == [f"{name}:{row}: the row has 1 cell, and the header has 4"]
+
+    def test_a_first_line_that_names_another_delimiter_is_named(self) -> None:
+        (told,) = problems(b"sep=#\nuser_id#district#school\nu1#d1#s1\n")
+        assert told.startswith("users.csv:1: this line names a delimiter that is not read: take comma, semicolon,")
+
+    @pytest.mark.parametrize("place", range(3))
+    @pytest.mark.parametrize("cell", [' "x"', '   "x"', ' "x', '="007"', '"=""007"""'])
+    def test_quotes_that_quote_nothing_are_refused(self, place: int, cell: str) -> None:
+        cells = ["u1", "d1", "s1"]
+        cells[place] = cell
+        (told,) = problems(HEADER + ",".join(cells).encode() + b"\n")
+        assert told.startswith(f'users.csv:2: column "{HEADER.decode().split(",")[place].strip()}": ')
+        assert "formula of Excel" in told if "=" in cell else "a quote stands behind a blank" in told
+
+    def test_a_header_with_blanks_before_its_quotes_is_named(self) -> None:
+        (told,) = problems(b'"user_id", "district", "school"\n"u1", "d1", "s1"\n')
+        assert told.startswith("users.csv:1: in the header, a quote stands behind a blank")
+
+    def test_other_quotes_behind_blanks_are_text(self) -> None:
+        content = HEADER + b'u1,d 5" x,"He said ""s"" = ""t"""\n'
+        assert spooled(content) == [user("u1", 'd 5" x', 'He said "s" = "t"')]
+        assert spooled(HEADER.replace(b"school", b'"school"') + b'u1,d1," ""s"""\n') == [user("u1", school=' "s"')]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("swallowed", [1, 2, 5])
+    def test_rows_between_two_quotes_of_a_writer_that_quotes_nothing_are_not_lost(
+        self, delimiter: str, place: int, swallowed: int
+    ) -> None:
+        rows = [[f"u{number}", "d1", "s1", "note"] for number in range(8)]
+        rows[1][place] = '"' + rows[1][place]
+        rows[1 + swallowed][place] += '"'
+        lines = [delimiter.join(row) for row in (["user_id", "district", "school", "x"], *rows)]
+        for end, blank in product(("\n", "\r\n", "\r"), (0, 1)):
+            (told,) = problems("".join(line + end * (1 + blank) for line in lines).encode())
+            assert told.startswith(f"users.csv:{3 + 2 * blank}: a cell of several lines looks like rows between two")
+
+    @pytest.mark.parametrize(
+        "cell",
+        ["12 Main St\nSpringfield, IL", "12 Main St\nSpringfield, IL, USA, Earth", "a\nb", "a,b,c\nd", "a\nb,c",
+         "a\n,b", "\n\n\n", "a, b\nc, d\n", "x\n1, 2, 3\n4, 5, 6", "a\nb,c,d,e,f"],
+    )  # fmt: skip
+    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["minimal", "all"])
+    def test_text_of_several_lines_is_one_cell(self, cell: str, place: int, quoting: Any) -> None:
+        rows = [["user_id", "district", "school"], ["u1", "d1", "s1"], ["u2", "d1", "s1"]]
+        for row, more in zip(rows, ["note", cell, "n"], strict=True):
+            row.insert(place, more)
+        text = io.StringIO(newline="")
+        csv.writer(text, quoting=quoting).writerows(rows)
+        assert spooled(text.getvalue().encode()) == [user("u1"), user("u2")]
+
+    def test_a_cell_that_looks_like_rows_is_one_where_the_header_is_quoted(self) -> None:
+        content = b'user_id,district,school\nu1,d1,"s1\nu2,d1,s2"\n'
+        assert "put the names in the header in double quotes" in problems(content)[0]
+        assert spooled(content.replace(b"user_id", b'"user_id"')) == [user("u1", school="s1\nu2,d1,s2")]
+
+
 class TestColumns:
     @pytest.mark.parametrize(
         ("columns", "expected"),
@@ -394,6 +486,30 @@ class TestColumns:
         with pytest.raises(RequestError, match=r"The keys are user_id, groups\.district, groups\.school") as caught:
             schema_for(SUMMARY, LEVELS, input_columns=columns)
         assert expected in str(caught.value)
+
+    @pytest.mark.parametrize("form", ["csv", "parquet"])
+    @pytest.mark.parametrize(
+        ("folder", "columns", "told"),
+        [
+            ("district=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
+            ("DISTRICT=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
+            (
+                "lea=d1/school=s1",
+                {"groups.district": "lea"},
+                'no column "lea", "school": only the name of a folder has',
+            ),
+            ("school=s1", {}, 'among its 1: name them in input_columns; of these, "school": only the name of a folder'),
+            ("year=2026", {}, 'it has no column "district", "school" among its 1: name them in input_columns'),
+        ],
+    )
+    def test_a_column_in_the_name_of_a_folder_alone_is_named(
+        self, form: str, folder: str, columns: dict[str, str], told: str, tmp_path: Path
+    ) -> None:
+        content = b"user_id\nu1\n" if form == "csv" else b"".join(parquet("SELECT 'u1' user_id", tmp_path).open())
+        name = f"s3://lake/roster/{folder}/part-0"
+        schema = schema_for(SUMMARY, LEVELS, input_columns=columns)
+        (problem,) = problems(source(content, name), schema=schema)
+        assert told in problem
 
     def test_a_column_that_is_not_there_is_named_with_its_key(self) -> None:
         schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})

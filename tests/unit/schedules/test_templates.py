@@ -289,6 +289,16 @@ def test_what_replace_may_do_stays_below_its_limit(texts: list[tuple[str, str]])
         assert len(text) <= MAX_TEXT
 
 
+@pytest.mark.parametrize("sizes", [(3, 4, 10, 18), (1, 10, 18, 4, 1), (46, 88), (4, 37, 21)])
+def test_the_limit_of_replace_counts_what_is_put_in_at_the_end_of_a_text(sizes: tuple[int, ...]) -> None:
+    text = "a" * RUN_ID
+    for size in sizes:
+        text = text.replace("", "b" * size)
+    assert MAX_TEXT < len(text) < MAX_TEXT * 1.005
+    chain = "".join(f" | replace('', '{'b' * size}')" for size in sizes)
+    assert "replace" in (template_problem(f"{{{{ run_id{chain} }}}}") or "")
+
+
 @given(
     st.sampled_from(sorted(dir(datetime.datetime) + dir(str) + ["mro", "parse_raw", "model_dump"])),
     st.sampled_from(sorted(NAMES)),
