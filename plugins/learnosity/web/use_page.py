@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, Response
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
 from learnosity.dataset.bounded_reads import info_of
+from learnosity.dataset.exact_paths import are_like_patterns
 from learnosity.dataset.file_names import MAX_PATH_BYTES
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
@@ -130,8 +131,9 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
     if rows is not None:
-        read = (each for each in shown.dataset.files.values() if rows.reads(each.path))
-        rows = replace(rows, encodings=frozenset(each.content_encoding for each in read))
+        read = [each for each in shown.dataset.files.values() if rows.reads(each.path)]
+        encodings = frozenset(each.content_encoding for each in read)
+        rows = replace(rows, encodings=encodings, literal=are_like_patterns(each.path for each in read))
     destination = parse_uri(shown.publication.destination_uri)
     folder = parse_uri(f"{shown.dataset.store.uri}/{shown.publication.layout.prefix}")
     code: Sequence[Snippet] = ()
