@@ -16,24 +16,30 @@ _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
-    The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
-    the group's folder, or by a file that is named like the group.
+    Files of `.json.gz` count if there is no other JSON file. The JSON file with the fewest folders describes the root,
+    `()`. A group is described by a file of the same name in the group's folder, or by a file that is named like the
+    group.
 
     Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
     file is that of its group.
     """
-    files = [path for path in paths if path.lower().endswith(".json")]
+    found_as: dict[bool, list[str]] = {True: [], False: []}  # by whether the name ends with `.gz`
+    for path in paths:
+        if suffix_of(path) == ".json":
+            found_as[path.lower().endswith(".gz")].append(path)
+    files = found_as[False] or found_as[True]
     root = min(files, key=root_first, default=None)
     if root is None:
         return {}
-    folder, slash, name = root.rpartition("/")
+    folder, slash, _ = root.rpartition("/")
+    name = stem_of(root)[len(folder + slash) :]
     plain: dict[str, tuple[str, ...]] = {}
     for path in files:
-        if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
+        if stem_of(path) == stem_of(root) or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
             continue
-        parts = path[len(folder + slash) :].split("/")
-        plain[path] = tuple(parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")])
+        parts = stem_of(path)[len(folder + slash) :].split("/")
+        plain[path] = tuple(parts[:-1] if parts[-1] == name else parts)
     decoded = {path: tuple(map(_decoded, group)) if "%" in path else group for path, group in plain.items()}
     names, others = decoded, plain
     if len(set(decoded.values())) < len(set(plain.values())):
@@ -58,7 +64,7 @@ def _decoded(name: str) -> str:
 
 def root_first(path: str) -> tuple[int, bool, int, str]:
     """Sorts files so that the one that is likely to describe the root group comes first."""
-    return path.count("/"), _stem(path).rpartition("/")[2] not in _ROOT_NAMES, len(path), path
+    return path.count("/"), stem_of(path).rpartition("/")[2] not in _ROOT_NAMES, len(path), path
 
 
 class Places:
@@ -74,14 +80,21 @@ class Places:
 
     def of(self, path: str) -> str:
         """The folder; the first file is about the root, and files of its name are about the group of their folder."""
-        stem = _stem(path)
+        stem = stem_of(path)
         folder, _, name = stem.rpartition("/")
         self.root = self.root or path
-        is_like_root = name == _stem(self.root).rpartition("/")[2]
+        is_like_root = name == stem_of(self.root).rpartition("/")[2]
         place = folder if is_like_root and self._taken.get(folder, stem) == stem else stem
         self._taken[place] = stem
         return place
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
+    """A path without the suffix that says how its file is read."""
     return _SUFFIXES.sub("", path)
+
+
+def suffix_of(path: str) -> str:
+    """The suffix that says how a file is read, in lower case and without `.gz`: `.csv`. "" = there is none."""
+    found = _SUFFIXES.search(path)
+    return f".{found[1].lower()}" if found else ""

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from learnosity.dataset.columns import is_id
-from learnosity.dataset.group_files import Places, root_first
+from learnosity.dataset.group_files import Places, root_first, stem_of, suffix_of
 from learnosity.dataset.parquet_place import NAMES
 from learnosity.dataset.parquet_place import beside as beside
 from learnosity.dataset.parquet_rows import Source, check_readable, known_tables, rows_of
@@ -203,16 +203,26 @@ async def _documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Docu
 
     A CSV file is left out if a JSON file of the same name has rows: both have the same rows then.
     """
-    files = dataset.files
-    for path in sorted(files, key=root_first):
-        stem = path.removesuffix(".csv")
-        if stem != path and f"{stem}.json" in files:
+    left: dict[str, list[str]] = {}  # files of JSON, by their name without suffix
+    tables: dict[str, list[str]] = {}  # as `left`: files of CSV
+    for path in sorted(dataset.files, key=root_first):
+        name, suffix = stem_of(path), suffix_of(path)
+        if suffix:
+            (tables if suffix in (".csv", ".tsv") else left).setdefault(name, []).append(path)
+    with_rows: set[str] = set()
+    for path in sorted(dataset.files, key=root_first):
+        name = stem_of(path)
+        if path in tables.get(name, ()) and name in left:
             continue
         document = await _document(dataset, path)
         yield path, document
-        twin = path.removesuffix(".json") + ".csv"
-        if path.endswith(".json") and twin in files and not known_tables(document):
-            yield twin, await _document(dataset, twin)
+        if path not in left.get(name, ()):
+            continue
+        if known_tables(document):
+            with_rows.add(name)
+        if path == left[name][-1] and name not in with_rows:
+            for twin in tables.get(name, ()):
+                yield twin, await _document(dataset, twin)
 
 
 async def _document(dataset: PublishedDataset, path: str) -> Document:

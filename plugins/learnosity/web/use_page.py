@@ -17,6 +17,7 @@ from learnosity.connections import open_input_store
 from learnosity.dataset.bounded_reads import info_of
 from learnosity.dataset.exact_paths import are_like_patterns
 from learnosity.dataset.file_names import MAX_PATH_BYTES
+from learnosity.dataset.group_files import stem_of
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.parquet_place import NAMES, beside
@@ -223,7 +224,7 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     # If the files of all groups have the same name, each group has a folder. Then the number of folders in a path says
     # the level of its rows.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
-    below = f"/{name}" if same else ".json"
+    below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups = document.first(Kind.GROUPS)
     if groups and groups.name != "group":
         return Rows(root.path, groups.name, "users", below, 1 if same else None)

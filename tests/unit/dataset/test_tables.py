@@ -66,6 +66,11 @@ def test_a_group_is_shown_by_its_children_not_by_its_ancestors() -> None:
         (["a.json", "group.json", "a/group.json"], (), "group.json"),
         (["g/group.json", "g/a%20b/group.json"], ("a b",), "g/a%20b/group.json"),
         (["g/group.json", "other/a/group.json"], ("a",), None),
+        (["g/group.json.gz", "g/a/group.json.gz"], ("a",), "g/a/group.json.gz"),
+        (["root.json.gz", "a.json.gz"], ("a",), "a.json.gz"),
+        (["g/group.JSON", "g/a/group.json"], ("a",), "g/a/group.json"),
+        (["g/group.json", "all.json.gz"], (), "g/group.json"),
+        (["g/group.json", "g/group.JSON"], (), "g/group.json"),
         ([], (), None),
     ],
 )
