@@ -141,15 +141,23 @@ class _Unpacked:
         self._damaged = encoding not in _ENCODINGS
         self._member: zlib._Decompress | None = None
         self._members = 0
+        self._may_be_raw = encoding == "deflate"
+        self._held = b""  # the first byte, until there is a second
         self.full = False
 
     def feed(self, chunk: bytes) -> None:
         if self._plain:
             self._add(chunk[: self._keep + 1 - len(self._content)])
             return
+        chunk, self._held = self._held + chunk, b""
+        if self._may_be_raw and self._members == 0 and len(chunk) < 2:
+            self._held = chunk
+            return
         while chunk and not self.full and not self._damaged:
             if self._member is None:
-                self._member, self._members = zlib.decompressobj(wbits=47), self._members + 1
+                if self._members and not (chunk := chunk.lstrip(b"\0")):
+                    return  # zero bytes may stand behind a gzip file: its last block is filled up with them
+                self._member, self._members = zlib.decompressobj(wbits=self._window(chunk)), self._members + 1
             try:
                 self._add(self._member.decompress(chunk, self._keep + 1 - len(self._content)))
             except zlib.error:
@@ -161,8 +169,16 @@ class _Unpacked:
                 chunk = self._member.unconsumed_tail
 
     def result(self) -> bytes | None:
-        unfinished = self._member is not None and not self.full
+        unfinished = bool(self._held) or (self._member is not None and not self.full)
         return None if self._damaged or unfinished else bytes(self._content)
+
+    def _window(self, chunk: bytes) -> int:
+        """The parameter `wbits` of zlib. With 47, it tells gzip from zlib by the header; -15 = there is no header.
+
+        Some servers send `deflate` without the header of zlib, and browsers read it so.
+        """
+        has_header = chunk[:2] == b"\x1f\x8b" or (chunk[0] & 15 == 8 and int.from_bytes(chunk[:2]) % 31 == 0)
+        return -15 if self._may_be_raw and self._members == 0 and not has_header else 47
 
     def _add(self, content: bytes) -> None:
         self._content += content
