@@ -162,31 +162,47 @@ class _Unpacked:
         self._damaged = coding not in (None, *_ENCODINGS)
         self._member: zlib._Decompress | None = None
         self._members = 0
+        self._may_be_raw = coding == "deflate"
+        self._held = b""  # the first byte, until there is a second
         self.full = False
 
     def feed(self, chunk: bytes | memoryview) -> None:
         if self._plain:
             self._add(chunk[: self._keep + 1 - len(self._content)])
             return
-        while chunk and not self.full and not self._damaged:
+        data, self._held = self._held + chunk, b""
+        if self._may_be_raw and self._members == 0 and len(data) < 2:
+            self._held = data
+            return
+        while data and not self.full and not self._damaged:
             if self._member is None:
-                self._member, self._members = zlib.decompressobj(wbits=47), self._members + 1
+                if self._members and not (data := data.lstrip(b"\0")):
+                    return  # zero bytes may stand behind a gzip file: its last block is filled up with them
+                self._member, self._members = zlib.decompressobj(wbits=self._window(data)), self._members + 1
             try:
-                self._add(self._member.decompress(chunk, self._keep + 1 - len(self._content)))
+                self._add(self._member.decompress(data, self._keep + 1 - len(self._content)))
             except zlib.error:
                 self._damaged = True
             if self._member.eof:
-                chunk, self._member = self._member.unused_data, None
+                data, self._member = self._member.unused_data, None
                 self._damaged = self._damaged or self._members > _MAX_MEMBERS
             else:
-                chunk = self._member.unconsumed_tail
+                data = self._member.unconsumed_tail
 
     def result(self) -> bytes | None:
-        unfinished = self._member is not None and not self.full
+        unfinished = bool(self._held) or (self._member is not None and not self.full)
         return None if self._damaged or unfinished else bytes(self._content)
 
     def so_far(self) -> bytes:
         return bytes(self._content)
+
+    def _window(self, data: bytes) -> int:
+        """The parameter `wbits` of zlib. With 47, it tells gzip from zlib by the header; -15 = there is no header.
+
+        Some servers send `deflate` without the header of zlib, and browsers read it so.
+        """
+        has_header = data[:2] == b"\x1f\x8b" or (data[0] & 15 == 8 and int.from_bytes(data[:2]) % 31 == 0)
+        return -15 if self._may_be_raw and self._members == 0 and not has_header else 47
 
     def _add(self, content: bytes | memoryview) -> None:
         self._content += content
@@ -208,7 +224,8 @@ class UnpackedSize(_Unpacked):
 
     def may_be(self, size: int | None) -> bool:
         """Whether the stream is whole and has `size` decompressed bytes, or has an encoding that is not known here."""
-        return self._unknown or (not self._damaged and self._member is None and self.size == size)
+        is_whole = not self._damaged and self._member is None and not self._held
+        return self._unknown or (is_whole and self.size == size)
 
     def _add(self, content: bytes | memoryview) -> None:
         self.size += len(content)

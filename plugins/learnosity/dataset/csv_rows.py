@@ -11,34 +11,40 @@ from sys import float_info
 from typing import Any
 
 from learnosity.dataset.columns import is_id, kept_columns
+from learnosity.dataset.shapes import TELLING, is_like_header
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
+_TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
 _EXACT = float_info.dig  # a float stores any number of at most this many significant digits without a change
 _WHOLE = 2**53  # a float can store every integer up to this one exactly
 
 
 class CsvRows:
-    """The rows of CSV.
+    """The rows of CSV. The header is the first line with a cell that is not blank.
 
     :param text: the CSV; rows raise `csv.Error` if it is none.
     :param most: at most so many columns are kept.
     :ivar left_out: how many columns are left out.
     :ivar lost: whether cells of the rows so far are in no column.
+    :ivar headed: whether one of the rows so far looks like a header, with a row below it: the first line was none.
     """
 
     def __init__(self, text: str, most: int) -> None:
-        self._lines = csv.reader(io.StringIO(text, newline=""))
-        self._header = header = next(self._lines, [])
+        stream = io.StringIO(text, newline="")
+        self._lines = csv.reader(stream)
+        self._header = header = next((row for row in self._lines if any(map(str.strip, row))), [])
+        self._may_be_headed = _TELLING.search(text, stream.tell()) is not None
         kept = list(range(len(header))) if len(header) <= most else kept_columns(header, most)
         self._columns = [(place, header[place], is_id(header[place])) for place in kept]
         self._has_one_twice = len(set(header)) < len(header)
         self.left_out = len(header) - len(kept)
-        self.lost = False
+        self.lost = self.headed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
         # `tables.kind_of` recognises rows of users and of groups by these columns. A row that is too short to have them
         # gets them with the value None. Otherwise, it would be of another kind than the rest of its table.
+        above = False  # whether a row above looks like a header
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
@@ -47,12 +53,17 @@ class CsvRows:
                 # header of a million names would fill the memory.
                 row += [""] * (width - len(row))
             self.lost = self.lost or self._loses(row)
+            self.headed = self.headed or above
+            above = above or (self._may_be_headed and self._is_like_header(row))
             cells = {
                 name: (row[place] or None) if keeps_text else _cell(row[place])
                 for place, name, keeps_text in self._columns
                 if place < len(row)
             }
             yield cells if len(row) >= width else telling | cells
+
+    def _is_like_header(self, row: Sequence[str]) -> bool:
+        return is_like_header(row, is_longer=_filled(row) > _filled(self._header))
 
     def _loses(self, row: Sequence[str]) -> bool:
         """Whether a cell with a value is in no column, or in one that has another value of the same row.
@@ -65,6 +76,10 @@ class CsvRows:
             return False
         kept = dict(zip(self._header, row, strict=False))  # if two columns have one name, a row has only the last cell
         return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
+
+
+def _filled(row: Sequence[str]) -> int:
+    return sum(map(bool, map(str.strip, row)))
 
 
 def _cell(value: Any) -> Any:

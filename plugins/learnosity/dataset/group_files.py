@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
 # If several files have the fewest folders, a file with one of these names is taken for the file of the root, the group
 # above all other groups.
 _ROOT_NAMES = ("group", "root")
+# Names of files that say something about a whole dataset, and of folders with the files of groups.
+_ABOUT_NAMES = frozenset(
+    {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
+)
+_FOLDER_NAMES = frozenset({"group", "groups"})
 _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 
 
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
-    The JSON file with the fewest folders describes the root, `()`. A group is described by a file of the same name in
-    the group's folder, or by a file that is named like the group.
+    Files of `.json.gz` count if there is no other JSON file. One file describes the root, `()`: see `_root`. A group is
+    described by a file of the same name in the group's folder, or by a file that is named like the group.
 
     Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
     file is that of its group.
     """
-    files = [path for path in paths if path.lower().endswith(".json")]
-    root = min(files, key=root_first, default=None)
-    if root is None:
+    found_as: dict[bool, list[str]] = {True: [], False: []}  # by whether the name ends with `.gz`
+    for path in paths:
+        if suffix_of(path) == ".json":
+            found_as[path.lower().endswith(".gz")].append(path)
+    files = found_as[False] or found_as[True]
+    if not files:
         return {}
-    folder, slash, name = root.rpartition("/")
+    root = _root(files)
+    folder, slash, _ = root.rpartition("/")
+    name = stem_of(root)[len(folder + slash) :]
     plain: dict[str, tuple[str, ...]] = {}
     for path in files:
-        if path == root or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
+        if stem_of(path) == stem_of(root) or not path.startswith(folder + slash) or path.count("/") > MAX_GROUP_DEPTH:
             continue
-        parts = path[len(folder + slash) :].split("/")
-        plain[path] = tuple(parts[:-1] if parts[-1] == name else [*parts[:-1], parts[-1].removesuffix(".json")])
+        parts = stem_of(path)[len(folder + slash) :].split("/")
+        plain[path] = tuple(parts[:-1] if parts[-1] == name else parts)
     decoded = {path: tuple(map(_decoded, group)) if "%" in path else group for path, group in plain.items()}
     names, others = decoded, plain
     if len(set(decoded.values())) < len(set(plain.values())):
@@ -49,6 +59,28 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     return found
 
 
+def _root(files: Sequence[str]) -> str:
+    """The file of the root: the one with the fewest folders, unless it only says something about the dataset.
+
+    Then the root is named `group` or `root`, and there is one such file below which all others of these names are.
+    """
+    first = min(files, key=root_first)
+    named = [path for path in files if _name(path) in _ROOT_NAMES]
+    root = min(named, key=root_first, default=first)
+    folder = root[: root.rfind("/") + 1]
+    if root == first or not all(path.startswith(folder) for path in named):
+        return first
+    above = [path for path in files if path.count("/") < root.count("/")]
+    if folder.split("/")[-2] not in _FOLDER_NAMES and not all(_name(path) in _ABOUT_NAMES for path in above):
+        return first
+    folders = {path[: found.start()] for path in files for found in re.finditer("/", path)}
+    return first if any(stem_of(path) in folders for path in above) else root
+
+
+def _name(path: str) -> str:
+    return stem_of(path).rpartition("/")[2]
+
+
 def _decoded(name: str) -> str:
     try:
         return unquote(name, errors="strict")
@@ -58,7 +90,7 @@ def _decoded(name: str) -> str:
 
 def root_first(path: str) -> tuple[int, bool, int, str]:
     """Sorts files so that the one that is likely to describe the root group comes first."""
-    return path.count("/"), _stem(path).rpartition("/")[2] not in _ROOT_NAMES, len(path), path
+    return path.count("/"), _name(path) not in _ROOT_NAMES, len(path), path
 
 
 class Places:
@@ -74,14 +106,21 @@ class Places:
 
     def of(self, path: str) -> str:
         """The folder; the first file is about the root, and files of its name are about the group of their folder."""
-        stem = _stem(path)
+        stem = stem_of(path)
         folder, _, name = stem.rpartition("/")
         self.root = self.root or path
-        is_like_root = name == _stem(self.root).rpartition("/")[2]
+        is_like_root = name == stem_of(self.root).rpartition("/")[2]
         place = folder if is_like_root and self._taken.get(folder, stem) == stem else stem
         self._taken[place] = stem
         return place
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
+    """A path without the suffix that says how its file is read."""
     return _SUFFIXES.sub("", path)
+
+
+def suffix_of(path: str) -> str:
+    """The suffix that says how a file is read, in lower case and without `.gz`: `.csv`. "" = there is none."""
+    found = _SUFFIXES.search(path)
+    return f".{found[1].lower()}" if found else ""

@@ -46,7 +46,7 @@ class NamesInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int
     names: int
     left_out: int = 0
-    """Files whose names are not all there: too large, not understood, or with rows inside of other rows."""
+    """Files whose names are not all there: too large, too many, not understood, or with rows inside of other rows."""
 
 
 @dataclass(frozen=True, slots=True)

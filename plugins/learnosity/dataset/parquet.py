@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from learnosity.dataset.columns import is_id
-from learnosity.dataset.group_files import Places, root_first
+from learnosity.dataset.group_files import Places, root_first, stem_of, suffix_of
+from learnosity.dataset.parquet_place import NAMES
 from learnosity.dataset.parquet_place import beside as beside
 from learnosity.dataset.parquet_rows import Source, check_readable, known_tables, rows_of
 from learnosity.dataset.published import PublishedDataset, some
@@ -49,7 +50,7 @@ class ParquetFile:
 
 
 async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFile]:
-    """Write the rows of a dataset.
+    """Write the rows of a dataset. Files of an earlier landing of it are replaced, or removed if they get no rows now.
 
     :param target: the store to write to; files go to `{dataset_type}/{dataset_id}/{groups,users,items}.parquet`. It
         must be outside of the destination, so that the files are never taken for datasets.
@@ -63,6 +64,7 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
         )
     with TemporaryDirectory(prefix="learnosity-parquet-") as folder:
         found = await _collect(dataset, Path(folder))
+        await _remove(target, [f"{dataset.layout.prefix}/{name}.parquet" for name in NAMES if name not in found])
         written = []
         for kind, kept in found.items():
             file = Path(folder) / f"{kind}.parquet"
@@ -71,6 +73,13 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
             await target.put_stream(path, _chunks(file), file.stat().st_size, "application/vnd.apache.parquet")
             written.append(ParquetFile(f"{target.uri}/{path}", rows))
     return written
+
+
+async def _remove(target: Store, paths: Sequence[str]) -> None:
+    """Remove files that an earlier landing left. Credentials that may not delete are no error where there are none."""
+    if left := [path for path in paths if await target.head(path) is not None]:
+        await target.delete(left)
+        log.info("Removed %s: the dataset has no such rows any more.", some(left))
 
 
 def _place(uri: str) -> PurePosixPath:
@@ -194,16 +203,26 @@ async def _documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Docu
 
     A CSV file is left out if a JSON file of the same name has rows: both have the same rows then.
     """
-    files = dataset.files
-    for path in sorted(files, key=root_first):
-        stem = path.removesuffix(".csv")
-        if stem != path and f"{stem}.json" in files:
+    left: dict[str, list[str]] = {}  # files of JSON, by their name without suffix
+    tables: dict[str, list[str]] = {}  # as `left`: files of CSV
+    for path in sorted(dataset.files, key=root_first):
+        name, suffix = stem_of(path), suffix_of(path)
+        if suffix:
+            (tables if suffix in (".csv", ".tsv") else left).setdefault(name, []).append(path)
+    with_rows: set[str] = set()
+    for path in sorted(dataset.files, key=root_first):
+        name = stem_of(path)
+        if path in tables.get(name, ()) and name in left:
             continue
         document = await _document(dataset, path)
         yield path, document
-        twin = path.removesuffix(".json") + ".csv"
-        if path.endswith(".json") and twin in files and not known_tables(document):
-            yield twin, await _document(dataset, twin)
+        if path not in left.get(name, ()):
+            continue
+        if known_tables(document):
+            with_rows.add(name)
+        if path == left[name][-1] and name not in with_rows:
+            for twin in tables.get(name, ()):
+                yield twin, await _document(dataset, twin)
 
 
 async def _document(dataset: PublishedDataset, path: str) -> Document:

@@ -7,11 +7,17 @@ from enum import StrEnum
 from typing import Any
 
 from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
+from learnosity.dataset.shapes import (
+    holds_keyed,
+    is_by_column,
+    is_joined_header,
+    is_list_of_results,
+    is_measure,
+    known,
+    names_no_question,
+)
 from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
 from learnosity.errors import IncompleteDatasetError
-from learnosity.results.content import MEASURES
-
-_MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 
 
 class Source(StrEnum):
@@ -55,7 +61,13 @@ def check_readable(path: str, document: Document) -> None:
         )
     for table in document.tables:
         if table.kind is Kind.PLAIN and not table.lone and (column := _misspelt(table)) is not None:
-            raise _unusable(path, f"has a column {column!a}, which is not read as {_known(column)}")
+            raise _unusable(path, f"has a column {column!a}, which is not read as {known(column)}")
+    if document.odd or any(map(_is_odd, document.tables)):
+        raise _unusable(
+            path,
+            "looks like rows in a shape that this sample does not read: by their ids, without ids, apart from the "
+            "names of their columns, or below a header that is not the first line",
+        )
 
 
 def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iterator[Found]:
@@ -112,7 +124,26 @@ def _more_than_a_header(text: str) -> bool:
 def _has_odd_header(table: Table) -> bool:
     """Whether a CSV file has another delimiter, or two bytes for each letter."""
     names = "".join(table.columns)
-    return "\0" in names or (len(table.columns) == 1 and any(mark in names for mark in ";\t|"))
+    if "\0" in names or (len(table.columns) == 1 and any(mark in names for mark in ";\t|")):
+        return True
+    return table.kind is Kind.PLAIN and is_joined_header(table.columns)
+
+
+def _is_odd(table: Table) -> bool:
+    """Whether a table looks like rows that are not read as the rows that they are."""
+    if table.name == ANCESTORS:
+        return False
+    if table.lone and any(
+        is_by_column(row) or (kind_of(row) is Kind.ITEMS and names_no_question(row)) for row in table.rows
+    ):
+        return True
+    if table.kind is Kind.PLAIN and not table.lone and is_list_of_results(table.name, table.rows):
+        return True
+    return table.kind in (Kind.PLAIN, Kind.GROUPS) and any(map(_holds_keyed, table.rows))
+
+
+def _holds_keyed(row: Mapping[str, Any]) -> bool:
+    return holds_keyed({key: cell for key, cell in row.items() if key != ANCESTORS and isinstance(cell, dict | list)})
 
 
 def _misspelt(table: Table) -> str | None:
@@ -121,17 +152,9 @@ def _misspelt(table: Table) -> str | None:
     Rows without any measure, such as those of a file of labels, are no results.
     """
     names = dict.fromkeys(name for row in table.rows for name in row)
-    if not any(_is_measure(_known(name)) for name in names):
+    if not any(is_measure(known(name)) for name in names):
         return None
-    return next((name for name in names if kind_of({_known(name): None}) is not Kind.PLAIN), None)
-
-
-def _is_measure(column: str) -> bool:
-    return column in MEASURES or column.endswith(_MEASURE_ENDS) or column.startswith(_COUNTS)
-
-
-def _known(column: str) -> str:
-    return column.strip().casefold()
+    return next((name for name in names if kind_of({known(name): None}) is not Kind.PLAIN), None)
 
 
 def _unusable(path: str, why: str) -> IncompleteDatasetError:

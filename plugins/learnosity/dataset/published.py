@@ -275,7 +275,7 @@ async def _read_listed(store: Store, layout: DatasetLayout, manifest: Manifest, 
     if await store.head(layout.files) is None:
         check_digest(None, store, layout, manifest)
     digest, rest, chunks = hashlib.sha256(), b"", store.read(layout.files)
-    while chunk := await asyncio.to_thread(next, chunks, b""):
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         digest.update(chunk)
         whole, _, rest = (rest + chunk).rpartition(b"\n")
         rows = ((entry.path, min(entry.bytes, _LARGEST - 1)) for entry in decode_files(whole))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from learnosity.dataset.exact_paths import IN_DUCKDB, IN_PYTHON, are_like_patterns, for_duckdb, for_spark
 from learnosity.storage.uris import S3_SCHEMES, StorageUri
 
 FILE = "file"
@@ -40,6 +41,7 @@ class Rows:
     :param below: how the paths of the files of all other groups end, in the folder of `path`; "" = there is one file.
     :param level: level of the rows in `path`: 1 for groups, 0 for users. None = a path does not say its level.
     :param encodings: how the files that are read are compressed, as their entries say; None = not compressed.
+    :param literal: whether one of the paths that are read is like a pattern (see `exact_paths`).
     """
 
     path: str
@@ -48,6 +50,7 @@ class Rows:
     below: str = ""
     level: int | None = None
     encodings: frozenset[str | None] = frozenset({None})
+    literal: bool = False
 
     def reads(self, path: str) -> bool:
         """Whether the code reads a file."""
@@ -78,6 +81,7 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
     :param folder: the folder of the dataset.
     """
     base, packed = base_of(folder), rows.encodings & GZIP
+    rows = replace(rows, literal=rows.literal or are_like_patterns([base]))
     frames = (
         ("pandas", "import pandas as pd", "pd.DataFrame(rows)"),
         ("Polars", "import polars as pl", "pl.DataFrame(rows, infer_schema_length=None)"),
@@ -113,6 +117,7 @@ def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
         told = f"{sign} groups: {_FOLDER}" if any(_name(file) == "groups" for file in files) else ""
         return "\n".join([*filter(None, [first, told]), *lines])
 
+    whole = ", glob=False" if are_like_patterns(map(base_of, files)) else ""
     views = each("DuckDB", "CREATE VIEW {name} AS SELECT * FROM read_parquet({uri});")
 
     def frames(tool: str, first: str, line: str, need: str) -> Snippet:
@@ -121,7 +126,7 @@ def parquet_snippets(files: Sequence[StorageUri]) -> tuple[Snippet, ...]:
     return (
         _in_duckdb(files[0], f"{views}\nSELECT * FROM {_name(files[0])};"),
         frames("pandas", "import pandas as pd\n", "{name} = pd.read_parquet({uri})", "s3fs and pyarrow"),
-        frames("Polars", "import polars as pl\n", "{name} = pl.read_parquet({uri})", ""),
+        frames("Polars", "import polars as pl\n", f"{{name}} = pl.read_parquet({{uri}}{whole})", ""),
         frames("Spark", f"{_SESSION}\n", "{name} = spark.read.parquet({uri})", "hadoop-aws"),
     )
 
@@ -156,10 +161,11 @@ def _duckdb(base: str, rows: Rows) -> str:
         place = "substr(filename, length(getvariable('base') || '/data/') + 1) AS _file"
         fields = f"\n  {place},\n  {level}{fields.lstrip() if rows.key else '* EXCLUDE (filename)'}"
     option += "compression = 'gzip', " if rows.encodings & GZIP else ""
+    exact, macro = ("exact", IN_DUCKDB) if rows.literal else ("", "")
     return f"""SET VARIABLE base = {_sql(base)};
-SET VARIABLE files = (
-  SELECT list(getvariable('base') || '/data/' || path)
-  FROM read_json(getvariable('base') || '/files.ndjson', format = 'newline_delimited')
+{macro}SET VARIABLE files = (
+  SELECT list({_call(exact, "getvariable('base') || '/data/' || path")})
+  FROM read_json({_call(exact, "getvariable('base') || '/files.ndjson'")}, format = 'newline_delimited')
   WHERE {wanted}
 );
 {_comment("--", rows)}CREATE VIEW rows AS
@@ -217,13 +223,18 @@ def _spark(base: str, rows: Rows) -> str:
         level = [f"size(split(_file, '/')){_plus(rows.shift - 1)} AS _level"] if rows.level is not None else []
         picked = ["_file", *level, *picked] if rows.key else [*level, "*"]
     then = f".selectExpr({', '.join(map(json.dumps, picked))})" if picked != ["*"] else ""
-    return f"""{_SESSION}
-base = {json.dumps(base)}
-files = spark.read.json(f"{{base}}/files.ndjson")
+    exact, imported, made = ("exact", "import re\n\n", IN_PYTHON) if rows.literal else ("", "", "")
+    return f"""{imported}{_SESSION}
+{made}base = {json.dumps(base)}
+files = spark.read.json({_call(exact, 'f"{base}/files.ndjson"')})
 paths = [row.path for row in files.select("path").collect()]
-{_comment("#", rows)}wanted = [f"{{base}}/data/{{path}}" for path in paths if {_wanted(rows)}]
+{_comment("#", rows)}wanted = [{_call(exact, 'f"{base}/data/{path}"')} for path in paths if {_wanted(rows)}]
 frame = spark.read.option("multiLine", True).json(wanted){first}{then}
 frame.show()"""
+
+
+def _call(function: str, argument: str) -> str:
+    return f"{function}({argument})" if function else argument
 
 
 def _wanted(rows: Rows) -> str:
@@ -270,8 +281,10 @@ def _name(file: StorageUri) -> str:
 def _uri(tool: str, file: StorageUri) -> str:
     base = base_of(file)
     if tool == "DuckDB":
-        return _sql(base)
-    return json.dumps(_for_spark(base, file) if tool == "Spark" else base)
+        return _sql(for_duckdb(base))
+    if tool == "Spark":
+        base = for_spark(_for_spark(base, file))
+    return json.dumps(base)
 
 
 def _sql(text: str) -> str:

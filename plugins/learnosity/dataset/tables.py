@@ -23,12 +23,12 @@ from learnosity.dataset.columns import kept_columns
 from learnosity.dataset.csv_rows import CsvRows
 from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
+from learnosity.dataset.shapes import TELLING, has_names_apart, is_keyed
 
 MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
 _SORTED = 64  # texts are sorted by this many characters: numbers in them by value, so `a_2` comes before `a_10`
 _DIGITS = re.compile(r"0*([0-9]+)")
-_ITEM_FIELDS = frozenset({"item_reference", "question_reference", "p_value", "discrimination_index"})
 
 
 class Kind(StrEnum):
@@ -70,6 +70,8 @@ class Document:
     :param broken: whether it is named like JSON or CSV but cannot be read as that.
     :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
     :param lost: whether it is CSV with cells that are in no column.
+    :param odd: whether it looks like rows in a shape that is not read: by their ids, apart from the names of their
+        columns, or in CSV below a header that is not the first line.
     :param vacant: whether it has a list beside its tables, and all such lists are empty.
     """
 
@@ -80,6 +82,7 @@ class Document:
     broken: bool = False
     hidden: bool = False
     lost: bool = False
+    odd: bool = False
     vacant: bool = False
 
     def first(self, kind: Kind) -> Table | None:
@@ -109,7 +112,7 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
         if name.endswith(".csv") and (lines or not cut):
             rows = CsvRows(lines.decode(), limits.csv_columns)
             found = _of_rows(iter(rows), content, limits, cut=cut, left_out=rows.left_out)
-            return replace(found, lost=rows.lost)
+            return replace(found, lost=rows.lost, odd=rows.headed)
         if cut:
             return None if name.endswith(".json") else _text(content, cut=True)
         if _containers(content) > limits.containers:
@@ -118,13 +121,15 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
     except (msgspec.DecodeError, ValueError, csv.Error, RecursionError):
         return replace(_text(content, cut=cut), broken=name.endswith((".json", ".ndjson", ".jsonl", ".csv")))
     tables = list(islice(search.tables("", value), limits.tables + 1))
+    odd = search.keyed or (search.nested and has_names_apart(value))
     if not tables:
         text = json_text(value, MAX_TEXT + 1, indent=2) if name.endswith(".json") else ""
         shown_text = Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
-        return replace(shown_text, unread=unread.count, hidden=search.hidden)
+        return replace(shown_text, unread=unread.count, hidden=search.hidden, odd=odd)
     shown = tuple(_limited(table, limits) for table in tables[: limits.tables])
     cut = len(tables) > len(shown) or any(len(table.rows) > limits.rows for table in tables)
-    return Document(shown, cut=cut, unread=unread.count, hidden=search.hidden, vacant=search.lists == {0})
+    vacant = search.lists == {0}
+    return Document(shown, cut=cut, unread=unread.count, hidden=search.hidden, odd=odd, vacant=vacant)
 
 
 def json_text(value: Any, limit: int, *, indent: int | None = None) -> str:
@@ -192,10 +197,12 @@ class Search:
 
     :ivar hidden: whether there are rows of a known kind among it.
     :ivar lists: the lengths of the lists among it.
+    :ivar nested: whether there is a list of lists among it.
+    :ivar keyed: whether there are rows by their ids, which are read as objects on their own or not at all.
     """
 
     def __init__(self) -> None:
-        self.hidden = False
+        self.hidden = self.nested = self.keyed = False
         self.lists: set[int] = set()
 
     def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
@@ -211,10 +218,12 @@ class Search:
                 yield table
                 return
             self.lists.add(len(value))
+            self.nested = self.nested or any(isinstance(each, list) and each for each in value)
         elif isinstance(value, dict) and depth <= MAX_DEPTH:
             if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
                 yield replace(_table(name, [value]), lone=True)
                 return
+            self.keyed = self.keyed or is_keyed(name, value)
             for key, each in value.items():
                 yield from self.tables(str(key), each, depth + 1)
             return
@@ -265,7 +274,7 @@ def kind_of(row: Mapping[str, Any]) -> Kind:
         return Kind.USERS
     if "group_name" in row:
         return Kind.GROUPS
-    return Kind.ITEMS if _ITEM_FIELDS & row.keys() else Kind.PLAIN
+    return Kind.ITEMS if TELLING & row.keys() else Kind.PLAIN
 
 
 def _containers(content: bytes) -> int:

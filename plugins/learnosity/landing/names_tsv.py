@@ -19,6 +19,7 @@ from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.names_tsv import MAX_BYTES, Name, NameKind, NamesInfo, encode_names
 from learnosity.dataset.nested_rows import unfolded
+from learnosity.dataset.question_files import CANDIDATES, MOST_PARTS, Questions, likely_files
 from learnosity.dataset.tables import Document, Kind, read_document
 from learnosity.storage.store import Store
 
@@ -30,8 +31,6 @@ FILE_BYTES = 4 * _MIB  # largest file that is read, in bytes; the names in a lar
 AT_ONCE = 32  # maximum number of files that are read at the same time
 BYTES_AT_ONCE = 8 * _MIB
 _LIMITS = Limits(file_bytes=FILE_BYTES, shown_bytes=FILE_BYTES, containers=300_000)
-_TABLES = (".json", ".ndjson", ".jsonl", ".csv")
-_CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
 
 
 async def put_names(store: Store, layout: DatasetLayout, files: Sequence[FileEntry] | None) -> NamesInfo | None:
@@ -52,7 +51,7 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
     places = {file.path: number for number, file in enumerate(files)}
     groups = group_files(places) if dataset_type(layout.dataset_type).by_group else {}
     chosen = _chosen(layout, places, groups)
-    if len(chosen) > MAX_FILES:
+    if groups and len(chosen) > MAX_FILES:
         log.info("The dataset has more than %d files with names, so its page cannot find a name.", MAX_FILES)
         return None
     content = bytearray()
@@ -66,15 +65,25 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
         return len(content) <= MAX_BYTES
 
     fits = add(_of_groups(groups, places))
-    async for path, document in _documents(store, layout, [files[places[path]] for path in chosen]):
-        left_out += document is None or not _is_whole(document)
-        if document is not None:
-            fits = fits and add(_of_document(document, places[path]))
-        if not fits:
-            log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
-            return None
-        if not groups and names:
-            break  # an analysis has its questions in one file; other files only repeat them
+    questions, known = Questions(), set[str]()
+    for step in [chosen] if groups else [chosen[:CANDIDATES], chosen[CANDIDATES:MOST_PARTS]]:
+        async for path, document in _documents(store, layout, [files[places[path]] for path in step]):
+            left_out += document is None or not _is_whole(document)
+            if document is None:
+                continue
+            found: Iterable[Name] = _of_document(document, places[path])
+            if not groups:
+                questions.add(path, document)
+                found = [each for each in found if each.name not in known]
+                known |= {each.name for each in found}
+            fits = fits and add(found)
+            if not fits:
+                log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
+                return None
+        if not questions.in_parts:
+            break  # an analysis usually has its questions in one file; other files only repeat them
+    if questions.in_parts:
+        left_out += len(chosen[MOST_PARTS:])
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
 
 
@@ -82,10 +91,7 @@ def _chosen(layout: DatasetLayout, paths: Iterable[str], groups: Mapping[tuple[s
     """The files that may hold names: those of groups; of an analysis those that are likely to have the questions."""
     if groups:
         return sorted(set(groups.values()))
-    if layout.dataset_type not in KNOWN_TYPES:
-        return []
-    tables = (path for path in paths if path.lower().endswith(_TABLES))
-    return sorted(tables, key=lambda path: (path.count("/"), len(path), path))[:_CANDIDATES]
+    return likely_files(paths) if layout.dataset_type in KNOWN_TYPES else []
 
 
 def _of_groups(groups: Mapping[tuple[str, ...], str], places: Mapping[str, int]) -> Iterator[Name]:

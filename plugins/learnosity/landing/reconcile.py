@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from learnosity.api.dataset_request import KNOWN_TYPES, dataset_type
-from learnosity.dataset.completeness import Returned, gaps, groups_returned, questions_returned
+from learnosity.dataset.completeness import Returned, gaps, groups_returned
 from learnosity.dataset.group_files import group_files
 from learnosity.dataset.input_info import InputInfo
-from learnosity.dataset.key_figures import figures_of_groups, figures_of_items
+from learnosity.dataset.key_figures import figures_of_groups
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import Limits
 from learnosity.dataset.manifest import FileEntry, Manifest
 from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.question_files import CANDIDATES, MOST_PARTS, Questions, likely_files
 from learnosity.errors import GapError
 from learnosity.storage.store import Store
 
@@ -28,8 +29,6 @@ _LIMITS = Limits(file_bytes=8 * _MIB, shown_bytes=8 * _MIB, containers=300_000)
 # A dataset with more files than this is not compared with its input, because the names of all its files have to be in
 # memory.
 COMPARED_FILES = 200_000
-_CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
-_TABLES = (".json", ".ndjson", ".jsonl", ".csv")
 _HOW_TO_PUBLISH = "To publish it as it is, trigger a run with create false, dataset_id {} and require_complete false."
 
 
@@ -108,11 +107,10 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         return replace(groups_returned(document, groups, keys), figures=figures_of_groups(document))
     if layout.dataset_type not in KNOWN_TYPES:
         return Returned()
-    likely = sorted(
-        (path for path in by_path if path.lower().endswith(_TABLES)), key=lambda path: (path.count("/"), len(path))
-    )
-    for path in likely[:_CANDIDATES]:
-        document = await dataset.unfolded(by_path[path])
-        if document is not None and (returned := questions_returned(document)).questions is not None:
-            return replace(returned, figures=figures_of_items(document))
-    return Returned()
+    likely, questions, count = likely_files(by_path), Questions(), 0
+    for path in likely[:MOST_PARTS]:
+        if count >= CANDIDATES and not questions.in_parts:
+            break
+        questions.add(path, await dataset.unfolded(by_path[path]))
+        count += 1
+    return questions.returned(likely[count:])

@@ -14,9 +14,8 @@ from learnosity.results.values import is_length_of_time, is_time, is_true, membe
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Keys under which an object may have the id of its dataset. `plain_key` makes "" of a key without Latin letters and
-# digits, or of a very long key.
-_IDS = OWNER_IDS | words("id uuid guid identifier") | {""}
+# Keys under which an object may have the id of its dataset.
+_IDS = OWNER_IDS | words("id uuid guid identifier")
 _OTHER = "it is about another dataset"
 # If a flag is an object, keys under which its value may be, as in `{"value": true}`. The empty key stands for an entry
 # of a list.

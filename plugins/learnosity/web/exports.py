@@ -12,6 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from learnosity.dataset.bounded_reads import compression
 from learnosity.dataset.file_names import safe_path
+from learnosity.dataset.group_files import stem_of
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading_on
 from learnosity.dataset.published import PublishedDataset
@@ -60,7 +61,7 @@ def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileE
     # the whole dataset. Or a group has a file and a folder that are both named after it.
     if name == root.path.rpartition("/")[2]:
         return [entry for entry in dataset.files.values() if entry.path.startswith(f"{folder}/")]
-    begin = own.path.removesuffix(".json")
+    begin = stem_of(own.path)
     return [entry for entry in dataset.files.values() if entry is own or _is_of(begin, entry.path)]
 
 
@@ -70,7 +71,7 @@ def _is_of(begin: str, path: str) -> bool:
     A name may have dots, so `aa.b.json` is a file of the group `aa.b`, and not one of the group `aa`.
     """
     stem, _, ending = path.rpartition(".")
-    return path.startswith(f"{begin}/") or (stem == begin and "/" not in ending)
+    return path.startswith(f"{begin}/") or stem_of(path) == begin or (stem == begin and "/" not in ending)
 
 
 async def zipped(dataset: PublishedDataset, entries: Sequence[FileEntry]) -> AsyncIterator[bytes]:

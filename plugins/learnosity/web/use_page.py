@@ -15,7 +15,9 @@ from fastapi.responses import HTMLResponse, Response
 from learnosity.api.report_definition import has_report
 from learnosity.connections import open_input_store
 from learnosity.dataset.bounded_reads import compression, info_of
+from learnosity.dataset.exact_paths import are_like_patterns
 from learnosity.dataset.file_names import MAX_PATH_BYTES
+from learnosity.dataset.group_files import stem_of
 from learnosity.dataset.manifest import FileEntry
 from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.parquet_place import NAMES, beside
@@ -132,8 +134,9 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
     if rows is not None:
-        read = (each for each in shown.dataset.files.values() if rows.reads(each.path))
-        rows = replace(rows, encodings=frozenset(compression(each.content_encoding) for each in read))
+        read = [each for each in shown.dataset.files.values() if rows.reads(each.path)]
+        encodings = frozenset(compression(each.content_encoding) for each in read)
+        rows = replace(rows, encodings=encodings, literal=are_like_patterns(each.path for each in read))
     destination = parse_uri(shown.publication.destination_uri)
     folder = parse_uri(f"{shown.dataset.store.uri}/{shown.publication.layout.prefix}")
     code: Sequence[Snippet] = ()
@@ -229,7 +232,7 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
     # If the files of all groups have the same name, each group has a folder. Then the number of folders in a path says
     # the level of its rows.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
-    below = f"/{name}" if same else ".json"
+    below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups = document.first(Kind.GROUPS)
     if groups and groups.name != "group":
         return Rows(root.path, groups.name, "users", below, 1 if same else None)

@@ -5,6 +5,7 @@ What it does not know is an error, so code that calls Spark in another way does 
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import sys
@@ -52,6 +53,12 @@ def _evaluated(expression: str, row: dict[str, Any]) -> dict[str, Any]:
     return {count[4]: number}
 
 
+def _exact(path: str) -> Path:
+    """The one file that a path names. Hadoop reads some characters as a pattern, if there is no backslash before."""
+    assert not re.search(r"[{}\[\]*?]", re.sub(r"\\.", "", path)), path
+    return Path(re.sub(r"\\(.)", r"\1", path))
+
+
 @dataclass
 class DataFrame:
     """Rows, read at once."""
@@ -97,17 +104,18 @@ class Reader:
         assert set(self.options) <= {"multiLine"}
         rows: list[dict[str, Any]] = []
         for each in [path] if isinstance(path, str) else path:
-            text = Path(each).read_text(encoding="utf-8")
+            file = _exact(each)
+            text = file.read_text(encoding="utf-8")
             values = [json.loads(part) for part in ([text] if self.options.get("multiLine") else text.splitlines())]
             for value in values:
                 found = value if isinstance(value, list) else [value]
-                rows += [{**row, _FILE_PATH: Path(each).absolute().as_uri()} for row in found]
+                rows += [{**row, _FILE_PATH: file.absolute().as_uri()} for row in found]
         return DataFrame(rows)
 
     def parquet(self, path: str) -> DataFrame:
         """Rows of a Parquet file."""
         with duckdb.connect() as connection:
-            table = connection.read_parquet(path)
+            table = connection.read_parquet(glob.escape(str(_exact(path))))
             return DataFrame([dict(zip(table.columns, row, strict=True)) for row in table.fetchall()])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,28 @@ async def test_items_that_stand_in_several_files_come_out_once(tmp_path: Path) -
 async def test_a_dataset_without_known_rows_makes_no_file(tmp_path: Path) -> None:
     dataset = await published(tmp_path / "in", {"odd.json": {"a": [1, 2]}})
     assert await to_parquet(dataset, open_store((tmp_path / "out").as_uri())) == []
+
+
+KINDS: dict[str, Any] = {
+    "groups": [{"group_name": "a", "population": 1}],
+    "users": [{"user_id": "u", "score": 1}],
+    "items": [{"item_reference": "i", "p_value": 0.5}],
+}
+SUBSETS = [kinds for length in range(4) for kinds in combinations(KINDS, length)]
+
+
+@pytest.mark.parametrize("before", SUBSETS, ids="-".join)
+@pytest.mark.parametrize("after", SUBSETS, ids="-".join)
+async def test_no_file_of_an_earlier_landing_stays_beside_the_new_ones(
+    tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    out = tmp_path / "out" / LAYOUT.prefix
+    for number, kinds in enumerate((before, after)):
+        dataset = await published(tmp_path / f"in{number}", {"a.json": {kind: KINDS[kind] for kind in kinds}})
+        await to_parquet(dataset, open_store((tmp_path / "out").as_uri()))
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "mine.parquet").touch()
+    assert {file.name for file in out.iterdir()} == {"mine.parquet", *(f"{kind}.parquet" for kind in after)}
 
 
 async def test_what_is_not_published_is_not_read(tmp_path: Path) -> None:

@@ -243,6 +243,35 @@ async def test_a_csv_file_counts_unless_the_json_file_of_its_name_has_rows(
     assert await users(tmp_path, {"questions.json": json, "questions.csv": CSV}) == expected
 
 
+@pytest.mark.parametrize("json", ["json", "ndjson", "jsonl", "JSON", "Json"])
+@pytest.mark.parametrize("csv", ["csv", "CSV", "tsv"])
+@pytest.mark.parametrize("gz", ["", ".gz", ".GZ"])
+@pytest.mark.parametrize("has_rows", [True, False])
+async def test_files_of_one_name_count_once_in_any_spelling_of_their_suffixes(
+    tmp_path: Path, json: str, csv: str, gz: str, has_rows: bool
+) -> None:
+    one = LINE if has_rows else b'{"note":1}'
+    other = TSV if csv == "tsv" else CSV.replace(b",2", b",2.0")
+    files = {f"a/q.{json}{gz}": one, f"a/q.{csv}{gz}": other}
+    packed = {path: gzip.compress(body) for path, body in files.items()} if gz else files
+    if csv == "tsv" and not has_rows:
+        with pytest.raises(IncompleteDatasetError, match="is TSV"):
+            await users(tmp_path, packed, "gzip" if gz else None)
+        return
+    assert await users(tmp_path, packed, "gzip" if gz else None) == ["u2"]
+
+
+@pytest.mark.parametrize("paths", [["q.json", "q.ndjson"], ["q.ndjson", "q.json.gz"]])
+@pytest.mark.parametrize("with_rows", [0, 1, None])
+async def test_csv_counts_if_none_of_the_json_files_of_its_name_has_rows(
+    tmp_path: Path, paths: list[str], with_rows: int | None
+) -> None:
+    files = dict.fromkeys(paths, b'{"note":1}')
+    if with_rows is not None:
+        files[paths[with_rows]] = LINE.replace(b"u2", b"u1")
+    assert await users(tmp_path, {**files, "q.csv": CSV}) == (["u2"] if with_rows is None else ["u1"])
+
+
 @pytest.mark.parametrize("shape", ["list", "wrapped", "lines"])
 @pytest.mark.parametrize("at", [0, 1, 2])
 @pytest.mark.parametrize("foreign", [None, 5, "x", True, [], [{"user_id": "u3"}]])

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from learnosity.dataset.exact_paths import are_like_patterns
 from learnosity.dataset.manifest import FileEntry, encode_files
 from learnosity.dataset.snippets import Rows, Snippet, json_snippets, parquet_snippets
 from learnosity.storage.uris import StorageUri, parse_uri
@@ -44,6 +45,8 @@ ODD_FILES = {
     "d/100%25 + ü/b/subgroup.json": ROOT | {"groups": [SAME | {"group_name": "alone"}]},
     "other/group.json": ROOT | {"groups": [SAME | {"group_name": "alone"}]},
 }
+# What a tool takes for a pattern, with what such a pattern would match.
+MARKS = {"[1]": "1", "x*": "xy", "x?": "xz", "{a,b}": "a", "[!c]": "d", "back\\slash": "backslash", "]": "}", "**": "e"}
 
 
 def at(row: dict[str, Any], file: str, level: int | None = None) -> dict[str, Any]:
@@ -228,6 +231,49 @@ def test_code_over_the_parquet_files_finds_every_row(tmp_path: Path, tool: str) 
     for name, rows in (("groups", [NORTH, SOUTH]), ("users", USERS)):
         last = f"SELECT * FROM {name};" if tool == "DuckDB" else f"frame = {name}"
         assert as_text(RUN[tool](f"{code}\n{last}")) == as_text(rows)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("place", ["group", "file", "folder"])
+@pytest.mark.parametrize("tool", RUN)
+def test_code_reads_no_other_file_that_a_name_would_match_as_a_pattern(
+    tmp_path: Path, tool: str, place: str, mark: str
+) -> None:
+    school, other = {"groups": [SCHOOL]}, {"groups": [SAME], "extra": 1}
+    files: dict[str, Any] = {"g/group.json": {"groups": [NORTH]}}
+    wanted = Rows("g/group.json", "groups", "users", "/group.json", 1)
+    expected = [at(NORTH, "g/group.json", 1)]
+    if place == "group":
+        files |= {f"g/{mark}/group.json": school, f"g/{MARKS[mark]}/group.json": {"groups": [SAME]}}
+        files |= {f"h/{mark}/group.json": other, f"g/{MARKS[mark]}/groups.json": other}
+        expected += [at(SCHOOL, f"g/{mark}/group.json", 2), at(SAME, f"g/{MARKS[mark]}/group.json", 2)]
+    elif place == "file":
+        files = {f"i{mark}.json": school, f"i{MARKS[mark]}.json": other}
+        wanted, expected = Rows(f"i{mark}.json", "groups"), [SCHOOL]
+    for folder, content in ((MARKS[mark], dict.fromkeys(files, other)), (mark, files)):
+        made = landed(tmp_path / (folder if place == "folder" else "plain") / "id", content)
+    snippets = json_snippets(made, replace(wanted, literal=are_like_patterns(files)))
+    assert as_text(RUN[tool](of(snippets, tool))) == as_text(expected)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("tool", RUN)
+def test_code_over_parquet_reads_no_other_file_that_a_name_would_match_as_a_pattern(
+    tmp_path: Path, tool: str, mark: str
+) -> None:
+    for folder, rows in ((MARKS[mark], [SAME]), (mark, [NORTH])):
+        (tmp_path / folder).mkdir()
+        frame = duckdb.sql(f"SELECT {rows[0]['population']} AS population")
+        frame.write_parquet(str(tmp_path / folder / "groups.parquet"))
+    code = of(parquet_snippets([parse_uri(f"file://{tmp_path}/{mark}/groups.parquet")]), tool)
+    last = "SELECT * FROM groups;" if tool == "DuckDB" else "frame = groups"
+    assert as_text(RUN[tool](f"{code}\n{last}")) == as_text([{"population": NORTH["population"]}])
+
+
+@pytest.mark.parametrize("tool", RUN)
+def test_code_over_plain_names_says_nothing_of_patterns(tool: str) -> None:
+    code = of(json_snippets(parse_uri("file:///data/id"), GROUPED), tool)
+    assert "exact" not in code
 
 
 @pytest.mark.parametrize("tool", RUN)

@@ -66,6 +66,11 @@ def test_a_group_is_shown_by_its_children_not_by_its_ancestors() -> None:
         (["a.json", "group.json", "a/group.json"], (), "group.json"),
         (["g/group.json", "g/a%20b/group.json"], ("a b",), "g/a%20b/group.json"),
         (["g/group.json", "other/a/group.json"], ("a",), None),
+        (["g/group.json.gz", "g/a/group.json.gz"], ("a",), "g/a/group.json.gz"),
+        (["root.json.gz", "a.json.gz"], ("a",), "a.json.gz"),
+        (["g/group.JSON", "g/a/group.json"], ("a",), "g/a/group.json"),
+        (["g/group.json", "all.json.gz"], (), "g/group.json"),
+        (["g/group.json", "g/group.JSON"], (), "g/group.JSON"),
         ([], (), None),
     ],
 )
@@ -73,6 +78,29 @@ def test_the_file_of_a_group_is_found_by_its_place(
     paths: list[str], group_path: tuple[str, ...], expected: str | None
 ) -> None:
     assert group_files(paths).get(group_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("paths", "root"),
+    [
+        *((([f"{name}.json", "groups/group.json", "groups/d1/group.json"]), 1) for name in ("meta", "errors", "x")),
+        (["meta.json", "d/group.json", "d/d1/group.json"], 1),
+        (["a/meta.json", "a/d/root.json", "a/d/d1/root.json"], 1),
+        (["meta.json", "errors.json", "groups/group.json"], 2),
+        (["x.json", "d/group.json", "d/d1/group.json"], 0),
+        (["meta.json", "a/group.json", "b/group.json"], 0),
+        (["groups.json", "groups/group.json"], 0),
+        (["meta.json", "meta/group.json"], 0),
+        (["root.json", "groups/group.json"], 0),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_about_the_dataset_is_not_taken_for_the_root(paths: list[str], root: int, suffix: str) -> None:
+    named = [f"{path}{suffix}" for path in paths]
+    found = group_files(named)
+    assert found[()] == named[root]
+    if root:
+        assert not set(named[:root]) & set(found.values())
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -444,6 +444,8 @@ class TestSignals:
     def test_the_key_dataset_may_hold_something_else(self) -> None:
         for value in ("The dataset of May", "activity-summary-by-group", 17, True, {"id": 17}, {"name": "May"}):
             assert names(read({"files": [A], "dataset": value})) == ["a.json"]
+        for key in ("kurs", "курс", "编号", "—", "", "k" * 81):  # no key for an id, in any alphabet
+            assert names(read({"files": [A], "dataset": {key: OTHER}})) == ["a.json"], key
         # The id of an object that has the id of the dataset as well is an id of its own.
         assert names(read({"dataset": {"id": OTHER, "dataset_id": ID, "files": [A]}})) == ["a.json"]
         assert names(read({"datasets": [A | {"id": OTHER}, B | {"id": ID}]})) == ["a.json", "b.csv"]
