@@ -9,14 +9,14 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from hashlib import md5
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
 
 from learnosity import store_options
 from learnosity.connections import open_store
-from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import Store
@@ -199,6 +199,58 @@ async def test_pages_that_come_again_are_an_error(
             with pytest.raises(StorageError, match="it is a page that came before"):
                 await listing(store)
             assert len(served.asked) <= 4
+
+
+TOKENS = ["p/a ", " p/a", "p/ a\t", "p/a\u00a0", "p/a%20", "p/a+b", "p/a\nb", "p/a\n", "p/a\x7f", "p/\u3000", "p/&<>"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", TOKENS, ids=ascii)
+async def test_a_token_is_sent_back_as_it_came(cloud: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Ceph is the last key of the page, with all its blanks."""
+    name = "marker" if cloud == "abfs" else "continuation-token"
+
+    async def behaviour(asked: Exchange) -> None:
+        sent = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True)).get(name)
+        if sent is None:
+            await asked.give(reply(200, page(cloud, "a", token=escape(token))))
+        else:
+            assert sent == token
+            await asked.give(reply(200, page(cloud, "b")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed_keys(store) == ["a", "b"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", ["p/a\x01", "p/a&#x1;b", "p/\ufffe", "p/a\rb", "p/a\r\nb"], ids=ascii)
+async def test_a_token_that_cannot_be_read_is_an_error(cloud: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(200, page(cloud, "a", token=token if len(served.asked) == 1 else "")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for listing in LISTINGS.values():
+            served.asked.clear()
+            with pytest.raises(UnreadableNameError, match="control character.* Rename or remove"):
+                await listing(store)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_page_in_which_the_token_is_only_a_line_end_is_the_last_one(
+    cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        last = azure_page("a", token="\r\n ") if cloud == "abfs" else s3_page("a", token="\r\n ", truncated=None)
+        await asked.give(reply(200, last))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed_keys(store) == ["a"]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
