@@ -41,7 +41,8 @@ _CODE = re.compile(
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 # In this XML element, Azure says why it refuses an identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
-_STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
+# obstore has these words where a status has no name: some servers and proxies have a status of their own.
+_STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
 # In obstore's error text, the reply of the store begins after these words. The text before them names the object.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)

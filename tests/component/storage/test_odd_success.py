@@ -426,7 +426,14 @@ async def test_what_a_reply_to_a_bulk_delete_leaves_out_is_deleted_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [("AccessDenied", StorageError), ("InternalError", TransientStorageError), ("", StorageError)]
+    ("code", "kind"),
+    [
+        ("AccessDenied", StorageError),
+        ("InternalError", TransientStorageError),
+        ("SlowDownWrite", TransientStorageError),
+        ("XMinioServerNotInitialized", TransientStorageError),
+        ("XMinioAdminBucketQuotaExceeded", StorageError),
+    ],
 )
 async def test_one_object_of_many_that_is_not_deleted_is_an_error_with_its_name(
     code: str, kind: type[LearnosityError], monkeypatch: pytest.MonkeyPatch
@@ -443,6 +450,34 @@ async def test_one_object_of_many_that_is_not_deleted_is_an_error_with_its_name(
             await store.delete([key.removeprefix("p/") for key in KEYS])
         assert type(caught.value) is kind
         assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize("code", ["", "NoSuchThing"])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(204, None), (404, None), (403, StorageError), (429, TransientStorageError)]
+)
+async def test_what_is_refused_for_a_reason_that_is_not_known_is_deleted_by_itself(
+    code: str, status: int, kind: type[LearnosityError] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        error = f"<Error><Key>p/ü</Key><Code>{code}</Code><Message>no</Message></Error>"
+        if asked.method == "POST":
+            await asked.give(reply(200, deleted("p/a", "p/b & <c>", "p/d e", more=error)))
+        else:
+            await asked.give(reply(status, b"" if status == 204 else xml(code)))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        work = store.delete([key.removeprefix("p/") for key in KEYS])
+        if kind is None:
+            await work
+        else:
+            with pytest.raises(LearnosityError, match=r"Could not delete s3://bucket/p/ü: ") as caught:
+                await work
+            assert type(caught.value) is kind
+        assert [asked.target for asked in served.asked[1:]] == ["/bucket/p/%C3%BC"]
 
 
 DELETE_REPLIES: list[tuple[int, bytes, type[LearnosityError] | None]] = [
