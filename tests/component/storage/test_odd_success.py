@@ -306,6 +306,7 @@ async def test_a_page_is_asked_for_again(cloud: str, broken: str, monkeypatch: p
 
 
 WRITES_BY_BOTO3 = {"service_config": {"s3": {"extra_args": {"ACL": "private"}}}}
+AT_ONCE = WRITES_BY_BOTO3 | {"config_kwargs": {"retries": {"total_max_attempts": 1}}}  # boto3 repeats nothing
 STEPS = {
     "begin": b"<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>",
     "complete": b"<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>",
@@ -378,6 +379,48 @@ async def test_a_reply_without_what_every_store_sends_is_one_clear_error(
             assert "Log in" not in text
             if type(caught.value) is StorageError:
                 assert re.search("Check that|Look the code up", text), (content, text)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("part", [0.1, 0.99])
+async def test_a_reply_to_boto3_that_breaks_off_passes(
+    status: int, name: str, part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 itself takes only one with status 200 for a failure of the server."""
+
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        whole = STEPS.get(step(asked), b"")
+        is_it = step(asked) == name
+        await asked.give(reply(status if is_it else 200, whole[: int(len(whole) * part)] if is_it else whole, GIVEN))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url, **AT_ONCE)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        with pytest.raises(TransientStorageError, match="500" if status == 200 else "the reply is not whole"):
+            await OPERATIONS[name](store)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("content", "what"), [("a web page", "it is a web page"), ("JSON", "it is no XML")])
+async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
+    name: str, content: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        is_it = step(asked) == name
+        await asked.give(reply(201 if is_it else 200, BODIES[content] if is_it else STEPS.get(step(asked), b""), GIVEN))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url, **AT_ONCE)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
+            await OPERATIONS[name](store)
 
 
 KEYS = ("p/a", "p/b & <c>", "p/ü", "p/d e")
