@@ -63,6 +63,7 @@ CLAIMS: Final[dict[str, dict[str, str]]] = {
         "URIs without a connection are allowed only where": "unit/storage/test_allowed_uris.py::test_a_default_without_a_connection_allows_itself_and_what_is_below_it",
         "is refused in every spelling": "unit/storage/test_allowed_uris.py::test_no_spelling_of_dots_gets_through",
         "so are those of the files that are found in a folder": "unit/storage/test_allowed_uris.py::test_a_link_among_the_files_of_a_listed_folder_leads_nowhere",
+        "A glob is checked by what it begins with": "unit/storage/test_allowed_uris.py::test_a_glob_is_allowed_only_for_what_it_finds_below_the_listed_prefix",
         "A list that cannot be read allows nothing": "unit/storage/test_allowed_uris.py::test_a_list_that_cannot_be_read_allows_nothing",
         "What the author of a DAG writes into its code is not checked": "component/test_operators.py::test_of_a_dag_author_may_name_any_place",
         "checks its bucket in the same way": "unit/test_dag.py::test_the_sample_from_a_warehouse_writes_pupils_ids_only_where_runs_may_write",

@@ -6,22 +6,20 @@ They are much slower than obstore. Every call runs in a thread, because fsspec c
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from airflow.sdk import ObjectStoragePath
 
-from learnosity.errors import StorageError, TransientStorageError, UnreadableNameError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError, UnreadableNameError
 from learnosity.redaction import redact
-from learnosity.storage.error_codes import cause_in_file_system
 from learnosity.storage.errors import first_line
-from learnosity.storage.fsspec_rename import is_missing, put_in_place
+from learnosity.storage.fsspec_errors import driver_errors
+from learnosity.storage.fsspec_rename import put_in_place
 from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every_path
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
@@ -29,23 +27,42 @@ CHUNK = 1024 * 1024
 # The end of the temporary name of a file that is being written. If the task is killed, this file remains until
 # `discard_unfinished` removes it.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
-# Errors of the operating system that a retry does not solve.
-_FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
 def open_fsspec_store(uri: str, text: str) -> Store:
-    """The store at `uri` through fsspec.
+    """The store at `uri` through fsspec. Some drivers connect to their server at once.
 
     :param text: the URI without the Airflow connection, for messages.
-    :raises StorageError: no driver for the scheme is installed.
+    :raises StorageError: no driver for the scheme is installed, or the server refuses.
+    :raises TransientStorageError: the server cannot be reached for now.
     """
+    shown = redact(text)
     try:
         path = ObjectStoragePath(uri)
-        return FsspecStore(path.fs, path.path.rstrip("/"), text)
-    except (ImportError, ValueError) as error:
+        with driver_errors(shown):
+            return FsspecStore(_driver(path), path.path.rstrip("/"), text)
+    except (_NoDriverError, ImportError, ValueError) as error:
         raise StorageError(
-            f"No storage driver for {redact(text)}: {first_line(error)}. Install the Airflow provider of that scheme."
+            f"No storage driver for {shown}: {first_line(error)}. Install the Airflow provider of that scheme."
         ) from None
+    except FileNotFoundError as error:
+        raise StorageError(f"Could not open {shown}: {first_line(error)}. Check the URI and its connection.") from None
+
+
+class _NoDriverError(LearnosityError):
+    """Airflow has no driver for a scheme, or a package of it is missing."""
+
+
+def _driver(path: ObjectStoragePath) -> Any:
+    try:
+        return path.fs
+    except ImportError as error:
+        raise _NoDriverError(first_line(error)) from None
+    except ValueError as error:
+        # Drivers raise this error, too, such as that of SMB where it cannot connect.
+        if "No filesystem registered" in str(error):
+            raise _NoDriverError(first_line(error)) from None
+        raise
 
 
 class FsspecStore:
@@ -101,7 +118,8 @@ class FsspecStore:
                 await self._run(handle.close)
             await self._run(put_in_place, self._fs, staged, target, written, aside)
         except BaseException as error:
-            with suppress(FileNotFoundError):
+            # An error here is not raised, because the error of the write is more useful.
+            with suppress(FileNotFoundError, LearnosityError):
                 await self._run(self._fs.rm_file, staged)
             if isinstance(error, FileNotFoundError):  # another task has removed the folder, or the temporary file
                 raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
@@ -109,21 +127,45 @@ class FsspecStore:
         return None
 
     async def get(self, path: str, *, limit: int | None = None) -> bytes | None:
+        full = self._full(path)
         try:
-            if limit is not None:
-                info = await self._run(self._fs.info, self._full(path))
-                check_size(f"{self.uri}/{path}", int(info["size"]), limit)
-            content: bytes = await self._run(self._fs.cat_file, self._full(path))
+            if limit is None:
+                return bytes(await self._run(self._fs.cat_file, full))
+            info = await self._run(self._fs.info, full)
+            if info["type"] == "directory":
+                return None
+            check_size(f"{self.uri}/{path}", _size(info), limit)
+            if info.get("size") is None:  # some drivers do not tell it
+                content: bytes = await self._run(self._beginning, full, limit + 1)
+                check_size(f"{self.uri}/{path}", len(content), limit)
+                return content
+            return bytes(await self._run(self._fs.cat_file, full))
         except FileNotFoundError:
             return None
-        return content
+        except (StorageError, TransientStorageError):
+            if await self._is_folder(full):
+                return None
+            raise
+
+    def _beginning(self, full: str, most: int) -> bytes:
+        content = bytearray()
+        with self._fs.open(full, "rb") as handle:
+            while len(content) < most and (piece := handle.read(most - len(content))):
+                content += piece
+        return bytes(content)
+
+    async def _is_folder(self, full: str) -> bool:
+        with suppress(FileNotFoundError, LearnosityError):
+            return bool((await self._run(self._fs.info, full))["type"] == "directory")
+        return False
 
     async def head(self, path: str) -> ObjectInfo | None:
         try:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        return ObjectInfo(path, int(info["size"]), None, _modified(info))
+        # A folder is no object, as in the object stores.
+        return None if info["type"] == "directory" else ObjectInfo(path, _size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         # This is an unconditional write, because fsspec has no conditional one.
@@ -196,7 +238,7 @@ class FsspecStore:
 
     def _object(self, info: Mapping[str, Any]) -> ObjectInfo:
         path = self._relative(str(info["name"]))
-        return ObjectInfo(path, int(info["size"]), None, _modified(info))
+        return ObjectInfo(path, _size(info), None, _modified(info))
 
     def _relative(self, name: str) -> str:
         """The path of a name of the driver. Some drivers leave the first slash out."""
@@ -215,7 +257,7 @@ class FsspecStore:
 
     def read(self, path: str) -> Iterator[bytes]:
         try:
-            with self._errors(), self._fs.open(self._full(path), "rb") as handle:
+            with driver_errors(self.uri), self._fs.open(self._full(path), "rb") as handle:
                 while chunk := handle.read(CHUNK):
                     yield chunk
         except FileNotFoundError:
@@ -233,25 +275,13 @@ class FsspecStore:
         return f"{self._root}/{path}" if path else self._root
 
     async def _run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
-        with self._errors():
+        with driver_errors(self.uri):
             return await asyncio.to_thread(call, *args, **kwargs)
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Errors of a driver as those of the package. What is not there is always a `FileNotFoundError`."""
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except PermissionError:
-            raise StorageError(f"No permission on {self.uri}. Check the connection named in the URI.") from None
-        except OSError as error:
-            if is_missing(error):
-                raise FileNotFoundError(*error.args) from None
-            if error.errno not in _FINAL:
-                raise TransientStorageError(f"{self.uri}: {first_line(error)}") from None
-            cause = cause_in_file_system(error, os.strerror(error.errno))
-            raise StorageError(f"{self.uri}: {cause.what}. {cause.advice} ({first_line(error)})") from None
+
+def _size(info: Mapping[str, Any]) -> int:
+    """The size of a file; 0 where the driver does not tell it."""
+    return int(info.get("size") or 0)
 
 
 def _modified(info: Mapping[str, Any]) -> float | None:

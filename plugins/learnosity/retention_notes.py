@@ -8,7 +8,7 @@ import msgspec
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.retention.inventory import read_dataset
-from learnosity.retention.sweep import Entry
+from learnosity.retention.report import Entry
 from learnosity.storage.store import Store
 from learnosity.task_state import StateStore, patiently
 
@@ -37,25 +37,27 @@ class Notes:
         begun = msgspec.convert(found.get("begun"), Entry | list[Entry] | None)
         self.begun = [begun] if isinstance(begun, Entry) else begun or []
 
-    async def settle(self, store: Store) -> None:
-        """Count as removed what earlier tries have begun to remove at this store, if nothing of it is there.
+    async def settle(self, entry: Entry, stores: Sequence[Store]) -> None:
+        """Count as removed what an earlier try has begun to remove, if nothing of it is there.
 
-        :raises TransientStorageError: the store fails for now.
+        :param stores: where it may be; none = it is not known. They are several only if its connection is not known.
+        :raises TransientStorageError: a store fails for now.
         """
-        for entry in [each for each in self.begun if each.destination_uri == store.uri]:
-            if (await read_dataset(store, DatasetLayout(entry.dataset_type, entry.dataset_id))).is_empty:
-                await self.done(entry)
-
-    def unsettled(self, stores: Sequence[Store]) -> list[Entry]:
-        """What earlier tries have begun to remove at other stores than these."""
-        return [each for each in self.begun if each.destination_uri not in {store.uri for store in stores}]
+        layout = DatasetLayout(entry.dataset_type, entry.dataset_id)
+        for store in stores:
+            if not (await read_dataset(store, layout)).is_empty:
+                return
+        if stores:
+            await self.done(entry)
 
     async def begin(self, entry: Entry) -> Entry:
         """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
         earlier = [each for each in self.begun if _is_same(each, entry)]
         # The manifest is removed first. So if the dataset still has its manifest (`published_at`), it is whole. If not,
         # an earlier try may have removed a part of it, and `entry` describes only the rest.
-        counts = earlier[0] if earlier and not entry.published_at else entry
+        counts = entry
+        if earlier and not entry.published_at:
+            counts = msgspec.structs.replace(earlier[0], connection=entry.connection)
         self.begun = [*(each for each in self.begun if not _is_same(each, entry)), counts][-MOST_BEGUN:]
         await self._save()
         return counts
@@ -70,10 +72,12 @@ class Notes:
         await patiently(self._store.set, KEY, msgspec.to_builtins({"begun": self.begun, "removed": self.removed}))
 
 
+def is_at(entry: Entry, uri: str, connection: str | None) -> bool:
+    """Whether an entry may be about a dataset at a place. Releases up to 1.0.0 did not note the connection."""
+    return entry.destination_uri == uri and (connection is None or entry.connection in (None, connection))
+
+
 def _is_same(one: Entry, other: Entry) -> bool:
-    """Whether two entries are about the same dataset at the same place."""
-    return (one.destination_uri, one.dataset_type, one.dataset_id) == (
-        other.destination_uri,
-        other.dataset_type,
-        other.dataset_id,
-    )
+    """Whether two entries may be about the same dataset at the same place."""
+    same_id = (one.dataset_type, one.dataset_id) == (other.dataset_type, other.dataset_id)
+    return same_id and is_at(one, other.destination_uri, other.connection)

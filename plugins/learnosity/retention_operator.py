@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,16 +17,16 @@ from learnosity.dataset.manifest import sha256_hex
 from learnosity.destination import check_places, resolve_destination
 from learnosity.errors import LearnosityError, PermanentError, RequestError, TransientStorageError
 from learnosity.metrics import METRICS
+from learnosity.retention.report import Entry, Report, tell, texts
 from learnosity.retention.rules import RetentionRules, Rule, rules_for_one_place, rules_held_back
-from learnosity.retention.sweep import Entry, Report, Sweep, table
-from learnosity.retention_notes import Notes
+from learnosity.retention.sweep import Sweep
+from learnosity.retention_notes import Notes, is_at
 from learnosity.run_config import flag, read_run_config
 from learnosity.storage.store import Store
+from learnosity.storage.uris import parse_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-log = logging.getLogger(__name__)
 
 # The dataset pages and the run notes treat each event of an asset whose URI begins with `ASSET_PREFIX` as a
 # publication. This asset is about removals, so its URI begins differently.
@@ -36,7 +36,6 @@ _UNKNOWN_PLACES = (
     "The ids were looked for at the default destination only: the file of rules cannot be used, so the destinations of "
     "the rules are not known. Correct it and trigger a run with the ids again, or name each place in destination_uri."
 )
-SHOWN = 20  # maximum number of problems in the XCom; the log has all of them
 
 
 class RetentionProblemError(PermanentError):
@@ -76,7 +75,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             dry_run = False
             if not any(entry.why == str(error) for entry in report.problems):
                 report.problems.append(Entry("", "", "", str(error)))
-        _tell(report, dry_run)
+        tell(report, dry_run)
         # Airflow reads `outlets` after `execute` has returned, and adds an asset event for each of them. The list is
         # empty if nothing was removed, so that there is no event.
         self.outlets = [REMOVED_DATASETS] if notes.removed else []
@@ -91,7 +90,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             "kept": report.kept,
             "later": report.later,
             "unfinished_uploads": report.uploads,
-            "problems": _shown(report.problems),
+            "problems": texts(report.problems),
         }
 
     async def _work(self, run: Any, notes: Notes, report: Report, *, is_last: bool) -> bool:
@@ -109,17 +108,20 @@ class LearnosityRetentionOperator(AsyncOperator):
         if ids and self.file_problems and not wanted:
             report.problems.append(Entry("", "", "", _UNKNOWN_PLACES + "\n  ".join(["", *self.file_problems])))
         resolved = {each: await _resolved(each) for each in sorted(named, key=str)}
-        stores = await _stores(resolved, report, must_have_default=by_rules is not None)
-        await _settle(list(stores.values()), notes, report)
+        places = await _places(resolved, report, must_have_default=by_rules is not None)
+        await _settle(_once(places.values()), notes, report)
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
-        sweep = Sweep(name, dry_run, notes.begin, notes.done, report, list(notes.removed), is_last)
+        connections = {id(place.store): place.connection for place in places.values()}
+        earlier = list(notes.removed)
+        sweep = Sweep(
+            name, dry_run, notes.begin, notes.done, report, earlier, is_last, lambda store: connections[id(store)]
+        )
         if by_rules:
             for rule in _applicable(by_rules.rules, resolved, notes, report):
-                if (store := stores.get(rule.destination_uri)) is not None:
-                    await sweep.apply(store, rule)
-        elif stores:
-            unique = {store.uri: store for store in stores.values()}
-            await sweep.named(list(unique.values()), ids)
+                if (place := places.get(rule.destination_uri)) is not None:
+                    await sweep.apply(place.store, rule)
+        elif places:
+            await sweep.named([place.store for place in _once(places.values())], ids)
         return dry_run
 
     def _checked_rules(self) -> RetentionRules:
@@ -176,22 +178,34 @@ async def _resolved(named: str | None) -> str | LearnosityError:
         return error
 
 
-async def _stores(
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An open destination. Two of them can have one URI: the same bucket name on two servers.
+
+    :param connection: its Airflow connection; "" = none.
+    """
+
+    store: Store
+    connection: str
+
+
+async def _places(
     resolved: Mapping[str | None, str | LearnosityError], report: Report, *, must_have_default: bool
-) -> dict[str | None, Store]:
-    """The stores that can be opened.
+) -> dict[str | None, _Place]:
+    """The destinations that can be opened. The same destination is opened once.
 
     :param resolved: the URI of each destination, or why it is not known.
     :param must_have_default: whether it is an error if other destinations are known, but no default one is set.
     """
-    stores: dict[str | None, Store] = {}
+    places: dict[str | None, _Place] = {}
     refused: list[LearnosityError] = []
     for each, uri in resolved.items():
         try:
             await check_places(None, each)
             if isinstance(uri, LearnosityError):
                 raise uri
-            stores[each] = await asyncio.to_thread(_opened, uri)
+            place = _Place(await asyncio.to_thread(_opened, uri), _connection(uri))
+            places[each] = next((known for known in places.values() if _is_same(known, place)), place)
         except LearnosityError as error:
             if each is None and isinstance(error, RequestError) and len(resolved) > 1 and not must_have_default:
                 # No default destination is set. This is no error: the run looks for its dataset ids at the other
@@ -200,22 +214,41 @@ async def _stores(
             refused.append(error)
             report.failed.append(error)
             report.problems.append(Entry(each or "the default destination", "", "", str(error)))
-    if refused and not stores:
+    if refused and not places:
         raise refused[0]  # no store could be opened
-    return stores
+    return places
 
 
-async def _settle(stores: Sequence[Store], notes: Notes, report: Report) -> None:
+def _connection(uri: str) -> str:
+    """The Airflow connection of a destination; "" = none. For a local folder, none counts."""
+    where = parse_uri(uri)
+    return "" if where.scheme == "file" else where.conn_id or ""
+
+
+def _is_same(one: _Place, other: _Place) -> bool:
+    return (one.store.uri, one.connection) == (other.store.uri, other.connection)
+
+
+def _once(places: Iterable[_Place]) -> list[_Place]:
+    return list({id(place): place for place in places}.values())
+
+
+async def _settle(places: Sequence[_Place], notes: Notes, report: Report) -> None:
     """Find out which removals of killed tries have ended."""
-    for store in {store.uri: store for store in stores}.values():
+    failed: set[int] = set()
+    for entry in list(notes.begun):
+        homes = [place for place in places if is_at(entry, place.store.uri, place.connection)]
+        if not homes:
+            why = "an earlier try has begun to remove it, and it is not known whether that has ended"
+            report.problems.append(msgspec.structs.replace(entry, why=why))
+        if failed & {id(place) for place in homes}:
+            continue  # each further request would fail in the same way
         try:
-            await notes.settle(store)
+            await notes.settle(entry, [place.store for place in homes])
         except TransientStorageError as error:
+            failed |= {id(place) for place in homes}
             report.failed.append(error)
-            report.problems.append(Entry(store.uri, "", "", str(error)))
-    for entry in notes.unsettled(stores):
-        why = "an earlier try has begun to remove it, and it is not known whether that has ended"
-        report.problems.append(Entry(entry.destination_uri, entry.dataset_type, entry.dataset_id, why))
+            report.problems.append(Entry(entry.destination_uri, "", "", str(error), connection=entry.connection))
 
 
 def _applicable(
@@ -252,35 +285,6 @@ def _check_failed(report: Report, ti: Any) -> None:
 def _opened(uri: str) -> Store:
     open_input_store(uri)  # raises an error for a missing local folder: its volume may not be mounted
     return open_store(uri)
-
-
-def _tell(report: Report, dry_run: bool) -> None:
-    """Log what was done, or what would be."""
-    if report.goes:
-        said = "Would be removed (dry run: nothing was)" if dry_run else "Removed"
-        log.info("%s: %d dataset(s)\n%s", said, len(report.goes), table(report.goes))
-    else:
-        log.info("No dataset goes.")
-    log.info(
-        "%d dataset(s) are kept. %d unfinished upload(s) were removed.%s",
-        report.kept,
-        report.uploads,
-        f" {report.later} more dataset(s) go in the next runs." if report.later else "",
-    )
-    for entry in report.problems:
-        log.warning("%s", _text(entry))
-
-
-def _shown(problems: Sequence[Entry]) -> list[str]:
-    """The first problems, as texts."""
-    more = len(problems) - SHOWN
-    rest = [f"and {more} more, which are in the log of remove_datasets"] if more > 0 else []
-    return [*map(_text, problems[:SHOWN]), *rest]
-
-
-def _text(entry: Entry) -> str:
-    place = "/".join(part for part in (entry.destination_uri, entry.dataset_type, entry.dataset_id) if part)
-    return f"{place}: {entry.why}" if place else entry.why
 
 
 __all__ = ["REMOVED_DATASETS", "LearnosityRetentionCheckOperator", "LearnosityRetentionOperator"]

@@ -13,7 +13,7 @@ from learnosity.errors import FolderNotFoundError, InputError
 from learnosity.inputs.ignored_files import is_hidden, is_marker
 from learnosity.inputs.lake_tables import first_table_with, table_folder
 from learnosity.inputs.spool import InputFile
-from learnosity.storage.object_names import unreadable
+from learnosity.storage.object_names import NOWHERE, unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
@@ -63,10 +63,10 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         matching |= await asyncio.to_thread(_wanted, batch, globs, tables)
     found = [info for _, info in sorted(matching.items())]
     for info in [*found, named] if named else found:
-        if reason := unreadable(info.path, local=store.uri.startswith("file://")):
+        if reason := info.problem or unreadable(info.path, local=store.uri.startswith("file://")):
             raise InputError(
-                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. Rename it, or name the other files with a "
-                "glob; nothing was sent."
+                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. {'Mend' if info.problem else 'Rename'} it, "
+                "or name the other files with a glob; nothing was sent."
             )
     if table := first_table_with((info.path for info in found), tables):
         folder, kind = table
@@ -128,10 +128,17 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     if not info.path or (info.size == 0 and info.path.endswith("/")):
         return False
     parts = info.path.split("/")
-    return (is_marker(globs[-1]) or not is_marker(parts[-1])) and _matches(parts, globs)
+    if is_marker(parts[-1]) and not is_marker(globs[-1]):
+        return False
+    # A link that leads nowhere may stand for a folder with input, such as one that is not mounted now.
+    return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 
-def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
+def _matches(parts: Sequence[str], globs: Sequence[str], *, below: bool = False) -> bool:
+    """Whether a glob matches a path.
+
+    :param below: whether it may match something in a folder of this path.
+    """
     # `places` has every position in `globs` that the parts of the path can have reached so far. All positions are
     # followed together. To try one after the other would take exponential time for a glob with several `**`.
     places = _with_nothing({0}, globs)
@@ -146,7 +153,7 @@ def _matches(parts: Sequence[str], globs: Sequence[str]) -> bool:
             elif fnmatchcase(part, glob):
                 after.add(place + 1)
         places = _with_nothing(after, globs)
-    return len(globs) in places
+    return bool(places - {len(globs)}) if below else len(globs) in places
 
 
 def _with_nothing(places: set[int], globs: Sequence[str]) -> set[int]:

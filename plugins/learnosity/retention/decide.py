@@ -62,6 +62,10 @@ class Latest:
     dataset_id: str | None = None
     problem: str | None = None
 
+    def names(self, found: Found) -> bool:
+        """Whether it names a dataset. A UUID means the same in upper and in lower case."""
+        return self.dataset_id is not None and self.dataset_id.lower() == found.dataset_id.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -88,7 +92,7 @@ def by_rule(datasets: Sequence[Found], latest: Latest, rule: Rule, now: float) -
     published = [each for each in order if each.is_published]
     # If latest.json names none of the published datasets, the newest one is kept, so that consumers still find a
     # dataset.
-    is_named = latest.dataset_id in {each.dataset_id for each in published}
+    is_named = any(latest.names(each) for each in published)
     kept = {each.dataset_id for each in published[: max(rule.keep_newest or 0, 0 if is_named else 1)]}
     return [_by_rule(each, latest, rule, now, each.dataset_id in kept) for each in order if not each.is_empty]
 
@@ -126,7 +130,7 @@ def _untouchable(found: Found, latest: Latest, now: float) -> Verdict | None:
         return Verdict(found, False, f"kept: {found.problem}", True)
     if latest.problem:
         return Verdict(found, False, f"kept: {latest.problem}", True)
-    if found.dataset_id == latest.dataset_id:
+    if latest.names(found):
         return Verdict(found, False, "kept: latest.json names it")
     if found.has_notes and (found.noted is None or now - found.noted < IN_FLIGHT_SECONDS):
         return Verdict(found, False, "kept: a landing may be in flight")

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
-
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.retention.decide import Found, Latest, Verdict, by_id, by_rule
 from learnosity.retention.inventory import datasets, latest, read_dataset, types
 from learnosity.retention.remove import Judge, drop_stale_marks, may_be_cut_off, remove
+from learnosity.retention.report import Entry, Report, shown
 from learnosity.retention.rules import Rule
 from learnosity.storage.store import Store
 
@@ -27,39 +26,6 @@ log = logging.getLogger(__name__)
 # stay small. The next run removes more.
 MOST_DATASETS = 150
 ALLOW = "Allow it (docs/security.md), or let the bucket's lifecycle rule remove them."
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """One dataset that is removed, or that a person should look at."""
-
-    destination_uri: str
-    """Without the Airflow connection."""
-    dataset_type: str
-    dataset_id: str
-    why: str
-    files: int = 0
-    total_bytes: int = 0
-    published_at: str = ""
-
-
-@dataclass(slots=True)
-class Report:
-    """The result of a run, or what a dry run would have done.
-
-    :param goes: what was removed; in a dry run, what would be.
-    :param problems: what a person should look at.
-    :param kept: how many datasets stay.
-    :param later: how many more go in later runs.
-    :param uploads: how many unfinished uploads were removed.
-    :param failed: errors that another try may not meet.
-    """
-
-    goes: list[Entry] = field(default_factory=list)
-    problems: list[Entry] = field(default_factory=list)
-    kept: int = 0
-    later: int = 0
-    uploads: int = 0
-    failed: list[LearnosityError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +48,10 @@ class Sweep:
     """What earlier tries of this run have removed."""
     is_last: bool = False
     """Whether the run has no more tries."""
-    refusing: dict[str, StorageError | TransientStorageError] = field(default_factory=dict)
-    """Stores that could not remove unfinished uploads in this try, and why."""
+    connection: Callable[[Store], str] = lambda store: ""
+    """The Airflow connection of a store; "" = none. Two stores with one URI can be two servers."""
+    refusing: dict[tuple[str, str], StorageError | TransientStorageError] = field(default_factory=dict)
+    """Stores (URI and connection) that could not remove unfinished uploads in this try, and why."""
 
     async def apply(self, store: Store, rule: Rule) -> None:
         """Apply one rule to one destination."""
@@ -119,7 +87,7 @@ class Sweep:
         """
         wanted = set(dataset_ids)
         missing = wanted - {each.dataset_id.lower() for each in self.earlier}
-        where = ", ".join(store.uri for store in stores)
+        where = ", ".join(shown(*self._place(store)) for store in stores)
         for store in stores:
             try:
                 known = await types(store)
@@ -166,7 +134,7 @@ class Sweep:
         if self._is_full():
             self.report.later += 1
             return
-        entry = _entry(store, layout, verdict)
+        entry = _entry(self._place(store), layout, verdict)
         if self.dry_run:
             self.report.goes.append(entry)
             return
@@ -195,7 +163,7 @@ class Sweep:
         try:
             if found.is_marked and not may_be_cut_off(verdict):
                 await drop_stale_marks(store, layout, now)
-            if found.is_published and not found.has_notes and store.uri not in self.refusing:
+            if found.is_published and not found.has_notes and self._place(store) not in self.refusing:
                 await self._discard(store, layout)
         except LearnosityError as error:
             self._failed(store, layout.dataset_type, layout.dataset_id, error)
@@ -208,13 +176,13 @@ class Sweep:
 
         :raises TransientStorageError: the store fails for now. The next try goes on.
         """
-        error: LearnosityError | None = self.refusing.get(store.uri)
+        error: LearnosityError | None = self.refusing.get(self._place(store))
         try:
             if error is None or not error.transient:
                 await store.discard_unfinished(layout.prefix, layout.is_own)
                 return ""
         except TransientStorageError as failed:
-            error = self.refusing[store.uri] = failed
+            error = self.refusing[self._place(store)] = failed
         except StorageError as refused:
             error = refused
         if error.transient and not self.is_last:
@@ -231,7 +199,7 @@ class Sweep:
         except (StorageError, TransientStorageError) as error:
             # The store is not asked again in this try: each request would fail in the same way, and some only after
             # half a minute.
-            self.refusing[store.uri] = error
+            self.refusing[self._place(store)] = error
             if error.transient:
                 raise
             log.warning("%s %s", error, ALLOW)
@@ -242,7 +210,11 @@ class Sweep:
         self._problem(store, dataset_type, dataset_id, str(error))
 
     def _problem(self, store: Store, dataset_type: str, dataset_id: str, why: str) -> None:
-        self.report.problems.append(Entry(store.uri, dataset_type, dataset_id, why))
+        uri, connection = self._place(store)
+        self.report.problems.append(Entry(uri, dataset_type, dataset_id, why, connection=connection))
+
+    def _place(self, store: Store) -> tuple[str, str]:
+        return store.uri, self.connection(store)
 
 
 def _again(rule: Rule, others: Sequence[Found], found: Found, newest: Latest, now: float) -> Verdict:
@@ -262,34 +234,15 @@ async def _time(store: Store, dataset_type: str) -> float:
     return time.time() if info is None or info.modified is None else info.modified
 
 
-def _entry(store: Store, layout: DatasetLayout, verdict: Verdict) -> Entry:
-    found = verdict.found
+def _entry(place: tuple[str, str], layout: DatasetLayout, verdict: Verdict) -> Entry:
+    found, (uri, connection) = verdict.found, place
     return Entry(
-        store.uri,
+        uri,
         layout.dataset_type,
         layout.dataset_id,
         verdict.why,
         found.files,
         found.total_bytes,
         found.published_at,
+        connection,
     )
-
-
-def table(entries: Sequence[Entry]) -> str:
-    """The entries as a table for the log."""
-    heads = ("type", "dataset", "published", "files", "bytes", "why", "destination")
-    rows = [
-        (
-            each.dataset_type,
-            each.dataset_id,
-            each.published_at or "-",
-            f"{each.files:,}",
-            f"{each.total_bytes:,}",
-            each.why,
-            each.destination_uri,
-        )
-        for each in entries
-    ]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = [heads, tuple("-" * width for width in widths), *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)

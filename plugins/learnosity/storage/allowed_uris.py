@@ -11,7 +11,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from urllib.parse import unquote
 
 from learnosity.errors import RequestError, StorageError
@@ -20,6 +21,8 @@ from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, Stor
 ALLOWED_VARIABLE = "learnosity_allowed_uris"
 _FILE = "file"
 _DOTS = re.compile(r"\s*\.[.\s]*")
+_ONE = re.compile(r"\[([][*?])\]")
+_PLAIN = re.compile(rf"(?:[^*?\[]|{_ONE.pattern})*")
 _CLOUDS = (S3_SCHEMES, GCS_SCHEMES, AZURE_SCHEMES)
 
 
@@ -68,23 +71,27 @@ class AllowedUris:
         :raises RequestError: runs may not read there. The message names what is allowed.
         """
         where = _plain("input_uri", uri)
-        if not self._may_read(where):
+        # Brackets can be those of a glob or of a name. `check_found` sees what they are: until then, either is enough.
+        if not self._may_read(where) and not self._may_read(_resolved(_without_glob(parse_uri(uri)))):
             raise self._refusal("input_uri", "read from", where)
 
     def check_found(self, uri: str, names: Iterable[str]) -> None:
-        """Check the files that were found at `uri`: in a local folder, a symbolic link may lead elsewhere.
+        """Check the files that were found at `uri`: a glob may match names in other folders, and in a local folder, a
+        symbolic link may lead elsewhere.
 
         :param uri: one that `check_read` has let pass.
-        :param names: URIs of the files, below `uri`.
-        :raises RequestError: a file is a link to a place that runs may not read from.
+        :param names: URIs of the files, without the Airflow connection.
+        :raises RequestError: runs may not read a file from where it is.
         """
         base = parse_uri(uri)
-        if base.scheme != _FILE:
-            return
         for name in names:
-            where = StorageUri(_FILE, base.conn_id, "", os.path.realpath(name.removeprefix("file://")))
+            if base.scheme == _FILE:
+                where = StorageUri(_FILE, base.conn_id, "", os.path.realpath(name.removeprefix("file://")))
+            else:
+                where = replace(base, key=name.removeprefix(f"{base.root}/"))
             if not self._may_read(where):
-                raise self._refusal("input_uri", "follow the link there to", where)
+                verb = "follow the link there to" if base.scheme == _FILE else "read from"
+                raise self._refusal("input_uri", verb, where)
 
     def _may_read(self, where: StorageUri) -> bool:
         if self.prefixes is not None:
@@ -131,6 +138,16 @@ def _plain(field: str, uri: str) -> StorageUri:
 def _resolved(where: StorageUri) -> StorageUri:
     """The place that a URI names, for a local path without symbolic links."""
     return StorageUri(_FILE, where.conn_id, "", os.path.realpath(where.key)) if where.scheme == _FILE else where
+
+
+def _without_glob(where: StorageUri) -> StorageUri:
+    """The folder or file that a glob begins with: all parts before its first wildcard, as plain text.
+
+    `[[]`, `[*]` and the like are how a glob writes such a character of a name: they are no wildcards.
+    """
+    segments = where.key.split("/")
+    plain = [_ONE.sub(r"\1", segment) for segment in takewhile(_PLAIN.fullmatch, segments)]
+    return replace(where, key="/".join(plain))
 
 
 def _is_dots(segment: str) -> bool:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from learnosity.storage.conditions import Refused, why_refused
-from learnosity.storage.errors import odd_reply, refusal, storage_error
+from learnosity.storage.errors import is_web_page, odd_reply, refusal, storage_error
 from learnosity.storage.multipart import part_bytes
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.s3_credentials import credentials_error
@@ -153,6 +153,7 @@ class Boto3WritingStore(ObstoreStore):
 
     def _failed(self, path: str, error: Exception) -> Exception:
         from botocore import exceptions as aws  # type: ignore[import-untyped]
+        from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
         where = f"{self.uri}/{path}"
         if isinstance(error, aws.ClientError):
@@ -164,6 +165,13 @@ class Boto3WritingStore(ObstoreStore):
             return refusal("write", where, 301, "PermanentRedirect", "")
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))
+        if isinstance(error, ResponseParserError):
+            # The error quotes the body of the reply after these words, as Python writes bytes.
+            body = str(error).partition("may succeed:\n")[2][2:].lstrip()
+            if is_web_page(body):
+                return odd_reply("write", where, "it is a web page")
+            is_cut = body.startswith("<")
+            return odd_reply("write", where, "it breaks off" if is_cut else "it is no XML", transient=is_cut)
         return credentials_error(error, f"the connection of {where}")
 
 

@@ -129,7 +129,9 @@ class BucketDeletes:
                 raise refusal_of("delete", where, 200, content) from None
             raise odd_reply("delete", where, str(error), transient=error.transient) from None
         for key, code, message in refused:
-            if judge(0, code).verdict is not Verdict.MISSING:
+            if (meaning := judge(0, code)) == judge(0):
+                continue  # the code is not known. It is deleted by itself, and then a status says what is wrong.
+            if meaning.verdict is not Verdict.MISSING:
                 raise refusal("delete", f"{self._uri}/{key.removeprefix(self._prefix)}", 0, code, message)
             gone.add(key)
         return [path for path in paths if self._prefix + path not in gone]

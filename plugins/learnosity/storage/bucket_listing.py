@@ -15,7 +15,7 @@ from pyreqwest.client import Client
 from pyreqwest.exceptions import PyreqwestError
 
 from learnosity.egress import proxy_of
-from learnosity.errors import LearnosityError
+from learnosity.errors import LearnosityError, UnreadableNameError
 from learnosity.network import IDLE_SECONDS
 from learnosity.storage.errors import odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, Page, PageReader
@@ -104,16 +104,19 @@ class BucketListing:
         try:
             return self._read(body, below, len(self._prefix))
         except OddPageError as error:
-            raise _odd(where, error, body) from None
+            raise odd_page(where, error, body) from None
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         self._client = self._client or store_client(self._options, read_timeout=IDLE_SECONDS)
         return await replied(self._client.get(url).headers(headers), MAX_PAGE_BYTES)
 
 
-def _odd(where: str, error: OddPageError, body: bytes) -> LearnosityError:
+def odd_page(where: str, error: OddPageError, body: bytes) -> LearnosityError:
+    """A reply that is not a whole page of a listing, as an error of this package."""
     if error.refused:
         return refusal_of("list", where, 200, body)
+    if error.unreadable:
+        return UnreadableNameError(f"Could not list {where}: {error}. Rename or remove that object.")
     return odd_reply("list", where, str(error), transient=error.transient)
 
 

@@ -134,6 +134,14 @@ _BY_CODE = {
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     "MethodNotAllowed": _UNKNOWN_REQUEST,
     "NotImplemented": _UNKNOWN_REQUEST,
+    # Codes of some servers with S3's interface. They matter most where no status tells more: in the reply to a bulk
+    # delete, and in an error that comes after status 200.
+    **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", "UnknownError"), _PASSES),
+    **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
+    **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
+    **dict.fromkeys(("SlowDownRead", "SlowDownWrite", "BandwidthLimitExceeded", "RequestThrottled"), OVERLOADED),
+    **dict.fromkeys(("ErrTooManyRequest", "ErrRequestBytesExceed"), OVERLOADED),
+    "XMinioAdminBucketQuotaExceeded": QUOTA,
     # Codes in the JSON replies of GCS.
     "backendError": _PASSES,
     "internalError": _PASSES,
@@ -256,7 +264,7 @@ def judge(status: int, code: str = "") -> Meaning:
         return OVERLOADED
     if status == 501:
         return _UNKNOWN_REQUEST
-    if status in (408, 425) or status >= 500:
+    if status in (408, 425, 499) or status >= 500:  # 499: a server's or a proxy's word for a connection that was closed
         return _PASSES
     if status == 407:
         return _PROXY_LOGIN

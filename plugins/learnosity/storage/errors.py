@@ -41,7 +41,10 @@ _CODE = re.compile(
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
 # In this XML element, Azure says why it refuses an identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
-_STATUS = re.compile(r"\b([1-5]\d\d) [A-Z][A-Za-z-]+")
+# In this one, Google says which right is missing, or why a bucket cannot be used. Its message is "Access denied."
+_DETAILS = re.compile(r"<Details>\s*([^<]{1,500})")
+# obstore has these words where a status has no name: some servers and proxies have a status of their own.
+_STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
 # In obstore's error text, the reply of the store begins after these words. The text before them names the object.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
@@ -86,7 +89,7 @@ def storage_error(
     reply = reply_in(text, where)
     code, status = code_of(reply), status_of(reply)
     if code or status:
-        return refusal(verb, where, status, code, _message_of(reply))
+        return refusal(verb, where, status, code, _message_of(reply), _details_of(reply))
     if failure := proxy_failure(proxy, text):
         kind_of_proxy = TransientStorageError if failure[1] else StorageError
         return kind_of_proxy(f"Could not {verb} {where}: {failure[0]}")
@@ -113,7 +116,7 @@ def _words_of_system(error: BaseException) -> str:
     return f"{line.partition(' ')[0]}: {line.rpartition(': ')[2]}"
 
 
-def refusal(verb: str, where: str, status: int, code: str, message: str) -> LearnosityError:
+def refusal(verb: str, where: str, status: int, code: str, message: str, details: str = "") -> LearnosityError:
     """The error of this package for a reply that refuses a request.
 
     :param verb: what was to be done, such as "write".
@@ -121,8 +124,10 @@ def refusal(verb: str, where: str, status: int, code: str, message: str) -> Lear
     :param status: HTTP status; 0 = unknown.
     :param code: error code in the body of the reply; "" = none.
     :param message: the store's own words; "" = none.
+    :param details: more of them; "" = none.
     """
-    said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, redact_text(message)[:200].rstrip(".")]))
+    words = (redact_text(each)[:200].rstrip(". \n") for each in (message, details))
+    said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, *words]))
     if verb == "look at" and status in (400, 409) and not code:
         # "look at" is a HEAD request. Its reply has no body, so no error code says whether this status 400 or 409 is
         # temporary: it counts as temporary. A 400 may also mean that the bucket is in another region.
@@ -148,7 +153,7 @@ def refusal_of(verb: str, where: str, status: int, body: bytes) -> LearnosityErr
         return odd_reply(verb, where, "it is an error without a code", transient=True)
     if status == 404 and is_web_page(text):
         return odd_reply(verb, where, _WEB_PAGE_404)
-    return refusal(verb, where, status, code, _message_of(text))
+    return refusal(verb, where, status, code, _message_of(text), _details_of(text))
 
 
 def odd_reply(verb: str, where: str, what: str, *, transient: bool = False) -> LearnosityError:
@@ -168,6 +173,12 @@ def _message_of(text: str) -> str:
         return detail[1]
     found = _MESSAGE.search(text)
     return (found[1] or found[2]) if found else ""
+
+
+def _details_of(text: str) -> str:
+    """What a reply of Google says beside its message; "" = nothing."""
+    found = _DETAILS.search(text)
+    return found[1] if found else ""
 
 
 def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:

@@ -56,12 +56,14 @@ class OddPageError(Exception):
 
     :param transient: whether the same request may get a page later.
     :param refused: whether the reply is an error of the store, which has the reason in it.
+    :param unreadable: whether the name of an object is the reason. It is a page of a store, but cannot be read.
     """
 
-    def __init__(self, what: str, *, transient: bool = False, refused: bool = False) -> None:
+    def __init__(self, what: str, *, transient: bool = False, refused: bool = False, unreadable: bool = False) -> None:
         super().__init__(what)
         self.transient = transient
         self.refused = refused
+        self.unreadable = unreadable
 
 
 PageReader = Callable[[bytes, str, int], Page]
@@ -100,17 +102,17 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
             case "CommonPrefixes":
                 folders.append(_path(_fields(element).get("Prefix"), below, skip))
             case "NextContinuationToken":
-                token = _text(element)
+                token = element.text or ""
             case "IsTruncated":
                 truncated = _text(element).lower()
             case "NextMarker":
                 marker = _text(element)
     if truncated not in ("true", "false", ""):
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
-    if not token and (truncated == "true" or marker):
+    if not token.strip() and (truncated == "true" or marker):
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
     # Some servers send no IsTruncated. Then there is another page if the reply has a NextContinuationToken.
-    return Page(objects, folders, "" if truncated == "false" else token)
+    return Page(objects, folders, "" if truncated == "false" else _token(token, body))
 
 
 def s3_deleted(body: bytes) -> tuple[set[str], list[tuple[str, str, str]]]:
@@ -153,7 +155,7 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
     if truncated != "true":
         return UploadPage(uploads, None)
     # As the end of a page, SeaweedFS sends only an upload id. Other servers send a key, or a key and an upload id.
-    after = UploadsMarker(fields.get("NextKeyMarker", ""), fields.get("NextUploadIdMarker", ""))
+    after = UploadsMarker(_token(fields.get("NextKeyMarker"), body), _token(fields.get("NextUploadIdMarker"), body))
     if not (after.key or after.upload_id):
         raise OddPageError("it is not the last page, and has no NextKeyMarker")
     return UploadPage(uploads, after)
@@ -172,7 +174,7 @@ def azure_page(body: bytes, below: str, skip: int) -> Page:
             folders.append(_path(_azure_name(element), below, skip))
         elif _name(element) == "Blob" and (blob := _azure_object(element, below, skip)) is not None:
             objects.append(blob)
-    return Page(objects, folders, _text(parts["NextMarker"]) if "NextMarker" in parts else "")
+    return Page(objects, folders, _token(parts["NextMarker"].text, body) if "NextMarker" in parts else "")
 
 
 def _root(body: bytes, expected: str) -> Element:
@@ -210,6 +212,23 @@ def _name(element: Element) -> str:
 
 def _text(element: Element) -> str:
     return (element.text or "").strip()
+
+
+def _token(text: str | None, body: bytes) -> str:
+    """The text that asks for the next page; "" = none, also where there are only blanks.
+
+    On Ceph, it is the last key of this page as it is. A token that is changed, if only by a blank at its end, is
+    another place in the bucket: the next page would leave objects out.
+
+    :raises OddPageError: the token has a character that reading the page may have changed.
+    """
+    if not (token := text or "").strip():
+        return ""
+    # XML has only line feeds: a carriage return that is not written as a number is read as one.
+    if ("\x7f" in token and _NO_XML.search(body)) or ("\n" in token and b"\r" in body):
+        what = "the next page begins after a name with a control character, and cannot be asked for"
+        raise OddPageError(what, unreadable=True)
+    return token
 
 
 def _fields(element: Element) -> dict[str, str]:

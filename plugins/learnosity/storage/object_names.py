@@ -21,6 +21,8 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 
 # Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
 LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
+# A link whose target is not there. It may stand for a file or for a folder, such as one that is not mounted now.
+NOWHERE = "it is a link that leads nowhere"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -58,7 +60,7 @@ def openable(info: ObjectInfo, uri: str) -> ObjectInfo:
 
 
 def local_keys(root: str) -> Keys:
-    """The listing of a local folder. Links are followed, as obstore does."""
+    """The listing of a local folder. Links are followed, as obstore does. What is no file comes with its `problem`."""
 
     def listed() -> Iterator[Sequence[ObjectInfo]]:
         waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
@@ -75,12 +77,25 @@ def local_keys(root: str) -> Keys:
                         path = f"{folder}/{entry.name}" if folder else entry.name
                         if entry.is_dir():
                             waiting.append((path, above | {own}))
-                        elif entry.is_file():
+                        else:
                             with suppress(FileNotFoundError):
-                                batch.append(_file(path, entry.stat()))
+                                batch.append(_entry(path, entry))
             yield batch
 
     return listed
+
+
+def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
+    """What is in a folder and is no folder.
+
+    :raises FileNotFoundError: somebody has removed it in the meantime.
+    """
+    if entry.is_file():
+        return _file(path, entry.stat())
+    if entry.is_symlink():
+        return ObjectInfo(path, 0, None, problem=NOWHERE)
+    entry.stat()
+    return ObjectInfo(path, 0, None, problem="it is a pipe, a socket or a device, and no file")
 
 
 def _file(path: str, status: os.stat_result) -> ObjectInfo:

@@ -30,6 +30,7 @@ class ObjectInfo:
     :param size: bytes.
     :param modified: time of the last write, in Unix seconds of the store's clock; None = unknown.
     :param version: GCS's generation number of the content, for conditional writes; None = the store has no versions.
+    :param problem: why it cannot be opened, whatever its name is; None = it can. Only `list_keys` gives such objects.
     """
 
     path: str
@@ -37,6 +38,7 @@ class ObjectInfo:
     etag: str | None
     modified: float | None = None
     version: str | None = None
+    problem: str | None = None
 
     @property
     def marks_folder(self) -> bool:
@@ -121,7 +123,7 @@ class Store(Protocol):
         """Every object below the prefix by its exact name. This is for input files, whose names are not ours.
 
         The path of a folder marker ends with a slash. There may be names that this store cannot open
-        (`object_names.unreadable`). An object may come twice.
+        (`object_names.unreadable`), and in a folder what is no file (`problem`). An object may come twice.
 
         :raises UnreadableNameError: the store cannot list a folder with such a name in it.
         """

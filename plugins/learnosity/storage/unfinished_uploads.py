@@ -21,6 +21,7 @@ from pyreqwest.request import RequestBuilder
 from learnosity.egress import proxy_of
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.network import IDLE_SECONDS
+from learnosity.storage.bucket_listing import odd_page
 from learnosity.storage.errors import code_of, odd_reply, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, UploadPage, UploadsMarker, s3_unfinished
 from learnosity.storage.store import IsOwn, every_path
@@ -124,9 +125,7 @@ class UnfinishedUploads:
         try:
             return s3_unfinished(body, below)
         except OddPageError as error:
-            if error.refused:
-                raise refusal_of("list", where, 200, body) from None
-            raise odd_reply("list", where, str(error), transient=error.transient) from None
+            raise odd_page(where, error, body) from None
 
     async def _abort(self, where: str, upload: UploadsMarker) -> None:
         url, headers = await self._requests.upload_removal(upload.key, upload.upload_id)

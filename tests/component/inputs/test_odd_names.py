@@ -179,10 +179,70 @@ async def test_local_links_are_followed_once_round(tmp_path: Path) -> None:
     (folder / "sub" / "a.csv").write_bytes(b"x")
     (other / "b.csv").write_bytes(b"x")
     (folder / "back").symlink_to(folder)
-    (folder / "broken").symlink_to(tmp_path / "nowhere")
     (folder / "linked").symlink_to(other)
     (folder / "c.csv").symlink_to(other / "b.csv")
     assert await found(f"file://{folder}") == ["c.csv", "linked/b.csv", "sub/a.csv"]
+
+
+def _link(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [_link, _pipe])
+@pytest.mark.parametrize(
+    ("name", "asked", "passed_over"),
+    [
+        ("more.csv", ["", "/", "/*", "/*.csv", "/**", "/more*"], ["/users*", "/*.tsv", "/more/*"]),
+        ("sub/more.csv", ["", "/**", "/**/*.csv", "/*/m*"], ["/users*", "/*.csv", "/sub/o*"]),
+        ("m[1].csv", ["", "/m[1].csv", "/m[[]1].csv"], ["/users*"]),
+        ("_SUCCESS", ["/_*"], ["", "/**", "/*"]),
+        (".more.csv", ["/.m*"], ["", "/**", "/*.csv"]),
+        ("_old/more.csv", ["/_old", "/_*/*"], ["", "/**"]),
+        ("more.csv.crc", ["/*.crc"], ["", "/*"]),
+    ],
+)
+async def test_what_is_no_file_in_a_local_folder_is_named_where_the_input_asks_for_it(
+    make: Callable[[Path], None], name: str, asked: list[str], passed_over: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    for each in ("users.csv", "users.tsv", "more/a.csv", "sub/other.csv"):
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).write_bytes(b"x")
+    (folder / name).parent.mkdir(exist_ok=True)
+    make(folder / name)
+    what = "link that leads nowhere" if make is _link else "no file"
+    for tail in asked:
+        with pytest.raises(InputError, match=f"cannot be read: it is .*{what}.* nothing was sent") as caught:
+            await found(f"file://{folder}{tail}")
+        assert f"{folder}/{name}" in str(caught.value)
+    for tail in passed_over:
+        assert await found(f"file://{folder}{tail}")
+
+
+@pytest.mark.parametrize(
+    ("tail", "refused"),
+    [
+        ("/*/users.csv", True),
+        ("/**/users.csv", True),
+        ("/n*/users.csv", True),
+        ("/s*/users.csv", False),
+        ("/*.csv", False),
+    ],
+)
+async def test_a_link_that_leads_nowhere_may_be_a_folder_with_input(tail: str, refused: bool, tmp_path: Path) -> None:
+    for folder in (tmp_path / "in", tmp_path / "in" / "south"):
+        folder.mkdir()
+        (folder / "users.csv").write_bytes(b"x")
+    (tmp_path / "in" / "north").symlink_to(tmp_path / "not-mounted")
+    if refused:
+        with pytest.raises(InputError, match="in/north' cannot be read: it is a link that leads nowhere"):
+            await found(f"file://{tmp_path}/in{tail}")
+    else:
+        assert await found(f"file://{tmp_path}/in{tail}")
 
 
 async def test_the_tag_of_a_local_file_is_the_same_alone_and_in_a_listing(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from learnosity.retention_operator import (
     LearnosityRetentionOperator,
 )
 from learnosity.storage.obstore_store import ObstoreStore
+from learnosity.storage.uris import parse_uri
 from tests.memory_store import Killed, MemoryStore
 from tests.unit.retention.scenes import TYPE, layout_of, publish
 
@@ -647,3 +648,93 @@ def test_after_a_cut_the_event_has_the_figures_of_the_whole_dataset(
     run.go(conf)
     assert run.event is not None
     assert [each for each in run.event["removed"] if each["dataset_id"] == ids(1)[0]] == expected
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> dict[str, MemoryStore]:
+    """Two servers, through the connections `prod` and `eu`: buckets of one name, with the same three datasets."""
+    stores = {}
+    for connection in ("prod", "eu"):
+        stores[connection] = store = MemoryStore("s3://landing/datasets")
+        for number in (1, 2, 3):
+            publish(store, layout_of(number), 10 - number)
+        store.objects[layout_of(3).latest] = store.objects[layout_of(3).manifest]
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_DESTINATION_URI", "s3://prod@landing/datasets")
+    monkeypatch.setenv("AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS", '["s3://prod@landing/", "s3://eu@landing/"]')
+    monkeypatch.setattr(retention_operator, "_opened", lambda uri: stores[parse_uri(uri).conn_id or ""])
+    return stores
+
+
+BOTH = RetentionRules([Rule(TYPE, keep_newest=1), Rule("other", "s3://eu@landing/datasets", keep_newest=1)])
+
+
+def on(store: MemoryStore) -> set[int]:
+    return {number for number in (1, 2, 3) if any(path.startswith(layout_of(number).prefix) for path in store.objects)}
+
+
+def places(run: Run) -> list[tuple[str, str]]:
+    assert run.event
+    return sorted((each["connection"], each["dataset_id"]) for each in run.event["removed"])
+
+
+def test_ids_are_looked_for_at_both_of_two_servers_with_a_bucket_of_one_name(servers: dict[str, MemoryStore]) -> None:
+    run = Run(BOTH)
+    result = run.go({"dataset_ids": ids(1), "dry_run": False})
+    assert (on(servers["prod"]), on(servers["eu"])) == ({2, 3}, {2, 3})
+    assert (result["removed"], result["problems"]) == (2, [])
+    assert places(run) == [("eu", ids(1)[0]), ("prod", ids(1)[0])]
+
+
+def test_a_server_that_is_away_is_not_another_one_with_a_bucket_of_that_name(
+    servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, real = Run(BOTH), retention_operator._opened
+
+    def fails(uri: str) -> Any:
+        if "eu@" in uri:
+            raise TransientStorageError("away")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", fails)
+    with pytest.raises(TransientStorageError, match="away"):
+        run.go({"dataset_ids": ids(1), "dry_run": False})
+    assert (on(servers["prod"]), on(servers["eu"])) == ({2, 3}, {1, 2, 3})
+    monkeypatch.setattr(retention_operator, "_opened", real)
+    assert run.go({"dataset_ids": ids(1), "dry_run": False})["problems"] == []
+    assert (on(servers["prod"]), on(servers["eu"])) == ({2, 3}, {2, 3})
+    assert len(places(run)) == 2
+
+
+@pytest.mark.parametrize("noted", ["prod", "eu", None])
+@pytest.mark.parametrize("gone", [("prod",), ("eu",), ("prod", "eu")])
+def test_a_removal_that_was_cut_off_has_ended_only_if_its_own_server_has_nothing_of_it(
+    servers: dict[str, MemoryStore], noted: str | None, gone: tuple[str, ...]
+) -> None:
+    """Of a note of an earlier release, which does not tell the connection, only if no server has."""
+    for name in gone:
+        for path in [path for path in servers[name].objects if path.startswith(layout_of(1).prefix)]:
+            del servers[name].objects[path]
+    run = Run(BOTH)
+    begun = {"destination_uri": "s3://landing/datasets", "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "old"}
+    run.state.values[KEY] = {"removed": [], "begun": [begun if noted is None else begun | {"connection": noted}]}
+    run.go({"dataset_ids": ids(2), "dry_run": False})
+    ended = set(gone) == {"prod", "eu"} if noted is None else noted in gone
+    assert (ids(1)[0] in removed(run)) == ended
+    assert bool(run.state.values[KEY]["begun"]) == (not ended)
+
+
+def test_one_server_that_cannot_list_uploads_does_not_count_as_the_other_one(
+    servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(prefix: str, is_own: Any) -> int:
+        raise TransientStorageError("503")
+
+    monkeypatch.setattr(servers["prod"], "discard_unfinished", fails)
+    result = Run(BOTH).go({"dataset_ids": ids(1), "dry_run": False}, max_tries=0)
+    assert [each.partition("/datasets/")[0] for each in result["problems"]] == ["s3://prod@landing"]
+
+
+def test_one_destination_that_is_named_twice_is_looked_through_once(servers: dict[str, MemoryStore]) -> None:
+    rules = RetentionRules([Rule(TYPE, keep_newest=1), Rule("other", "s3://prod@landing/datasets/", keep_newest=1)])
+    result = Run(rules).go({"dataset_ids": ids(1), "dry_run": True})
+    assert result["would_remove"] == 1

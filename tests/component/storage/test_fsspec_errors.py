@@ -6,15 +6,17 @@ import asyncio
 import errno
 import functools
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from learnosity.errors import StorageError, TransientStorageError
+from learnosity.connections import open_store
+from learnosity.errors import LearnosityError, StorageError, TooLargeError, TransientStorageError
 from learnosity.fsspec_store import FsspecStore
+from learnosity.inputs.find import find_input
 
 
 class Silent(LocalFileSystem):  # type: ignore[misc]
@@ -179,3 +181,153 @@ async def test_what_is_not_there_is_no_error_however_the_driver_says_so(
 async def test_a_folder_that_is_gone_while_a_file_is_written_is_tried_again(error: Exception, tmp_path: Path) -> None:
     with pytest.raises(TransientStorageError, match="gone"):
         await store_of(failing(error), tmp_path).put("file", b"x")
+
+
+class SSHException(Exception):
+    """As that of paramiko. Those of asyncssh and of SMB are of no standard class either."""
+
+
+STRANGE = [
+    EOFError(),
+    SSHException("Channel closed"),
+    ValueError("Failed to connect to 'smb.example:445': password=hidden"),
+    RuntimeError("lost: smb://user:hidden@host/share"),
+    AttributeError("'NoneType' object has no attribute 'open_session'"),
+]
+
+
+@pytest.mark.parametrize("error", STRANGE, ids=repr)
+@pytest.mark.parametrize("name", [*OPERATIONS, "get with a limit"])
+async def test_an_error_of_the_library_behind_a_driver_passes(name: str, error: Exception, tmp_path: Path) -> None:
+    call = OPERATIONS.get(name, lambda store: store.get("file", limit=9))
+    with pytest.raises(TransientStorageError) as caught:
+        await call(store_of(failing(error), tmp_path))
+    text = str(caught.value)
+    assert f"shared://{tmp_path}" in text
+    assert type(error).__name__ in text
+    assert "hidden" not in text
+
+
+async def test_what_a_driver_cannot_do_is_for_a_person_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the storage driver cannot do this"):
+        await store_of(failing(NotImplementedError("ls")), tmp_path).folders("")
+
+
+async def test_the_error_of_a_write_is_told_and_not_that_of_the_clean_up_after_it(tmp_path: Path) -> None:
+    class Lost(LocalFileSystem):  # type: ignore[misc]
+        cachable = False
+
+        def rm_file(self, path: str) -> None:
+            raise EOFError
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise KeyError("the source breaks off")
+
+    with pytest.raises(KeyError, match="the source breaks off"):
+        await store_of(Lost, tmp_path).put_stream("file", chunks(), None)
+
+
+def _as_failure(call: Callable[..., Any]) -> Callable[..., Any]:
+    """As SFTP: a folder that is read is an error that says nothing."""
+
+    @functools.wraps(call)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except IsADirectoryError:
+            raise OSError("Failure") from None
+
+    return wrapped
+
+
+class Sftp(LocalFileSystem):  # type: ignore[misc]
+    cachable = False
+    cat_file, open = _as_failure(LocalFileSystem.cat_file), _as_failure(LocalFileSystem.open)
+
+
+class Sizeless(LocalFileSystem):  # type: ignore[misc]
+    """A driver that does not tell sizes."""
+
+    cachable = False
+
+    def info(self, path: str, **kwargs: Any) -> Any:
+        return {**super().info(path, **kwargs), "size": None}
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        return [{**info, "size": None} for info in super().ls(path, detail=True, **kwargs)]
+
+
+@pytest.mark.parametrize("kind", [LocalFileSystem, Silent, Smb, Sftp, Sizeless])
+async def test_a_folder_is_no_object(kind: type[LocalFileSystem], tmp_path: Path) -> None:
+    store = store_of(kind, tmp_path)
+    await store.put("users/a.csv", b"x")
+    for path in ("users", "users/"):
+        assert await store.head(path) is None
+        assert await store.get(path) is None
+        assert await store.get(path, limit=9) is None
+    assert await store.head("users/a.csv") is not None
+
+
+async def test_a_folder_with_input_is_found_without_a_slash_at_its_end(tmp_path: Path) -> None:
+    for name in ("users/a.csv", "users/b.csv", "users.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+
+    def opened(uri: str) -> FsspecStore:
+        folder = uri.removeprefix("shared://host").rstrip("/")
+        return FsspecStore(LocalFileSystem(), folder, uri)
+
+    for uri, names in {
+        f"shared://host{tmp_path}/users": ["users/a.csv", "users/b.csv"],
+        f"shared://host{tmp_path}/users/": ["users/a.csv", "users/b.csv"],
+        f"shared://host{tmp_path}/users.csv": ["users.csv"],
+    }.items():
+        found = await find_input(uri, opened)
+        assert [file.name for file in found] == [f"shared://host{tmp_path}/{name}" for name in names]
+
+
+async def test_a_driver_that_tells_no_sizes_reads_lists_and_keeps_the_limit(tmp_path: Path) -> None:
+    store = store_of(Sizeless, tmp_path)
+    await store.put("file", b"content")
+    head = await store.head("file")
+    assert head is not None
+    assert head.size == 0
+    assert [info.path async for batch in store.list("") for info in batch] == ["file"]
+    assert await store.get("file") == await store.get("file", limit=7) == b"content"
+    with pytest.raises(TooLargeError):
+        await store.get("file", limit=6)
+
+
+def _register(monkeypatch: pytest.MonkeyPatch, opens: Callable[..., Any]) -> None:
+    """A provider of Airflow for the scheme `memory`."""
+    monkeypatch.setattr("airflow.sdk.io.fs._register_filesystems", lambda: {"memory": opens})
+    monkeypatch.setattr("airflow.sdk.io.store._STORE_CACHE", {})
+
+
+OPENINGS: list[tuple[Exception, type[LearnosityError], str]] = [
+    (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), TransientStorageError, "refused"),
+    (TimeoutError("late"), TransientStorageError, "late"),
+    (OSError("Failure"), TransientStorageError, "Failure"),
+    (ValueError("Failed to connect to 'host:445'"), TransientStorageError, "Failed to connect"),
+    (EOFError(), TransientStorageError, "EOFError"),
+    (SSHException("Authentication failed"), TransientStorageError, "Authentication failed"),
+    (PermissionError("no"), StorageError, "No permission"),
+    (FileNotFoundError(errno.ENOENT, "no such share"), StorageError, "Could not open .*no such share"),
+    (ImportError("No module named 'smbprotocol'"), StorageError, "No storage driver .*smbprotocol"),
+    (TransientStorageError("ours"), TransientStorageError, "^ours$"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "says"), OPENINGS, ids=repr)
+def test_a_server_that_is_away_while_its_store_is_opened_is_no_missing_driver(
+    error: Exception, kind: type[LearnosityError], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opens(conn_id: str | None) -> Any:
+        raise error
+
+    _register(monkeypatch, opens)
+    with pytest.raises(LearnosityError, match=says) as caught:
+        open_store("memory://host/in")
+    assert type(caught.value) is kind
+    assert ("No storage driver" in str(caught.value)) is isinstance(error, ImportError)

@@ -9,14 +9,14 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from hashlib import md5
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
 
 import pytest
 
 from learnosity import store_options
 from learnosity.connections import open_store
-from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError, UnreadableNameError
 from learnosity.storage.multipart import MIN_PART_BYTES
 from learnosity.storage.s3_signing import S3Signer
 from learnosity.storage.store import Store
@@ -201,6 +201,58 @@ async def test_pages_that_come_again_are_an_error(
             assert len(served.asked) <= 4
 
 
+TOKENS = ["p/a ", " p/a", "p/ a\t", "p/a\u00a0", "p/a%20", "p/a+b", "p/a\nb", "p/a\n", "p/a\x7f", "p/\u3000", "p/&<>"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", TOKENS, ids=ascii)
+async def test_a_token_is_sent_back_as_it_came(cloud: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Ceph is the last key of the page, with all its blanks."""
+    name = "marker" if cloud == "abfs" else "continuation-token"
+
+    async def behaviour(asked: Exchange) -> None:
+        sent = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True)).get(name)
+        if sent is None:
+            await asked.give(reply(200, page(cloud, "a", token=escape(token))))
+        else:
+            assert sent == token
+            await asked.give(reply(200, page(cloud, "b")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed_keys(store) == ["a", "b"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", ["p/a\x01", "p/a&#x1;b", "p/\ufffe", "p/a\rb", "p/a\r\nb"], ids=ascii)
+async def test_a_token_that_cannot_be_read_is_an_error(cloud: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(200, page(cloud, "a", token=token if len(served.asked) == 1 else "")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for listing in LISTINGS.values():
+            served.asked.clear()
+            with pytest.raises(UnreadableNameError, match="control character.* Rename or remove"):
+                await listing(store)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+async def test_a_page_in_which_the_token_is_only_a_line_end_is_the_last_one(
+    cloud: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        last = azure_page("a", token="\r\n ") if cloud == "abfs" else s3_page("a", token="\r\n ", truncated=None)
+        await asked.give(reply(200, last))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed_keys(store) == ["a"]
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 async def test_all_pages_of_a_listing_come(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also names that XML cannot have in it, folder markers, and folders that come as if they were objects."""
@@ -254,6 +306,7 @@ async def test_a_page_is_asked_for_again(cloud: str, broken: str, monkeypatch: p
 
 
 WRITES_BY_BOTO3 = {"service_config": {"s3": {"extra_args": {"ACL": "private"}}}}
+AT_ONCE = WRITES_BY_BOTO3 | {"config_kwargs": {"retries": {"total_max_attempts": 1}}}  # boto3 repeats nothing
 STEPS = {
     "begin": b"<InitiateMultipartUploadResult><UploadId>one</UploadId></InitiateMultipartUploadResult>",
     "complete": b"<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>",
@@ -328,6 +381,48 @@ async def test_a_reply_without_what_every_store_sends_is_one_clear_error(
                 assert re.search("Check that|Look the code up", text), (content, text)
 
 
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("part", [0.1, 0.99])
+async def test_a_reply_to_boto3_that_breaks_off_passes(
+    status: int, name: str, part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 itself takes only one with status 200 for a failure of the server."""
+
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        whole = STEPS.get(step(asked), b"")
+        is_it = step(asked) == name
+        await asked.give(reply(status if is_it else 200, whole[: int(len(whole) * part)] if is_it else whole, GIVEN))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url, **AT_ONCE)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        with pytest.raises(TransientStorageError, match="500" if status == 200 else "the reply is not whole"):
+            await OPERATIONS[name](store)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(("content", "what"), [("a web page", "it is a web page"), ("JSON", "it is no XML")])
+async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
+    name: str, content: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        if "expect" in asked.headers:
+            await asked.give(CONTINUE)
+        await asked.take()
+        is_it = step(asked) == name
+        await asked.give(reply(201 if is_it else 200, BODIES[content] if is_it else STEPS.get(step(asked), b""), GIVEN))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url, **AT_ONCE)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
+            await OPERATIONS[name](store)
+
+
 KEYS = ("p/a", "p/b & <c>", "p/ü", "p/d e")
 
 
@@ -374,7 +469,14 @@ async def test_what_a_reply_to_a_bulk_delete_leaves_out_is_deleted_by_itself(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [("AccessDenied", StorageError), ("InternalError", TransientStorageError), ("", StorageError)]
+    ("code", "kind"),
+    [
+        ("AccessDenied", StorageError),
+        ("InternalError", TransientStorageError),
+        ("SlowDownWrite", TransientStorageError),
+        ("XMinioServerNotInitialized", TransientStorageError),
+        ("XMinioAdminBucketQuotaExceeded", StorageError),
+    ],
 )
 async def test_one_object_of_many_that_is_not_deleted_is_an_error_with_its_name(
     code: str, kind: type[LearnosityError], monkeypatch: pytest.MonkeyPatch
@@ -391,6 +493,34 @@ async def test_one_object_of_many_that_is_not_deleted_is_an_error_with_its_name(
             await store.delete([key.removeprefix("p/") for key in KEYS])
         assert type(caught.value) is kind
         assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize("code", ["", "NoSuchThing"])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(204, None), (404, None), (403, StorageError), (429, TransientStorageError)]
+)
+async def test_what_is_refused_for_a_reason_that_is_not_known_is_deleted_by_itself(
+    code: str, status: int, kind: type[LearnosityError] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.take()
+        error = f"<Error><Key>p/ü</Key><Code>{code}</Code><Message>no</Message></Error>"
+        if asked.method == "POST":
+            await asked.give(reply(200, deleted("p/a", "p/b & <c>", "p/d e", more=error)))
+        else:
+            await asked.give(reply(status, b"" if status == 204 else xml(code)))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, "s3", served.url)
+        store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
+        work = store.delete([key.removeprefix("p/") for key in KEYS])
+        if kind is None:
+            await work
+        else:
+            with pytest.raises(LearnosityError, match=r"Could not delete s3://bucket/p/ü: ") as caught:
+                await work
+            assert type(caught.value) is kind
+        assert [asked.target for asked in served.asked[1:]] == ["/bucket/p/%C3%BC"]
 
 
 DELETE_REPLIES: list[tuple[int, bytes, type[LearnosityError] | None]] = [

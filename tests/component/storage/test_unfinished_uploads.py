@@ -474,6 +474,20 @@ async def test_the_pages_of_a_real_server_are_read_to_the_last(
     assert left() == []
 
 
+@pytest.mark.parametrize("after", [("p/set/a&#x1;", "id-1"), ("p/set/a\x01", ""), ("p/set/a\rb", "id-1")], ids=ascii)
+async def test_a_page_that_ends_with_a_name_that_cannot_be_read_is_an_error(
+    after: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        page = uploads_page(after=after if len(served.asked) == 1 else None)
+        await asked.give(reply(200, page.replace(b"&amp;#", b"&#")))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        with pytest.raises(StorageError, match="control character.* Rename or remove"):
+            await discarded()
+
+
 @pytest.mark.parametrize("key", ["p/set/x/../y", "p/set/..", "p/set/./y", "p/set/a&#x1;b"])
 async def test_an_upload_whose_name_no_request_can_have_stays_and_the_others_go(
     key: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

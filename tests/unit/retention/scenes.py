@@ -19,7 +19,8 @@ from learnosity.dataset.manifest import (
     encode_manifest,
     sha256_hex,
 )
-from learnosity.retention.sweep import Entry, Report, Sweep
+from learnosity.retention.report import Entry, Report
+from learnosity.retention.sweep import Sweep
 from tests.memory_store import MemoryStore
 
 TYPE = "activity-summary-by-group"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import CronTriggerTimetable
 
+from learnosity.retention.decide import Found, Latest, by_id, by_rule
 from learnosity.retention.rules import (
     RetentionRules,
     Rule,
@@ -233,3 +234,22 @@ def test_a_file_that_cannot_be_used_is_a_dag_that_says_so_and_removal_by_ids_sta
     assert sorted(dags) == ["learnosity_invalid_retention", "learnosity_retention"]
     assert not dags["learnosity_retention"].schedule
     assert dags["learnosity_retention"].params["dry_run"] is True
+
+
+LOWER = "a951cc14-0316-4c12-bb13-1f386338a094"
+
+
+@pytest.mark.parametrize("folder", [LOWER, LOWER.upper()])
+@pytest.mark.parametrize("named", [LOWER, LOWER.upper()])
+def test_what_latest_names_stays_in_whatever_case_its_id_is_written(folder: str, named: str) -> None:
+    datasets = [
+        Found(folder, is_published=True, published=1.0, files=1),
+        Found(LOWER.replace("a951", "b951"), is_published=True, published=2.0, files=1),
+    ]
+    rule, now = Rule("users", keep_days=1), 1e9
+    verdicts = {each.found.dataset_id: each for each in by_rule(datasets, Latest(named), rule, now)}
+    assert verdicts[folder].why == "kept: latest.json names it"
+    assert verdicts[datasets[1].dataset_id].goes, "latest.json names a dataset, so the newest is not kept in its place"
+    assert not by_id(datasets[0], Latest(named), now).goes
+    assert by_id(datasets[1], Latest(named), now).goes
+    assert by_id(datasets[0], Latest(None), now).goes

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from learnosity.errors import RequestError, StorageError
 from learnosity.storage.allowed_uris import AllowedUris
+from learnosity.storage.uris import parse_uri
 
 DEFAULT = "s3://landing@learnosity/datasets"
 LISTED = AllowedUris.of(
@@ -197,6 +198,69 @@ def test_a_link_among_the_files_of_a_listed_folder_leads_nowhere(tmp_path: Path)
             with pytest.raises(RequestError, match="learnosity_allowed_uris"):
                 allowed.check_found(uri, [f"{uri}/district/a.csv", found])
     UNLISTED.check_found("s3://any@bucket/x", ["s3://any@bucket/x/a.csv"])
+
+
+BRACKETS = "s3://c@b/team [EU]/"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "uri", "read", "refused"),
+    [
+        # As a glob, these are folders such as `team E`; as a name, it is the listed folder.
+        (BRACKETS, "s3://c@b/team [EU]/users.csv", ["team [EU]/users.csv"], ["team E/users.csv", "team U/users.csv"]),
+        (BRACKETS, "s3://c@b/team [EU]/*.csv", [], ["team E/users.csv"]),
+        (BRACKETS, "s3://c@b/team [[]EU]/users.csv", ["team [EU]/users.csv"], ["team E/users.csv"]),
+        (BRACKETS, "s3://c@b/team [[]EU]/*", ["team [EU]/users.csv", "team [EU]/a/b"], ["team [EU] 2/a"]),
+        (BRACKETS, "s3://c@b/team [[]EU]/**/*.csv", ["team [EU]/a/b.csv"], ["team E/a.csv", ""]),
+        (BRACKETS, "s3://c@b/team [[]EU[]]/*", ["team [EU]/users.csv"], ["team E/a.csv"]),
+        ("s3://c@b/what*/", "s3://c@b/what*/users.csv", ["what*/users.csv"], ["whatever/users.csv"]),
+        ("s3://c@b/what*/", "s3://c@b/what[*]/users.csv", ["what*/users.csv"], ["whatever/users.csv"]),
+        ("s3://c@b/why?/", "s3a://c@b/why?/users.csv", ["why?/users.csv"], ["whys/users.csv"]),
+        ("s3://c@b/team", "s3://c@b/team/*/[a-z]?.csv", ["team/x/ab.csv"], ["teams/x/ab.csv"]),
+        ("gs://c@b/a[1]/", "gcs://c@b/a[1]/x", ["a[1]/x"], ["a1/x"]),
+        ("abfs://b@acc.dfs.core.windows.net/a[1]/", "abfss://b@acc.blob.core.windows.net/a[1]/x", ["a[1]/x"], ["a1/x"]),
+        ("sftp://c@b/a[1]/", "sftp://c@b/a[1]/x", ["a[1]/x"], ["a1/x"]),
+    ],
+)
+def test_a_glob_is_allowed_only_for_what_it_finds_below_the_listed_prefix(
+    prefix: str, uri: str, read: list[str], refused: list[str]
+) -> None:
+    allowed = AllowedUris.of(json.dumps([prefix]), DEFAULT)
+    allowed.check_read(uri)
+    root = parse_uri(uri).root
+    allowed.check_found(uri, [f"{root}/{key}" for key in read])
+    for key in refused:
+        with pytest.raises(RequestError, match="runs may not read from"):
+            allowed.check_found(uri, [*(f"{root}/{key}" for key in read), f"{root}/{key}"])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://c@b/team [EU]",
+        "s3://c@b/team [!E]/x",
+        "s3://c@b/team [[]EU/x",
+        "s3://c@b/te*m [[]EU]/x",
+        "s3://c@b/*/team [[]EU]/x",
+        "s3://c@b/",
+        "s3://c@b/**",
+        "s3://other@b/team [[]EU]/x",
+    ],
+)
+def test_a_glob_that_begins_elsewhere_is_refused_before_anything_is_listed(uri: str) -> None:
+    allowed = AllowedUris.of('["s3://c@b/team [EU]/2026/"]', DEFAULT)
+    assert not allows(allowed.check_read, uri)
+
+
+def test_a_local_glob_with_brackets_is_read_as_plain_text(tmp_path: Path) -> None:
+    for folder in ("team [EU]", "team E"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_text("x")
+    allowed = AllowedUris.of(json.dumps([f"file://{tmp_path}/team [EU]"]), DEFAULT)
+    allowed.check_read(f"file://{tmp_path}/team [[]EU]/*.csv")
+    allowed.check_found(f"file://{tmp_path}/team [[]EU]/*.csv", [f"file://{tmp_path}/team [EU]/a.csv"])
+    with pytest.raises(RequestError):
+        allowed.check_found(f"file://{tmp_path}/team [EU]/*.csv", [f"file://{tmp_path}/team E/a.csv"])
 
 
 @pytest.mark.parametrize(

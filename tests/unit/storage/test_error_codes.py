@@ -262,3 +262,34 @@ def test_the_reason_of_azure_is_shown() -> None:
         b"<AuthenticationErrorDetail>Not valid in the specified time frame</AuthenticationErrorDetail></Error>"
     )
     assert "Not valid in the specified time frame" in str(refusal_of("write", "abfs://container/x", 403, body))
+
+
+DENIED_CASE = Case(403, "AccessDenied", "person", "new URL")
+DENIED = "writer@team.iam.gserviceaccount.com does not have storage.objects.create access to the object."
+
+
+@pytest.mark.parametrize(
+    ("details", "shown", "hidden"),
+    [
+        (DENIED, DENIED.rstrip("."), ""),
+        ("Cannot get legal entity of bucket: billing is disabled", "billing is disabled", ""),
+        ("No access to https://host/x?X-Goog-Signature=verysecret", "No access to", "verysecret"),
+        ("token=verysecret is not valid", "is not valid", "verysecret"),
+    ],
+)
+def test_the_reason_of_google_is_shown(details: str, shown: str, hidden: str) -> None:
+    body = f"<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>{details}"
+    for text in (
+        str(refusal_of("write", "gs://bucket/x", 403, f"{body}</Details></Error>".encode())),
+        str(storage_error("write", "gs://bucket/x", from_obstore(DENIED_CASE, f"{body}</Details></Error>"))),
+    ):
+        assert "Access denied" in text
+        assert shown in text
+        assert not hidden or hidden not in text
+
+
+def test_a_long_message_leaves_room_for_the_details() -> None:
+    body = f"<Error><Code>AccessDenied</Code><Message>{'no ' * 140}</Message><Details>{DENIED}</Details></Error>"
+    text = str(refusal_of("write", "gs://bucket/x", 403, body.encode()))
+    assert "storage.objects.create" in text
+    assert len(text) < 700

@@ -1,0 +1,43 @@
+"""Turns an error of an fsspec driver, or of the library behind it, into an error of this package."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.storage.error_codes import cause_in_file_system
+from learnosity.storage.errors import first_line
+from learnosity.storage.fsspec_rename import is_missing
+
+# Errors of the operating system that a retry does not solve.
+_FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+
+
+@contextmanager
+def driver_errors(uri: str) -> Iterator[None]:
+    """Errors of a driver as those of the package. What is not there is always a `FileNotFoundError`.
+
+    :param uri: of the store, for messages.
+    """
+    try:
+        yield
+    except (FileNotFoundError, LearnosityError):
+        raise
+    except PermissionError:
+        raise StorageError(f"No permission on {uri}. Check the connection named in the URI.") from None
+    except OSError as error:
+        if is_missing(error):
+            raise FileNotFoundError(*error.args) from None
+        if error.errno not in _FINAL:
+            raise TransientStorageError(f"{uri}: {first_line(error)}") from None
+        cause = cause_in_file_system(error, os.strerror(error.errno))
+        raise StorageError(f"{uri}: {cause.what}. {cause.advice} ({first_line(error)})") from None
+    except NotImplementedError as error:
+        raise StorageError(f"{uri}: the storage driver cannot do this ({first_line(error)}).") from None
+    except Exception as error:
+        # Libraries of drivers have errors of their own for a lost connection, such as EOFError or SSHException.
+        said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
+        raise TransientStorageError(f"{uri}: {said}. Check the connection named in the URI if this goes on.") from None
