@@ -199,7 +199,13 @@ class LearnosityClient:
             raise RuntimeError("LearnosityClient is used outside its context")
         await self._pacer.wait(endpoint, action)
         if before_send is not None:
-            await before_send()
+            try:
+                await before_send()
+            except LearnosityError as error:
+                error.nothing_done = (
+                    True  # nothing was sent now, and a `set` is retried only if it had no effect before
+                )
+                raise
         self.metrics.count("api_calls", endpoint=endpoint, action=action)
         url = self.config.url(endpoint)
         proxy = self._egress.proxy_for(url)
