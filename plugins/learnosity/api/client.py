@@ -202,9 +202,8 @@ class LearnosityClient:
             try:
                 await before_send()
             except LearnosityError as error:
-                error.nothing_done = (
-                    True  # nothing was sent now, and a `set` is retried only if it had no effect before
-                )
+                # Nothing was sent now. If this is a retry of a `set`, the attempts before it had no effect either.
+                error.nothing_done = True
                 raise
         self.metrics.count("api_calls", endpoint=endpoint, action=action)
         url = self.config.url(endpoint)
