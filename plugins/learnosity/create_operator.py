@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnosity.api.field_checks import check_request
 from learnosity.async_operator import AsyncOperator
+from learnosity.created_dataset import check_job, existing_dataset
 from learnosity.errors import Findings
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
@@ -144,6 +145,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         hook = LearnosityHook(conn_id)
         findings = Findings()
         with findings:
+            check_job(self.job_reference, create=create)
+        with findings:
             if create:
                 request.check(
                     has_input=input_uri is not None,
@@ -183,7 +186,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         if not create:
             log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
             self.created = {
-                **_existing(request, str(dataset_id), self.job_reference, config.organisation_id),
+                **existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id),
                 **decided,
             }
             return self.created
@@ -277,22 +280,6 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.lineage import lineage_of_creation
 
         return lineage_of_creation(self.input_uri if self._reads_input else None, self.created)
-
-
-def _existing(
-    request: DatasetRequest, dataset_id: str, job_reference: object, organisation_id: int | None
-) -> dict[str, Any]:
-    """The XCom for a dataset that already exists: as for a new dataset, and `existing`."""
-    return {
-        "dataset_id": dataset_id,
-        "job_reference": str(job_reference or ""),
-        "file_count": 0,
-        "records": 0,
-        "bytes": 0,
-        "input": None,
-        "request": request.body(dataset_id, 0, organisation_id),
-        "existing": True,
-    }
 
 
 def _columns_text(columns: Mapping[str, Any]) -> list[str]:

@@ -709,6 +709,25 @@ class TestCreate:
         assert Run().execute(create(SUMMARY, **arguments))["job_reference"] == "", "there is nothing to wait for"
         assert simulator.stats.calls == {}
 
+    @pytest.mark.parametrize("text", ["a-job ", "\ta-job", " a-job\n", "{{ 'a-job ' }}"], ids=repr)
+    def test_of_a_dataset_that_exists_takes_a_pasted_job_without_the_blanks_around_it(
+        self, simulator: Simulator, text: str
+    ) -> None:
+        found = Run().execute(create(create=False, dataset_id=WANTED, job_reference=text))
+        assert found["job_reference"] == "a-job"
+
+    @pytest.mark.parametrize("make", [True, None, "", "true"], ids=repr)
+    @pytest.mark.parametrize("dataset_id", [None, WANTED])
+    @pytest.mark.parametrize("conf", [True, False], ids=["run config", "argument"])
+    @pytest.mark.promise("permanent at once")
+    def test_refuses_a_job_to_wait_for_beside_a_dataset_that_would_be_made(
+        self, simulator: Simulator, make: Any, dataset_id: str | None, conf: bool
+    ) -> None:
+        given = {"create": make, "dataset_id": dataset_id, "job_reference": "a-job"}
+        with pytest.raises(RequestError, match="set create to false"):
+            Run(conf=given if conf else {}).execute(create(run_config=NAMES) if conf else create(**given))
+        assert simulator.stats.calls == {}
+
     @pytest.mark.parametrize("writable", [True, False])
     @pytest.mark.parametrize("makes", [True, "{{ True }}", False, "{{ False }}"], ids=str)
     def test_reports_its_input_as_read_only_where_a_dataset_is_made_of_it(
