@@ -157,7 +157,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             self.learnosity_conn_id = str(self.learnosity_conn_id or decided(created, "learnosity_conn_id"))
             self.job_reference = created.get("job_reference") or ""
             self._dataset_type = str(created.get("dataset_type") or "")
-        self.job_reference = str(self.job_reference)
+        self.job_reference = str(self.job_reference).strip()
 
     @contextmanager
     def _soft(self) -> Iterator[None]:
@@ -267,7 +267,7 @@ class LearnosityJobSensor(BaseSensorOperator):
 
         async with LearnosityHook(str(self.learnosity_conn_id)).client() as client:
             jobs = await client.jobs([str(self.job_reference)])
-        return next((job for job in jobs if job.reference == self.job_reference), None)
+        return next((job for job in jobs if job.is_named(str(self.job_reference))), None)
 
 
 def _halted(reference: str, error: str | None) -> JobHaltedError:

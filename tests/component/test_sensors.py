@@ -89,6 +89,24 @@ class TestLooksOnce:
         reference = a_job(simulator)
         assert sensor(job_reference=reference).execute(NO_CONTEXT) == reference
 
+    @pytest.mark.parametrize("pasted", ["{} ", "\t{}", "{}\n"], ids=repr)
+    @pytest.mark.parametrize("handed_on", [False, True], ids=["alone", "from create_dataset"])
+    def test_and_is_done_when_its_reference_was_pasted_with_blanks(
+        self, simulator: Simulator, pasted: str, handed_on: bool
+    ) -> None:
+        reference = a_job(simulator)
+        given: Any = pasted.format(reference)
+        if handed_on:
+            given = {"dataset_id": "d", "job_reference": given, "learnosity_conn_id": CONN}
+        assert sensor(job_reference=given).execute(NO_CONTEXT) == reference
+
+    def test_and_finds_its_job_in_another_case(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def jobs(*args: Any, **kwargs: Any) -> list[Job]:
+            return [Job("9fd443d0-a", "completed")]
+
+        monkeypatch.setattr("learnosity.api.client.LearnosityClient.jobs", jobs)
+        assert sensor(job_reference="9FD443D0-A").execute(NO_CONTEXT)
+
     @pytest.mark.promise("permanent at once")
     def test_and_fails_when_the_job_was_halted(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="line 3 is no record"))
