@@ -21,7 +21,7 @@ from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
-from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.errors import id_is_taken, job_is_doubtful, new_id_is_taken, urls_ran_out
 from learnosity.creation.initialised import read_initialised
 from learnosity.creation.state import (
     CreatedDataset,
@@ -164,7 +164,13 @@ class _Creation:
         try:
             reply = await self.client.initialise(state.request, before_send=self.notes.check_still_ours)
         except ConflictError as error:
-            raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
+            if self.fixed_id:
+                raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
+            # Nobody else has an id that was made now. The call may have come twice, so it may have had its effect.
+            self.failure = new_id_is_taken(dataset_id, error)
+            log.warning("%s", self.failure)
+            self.seen = Seen(job_exists=True)
+            return self._decide()
         except LearnosityError as error:
             if error.nothing_done:
                 await self._had_no_effect(replace(self._noted, nothing_done=True))

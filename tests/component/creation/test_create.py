@@ -1038,6 +1038,39 @@ class TestRefusals:
         with pytest.raises(RequestError, match="Leave dataset_id empty"):
             await attempt(simulator, Notes(), dataset_id=WANTED)
 
+    @pytest.mark.parametrize(("code", "http_status"), [(20011, 409), (30000, 400), (None, 409), (20011, 200)])
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    async def test_a_new_id_that_is_taken_once_is_exchanged_for_another(
+        self, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, code: int | None, http_status: int,
+        request_: DatasetRequest,
+    ) -> None:  # fmt: skip
+        simulator.configure(recommence="second_job")
+        fails_once(monkeypatch, SET, verdict(code, http_status))
+        created = await attempt(simulator, Notes(), request=request_)
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+        assert simulator.stats.calls[SET] == 1, "the refused call does not reach the simulator"
+
+    @pytest.mark.parametrize("named", [True, False])
+    async def test_a_new_id_without_input_that_is_taken_since_the_call_came_twice_has_its_job(
+        self, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, named: bool
+    ) -> None:
+        simulator.configure(job_names_dataset=named)
+        fails_once(monkeypatch, SET, verdict(20011, 409), works=True)
+        created = await attempt(simulator, Notes(), request=WITHOUT_FILES)
+        assert created.reattached == named
+        assert set(jobs_of(simulator).values()) == {1}
+        assert len(jobs_of(simulator)) == (1 if named else 2), "where nobody can tell, the dataset is left alone"
+
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    async def test_new_ids_that_are_always_taken_end_in_an_error_that_does_not_blame_the_run_config(
+        self, simulator: Simulator, request_: DatasetRequest
+    ) -> None:
+        simulator.faults.add(FaultRule(match=SET, kind="status", status=409, code=20011))
+        with pytest.raises(PermanentApiError, match="Look at|look at") as caught:
+            await attempt(simulator, Notes(), request=request_)
+        assert "Leave dataset_id empty" not in str(caught.value)
+        assert simulator.stats.calls[SET] == creation.MAX_DATASETS
+
     async def test_a_wanted_dataset_id_is_never_exchanged_for_another(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
         with pytest.raises(PermanentError, match="another dataset_id"):
