@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnosity.api.field_checks import check_request
 from learnosity.async_operator import AsyncOperator
-from learnosity.created_dataset import check_job, existing_dataset
+from learnosity.created_dataset import check_job, existing_dataset, item_bank
 from learnosity.errors import Findings
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
@@ -181,14 +181,11 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             "dataset_type": request.dataset_type,
             "destination_uri": destination,
             "learnosity_conn_id": conn_id,
-            "organisation_id": request.organisation_id,
         }
         if not create:
             log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
-            self.created = {
-                **existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id),
-                **decided,
-            }
+            result = existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id)
+            self.created = {**result, **decided, **item_bank(result)}
             return self.created
         start_over = how_to_start_over(*task)
 
@@ -236,7 +233,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
-        self.created = {**result, **decided}
+        sent = item_bank(result) or {
+            "organisation_id": request.organisation_id
+        }  # release 1.0 did not note what it sent
+        self.created = {**result, **decided, **sent}
         return self.created
 
     def _apply_run_config(self, context: Context) -> dict[str, Any]:

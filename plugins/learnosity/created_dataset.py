@@ -69,6 +69,18 @@ def decided(created: Mapping[str, Any], name: str) -> str:
     )
 
 
+def item_bank(created: Mapping[str, Any]) -> dict[str, int | None]:
+    """`organisation_id`, as it was sent for the dataset. The connection's may have changed since.
+
+    :returns: None as its value if none was sent. Empty if this is not known: release 1.0 did not hand on the request.
+    """
+    request = created.get("request")
+    sent = created.get("organisation_id")
+    if sent is None and request:
+        sent = request.get("organisation_id")
+    return {"organisation_id": sent} if sent is not None or request else {}
+
+
 def levels_of(created: Mapping[str, Any]) -> int | None:
     """How many levels of groups the dataset has; None = not known.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from learnosity.api.dataset_request import DatasetRequest
-from learnosity.created_dataset import check_job, existing_dataset, levels_of
+from learnosity.created_dataset import check_job, existing_dataset, item_bank, levels_of
 from learnosity.errors import RequestError
 
 
@@ -33,3 +33,19 @@ def test_a_new_dataset_has_no_job_yet(empty: str | None) -> None:
 def test_a_job_to_wait_for_beside_a_new_dataset_is_refused_with_what_to_do() -> None:
     with pytest.raises(RequestError, match=r"job_reference.*set create to false.*empty job_reference"):
         check_job("a-job", create=True)
+
+
+@pytest.mark.parametrize("of_connection", [None, 7])
+@pytest.mark.parametrize("of_run", [None, 8])
+def test_the_item_bank_is_the_one_that_was_sent(of_run: int | None, of_connection: int | None) -> None:
+    request = DatasetRequest("ibk-analysis-by-question", organisation_id=of_run)
+    sent = of_run or of_connection
+    made = {"dataset_id": "d", "request": request.body("d", 0, of_connection)}
+    for earlier in ({}, {"organisation_id": of_run}, {"organisation_id": sent}):  # what releases have handed on
+        assert item_bank({**made, **earlier}) == {"organisation_id": sent}
+    assert item_bank(existing_dataset(request, "d", None, of_connection)) == {"organisation_id": sent}
+
+
+def test_the_item_bank_of_release_one_is_not_known_unless_the_run_named_it() -> None:
+    assert item_bank({"dataset_id": "d", "request": {}, "organisation_id": None}) == {}
+    assert item_bank({"dataset_id": "d", "organisation_id": 7}) == {"organisation_id": 7}
