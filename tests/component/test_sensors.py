@@ -591,3 +591,32 @@ def test_the_end_of_the_time_names_the_limit_of_the_run_config(simulator: Simula
             waits.execute_complete(context, {"status": "timeout", "job_reference": "a-job"})
         else:
             waits.execute(context)
+
+
+WHY = {
+    "failed": (FaultRule(match="get jobs", kind="status", status=502), "The last poll failed: .*10000"),
+    "refused": (FaultRule(match="get jobs", kind="status", status=403, code=41003), "The last poll failed: .*41003"),
+    "not listed": (FaultRule(match="job", kind="job_vanish"), "did not list it: check job_reference"),
+}
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize(("fault", "says"), WHY.values(), ids=WHY)
+def test_the_end_of_the_time_says_what_the_last_poll_saw(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, mode: str, fault: FaultRule, says: str
+) -> None:
+    monkeypatch.setattr("learnosity.api.client.FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr("learnosity.api.client.MOST_WAIT_SECONDS", 0.001)
+    simulator.faults.add(fault)
+    waits = sensor(job_reference="a-job", deferrable=False, mode=mode, job_timeout=0.00001)
+    waits._polled = True  # the first poll of a task fails at once
+    with pytest.raises(AirflowSensorTimeout, match=f"{says}.* It may still run at Learnosity: clear this task"):
+        waits.execute(context_of(ago=6000))
+
+
+def test_an_event_of_an_earlier_release_ends_the_time_without_a_reason() -> None:
+    for event in ({"status": "timeout"}, {"status": "timeout", "message": None}):
+        with pytest.raises(AirflowSensorTimeout, match=r"within 360.* minutes\. It may still run"):
+            sensor().execute_complete(NO_CONTEXT, event)
+    with pytest.raises(AirflowSensorTimeout, match=r"minutes\. The last poll failed: HTTP 502\. It may still run"):
+        sensor().execute_complete(NO_CONTEXT, {"status": "timeout", "message": "The last poll failed: HTTP 502."})

@@ -248,7 +248,7 @@ class JobPoller:
         if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job
             return
         if not result.final and time.time() >= wait.deadline:
-            result = PollResult(result.job, None, final=True)
+            result = PollResult(result.job, result.error, final=True, timed_out=True)
         wait.results.put_nowait(result)
         if result.final:
             self._forget(wait)

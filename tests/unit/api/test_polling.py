@@ -465,8 +465,8 @@ class TestDeadline:
     async def test_passes_whatever_the_api_says(self, error: Exception | None) -> None:
         api = FakeApi({"job": "running"}, fail=lambda references: error)
         looks = await wait_for(api, "job", deadline=time.time() - 1)
-        assert looks[-1].final
-        assert looks[-1].error is None
+        assert (looks[-1].final, looks[-1].timed_out) == (True, True)
+        assert looks[-1].error is error, "the task says it"
         assert looks[-1].job in (None, Job("job", "running"))
 
     async def test_a_status_that_is_not_known_counts_as_running(self) -> None:
