@@ -29,6 +29,8 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
+# HTTP statuses after which the same call may succeed later. Load balancers send them, some in a JSON of the API's form.
+_TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes for a consumer without rights, for a wrong address, and for a `version` that is too old: no call of the
@@ -130,7 +132,8 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
     hint = _HINTS.get(code or 0, "")
     message = f"Learnosity answered: {text} ({where}). {hint}".strip()
     unknown_server_error = http_status >= 500 and code not in _HINTS
-    if http_status == 429 or code in _TRANSIENT_CODES or unknown_server_error:
+    try_again = http_status == 429 or (http_status in _TRANSIENT_STATUSES and code is None)
+    if try_again or code in _TRANSIENT_CODES or unknown_server_error:
         return TransientApiError(message, code=code, http_status=http_status, retry_after=retry_after)
     kind: type[PermanentApiError] = PermanentApiError
     if code in _CONFLICT_CODES or http_status == 409:
@@ -140,7 +143,7 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
     elif code is not None and 40000 <= code < 42000:
         kind = AuthenticationError
     error = kind(message, code=code, http_status=http_status)
-    refused_by_status = 400 <= http_status < 500 and http_status not in (408, 409, 425, 499)
+    refused_by_status = 400 <= http_status < 500 and http_status not in {409, 499, *_TRANSIENT_STATUSES}
     error.nothing_done = (
         meta["status"] is False and kind is not ConflictError and (code in _REFUSAL_CODES or refused_by_status)
     )
@@ -149,8 +152,7 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
 
 def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
     where = f"HTTP {http_status} and no readable verdict"
-    # Load balancers send 408 and 425 when the client may send the same request again.
-    if http_status in (408, 425, 429) or http_status >= 500:
+    if http_status == 429 or http_status in _TRANSIENT_STATUSES or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:
         return _wrong_address(

@@ -125,6 +125,16 @@ def test_a_server_error_with_a_code_nobody_knows_is_transient(http_status: int) 
     assert isinstance(error_of(http_status, body(None)), TransientApiError)
 
 
+@pytest.mark.parametrize("http_status", [408, 425])
+def test_a_status_that_asks_for_another_try_is_transient_in_every_form(http_status: int) -> None:
+    for content in (body(None), body(None, None), b"", b"<html>", body("none")):  # type: ignore[arg-type]
+        error = error_of(http_status, content)
+        assert isinstance(error, TransientApiError)
+        assert not error.nothing_done, "a `set` may have had its effect"
+    for code, _, kind in TABLE:
+        assert type(error_of(http_status, body(code))) is kind, "a code says more"
+
+
 @pytest.mark.parametrize("http_status", [200, 400, 403, 418])
 def test_a_refusal_with_a_code_nobody_knows_is_permanent(http_status: int) -> None:
     assert type(error_of(http_status, body(99999))) is PermanentApiError
