@@ -49,7 +49,7 @@ class LearnosityClient:
 
     :param config: a checked Airflow connection.
     :param attempts: largest number of attempts of one call; default 6, over about 30 s.
-    :param pacer: limits the rate of calls. Clients of one process with the same key share it; default: a new one.
+    :param pacer: limits the rate of this client's calls; default: a new one.
     :param metrics: gets `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action; default: none.
     """
 
