@@ -201,12 +201,7 @@ class LearnosityClient:
             raise RuntimeError("LearnosityClient is used outside its context")
         await self._pacer.wait(endpoint, action)
         if before_send is not None:
-            try:
-                await before_send()
-            except LearnosityError as error:
-                # Nothing was sent now. If this is a retry of a `set`, the attempts before it had no effect either.
-                error.nothing_done = True
-                raise
+            await before_send()
         self.metrics.count("api_calls", endpoint=endpoint, action=action)
         url = self.config.url(endpoint)
         proxy = self._egress.proxy_for(url)

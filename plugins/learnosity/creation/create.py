@@ -162,7 +162,7 @@ class _Creation:
         await self.notes.save(state if file_count else await self._with_known_jobs(state))
         log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
         try:
-            reply = await self.client.initialise(state.request, before_send=self.notes.check_still_ours)
+            reply = await self.client.initialise(state.request, before_send=self._check_still_ours)
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
@@ -230,7 +230,7 @@ class _Creation:
         self.commences += 1
         try:
             reference = await self.client.commence(
-                self.request.dataset_type, state.dataset_id, before_send=self.notes.check_still_ours
+                self.request.dataset_type, state.dataset_id, before_send=self._check_still_ours
             )
         except ConflictError:
             log.warning("Learnosity says that the job of dataset %s has been started.", state.dataset_id)
@@ -250,6 +250,14 @@ class _Creation:
             return await self._started(state, reference)
         self.seen = Seen()
         return self._decide()
+
+    async def _check_still_ours(self) -> None:
+        try:
+            await self.notes.check_still_ours()
+        except LearnosityError as error:
+            # Nothing was sent now. If this is a retry of a call, the attempts before it had no effect either.
+            error.nothing_done = True
+            raise
 
     async def _had_no_effect(self, state: CreationState) -> None:
         """Note that a call had no effect. If this cannot be noted, the next attempt reads the list of jobs first."""
