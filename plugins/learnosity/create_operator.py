@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from learnosity.api.field_checks import check_request
 from learnosity.async_operator import AsyncOperator
+from learnosity.created_dataset import check_job, existing_dataset, item_bank
 from learnosity.errors import Findings
 from learnosity.links import DatasetLink
 from learnosity.run_config import REQUEST_KEYS, chosen, flag, is_empty, mapping, read_run_config
@@ -144,6 +145,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         hook = LearnosityHook(conn_id)
         findings = Findings()
         with findings:
+            check_job(self.job_reference, create=create)
+        with findings:
             if create:
                 request.check(
                     has_input=input_uri is not None,
@@ -178,14 +181,11 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             "dataset_type": request.dataset_type,
             "destination_uri": destination,
             "learnosity_conn_id": conn_id,
-            "organisation_id": request.organisation_id,
         }
         if not create:
             log.info("Dataset %s exists already: nothing is created, and no input is uploaded.", dataset_id)
-            self.created = {
-                **_existing(request, str(dataset_id), self.job_reference, config.organisation_id),
-                **decided,
-            }
+            result = existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id)
+            self.created = {**result, **decided, **item_bank(result)}
             return self.created
         start_over = how_to_start_over(*task)
 
@@ -233,7 +233,10 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
-        self.created = {**result, **decided}
+        sent = item_bank(result) or {
+            "organisation_id": request.organisation_id
+        }  # release 1.0 did not note what it sent
+        self.created = {**result, **decided, **sent}
         return self.created
 
     def _apply_run_config(self, context: Context) -> dict[str, Any]:
@@ -277,22 +280,6 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         from learnosity.lineage import lineage_of_creation
 
         return lineage_of_creation(self.input_uri if self._reads_input else None, self.created)
-
-
-def _existing(
-    request: DatasetRequest, dataset_id: str, job_reference: object, organisation_id: int | None
-) -> dict[str, Any]:
-    """The XCom for a dataset that already exists: as for a new dataset, and `existing`."""
-    return {
-        "dataset_id": dataset_id,
-        "job_reference": str(job_reference or ""),
-        "file_count": 0,
-        "records": 0,
-        "bytes": 0,
-        "input": None,
-        "request": request.body(dataset_id, 0, organisation_id),
-        "existing": True,
-    }
 
 
 def _columns_text(columns: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ class LearnosityError(Exception):
     """Base of all errors of this package. `transient` says whether the same call may succeed later."""
 
     transient: ClassVar[bool] = False
+    nothing_done: bool = False
+    """Whether the call of the API that ended with it certainly had no effect: it was never sent, or it was refused."""
 
 
 class PermanentError(LearnosityError):
@@ -32,8 +34,7 @@ class TransientError(LearnosityError):
 class ConnectionConfigError(PermanentError):
     """The Airflow connection cannot be used (missing key, refused host, bad extra, a proxy that refuses)."""
 
-    nothing_done: ClassVar[bool] = True
-    """A call that ends with it was never sent, so it had no effect."""
+    nothing_done = True  # a call that ends with it was never sent
 
 
 class RequestError(PermanentError):
@@ -174,12 +175,7 @@ class TransientApiError(ApiError, TransientError):
     ) -> None:
         super().__init__(message, code=code, http_status=http_status)
         self.retry_after = retry_after
-        self.sent = sent
-
-    @property
-    def nothing_done(self) -> bool:
-        """Whether the call certainly had no effect: it was never sent, or was refused by the rate limit."""
-        return not self.sent or self.http_status == 429 or self.code == 42000
+        self.nothing_done = not sent or http_status == 429 or code == 42000
 
 
 class DatasetNotReadyError(TransientApiError):

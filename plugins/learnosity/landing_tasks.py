@@ -15,7 +15,7 @@ from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.field_checks import check_organisation_id
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.connections import open_store
-from learnosity.created_dataset import check_created, decided, levels_of, sent_input
+from learnosity.created_dataset import check_created, decided, item_bank, levels_of, sent_input
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import RunInfo, sha256_hex
 from learnosity.hooks import LearnosityHook
@@ -164,8 +164,8 @@ class LandingTask:
     @asynccontextmanager
     async def _results(self) -> AsyncIterator[ResultSet]:
         """The result files of the dataset at Learnosity."""
-        organisation_id = check_organisation_id(self._organisation_id) or self._created.get("organisation_id")
-        extra = {"organisation_id": organisation_id} if organisation_id else {}
+        organisation_id = check_organisation_id(self._organisation_id)
+        extra = {"organisation_id": organisation_id} if organisation_id else item_bank(self._created)
         async with LearnosityHook(self.conn_id).client() as client:
             levels = levels_of(self._created)
             yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra, levels=levels)

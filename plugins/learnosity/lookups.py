@@ -27,7 +27,7 @@ from airflow.sdk.execution_time.comms import (
 )
 from airflow.sdk.execution_time.secrets.execution_api import ExecutionAPISecretsBackend
 from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
-from airflow.sdk.log import mask_secret
+from airflow.sdk.log import amask_secret, mask_secret
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 
@@ -63,7 +63,11 @@ async def afind_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         await _listed(what, GetVariableKeys(limit=1))
         found = await _afind(what, request, "get_connection", conn_id)
-    return cleaned(conn_id, found)
+    # Not `mask_secret`: while another coroutine asks Airflow's supervisor, it would end the process with an error.
+    await _amask(found)
+    connection = _cleaned(conn_id, found)
+    await _amask(connection)
+    return connection
 
 
 async def afind_variable(key: str) -> str | None:
@@ -77,7 +81,7 @@ async def afind_variable(key: str) -> str | None:
     if value is None:
         await _check_absence(key)
         return None
-    mask_secret(value, key)
+    await amask_secret(value, key)
     return str(value)
 
 
@@ -111,17 +115,34 @@ def connection_in(backend: Any, conn_id: str, team: str | None) -> Connection | 
 
 
 def cleaned(conn_id: str, found: Any) -> Connection | None:
-    """A connection without the line ends after its texts; None = it does not exist.
+    """A connection without the line ends after its texts; None = it does not exist. Call this outside an event loop.
 
     :param found: the connection, as a secrets backend or Airflow gives it.
     :raises ConnectionConfigError: it cannot be used.
     """
+    for secret in _secrets(found):
+        mask_secret(secret)
+    connection = _cleaned(conn_id, found)
+    for secret in _secrets(connection):
+        mask_secret(secret)
+    return connection
+
+
+async def _amask(found: Any) -> None:
+    for secret in _secrets(found):
+        await amask_secret(secret)
+
+
+def _secrets(found: Any) -> tuple[Any, ...]:
+    """What Airflow must hide in logs; nothing if there is no connection."""
+    return () if found is None else (found.password, found.extra)
+
+
+def _cleaned(conn_id: str, found: Any) -> Connection | None:
     if isinstance(found, ConnectionResult):
         found = Connection(**found.model_dump(exclude={"type"}, by_alias=True))
     if found is None:
         return None
-    mask_secret(found.password)
-    mask_secret(found.extra)
     texts = {name: getattr(found, name) for name in ("conn_type", "login", "password", "host", "schema")}
     for name, value in texts.items():
         # A connection that is written as JSON may have a number here. The number is refused, because numbers in JSON
@@ -133,10 +154,7 @@ def cleaned(conn_id: str, found: Any) -> Connection | None:
     extra = checked_extra(found)
     cut = _without_line_ends({**texts, "extra": extra})
     text = found.extra if cut["extra"] == extra else json.dumps(cut["extra"])
-    connection = Connection(conn_id=conn_id, port=found.port, **{**cut, "extra": text})
-    mask_secret(connection.password)
-    mask_secret(connection.extra)
-    return connection
+    return Connection(conn_id=conn_id, port=found.port, **{**cut, "extra": text})
 
 
 def _without_line_ends(value: Any) -> Any:

@@ -22,6 +22,7 @@ from learnosity.errors import (
     TransientApiError,
     TransientError,
 )
+from learnosity.job_end import halted, timed_out, why_unfinished
 from learnosity.links import DatasetLink
 from learnosity.run_config import DEFAULTS, is_empty
 from learnosity.task_report import report_failures
@@ -91,7 +92,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         self.run_config = run_config
         self.deferrable = deferrable
         self.end_in_triggerer = end_in_triggerer
-        self._polled, self._dataset_type = False, ""
+        self._polled, self._dataset_type, self._why = False, "", ""
         self._refusals: KeptRefusals | None = None
 
     def execute(self, context: Context) -> Any:
@@ -118,7 +119,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             try:
                 super().execute(context)
             except AirflowSensorTimeout:
-                raise self._timed_out(str(self.job_reference)) from None
+                raise timed_out(str(self.job_reference), self.job_timeout, self._why) from None
             return self.job_reference
         if self.poke(context):
             return self.job_reference
@@ -157,7 +158,7 @@ class LearnosityJobSensor(BaseSensorOperator):
             self.learnosity_conn_id = str(self.learnosity_conn_id or decided(created, "learnosity_conn_id"))
             self.job_reference = created.get("job_reference") or ""
             self._dataset_type = str(created.get("dataset_type") or "")
-        self.job_reference = str(self.job_reference)
+        self.job_reference = str(self.job_reference).strip()
 
     @contextmanager
     def _soft(self) -> Iterator[None]:
@@ -176,7 +177,9 @@ class LearnosityJobSensor(BaseSensorOperator):
         is_first, self._polled = not self._polled, True
         try:
             job = asyncio.run(self._poll())
+            self._why = why_unfinished(job, None)
         except LearnosityError as error:
+            self._why = why_unfinished(None, error)
             if not error.transient and not self._tolerates(error, context, is_first=is_first):
                 raise
             self.log.warning("Job %s: %s The wait continues.", self.job_reference, error)
@@ -185,7 +188,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         if job is not None and job.is_terminal:
             count_job(job)
         if job is not None and job.is_halted:
-            raise _halted(job.reference, job.error)
+            raise halted(job.reference, job.error)
         self.log.info("Job %s: %s.", self.job_reference, job.status if job else "not listed")
         return job is not None and job.is_completed
 
@@ -247,35 +250,21 @@ class LearnosityJobSensor(BaseSensorOperator):
             self.log.info("Job %s is completed.", reference)
             return reference
         if status == WaitStatus.HALTED:
-            raise _halted(reference, (event or {}).get("error"))
+            raise halted(reference, (event or {}).get("error"))
         if status == WaitStatus.TIMEOUT:
-            raise self._timed_out(reference)
+            raise timed_out(reference, self.job_timeout, str((event or {}).get("message") or ""))
         if status == WaitStatus.INTERRUPTED:
             raise TransientApiError(f"{(event or {}).get('message')} The next try goes on waiting for job {reference}.")
         if status == WaitStatus.ERROR:
             raise PermanentApiError(str((event or {}).get("message")))
         raise PermanentApiError(f"The wait for job {reference} ended with an unknown status ({status!r}).")
 
-    def _timed_out(self, reference: str) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(
-            f"Job {reference} was not finished within {self.job_timeout} minutes. It may still run at Learnosity: "
-            "clear this task to continue the wait, or raise job_timeout."
-        )
-
     async def _poll(self) -> Job | None:
         from learnosity.hooks import LearnosityHook
 
         async with LearnosityHook(str(self.learnosity_conn_id)).client() as client:
             jobs = await client.jobs([str(self.job_reference)])
-        return next((job for job in jobs if job.reference == self.job_reference), None)
-
-
-def _halted(reference: str, error: str | None) -> JobHaltedError:
-    said = (error or "no reason given")[:1000].rstrip(". ")
-    return JobHaltedError(
-        f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
-        "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
-    )
+        return next((job for job in jobs if job.is_named(str(self.job_reference))), None)
 
 
 def _attempt(context: Context) -> int:

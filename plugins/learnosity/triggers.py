@@ -21,6 +21,7 @@ from learnosity.api.polling import shared_poller
 from learnosity.end_in_triggerer import store_result
 from learnosity.errors import TransientError
 from learnosity.hooks import LearnosityHook
+from learnosity.job_end import why_unfinished
 from learnosity.job_report import JobState, report_job
 from learnosity.metrics import METRICS, count_job
 from learnosity.progress_log import duration
@@ -155,7 +156,8 @@ class LearnosityJobTrigger(BaseTrigger):
             count_job(result.job)
             status = WaitStatus.COMPLETED if result.job.is_completed else WaitStatus.HALTED
             return {"status": status.value, **event, "error": result.job.error}
-        if result.error is not None:
+        if result.error is not None and not result.timed_out:
             status = WaitStatus.INTERRUPTED if result.error.transient else WaitStatus.ERROR
             return {"status": status.value, **event, "message": str(result.error)}
-        return {"status": WaitStatus.TIMEOUT.value, **event}
+        why = why_unfinished(result.job, result.error)
+        return {"status": WaitStatus.TIMEOUT.value, **event, **({"message": why} if why else {})}

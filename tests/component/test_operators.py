@@ -21,6 +21,7 @@ from airflow.sdk import DAG, Asset, BaseOperator, Context, XComArg, task_group
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from learnosity import landing_tasks, metrics
+from learnosity.api.client import LearnosityClient
 from learnosity.creation import decide
 from learnosity.errors import (
     ConnectionConfigError,
@@ -199,6 +200,12 @@ def landing(kind: type[BaseOperator], dataset: Mapping[str, Any], destination: P
     if kind is LearnosityPublishOperator:
         given["request"] = request(str(dataset["dataset_type"]))
     return kind(**(given | arguments))
+
+
+def use_item_bank(monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], organisation_id: int | None) -> None:
+    """Change the extra of the connection."""
+    extra = {"organisation_id": organisation_id}
+    monkeypatch.setenv("AIRFLOW_CONN_LEARNOSITY_DEFAULT", json.dumps({**connection, "extra": extra}))
 
 
 def listed(run: Run, dataset: Mapping[str, Any], destination: Path, **arguments: Any) -> list[dict[str, Any]]:
@@ -707,6 +714,25 @@ class TestCreate:
         assert set(found) == returned(LearnosityCreateDatasetOperator)
         assert (found["dataset_id"], found["dataset_type"], found["job_reference"]) == (WANTED, SUMMARY, "a-job")
         assert Run().execute(create(SUMMARY, **arguments))["job_reference"] == "", "there is nothing to wait for"
+        assert simulator.stats.calls == {}
+
+    @pytest.mark.parametrize("text", ["a-job ", "\ta-job", " a-job\n", "{{ 'a-job ' }}"], ids=repr)
+    def test_of_a_dataset_that_exists_takes_a_pasted_job_without_the_blanks_around_it(
+        self, simulator: Simulator, text: str
+    ) -> None:
+        found = Run().execute(create(create=False, dataset_id=WANTED, job_reference=text))
+        assert found["job_reference"] == "a-job"
+
+    @pytest.mark.parametrize("make", [True, None, "", "true"], ids=repr)
+    @pytest.mark.parametrize("dataset_id", [None, WANTED])
+    @pytest.mark.parametrize("conf", [True, False], ids=["run config", "argument"])
+    @pytest.mark.promise("permanent at once")
+    def test_refuses_a_job_to_wait_for_beside_a_dataset_that_would_be_made(
+        self, simulator: Simulator, make: Any, dataset_id: str | None, conf: bool
+    ) -> None:
+        given = {"create": make, "dataset_id": dataset_id, "job_reference": "a-job"}
+        with pytest.raises(RequestError, match="set create to false"):
+            Run(conf=given if conf else {}).execute(create(run_config=NAMES) if conf else create(**given))
         assert simulator.stats.calls == {}
 
     @pytest.mark.parametrize("writable", [True, False])
@@ -1247,6 +1273,32 @@ class TestHandedOn:
             destination.as_uri(), "learnosity_default",
         )  # fmt: skip
         assert data_of(destination, dataset)
+
+    @pytest.mark.parametrize("exists", [False, True])
+    @pytest.mark.parametrize(("before", "after"), [(None, 7), (7, None), (7, 8)], ids=repr)
+    def test_the_item_bank_is_decided_once(
+        self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, connection: dict[str, Any], exists: bool,
+        before: int | None, after: int | None,
+    ) -> None:  # fmt: skip
+        """The extra of the connection is changed after the create task."""
+        simulator.configure(linked_organisations=(7, 8))
+        use_item_bank(monkeypatch, connection, before)
+        dataset = finished(simulator)
+        if exists:
+            dataset = Run().execute(create(create=False, dataset_id=dataset["dataset_id"]))
+        assert dataset["organisation_id"] == before
+        use_item_bank(monkeypatch, connection, after)
+        asked, send = list[Any](), LearnosityClient._once
+
+        async def once(self: LearnosityClient, action: str, endpoint: str, request: Any, *args: Any) -> Any:
+            asked.append((f"{action} {endpoint}", request.get("organisation_id"), "organisation_id" in request))
+            return await send(self, action, endpoint, request, *args)
+
+        monkeypatch.setattr(LearnosityClient, "_once", once)
+        Run().execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
+        assert {each for each in asked if each[0] == "get reports/datasets"} == {
+            ("get reports/datasets", before, before is not None)
+        }
 
     def test_one_task_lands_all_shards_where_it_is_given_the_list(
         self, simulator: Simulator, destination: Path

@@ -89,6 +89,24 @@ class TestLooksOnce:
         reference = a_job(simulator)
         assert sensor(job_reference=reference).execute(NO_CONTEXT) == reference
 
+    @pytest.mark.parametrize("pasted", ["{} ", "\t{}", "{}\n"], ids=repr)
+    @pytest.mark.parametrize("handed_on", [False, True], ids=["alone", "from create_dataset"])
+    def test_and_is_done_when_its_reference_was_pasted_with_blanks(
+        self, simulator: Simulator, pasted: str, handed_on: bool
+    ) -> None:
+        reference = a_job(simulator)
+        given: Any = pasted.format(reference)
+        if handed_on:
+            given = {"dataset_id": "d", "job_reference": given, "learnosity_conn_id": CONN}
+        assert sensor(job_reference=given).execute(NO_CONTEXT) == reference
+
+    def test_and_finds_its_job_in_another_case(self, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def jobs(*args: Any, **kwargs: Any) -> list[Job]:
+            return [Job("9fd443d0-a", "completed")]
+
+        monkeypatch.setattr("learnosity.api.client.LearnosityClient.jobs", jobs)
+        assert sensor(job_reference="9FD443D0-A").execute(NO_CONTEXT)
+
     @pytest.mark.promise("permanent at once")
     def test_and_fails_when_the_job_was_halted(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match="job", kind="job_halt", message="line 3 is no record"))
@@ -573,3 +591,32 @@ def test_the_end_of_the_time_names_the_limit_of_the_run_config(simulator: Simula
             waits.execute_complete(context, {"status": "timeout", "job_reference": "a-job"})
         else:
             waits.execute(context)
+
+
+WHY = {
+    "failed": (FaultRule(match="get jobs", kind="status", status=502), "The last poll failed: .*10000"),
+    "refused": (FaultRule(match="get jobs", kind="status", status=403, code=41003), "The last poll failed: .*41003"),
+    "not listed": (FaultRule(match="job", kind="job_vanish"), "did not list it: check job_reference"),
+}
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+@pytest.mark.parametrize(("fault", "says"), WHY.values(), ids=WHY)
+def test_the_end_of_the_time_says_what_the_last_poll_saw(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, mode: str, fault: FaultRule, says: str
+) -> None:
+    monkeypatch.setattr("learnosity.api.client.FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr("learnosity.api.client.MOST_WAIT_SECONDS", 0.001)
+    simulator.faults.add(fault)
+    waits = sensor(job_reference="a-job", deferrable=False, mode=mode, job_timeout=0.00001)
+    waits._polled = True  # the first poll of a task fails at once
+    with pytest.raises(AirflowSensorTimeout, match=f"{says}.* It may still run at Learnosity: clear this task"):
+        waits.execute(context_of(ago=6000))
+
+
+def test_an_event_of_an_earlier_release_ends_the_time_without_a_reason() -> None:
+    for event in ({"status": "timeout"}, {"status": "timeout", "message": None}):
+        with pytest.raises(AirflowSensorTimeout, match=r"within 360.* minutes\. It may still run"):
+            sensor().execute_complete(NO_CONTEXT, event)
+    with pytest.raises(AirflowSensorTimeout, match=r"minutes\. The last poll failed: HTTP 502\. It may still run"):
+        sensor().execute_complete(NO_CONTEXT, {"status": "timeout", "message": "The last poll failed: HTTP 502."})

@@ -107,6 +107,23 @@ class TestEvents:
         reference = await a_job(simulator)
         assert await event_of(trigger(reference, seconds=-1)) == {"status": "timeout", "job_reference": reference}
 
+    async def test_the_deadline_for_a_job_that_is_not_listed_says_what_to_check(self, simulator: Simulator) -> None:
+        event = await event_of(trigger("never-heard-of", seconds=-1))
+        assert (event["status"], event["job_reference"]) == ("timeout", "never-heard-of")
+        assert "check job_reference and the connection" in event["message"]
+
+    @pytest.mark.parametrize(("status", "code"), [(502, 10000), (403, 41003)], ids=["failed", "refused"])
+    async def test_the_deadline_says_why_the_last_poll_failed(
+        self, simulator: Simulator, status: int, code: int
+    ) -> None:
+        reference = await a_job(simulator)
+        simulator.faults.add(FaultRule(match="get jobs", kind="status", status=status, code=code))
+        event = await event_of(trigger(reference, seconds=-1))
+        assert event["status"] == "timeout"
+        assert event["message"].startswith("The last poll failed: ")
+        assert f"code {code}" in event["message"]
+        assert DEMO_CONSUMER_SECRET not in str(event)
+
     @pytest.mark.parametrize("kind", ["status", "rate_limited", "reset", "lost_reply", "truncate", "non_json"])
     async def test_no_fault_of_the_api_ends_the_wait(self, simulator: Simulator, kind: Any) -> None:
         simulator.faults.add(FaultRule(match="get jobs", kind=kind, times=3))

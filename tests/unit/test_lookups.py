@@ -14,9 +14,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     ConnectionResult,
+    DeadlockImminentError,
     ErrorResponse,
     GetConnection,
     GetVariable,
+    MaskSecret,
     VariableKeysResult,
     VariableResult,
 )
@@ -280,6 +282,28 @@ def test_line_ends_of_secrets_are_cut_in_every_field(monkeypatch: pytest.MonkeyP
     connection = lookup()
     assert {name: getattr(connection, name) for name in texts} == texts
     assert (connection.conn_id, connection.port, connection.extra_dejson) == ("store", 443, extra)
+
+
+@pytest.mark.parametrize("find", [afind_connection, afind_variable], ids=["connection", "Variable"])
+async def test_a_lookup_in_an_event_loop_never_blocks_it_to_mask_a_secret(
+    monkeypatch: pytest.MonkeyPatch, find: Callable[[str], Any]
+) -> None:
+    """Airflow ends a process that sends from the event loop's thread while another coroutine waits for a reply."""
+    masked: list[Any] = []
+
+    class Busy:
+        def send(self, request: Any) -> Any:
+            raise DeadlockImminentError(request)
+
+        async def asend(self, request: Any) -> Any:
+            if isinstance(request, MaskSecret):
+                masked.append(request.value)
+                return None
+            return found(request)
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Busy(), raising=False)
+    assert await find("store")
+    assert masked
 
 
 def then(*answers: Answer) -> Answer:

@@ -49,7 +49,7 @@ class LearnosityClient:
 
     :param config: a checked Airflow connection.
     :param attempts: largest number of attempts of one call; default 6, over about 30 s.
-    :param pacer: limits the rate of calls. Clients of one process with the same key share it; default: a new one.
+    :param pacer: limits the rate of this client's calls; default: a new one.
     :param metrics: gets `api_calls`, `api_retries` and `api_rate_limited`, by endpoint and action; default: none.
     """
 
@@ -141,7 +141,8 @@ class LearnosityClient:
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any] | None = None) -> Reply:
         """Retrieve a finished dataset: `get` on /reports/datasets.
 
-        :param extra: further request fields, such as `group_path` or a page cursor.
+        :param extra: further request fields, such as `group_path` or a page cursor. An `organisation_id` of None stands
+            for the primary item bank, also if the connection names another one.
         """
         request = {"dataset_type": dataset_type, "dataset_id": dataset_id, **(extra or {})}
         return await self._call("get", DATASETS, request)
@@ -169,6 +170,7 @@ class LearnosityClient:
         # is a filter or is not documented.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
+        request = {key: value for key, value in request.items() if key != "organisation_id" or value is not None}
         retryable = _is_retryable_get if action == "get" else _is_retryable_set
         clock_errors = 0
 

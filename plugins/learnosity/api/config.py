@@ -22,7 +22,7 @@ from learnosity.api.defaults import (
     REGION_NAMES,
     REGIONS,
 )
-from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_ipv6, is_loopback
+from learnosity.api.url_policy import UrlPolicy, is_forbidden_address, is_host, is_ipv6, is_loopback
 from learnosity.egress import Egress, checked_proxy
 from learnosity.errors import ConnectionConfigError
 from learnosity.results.declared import Declaration, parse_declaration
@@ -194,6 +194,7 @@ def build_config(
 
 
 def _base_url(host: str | None, schema: str | None, port: int | None, *, region: Any, refuse: Any) -> str:
+    host, schema = (host or "").strip(), (schema or "").strip()
     if not host:
         if port not in (None, 0, _DEFAULT_PORTS["https"]):
             raise refuse(f"the port is {port}, but the host is empty; enter the host as well, or 443 as port.")
@@ -208,8 +209,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
         raise refuse("the host cannot be read; give a host name, or a URL without a path.") from None
     if not 0 <= (port or 0) <= 65535:
         raise refuse(f"the port is {port}; it must be a number from 1 to 65535, or empty.")
-    if parts.scheme not in ("http", "https") or not name:
-        raise refuse("the host must be a host name, or a URL that starts with https://.")
+    if parts.scheme not in ("http", "https") or not name or not is_host(name):
+        raise refuse("the host must be a host name without blanks, or a URL that starts with https://.")
     if parts.username is not None or parts.query or parts.path.strip("/"):
         raise refuse("the host must not carry user info, a path or a query; the version goes into the extra.")
     if is_forbidden_address(name):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from learnosity.api.field_checks import check_organisation_id, check_request
+from learnosity.api.field_checks import check_organisation_id, check_request, plain_json
 from learnosity.errors import RequestError
 
 ACTIVITY_SUMMARY = "activity-summary-by-group"
@@ -117,14 +117,14 @@ class DatasetRequest:
     def from_mapping(cls, values: Mapping[str, Any]) -> DatasetRequest:
         """Make a request from the part of a run config that is the request. An empty form field is None in it.
 
-        :raises RequestError: it cannot be used (`check_request`), or `organisation_id` is not a whole number.
+        :raises RequestError: it cannot be used: see the functions of `api.field_checks` that are called here.
         """
         check_request(values)
         return cls(
             dataset_type=str(values.get("dataset_type") or "").strip(),
-            filters=values.get("filters") or {},
-            options=values.get("options") or {},
-            groups=values.get("groups") or (),
+            filters=plain_json("filters", values.get("filters") or {}),
+            options=plain_json("options", values.get("options") or {}),
+            groups=plain_json("groups", values.get("groups") or ()),
             organisation_id=check_organisation_id(values.get("organisation_id")),
         )
 

@@ -86,9 +86,11 @@ class CheckedLookup:
     def _check(self, host: str, found: Iterable[str]) -> None:
         for address in found:
             if why := self._policy.refuses(host, address):
-                raise PermanentApiError(
+                error = PermanentApiError(
                     f"Refused to connect to {host}: its name leads to {why}. Check the DNS of this machine."
                 )
+                error.nothing_done = True  # nothing was sent
+                raise error
 
 
 class CheckingResolver(AbstractResolver):

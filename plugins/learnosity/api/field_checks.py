@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
+from uuid import UUID
 
 from learnosity.errors import RequestError
 
@@ -49,6 +53,35 @@ def check_request(values: object) -> Mapping[str, Any]:
         raise RequestError(f"The request is {type(values).__name__}; it must be an object with dataset_type and more.")
     check_names("request", values, REQUEST_KEYS)
     return values
+
+
+def plain_json(name: str, value: object) -> Any:
+    """The value of a field as plain JSON. A DAG may write what is no JSON, such as a time: it becomes its text.
+
+    :raises RequestError: it has something that cannot become JSON.
+    """
+    if not isinstance(value, Mapping | list | tuple):
+        return value  # not an object or a list, which `DatasetRequest.check` refuses together with other problems
+    try:
+        return json.loads(json.dumps(value, default=_as_json, allow_nan=False))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RequestError(
+            f"{name} cannot become JSON: {ended(str(error))} Use texts, numbers, true, false, null, lists and objects."
+        ) from None
+
+
+def _as_json(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"it has a value of the type {type(value).__name__}")
 
 
 def check_organisation_id(value: object) -> int | None:

@@ -35,6 +35,10 @@ class Job(msgspec.Struct, frozen=True):
     details: str = ""
     """All other properties as JSON text. They are not documented, so they are only searched for ids."""
 
+    def is_named(self, reference: str) -> bool:
+        """Whether this is the reference of the job. People paste references, so upper and lower case are the same."""
+        return self.reference.casefold() == reference.casefold()
+
     @property
     def is_completed(self) -> bool:
         """The dataset is compiled and can be retrieved."""

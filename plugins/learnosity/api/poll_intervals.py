@@ -87,11 +87,13 @@ class PollResult:
     :param job: the job; None when it was not listed, or when the call failed.
     :param error: why the call failed.
     :param final: no more results follow: the job has ended, the deadline has passed, or the error is permanent.
+    :param timed_out: the deadline has passed, and the job has not ended. `error` is then that of the last poll.
     """
 
     job: Job | None = None
     error: LearnosityError | None = None
     final: bool = False
+    timed_out: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -209,7 +209,7 @@ class JobPoller:
         """Ask for the jobs of a call, and report to the waits. Returns whether the client may be used on."""
         references = call.references
         try:
-            jobs = {job.reference: job for job in await client.jobs(references)}
+            jobs = {job.reference.casefold(): job for job in await client.jobs(references)}
         except LearnosityError as error:
             if error.transient or is_about_connection(error) or len(references) == 1:
                 self._failed(call.due, error)
@@ -225,13 +225,13 @@ class JobPoller:
             return any([await self._poll(client, half, is_half=True) for half in halves])
         self._outage.clear()
         for number, wait in enumerate(call.due, 1):
-            job = jobs.get(wait.reference)
+            job = jobs.get(wait.reference.casefold())
             wait.refusals.clear()
             self._report(wait, PollResult(job, final=job is not None and job.is_terminal))
             if number % IN_ONE_GO == 0:
                 await asyncio.sleep(0)
         for wait in call.others:
-            job = jobs.get(wait.reference)
+            job = jobs.get(wait.reference.casefold())
             if wait in self._waits and job is not None and job.is_terminal:
                 self._report(wait, PollResult(job, final=True))
             elif job is not None:
@@ -248,7 +248,7 @@ class JobPoller:
         if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job
             return
         if not result.final and time.time() >= wait.deadline:
-            result = PollResult(result.job, None, final=True)
+            result = PollResult(result.job, result.error, final=True, timed_out=True)
         wait.results.put_nowait(result)
         if result.final:
             self._forget(wait)

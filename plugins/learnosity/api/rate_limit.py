@@ -1,8 +1,9 @@
-"""Keeps the calls of one process below the documented rate limits, so that a 429 (too many calls) is rare.
+"""Keeps the calls of one client below the documented rate limits, so that a 429 (too many calls) is rare.
 
 Each consumer key has a quota per endpoint and action, in a window of 5 seconds (docs/learnosity-api.md, "Rate limits").
-Other processes and machines may use the same key. So a process does not use the whole quota. After each 429, it uses
-less, until all processes together stay below the quota.
+Other clients, processes and machines may use the same key. So a client does not use the whole quota. After each 429, it
+uses less, until all clients together stay below the quota. A task has one client, and a triggerer one per Airflow
+connection.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import deque
 WINDOW_SECONDS = 5.0
 # Calls per window that Learnosity allows, by action.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
-# Largest share of a quota that one process uses; the rest is for other programs with the same consumer key.
+# Largest share of a quota that one client uses; the rest is for other clients with the same consumer key.
 HEAD_ROOM = 0.8
 # A reply with status 429 multiplies the share by `CUT`. After that, each window adds `RECOVERY` times `HEAD_ROOM`,
 # until the share is `HEAD_ROOM` again.
@@ -50,11 +51,11 @@ class Pacer:
             sent.append(time.monotonic())
 
     def limit(self, endpoint: str, action: str) -> int:
-        """How many calls of `action` on `endpoint` this process may now make per window."""
+        """How many calls of `action` on `endpoint` this client may now make per window."""
         return max(1, int(QUOTAS.get(action, 50) * self._share((endpoint, action))))
 
     def refused(self, endpoint: str, action: str) -> None:
-        """Halve the share after a 429: it shows that other processes use the key too."""
+        """Halve the share after a 429: it shows that other clients use the key too."""
         key = (endpoint, action)
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))

@@ -29,12 +29,21 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
+# HTTP statuses after which the same call may succeed later. Load balancers send them, some in a JSON of the API's form.
+_TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes for a consumer without rights, for a wrong address, and for a `version` that is too old: no call of the
 # connection succeeds.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
+# Error codes of a call that was checked and refused, so it had no effect. Codes go by thousands: 2 = parameters,
+# 4 = access, rate and version. Other codes, such as 1 = internal, do not say how far the call came.
+_REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
+# HTTP statuses with which a server or proxy that is not the Data API says that it has not passed the call on. 403 is
+# none of them: some proxies send it when they block the reply to a call that had an effect. 302 and 303 are none
+# either: some servers send them after they have done what was asked.
+_NOT_PASSED_ON = frozenset({301, 307, 308, 400, 401, 404, 405, 407, 410, 411, 413, 414, 415, 421, 431})
 _HINTS = {
     20012: "Check the host and the `version` of the connection.",
     20027: "Ask for less at a time.",
@@ -123,7 +132,8 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
     hint = _HINTS.get(code or 0, "")
     message = f"Learnosity answered: {text} ({where}). {hint}".strip()
     unknown_server_error = http_status >= 500 and code not in _HINTS
-    if http_status == 429 or code in _TRANSIENT_CODES or unknown_server_error:
+    try_again = http_status == 429 or (http_status in _TRANSIENT_STATUSES and code is None)
+    if try_again or code in _TRANSIENT_CODES or unknown_server_error:
         return TransientApiError(message, code=code, http_status=http_status, retry_after=retry_after)
     kind: type[PermanentApiError] = PermanentApiError
     if code in _CONFLICT_CODES or http_status == 409:
@@ -132,32 +142,42 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
         kind = NotReadyError
     elif code is not None and 40000 <= code < 42000:
         kind = AuthenticationError
-    return kind(message, code=code, http_status=http_status)
+    error = kind(message, code=code, http_status=http_status)
+    refused_by_status = 400 <= http_status < 500 and http_status not in {409, 499, *_TRANSIENT_STATUSES}
+    error.nothing_done = (
+        meta["status"] is False and kind is not ConflictError and (code in _REFUSAL_CODES or refused_by_status)
+    )
+    return error
 
 
 def _error_without_json(http_status: int, retry_after: float | None) -> ApiError:
     where = f"HTTP {http_status} and no readable verdict"
-    # Load balancers send 408 and 425 when the client may send the same request again.
-    if http_status in (408, 425, 429) or http_status >= 500:
+    if http_status == 429 or http_status in _TRANSIENT_STATUSES or http_status >= 500:
         return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status, retry_after=retry_after)
     if 300 <= http_status < 400:
-        return WrongAddressError(
+        return _wrong_address(
             f"Learnosity answered with a redirect (HTTP {http_status}), which is never followed because it would "
             "lose or leak the signed request. Check host and scheme of the connection.",
-            http_status=http_status,
+            http_status,
         )
     if http_status == 404:
-        return WrongAddressError(
+        return _wrong_address(
             "Learnosity does not know this address (HTTP 404). Check host and `version` of the connection.",
-            http_status=http_status,
+            http_status,
         )
     if http_status >= 400:
-        return WrongAddressError(
+        return _wrong_address(
             f"Learnosity answered with {where}. Check host, scheme and `version` of the connection.",
-            http_status=http_status,
+            http_status,
         )
     # A 2xx reply without a readable `meta.status` is incomplete, or is from a proxy. Another attempt may succeed.
     return TransientApiError(f"Learnosity answered with {where}.", http_status=http_status)
+
+
+def _wrong_address(message: str, http_status: int) -> WrongAddressError:
+    error = WrongAddressError(message, http_status=http_status)
+    error.nothing_done = http_status in _NOT_PASSED_ON
+    return error
 
 
 def is_clock_error(error: ApiError) -> bool:

@@ -30,6 +30,14 @@ def is_loopback(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost") or leads(host) is Leads.HERE
 
 
+def is_host(name: str) -> bool:
+    """Whether `name` has the form of a host name or of an IP address. It may have letters of any script."""
+    try:
+        return _HOST.fullmatch(name.encode("idna").decode()) is not None
+    except UnicodeError:
+        return False
+
+
 def is_ipv6(host: str) -> bool:
     """Whether `host` is an IPv6 address without brackets."""
     return ":" in host and parse_address(host) is not None

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from learnosity import network
 from learnosity.api.dataset_request import DatasetRequest
 from learnosity.api.replies import Reply
 from learnosity.creation.decide import Action, Decision, Seen, decide, fresh, with_suspects
-from learnosity.creation.errors import id_is_taken, job_is_doubtful, urls_ran_out
+from learnosity.creation.errors import id_is_taken, job_is_doubtful, new_id_is_taken, urls_ran_out
 from learnosity.creation.initialised import read_initialised
 from learnosity.creation.state import (
     CreatedDataset,
@@ -35,7 +36,6 @@ from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import (
     ConflictError,
-    ConnectionConfigError,
     LearnosityError,
     NotReadyError,
     TransientApiError,
@@ -158,31 +158,27 @@ class _Creation:
         upload = await self._input()
         self.identity = replace(self.identity, input=upload.identity if upload else "")
         dataset_id, file_count = self.fixed_id or str(uuid.uuid4()), len(upload.parts) if upload else 0
-        state = CreationState(
-            dataset_id=dataset_id,
-            step="initialising",
-            file_count=file_count,
-            since=0,
-            records=upload.records if upload else 0,
-            bytes=upload.bytes if upload else 0,
-            input_sha256=upload.sha256 if upload else "",
-            identity=self.identity,
-            request=self._body(dataset_id, file_count),
-            input=upload.info if upload else None,
-        )
+        state = CreationState.begun(dataset_id, upload, self.identity, self._body(dataset_id, file_count))
         await self.notes.save(state if file_count else await self._with_known_jobs(state))
         log.info("Initialising dataset %s (%s).", dataset_id, self.request.dataset_type)
         try:
-            reply = await self.client.initialise(state.request, before_send=self.notes.check_still_ours)
-        except (ConnectionConfigError, TransientApiError) as error:
+            reply = await self.client.initialise(state.request, before_send=self._check_still_ours)
+        except ConflictError as error:
+            if self.fixed_id:
+                raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
+            # Nobody else has an id that was made now. The call may have come twice, so it may have had its effect.
+            self.failure = new_id_is_taken(dataset_id, error)
+            log.warning("%s", self.failure)
+            self.seen = Seen(job_exists=True)
+            return self._decide()
+        except LearnosityError as error:
             if error.nothing_done:
-                await self.notes.save(replace(state, nothing_done=True))
+                await self._had_no_effect(replace(self._noted, nothing_done=True))
+            if error.nothing_done or not isinstance(error, TransientApiError):
                 raise
             self.failure = error
             log.warning("The reply was lost. %s", error)
             return self._decide()
-        except ConflictError as error:
-            raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
         return await self._initialised(reply, upload)
 
     async def _initialised(self, reply: Reply, upload: Upload | None) -> Decision:
@@ -234,27 +230,39 @@ class _Creation:
         self.commences += 1
         try:
             reference = await self.client.commence(
-                self.request.dataset_type, state.dataset_id, before_send=self.notes.check_still_ours
+                self.request.dataset_type, state.dataset_id, before_send=self._check_still_ours
             )
-        except (ConnectionConfigError, TransientApiError) as error:
-            if error.nothing_done and not in_doubt:
-                # The call had no effect. With the step set back, the next attempt need not read the list of jobs first.
-                await self.notes.save(replace(state, step="uploading"))
-                raise
-            if error.nothing_done or self.commences > 1:
-                raise  # the saved step stays `commencing`, so the next attempt reads the list of jobs first
-            log.warning("The reply to starting the job was lost. %s", error)
         except ConflictError:
             log.warning("Learnosity says that the job of dataset %s has been started.", state.dataset_id)
             self.seen = Seen(job_exists=True)
             return self._decide()
-        except NotReadyError as error:
-            self.failure = error
-            return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
+        except LearnosityError as error:
+            if error.nothing_done and not in_doubt:
+                # With the step set back, the next attempt need not read the list of jobs first.
+                await self._had_no_effect(replace(state, step="uploading"))
+            if isinstance(error, NotReadyError):
+                self.failure = error
+                return fresh(f"It lacks input that was uploaded, and no job was started. {error}")
+            if error.nothing_done or not isinstance(error, TransientApiError) or self.commences > 1:
+                raise  # if the saved step is `commencing`, the next attempt reads the list of jobs first
+            log.warning("The reply to starting the job was lost. %s", error)
         else:
             return await self._started(state, reference)
         self.seen = Seen()
         return self._decide()
+
+    async def _check_still_ours(self) -> None:
+        try:
+            await self.notes.check_still_ours()
+        except LearnosityError as error:
+            # Nothing was sent now. If this is a retry of a call, the attempts before it had no effect either.
+            error.nothing_done = True
+            raise
+
+    async def _had_no_effect(self, state: CreationState) -> None:
+        """Note that a call had no effect. If this cannot be noted, the next attempt reads the list of jobs first."""
+        with suppress(LearnosityError):
+            await self.notes.save(state)
 
     async def _started(self, state: CreationState, reference: str) -> Decision:
         await self.notes.save(state.of_started(reference))
@@ -267,16 +275,7 @@ class _Creation:
             log.warning("The templates render differently now. Dataset %s keeps the request as sent.", state.dataset_id)
         if state.step != "started":
             await self.notes.save(state.of_started(reference))
-        return CreatedDataset(
-            state.dataset_id,
-            reference,
-            state.file_count,
-            state.records,
-            state.bytes,
-            state.request,
-            state.input,
-            reattached=not self.started_here,
-        )
+        return CreatedDataset.of(state, reference, reattached=not self.started_here)
 
     def _body(self, dataset_id: str, file_count: int) -> dict[str, Any]:
         return self.request.body(dataset_id, file_count, self.client.config.organisation_id)

@@ -6,7 +6,7 @@ from learnosity.errors import ConflictError, PermanentApiError, RequestError, Ur
 
 
 def id_is_taken(dataset_id: str, error: ConflictError, *, ours: bool) -> RequestError:
-    """The error for a dataset id that is already in use at Learnosity.
+    """The error for a dataset id of the run config that is already in use at Learnosity.
 
     :param ours: whether an earlier attempt of this task has used it.
     """
@@ -17,6 +17,14 @@ def id_is_taken(dataset_id: str, error: ConflictError, *, ours: bool) -> Request
     )
     return RequestError(
         f"Dataset {dataset_id} exists already. Leave dataset_id empty to get a new one: {reason}. {error}"
+    )
+
+
+def new_id_is_taken(dataset_id: str, error: ConflictError) -> PermanentApiError:
+    """The error for a conflict about a dataset id that was made for this dataset."""
+    return PermanentApiError(
+        f"Learnosity says that dataset {dataset_id} exists already, although its id was made for it just now. If this "
+        f"goes on, look at Learnosity's job list, and ask Learnosity what the conflict is. {error}"
     )
 
 

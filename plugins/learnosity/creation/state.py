@@ -11,7 +11,7 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 from cryptography.fernet import InvalidToken
@@ -20,6 +20,9 @@ from msgspec.structs import replace
 from learnosity.api.encryption import sealing_key
 from learnosity.dataset.input_info import InputInfo
 from learnosity.errors import PermanentError
+
+if TYPE_CHECKING:
+    from learnosity.creation.upload import Upload
 
 # Saved upload URLs are used up to this age in seconds. They expire after 60 minutes, and the upload takes some of that
 # time.
@@ -97,6 +100,23 @@ class CreationState(msgspec.Struct, frozen=True):
     suspects: tuple[str, ...] = ()
     nothing_done: bool = False
 
+    @classmethod
+    def begun(
+        cls, dataset_id: str, upload: Upload | None, identity: RequestIdentity, request: dict[str, Any]
+    ) -> CreationState:
+        """The state before the call that initialises a dataset. `upload`: its input; None = it has no input files."""
+        state = cls(dataset_id, "initialising", file_count=0, since=0, identity=identity, request=request)
+        if upload is None:
+            return state
+        return replace(
+            state,
+            file_count=len(upload.parts),
+            records=upload.records,
+            bytes=upload.bytes,
+            input_sha256=upload.sha256,
+            input=upload.info,
+        )
+
     @property
     def is_uploaded(self) -> bool:
         """Whether every part of the input is uploaded."""
@@ -131,6 +151,20 @@ class CreatedDataset:
     request: dict[str, Any]
     input: InputInfo | None = None
     reattached: bool = False
+
+    @classmethod
+    def of(cls, state: CreationState, job_reference: str, *, reattached: bool) -> CreatedDataset:
+        """The dataset of a state, and its job."""
+        return cls(
+            state.dataset_id,
+            job_reference,
+            state.file_count,
+            state.records,
+            state.bytes,
+            state.request,
+            state.input,
+            reattached=reattached,
+        )
 
 
 class CreationStates(Protocol):

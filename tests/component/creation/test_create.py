@@ -10,9 +10,10 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
@@ -23,9 +24,10 @@ import pytest
 from learnosity.api.client import BeforeSend, LearnosityClient, transport_error
 from learnosity.api.config import ApiConfig, build_config
 from learnosity.api.dataset_request import DatasetRequest
+from learnosity.api.dns_lookup import CheckedLookup
 from learnosity.api.jobs import Job
 from learnosity.api.rate_limit import Pacer
-from learnosity.api.replies import Reply
+from learnosity.api.replies import Reply, parse_reply
 from learnosity.api.signed_urls import SignedTransfer
 from learnosity.creation import create as creation
 from learnosity.creation import decide as decisions
@@ -42,6 +44,7 @@ from learnosity.errors import (
     StorageError,
     TransferError,
     TransientApiError,
+    TransientError,
     TransientStorageError,
     UnexpectedReplyError,
 )
@@ -1035,6 +1038,39 @@ class TestRefusals:
         with pytest.raises(RequestError, match="Leave dataset_id empty"):
             await attempt(simulator, Notes(), dataset_id=WANTED)
 
+    @pytest.mark.parametrize(("code", "http_status"), [(20011, 409), (30000, 400), (None, 409), (20011, 200)])
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    async def test_a_new_id_that_is_taken_once_is_exchanged_for_another(
+        self, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, code: int | None, http_status: int,
+        request_: DatasetRequest,
+    ) -> None:  # fmt: skip
+        simulator.configure(recommence="second_job")
+        fails_once(monkeypatch, SET, verdict(code, http_status))
+        created = await attempt(simulator, Notes(), request=request_)
+        assert jobs_of(simulator) == {created.dataset_id: 1}
+        assert simulator.stats.calls[SET] == 1, "the refused call does not reach the simulator"
+
+    @pytest.mark.parametrize("named", [True, False])
+    async def test_a_new_id_without_input_that_is_taken_since_the_call_came_twice_has_its_job(
+        self, monkeypatch: pytest.MonkeyPatch, simulator: Simulator, named: bool
+    ) -> None:
+        simulator.configure(job_names_dataset=named)
+        fails_once(monkeypatch, SET, verdict(20011, 409), works=True)
+        created = await attempt(simulator, Notes(), request=WITHOUT_FILES)
+        assert created.reattached == named
+        assert set(jobs_of(simulator).values()) == {1}
+        assert len(jobs_of(simulator)) == (1 if named else 2), "where nobody can tell, the dataset is left alone"
+
+    @pytest.mark.parametrize("request_", [WITH_FILES, WITHOUT_FILES], ids=["three parts", "no input"])
+    async def test_new_ids_that_are_always_taken_end_in_an_error_that_does_not_blame_the_run_config(
+        self, simulator: Simulator, request_: DatasetRequest
+    ) -> None:
+        simulator.faults.add(FaultRule(match=SET, kind="status", status=409, code=20011))
+        with pytest.raises(PermanentApiError, match="Look at|look at") as caught:
+            await attempt(simulator, Notes(), request=request_)
+        assert "Leave dataset_id empty" not in str(caught.value)
+        assert simulator.stats.calls[SET] == creation.MAX_DATASETS
+
     async def test_a_wanted_dataset_id_is_never_exchanged_for_another(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
         with pytest.raises(PermanentError, match="another dataset_id"):
@@ -1051,7 +1087,7 @@ class TestRefusals:
 
 
 INFO = cast(aiohttp.RequestInfo, SimpleNamespace(real_url="https://data.example"))
-NEVER_SENT = {
+NEVER_SENT: dict[str, Exception] = {
     "the proxy forbids": aiohttp.ClientHttpProxyError(INFO, (), status=403),
     "the proxy wants a login": aiohttp.ClientHttpProxyError(INFO, (), status=407),
     "the proxy cannot connect": aiohttp.ClientHttpProxyError(INFO, (), status=502),
@@ -1097,6 +1133,138 @@ async def test_a_call_that_was_never_sent_leaves_no_doubt_even_in_a_busy_account
     assert jobs_of(simulator) == {other.dataset_id: 1, created.dataset_id: 1}
     assert created.dataset_id == (dataset_id or (begun if call == COMMENCE else created.dataset_id))
     assert simulator.stats.calls[JOBS] - asked <= 2, "one for the time, one before the job, none to settle a doubt"
+
+
+def verdict(code: int | None, http_status: int, body: bytes | None = None) -> LearnosityError:
+    """The error for such a reply."""
+    meta = {"status": False, "code": code, "message": "said by the API"}
+    with pytest.raises(LearnosityError) as caught:
+        parse_reply(http_status, msgspec.json.encode({"meta": meta}) if body is None else body)
+    return caught.value
+
+
+def error_of_lookup() -> LearnosityError:
+    lookup = CheckedLookup(build_config("c", login="k" * 16, password="s" * 40, host="https://data.example").url_policy)
+    with pytest.raises(LearnosityError) as caught:
+        lookup._check("data.example", ["169.254.169.254"])
+    return caught.value
+
+
+REFUSED: dict[str, Callable[[], LearnosityError]] = {
+    **{str(code): partial(verdict, code, 400) for code in (20004, 20012, 40000, 40002, 40003, 41002, 41005, 43000)},
+    "no code": partial(verdict, None, 403),
+    "a redirect": partial(verdict, None, 301, b""),
+    "no such address": partial(verdict, None, 404, b"<html>"),
+    "a host that leads into this network": error_of_lookup,
+}
+DOUBTFUL: dict[str, Callable[[], LearnosityError]] = {
+    **{str(status): partial(verdict, None, status) for status in (408, 425, 500, 502, 503, 504)},
+    **{str(code): partial(verdict, code, 500) for code in (10000, 20018, 50100)},
+    "a page": partial(verdict, None, 200, b"<html>"),
+    "a blocked reply": partial(verdict, None, 403, b"<html>"),
+    "a redirect after the work": partial(verdict, None, 303, b""),
+    "not understood": lambda: UnexpectedReplyError("no job_reference"),
+    "lost": lambda: TransientApiError("reset"),
+}
+CALLS = pytest.mark.parametrize(
+    ("request_", "call"),
+    [(WITH_FILES, SET), (WITH_FILES, COMMENCE), (WITHOUT_FILES, SET)],
+    ids=["before the upload", "after the upload", "without input"],
+)
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch, call: str, error: LearnosityError, *, works: bool = False) -> None:
+    """The first such call ends with this error. With `works`, it has its effect before that."""
+    send, sent = LearnosityClient._once, list[str]()
+
+    async def failing(self: LearnosityClient, action: str, endpoint: str, *args: Any) -> Reply:
+        sent.append(f"{action} {endpoint}")
+        fails = sent[-1] == call and sent.count(call) == 1
+        if not fails or works:
+            reply = await send(self, action, endpoint, *args)
+        if fails:
+            raise error
+        return reply
+
+    monkeypatch.setattr(LearnosityClient, "_once", failing)
+
+
+@pytest.mark.parametrize("cause", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("dataset_id", [None, WANTED], ids=["any id", "one id"])
+@CALLS
+async def test_a_call_that_was_refused_leaves_no_doubt_even_in_a_busy_account(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: Callable[[], LearnosityError],
+    dataset_id: str | None,
+    request_: DatasetRequest,
+    call: str,
+) -> None:
+    """A person corrects the connection, and the next try makes the same dataset, whatever other jobs have begun."""
+    simulator.configure(job_names_dataset=False)
+    error, notes = cause(), Notes()
+    fails_once(monkeypatch, call, error)
+    with pytest.raises(type(error)):
+        await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    begun = notes.state.dataset_id
+    other = await attempt(simulator, Notes())
+    created = await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    assert jobs_of(simulator) == {other.dataset_id: 1, created.dataset_id: 1}
+    assert created.dataset_id == (dataset_id or (begun if call == COMMENCE else created.dataset_id))
+
+
+@pytest.mark.parametrize("cause", DOUBTFUL.values(), ids=DOUBTFUL)
+@CALLS
+@pytest.mark.promise("no blind SET")
+async def test_an_error_that_does_not_exclude_an_effect_leaves_the_doubt(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: Callable[[], LearnosityError],
+    request_: DatasetRequest,
+    call: str,
+) -> None:
+    simulator.configure(job_names_dataset=False, recommence="second_job")
+    notes = Notes()
+    fails_once(monkeypatch, call, cause(), works=True)
+    for _ in range(3):
+        with suppress(LearnosityError):
+            await attempt(simulator, notes, request=request_, dataset_id=WANTED)
+    if request_ is WITH_FILES and call == SET:
+        assert sum(jobs_of(simulator).values()) <= 1
+    else:
+        assert jobs_of(simulator) == {WANTED: 1}
+
+
+@pytest.mark.parametrize("dataset_id", [None, WANTED], ids=["any id", "one id"])
+@CALLS
+async def test_a_state_that_cannot_be_read_right_before_a_call_leaves_no_doubt(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    dataset_id: str | None,
+    request_: DatasetRequest,
+    call: str,
+) -> None:
+    simulator.configure(job_names_dataset=False)
+    notes, once, broken = Notes(), LearnosityClient._once, list[str]()
+    read = notes.load
+
+    async def away() -> CreationState | None:
+        notes.load = read  # type: ignore[method-assign]
+        raise TransientError("Airflow did not read the state.")
+
+    async def breaking(self: LearnosityClient, action: str, endpoint: str, *args: Any) -> Reply:
+        if f"{action} {endpoint}" == call and not broken:
+            broken.append(call)
+            notes.load = away  # type: ignore[method-assign]
+        return await once(self, action, endpoint, *args)
+
+    monkeypatch.setattr(LearnosityClient, "_once", breaking)
+    with pytest.raises(TransientError, match="did not read"):
+        await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    assert not simulator.stats.calls[call]
+    other = await attempt(simulator, Notes())
+    created = await attempt(simulator, notes, request=request_, dataset_id=dataset_id)
+    assert jobs_of(simulator) == {other.dataset_id: 1, created.dataset_id: 1}
 
 
 class TestSealedUrls:

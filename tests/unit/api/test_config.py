@@ -84,6 +84,32 @@ def test_the_host_may_be_a_name_or_a_url(parts: dict[str, Any], base_url: str) -
     assert config(**parts).base_url == base_url
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["data.learnosity.com", "https://data.learnosity.com", "localhost", "http://[::1]:8888", "2001:db8::7", "my_sim",
+     "https://my-sim.example:8443/", "data.learnosity.com.", "données.example"],
+)  # fmt: skip
+@pytest.mark.parametrize("blank", [" ", "\t", "\n", "\r\n", "\u00a0"], ids=repr)
+def test_blanks_around_host_and_schema_count_for_nothing(host: str, blank: str) -> None:
+    plain = config(host=host)
+    for around in (f"{blank}{host}", f"{host}{blank}", f"{blank}{host}{blank}"):
+        assert (config(host=around).base_url, config(host=around).account) == (plain.base_url, plain.account)
+    assert config(host=blank) == config()
+    if "://" not in host:
+        assert config(host=host, schema=f"https{blank}").base_url == plain.base_url
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["data learnosity.com", "https:// data.learnosity.com", "https://data.learnosity.com /", "data.learnosity.com x",
+     "data,learnosity.com", "data..learnosity.com", "https://data.learnosity.com :443", "a" * 64 + ".example",
+     "data\u00a0learnosity.com", "data*.example", "(data)"],
+)  # fmt: skip
+def test_what_cannot_be_a_host_is_refused_before_it_is_called(host: str) -> None:
+    with pytest.raises(ConnectionConfigError, match="the host "):
+        config(host=host)
+
+
 HOSTS: list[dict[str, Any]] = [
     {},
     {"host": "data.learnosity.com"},

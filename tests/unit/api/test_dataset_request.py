@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import uuid
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
+import pendulum
 import pytest
 
+from learnosity.api.config import Credentials
 from learnosity.api.dataset_request import (
     ACTIVITY_ANALYSIS,
     ACTIVITY_SUMMARY,
@@ -17,6 +24,7 @@ from learnosity.api.dataset_request import (
     DatasetType,
     check_dataset_id,
 )
+from learnosity.api.signing import sign_data_request
 from learnosity.errors import RequestError
 
 ACTIVITIES = {"activity_id": ["a"]}
@@ -51,6 +59,55 @@ def test_a_request_is_sent_as_it_was_asked_for() -> None:
         "organisation_id": 7,
     }
     assert request.group_keys == ["school", "class"]
+
+
+class Odd:
+    """No JSON."""
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (datetime(2026, 11, 1, 7, tzinfo=UTC), "2026-11-01T07:00:00Z"),
+        (pendulum.datetime(2026, 11, 1, 7), "2026-11-01T07:00:00Z"),
+        (datetime(2026, 11, 1, 7, tzinfo=timezone(timedelta(hours=2))), "2026-11-01T07:00:00+02:00"),
+        (datetime(2026, 11, 1, 7), "2026-11-01T07:00:00"),
+        (date(2026, 11, 1), "2026-11-01"),
+        (uuid.UUID(UUID), UUID),
+        (Decimal("0.5"), 0.5),
+        (Decimal(7), 7),
+        (("a", "b"), ["a", "b"]),
+        (MappingProxyType({"a": 1}), {"a": 1}),
+        ({1: "a"}, {"1": "a"}),
+        (2**70, 2**70),
+        ("text", "text"),
+        (None, None),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("place", ["filters", "options", "groups"])
+def test_what_a_dag_writes_is_sent_as_json(value: object, sent: object, deep: bool, place: str) -> None:
+    def given(value: object) -> Any:
+        value = {"key": "k", "label": "L", "a": [{"b": value}] if deep else value}
+        return [value] if place == "groups" else value
+
+    body = DatasetRequest.from_mapping({"dataset_type": "x", place: given(value)}).body(UUID, 0)
+    assert body[place] == given(sent)
+    form = sign_data_request(Credentials("k" * 16, "s" * 40), body, "set")
+    assert json.loads(form["request"])[place] == given(sent)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Odd(), b"bytes", math.nan, math.inf, Decimal("NaN"), Decimal("Infinity"), {("a", "b"): 1}, {"a"}, 1j],
+    ids=repr,
+)
+@pytest.mark.parametrize("place", ["filters", "options", "groups"])
+def test_what_cannot_become_json_is_refused_by_the_name_of_its_field(value: object, place: str) -> None:
+    given: Any = {"key": "k", "label": "L", "a": [value]}
+    with pytest.raises(RequestError, match=f"^{place} cannot become JSON: "):
+        DatasetRequest.from_mapping({"dataset_type": "x", place: [given] if place == "groups" else given})
 
 
 def test_what_is_empty_is_left_out_and_empty_form_fields_are_none() -> None:

@@ -441,6 +441,20 @@ class TestOddRecords:
         assert done[-1].job.is_completed
 
 
+@pytest.mark.parametrize("asked", ["9FD443D0-A", "9fd443d0-a", "9fd443D0-A"])
+@pytest.mark.parametrize("listed", ["9FD443D0-A", "9fd443d0-a"])
+async def test_a_job_is_found_whatever_the_case_of_its_reference(asked: str, listed: str) -> None:
+    class Api(FakeApi):
+        async def jobs(self, references: Sequence[str]) -> list[Job]:
+            await super().jobs(references)
+            return [Job(listed, "completed")]
+
+    async with asyncio.timeout(10):
+        looks = await wait_for(Api(), asked)
+    assert looks[-1].job == Job(listed, "completed")
+    assert Job(listed, "completed").is_named(asked)
+
+
 class TestDeadline:
     async def test_a_last_look_is_taken_at_the_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         api = FakeApi({"job": "completed"})
@@ -451,8 +465,8 @@ class TestDeadline:
     async def test_passes_whatever_the_api_says(self, error: Exception | None) -> None:
         api = FakeApi({"job": "running"}, fail=lambda references: error)
         looks = await wait_for(api, "job", deadline=time.time() - 1)
-        assert looks[-1].final
-        assert looks[-1].error is None
+        assert (looks[-1].final, looks[-1].timed_out) == (True, True)
+        assert looks[-1].error is error, "the task says it"
         assert looks[-1].job in (None, Job("job", "running"))
 
     async def test_a_status_that_is_not_known_counts_as_running(self) -> None:

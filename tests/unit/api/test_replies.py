@@ -125,10 +125,49 @@ def test_a_server_error_with_a_code_nobody_knows_is_transient(http_status: int) 
     assert isinstance(error_of(http_status, body(None)), TransientApiError)
 
 
+@pytest.mark.parametrize("http_status", [408, 425])
+def test_a_status_that_asks_for_another_try_is_transient_in_every_form(http_status: int) -> None:
+    for content in (body(None), body(None, None), b"", b"<html>", body("none")):  # type: ignore[arg-type]
+        error = error_of(http_status, content)
+        assert isinstance(error, TransientApiError)
+        assert not error.nothing_done, "a `set` may have had its effect"
+    for code, _, kind in TABLE:
+        assert type(error_of(http_status, body(code))) is kind, "a code says more"
+
+
 @pytest.mark.parametrize("http_status", [200, 400, 403, 418])
 def test_a_refusal_with_a_code_nobody_knows_is_permanent(http_status: int) -> None:
     assert type(error_of(http_status, body(99999))) is PermanentApiError
     assert type(error_of(http_status, body(None))) is PermanentApiError
+
+
+@pytest.mark.parametrize(("code", "http_status", "kind"), TABLE)
+def test_a_call_that_was_refused_had_no_effect_and_any_other_one_may_have_had_one(
+    code: int, http_status: int, kind: type[ApiError]
+) -> None:
+    certain = code == 42000 or kind not in (TransientApiError, ConflictError)
+    for served in (http_status, 200):
+        assert error_of(served, body(code)).nothing_done == certain
+
+
+@pytest.mark.parametrize("code", [None, 10001, 30002, 50001, 99999], ids=repr)
+def test_a_refusal_with_no_known_code_had_no_effect_only_where_its_http_status_says_so(
+    code: int | None,
+) -> None:
+    certain = {status for status in range(200, 600) if error_of(status, body(code)).nothing_done}
+    assert certain == set(range(400, 500)) - {408, 409, 425, 499}
+
+
+@pytest.mark.parametrize("status", [None, 0, 1, "true", "ok", {}], ids=repr)
+def test_a_status_that_is_not_understood_does_not_say_that_a_call_had_no_effect(status: Any) -> None:
+    for http_status in (200, 400):
+        content = json.dumps({"meta": {"status": status, "code": 20004}, "data": {"job_reference": "a"}}).encode()
+        assert not error_of(http_status, content).nothing_done
+
+
+def test_without_a_verdict_a_call_had_no_effect_only_where_nobody_can_have_passed_it_on() -> None:
+    refused = {status for status in range(200, 600) if error_of(status, b"<html>").nothing_done}
+    assert refused == {301, 307, 308, 400, 401, 404, 405, 407, 410, 411, 413, 414, 415, 421, 429, 431}
 
 
 NO_VERDICT = {
@@ -152,7 +191,7 @@ def test_without_a_readable_verdict_http_decides(content: bytes) -> None:
     for http_status in (200, 201, 408, 425, 429, 500, 502, 503, 504):
         error = error_of(http_status, content)
         assert isinstance(error, TransientApiError), http_status
-        assert error.sent
+        assert error.nothing_done == (http_status == 429)
     for http_status in (301, 302, 307, 308):
         assert "redirect" in str(error_of(http_status, content))
     for http_status in (301, 307, 400, 401, 403, 404, 405, 410, 413):

@@ -1,0 +1,46 @@
+"""The errors of a wait that did not end with a completed job. Each message says what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from learnosity.errors import JobHaltedError, LearnosityError
+
+if TYPE_CHECKING:
+    from learnosity.api.jobs import Job
+
+
+def halted(reference: str, error: str | None) -> JobHaltedError:
+    """The error for a job that ended without a dataset.
+
+    :param error: what Learnosity says about it; None = nothing.
+    """
+    said = (error or "no reason given")[:1000].rstrip(". ")
+    return JobHaltedError(
+        f"Learnosity halted job {reference}: {said}. If the input was wrong, correct it, then clear create_dataset "
+        "with its downstream tasks: a fresh dataset is made. For another run config, trigger a new run."
+    )
+
+
+def why_unfinished(job: Job | None, error: LearnosityError | None) -> str:
+    """What the last poll before the deadline says about its cause; "" = nothing, because the job still runs.
+
+    :param job: the job, as it was listed; None = it was not listed.
+    :param error: why the poll failed; None = it did not.
+    """
+    if error is not None:
+        return f"The last poll failed: {error}"
+    return "" if job else "At the last poll, Learnosity did not list it: check job_reference and the connection."
+
+
+def timed_out(reference: str, minutes: object, why: str) -> AirflowSensorTimeout:
+    """The error for a deadline that has passed.
+
+    :param why: what `why_unfinished` says.
+    """
+    return AirflowSensorTimeout(
+        f"Job {reference} was not finished within {minutes} minutes. {f'{why} ' if why else ''}It may still run at "
+        "Learnosity: clear this task to continue the wait, or raise job_timeout."
+    )
