@@ -457,6 +457,38 @@ def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.C
     assert "It is complete" in capsys.readouterr().out
 
 
+NO_ADDRESSES = (
+    *("airflow.example.com", "airflow.example.com:8080", "//airflow.example.com", "127.0.0.1:8080", "/airflow"),
+    *("https://airflow.example.com/airflow", "https://airflow.example.com/airflow/", "https://airflow.example.com//"),
+    *(
+        "https://",
+        "https:///",
+        "https:airflow.example.com",
+        "ftp://airflow.example.com",
+        "https://air flow.example.com",
+    ),
+    *("https://airflow.example.com?a=b", "https://airflow.example.com#a", "https://airflow.example.com:port"),
+    *("https://[::1", "https://airflow.example.com:"),
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(
+            {"AIRFLOW_ADDRESS": f"{scheme}://{host}", "AIRFLOW_PATH": path}
+            for scheme in ("http", "https", "HTTPS")
+            for host in ("airflow.example.com", "airflow:8443", "127.0.0.1", "10.0.0.1:80", "[::1]:8080", "[fd00::1]")
+            for path in ("", "/airflow", "/a/b")
+        ),
+        {"AIRFLOW_ADDRESS": "https://airflow.example.com/"},  # Airflow takes it, where no path follows
+        {"AIRFLOW_ADDRESS": "unused", "AIRFLOW__API__BASE_URL": "https://airflow.example.com"},
+    ],
+)
+def test_an_address_that_airflow_can_have_is_taken(changed: dict[str, str]) -> None:
+    assert problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -466,6 +498,11 @@ def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.C
         ({"S3_AIRFLOW_SECRET_KEY": "", "S3_AIRFLOW_ACCESS_KEY": ""}, "S3_AIRFLOW_ACCESS_KEY"),
         ({"AIRFLOW_PATH": "airflow"}, "AIRFLOW_PATH"),
         ({"AIRFLOW_PATH": "/airflow/"}, "AIRFLOW_PATH"),
+        *(({"AIRFLOW_ADDRESS": address}, "AIRFLOW_ADDRESS is") for address in NO_ADDRESSES),
+        *(
+            ({"AIRFLOW_ADDRESS": address, "AIRFLOW_PATH": "/airflow"}, "AIRFLOW_ADDRESS is")
+            for address in [*NO_ADDRESSES, "https://airflow.example.com/", "http://127.0.0.1:8080/"]
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], said: str) -> None:
