@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
@@ -21,7 +24,8 @@ from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
-from compose.admin import Step, decide
+from compose.admin import OTHER_AUTH_MANAGER, Step, decide
+from compose.admin import main as admin_main
 from compose.connections import wanted
 from compose.env import IN_ADDRESSES, TEMPLATE, main, problems, render, settings
 from compose.file import interpolate, read_services
@@ -380,6 +384,55 @@ def test_no_secret_is_an_argument_of_a_program() -> None:
 def test_the_one_shot_gives_the_permission_that_the_tab_needs() -> None:
     script = (REPOSITORY / "compose" / "init.sh").read_text()
     assert "airflow roles add-perms Viewer User --action can_read --resource Plugins" in script
+
+
+@pytest.mark.parametrize(
+    ("admin", "code", "made"),
+    [
+        (0, 0, ["db migrate", "roles add-perms", "pools set"]),
+        (OTHER_AUTH_MANAGER, 0, ["db migrate", "pools set"]),
+        (1, 1, ["db migrate"]),
+        (2, 2, ["db migrate"]),
+    ],
+)
+def test_the_one_shot_makes_no_roles_where_the_users_are_not_fabs(
+    tmp_path: Path, admin: int, code: int, made: list[str]
+) -> None:
+    shutil.copy(REPOSITORY / "compose" / "init.sh", tmp_path)
+    programs = {
+        "python": f'case "$1" in */admin.py) exit {admin};; */seeding.py) cat >/dev/null;; esac',
+        "airflow": f'echo "$1 $2" >>{tmp_path}/made',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(["bash", tmp_path / "init.sh"], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    assert done.returncode == code
+    assert (tmp_path / "made").read_text().splitlines() == made
+
+
+class OwnFab(FabAuthManager):
+    """An auth manager that a team made of FAB's."""
+
+
+class OwnUsers(SimpleAuthManager):
+    """One that has nothing of FAB."""
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager, OwnFab, SimpleAuthManager, OwnUsers])
+def test_an_administrator_is_made_for_fab_alone(
+    manager: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", f"{manager.__module__}.{manager.__qualname__}")
+    made: list[str] = []
+    monkeypatch.setattr("compose.admin.make_administrator", lambda: made.append("admin"))
+    if issubclass(manager, FabAuthManager):
+        assert (admin_main(), made) == (0, ["admin"])
+    else:
+        assert (admin_main(), made) == (OTHER_AUTH_MANAGER, [])
+        said = capsys.readouterr().out
+        assert manager.__qualname__ in said
+        assert "no administrator is made" in said
 
 
 def test_nothing_secret_has_a_default_in_the_file() -> None:
