@@ -15,6 +15,8 @@ from werkzeug.security import check_password_hash, generate_password_hash
 # Airflow masks the value of a Variable with such a name, and encrypts it in its database.
 NOTED = "compose_admin_password_hash"
 ROLE = "Admin"
+# How it ends with an auth manager other than FAB's. `init.sh` then leaves out what FAB alone has.
+OTHER_AUTH_MANAGER = 3
 
 
 class Step(StrEnum):
@@ -38,7 +40,21 @@ def decide(password: str, noted: str | None, *, exists: bool) -> Step:
 
 
 def main() -> int:
-    """Make the user, or give it the new password of `.env`."""
+    """Make the user, or give it the new password of `.env`. Only FAB has such users: others bring their own."""
+    from airflow.configuration import conf
+    from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+
+    manager = conf.getimport("core", "auth_manager")
+    if not (isinstance(manager, type) and issubclass(manager, FabAuthManager)):
+        name = conf.get("core", "auth_manager")
+        sys.stdout.write(f"{name} is not FAB's: no administrator is made, and no role is given a permission\n")
+        return OTHER_AUTH_MANAGER
+    make_administrator()
+    return 0
+
+
+def make_administrator() -> None:
+    """Make the user of FAB, or give it the new password."""
     from airflow.models import Variable
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
     from airflow.utils.providers_configuration_loader import providers_configuration_loaded
@@ -63,7 +79,6 @@ def main() -> int:
     if step is not Step.KEEP or Variable.get(NOTED, default_var=None) is None:
         Variable.set(NOTED, generate_password_hash(password), description="Made by compose/admin.py; leave it")
     sys.stdout.write(f"administrator {name}: {step}\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Pin the images of docker-compose.yaml in `.env` by digest: what their registries have under their tags now.
 
 A tag can be moved to other content, a digest cannot. `make digests` writes `NAME=image:tag@sha256:…` for each image.
-Run it again for newer content of the same tags. It needs nothing but Python, and no account: it reads as anybody may.
+Run it again for newer content of the same tags. An image with a digest and no tag stays as it is. It needs nothing but
+Python, and no account: it reads as anybody may.
 """
 
 from __future__ import annotations
@@ -41,13 +42,21 @@ class NotPinnedError(Exception):
 
 
 def images(compose: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The images that are not built here, by their variable: what `.env` names, else the default; without a digest.
+    """The images that are not built here, by their variable: what `.env` names, else the default.
+
+    The digest of an image with a tag is cut off: it is asked for anew. One without a tag has nothing else to go by.
 
     :param compose: text of docker-compose.yaml
     :param given: the settings of `.env`
     """
     found = {name: given.get(name) or default for name, default in _IMAGE.findall(compose)}
-    return {name: image.partition("@")[0] for name, image in sorted(found.items())}
+    return {name: image if _has_no_tag(image) else image.partition("@")[0] for name, image in sorted(found.items())}
+
+
+def _has_no_tag(image: str) -> bool:
+    """Whether a digest alone says which image it is."""
+    name, at, _ = image.partition("@")
+    return bool(at) and ":" not in name.rpartition("/")[2]
 
 
 def digest_of(image: str) -> str:
@@ -95,12 +104,14 @@ def main(arguments: list[str] | None = None) -> int:
     text = path.read_text()
     try:
         wanted = images(COMPOSE.read_text(), settings(text))
-        found = {name: f"{image}@{digest_of(image)}" for name, image in wanted.items()}
+        found = {name: f"{image}@{digest_of(image)}" for name, image in wanted.items() if not _has_no_tag(image)}
     except NotPinnedError as error:
         sys.stderr.write(f"{error} Nothing was changed in {path}.\n")
         return 1
     _write(path, pinned(text, found))
-    sys.stdout.write("".join(f"{name}={image}\n" for name, image in found.items()))
+    for name, image in wanted.items():
+        kept = f"{name}={image} stays as it is: it has a digest and no tag"
+        sys.stdout.write(f"{name}={found[name]}\n" if name in found else f"{kept}\n")
     return 0
 
 

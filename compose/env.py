@@ -46,6 +46,8 @@ _ESCAPED = re.compile(r'\\(["\\$])')
 _DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<rest>:?[-+?][^}]*)?\}|(?P<name>[A-Za-z_]\w*))?")
 # What an address cannot hold as it is, or the broker's configuration, or Celery, which takes ; for the next address.
 _NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
+# Scheme, host, and a port if need be.
+_ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.%]+\])(:\d+)?", re.IGNORECASE)
 # Passwords that stand in addresses, with the settings that take the place of these addresses.
 IN_ADDRESSES = {
     "POSTGRES_PASSWORD": ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
@@ -144,7 +146,17 @@ def problems(given: Mapping[str, str]) -> list[str]:
     path = given.get("AIRFLOW_PATH", "")
     if path and (not path.startswith("/") or path.endswith("/")):
         found.append("AIRFLOW_PATH begins with / and does not end with one, such as /airflow")
+    address = given.get("AIRFLOW_ADDRESS", "")
+    if address and not given.get("AIRFLOW__API__BASE_URL") and not _is_address(address, path):
+        example = "such as https://airflow.example.com"
+        found.append(f"AIRFLOW_ADDRESS is http:// or https:// with a host, {example}: what follows is AIRFLOW_PATH")
     return found
+
+
+def _is_address(address: str, path: str) -> bool:
+    """Whether the path can follow the address. With no path, a / at the end does no harm."""
+    without = address if path else address.removesuffix("/")
+    return bool(_ADDRESS.fullmatch(without))
 
 
 def write(path: Path, *, demo: bool = False) -> None:

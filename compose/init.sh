@@ -7,7 +7,12 @@ here=$(dirname "$0")
 wanted=$(python "$here/connections.py")
 airflow db migrate
 printf '%s' "$wanted" | python "$here/seeding.py"
-python "$here/admin.py"
-# With this permission the dataset's tab is shown; see docs/security.md.
-airflow roles add-perms Viewer User --action can_read --resource Plugins
+fab=0
+python "$here/admin.py" || fab=$?
+case $fab in
+  # With this permission the dataset's tab is shown; see docs/security.md.
+  0) airflow roles add-perms Viewer User --action can_read --resource Plugins ;;
+  3) ;; # the auth manager is not FAB's: it has users and roles of its own
+  *) exit "$fab" ;;
+esac
 airflow pools set learnosity_api "${LEARNOSITY_API_SLOTS:-8}" "Tasks that start Learnosity datasets; see docs/operations.md"

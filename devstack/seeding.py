@@ -3,7 +3,8 @@
 With `--migrate`, it makes the tables first, as `airflow db migrate` does.
 
 They are real ones: the UI lists them, and what a user changes there takes effect. An entry that a user has changed is
-never changed again. An entry that nobody has changed follows what is wanted, because ports and keys of a stack change.
+never changed again, until it has what is wanted. An entry that nobody has changed follows what is wanted, because ports
+and keys of a stack change.
 
 It imports nothing of this repository, so that a container can run it as it is. Secrets come through standard input,
 never through the command line, and are not printed.
@@ -66,6 +67,7 @@ def _seed_connection(session: Session, conn_id: str, fields: Mapping[str, Any]) 
     if found is not None:
         present = connection_values({name: getattr(found, name) for name in FIELDS})
         if present == values:
+            _renew_note(found, values)
             return f"connection {conn_id}: is there"
         if found.description != note(present):
             return f"connection {conn_id}: was changed by a user, and is kept"
@@ -77,6 +79,15 @@ def _seed_connection(session: Session, conn_id: str, fields: Mapping[str, Any]) 
     return f"connection {conn_id}: {'added' if found is None else 'brought up to date'}"
 
 
+def _renew_note(row: Any, values: Any) -> None:
+    """Of an entry that the stack made, and that has what is wanted: it follows the stack again from now on.
+
+    A user may have changed it to just that: a new secret, in the UI and in `.env`. What a user made stays the user's.
+    """
+    if (row.description or "").startswith(NOTE) and row.description != note(values):
+        row.description = note(values)
+
+
 def _seed_variable(session: Session, key: str, value: str) -> str:
     from airflow.models import Variable
     from sqlalchemy import select
@@ -84,6 +95,7 @@ def _seed_variable(session: Session, key: str, value: str) -> str:
     found = session.scalar(select(Variable).where(Variable.key == key))
     if found is not None:
         if found.val == value:
+            _renew_note(found, value)
             return f"Variable {key}: is there"
         if found.description != note(found.val):
             return f"Variable {key}: was changed by a user, and is kept"

@@ -11,12 +11,12 @@
 -- their names alone.
 WITH RECURSIVE
 orgs AS (
-    SELECT "sourcedId" AS id, trim("name") AS title, "type" AS kind, nullif("parentSourcedId", '') AS parent
+    SELECT "sourcedId" AS id, trim("name") AS title, lower("type") AS kind, nullif("parentSourcedId", '') AS parent
     FROM read_csv(getvariable('folder') || '/orgs.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
     WHERE coalesce(lower("status"), '') <> 'tobedeleted'
 ),
 classes AS (
-    SELECT "sourcedId" AS id, trim("title") AS title, "classType" AS kind, "schoolSourcedId" AS school
+    SELECT "sourcedId" AS id, trim("title") AS title, lower("classType") AS kind, "schoolSourcedId" AS school
     FROM read_csv(getvariable('folder') || '/classes.csv', header = true, all_varchar = true, delim = ',', quote = '"', escape = '"')
     WHERE coalesce(lower("status"), '') <> 'tobedeleted'
 ),

@@ -47,6 +47,13 @@ class LearnosityPlugin(AirflowPlugin):
         """The pages. Airflow's API server asks for them when it starts; workers and the scheduler never do."""
         return [{"app": _pages(), "url_prefix": PREFIX, "name": "Learnosity datasets"}]
 
+    @cached_property
+    def timetables(self) -> list[Any]:  # type: ignore[override]  # Airflow only reads this attribute
+        """The timetable of schedules with several crons. Tasks never ask for it."""
+        from learnosity.timetable import CronsTimetable
+
+        return [CronsTimetable]
+
 
 def _pages() -> Any:
     """The app of the pages. If it cannot be imported, one page says so: an exception would stop the API server."""

@@ -101,6 +101,17 @@ CHANGES: dict[str, Callable[[Connection], Any]] = {
 }
 
 
+CHANGED: dict[str, Any] = {
+    "host": "data.learnosity.com",
+    "login": "my-key",
+    "password": "my-secret",
+    "port": None,
+    "schema": "https",
+    "conn_type": "http",
+    "extra": {"version": "latest"},
+}
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_connection_that_a_user_has_changed_is_kept(session: Session, change: str) -> None:
     seed(session, WANTED)
@@ -111,6 +122,49 @@ def test_a_connection_that_a_user_has_changed_is_kept(session: Session, change: 
     session.commit()
     after = seeding.connection_values({name: getattr(connection(session), name) for name in seeding.FIELDS})
     assert after == before
+
+
+THIRD = {
+    "connections": {"learnosity_default": {name: f"third-{name}" for name in ("conn_type", "host", "schema")}},
+    "variables": {"learnosity_destination_uri": "s3://a@third/c"},
+}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [*({name: value} for name, value in CHANGED.items()), CHANGED],
+    ids=lambda fields: " ".join(fields),
+)
+def test_what_a_user_has_changed_to_what_is_wanted_follows_the_stack_again(
+    session: Session, fields: dict[str, Any]
+) -> None:
+    seed(session, WANTED)
+    row = connection(session)
+    for name, value in fields.items():
+        setattr(row, name, json.dumps(value) if name == "extra" else value)
+    session.commit()
+    variable(session).set_val("s3://a@other/c")
+    session.commit()
+    rotated = {"connections": {"learnosity_default": LEARNOSITY | fields}, "variables": NEXT["variables"]}
+    assert all(line.endswith(": is there") for line in seed(session, rotated))
+    session.commit()
+    assert all(line.endswith(": brought up to date") for line in seed(session, THIRD))
+    session.commit()
+    assert (connection(session).host, variable(session).val) == ("third-host", "s3://a@third/c")
+
+
+@pytest.mark.parametrize("words", [None, "", "mine"])
+def test_what_a_user_has_made_as_it_is_wanted_stays_that_of_the_user(session: Session, words: str | None) -> None:
+    fields: dict[str, Any] = {
+        name: json.dumps(value) if name == "extra" else value for name, value in LEARNOSITY.items()
+    }
+    session.add(Connection("learnosity_default", description=words, **fields))
+    session.add(Variable("learnosity_destination_uri", "s3://a@b/c", description=words))
+    session.commit()
+    assert all(line.endswith(": is there") for line in seed(session, WANTED))
+    session.commit()
+    assert [connection(session).description, variable(session).description] == [words, words]
+    assert all(line.endswith(": was changed by a user, and is kept") for line in seed(session, NEXT))
 
 
 def test_an_extra_that_is_only_written_in_another_way_is_no_change(session: Session) -> None:

@@ -105,6 +105,17 @@ def test_it_makes_everything_once_and_shows_no_secret(env: dict[str, str], tmp_p
     assert not log_in(env, env["AIRFLOW_ADMIN_PASSWORD"])
 
 
+def test_another_auth_manager_has_users_of_its_own(env: dict[str, str], tmp_path: Path) -> None:
+    simple = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    own = {
+        "AIRFLOW__CORE__AUTH_MANAGER": simple,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
+    }
+    said, _ = run_init(env | own, tmp_path)
+    assert f"{simple} is not FAB's: no administrator is made, and no role is given a permission" in said
+    assert "learnosity_api" in airflow(env | own, "pools", "list", "--output", "plain")
+
+
 def log_in(env: dict[str, str], password: str) -> bool:
     """Whether FAB lets the administrator in with a password."""
     code = """

@@ -16,6 +16,7 @@ from devstack.environment import REPOSITORY
 from devstack.oneroster import COLUMNS, DAY, write_oneroster
 
 QUERY = (REPOSITORY / "dags" / "rosters" / "oneroster.sql").read_text()
+WORDS = ("status", "type", "classType", "role", "enabledUser", "primary")
 LEVELS = ("district", "school", "class")
 
 
@@ -103,6 +104,29 @@ def test_of_several_enrollments_one_is_chosen_by_the_rule(tmp_path: Path, more: 
 def test_users_who_are_gone_are_left_out(tmp_path: Path, user: dict[str, str]) -> None:
     folder = written(tmp_path, users=[{"sourcedId": "u2"} | user], enrollments=[enrolled("u2", "c1")])
     assert [row["user_id"] for row in rosters(folder)] == ["u1"]
+
+
+def test_the_words_of_the_standard_count_in_any_case(tmp_path: Path) -> None:
+    """Each column that holds a word of a fixed list: the roster is the same in lower, upper and title case."""
+    found = []
+    for number, case in enumerate((str.lower, str.upper, str.title)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_oneroster(folder, 300)
+        for name in COLUMNS:
+            path = folder / f"{name}.csv"
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            for row in rows:
+                row |= {word: case(row[word]) for word in WORDS if word in row}
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS[name])
+                writer.writeheader()
+                writer.writerows(rows)
+        found.append(rosters(folder))
+    assert len(found[0]) == 300
+    assert found[1] == found[0]
+    assert found[2] == found[0]
 
 
 def test_a_user_of_whom_it_is_not_said_whether_the_account_is_enabled_counts(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
@@ -21,7 +24,8 @@ from psycopg2.extensions import parse_dsn  # type: ignore[import-untyped]
 from sqlalchemy.engine import make_url
 from werkzeug.security import generate_password_hash
 
-from compose.admin import Step, decide
+from compose.admin import OTHER_AUTH_MANAGER, Step, decide
+from compose.admin import main as admin_main
 from compose.connections import wanted
 from compose.env import IN_ADDRESSES, TEMPLATE, main, problems, render, settings
 from compose.file import interpolate, read_services
@@ -382,6 +386,55 @@ def test_the_one_shot_gives_the_permission_that_the_tab_needs() -> None:
     assert "airflow roles add-perms Viewer User --action can_read --resource Plugins" in script
 
 
+@pytest.mark.parametrize(
+    ("admin", "code", "made"),
+    [
+        (0, 0, ["db migrate", "roles add-perms", "pools set"]),
+        (OTHER_AUTH_MANAGER, 0, ["db migrate", "pools set"]),
+        (1, 1, ["db migrate"]),
+        (2, 2, ["db migrate"]),
+    ],
+)
+def test_the_one_shot_makes_no_roles_where_the_users_are_not_fabs(
+    tmp_path: Path, admin: int, code: int, made: list[str]
+) -> None:
+    shutil.copy(REPOSITORY / "compose" / "init.sh", tmp_path)
+    programs = {
+        "python": f'case "$1" in */admin.py) exit {admin};; */seeding.py) cat >/dev/null;; esac',
+        "airflow": f'echo "$1 $2" >>{tmp_path}/made',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(["bash", tmp_path / "init.sh"], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    assert done.returncode == code
+    assert (tmp_path / "made").read_text().splitlines() == made
+
+
+class OwnFab(FabAuthManager):
+    """An auth manager that a team made of FAB's."""
+
+
+class OwnUsers(SimpleAuthManager):
+    """One that has nothing of FAB."""
+
+
+@pytest.mark.parametrize("manager", [FabAuthManager, OwnFab, SimpleAuthManager, OwnUsers])
+def test_an_administrator_is_made_for_fab_alone(
+    manager: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", f"{manager.__module__}.{manager.__qualname__}")
+    made: list[str] = []
+    monkeypatch.setattr("compose.admin.make_administrator", lambda: made.append("admin"))
+    if issubclass(manager, FabAuthManager):
+        assert (admin_main(), made) == (0, ["admin"])
+    else:
+        assert (admin_main(), made) == (OTHER_AUTH_MANAGER, [])
+        said = capsys.readouterr().out
+        assert manager.__qualname__ in said
+        assert "no administrator is made" in said
+
+
 def test_nothing_secret_has_a_default_in_the_file() -> None:
     secret = re.compile(r"\$\{([A-Z0-9_]*(?:PASSWORD|SECRET|_KEY)[A-Z0-9_]*):-[^}$]")
     assert secret.findall(TEXT) == []
@@ -457,6 +510,38 @@ def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.C
     assert "It is complete" in capsys.readouterr().out
 
 
+NO_ADDRESSES = (
+    *("airflow.example.com", "airflow.example.com:8080", "//airflow.example.com", "127.0.0.1:8080", "/airflow"),
+    *("https://airflow.example.com/airflow", "https://airflow.example.com/airflow/", "https://airflow.example.com//"),
+    *(
+        "https://",
+        "https:///",
+        "https:airflow.example.com",
+        "ftp://airflow.example.com",
+        "https://air flow.example.com",
+    ),
+    *("https://airflow.example.com?a=b", "https://airflow.example.com#a", "https://airflow.example.com:port"),
+    *("https://[::1", "https://airflow.example.com:"),
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(
+            {"AIRFLOW_ADDRESS": f"{scheme}://{host}", "AIRFLOW_PATH": path}
+            for scheme in ("http", "https", "HTTPS")
+            for host in ("airflow.example.com", "airflow:8443", "127.0.0.1", "10.0.0.1:80", "[::1]:8080", "[fd00::1]")
+            for path in ("", "/airflow", "/a/b")
+        ),
+        {"AIRFLOW_ADDRESS": "https://airflow.example.com/"},  # Airflow takes it, where no path follows
+        {"AIRFLOW_ADDRESS": "unused", "AIRFLOW__API__BASE_URL": "https://airflow.example.com"},
+    ],
+)
+def test_an_address_that_airflow_can_have_is_taken(changed: dict[str, str]) -> None:
+    assert problems(settings(render(TEMPLATE.read_text(), demo=True)) | changed) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -466,6 +551,11 @@ def test_a_complete_file_is_said_to_be_complete(tmp_path: Path, capsys: pytest.C
         ({"S3_AIRFLOW_SECRET_KEY": "", "S3_AIRFLOW_ACCESS_KEY": ""}, "S3_AIRFLOW_ACCESS_KEY"),
         ({"AIRFLOW_PATH": "airflow"}, "AIRFLOW_PATH"),
         ({"AIRFLOW_PATH": "/airflow/"}, "AIRFLOW_PATH"),
+        *(({"AIRFLOW_ADDRESS": address}, "AIRFLOW_ADDRESS is") for address in NO_ADDRESSES),
+        *(
+            ({"AIRFLOW_ADDRESS": address, "AIRFLOW_PATH": "/airflow"}, "AIRFLOW_ADDRESS is")
+            for address in [*NO_ADDRESSES, "https://airflow.example.com/", "http://127.0.0.1:8080/"]
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(changed: dict[str, str], said: str) -> None:

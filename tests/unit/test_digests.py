@@ -119,6 +119,44 @@ def test_every_image_that_is_not_built_here_is_pinned_in_env_and_nothing_else_ch
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
 
 
+ONLY = f"sha256:{'2' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("image", "alone"),
+    [
+        (f"postgres@{ONLY}", True),
+        (f"mirror.example.com/a/postgres@{ONLY}", True),
+        (f"mirror:5000/postgres@{ONLY}", True),
+        (f"localhost/postgres@{ONLY}", True),
+        (f"postgres:17@{ONLY}", False),
+        (f"mirror:5000/postgres:17@{ONLY}", False),
+        ("postgres", False),
+        ("mirror:5000/postgres", False),
+        ("postgres:17", False),
+    ],
+)
+@pytest.mark.parametrize("variable", sorted(images(COMPOSE.read_text(), {})))
+def test_an_image_that_a_digest_alone_names_stays_as_it_is_and_that_is_said(
+    variable: str, image: str, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    asked: list[str] = []
+
+    def digest(image: str) -> str:
+        asked.append(image)
+        return DIGEST
+
+    monkeypatch.setattr(digests, "digest_of", digest)
+    env = tmp_path / "env"
+    env.write_text(f"{variable}={image}\n")
+    assert main(["--env", str(env)]) == 0
+    name = image.partition("@")[0]
+    assert (name in asked) is not alone
+    assert settings(env.read_text())[variable] == (image if alone else f"{name}@{DIGEST}")
+    assert len(settings(env.read_text())) == len(images(COMPOSE.read_text(), {}))
+    assert (f"{variable}={image} stays as it is: it has a digest and no tag" in capsys.readouterr().out) is alone
+
+
 def test_unless_all_are_known_nothing_is_written(
     closed_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

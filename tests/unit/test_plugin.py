@@ -212,3 +212,7 @@ def test_pages_that_cannot_be_imported_say_so_and_the_api_server_goes_on(
         assert "could not be loaded" in reply.text
     assert client.get("/other").json() == "works"
     assert "learnosity.web.app" in caplog.text
+
+
+def test_airflow_knows_the_timetable_of_several_crons() -> None:
+    assert [each.__name__ for each in LearnosityPlugin().timetables] == ["CronsTimetable"]

@@ -26,19 +26,18 @@ from airflow.sdk import (  # type: ignore[attr-defined]
     CronDataIntervalTimetable,
     DeadlineAlert,
     DeadlineReference,
-    MultipleCronTriggerTimetable,
     get_parsing_context,
 )
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.timetables.interval import CronDataIntervalTimetable as CronIntervals
 
 from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 from learnosity.errors import PermanentError
 from learnosity.params import dataset_params
 from learnosity.schedules.checks import texts
-from learnosity.schedules.crons import longest_gap, skipped_time
+from learnosity.schedules.crons import skipped_time
 from learnosity.schedules.files import Schedule, ScheduleProblem, read_folder
 from learnosity.schedules.templates import Interval, dated_names, iso, template_filters
+from learnosity.timetable import CronsTimetable
 
 # `HttpNotifier` is imported at run time only if a schedule has a webhook. The import loads HTTP clients, which would
 # slow down each process that reads DAG files.
@@ -182,23 +181,24 @@ def _timetable(schedule: Schedule) -> Any:
     if len(crons) == 1:
         times: Any = CronDataIntervalTimetable(crons[0], schedule.timezone)
     else:
-        times = MultipleCronTriggerTimetable(*crons, timezone=schedule.timezone, interval=longest_gap(crons))
+        times = CronsTimetable(*crons, timezone=schedule.timezone)
     return AssetOrTimeSchedule(timetable=times, assets=assets) if assets else times
 
 
 def _interval(schedule: Schedule) -> Callable[[Any], Interval] | None:
     """The interval that a run covers: from one time of the crons to the next. None = the schedule has no cron."""
-    timetables = [CronIntervals(cron, schedule.timezone) for cron in schedule.crons]
+    if not schedule.crons:
+        return None
+    timetable = CronsTimetable(*schedule.crons, timezone=schedule.timezone)
 
     def interval(run: Any) -> Interval:
-        if len(timetables) == 1 and run.data_interval_start and run.data_interval_end:
-            return pendulum.instance(run.data_interval_start), pendulum.instance(run.data_interval_end)
-        moment = pendulum.instance(run.data_interval_end or run.run_after)
-        found = [timetable.infer_manual_data_interval(run_after=moment) for timetable in timetables]
-        end = max(each.end for each in found)
-        return max(each.end if each.end < end else each.start for each in found), end
+        start, end = (each and pendulum.instance(each) for each in (run.data_interval_start, run.data_interval_end))
+        if len(schedule.crons) == 1 and start and end:
+            return start, end
+        found = timetable.covered(end or pendulum.instance(run.run_after), start)
+        return found.start, found.end
 
-    return interval if timetables else None
+    return interval
 
 
 def _day(text: str, schedule: Schedule) -> pendulum.DateTime:
@@ -214,12 +214,7 @@ def _doc(schedule: Schedule) -> str:
             f"**A scheduled run** covers the time from one time of {crons} ({schedule.timezone}) to the next: "
             "`dag_run | interval_start` to `dag_run | interval_end`, in templates."
         )
-        covered.append(
-            f"`data_interval_start` is {longest_gap(schedule.crons)} before `data_interval_end`, the longest time "
-            "between two runs, so it may be earlier than `interval_start`."
-            if len(schedule.crons) > 1
-            else "`data_interval_start` and `data_interval_end` are the same times."
-        )
+        covered.append("`data_interval_start` and `data_interval_end` are the same times.")
         covered.append(
             "**A manual run** covers the last whole interval before its logical date. Without a logical date it has "
             "no `data_interval_start`, and `interval_start` counts from the time at which it may run."

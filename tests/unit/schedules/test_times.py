@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import airflow.timetables.interval
 import pendulum
 import pytest
 from airflow.sdk import DAG
@@ -16,15 +17,15 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.definitions._internal.templater import FILTERS
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import DataInterval, TimeRestriction
-from croniter import croniter  # type: ignore[import-untyped]
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import MultipleCronTriggerTimetable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import StrictUndefined
 
 from learnosity.dataset_tasks import LEARNOSITY_RETRIES
 from learnosity.errors import PermanentError
-from learnosity.schedules import crons
-from learnosity.schedules.crons import PRESETS, cron_problem, expanded, longest_gap, skipped_time
+from learnosity.schedules.crons import PRESETS, cron_problem, skipped_time
 from learnosity.schedules.dags import build_dag, scheduled_dags, template_filters
 from learnosity.schedules.files import Schedule, parse
 from learnosity.schedules.templates import AIRFLOW_FILTERS
@@ -47,6 +48,23 @@ def dag_of(schedule: str, *more: str) -> DAG:
 def stored(dag: DAG) -> Any:
     """The DAG as Airflow's scheduler reads it from its database."""
     return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
+def intervals(dag: Any) -> list[DataInterval]:
+    """The intervals of all scheduled runs of a stored DAG, from its first day to its last."""
+    earliest, latest, _ = dag._time_restriction
+    found: list[DataInterval] = []
+    while info := dag.timetable.next_dagrun_info(
+        last_automated_data_interval=found[-1] if found else None, restriction=TimeRestriction(earliest, latest, True)
+    ):
+        found.append(info.data_interval)
+    return found
+
+
+def covered(dag: DAG, zone: str) -> list[tuple[str, str]]:
+    """Day and time in a zone at which the scheduled intervals of a DAG begin and end."""
+    found = [[moment.in_timezone(zone).format("DD HH:mm") for moment in each] for each in intervals(stored(dag))]
+    return [(start, end) for start, end in found]
 
 
 def run(after: str, start: str | None = None, end: str | None = None) -> DagRun:
@@ -87,18 +105,15 @@ class TestSchedule:
         assert stored(dag_of(f'"{preset}"')).timetable.summary == PRESETS[preset]
 
     def test_several_crons(self) -> None:
-        timetable = stored(dag_of(TWICE, "timezone: Europe/Dublin", "catchup: true")).timetable
-        earliest = pendulum.datetime(2026, 6, 1, tz="Europe/Dublin")
-        last: DataInterval | None = None
-        found = []
-        for _ in range(3):
-            info = timetable.next_dagrun_info(
-                last_automated_data_interval=last, restriction=TimeRestriction(earliest, None, True)
-            )
-            last = info.data_interval
-            found.append(info.data_interval.end.in_timezone("Europe/Dublin").format("DD HH:mm"))
-            assert info.data_interval.end - info.data_interval.start == timedelta(hours=12, minutes=30)
-        assert found == ["01 06:00", "01 18:30", "02 06:00"]
+        dag = dag_of(
+            TWICE, "timezone: Europe/Dublin", "start_date: 2026-06-01", "end_date: 2026-06-02", "catchup: true"
+        )
+        assert covered(dag, "Europe/Dublin") == [
+            ("01 06:00", "01 18:30"),
+            ("01 18:30", "02 06:00"),
+            ("02 06:00", "02 18:30"),
+            ("02 18:30", "03 06:00"),
+        ]
 
     def test_one_cron_in_a_list_is_one_cron(self) -> None:
         assert stored(dag_of('["@daily", "0 0 * * *"]')).timetable == stored(dag_of('"@daily"')).timetable
@@ -123,16 +138,67 @@ class TestSchedule:
 
     def test_the_last_day_is_a_day_of_the_zone(self) -> None:
         dag = dag_of('"0 4 * * *"', "timezone: Australia/Sydney", "start_date: 2026-06-01", "end_date: 2026-06-02")
-        timetable, restriction = stored(dag).timetable, stored(dag)._time_restriction
-        last: DataInterval | None = None
-        starts = []
-        while info := timetable.next_dagrun_info(
-            last_automated_data_interval=last,
-            restriction=TimeRestriction(restriction.earliest, restriction.latest, True),
-        ):
-            last = info.data_interval
-            starts.append(last.start.in_timezone("Australia/Sydney").format("DD HH:mm"))
-        assert starts == ["01 04:00", "02 04:00"]
+        assert [start for start, _ in covered(dag, "Australia/Sydney")] == ["01 04:00", "02 04:00"]
+
+    @pytest.mark.parametrize("last", [None, pendulum.datetime(2026, 1, 6, 18)])
+    @pytest.mark.parametrize("after", range(3, 120, 9))
+    @pytest.mark.parametrize("crons", [["0 6 * * *", "0 18 * * *"], ["0 6,18 * * *"]])
+    def test_without_catchup_the_last_whole_interval_of_those_between_first_and_last_day_is_next(
+        self, crons: list[str], after: int, last: pendulum.DateTime | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = pendulum.datetime(2026, 1, 4) + timedelta(hours=after)
+        dag = stored(dag_of(str(crons), "start_date: 2026-01-05", "end_date: 2026-01-07"))
+        monkeypatch.setattr(airflow.timetables.interval, "utcnow", lambda: now)
+        monkeypatch.setattr(pendulum, "now", lambda _: now)
+        found = dag.timetable.next_dagrun_info(
+            last_automated_data_interval=last and DataInterval(last - timedelta(hours=12), last),
+            restriction=dag._time_restriction,
+        )
+        starts = [pendulum.datetime(2026, 1, 5, 6) + timedelta(hours=12 * number) for number in range(6)]
+        whole = [start for start in starts if start + timedelta(hours=12) <= now][-1:] or starts[:1]
+        begin = max(whole[0], last) if last else whole[0]
+        too_late = now >= starts[-1] + timedelta(hours=24)
+        assert (found and found.data_interval) == (None if too_late else (begin, begin + timedelta(hours=12)))
+
+    @pytest.mark.parametrize("form", ["{crons}", "{{assets: [roster], cron: {crons}}}"])
+    @settings(max_examples=20)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["0 6", "30 18", "*/20 *", "0 0,23", "30 1"]),
+                st.sampled_from(["* * *", "* * 1-5", "1,15 * *", "L * 1", "* * 1#1", "29 2 *"]),
+            ).map(" ".join),
+            min_size=1,
+            max_size=4,
+        ),
+        st.sampled_from(["UTC", "Europe/Dublin", "Asia/Kolkata"]),
+        st.dates(date(2026, 1, 1), date(2026, 12, 1)),
+        st.integers(0, 3),
+    )
+    def test_intervals_begin_from_the_first_day_to_the_last_and_meet_and_all_runs_have_tasks(
+        self, form: str, crons: list[str], zone: str, first: date, days: int
+    ) -> None:
+        last = first + timedelta(days)
+        dag = stored(
+            dag_of(
+                form.format(crons=crons),
+                *(f"timezone: {zone}", f"start_date: {first}", f"end_date: {last}", "catchup: true"),
+            )
+        )
+        begin = pendulum.datetime(first.year, first.month, first.day, tz=zone)
+        moments: set[datetime] = set()
+        for cron in crons:
+            each = CronDataIntervalTimetable(cron, zone)
+            moment = each._get_prev(begin)
+            while moment < begin.add(days=days + 1):
+                moment = each._get_next(moment)
+                moments |= {moment} if moment >= begin else set()
+        expected = [pair for pair in pairwise(sorted(moments)) if pair[0].astimezone(begin.tzinfo).date() <= last]
+        found = intervals(dag)
+        assert [tuple(each) for each in found] == expected
+        # Airflow makes no task for a run whose logical date is outside of these.
+        for task in dag.tasks:
+            assert all(task.start_date <= each.start <= task.end_date for each in found)
 
     def test_what_airflow_takes_reaches_every_task(self) -> None:
         dag = dag_of(
@@ -162,89 +228,6 @@ class TestSchedule:
 
 
 class TestCrons:
-    @pytest.mark.parametrize(
-        ("crons", "hours"),
-        [
-            (("0 6 * * *", "0 18 * * *"), 12),
-            (("0 6 * * 1-5", "0 10 * * 6"), 44),
-            (("*/5 * * * 1-5", "0 0 * * 6"), 48),
-            (("0 0 1 * *", "0 0 15 * *"), 17 * 24),
-            (("0 0 L * *", "0 0 * * 1"), 7 * 24),
-            (("0 0 29 2 *", "0 0 1 3 *"), 365 * 24),
-            (("0 0 29 2 *",), 4 * 365 * 24 + 24),
-            (("0 0 29 2 *", "0 12 29 2 *"), 1460 * 24 + 12),
-            (("0 0 1 1 *", "0 12 1 1 *"), 365 * 24 + 12),
-            (("0 4 * 9 1#1", "0 18 * 9 1#1"), 370 * 24 + 10),
-            (("0 4 * * 1",), 7 * 24),
-            (("0 4 * * sun", "0 4 * * mon"), 6 * 24),
-            (("0 0 29 2 5#5",), 28 * 365.25 * 24),
-        ],
-    )
-    def test_the_longest_gap_covers_the_time_since_the_run_before(self, crons: tuple[str, ...], hours: float) -> None:
-        assert longest_gap(crons) == timedelta(hours=hours)
-
-    @settings(max_examples=8, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["*", "1", "29", "31", "1-25", "L", "15,L", "15W", "*/7"]),
-                st.sampled_from(["*", "*", "1", "2,3", "9", "9-12,1-6"]),
-                st.sampled_from(["*", "*", "1", "1-5", "1#1", "5#5", "L5", "0"]),
-                st.sampled_from(["0 4", "30 18", "*/20 *", "0 0,23"]),
-            ).map(lambda parts: f"{parts[3]} {parts[0]} {parts[1]} {parts[2]}"),
-            min_size=1,
-            max_size=3,
-        ).filter(lambda crons: all(cron_problem(cron) is None for cron in crons))
-    )
-    def test_the_longest_gap_is_that_of_all_runs_of_28_years(self, crons: list[str]) -> None:
-        begin = datetime(2027, 1, 1)
-        runs: set[datetime] = set()
-        for cron in crons:
-            # All gaps within a day are those of its first run, its last run and the times between.
-            days = croniter(f"0 0 {' '.join(cron.split()[2:])}", begin - timedelta(seconds=1), ret_type=datetime)
-            times = croniter(f"{' '.join(cron.split()[:2])} * * *", begin - timedelta(seconds=1), ret_type=datetime)
-            of_day = []
-            while (moment := times.get_next()) < begin + timedelta(days=1):
-                of_day.append(moment - begin)
-            while (day := days.get_next()) < begin.replace(year=2027 + 36):
-                runs.update(day + moment for moment in of_day)
-        longest = max(later - earlier for earlier, later in pairwise(sorted(runs)))
-        assert longest_gap(tuple(crons)) == longest
-
-    @settings(max_examples=25, deadline=None)
-    @given(
-        st.tuples(
-            st.sampled_from(["*", "1", "29", "31", "1-31", "1-25,5", "L", "15,L", "15W", "*/7", "28-2", "*,5", "?"]),
-            st.sampled_from(["*", "2", "9", "nov-feb", "*/5", "1-12"]),
-            st.sampled_from(["*", "1", "1-5", "1#1", "L5", "0", "7", "fri-mon", "0-6", "*/2", "1,*", "?"]),
-        )
-        .map(" ".join)
-        .filter(lambda fields: cron_problem(f"0 0 {fields}") is None),
-        st.integers(2027, 2054),
-    )
-    def test_the_days_of_a_year_are_those_that_croniter_gives(self, fields: str, year: int) -> None:
-        begin, end = datetime(year, 1, 1), datetime(year + 1, 1, 1)
-        times = croniter(f"0 0 {fields}", begin - timedelta(seconds=1), ret_type=datetime)
-        expected = []
-        while (moment := times.get_next()) < end:
-            expected.append(moment)
-        if crons._is_weekly(fields):
-            return
-        days = [datetime(2027, 1, 1) + timedelta(day) for day in crons._days(fields, 28 * 365 + 7)]
-        assert [day for day in days if begin <= day < end] == expected
-
-    @pytest.mark.parametrize("fields", ["1-31 * 1-5", "L * 1-5", "* 1-6 *", "*/2 * fri-mon", "29 2 *", "15,L 3 1"])
-    def test_croniter_is_not_asked_for_days_that_can_be_counted(
-        self, fields: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def asked(*_: Any) -> list[int]:
-            raise AssertionError(fields)
-
-        monkeypatch.setattr(crons, "_days_from", asked)
-        crons._days.cache_clear()
-        longest_gap.cache_clear()
-        assert longest_gap((f"0 4 {fields}", f"0 5 {fields}")) > timedelta(0)
-
     @pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "H 4 * * *", "0 0 R * *", "0 R(1-3) * * *"])
     def test_what_never_comes_or_is_drawn_at_random_is_refused(self, cron: str) -> None:
         assert cron_problem(cron)
@@ -258,7 +241,6 @@ class TestCrons:
     def test_no_text_breaks_the_check_and_airflow_takes_what_it_takes(self, cron: str) -> None:
         if cron_problem(cron) is None:
             stored(dag_of(repr(cron)))
-            longest_gap((expanded(cron), "0 0 * * *"))
 
     @pytest.mark.parametrize(
         ("cron", "zone", "skipped"),
@@ -338,6 +320,49 @@ class TestTemplates:
             dag, "{{ data_interval_end | iso }}", dated
         )
 
+    def test_a_run_that_an_earlier_release_made_covers_what_it_did(self) -> None:
+        # Its data interval was as long as the longest gap between two runs.
+        made = run("2026-06-02T18:30", "2026-06-02T06:00", "2026-06-02T18:30")
+        assert interval(dag_of(TWICE), made) == ("2026-06-02T06:00", "2026-06-02T18:30")
+        made = run("2026-06-02T06:00", "2026-06-01T17:30", "2026-06-02T06:00")
+        assert interval(dag_of(TWICE), made) == ("2026-06-01T18:30", "2026-06-02T06:00")
+
+    @pytest.mark.parametrize("crons", [("30 1", "0 2"), ("30 2", "0 18"), ("0 2", "30 2", "0 3"), ("*/30 *", "15 2")])
+    @pytest.mark.parametrize(
+        ("zone", "days"),
+        [
+            ("Europe/Dublin", ("2026-03-28", "2026-10-24")),
+            ("Australia/Sydney", ("2026-04-04", "2026-10-03")),
+            ("Australia/Lord_Howe", ("2026-04-04", "2026-10-03")),
+        ],
+    )
+    def test_intervals_meet_where_a_clock_change_skips_or_repeats_a_time_of_a_cron(
+        self, crons: tuple[str, ...], zone: str, days: tuple[str, str]
+    ) -> None:
+        several = [f"{cron} * * *" for cron in crons]
+        for day in days:
+            last_day = date.fromisoformat(day) + timedelta(days=2)
+            dates = f"start_date: {day}", f"end_date: {last_day}"
+            dag = dag_of(str(several), f"timezone: {zone}", "catchup: true", *dates)
+            found = intervals(stored(dag))
+            assert all(before.end == after.start for before, after in pairwise(found))
+            assert all(each.start < each.end for each in found)
+            assert found[-1].start.in_timezone(zone).date() == last_day
+            # A run begins at the times of Airflow's own timetable for several crons.
+            airflows = MultipleCronTriggerTimetable(*several, timezone=zone)
+            last = found[0]
+            for each in found[1:]:
+                info = airflows.next_dagrun_info(
+                    last_automated_data_interval=last, restriction=TimeRestriction(None, None, True)
+                )
+                assert info is not None
+                assert info.run_after == each.end
+                assert info.data_interval is not None
+                last = info.data_interval
+            for each in found:
+                covers = interval(dag, run(*(text.naive().isoformat() for text in (each.end, *each))))
+                assert covers == tuple(moment.format("YYYY-MM-DDTHH:mm") for moment in each)
+
     def test_successive_runs_of_several_crons_meet_over_a_clock_change(self) -> None:
         dag = dag_of(TWICE, "timezone: Europe/Dublin")
         moments = ["2026-03-28T18:30", "2026-03-29T05:00", "2026-03-29T17:30", "2026-03-30T05:00"]
@@ -371,7 +396,7 @@ class TestTemplates:
         ("schedule", "words"),
         [
             ('"0 4 * * *"', ["A scheduled run", "`0 4 * * *` (UTC)", "A manual run", "same times"]),
-            (TWICE, ["`0 6 * * *` and `30 18 * * *`", "12:30:00 before `data_interval_end`", "A manual run"]),
+            (TWICE, ["`0 6 * * *` and `30 18 * * *`", "same times", "A manual run"]),
             ("{assets: {any: [roster, lake]}}", ["Updates of one of `roster`, `lake`", "no logical date"]),
             ("{assets: [roster], cron: '@daily'}", ["A scheduled run", "Updates of all of `roster`"]),
         ],

@@ -1,0 +1,90 @@
+"""The timetable of several crons together: each run covers the time from one of their times to the next.
+
+Airflow's own `MultipleCronTriggerTimetable` has intervals of one fixed length. The interval of a run may then begin
+before the first day of the schedule, and for such a run Airflow makes no tasks.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.timetables.base import DagRunInfo, DataInterval
+
+# The base class in `airflow.sdk` only holds values. This one computes times, and Airflow takes it in a DAG as well.
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+if TYPE_CHECKING:
+    from airflow.timetables.base import TimeRestriction
+
+_CLOCK_CHANGE = timedelta(hours=3)  # no clock is changed by as much
+
+
+class CronsTimetable(CronDataIntervalTimetable):
+    """Airflow's timetable of one cron, with the times of several. The plugin registers it.
+
+    The base class makes everything else of the next and the previous time.
+
+    :param crons: expressions without presets.
+    :param timezone: name of the time zone.
+    """
+
+    def __init__(self, *crons: str, timezone: str) -> None:
+        self._each = [CronDataIntervalTimetable(cron, timezone) for cron in crons]
+        self._zone, self._timezone = timezone, self._each[0]._timezone
+        self._expression = ", ".join(crons)  # Airflow shows it as the summary, and compares by it
+        self.description = ", ".join(each.description for each in self._each)
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> CronsTimetable:
+        """Made from what Airflow's database holds."""
+        return cls(*data["crons"], timezone=data["timezone"])
+
+    def serialize(self) -> dict[str, Any]:
+        """What Airflow's database holds."""
+        return {"crons": [each.summary for each in self._each], "timezone": self._zone}
+
+    def validate(self) -> None:
+        """Airflow asks whether all of it can be used."""
+        for each in self._each:
+            each.validate()
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The next run: it begins where the last one ended, on or after the first day, and not after the last.
+
+        Airflow's own may find no next run near a clock change, because some times of a cron then change places.
+        """
+        begins = [last_automated_data_interval.end] if last_automated_data_interval else []
+        if restriction.earliest is not None:
+            begins.append(self._align_to_next(restriction.earliest))
+        if not restriction.catchup:
+            begins.append(self.infer_manual_data_interval(run_after=pendulum.now("UTC")).start)
+        begin = max(begins, default=None)
+        if begin is None or (restriction.latest is not None and begin > restriction.latest):
+            return None
+        return DagRunInfo.interval(begin, self._get_next(begin))
+
+    def covered(self, run_after: pendulum.DateTime, begin: pendulum.DateTime | None) -> DataInterval:
+        """The interval of a run.
+
+        :param run_after: the end of the run's data interval; if it has none, the time at which it may run.
+        :param begin: the begin of its data interval. It does not count in a run of an earlier release, where it is too
+            early: other times of the crons are between begin and end.
+        """
+        if begin is not None and self._get_next(begin) >= run_after:
+            return DataInterval(begin, run_after)
+        return self.infer_manual_data_interval(run_after=run_after)
+
+    def _get_next(self, current: pendulum.DateTime) -> pendulum.DateTime:
+        return min(each._get_next(current) for each in self._each)
+
+    def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
+        found = [each._get_prev(current) for each in self._each]
+        # A time that a clock change skips is taken later, so the time before may come out as one that is not before.
+        return max(
+            moment if moment < current else each._get_prev(current - _CLOCK_CHANGE)
+            for each, moment in zip(self._each, found, strict=True)
+        )
