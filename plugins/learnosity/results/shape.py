@@ -25,7 +25,6 @@ from learnosity.results.entry import (
 )
 from learnosity.results.findings import Findings, join
 from learnosity.results.known_keys import (
-    ABOUT_A_FILE,
     ABOUT_KEYS,
     COUNTED_KEYS,
     ECHO_KEYS,
@@ -34,25 +33,20 @@ from learnosity.results.known_keys import (
     FORMAT_KEYS,
     INPUT_KEYS,
     LINK_BOXES,
-    LINK_WORDS,
     LISTING_KEYS,
     MAX_PLAIN_TEXT,
     STRUCTURE_KEYS,
-    URL_KEYS,
     looks_like_a_file,
     plain_key,
 )
+from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
-from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
 # address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, null is allowed only under these keys, and under keys with a meaning for
-# `kind_of`. Under any other key, null may mean that a file is missing.
-_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
 
 
 def read_data(data: Any, found: Findings) -> None:
@@ -162,14 +156,10 @@ class _Reader:
         within = place.within or place.listed or _has_several_formats(record)
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
-        by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
+        members = Members(record, place.key, found)
         for key, value in record.items():
-            before, word = found.parts, plain_key(key)
-            is_open = self._read_member(key, value, inside, is_map)
-            idle |= is_open and found.parts == before
-            nulls |= value is None and word not in _MAY_BE_NULL and kind_of(word) is None
-            by_name |= found.parts > before and word not in STRUCTURE_KEYS
-        if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
+            members.note(key, value, is_open=self._read_member(key, value, inside, is_map))
+        if members.lack_a_file():
             found.problems.append("an object contains files and something that is not a file")
         new_files, new_rows = len(found.files) - files, found.rows - old_rows
         if 0 < found.lone_files - lone < new_files:
@@ -210,7 +200,7 @@ class _Reader:
             return self._read_inner_object(key, value, place)
         elif word in COUNTED_KEYS and (number := integer(value)) is not None:
             found.signals.note_count(key, number)
-        elif word in _LISTS:
+        elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):
             found.problems.append(groups.NO_LIST)

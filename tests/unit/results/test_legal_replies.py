@@ -193,3 +193,61 @@ class TestOthers:
 
     def test_the_name_of_a_next_file_is_no_cursor(self) -> None:
         assert "does not list" in kind(read({"dataset_id": ID, "url": A["url"], "next_file": "b.json"}))
+
+
+# What may stand beside the groups, users or questions of a reply: nothing, or an object of plain values.
+PLAIN_OBJECTS: tuple[Any, ...] = (
+    None,
+    {"key": "d", "label": "D"},
+    {"reference": "x"},
+    {"id": 6},
+    {"start": "2026-11-01", "end": "2026-11-28"},
+)
+BESIDE = ("users", "ancestors", "parent", "level", "levels", "activity", "activity_id", "period", "organisation", "x")
+
+
+class TestBesideRows:
+    @pytest.mark.parametrize("value", PLAIN_OBJECTS, ids=str)
+    @pytest.mark.parametrize("key", BESIDE)
+    def test_what_stands_beside_rows_lands_with_them(self, key: str, value: Any) -> None:
+        data: Any
+        root = {"group_path": [], "group": {"group_name": "all"}, "groups": [G, G2]}
+        if key != "users" or value is None:
+            for data in (root, {"dataset_group": root}, {"groups": [G]}, {"results": root}):
+                for reply in ({**data, key: value}, {key: value, **data}):
+                    assert kind(read(reply)) is Group, reply
+        for place in ("rows", "questions", "items", "users"):
+            if key != place and (key != "users" or value is None):
+                assert kind(read({place: USERS if place == "users" else ROWS, key: value})) is Inline, place
+                assert kind(read({"results": {place: ROWS, key: value}})) is Inline, place
+
+    @pytest.mark.parametrize("key", ["levels", "group_levels", "hierarchy", "hierarchyLevels"])
+    def test_the_levels_of_the_hierarchy_are_no_groups(self, key: str) -> None:
+        levels = [{"key": "district", "label": "District"}, {"key": "school", "label": "School"}]
+        for data in ({"group_path": [], "groups": [G]}, {"dataset_group": {"users": USERS}}):
+            assert kind(read({**data, key: levels})) is Group
+        assert kind(read({**BOTH, key: levels})) is Files
+        for other in ([{"key": "north"}], [*levels, {"group_name": "n"}], ["north"]):
+            assert kind(read({"group_path": [], "groups": [G], key: other})) is not Group
+
+    @pytest.mark.parametrize("key", ["groups", "subgroups", "children", "child_groups", "group", "parent"])
+    def test_a_leaf_may_say_by_null_that_it_has_no_groups(self, key: str) -> None:
+        leaf = {"group_path": ["n"], "users": USERS, key: None}
+        for data in (leaf, {"dataset_group": leaf}, {"dataset_group": {"users": USERS, key: None}}):
+            assert kind(read(data)) is Group, data
+        if key != "children":
+            assert kind(read({"group_path": None, key: None} | {"groups": [G, G2]})) is Group
+
+    @pytest.mark.parametrize("value", PLAIN_OBJECTS, ids=str)
+    @pytest.mark.parametrize("key", ["result_urls", "report_files", "signed_urls", "csv_files", "outputs", "files"])
+    def test_what_stands_beside_a_list_of_files_is_no_missing_file(self, key: str, value: Any) -> None:
+        for beside in ("activity", "activity_id", "level", "organisation", "period"):
+            assert kind(read({key: [A, B], beside: value})) is Files, beside
+            assert kind(read({"report": {beside: value, key: [A, B]}})) is Files, beside
+        # One of several lists may be missing.
+        for other in ("math_files", "other_urls"):
+            assert kind(read({"some_files": [A, B], other: value})) is not Files
+        for named in ({"north": [A], "south": value}, {"files": {"csv_files": [A], "south": value}}):
+            assert kind(read(named)) is not Files
+        for empty in ({"north": {"files": []}, "south": value}, {"files": {"x": {"items": []}, "y": value}}):
+            assert kind(read(empty)) is not Empty
