@@ -3,8 +3,8 @@
 The extra has one of two forms. Both are JMESPath expressions on the whole reply `{"meta": …, "data": …}`:
 
 * `{"files": "data.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}`. `files` gives
-  the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page.
-    Only `files` and `url` are required.
+  the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page,
+  and `count` the number of files. Only `files` and `url` are required.
 * `{"inline": "data"}`: this part of the reply lands as `dataset.json`.
 
 A declaration does not prove that the reply is complete. So these are still checked: entries without an address, whether
@@ -32,10 +32,12 @@ from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
 from learnosity.results.outcomes import EXAMPLE
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.survey import Survey, survey
+from learnosity.results.values import integer
 
 INLINE_NAME = "dataset.json"
-_OF_FILES = ("files", "url", "name", "bytes", "next")
+_OF_FILES = ("files", "url", "name", "bytes", "next", "count")
 _MAX_EXPRESSION = 1_000
 # If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -55,6 +57,7 @@ class Declaration:
     name: Any = None
     bytes: Any = None
     next: Any = None
+    count: Any = None
 
 
 def parse_declaration(extra: Mapping[str, Any]) -> Declaration | None:
@@ -92,6 +95,7 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
     :param found: receives the files.
     """
     found.signals.ignores_cursors = declaration.next is not None
+    found.signals.ignores_counts = declaration.count is not None
     found.signals.any_status = True
     _note_signals(reply["data"], found)
     if declaration.inline is not None:
@@ -152,6 +156,8 @@ def _note_signals(data: Any, found: Findings) -> None:
             found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
             if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
                 todo.append(read_box(value, found))
+            elif is_input_count(key, value, each):
+                continue
             elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
                 todo.append(value)
                 if isinstance(value, dict | list) and not _may_be_data(value):
@@ -172,8 +178,9 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         entries = declaration.files.search(reply)
         dropped = _drops(declaration.files.parsed, reply)
         cursor = declaration.next.search(reply) if declaration.next else None
+        count = declaration.count.search(reply) if declaration.count else None
     except _DOES_NOT_FIT:
-        found.problems.append("the declared `files` or `next` cannot be applied to it")
+        found.problems.append("the declared `files`, `next` or `count` cannot be applied to it")
         return
     if not isinstance(entries, list):
         found.problems.append("the declared `files` finds no list in it")
@@ -182,6 +189,10 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         found.problems.append("the declared `files` leaves entries of a list out")
     if declaration.next is not None:
         found.signals.note_cursor("next", cursor)
+    if declaration.count is not None:
+        found.declared_count = integer(count)
+        if found.declared_count is None:
+            found.problems.append("the declared `count` gives no whole number")
     if not entries:
         found.add_empty_list()
     for entry in entries:

@@ -55,6 +55,8 @@ class Findings:
     """Whether a declaration says which part of the reply is the content."""
     declared: tuple[set[int], dict[Thing, set[int]]] | None = None
     """The right counts beside the declared content; None when its rows cannot be counted."""
+    declared_count: int | None = None
+    """How many files there are by the declared `count`. Then no other count is compared."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""

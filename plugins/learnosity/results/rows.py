@@ -13,6 +13,7 @@ from learnosity.results import content, groups, links
 from learnosity.results.findings import Findings
 from learnosity.results.known_keys import GROUP_CONTEXT, STRUCTURE_KEYS, plain_key
 from learnosity.results.place import Place
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
@@ -61,6 +62,8 @@ def _note_reply(row: Mapping[str, Any], found: Findings) -> None:
     """Note the signals of a row that may be the reply itself. Its counts of users and the like are statistics."""
     counts = len(found.signals.open_counts)
     for key, value in row.items():
+        if is_input_count(key, value, row):
+            continue
         if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row"):
             found.signals.note(key, value)
     found.signals.compare_children(counts)

@@ -41,6 +41,7 @@ from learnosity.results.known_keys import (
 )
 from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.values import integer
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
@@ -158,7 +159,8 @@ class _Reader:
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
         members = Members(record, place.key, found)
         for key, value in record.items():
-            members.note(key, value, is_open=self._read_member(key, value, inside, is_map))
+            is_read = not is_input_count(key, value, record)
+            members.note(key, value, is_open=is_read and self._read_member(key, value, inside, is_map))
         if members.lack_a_file():
             found.problems.append("an object contains files and something that is not a file")
         new_files, new_rows = len(found.files) - files, found.rows - old_rows

@@ -71,6 +71,9 @@ class Signals(State):
     ignores_cursors: bool = False
     """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
 
+    ignores_counts: bool = False
+    """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
+
     def note(self, key: str, value: Any) -> bool:
         """Note one key of the reply.
 
@@ -91,7 +94,8 @@ class Signals(State):
         if kind in INSIDE:
             INSIDE[kind](self, key, value)
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
-        if not is_about_pages or (kind == "next" and self.ignores_cursors):
+        is_ignored = (kind == "next" and self.ignores_cursors) or (kind == "count" and self.ignores_counts)
+        if not is_about_pages or is_ignored:
             return
         for each, child in value.items() if isinstance(value, dict) else [("", child) for child in value]:
             word = plain_key(each)
@@ -238,6 +242,8 @@ def _limit(signals: Signals, key: str, value: Any) -> bool:
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
+    if signals.ignores_counts:
+        return True
     if number is not None:
         signals.note_count(key, number)
     elif value is not None and thing_of(plain_key(key)) is None:

@@ -144,6 +144,29 @@ class TestDeclaration:
             assert reading.next_cursor == cursor
         assert isinstance(read({"x": [at("a.json")], "position": "https://a/2"}, results), NotUnderstood)
 
+    @pytest.mark.parametrize("key", ["file_count", "total", "total_files", "parts", "records", "item_count", "files"])
+    def test_a_declared_count_is_the_only_one(self, key: str) -> None:
+        value: Any
+        results = {"files": "data.x", "url": "@", "count": "data.number"}
+        for value in (9, "9", "many", {"n": 9}, {"total": 9}):
+            assert names(read({"x": [at("a.json")], "number": 1, key: value}, results)) == ["a.json"], value
+            if key != "records":
+                assert names(read({"x": [at("a.json")], "number": "1"}, results, **{key: value})) == ["a.json"], value
+        for value in (2, "2", 0):
+            assert "declared count of files" in why(read({"x": [at("a.json")], "number": value}, results))
+        for value in (None, "many", [1], True):
+            assert "`count` gives no whole number" in why(read({"x": [at("a.json")], "number": value}, results))
+        counted = results | {"count": "length(data.x)"}
+        assert names(read({"x": [at("a.json")], key: 9}, counted)) == ["a.json"]
+        assert "cannot be applied" in why(read({"x": [at("a.json")]}, results | {"count": "length(data.no)"}))
+
+    def test_a_declared_count_may_be_that_of_all_pages(self) -> None:
+        results = {"files": "data.x", "url": "@", "count": "data.number"}
+        reading = read({"x": [at("a.json")], "number": 3}, results, next="c")
+        assert isinstance(reading, Files)
+        assert reading.total == 3
+        assert isinstance(read({"x": [], "number": 3}, results), NotUnderstood)
+
     def test_a_declared_list_may_be_empty(self) -> None:
         assert read(reply_of([]), RESULTS) == Empty()
         assert read([], RESULTS, first_page=False) == Empty()

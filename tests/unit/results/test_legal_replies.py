@@ -251,3 +251,50 @@ class TestBesideRows:
             assert kind(read(named)) is not Files
         for empty in ({"north": {"files": []}, "south": value}, {"files": {"x": {"items": []}, "y": value}}):
             assert kind(read(empty)) is not Empty
+
+
+LEVELS = [{"key": "district", "label": "District"}]
+# Fields of the request that a reply repeats beside `file_count`.
+ECHOED: tuple[dict[str, Any], ...] = (
+    {"dataset_type": "activity-summary-by-group"},
+    {"groups": LEVELS},
+    {"dataset_id": ID, "dataset_type": "t", "groups": LEVELS, "filters": {"x": 1}, "options": {}},
+)
+
+
+class TestInputFiles:
+    @pytest.mark.parametrize("key", ["file_count", "fileCount"])
+    @pytest.mark.parametrize("number", [0, 1, 4, "7", 100])
+    @pytest.mark.parametrize("echo", ECHOED, ids=str)
+    def test_the_number_of_input_files_is_none_of_result_files(
+        self, echo: dict[str, Any], number: Any, key: str
+    ) -> None:
+        data: Any
+        record = {**echo, key: number}
+        declaration = {"files": "data.files", "url": "url"}
+        for data in (BOTH | record, record | BOTH, {"dataset": record, **BOTH}, {"dataset": record | BOTH}):
+            assert kind(read(data)) is Files, data
+        for data in (BOTH | record, {"dataset": record, **BOTH}):
+            assert kind(read(data, declaration)) is Files, data
+        assert kind(read({**record, "url": A["url"]})) is Files
+        assert kind(read({**record, "users": USERS})) in (Inline, Group)
+        if "groups" not in echo:
+            assert kind(read({**record, "group_path": [], "groups": [G, G2]})) is Group
+            assert kind(read(BOTH, **record)) is Files
+        assert kind(read({**record, "files": []})) is Empty
+
+    def test_a_group_may_repeat_the_number_of_input_files(self) -> None:
+        assert kind(read({"group_path": [], "groups": [G, G2], "file_count": 4})) is Group
+        assert kind(read({"group_path": ["n"], "users": USERS, "file_count": 4})) is Group
+
+    def test_an_archive_is_one_file_and_holds_several(self) -> None:
+        for name in ("all.zip", "all.tar.gz", "all.tgz"):
+            assert kind(read({"download_url": entry(name)["url"], "file_count": 3})) is Files
+        assert kind(read({"download_url": A["url"], "file_count": 3})) is not Files
+
+    def test_a_number_that_cannot_be_that_of_the_request_is_compared(self) -> None:
+        for data in (BOTH | {"file_count": 4}, BOTH | {"dataset_type": "t", "file_count": 101}):
+            assert "declare `count`" in kind(read(data))
+        assert kind(read(BOTH | {"dataset_type": "t", "total_files": 4})) is not Files
+        assert kind(read(BOTH | {"dataset_type": "t", "file_count": "many"})) is not Files
+        assert kind(read({"dataset": {"dataset_type": "t"}, "file_count": 4, **BOTH})) is not Files
