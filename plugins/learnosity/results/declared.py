@@ -28,6 +28,7 @@ from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
 from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
+from learnosity.results.expressions import drops, is_absent, without_filters
 from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
@@ -41,10 +42,6 @@ _OF_FILES = ("files", "url", "name", "bytes", "next", "count")
 _MAX_EXPRESSION = 1_000
 # If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-
-_PROJECTIONS = ("projection", "value_projection", "filter_projection")
-_ITSELF = {"type": "identity", "children": []}
-_FALSE: tuple[Any, ...] = (None, False, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,8 @@ def _may_be_data(value: Any) -> bool:
 def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
     try:
         entries = declaration.files.search(reply)
-        dropped = _drops(declaration.files.parsed, reply)
+        dropped = drops(declaration.files.parsed, reply)
+        unfiltered = without_filters(declaration.files.parsed, reply) if not entries else None
         cursor = declaration.next.search(reply) if declaration.next else None
         count = declaration.count.search(reply) if declaration.count else None
     except _DOES_NOT_FIT:
@@ -189,12 +187,15 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         found.problems.append("the declared `files` leaves entries of a list out")
     if declaration.next is not None:
         found.signals.note_cursor("next", cursor)
+        found.lacks_declared_next = is_absent(declaration.next.parsed, reply)
     if declaration.count is not None:
         found.declared_count = integer(count)
         if found.declared_count is None:
             found.problems.append("the declared `count` gives no whole number")
     if not entries:
         found.add_empty_list()
+        if not all(is_link(key, text, found.signals.dataset_id) for key, text in survey(unfiltered).addresses):
+            found.problems.append("the filter in the declared `files` leaves out every entry, and some have an address")
     for entry in entries:
         _read_entry(declaration, entry, found)
 
@@ -227,7 +228,7 @@ def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
 def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
     try:
         part = declaration.inline.search(reply)
-        dropped = _drops(declaration.inline.parsed, reply)
+        dropped = drops(declaration.inline.parsed, reply)
     except _DOES_NOT_FIT:
         part, dropped = None, False
     if dropped:
@@ -246,45 +247,3 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
-
-
-def _drops(node: Mapping[str, Any], value: Any) -> bool:
-    """Whether an expression leaves out entries of a list, so that a file or a row would be lost.
-
-    A projection leaves out entries that are null or do not have the requested field. A slice (`[:1]`) leaves out
-    entries by their place. A filter (`[?…]`) leaves out entries too. That is allowed, because the declaration says
-    which entries it asks for.
-    """
-    kind, children = node["type"], node.get("children", ())
-    if kind in ("subexpression", "index_expression", "pipe"):
-        for child in children:
-            if _drops(child, value):
-                return True
-            value = _value_of(child, value)
-        return False
-    if kind in ("or_expression", "and_expression"):
-        first, second = children
-        is_first = (_value_of(first, value) in _FALSE) == (kind == "and_expression")
-        return _drops(first if is_first else second, value)
-    if kind in ("flatten", "multi_select_list", "function_expression"):
-        return any(_drops(child, value) for child in children)
-    if kind == "slice":
-        return isinstance(value, list) and len(_value_of(node, value)) != len(value)
-    return kind in _PROJECTIONS and _projection_drops(node, value)
-
-
-def _projection_drops(node: Mapping[str, Any], value: Any) -> bool:
-    source, of_each = node["children"][:2]
-    if _drops(source, value):
-        return True
-    whole = {**node, "children": [source, _ITSELF, *node["children"][2:]]}
-    base = _value_of(whole if node["type"] == "filter_projection" else source, value)
-    kept = _value_of(node, value)
-    if not isinstance(base, list | dict) or not isinstance(kept, list):
-        return False
-    entries = base.values() if isinstance(base, dict) else base
-    return len(base) != len(kept) or any(_drops(of_each, entry) for entry in entries)
-
-
-def _value_of(node: Mapping[str, Any], value: Any) -> Any:
-    return jmespath.parser.ParsedResult("", node).search(value)

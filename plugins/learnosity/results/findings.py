@@ -55,6 +55,8 @@ class Findings:
     """Whether a declaration says which part of the reply is the content."""
     declared: tuple[set[int], dict[Thing, set[int]]] | None = None
     """The right counts beside the declared content; None when its rows cannot be counted."""
+    lacks_declared_next: bool = False
+    """Whether the reply does not have the key that is declared as `next`."""
     declared_count: int | None = None
     """How many files there are by the declared `count`. Then no other count is compared."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)

@@ -68,11 +68,6 @@ class Signals(State):
     """Counts that differ from what was found: the key, the count, and what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
-    ignores_cursors: bool = False
-    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
-
-    ignores_counts: bool = False
-    """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
 
     def note(self, key: str, value: Any) -> bool:
         """Note one key of the reply.
@@ -179,11 +174,15 @@ class Signals(State):
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
     if not signals.ignores_cursors:
         signals.note_cursor(key, value)
+    elif says_something(value):
+        signals.ignored_cursors.append(key)
     return True
 
 
 def _next(signals: Signals, key: str, value: Any) -> bool:
-    if says_something(value) and not signals.ignores_cursors:
+    if says_something(value) and signals.ignores_cursors:
+        signals.ignored_cursors.append(key)
+    elif says_something(value):
         signals.unclear.append(f"its `{key}` may name a next page")
     return True
 

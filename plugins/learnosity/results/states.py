@@ -47,6 +47,12 @@ class State:
     """Whether the reply contains a message for people."""
     any_status: bool = False
     """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
+    ignores_cursors: bool = False
+    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
+    ignored_cursors: list[str] = field(default_factory=list)
+    """The keys of cursors that have a value, and were not read for this reason."""
+    ignores_counts: bool = False
+    """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
 
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""

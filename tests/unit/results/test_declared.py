@@ -167,6 +167,45 @@ class TestDeclaration:
         assert reading.total == 3
         assert isinstance(read({"x": [], "number": 3}, results), NotUnderstood)
 
+    @pytest.mark.parametrize("key", ["next", "cursor", "next_page", "after", "next_files", "scroll_id"])
+    @pytest.mark.parametrize("path", ["meta.nxt", "data.paging.nxt", "nxt", "meta.nxt || data.nxt", "data | nxt.next"])
+    def test_a_declared_cursor_that_is_misspelt_ends_no_listing(self, path: str, key: str) -> None:
+        results = {"files": "data.x", "url": "@", "next": path}
+        data: dict[str, Any] = {"x": [at("a.json")], "paging": {}}
+        for reading in (read({**data, key: "c"}, results), read(data, results, **{key: "c"})):
+            assert "the declared `next` finds nothing, and the reply has" in why(reading)
+            assert key in why(reading)
+        # No cursor has a value: the key may be left out on the last page.
+        for nothing in (None, ""):
+            assert names(read({**data, key: nothing}, results)) == ["a.json"]
+        assert names(read(data, results)) == ["a.json"]
+        # A way out: where the key is missing, the listing ends.
+        assert names(read({**data, key: "c"}, results | {"next": f"({path}) || ''"})) == ["a.json"]
+
+    @pytest.mark.parametrize(
+        ("path", "last"),
+        [
+            ("data.position", {"position": None}),
+            ("data.paging.position", {"paging": None}),
+            ("data.paging.position", {"paging": {"position": ""}}),
+            ("data.no || data.position", {"position": None}),
+            ("data.pages[0].position", {"pages": []}),
+        ],
+    )
+    def test_a_declared_cursor_that_is_null_ends_the_listing(self, path: str, last: dict[str, Any]) -> None:
+        results = {"files": "data.x", "url": "@", "next": path}
+        assert names(read({"x": [at("a.json")], **last}, results, next="noise")) == ["a.json"]
+
+    @pytest.mark.parametrize("files", ["data.x[?t=='n']", "data.x[?t=='n'].f[]", "data.*[?t=='n'][]", "data.x[?t]"])
+    def test_a_filter_that_leaves_out_every_address_makes_no_empty_dataset(self, files: str) -> None:
+        results = {"files": files.replace("[?t]", "[?no]"), "url": "href || @"}
+        file = {"href": "https://h/a.json", "t": "file", "f": ["https://h/a.json"]}
+        folder = {"t": "folder", "self": "https://h/x"}
+        assert "leaves out every entry" in why(read({"x": [file, folder]}, results))
+        assert read({"x": [folder, {"t": "folder"}]}, results) == Empty()
+        assert read({"x": []}, results) == Empty()
+        assert read({"x": [], "y": [], "z": {"console": "https://h/"}} if "*" not in files else {}, results) == Empty()
+
     def test_a_declared_list_may_be_empty(self) -> None:
         assert read(reply_of([]), RESULTS) == Empty()
         assert read([], RESULTS, first_page=False) == Empty()
