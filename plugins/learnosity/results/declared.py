@@ -140,9 +140,10 @@ def _unknown_function(node: Mapping[str, Any]) -> str | None:
 
 def _note_signals(data: Any, found: Findings) -> None:
     """Note what the reply says about itself. Only objects are read: lists contain entries and rows."""
-    todo = [data]
+    todo = [("data", data)]
     while todo:
-        each = todo.pop()
+        above, each = todo.pop()
+        before = len(found.signals.open_counts)
         if isinstance(each, list) and len(each) == 1:
             each = each[0]
         if not isinstance(each, dict):
@@ -152,13 +153,14 @@ def _note_signals(data: Any, found: Findings) -> None:
         for key, value in each.items():
             found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
             if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
-                todo.append(read_box(value, found))
+                todo.append((key, read_box(value, found)))
             elif is_input_count(key, value, each):
                 continue
             elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
-                todo.append(value)
+                todo.append((key, value))
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)
+        found.note_box(plain_key(above), before, each)
 
 
 def _may_be_data(value: Any) -> bool:

@@ -102,7 +102,9 @@ def classify(
         read_data(data, found)
     else:
         read_declared(declaration, reply, surveyed, found)
+    before = len(found.signals.open_counts)
     _read_meta({key: value for key, value in meta.items() if key != "records"}, found)
+    found.note_box("meta", before, {})
     _compare_counts(meta.get("records"), data, found)
     if found.signals.failed:
         return Failed(found.signals.failed)
@@ -132,7 +134,9 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
+                before = len(found.signals.open_counts)
                 _read_meta(value, found)
+                found.note_box(word, before, {})
             found.signals.note_unread(key, value)
 
 

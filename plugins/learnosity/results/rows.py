@@ -36,6 +36,8 @@ def note_row(row: Mapping[str, Any], place: Place, found: Findings) -> None:
         _note_reply(row, found)
     if place.key in GROUP_CONTEXT:
         return
+    if isinstance(item := row.get("item_reference"), str):
+        found.items.add(item)
     found.rows_of[content.thing_of_row(row)] += 1
     if not has_subject:
         groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
@@ -64,7 +66,7 @@ def _note_reply(row: Mapping[str, Any], found: Findings) -> None:
     for key, value in row.items():
         if is_input_count(key, value, row):
             continue
-        if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row"):
+        if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row", "record"):
             found.signals.note(key, value)
     found.signals.compare_children(counts)
 
@@ -94,7 +96,7 @@ def _is_less(word: str, value: Any, lists: Mapping[str, list[Any]]) -> bool:
 
 def _thing(word: str) -> str | None:
     thing = thing_of(word)
-    return "group" if thing == "child" else thing
+    return {"child": "group", "record": None, "item": None}.get(str(thing), thing)
 
 
 def _is_object(value: Any) -> bool:

@@ -42,6 +42,7 @@ from learnosity.results.known_keys import (
 from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
 from learnosity.results.request_fields import is_input_count
+from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
@@ -112,6 +113,8 @@ class _Reader:
             found.problems.append("a list contains files or rows, and an entry that is neither")
         if found.rows > before_rows:
             found.add_row_list(key, values)
+        if idle < len(values):
+            found.note_listed(key)
         groups.check_list(key, values, found, named)
 
     def _read_entry(
@@ -164,6 +167,7 @@ class _Reader:
         if members.lack_a_file():
             found.problems.append("an object contains files and something that is not a file")
         new_files, new_rows = len(found.files) - files, found.rows - old_rows
+        found.note_box(place.key, counts, record, new_files)
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
         is_beside_no_list = found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
@@ -202,6 +206,8 @@ class _Reader:
             return self._read_inner_object(key, value, place)
         elif word in COUNTED_KEYS and (number := integer(value)) is not None:
             found.signals.note_count(key, number)
+        elif word in FORMAT_KEYS and kind_of(place.key) == "count":
+            return False  # how many files of this format there are; `Signals.note_unread` adds these numbers
         elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):
@@ -227,7 +233,9 @@ class _Reader:
             self._found.problems.append(groups.NO_LIST)
         before = self._found.parts
         self.read_object(value, place.below(key))
-        if self._found.parts == before:
+        if self._found.parts > before:
+            self._found.note_listed(key)
+        else:
             self._found.asides += word not in ABOUT_KEYS
             self._found.signals.note_unread(key, value)
         return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)

@@ -34,7 +34,7 @@ Kind = Literal[
 ]
 # What is counted, if it is not files. A number of these things may also be a statistic, or be about the content of a
 # file. Then it says nothing about what the reply lists.
-Thing = Literal["row", "user", "group", "question", "child"]
+Thing = Literal["row", "user", "group", "question", "child", "record", "item", "statistic"]
 
 _VOCABULARY: dict[Kind, str] = {
     "status": "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
@@ -103,6 +103,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
 # rows, `Signals.note_unread` reads it. If a value in it is not understood, the reply is unclear.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
+# Above counts of records or items, one of these keys says that the counts are of the entries of the listing.
+LISTING_BOXES = PAGE_BOXES | words("page pages meta")
+STATISTICS = words("stats statistics")
 # Keys that say nothing about pages, inside an object under a key of `OF_PAGES` or `PAGE_BOXES`.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
 # What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they have no meaning
@@ -115,6 +118,10 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
+    # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
+    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)

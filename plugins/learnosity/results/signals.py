@@ -29,6 +29,7 @@ from learnosity.results.states import INSIDE, STATE_READERS, State
 from learnosity.results.values import (
     as_flag,
     can_be_sent,
+    formats_in,
     integer,
     is_true,
     members,
@@ -92,11 +93,15 @@ class Signals(State):
         is_ignored = (kind == "next" and self.ignores_cursors) or (kind == "count" and self.ignores_counts)
         if not is_about_pages or is_ignored:
             return
+        if formats := formats_in(value) if kind == "count" else {}:
+            self.note_count(key, sum(formats.values()))
         for each, child in value.items() if isinstance(value, dict) else [("", child) for child in value]:
             word = plain_key(each)
+            if each in formats:
+                continue
             inner = kind_inside(kind, word)
             if inner is not None and not isinstance(child, dict | list):
-                _READERS[inner](self, key if kind == "count" else each, child)
+                _READERS[inner](self, key if kind == "count" and thing_of(word) is None else each, child)
             elif kind == "count" and thing_of(plain_key(key)) is not None:
                 self.open_counts.append((key, None))
             elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
@@ -141,7 +146,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = bool(things) and any(found)  # rows were found; the reply itself may count as one file
+        is_content = "row" in things and any(found)  # rows were found; the reply itself may count as one file
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)

@@ -368,7 +368,7 @@ class TestSignals:
             assert isinstance(reading, Files)
             assert reading.next_cursor is None
 
-    @pytest.mark.parametrize("thing", ["file", "result", "record", "entry", "object", "item"])
+    @pytest.mark.parametrize("thing", ["file", "result", "entry", "object"])
     @pytest.mark.parametrize(
         "form",
         [
