@@ -35,7 +35,7 @@ from learnosity.results.links import is_link, mark_self_links, note_last_page, r
 from learnosity.results.outcomes import EXAMPLE
 from learnosity.results.request_fields import is_input_count
 from learnosity.results.survey import Survey, survey
-from learnosity.results.values import integer
+from learnosity.results.values import integer, is_number_of
 
 INLINE_NAME = "dataset.json"
 _OF_FILES = ("files", "url", "name", "bytes", "next", "count")
@@ -144,10 +144,12 @@ def _note_signals(data: Any, found: Findings) -> None:
     while todo:
         above, each = todo.pop()
         before = len(found.signals.open_counts)
-        if isinstance(each, list) and len(each) == 1:
+        is_listed = isinstance(each, list) and len(each) == 1
+        if is_listed:
             each = each[0]
         if not isinstance(each, dict):
             continue
+        is_entry = (is_listed and above != "data") or _has_address(each, found.signals.dataset_id)
         mark_self_links(each, found)
         note_last_page(each, found)
         for key, value in each.items():
@@ -156,11 +158,21 @@ def _note_signals(data: Any, found: Findings) -> None:
                 todo.append((key, read_box(value, found)))
             elif is_input_count(key, value, each):
                 continue
+            elif not is_entry and is_number_of(key, value):
+                found.signals.note_count(key, int(value))
             elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
                 todo.append((key, value))
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)
         found.note_box(plain_key(above), before, each)
+
+
+def _has_address(record: Mapping[str, Any], dataset_id: str) -> bool:
+    """Whether an object has an address, and so may be the entry of a file. Its counts are about the file then."""
+    return any(
+        isinstance(value, str) and fetchable(value) and not is_link(key, value, dataset_id)
+        for key, value in record.items()
+    )
 
 
 def _may_be_data(value: Any) -> bool:

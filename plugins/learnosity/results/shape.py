@@ -26,7 +26,6 @@ from learnosity.results.entry import (
 from learnosity.results.findings import Findings, join
 from learnosity.results.known_keys import (
     ABOUT_KEYS,
-    COUNTED_KEYS,
     ECHO_KEYS,
     FILE_LISTS,
     FOLDER_KEYS,
@@ -43,7 +42,7 @@ from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
 from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
-from learnosity.results.values import integer
+from learnosity.results.values import is_number_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
@@ -204,8 +203,8 @@ class _Reader:
                 found.signals.note_unread(key, value)
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
-        elif word in COUNTED_KEYS and (number := integer(value)) is not None:
-            found.signals.note_count(key, number)
+        elif is_number_of(key, value):
+            found.signals.note_count(key, int(value))
         elif word in FORMAT_KEYS and kind_of(place.key) == "count":
             return False  # how many files of this format there are; `Signals.note_unread` adds these numbers
         elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):

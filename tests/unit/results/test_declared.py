@@ -10,6 +10,7 @@ import pytest
 from learnosity.errors import (
     ConnectionConfigError,
 )
+from learnosity.results.known_keys import COUNTED_KEYS, LISTING_KEYS
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -21,8 +22,11 @@ from learnosity.results.reading import (
 )
 from tests.unit.results.replies import (
     OTHER,
+    A,
+    B,
     at,
     cases,
+    entry,
     names,
     read,
     why,
@@ -30,6 +34,8 @@ from tests.unit.results.replies import (
 
 RESULTS = {"files": "data.dataset.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}
 ITEM = {"href": at("q"), "key": "d/a.json", "size": 7}
+
+_OF_FOLDERS = {"folders", "subfolders", "children"}  # a declaration does not say which folders there are
 
 
 def reply_of(items: Any, **more: Any) -> dict[str, Any]:
@@ -143,6 +149,26 @@ class TestDeclaration:
             assert isinstance(reading, Files)
             assert reading.next_cursor == cursor
         assert isinstance(read({"x": [at("a.json")], "position": "https://a/2"}, results), NotUnderstood)
+
+    @pytest.mark.parametrize("key", sorted((LISTING_KEYS | COUNTED_KEYS) - _OF_FOLDERS))
+    def test_a_number_under_the_key_of_a_list_is_a_count_with_a_declaration_too(self, key: str) -> None:
+        listed = [entry("a.json"), entry("b.csv"), entry("c.json")]
+        results = {"files": "data.x", "url": "url"}
+        for number in (200, 0, 3):
+            for data in ({"x": listed, key: number}, {key: number, "x": listed}, {"x": listed, "info": {key: number}}):
+                as_guessed = read({("csv" if each == "x" else each): value for each, value in data.items()})
+                assert type(read(data, results)) is type(as_guessed), data
+                assert isinstance(read(data, results | {"count": "length(data.x)"}), Files)
+            # In the entry of a file, it is about the file.
+            if key not in ("urls", "url"):
+                assert isinstance(read({"x": [A | {key: number}]}, results), Files)
+                assert isinstance(
+                    read({"x": {"a": A | {key: number}}}, {"files": "values(data.x)", "url": "url"}), Files
+                )
+        for other in ({"files": [A, B], "parts": 4}, {"files": [A, B], "results": 500}):
+            assert "were found" in why(read(other, {"files": "data.files", "url": "url"}))
+        assert names(read([{"x": listed, "files": 3}], {"files": "data[0].x", "url": "url"}))
+        assert "were found" in why(read([{"x": listed, "files": 4}], {"files": "data[0].x", "url": "url"}))
 
     @pytest.mark.parametrize("key", ["file_count", "total", "total_files", "parts", "records", "item_count", "files"])
     def test_a_declared_count_is_the_only_one(self, key: str) -> None:
