@@ -93,6 +93,7 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
     """
     found.signals.ignores_cursors = declaration.next is not None
     found.signals.ignores_counts = declaration.count is not None
+    found.signals.ignores_parts = declaration.count is not None or declaration.inline is not None
     found.signals.any_status = True
     _note_signals(reply["data"], found)
     if declaration.inline is not None:

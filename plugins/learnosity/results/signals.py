@@ -7,7 +7,6 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +20,12 @@ from learnosity.results.signal_keys import (
     Kind,
     Thing,
     counts_parts,
+    is_only_a_number,
     kind_inside,
     kind_of,
     thing_of,
 )
+from learnosity.results.spoken import says_not_ready
 from learnosity.results.states import INSIDE, STATE_READERS, State
 from learnosity.results.values import (
     as_flag,
@@ -111,7 +112,7 @@ class Signals(State):
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
         kind = None if plain_key(key) in _SHARES else kind_of(plain_key(key))
-        if kind == "remark" and not any(isinstance(each, str) and _NOT_READY.search(each) for each in scalars(value)):
+        if kind == "remark" and not any(isinstance(each, str) and says_not_ready(each) for each in scalars(value)):
             return False
         if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
@@ -246,6 +247,8 @@ def _limit(signals: Signals, key: str, value: Any) -> bool:
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
+    if number is None and is_only_a_number(plain_key(key)):
+        return False
     if signals.ignores_counts:
         return True
     if number is not None:
@@ -294,7 +297,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # `note` reads an object or a list as the value of a key only if the key is of one of these kinds.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
-# A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
-# with these words may mean that the dataset is not ready.
-_NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
 _SHARES = ("percent", "percentage")  # in the entry of a file, perhaps the share of this file in all files
