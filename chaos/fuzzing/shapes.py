@@ -372,9 +372,11 @@ _TRAPS = (
     _spoil_entry,
     _trap(
         "a wrong count",
-        _one_of("file_count", "total", "count", "total_urls", "chunks"),
+        _one_of("total_files", "total", "count", "total_urls", "chunks"),
         lambda chance, case: len(case.files) + 1,
     ),
+    # Beside `dataset_type`, 100 or less is the number of input files.
+    _trap("a wrong count", _one_of("file_count"), lambda chance, case: len(case.files) + 101),
     _trap("a stray object", _one_of(*_STRAYS), lambda chance, case: {"href": address(chance, "z.json"), "x": 1}),
     _trap("rows", _one_of("rows", "table"), _one_of([{"item_reference": "i", "p_value": 0.5}])),
     _trap("groups", _one_of("groups"), _one_of([{"group_name": "north"}])),

@@ -214,7 +214,8 @@ class LearnosityClient:
                 proxy=proxy,
             ) as response:
                 status, headers = response.status, response.headers
-                limit = MAX_DATA_BYTES if action == "get" and endpoint == DATASETS else MAX_REPLY_BYTES
+                is_listing = action == "get" and endpoint == DATASETS
+                limit = MAX_DATA_BYTES if is_listing else MAX_REPLY_BYTES
                 body = await reply_body(response, f"{action.upper()} {endpoint}", limit)
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
             # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
@@ -223,7 +224,7 @@ class LearnosityClient:
             raise ConnectionConfigError(f"{action.upper()} {endpoint}: {proxy_refusal(proxy, status)[0]}")
         try:
             retry_after = parse_retry_after(headers.get("Retry-After"))
-            reply = parse_reply(status, body, retry_after=retry_after, sent=request)
+            reply = parse_reply(status, body, retry_after=retry_after, sent=request, names_files=is_listing)
         except TransientApiError as error:
             if _is_rate_limit(error):
                 # If the reply has no `Retry-After`, the next attempt waits for at least one window of the rate limit.

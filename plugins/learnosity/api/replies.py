@@ -6,6 +6,7 @@ errors"). `data` may be an object or an array. Keys may be deeper than expected.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -99,11 +100,15 @@ class Reply:
         return list(self.data) if isinstance(self.data, list) else [self.data]
 
 
-def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = None, sent: Any = None) -> Reply:
+def parse_reply(
+    http_status: int, body: bytes, *, retry_after: float | None = None, sent: Any = None, names_files: bool = False
+) -> Reply:
     """Read a reply. A reply that reports a failure raises an error.
 
     :param retry_after: seconds of the header `Retry-After`; None = there is none.
     :param sent: the request. An error does not repeat its values.
+    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then.
+    :raises UnexpectedReplyError: an object has a key twice, with two values. msgspec keeps the last one alone.
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
     """
@@ -118,7 +123,36 @@ def parse_reply(http_status: int, body: bytes, *, retry_after: float | None = No
         raise _error_from_meta(http_status, meta, retry_after, sent)
     if http_status >= 300:
         raise _error_without_json(http_status, retry_after)
+    if names_files and _has_key_twice(body):
+        raise UnexpectedReplyError(
+            "An object in Learnosity's reply has the same key twice, with two values. One of them would be lost, "
+            "and it may be a file. Nothing was landed. Report this reply to Learnosity."
+        )
     return Reply(meta=meta, data=document.get("data"))
+
+
+def _has_key_twice(body: bytes) -> bool:
+    """Whether an object of a JSON text has a key twice, with different values. Equal texts or numbers lose nothing."""
+
+    def read(pairs: list[tuple[str, Any]]) -> object:
+        if len(pairs) != len(dict(pairs)):
+            seen: dict[str, Any] = {}
+            for key, value in pairs:
+                if seen.setdefault(key, value) != value:
+                    raise _KeyTwiceError
+        return object()  # equal to no other, and smaller than what was read
+
+    try:
+        json.loads(body, object_pairs_hook=read, parse_int=str, parse_float=str)
+    except _KeyTwiceError:
+        return True
+    except RecursionError:
+        return False  # such a depth is refused by whoever reads the reply
+    return False
+
+
+class _KeyTwiceError(Exception):
+    pass
 
 
 def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: float | None, sent: Any) -> ApiError:

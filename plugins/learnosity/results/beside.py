@@ -34,6 +34,7 @@ from learnosity.results.known_keys import (
     plain_key,
     words,
 )
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer, says_something
 
@@ -55,6 +56,7 @@ _OF_THE_FILE = words(
 )
 # A count with one of these words in its key is a number of things inside the file. It is not a number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
 _NEXT_FILE = words("nextfile nextfiles nextfilename")
 _MORE = "an entry of a file has its address, and something else that may be content"
 
@@ -72,8 +74,12 @@ def read_beside(
     counts = len(found.signals.open_counts)
     if not listed:
         links.note_last_page(record, found)
-    reader = _Reader(found, record, (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0]), listed)
+    names = (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0])
+    reader = _Reader(found, record, names, listed)
+    is_archive = not listed and names[1].lower().endswith(_ARCHIVES)
     for each, value in record.items():
+        if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
+            continue  # the number of input files, or of those in an archive
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
     found.signals.compare_children(counts)

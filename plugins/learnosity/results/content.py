@@ -134,7 +134,7 @@ def numbers_of_rows(value: Any, numbers: set[int]) -> dict[Thing, set[int]]:
 
     :param numbers: the lengths of the lists at the top.
     """
-    right: dict[Thing, set[int]] = {"row": numbers}
+    right: dict[Thing, set[int]] = {"row": numbers, "record": numbers}
     lists = value.values() if isinstance(value, dict) else [value]
     for row in (row for each in lists if isinstance(each, list) for row in each if isinstance(row, dict)):
         if (thing := thing_of_row(row)) is not None:

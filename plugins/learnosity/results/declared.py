@@ -3,8 +3,8 @@
 The extra has one of two forms. Both are JMESPath expressions on the whole reply `{"meta": …, "data": …}`:
 
 * `{"files": "data.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}`. `files` gives
-  the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page.
-    Only `files` and `url` are required.
+  the list. `url`, `name` and `bytes` are relative to one entry of the list. `next` gives the cursor of the next page,
+  and `count` the number of files. Only `files` and `url` are required.
 * `{"inline": "data"}`: this part of the reply lands as `dataset.json`.
 
 A declaration does not prove that the reply is complete. So these are still checked: entries without an address, whether
@@ -28,21 +28,20 @@ from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
 from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
+from learnosity.results.expressions import drops, is_absent, without_filters
 from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
 from learnosity.results.outcomes import EXAMPLE
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.survey import Survey, survey
+from learnosity.results.values import integer, is_number_of
 
 INLINE_NAME = "dataset.json"
-_OF_FILES = ("files", "url", "name", "bytes", "next")
+_OF_FILES = ("files", "url", "name", "bytes", "next", "count")
 _MAX_EXPRESSION = 1_000
 # If a JMESPath expression does not fit the reply, evaluating it raises one of these errors.
 _DOES_NOT_FIT = (JMESPathError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-
-_PROJECTIONS = ("projection", "value_projection", "filter_projection")
-_ITSELF = {"type": "identity", "children": []}
-_FALSE: tuple[Any, ...] = (None, False, "", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Declaration:
     name: Any = None
     bytes: Any = None
     next: Any = None
+    count: Any = None
 
 
 def parse_declaration(extra: Mapping[str, Any]) -> Declaration | None:
@@ -92,6 +92,8 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
     :param found: receives the files.
     """
     found.signals.ignores_cursors = declaration.next is not None
+    found.signals.ignores_counts = declaration.count is not None
+    found.signals.ignores_parts = declaration.count is not None or declaration.inline is not None
     found.signals.any_status = True
     _note_signals(reply["data"], found)
     if declaration.inline is not None:
@@ -139,23 +141,39 @@ def _unknown_function(node: Mapping[str, Any]) -> str | None:
 
 def _note_signals(data: Any, found: Findings) -> None:
     """Note what the reply says about itself. Only objects are read: lists contain entries and rows."""
-    todo = [data]
+    todo = [("data", data)]
     while todo:
-        each = todo.pop()
-        if isinstance(each, list) and len(each) == 1:
+        above, each = todo.pop()
+        before = len(found.signals.open_counts)
+        is_listed = isinstance(each, list) and len(each) == 1
+        if is_listed:
             each = each[0]
         if not isinstance(each, dict):
             continue
+        is_entry = (is_listed and above != "data") or _has_address(each, found.signals.dataset_id)
         mark_self_links(each, found)
         note_last_page(each, found)
         for key, value in each.items():
             found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
             if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
-                todo.append(read_box(value, found))
+                todo.append((key, read_box(value, found)))
+            elif is_input_count(key, value, each):
+                continue
+            elif not is_entry and is_number_of(key, value):
+                found.signals.note_count(key, int(value))
             elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
-                todo.append(value)
+                todo.append((key, value))
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)
+        found.note_box(plain_key(above), before, each)
+
+
+def _has_address(record: Mapping[str, Any], dataset_id: str) -> bool:
+    """Whether an object has an address, and so may be the entry of a file. Its counts are about the file then."""
+    return any(
+        isinstance(value, str) and fetchable(value) and not is_link(key, value, dataset_id)
+        for key, value in record.items()
+    )
 
 
 def _may_be_data(value: Any) -> bool:
@@ -170,10 +188,12 @@ def _may_be_data(value: Any) -> bool:
 def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
     try:
         entries = declaration.files.search(reply)
-        dropped = _drops(declaration.files.parsed, reply)
+        dropped = drops(declaration.files.parsed, reply)
+        unfiltered = without_filters(declaration.files.parsed, reply) if not entries else None
         cursor = declaration.next.search(reply) if declaration.next else None
+        count = declaration.count.search(reply) if declaration.count else None
     except _DOES_NOT_FIT:
-        found.problems.append("the declared `files` or `next` cannot be applied to it")
+        found.problems.append("the declared `files`, `next` or `count` cannot be applied to it")
         return
     if not isinstance(entries, list):
         found.problems.append("the declared `files` finds no list in it")
@@ -182,8 +202,15 @@ def _read_files(declaration: Declaration, reply: Mapping[str, Any], found: Findi
         found.problems.append("the declared `files` leaves entries of a list out")
     if declaration.next is not None:
         found.signals.note_cursor("next", cursor)
+        found.lacks_declared_next = is_absent(declaration.next.parsed, reply)
+    if declaration.count is not None:
+        found.declared_count = integer(count)
+        if found.declared_count is None:
+            found.problems.append("the declared `count` gives no whole number")
     if not entries:
         found.add_empty_list()
+        if not all(is_link(key, text, found.signals.dataset_id) for key, text in survey(unfiltered).addresses):
+            found.problems.append("the filter in the declared `files` leaves out every entry, and some have an address")
     for entry in entries:
         _read_entry(declaration, entry, found)
 
@@ -216,7 +243,7 @@ def _read_entry(declaration: Declaration, entry: Any, found: Findings) -> None:
 def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Findings) -> None:
     try:
         part = declaration.inline.search(reply)
-        dropped = _drops(declaration.inline.parsed, reply)
+        dropped = drops(declaration.inline.parsed, reply)
     except _DOES_NOT_FIT:
         part, dropped = None, False
     if dropped:
@@ -235,45 +262,3 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))
-
-
-def _drops(node: Mapping[str, Any], value: Any) -> bool:
-    """Whether an expression leaves out entries of a list, so that a file or a row would be lost.
-
-    A projection leaves out entries that are null or do not have the requested field. A slice (`[:1]`) leaves out
-    entries by their place. A filter (`[?…]`) leaves out entries too. That is allowed, because the declaration says
-    which entries it asks for.
-    """
-    kind, children = node["type"], node.get("children", ())
-    if kind in ("subexpression", "index_expression", "pipe"):
-        for child in children:
-            if _drops(child, value):
-                return True
-            value = _value_of(child, value)
-        return False
-    if kind in ("or_expression", "and_expression"):
-        first, second = children
-        is_first = (_value_of(first, value) in _FALSE) == (kind == "and_expression")
-        return _drops(first if is_first else second, value)
-    if kind in ("flatten", "multi_select_list", "function_expression"):
-        return any(_drops(child, value) for child in children)
-    if kind == "slice":
-        return isinstance(value, list) and len(_value_of(node, value)) != len(value)
-    return kind in _PROJECTIONS and _projection_drops(node, value)
-
-
-def _projection_drops(node: Mapping[str, Any], value: Any) -> bool:
-    source, of_each = node["children"][:2]
-    if _drops(source, value):
-        return True
-    whole = {**node, "children": [source, _ITSELF, *node["children"][2:]]}
-    base = _value_of(whole if node["type"] == "filter_projection" else source, value)
-    kept = _value_of(node, value)
-    if not isinstance(base, list | dict) or not isinstance(kept, list):
-        return False
-    entries = base.values() if isinstance(base, dict) else base
-    return len(base) != len(kept) or any(_drops(of_each, entry) for entry in entries)
-
-
-def _value_of(node: Mapping[str, Any], value: Any) -> Any:
-    return jmespath.parser.ParsedResult("", node).search(value)

@@ -144,8 +144,8 @@ def add_content_entry(found: Findings, record: Mapping[str, Any], words: Words, 
     del signals.open_counts[counts:], signals.limits[limits:]
     rows = row_counts(value) if stated or capped else set()
     right = numbers_of_rows(value, rows) if stated else {}
-    stated = [(key, number) for key, number in stated if (thing := thing_of(key)) is None or thing in right]
-    stated = [(key, number) for key, number in stated if number != 1 or not counts_parts(key)]
+    stated = [(key, number) for key, number in stated if (thing := thing_of(plain_key(key))) is None or thing in right]
+    stated = [(key, number) for key, number in stated if number != 1 or not counts_parts(plain_key(key))]
     if not {number for _, number in stated} <= rows:
         signals.unclear.append("a content has another length than its entry says")
     if not stated and not signals.ended and any(0 < limit <= max(rows, default=limit) for limit in capped):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,10 +11,12 @@ from learnosity.dataset.file_names import safe_path
 from learnosity.results.content import thing_of_row
 from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, plain_key
 from learnosity.results.outcomes import ResultFile
-from learnosity.results.signal_keys import Thing, thing_of
+from learnosity.results.signal_keys import LISTING_BOXES, STATISTICS, Kind, Thing, counts_parts, kind_of, thing_of
 from learnosity.results.signals import Signals
+from learnosity.results.values import integer
 
-_THINGS: tuple[Thing, ...] = ("row", "user", "group", "question")
+_THINGS: tuple[Thing, ...] = ("row", "user", "group", "question", "record", "item", "statistic")
+_PAGES: tuple[Kind | None, ...] = ("page", "pages", "offset", "limit")
 
 
 class FoundFile(NamedTuple):
@@ -45,6 +47,10 @@ class Findings:
     """The lengths of all lists of users, of groups and of questions."""
     rows_of: Counter[Thing | None] = field(default_factory=Counter)
     """How many rows are about a user, a group, a question, or nothing that is known."""
+    items: set[str] = field(default_factory=set, repr=False)
+    """The items that rows are about."""
+    listed: set[Thing] = field(default_factory=set)
+    """What a list of files or rows contains by its key: `items` or `records`."""
     proven_rows: int = 0
     """How many rows are surely rows: entries of a list, or objects with a subject and a measure."""
     nameless_rows: int = 0
@@ -55,6 +61,10 @@ class Findings:
     """Whether a declaration says which part of the reply is the content."""
     declared: tuple[set[int], dict[Thing, set[int]]] | None = None
     """The right counts beside the declared content; None when its rows cannot be counted."""
+    lacks_declared_next: bool = False
+    """Whether the reply does not have the key that is declared as `next`."""
+    declared_count: int | None = None
+    """How many files there are by the declared `count`. Then no other count is compared."""
     groups: list[tuple[str, ...]] = field(default_factory=list, repr=False)
     group_paths: list[tuple[str, ...] | None] = field(default_factory=list, repr=False)
     """For each group in the reply: its own path, or None when it gives no path."""
@@ -111,7 +121,7 @@ class Findings:
         :param found: the numbers of all files or rows that were found.
         """
         if self.files:
-            return {}
+            return dict.fromkeys(self.listed, found)
         if not self.rows and not self.groups:
             return {thing: {0} for thing in _THINGS}
         # If the reply names child groups, an empty list of users does not mean that the group has no users. The users
@@ -124,7 +134,36 @@ class Findings:
             right = dict.fromkeys(_THINGS, found) | right
         if self.group_paths:
             right.setdefault("group", {0})
-        return right | {"row": found}
+        right |= dict.fromkeys(self.listed, found)
+        if self.items:
+            right["item"] = found | {len(self.items)}
+        return right | {"row": found, "record": found, "statistic": found}
+
+    def note_listed(self, key: str) -> None:
+        """Note that the value under `key` has files or rows in it. A count of what `key` names is one of these."""
+        thing = thing_of(plain_key(key))
+        if thing in ("record", "item"):
+            self.listed.add(thing)
+
+    def note_box(self, key: str, start: int, record: Mapping[str, Any], files: int = 0) -> None:
+        """Note what the counts from index `start` on are of, where the object in which they are says it.
+
+        Counts of records and items are of the entries of the listing, if the object is about pages. In an object of
+        statistics, only a count of files is of what the reply lists.
+
+        :param key: the plain key above the object.
+        :param record: the object.
+        :param files: how many files are in the object.
+        """
+        numbers = [(kind_of(plain_key(each)), integer(value)) for each, value in record.items()]
+        is_paged = any(kind in _PAGES and number is not None and number < 10**8 for kind, number in numbers)
+        is_box = key in LISTING_BOXES or (key in STATISTICS and not files)
+        box = key if is_box else "pages" if is_paged else ""
+        counts = self.signals.open_counts
+        for index, (each, stated) in enumerate(counts[start:] if box else (), start):
+            thing, is_of_parts = thing_of(plain_key(each)), counts_parts(plain_key(each))
+            if thing in ("record", "item") if box not in STATISTICS else thing is None and not is_of_parts:
+                counts[index] = (f"{each} of {box}", stated)
 
     def add_empty_list(self) -> None:
         """Add an empty list of files."""

@@ -19,6 +19,7 @@ from learnosity.results.place import Place
 _CHILDREN = LISTING_KEYS | TREE_KEYS | GROUP_LISTS
 _INNER = TREE_KEYS | GROUP_LISTS
 _OF_FOLDERS = re.compile("folder|director")
+_LEVELS = re.compile("(?:group|hierarchy)?levels?|hierarchy")
 NO_LIST = "the groups of a group are not a list"
 _NO_NAME = "a group has no name"
 _NESTED = "a group is inside another group in an unknown way"
@@ -101,7 +102,8 @@ def numbers_of_children(record: Mapping[str, Any], paths: Sequence[str], word: s
 
 def is_hierarchy(key: str, values: Sequence[Any], found: Findings) -> bool:
     """Whether `values` are the levels of the requested hierarchy, which the reply repeats."""
-    return not found.group_paths and is_levels(key, values)
+    is_named = _LEVELS.fullmatch(plain_key(key)) is not None and all(map(_is_level, values))
+    return is_named or (not found.group_paths and is_levels(key, values))
 
 
 def is_levels(key: str, value: Any) -> bool:

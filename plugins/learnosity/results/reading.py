@@ -38,6 +38,7 @@ from learnosity.results.outcomes import (
     expect_group,
     understood,
 )
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.shape import read_data
 from learnosity.results.signal_keys import counts_parts
 from learnosity.results.signals import Signals
@@ -101,7 +102,9 @@ def classify(
         read_data(data, found)
     else:
         read_declared(declaration, reply, surveyed, found)
+    before = len(found.signals.open_counts)
     _read_meta({key: value for key, value in meta.items() if key != "records"}, found)
+    found.note_box("meta", before, {})
     _compare_counts(meta.get("records"), data, found)
     if found.signals.failed:
         return Failed(found.signals.failed)
@@ -116,7 +119,7 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     note_last_page(meta, found)
     for key, value in meta.items():
         word = plain_key(key)
-        if word in ECHO_KEYS or (key == "status" and value is True):
+        if word in ECHO_KEYS or is_input_count(key, value, meta) or (key == "status" and value is True):
             continue
         if word in LINK_BOXES and isinstance(value, dict | list):
             rest = read_box(value, found)
@@ -131,13 +134,17 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
                 found.signals.note_count(key, number)
         elif not found.signals.note(key, value) and isinstance(value, dict | list):
             if isinstance(value, dict):
+                before = len(found.signals.open_counts)
                 _read_meta(value, found)
+                found.note_box(word, before, {})
             found.signals.note_unread(key, value)
 
 
 def _compare_counts(records: Any, data: Any, found: Findings) -> None:
     """Compare the remaining counts with all files and rows of the reply, and `meta.records` with this page."""
     numbers = {len(found.files) or found.rows, *found.row_lists}
+    if found.declared_count is not None:
+        found.signals.open_counts[:] = [("declared count of files", found.declared_count)]
     if not found.is_declared:
         found.signals.compare_counts(0, numbers, found.numbers(numbers))
     elif found.declared is not None:
@@ -158,6 +165,11 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
     if stray is not None:
         key, text = stray
         return f"under the key {masked_key(key)} stands an address that is no file's ({kind_of_address(text)})"
+    if found.lacks_declared_next and signals.ignored_cursors:
+        return (
+            f"the declared `next` finds nothing, and the reply has `{signals.ignored_cursors[0]}` (if its listing ends "
+            "where the declared key is missing, put `|| ''` behind it)"
+        )
     if signals.more and not signals.cursors:
         return f"it says by `{signals.more[0]}` that there is more, and not how to ask for it"
     if len(signals.cursors) > 1:
@@ -166,7 +178,8 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         return f"its `{signals.later[0]}` says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
         word, stated, number = signals.wrong_counts[0]
-        return f"its `{word}` is {stated}, and {number} were found"
+        hint = " (if it counts something else, declare `count`, too)" if found.files else ""
+        return f"its `{word}` is {stated}, and {number} were found{hint}"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):
         return "it holds as many entries as its limit allows, and does not say that these are all"

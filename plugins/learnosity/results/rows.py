@@ -13,6 +13,7 @@ from learnosity.results import content, groups, links
 from learnosity.results.findings import Findings
 from learnosity.results.known_keys import GROUP_CONTEXT, STRUCTURE_KEYS, plain_key
 from learnosity.results.place import Place
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
@@ -35,6 +36,8 @@ def note_row(row: Mapping[str, Any], place: Place, found: Findings) -> None:
         _note_reply(row, found)
     if place.key in GROUP_CONTEXT:
         return
+    if isinstance(item := row.get("item_reference"), str):
+        found.items.add(item)
     found.rows_of[content.thing_of_row(row)] += 1
     if not has_subject:
         groups.note_row(row, found, is_child=place.listed or place.key not in STRUCTURE_KEYS)
@@ -61,7 +64,9 @@ def _note_reply(row: Mapping[str, Any], found: Findings) -> None:
     """Note the signals of a row that may be the reply itself. Its counts of users and the like are statistics."""
     counts = len(found.signals.open_counts)
     for key, value in row.items():
-        if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row"):
+        if is_input_count(key, value, row):
+            continue
+        if kind_of(plain_key(key)) != "count" or thing_of(plain_key(key)) in (None, "row", "record"):
             found.signals.note(key, value)
     found.signals.compare_children(counts)
 
@@ -91,7 +96,7 @@ def _is_less(word: str, value: Any, lists: Mapping[str, list[Any]]) -> bool:
 
 def _thing(word: str) -> str | None:
     thing = thing_of(word)
-    return "group" if thing == "child" else thing
+    return {"child": "group", "record": None, "item": None}.get(str(thing), thing)
 
 
 def _is_object(value: Any) -> bool:

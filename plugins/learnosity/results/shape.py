@@ -25,34 +25,29 @@ from learnosity.results.entry import (
 )
 from learnosity.results.findings import Findings, join
 from learnosity.results.known_keys import (
-    ABOUT_A_FILE,
     ABOUT_KEYS,
-    COUNTED_KEYS,
     ECHO_KEYS,
     FILE_LISTS,
     FOLDER_KEYS,
     FORMAT_KEYS,
     INPUT_KEYS,
     LINK_BOXES,
-    LINK_WORDS,
     LISTING_KEYS,
     MAX_PLAIN_TEXT,
     STRUCTURE_KEYS,
-    URL_KEYS,
     looks_like_a_file,
     plain_key,
 )
+from learnosity.results.members import Members
 from learnosity.results.place import Place, folder_of
+from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
-from learnosity.results.values import integer
+from learnosity.results.values import is_number_of
 
 _LISTS = LISTING_KEYS | FORMAT_KEYS
 # Values under these keys are not read. If such a value contains an address, the reply is `NotUnderstood`, because the
 # address could be a file, and that file would be missed.
 _ASIDE = ECHO_KEYS | INPUT_KEYS | {"grouppath"}
-# In an object whose keys are file names, null is allowed only under these keys, and under keys with a meaning for
-# `kind_of`. Under any other key, null may mean that a file is missing.
-_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
 
 
 def read_data(data: Any, found: Findings) -> None:
@@ -117,6 +112,8 @@ class _Reader:
             found.problems.append("a list contains files or rows, and an entry that is neither")
         if found.rows > before_rows:
             found.add_row_list(key, values)
+        if idle < len(values):
+            found.note_listed(key)
         groups.check_list(key, values, found, named)
 
     def _read_entry(
@@ -162,16 +159,14 @@ class _Reader:
         within = place.within or place.listed or _has_several_formats(record)
         inside = place._replace(folder=folder_of(words, place), listed=False, within=within)
         is_map = place.key in LISTING_KEYS and _is_map_of_addresses(record)
-        by_name, nulls, idle = any(map(looks_like_a_file, record)), False, False
+        members = Members(record, place.key, found)
         for key, value in record.items():
-            before, word = found.parts, plain_key(key)
-            is_open = self._read_member(key, value, inside, is_map)
-            idle |= is_open and found.parts == before
-            nulls |= value is None and word not in _MAY_BE_NULL and kind_of(word) is None
-            by_name |= found.parts > before and word not in STRUCTURE_KEYS
-        if (idle and (by_name or place.key in LISTING_KEYS)) or (nulls and by_name):
+            is_read = not is_input_count(key, value, record)
+            members.note(key, value, is_open=is_read and self._read_member(key, value, inside, is_map))
+        if members.lack_a_file():
             found.problems.append("an object contains files and something that is not a file")
         new_files, new_rows = len(found.files) - files, found.rows - old_rows
+        found.note_box(place.key, counts, record, new_files)
         if 0 < found.lone_files - lone < new_files:
             found.problems.append("it has a list of files, and an address outside of this list")
         is_beside_no_list = found.empty_lists > empty and FILE_LISTS.isdisjoint(words)
@@ -208,9 +203,11 @@ class _Reader:
                 found.signals.note_unread(key, value)
         elif isinstance(value, dict):
             return self._read_inner_object(key, value, place)
-        elif word in COUNTED_KEYS and (number := integer(value)) is not None:
-            found.signals.note_count(key, number)
-        elif word in _LISTS:
+        elif is_number_of(key, value):
+            found.signals.note_count(key, int(value))
+        elif word in FORMAT_KEYS and kind_of(place.key) == "count":
+            return False  # how many files of this format there are; `Signals.note_unread` adds these numbers
+        elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):
             found.problems.append(groups.NO_LIST)
@@ -235,7 +232,9 @@ class _Reader:
             self._found.problems.append(groups.NO_LIST)
         before = self._found.parts
         self.read_object(value, place.below(key))
-        if self._found.parts == before:
+        if self._found.parts > before:
+            self._found.note_listed(key)
+        else:
             self._found.asides += word not in ABOUT_KEYS
             self._found.signals.note_unread(key, value)
         return word not in ABOUT_KEYS and (place.key in LISTING_KEYS or word not in STRUCTURE_KEYS)

@@ -34,7 +34,7 @@ Kind = Literal[
 ]
 # What is counted, if it is not files. A number of these things may also be a statistic, or be about the content of a
 # file. Then it says nothing about what the reply lists.
-Thing = Literal["row", "user", "group", "question", "child"]
+Thing = Literal["row", "user", "group", "question", "child", "record", "item", "statistic"]
 
 _VOCABULARY: dict[Kind, str] = {
     "status": "status state jobstatus jobstate datasetstatus filestatus processingstatus phase",
@@ -42,22 +42,24 @@ _VOCABULARY: dict[Kind, str] = {
     "isavailable dtcompleted completedat dtfinished finishedat",
     "pending": "pending pendingfiles ispending inprogress isrunning running processing unfinished",
     "progress": "progress percent percentage percentcomplete percentdone progresspercent",
-    "verdict": "success ok successful",
+    "verdict": "success ok successful isfinal",
     "trouble": "error errors errormessage failed failures failedfiles missing missingfiles skipped skippedfiles "
     "omitted dropped unavailable warning warnings partial ispartial incomplete isincomplete expired isexpired "
     "unprocessed",
     "remark": "message messages detail details reason note notes notice remark",
     "owner": "datasetid datasetids datasetuuid datasetguid datasetidentifier dataset datasets datasetref "
     "datasetreference datasetkey",
-    "cursor": "next cursor continuation after lastevaluatedkey scrollid",
-    "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited",
+    "cursor": "next cursor cursornext cursorafter continuation continue bookmark after afterid afterkey "
+    "lastevaluatedkey scrollid",
+    "more": "more hasnext hasnextpage incompleteresults remaining capped cutoff limited islimited overflow "
+    "overflowed hasoverflow",
     "last": "islast islastpage last lastpage",
     "pages": "pages totalpages pagecount numpages",
     "page": "page currentpage pagenumber",
     "offset": "offset skip start startindex startposition startrow",
     "limit": "limit pagesize perpage maxkeys maxresults maxitems",
     "count": "count total totalcount expectedcount returned found numberofelements records odatacount xtotal "
-    "xtotalcount",
+    "xtotalcount hits totalhits hitcount",
     "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
 # The value of these keys is always the id of a dataset. The value of the other keys of `owner`, such as `dataset`, may
@@ -71,6 +73,8 @@ _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|direct
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
 _TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
+# Under these keys, a value that is not a number may be a flag, a time or a text.
+_NUMBERS = rf"available{_LISTED}|{_LISTED}available|(?:all|total)?{_LISTED}(?:in|of)(?:the)?(?:dataset|listing|list)"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # The part of `nextpagetoken` that follows `next` is the kind of the cursor.
@@ -89,6 +93,7 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
     ("pending", rf"(?:pending|unfinished){_FILES}|{_FILES}(?:pending|unfinished|inprogress)"),
     ("trouble", rf"{_LACKING}{_FILES}|{_FILES}{_LACKING}"),
+    ("verdict", r"(?:is)?complete(?:listing|list)|(?:is)?(?:listing|list)(?:is)?complete"),
     ("limit", rf"max(?:imum)?{_LISTED}|{_LISTED}(?:perpage|limit)|pages?limit|limitperpage|batchsize"),
     ("more", rf"(?:{_THING}|list|listing|page)?(?:is)?limited|limitreached|limitexceeded"),
     ("page", r"(?:current|this)?page(?:number|no|num|nr|index)"),
@@ -98,11 +103,15 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
         rf"(?=num|nb|.*(?:snum|total|count|amount|found|returned|listed|expected))(?=.*{_THING})"
         rf"(?:num(?:ber)?|total|count|nr|nb|amount|found|returned|listed|expected|of|the|all|in|{_THING})+",
     ),
+    ("count", _NUMBERS),
 )
 # Kinds of keys about pages and counts. The value of such a key may be an object or a list. If this has no files and no
 # rows, `Signals.note_unread` reads it. If a value in it is not understood, the reply is unclear.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
+# Above counts of records or items, one of these keys says that the counts are of the entries of the listing.
+LISTING_BOXES = PAGE_BOXES | words("page pages meta")
+STATISTICS = words("stats statistics")
 # Keys that say nothing about pages, inside an object under a key of `OF_PAGES` or `PAGE_BOXES`.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
 # What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they have no meaning
@@ -115,8 +124,13 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
+    # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
+    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
+_ONLY_NUMBERS = re.compile(_NUMBERS)
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -136,6 +150,11 @@ def kind_of(word: str) -> Kind | None:
 def thing_of(word: str) -> Thing | None:
     """What the count under a plain key is of; None for files, and for whatever the reply lists."""
     return next((thing for thing, pattern in _THINGS if pattern.search(word)), None)
+
+
+def is_only_a_number(word: str) -> bool:
+    """Whether the value under a plain key of a count may be something else, if it is not a number."""
+    return _ONLY_NUMBERS.fullmatch(word) is not None
 
 
 def counts_parts(word: str) -> bool:

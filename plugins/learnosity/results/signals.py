@@ -7,7 +7,6 @@ the reply is unclear. Such a key is never ignored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +20,17 @@ from learnosity.results.signal_keys import (
     Kind,
     Thing,
     counts_parts,
+    is_only_a_number,
     kind_inside,
     kind_of,
     thing_of,
 )
+from learnosity.results.spoken import says_not_ready
 from learnosity.results.states import INSIDE, STATE_READERS, State
 from learnosity.results.values import (
     as_flag,
     can_be_sent,
+    formats_in,
     integer,
     is_true,
     members,
@@ -68,8 +70,6 @@ class Signals(State):
     """Counts that differ from what was found: the key, the count, and what was found."""
     counted: bool = False
     """Whether a count of all files was compared with what was found."""
-    ignores_cursors: bool = False
-    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
 
     def note(self, key: str, value: Any) -> bool:
         """Note one key of the reply.
@@ -91,13 +91,18 @@ class Signals(State):
         if kind in INSIDE:
             INSIDE[kind](self, key, value)
         is_about_pages = kind in OF_PAGES or plain_key(key) in PAGE_BOXES
-        if not is_about_pages or (kind == "next" and self.ignores_cursors):
+        is_ignored = (kind == "next" and self.ignores_cursors) or (kind == "count" and self.ignores_counts)
+        if not is_about_pages or is_ignored:
             return
+        if formats := formats_in(value) if kind == "count" else {}:
+            self.note_count(key, sum(formats.values()))
         for each, child in value.items() if isinstance(value, dict) else [("", child) for child in value]:
             word = plain_key(each)
+            if each in formats:
+                continue
             inner = kind_inside(kind, word)
             if inner is not None and not isinstance(child, dict | list):
-                _READERS[inner](self, key if kind == "count" else each, child)
+                _READERS[inner](self, key if kind == "count" and thing_of(word) is None else each, child)
             elif kind == "count" and thing_of(plain_key(key)) is not None:
                 self.open_counts.append((key, None))
             elif says_something(child, words=kind == "next") and kind_of(word) is None and word not in NOT_OF_PAGES:
@@ -107,7 +112,7 @@ class Signals(State):
     def note_of_entry(self, key: str, value: Any) -> bool:
         """Note one key of a file's entry, as `note` does. Its counts, pages and cursors are about the file."""
         kind = None if plain_key(key) in _SHARES else kind_of(plain_key(key))
-        if kind == "remark" and not any(isinstance(each, str) and _NOT_READY.search(each) for each in scalars(value)):
+        if kind == "remark" and not any(isinstance(each, str) and says_not_ready(each) for each in scalars(value)):
             return False
         if kind in ("more", "children") and is_true(value):
             self.unclear.append(f"an entry of a file says by `{key}` that there is more")
@@ -142,7 +147,7 @@ class Signals(State):
         :param things: the numbers of users and other things, if rows were found. Counts of things that are not in it
             are not compared: they are about what is in the files, or statistics.
         """
-        is_content = bool(things) and any(found)  # rows were found; the reply itself may count as one file
+        is_content = "row" in things and any(found)  # rows were found; the reply itself may count as one file
         for key, stated in self.open_counts[start:]:
             word = plain_key(key)
             thing = thing_of(word)
@@ -175,11 +180,15 @@ class Signals(State):
 def _cursor(signals: Signals, key: str, value: Any) -> bool:
     if not signals.ignores_cursors:
         signals.note_cursor(key, value)
+    elif says_something(value):
+        signals.ignored_cursors.append(key)
     return True
 
 
 def _next(signals: Signals, key: str, value: Any) -> bool:
-    if says_something(value) and not signals.ignores_cursors:
+    if says_something(value) and signals.ignores_cursors:
+        signals.ignored_cursors.append(key)
+    elif says_something(value):
         signals.unclear.append(f"its `{key}` may name a next page")
     return True
 
@@ -238,6 +247,10 @@ def _limit(signals: Signals, key: str, value: Any) -> bool:
 
 def _count(signals: Signals, key: str, value: Any) -> bool:
     number = integer(value)
+    if number is None and is_only_a_number(plain_key(key)):
+        return False
+    if signals.ignores_counts:
+        return True
     if number is not None:
         signals.note_count(key, number)
     elif value is not None and thing_of(plain_key(key)) is None:
@@ -284,7 +297,4 @@ _READERS: dict[Kind, Callable[[Signals, str, Any], bool]] = {
 # `note` reads an object or a list as the value of a key only if the key is of one of these kinds.
 _OF_ANYTHING: tuple[Kind, ...] = ("status", "pending", "trouble", "cursor")
 _OF_ENTRIES = ("status", "ready", "pending", "progress", "verdict", "trouble", "remark", "owner")
-# A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
-# with these words may mean that the dataset is not ready.
-_NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
 _SHARES = ("percent", "percentage")  # in the entry of a file, perhaps the share of this file in all files

@@ -14,6 +14,9 @@ _LATER = re.compile(
     r"|still (running|processing|generating)|try again|come back",
     re.IGNORECASE,
 )
+# A remark in the entry of a file is usually about this file, as in "If the link has expired, try again". Only a remark
+# with these words may mean that the dataset is not ready.
+_NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
 _NO = re.compile(r"\b(?:not|never|no|yet|part(?:ly|ial|ially)?)\b", re.IGNORECASE)
 # Words beside a time which mean that the time has not come, or is not known.
 _TO_COME = re.compile(
@@ -27,6 +30,26 @@ _IN_PART = re.compile(
     r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
     re.IGNORECASE,
 )
+# Phrases in a message text of a reply which mean that the listing is only a part. Each is about files, a list or
+# results. A text about the input, such as `3 of 200 users have no group`, is not.
+_FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
+_LIST = r"(?:list|listing|lists|listings|results?|result sets?|output|outputs)"
+_CUT = r"(?:truncated|incomplete|abridged|cut off|cut short|capped|partial(?! (?:credit|score|mark|attempt|answer)))"
+_PART = re.compile(
+    rf"\b(?:partial|incomplete|truncated|abridged) (?:{_FILE} )?{_LIST}\b(?! (?:of|for|from) )"
+    rf"|\b{_LIST} (?:\w+ ){{0,3}}?{_CUT}"
+    rf"|\b(?<!input )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown|returned)|left out)\b"
+    rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?"
+    r"(?:listed|shown|returned)\b"
+    rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
+    re.IGNORECASE,
+)
+# How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
+_SOME_OF = re.compile(
+    rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
+    r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
+    re.IGNORECASE,
+)
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
 # Under these keys, only a time is expected: when the dataset was completed. Under any other key of a flag, a value may
 # be true or false, a word, or a time.
@@ -37,6 +60,22 @@ _AVAILABLE = words("available isavailable")
 def says_later(text: str) -> bool:
     """Whether a text says that the dataset is not finished yet."""
     return _LATER.search(text) is not None
+
+
+def says_not_ready(text: str) -> bool:
+    """Whether a remark in the entry of a file may mean that the dataset is not ready."""
+    return _NOT_READY.search(text) is not None
+
+
+def says_part(text: str) -> bool:
+    """Whether a text says that a list of files, or the results, are only a part of the whole."""
+    if _PART.search(text) is not None:
+        return True
+    return any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text))
+
+
+def _number(text: str) -> str:
+    return text.replace(",", "").replace(".", "")
 
 
 def says_no(text: str) -> bool:

@@ -9,13 +9,15 @@ from typing import Any
 
 from learnosity.results.known_keys import ABOUT_A_FILE, FAILED_WORDS, NOT_READY_WORDS, READY_WORDS, plain_key, words
 from learnosity.results.signal_keys import OWNER_IDS, Kind, kind_of
-from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_yes
+from learnosity.results.spoken import is_word_of_state, says_later, says_no, says_part, says_yes
 from learnosity.results.values import is_length_of_time, is_time, is_true, members, number, objects, scalars, truth
 
 _EPOCH = 10**8  # a number of at least this much is a time in Unix seconds, and not a progress
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Keys under which an object may have the id of its dataset.
 _IDS = OWNER_IDS | words("id uuid guid identifier")
+_SUCCESS = words("success ok successful")
+_WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
 # If a flag is an object, keys under which its value may be, as in `{"value": true}`. The empty key stands for an entry
 # of a list.
@@ -46,6 +48,14 @@ class State:
     """Whether the reply contains a message for people."""
     any_status: bool = False
     """Whether an unknown status is accepted, because the Airflow connection declares where the files are."""
+    ignores_cursors: bool = False
+    """Whether the Airflow connection declares where the cursor is. Then no other cursor is read."""
+    ignored_cursors: list[str] = field(default_factory=list)
+    """The keys of cursors that have a value, and were not read for this reason."""
+    ignores_counts: bool = False
+    """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
+    ignores_parts: bool = False
+    """Whether a text may say that the reply is a part, because the number of files or the content is declared."""
 
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""
@@ -101,8 +111,9 @@ def _verdict(state: State, key: str, value: Any) -> bool:
     is_right = value is None or truth(value)
     if is_right is None:
         return says_yes(plain_key(key), value) or _status(state, key, value)
-    if not is_right:
-        state.unclear.append(f"its `{key}` is false")
+    is_of_listing = plain_key(key) not in _SUCCESS
+    if not is_right and not (is_of_listing and state.ignores_parts):
+        state.unclear.append(f"its `{key}` is false{_WAY_OUT if is_of_listing else ''}")
     return True
 
 
@@ -116,6 +127,8 @@ def _remark(state: State, key: str, value: Any) -> bool:
     state.remarks |= bool(value)
     if isinstance(value, str) and says_later(value):
         state.not_ready = key
+    elif isinstance(value, str) and says_part(value) and not state.ignores_parts:
+        state.unclear.append(f"its `{key}` says that this is a part{_WAY_OUT}")
     return True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from learnosity.results.addresses import holds_address
-from learnosity.results.known_keys import plain_key
+from learnosity.results.known_keys import COUNTED_KEYS, FILE_SUFFIXES, LISTING_KEYS, plain_key
 
 _TRUE = ("1", "true", "yes", "y", "t", "on")
 _FALSE = ("0", "false", "no", "n", "f", "off")
@@ -137,3 +137,19 @@ def integer(value: Any) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def formats_in(value: Any) -> dict[str, int]:
+    """The numbers under the keys of formats in an object, as in `{"json": 2, "csv": 1}`."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {
+        key: number for key, each in pairs if plain_key(key) in FILE_SUFFIXES and (number := integer(each)) is not None
+    }
+
+
+def is_number_of(key: str, value: Any) -> bool:
+    """Whether a value is a number under the key of a list, and so a count of what the list would contain."""
+    word = plain_key(key)
+    if word in COUNTED_KEYS:
+        return integer(value) is not None
+    return word in LISTING_KEYS and isinstance(value, int) and not isinstance(value, bool)

@@ -337,3 +337,34 @@ def test_it_is_certain_that_nothing_was_done_over_the_quota_or_without_a_connect
         assert isinstance(doubtful, TransientApiError)
         assert not doubtful.nothing_done
     assert TransientApiError("refused", sent=False).nothing_done
+
+
+@pytest.mark.parametrize(
+    ("data", "is_refused"),
+    [
+        ('{"files": {"a.json": "https://h/1", "a.json": "https://h/2"}}', True),
+        ('{"files": {"a.json": {"url": "https://h/1"}, "a.json": {"url": "https://h/1"}}}', True),
+        ('{"files": {"a.json": {"url": "https://h/1"}, "a\\u002ejson": {"url": "https://h/2"}}}', True),
+        ('{"files": [1], "x": 0, "files": [2]}', True),
+        ('{"files": [{"url": "https://h/1", "url": "https://h/2"}]}', True),
+        ('{"next": "c", "next": null, "files": []}', True),
+        ('{"rows": [{"score": 1, "score": 1}], "x": {"y": 1}, "z": {"y": 2}}', False),
+        ('{"a.json": "https://h/1", "b.json": "https://h/1", "A.json": "x"}', False),
+        ('{"x": ' + "9" * 30 + "}", False),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_key_that_is_twice_in_an_object_of_a_listing_loses_no_file(data: str, is_refused: bool) -> None:
+    body = f'{{"meta": {{"status": true}}, "data": {data}}}'.encode()
+    if is_refused:
+        with pytest.raises(UnexpectedReplyError, match="the same key twice"):
+            parse_reply(200, body, names_files=True)
+        assert isinstance(parse_reply(200, body), Reply)
+    else:
+        assert isinstance(parse_reply(200, body, names_files=True), Reply)
+
+
+def test_a_key_that_is_twice_in_meta_of_a_listing_is_refused() -> None:
+    body = b'{"meta": {"status": true, "next": "c", "next": null}, "data": []}'
+    with pytest.raises(UnexpectedReplyError, match="the same key twice"):
+        parse_reply(200, body, names_files=True)

@@ -228,3 +228,84 @@ class TestStatistics:
             ({"question_count": 40}, True), ({"total_groups": 7}, True), ({"user_count": "many"}, False),
         ):  # fmt: skip
             assert is_read(read({"files": [{"name": "a.json", "content": USERS, **beside}]})) == right, beside
+
+
+class TestRecordsAndItems:
+    @pytest.mark.parametrize("thing", ["record", "item"])
+    @pytest.mark.parametrize("form", FORMS)
+    def test_beside_files_it_is_about_what_is_in_them(self, form: str, thing: str) -> None:
+        number: Any
+        for key in spellings(form, thing):
+            for number in (500, "500", 2, "many"):
+                for data in (
+                    {"files": [A, B], key: number},
+                    {"a.json": at("a.json"), "b.csv": at("b.csv"), key: number},
+                ):
+                    assert names(read(data)) == ["a.json", "b.csv"], key
+                assert names(read({"files": [A, B], key: number}, {"files": "data.files", "url": "url"}))
+                assert names(read({"files": [A, B], "info": {key: number}})) == ["a.json", "b.csv"]
+            # It is of the listing, where this names its entries so, or where it is given beside pages.
+            for number, right in ((5, False), ("5", False), (2, True)):
+                paged: tuple[Any, ...] = (
+                    {f"{thing}s": [A, B], key: number},
+                    {f"{thing}s": {"a.json": A, "b.csv": B}, key: number},
+                    {"data": {f"{thing}s": [A, B]}, key: number},
+                    {"files": [A, B], "paging": {key: number}},
+                    {"files": [A, B], "page": {"number": 1, key: number}},
+                    {"files": [A, B], "page": 1, key: number},
+                    {"files": [A, B], "per_page": 100, key: number},
+                )
+                for data in paged:
+                    assert is_read(read(data)) == right, data
+                for data in paged[3:]:
+                    assert is_read(read(data, {"files": "data.files", "url": "url"})) == right, data
+                assert is_read(read({"files": [A, B]}, **{key: number})) == right
+                assert is_read(read({"files": [A, B]}, paging={key: number})) == right
+            for nothing in ({"items": []}, {"files": []}):
+                assert not is_read(read({**nothing, key: 5}))
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_beside_rows_records_are_the_rows_and_items_those_that_they_are_about(self, form: str) -> None:
+        rows = [ROW, ROW | {"question_reference": "q2"}, ROW | {"item_reference": "i2"}]
+        for key in spellings(form, "item"):
+            for number, right in ((2, True), (3, True), (60, False)):
+                for data in ({"rows": rows}, {"questions": rows}, {"items": rows}):
+                    assert is_read(read({**data, key: number})) == right
+            assert is_read(read({"users": USERS, key: 60}))
+            assert is_read(read({**ROOT, key: 60}))
+            assert is_read(read({**USERS[0], key: 60}))
+            assert not is_read(read({"items": USERS, key: 60}))
+        for key in spellings(form, "record"):
+            for data in ({"rows": USERS}, LEAF, {"users": USERS}, ROOT):
+                for number, right in ((2, True), (60, False)):
+                    assert is_read(read({**data, key: number})) == right
+            assert not is_read(read({**USERS[0], key: 60}))
+            assert is_read(read({"files": [{"name": "a.json", "content": USERS, key: 2}]}))
+            assert not is_read(read({"files": [{"name": "a.json", "content": USERS, key: 3}]}))
+
+    @pytest.mark.parametrize(
+        ("beside", "right"),
+        [
+            ({"records": 500}, True),
+            ({"records": {"users": 100}}, True),
+            ({"stats": {"total": 500}}, True),
+            ({"statistics": {"total": 500, "count": 3, "total_records": 9}}, True),
+            ({"stats": {"total_files": 500}}, False),
+            ({"stats": {"total_files": 2, "total": 9}}, True),
+            ({"count": {"json": 1, "csv": 1}}, True),
+            ({"count": {"json": 1, "csv": 1, "total": 2}}, True),
+            ({"files_count": {"json": 2}}, True),
+            ({"count": {"json": 2, "csv": 1}}, False),
+            ({"total": {"json": 200}}, False),
+            ({"total": {"files": 2, "items": 60, "records": 500}}, True),
+            ({"total": {"files": 200, "items": 60}}, False),
+            ({"total": 500}, False),
+        ],
+        ids=str,
+    )
+    def test_counts_in_objects(self, beside: dict[str, Any], right: bool) -> None:
+        for results in (None, {"files": "data.files", "url": "url"}):
+            assert is_read(read({"files": [A, B], **beside}, results)) == right
+            assert is_read(read({**beside, "files": [A, B]}, results)) == right
+        if "stats" in beside or "statistics" in beside:
+            assert not is_read(read({"rows": USERS, **beside}))

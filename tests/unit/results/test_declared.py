@@ -10,6 +10,7 @@ import pytest
 from learnosity.errors import (
     ConnectionConfigError,
 )
+from learnosity.results.known_keys import COUNTED_KEYS, LISTING_KEYS
 from learnosity.results.reading import (
     Empty,
     Failed,
@@ -21,8 +22,11 @@ from learnosity.results.reading import (
 )
 from tests.unit.results.replies import (
     OTHER,
+    A,
+    B,
     at,
     cases,
+    entry,
     names,
     read,
     why,
@@ -30,6 +34,8 @@ from tests.unit.results.replies import (
 
 RESULTS = {"files": "data.dataset.outputs.items[]", "url": "href", "name": "key", "bytes": "size", "next": "meta.next"}
 ITEM = {"href": at("q"), "key": "d/a.json", "size": 7}
+
+_OF_FOLDERS = {"folders", "subfolders", "children"}  # a declaration does not say which folders there are
 
 
 def reply_of(items: Any, **more: Any) -> dict[str, Any]:
@@ -143,6 +149,88 @@ class TestDeclaration:
             assert isinstance(reading, Files)
             assert reading.next_cursor == cursor
         assert isinstance(read({"x": [at("a.json")], "position": "https://a/2"}, results), NotUnderstood)
+
+    @pytest.mark.parametrize("key", sorted((LISTING_KEYS | COUNTED_KEYS) - _OF_FOLDERS))
+    def test_a_number_under_the_key_of_a_list_is_a_count_with_a_declaration_too(self, key: str) -> None:
+        listed = [entry("a.json"), entry("b.csv"), entry("c.json")]
+        results = {"files": "data.x", "url": "url"}
+        for number in (200, 0, 3):
+            for data in ({"x": listed, key: number}, {key: number, "x": listed}, {"x": listed, "info": {key: number}}):
+                as_guessed = read({("csv" if each == "x" else each): value for each, value in data.items()})
+                assert type(read(data, results)) is type(as_guessed), data
+                assert isinstance(read(data, results | {"count": "length(data.x)"}), Files)
+            # In the entry of a file, it is about the file.
+            if key not in ("urls", "url"):
+                assert isinstance(read({"x": [A | {key: number}]}, results), Files)
+                assert isinstance(
+                    read({"x": {"a": A | {key: number}}}, {"files": "values(data.x)", "url": "url"}), Files
+                )
+        for other in ({"files": [A, B], "parts": 4}, {"files": [A, B], "results": 500}):
+            assert "were found" in why(read(other, {"files": "data.files", "url": "url"}))
+        assert names(read([{"x": listed, "files": 3}], {"files": "data[0].x", "url": "url"}))
+        assert "were found" in why(read([{"x": listed, "files": 4}], {"files": "data[0].x", "url": "url"}))
+
+    @pytest.mark.parametrize("key", ["file_count", "total", "total_files", "parts", "records", "item_count", "files"])
+    def test_a_declared_count_is_the_only_one(self, key: str) -> None:
+        value: Any
+        results = {"files": "data.x", "url": "@", "count": "data.number"}
+        for value in (9, "9", "many", {"n": 9}, {"total": 9}):
+            assert names(read({"x": [at("a.json")], "number": 1, key: value}, results)) == ["a.json"], value
+            if key != "records":
+                assert names(read({"x": [at("a.json")], "number": "1"}, results, **{key: value})) == ["a.json"], value
+        for value in (2, "2", 0):
+            assert "declared count of files" in why(read({"x": [at("a.json")], "number": value}, results))
+        for value in (None, "many", [1], True):
+            assert "`count` gives no whole number" in why(read({"x": [at("a.json")], "number": value}, results))
+        counted = results | {"count": "length(data.x)"}
+        assert names(read({"x": [at("a.json")], key: 9}, counted)) == ["a.json"]
+        assert "cannot be applied" in why(read({"x": [at("a.json")]}, results | {"count": "length(data.no)"}))
+
+    def test_a_declared_count_may_be_that_of_all_pages(self) -> None:
+        results = {"files": "data.x", "url": "@", "count": "data.number"}
+        reading = read({"x": [at("a.json")], "number": 3}, results, next="c")
+        assert isinstance(reading, Files)
+        assert reading.total == 3
+        assert isinstance(read({"x": [], "number": 3}, results), NotUnderstood)
+
+    @pytest.mark.parametrize("key", ["next", "cursor", "next_page", "after", "next_files", "scroll_id"])
+    @pytest.mark.parametrize("path", ["meta.nxt", "data.paging.nxt", "nxt", "meta.nxt || data.nxt", "data | nxt.next"])
+    def test_a_declared_cursor_that_is_misspelt_ends_no_listing(self, path: str, key: str) -> None:
+        results = {"files": "data.x", "url": "@", "next": path}
+        data: dict[str, Any] = {"x": [at("a.json")], "paging": {}}
+        for reading in (read({**data, key: "c"}, results), read(data, results, **{key: "c"})):
+            assert "the declared `next` finds nothing, and the reply has" in why(reading)
+            assert key in why(reading)
+        # No cursor has a value: the key may be left out on the last page.
+        for nothing in (None, ""):
+            assert names(read({**data, key: nothing}, results)) == ["a.json"]
+        assert names(read(data, results)) == ["a.json"]
+        # A way out: where the key is missing, the listing ends.
+        assert names(read({**data, key: "c"}, results | {"next": f"({path}) || ''"})) == ["a.json"]
+
+    @pytest.mark.parametrize(
+        ("path", "last"),
+        [
+            ("data.position", {"position": None}),
+            ("data.paging.position", {"paging": None}),
+            ("data.paging.position", {"paging": {"position": ""}}),
+            ("data.no || data.position", {"position": None}),
+            ("data.pages[0].position", {"pages": []}),
+        ],
+    )
+    def test_a_declared_cursor_that_is_null_ends_the_listing(self, path: str, last: dict[str, Any]) -> None:
+        results = {"files": "data.x", "url": "@", "next": path}
+        assert names(read({"x": [at("a.json")], **last}, results, next="noise")) == ["a.json"]
+
+    @pytest.mark.parametrize("files", ["data.x[?t=='n']", "data.x[?t=='n'].f[]", "data.*[?t=='n'][]", "data.x[?t]"])
+    def test_a_filter_that_leaves_out_every_address_makes_no_empty_dataset(self, files: str) -> None:
+        results = {"files": files.replace("[?t]", "[?no]"), "url": "href || @"}
+        file = {"href": "https://h/a.json", "t": "file", "f": ["https://h/a.json"]}
+        folder = {"t": "folder", "self": "https://h/x"}
+        assert "leaves out every entry" in why(read({"x": [file, folder]}, results))
+        assert read({"x": [folder, {"t": "folder"}]}, results) == Empty()
+        assert read({"x": []}, results) == Empty()
+        assert read({"x": [], "y": [], "z": {"console": "https://h/"}} if "*" not in files else {}, results) == Empty()
 
     def test_a_declared_list_may_be_empty(self) -> None:
         assert read(reply_of([]), RESULTS) == Empty()

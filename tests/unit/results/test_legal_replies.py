@@ -193,3 +193,108 @@ class TestOthers:
 
     def test_the_name_of_a_next_file_is_no_cursor(self) -> None:
         assert "does not list" in kind(read({"dataset_id": ID, "url": A["url"], "next_file": "b.json"}))
+
+
+# What may stand beside the groups, users or questions of a reply: nothing, or an object of plain values.
+PLAIN_OBJECTS: tuple[Any, ...] = (
+    None,
+    {"key": "d", "label": "D"},
+    {"reference": "x"},
+    {"id": 6},
+    {"start": "2026-11-01", "end": "2026-11-28"},
+)
+BESIDE = ("users", "ancestors", "parent", "level", "levels", "activity", "activity_id", "period", "organisation", "x")
+
+
+class TestBesideRows:
+    @pytest.mark.parametrize("value", PLAIN_OBJECTS, ids=str)
+    @pytest.mark.parametrize("key", BESIDE)
+    def test_what_stands_beside_rows_lands_with_them(self, key: str, value: Any) -> None:
+        data: Any
+        root = {"group_path": [], "group": {"group_name": "all"}, "groups": [G, G2]}
+        if key != "users" or value is None:
+            for data in (root, {"dataset_group": root}, {"groups": [G]}, {"results": root}):
+                for reply in ({**data, key: value}, {key: value, **data}):
+                    assert kind(read(reply)) is Group, reply
+        for place in ("rows", "questions", "items", "users"):
+            if key != place and (key != "users" or value is None):
+                assert kind(read({place: USERS if place == "users" else ROWS, key: value})) is Inline, place
+                assert kind(read({"results": {place: ROWS, key: value}})) is Inline, place
+
+    @pytest.mark.parametrize("key", ["levels", "group_levels", "hierarchy", "hierarchyLevels"])
+    def test_the_levels_of_the_hierarchy_are_no_groups(self, key: str) -> None:
+        levels = [{"key": "district", "label": "District"}, {"key": "school", "label": "School"}]
+        for data in ({"group_path": [], "groups": [G]}, {"dataset_group": {"users": USERS}}):
+            assert kind(read({**data, key: levels})) is Group
+        assert kind(read({**BOTH, key: levels})) is Files
+        for other in ([{"key": "north"}], [*levels, {"group_name": "n"}], ["north"]):
+            assert kind(read({"group_path": [], "groups": [G], key: other})) is not Group
+
+    @pytest.mark.parametrize("key", ["groups", "subgroups", "children", "child_groups", "group", "parent"])
+    def test_a_leaf_may_say_by_null_that_it_has_no_groups(self, key: str) -> None:
+        leaf = {"group_path": ["n"], "users": USERS, key: None}
+        for data in (leaf, {"dataset_group": leaf}, {"dataset_group": {"users": USERS, key: None}}):
+            assert kind(read(data)) is Group, data
+        if key != "children":
+            assert kind(read({"group_path": None, key: None} | {"groups": [G, G2]})) is Group
+
+    @pytest.mark.parametrize("value", PLAIN_OBJECTS, ids=str)
+    @pytest.mark.parametrize("key", ["result_urls", "report_files", "signed_urls", "csv_files", "outputs", "files"])
+    def test_what_stands_beside_a_list_of_files_is_no_missing_file(self, key: str, value: Any) -> None:
+        for beside in ("activity", "activity_id", "level", "organisation", "period"):
+            assert kind(read({key: [A, B], beside: value})) is Files, beside
+            assert kind(read({"report": {beside: value, key: [A, B]}})) is Files, beside
+        # One of several lists may be missing.
+        for other in ("math_files", "other_urls"):
+            assert kind(read({"some_files": [A, B], other: value})) is not Files
+        for named in ({"north": [A], "south": value}, {"files": {"csv_files": [A], "south": value}}):
+            assert kind(read(named)) is not Files
+        for empty in ({"north": {"files": []}, "south": value}, {"files": {"x": {"items": []}, "y": value}}):
+            assert kind(read(empty)) is not Empty
+
+
+LEVELS = [{"key": "district", "label": "District"}]
+# Fields of the request that a reply repeats beside `file_count`.
+ECHOED: tuple[dict[str, Any], ...] = (
+    {"dataset_type": "activity-summary-by-group"},
+    {"groups": LEVELS},
+    {"dataset_id": ID, "dataset_type": "t", "groups": LEVELS, "filters": {"x": 1}, "options": {}},
+)
+
+
+class TestInputFiles:
+    @pytest.mark.parametrize("key", ["file_count", "fileCount"])
+    @pytest.mark.parametrize("number", [0, 1, 4, "7", 100])
+    @pytest.mark.parametrize("echo", ECHOED, ids=str)
+    def test_the_number_of_input_files_is_none_of_result_files(
+        self, echo: dict[str, Any], number: Any, key: str
+    ) -> None:
+        data: Any
+        record = {**echo, key: number}
+        declaration = {"files": "data.files", "url": "url"}
+        for data in (BOTH | record, record | BOTH, {"dataset": record, **BOTH}, {"dataset": record | BOTH}):
+            assert kind(read(data)) is Files, data
+        for data in (BOTH | record, {"dataset": record, **BOTH}):
+            assert kind(read(data, declaration)) is Files, data
+        assert kind(read({**record, "url": A["url"]})) is Files
+        assert kind(read({**record, "users": USERS})) in (Inline, Group)
+        if "groups" not in echo:
+            assert kind(read({**record, "group_path": [], "groups": [G, G2]})) is Group
+            assert kind(read(BOTH, **record)) is Files
+        assert kind(read({**record, "files": []})) is Empty
+
+    def test_a_group_may_repeat_the_number_of_input_files(self) -> None:
+        assert kind(read({"group_path": [], "groups": [G, G2], "file_count": 4})) is Group
+        assert kind(read({"group_path": ["n"], "users": USERS, "file_count": 4})) is Group
+
+    def test_an_archive_is_one_file_and_holds_several(self) -> None:
+        for name in ("all.zip", "all.tar.gz", "all.tgz"):
+            assert kind(read({"download_url": entry(name)["url"], "file_count": 3})) is Files
+        assert kind(read({"download_url": A["url"], "file_count": 3})) is not Files
+
+    def test_a_number_that_cannot_be_that_of_the_request_is_compared(self) -> None:
+        for data in (BOTH | {"file_count": 4}, BOTH | {"dataset_type": "t", "file_count": 101}):
+            assert "declare `count`" in kind(read(data))
+        assert kind(read(BOTH | {"dataset_type": "t", "total_files": 4})) is not Files
+        assert kind(read(BOTH | {"dataset_type": "t", "file_count": "many"})) is not Files
+        assert kind(read({"dataset": {"dataset_type": "t"}, "file_count": 4, **BOTH})) is not Files

@@ -368,7 +368,7 @@ class TestSignals:
             assert isinstance(reading, Files)
             assert reading.next_cursor is None
 
-    @pytest.mark.parametrize("thing", ["file", "result", "record", "entry", "object", "item"])
+    @pytest.mark.parametrize("thing", ["file", "result", "entry", "object"])
     @pytest.mark.parametrize(
         "form",
         [
@@ -474,3 +474,110 @@ class TestSignals:
     @pytest.mark.parametrize("data", [{"rows": [ROW]}, GROUP, {"a.json": ROW}])
     def test_content_in_several_pages_is_not_understood(self, data: Any) -> None:
         assert "goes on" in why(read(data, next="c")) or "go on" in why(read(data, next="c"))
+
+
+PARTS = (
+    "Only the first 3 of 200 files are listed.",
+    "Listing truncated to 3 files.",
+    "Results are incomplete.",
+    "The result list was cut off after 2 entries.",
+    "Partial results.",
+    "This is a partial list",
+    "Incomplete listing",
+    "Showing 2 of 200 files",
+    "2 out of 1,200 result files",
+    "Only 2 URLs are shown.",
+    "198 files are not listed.",
+    "More files are available.",
+    "More results exist",
+    "Listing capped at 2",
+)
+WHOLE = (
+    "3 of 200 users had no group.",
+    "Partial credit is counted in the results.",
+    "Results with partial credit",
+    "Results include partial scores and incomplete sessions",
+    "2 of 2 files",
+    "2 of the 2 result files are listed.",
+    "1 of 2 files is empty",
+    "3 of 200 input files had no users",
+    "200 input files are not listed here",
+    "Only the first attempt of each user is included.",
+    "Only the first 3 attempts of a session are returned.",
+    "Only one file was needed.",
+    "Incomplete sessions are left out.",
+    "Partial results of sessions count as attempted",
+    "No more files",
+    "All files are listed.",
+)
+
+
+class TestParts:
+    @pytest.mark.parametrize("key", ["message", "notice", "detail", "notes"])
+    @pytest.mark.parametrize("text", PARTS)
+    def test_a_remark_that_this_is_a_part_refuses_the_reply(self, text: str, key: str) -> None:
+        value: Any
+        results = {"files": "data.files", "url": "url"}
+        for value in (text, text.upper(), [text], {"text": text}):
+            for data in ({"files": [A, B]}, {"rows": [ROW]}, GROUP, {"files": {"a.json": at("a.json")}}):
+                assert "is a part" in why(read({**data, key: value})), data
+                assert "is a part" in why(read(data, **{key: value})), data
+            assert "declare `count`" in why(read({"files": [A, B]}, results, **{key: value}))
+            for counted in ({"count": "length(data.files)"}, {"count": "data.n"}):
+                assert len(names(read({"files": [A, B], "n": 2, key: text}, results | counted, **{key: value}))) == 2
+            assert isinstance(read({"rows": [ROW], key: text}, {"inline": "data"}, **{key: value}), Inline)
+        assert names(read({"files": [A | {key: text}, B]})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("text", WHOLE)
+    def test_a_remark_about_something_else_changes_nothing(self, text: str) -> None:
+        for value in (text, text.upper(), [text]):
+            assert names(read({"files": [A, B], "message": text}, message=value)) == ["a.json", "b.csv"]
+            assert isinstance(read({"rows": [ROW], "notes": text}), Inline)
+
+    @pytest.mark.parametrize("key", ["is_final", "isFinal", "complete_listing", "listing_complete", "is_list_complete"])
+    def test_a_listing_that_is_not_complete_is_a_part(self, key: str) -> None:
+        results = {"files": "data.files", "url": "url"}
+        for value in (False, 0, "no", "false"):
+            for data in ({"files": [A, B]}, {"rows": [ROW]}, {"x": {"files": [A, B]}}):
+                assert "is false" in why(read({**data, key: value}))
+                assert "is false" in why(read(data, **{key: value}))
+            data = {"files": [A, B], key: value}
+            assert "declare `count`" in why(read(data, results))
+            assert names(read(data, results | {"count": "length(data.files)"}))
+        for value in (True, 1, "yes", None, "2026-11-28 07:00:00"):
+            assert names(read({"files": [A, B], key: value})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["overflow", "overflowed", "has_overflow"])
+    def test_an_overflow_is_more(self, key: str) -> None:
+        assert "there is more" in why(read({"files": [A, B], key: True}))
+        assert names(read({"files": [A, B], key: False})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", ["bookmark", "continue", "cursor_next", "after_id", "afterKey", "cursorAfter"])
+    def test_other_words_for_a_cursor(self, key: str) -> None:
+        for reading in (read({"files": [A], key: "abc"}), read({"files": [A]}, **cast(dict[str, Any], {key: "abc"}))):
+            assert isinstance(reading, Files)
+            assert reading.next_cursor == "abc"
+        assert isinstance(read({"rows": [ROW], key: "abc"}), NotUnderstood)
+        for nothing in (None, "", False):
+            assert names(read({"files": [A], key: nothing})) == ["a.json"]
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "available_files",
+            "files_available",
+            "filesInDataset",
+            "files_of_the_listing",
+            "total_parts_in_dataset",
+            "hits",
+        ],
+    )
+    def test_other_words_for_a_count(self, key: str) -> None:
+        for data in ({"files": [A, B]}, {"files": [A, B], "x": {"y": 1}}):
+            for number, right in ((200, False), ("200", False), (2, True)):
+                assert isinstance(read({**data, key: number}), Files) == right
+                assert isinstance(read(data, **{key: number}), Files) == right
+        if key != "hits":
+            for other in (True, "until 2026-12-01", None, "yes"):
+                assert isinstance(read({"files": [A, B], key: other}), Files), other
+        assert isinstance(read({"files": [A, B], "users_in_dataset": 40, "items_available": 60}), Files)

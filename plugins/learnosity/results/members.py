@@ -1,0 +1,72 @@
+"""Whether an object has files under some of its keys, and nothing under a key that may be the name of another file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from learnosity.results.findings import Findings
+from learnosity.results.known_keys import (
+    ABOUT_A_FILE,
+    ABOUT_KEYS,
+    FILE_LISTS,
+    LINK_WORDS,
+    LISTING_KEYS,
+    STRUCTURE_KEYS,
+    URL_KEYS,
+    looks_like_a_file,
+    plain_key,
+)
+from learnosity.results.signal_keys import kind_of
+
+# In an object whose keys are file names, null is allowed only under these keys, and under keys with a meaning for
+# `kind_of`. Under any other key, null may mean that a file is missing.
+_MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
+# A key such as `result_urls` says that its value is a list of files. It is not the name of a file.
+_LIST_OF_FILES = re.compile(".+(?:files|urls|uris|links|outputs|downloads)")
+
+
+class Members:
+    """What was found under the keys of one object.
+
+    :param record: the object.
+    :param key: the plain key above the object.
+    """
+
+    def __init__(self, record: Mapping[str, Any], key: str, found: Findings) -> None:
+        self._key, self._found = key, found
+        self._has_names = any(map(looks_like_a_file, record))
+        self._start = self._before = self._numbers()
+        self._with_files: set[str] = set()
+        self._nulls: set[str] = set()
+        self._idle: set[str] = set()
+
+    def note(self, key: str, value: Any, *, is_open: bool) -> None:
+        """Note one key, right after its value was read.
+
+        :param is_open: whether the value is an object and its key does not show if it is about files.
+        """
+        word, before = plain_key(key), self._before
+        self._before = self._numbers()
+        if value is None and word not in _MAY_BE_NULL and kind_of(word) is None:
+            self._nulls.add(word)
+        if is_open and self._before == before:
+            self._idle.add(word)
+        if self._before[:2] != before[:2] and word not in STRUCTURE_KEYS:
+            self._with_files.add(word)
+
+    def lack_a_file(self) -> bool:
+        """Whether a file may be missing. An object that has only rows lands as it is, so nothing in it is missing."""
+        nothing = self._idle | self._nulls
+        lists = set(filter(_LIST_OF_FILES.fullmatch, self._with_files | nothing))
+        if self._key in LISTING_KEYS:
+            if self._idle and (self._before[:2] != self._start[:2] or self._key in FILE_LISTS):
+                return True
+            lists = set()
+        if self._has_names or self._with_files - lists:
+            return bool(nothing)
+        return bool(self._with_files and nothing & lists)
+
+    def _numbers(self) -> tuple[int, int, int]:
+        return len(self._found.files), self._found.empty_lists, self._found.parts
