@@ -199,9 +199,9 @@ STRANGE = [
 @pytest.mark.parametrize("error", STRANGE, ids=repr)
 @pytest.mark.parametrize("name", [*OPERATIONS, "get with a limit"])
 async def test_an_error_of_the_library_behind_a_driver_passes(name: str, error: Exception, tmp_path: Path) -> None:
-    call = OPERATIONS.get(name, lambda store: store.get("file", limit=9))
+    calls = OPERATIONS | {"get with a limit": lambda store: store.get("file", limit=9)}
     with pytest.raises(TransientStorageError) as caught:
-        await call(store_of(failing(error), tmp_path))
+        await calls[name](store_of(failing(error), tmp_path))
     text = str(caught.value)
     assert f"shared://{tmp_path}" in text
     assert type(error).__name__ in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -22,7 +22,7 @@ def raw(plain: bytes) -> bytes:
     return packer.compress(plain) + packer.flush()
 
 
-FORMS = {
+FORMS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
     "several members": ("gzip", lambda plain: gzip.compress(plain[:9]) + gzip.compress(plain[9:])),
     "zero bytes behind": ("x-gzip", lambda plain: gzip.compress(plain) + b"\0" * 99),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def without(kind: str) -> dict[str, Any]:
     }
 
 
-UNREAD = {
+UNREAD: dict[str, Callable[[str], object]] = {
     "by id": lambda kind: {kind: {"x": without(kind), "y": without(kind)}},
     "one by id": lambda kind: {kind: {"x": without(kind)}},
     "by id alone": lambda kind: {"x": without(kind), "y": without(kind)},

@@ -264,6 +264,7 @@ def test_code_over_parquet_reads_no_other_file_that_a_name_would_match_as_a_patt
     for folder, rows in ((MARKS[mark], [SAME]), (mark, [NORTH])):
         (tmp_path / folder).mkdir()
         frame = duckdb.sql(f"SELECT {rows[0]['population']} AS population")
+        assert frame is not None
         frame.write_parquet(str(tmp_path / folder / "groups.parquet"))
     code = of(parquet_snippets([parse_uri(f"file://{tmp_path}/{mark}/groups.parquet")]), tool)
     last = "SELECT * FROM groups;" if tool == "DuckDB" else "frame = groups"

@@ -261,8 +261,8 @@ class TestRecordsAndItems:
                     assert is_read(read(data, {"files": "data.files", "url": "url"})) == right, data
                 assert is_read(read({"files": [A, B]}, **{key: number})) == right
                 assert is_read(read({"files": [A, B]}, paging={key: number})) == right
-            for nothing in ({"items": []}, {"files": []}):
-                assert not is_read(read({**nothing, key: 5}))
+            for empty in ("items", "files"):
+                assert not is_read(read({empty: [], key: 5}))
 
     @pytest.mark.parametrize("form", FORMS)
     def test_beside_rows_records_are_the_rows_and_items_those_that_they_are_about(self, form: str) -> None:
@@ -276,9 +276,10 @@ class TestRecordsAndItems:
             assert is_read(read({**USERS[0], key: 60}))
             assert not is_read(read({"items": USERS, key: 60}))
         for key in spellings(form, "record"):
-            for data in ({"rows": USERS}, LEAF, {"users": USERS}, ROOT):
+            wholes: list[dict[str, Any]] = [{"rows": USERS}, LEAF, {"users": USERS}, ROOT]
+            for whole in wholes:
                 for number, right in ((2, True), (60, False)):
-                    assert is_read(read({**data, key: number})) == right
+                    assert is_read(read({**whole, key: number})) == right
             assert not is_read(read({**USERS[0], key: 60}))
             assert is_read(read({"files": [{"name": "a.json", "content": USERS, key: 2}]}))
             assert not is_read(read({"files": [{"name": "a.json", "content": USERS, key: 3}]}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -198,7 +198,7 @@ class TestDeclaration:
     def test_a_declared_cursor_that_is_misspelt_ends_no_listing(self, path: str, key: str) -> None:
         results = {"files": "data.x", "url": "@", "next": path}
         data: dict[str, Any] = {"x": [at("a.json")], "paging": {}}
-        for reading in (read({**data, key: "c"}, results), read(data, results, **{key: "c"})):
+        for reading in (read({**data, key: "c"}, results), read(data, results, **cast(dict[str, Any], {key: "c"}))):
             assert "the declared `next` finds nothing, and the reply has" in why(reading)
             assert key in why(reading)
         # No cursor has a value: the key may be left out on the last page.

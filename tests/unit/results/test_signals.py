@@ -537,10 +537,12 @@ class TestParts:
     @pytest.mark.parametrize("key", ["is_final", "isFinal", "complete_listing", "listing_complete", "is_list_complete"])
     def test_a_listing_that_is_not_complete_is_a_part(self, key: str) -> None:
         results = {"files": "data.files", "url": "url"}
+        data: dict[str, Any]
+        value: Any
         for value in (False, 0, "no", "false"):
             for data in ({"files": [A, B]}, {"rows": [ROW]}, {"x": {"files": [A, B]}}):
                 assert "is false" in why(read({**data, key: value}))
-                assert "is false" in why(read(data, **{key: value}))
+                assert "is false" in why(read(data, **cast(dict[str, Any], {key: value})))
             data = {"files": [A, B], key: value}
             assert "declare `count`" in why(read(data, results))
             assert names(read(data, results | {"count": "length(data.files)"}))
@@ -576,7 +578,7 @@ class TestParts:
         for data in ({"files": [A, B]}, {"files": [A, B], "x": {"y": 1}}):
             for number, right in ((200, False), ("200", False), (2, True)):
                 assert isinstance(read({**data, key: number}), Files) == right
-                assert isinstance(read(data, **{key: number}), Files) == right
+                assert isinstance(read(data, **cast(dict[str, Any], {key: number})), Files) == right
         if key != "hits":
             for other in (True, "until 2026-12-01", None, "yes"):
                 assert isinstance(read({"files": [A, B], key: other}), Files), other
