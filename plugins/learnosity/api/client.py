@@ -80,10 +80,11 @@ class LearnosityClient:
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self.config.timeout, sock_connect=15),
             connector=aiohttp.TCPConnector(ssl=tls, resolver=resolver),
-            # aiohttp's `trust_env` stays off: with it, aiohttp would send the password that ~/.netrc has for the API's
-            # host. Cookies in replies are dropped, because the API uses no cookies.
+            # aiohttp's option `trust_env` is not set. With it, aiohttp would send the password that the file ~/.netrc
+            # may have for the API's host. Cookies in replies are dropped, because the API uses no cookies.
             cookie_jar=aiohttp.DummyCookieJar(),
-            # aiohttp would decompress a reply of any size. `reply_body` decompresses it with a size limit.
+            # aiohttp does not decompress replies here, because it would decompress a reply of any size. `reply_body`
+            # does it, with a size limit.
             headers={"Accept-Encoding": ENCODINGS},
             auto_decompress=False,
         )
@@ -166,8 +167,8 @@ class LearnosityClient:
     async def _call(
         self, action: str, endpoint: str, request: Mapping[str, Any], before_send: BeforeSend | None = None
     ) -> Reply:
-        # Only calls of the endpoint `DATASETS` get the connection's `organisation_id`: on other endpoints, this field
-        # is a filter or is not documented.
+        # The `organisation_id` of the Airflow connection is added only to calls of `DATASETS` (reports/datasets). On
+        # other endpoints, this field is a filter or is not documented, so it is not added there.
         if self.config.organisation_id is not None and endpoint == DATASETS:
             request = {"organisation_id": self.config.organisation_id, **request}
         request = {key: value for key, value in request.items() if key != "organisation_id" or value is not None}
@@ -218,7 +219,7 @@ class LearnosityClient:
                 limit = MAX_DATA_BYTES if is_listing else MAX_REPLY_BYTES
                 body = await reply_body(response, f"{action.upper()} {endpoint}", limit)
         except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError) as error:
-            # `from None`, because the aiohttp error may contain the request, and Airflow would log it.
+            # `from None` hides the aiohttp error. Its text may contain the request, and Airflow would log it.
             raise transport_error(error, f"{action.upper()} {endpoint}", proxy) from None
         if proxy and status == 407:
             raise ConnectionConfigError(f"{action.upper()} {endpoint}: {proxy_refusal(proxy, status)[0]}")
@@ -227,7 +228,8 @@ class LearnosityClient:
             reply = parse_reply(status, body, retry_after=retry_after, sent=request, names_files=is_listing)
         except TransientApiError as error:
             if _is_rate_limit(error):
-                # If the reply has no `Retry-After`, the next attempt waits for at least one window of the rate limit.
+                # Learnosity counts calls in windows of `WINDOW_SECONDS`. If the reply has no `Retry-After`, the next
+                # attempt waits at least so long, so that it is in a new window.
                 error.retry_after = error.retry_after or WINDOW_SECONDS
                 self._pacer.refused(endpoint, action)
                 self.metrics.count("api_rate_limited", endpoint=endpoint, action=action)

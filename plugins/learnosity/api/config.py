@@ -30,13 +30,14 @@ from learnosity.results.declared import Declaration, parse_declaration
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ON = ("1", "true", "yes", "on")
 _OFF = ("0", "false", "no", "off")
-# The form of a consumer key (docs/learnosity-api.md, "The security object"). If somebody names the Airflow connection
-# of another system by mistake, this check refuses it, so that the login of that system is not sent.
+# A consumer key has this form (docs/learnosity-api.md, "The security object"). If somebody names the connection of
+# another system by mistake, its login rarely has this form: it is refused, and not sent to Learnosity.
 _KEY = re.compile(r"[A-Za-z0-9]{16}")
 # The secrets in Learnosity's examples have 40 characters. The allowed lengths are not documented, so 20 to 128
 # characters are accepted.
 _SECRET = re.compile(r"[A-Za-z0-9]{20,128}")
-# If a connection is written as a URI that begins with `https://`, Airflow gives it the type `https`.
+# Types of a connection to Learnosity. `https` is one of them, because Airflow gives this type to a connection that is
+# written as a URI beginning with `https://`.
 CONN_TYPES = ("learnosity", "http", "https")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -216,8 +217,9 @@ def _base_url(host: str | None, schema: str | None, port: int | None, *, region:
     if is_forbidden_address(name):
         raise refuse("the host is a link-local or metadata address, which is never called.")
     chosen = port or own_port
-    # `ApiConfig.account` identifies the account by this URL and the consumer key, and a task continues a dataset only
-    # in the same account. So a default port that a user adds to the connection must not change this URL.
+    # A task continues a dataset only in the same Learnosity account. It knows the account by this URL and the consumer
+    # key (`ApiConfig.account`). A default port is left out, so that adding it to the connection does not change the
+    # URL.
     if chosen == _DEFAULT_PORTS[parts.scheme]:
         chosen = None
     bare = f"[{name}]" if ":" in name else name

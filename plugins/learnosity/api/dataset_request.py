@@ -24,7 +24,7 @@ MAX_ACTIVITIES = 10  # Learnosity's limit for the number of ids in `filters.acti
 _NO_OBJECT = "{} must be a JSON object."
 # The URI of an asset is this prefix, followed by the dataset type.
 ASSET_PREFIX = "x-learnosity://datasets/"
-# Name of the asset that gets an event for each dataset whose type is not in `KNOWN_TYPES`. Its URI ends with `*`.
+# Name of the asset that gets the events of all dataset types that are not in `KNOWN_TYPES`. Its URI ends with `*`.
 OTHER_DATASETS = "learnosity-other-datasets"
 
 

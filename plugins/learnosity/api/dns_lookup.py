@@ -25,8 +25,8 @@ from learnosity.network import CONNECT_SECONDS
 # How long the IP addresses of a host are used. After this time the host is looked up again, because its addresses may
 # have changed.
 GOOD_FOR_SECONDS = 60.0
-# Maximum number of IP addresses of one host that are used. It is small, because downloads have an HTTP client for each
-# address.
+# At most this many IP addresses of one host are used. Downloads have one HTTP client for each address, so more
+# addresses would mean more clients.
 MOST_ADDRESSES = 4
 
 
@@ -54,14 +54,15 @@ class CheckedLookup:
             return [host.strip("[]")]
         if found := self._good(host):
             return found
-        # With this lock, hundreds of downloads from one host need only one DNS query.
+        # Hundreds of downloads from one host may begin at once. With this lock, only the first one asks DNS. The others
+        # wait for the lock, and then use the addresses that the first one has found.
         async with self._looking_up[host]:
             if found := self._good(host):
                 return found
             found = await _look_up(host)
             self._check(host, found)
             used = self._known[host][1] if host in self._known else []
-            # IP addresses that were used before come first, because connections to them may still be open.
+            # IP addresses that were used before are preferred, because connections to them may still be open.
             found = sorted(found, key=lambda address: address not in used)[:MOST_ADDRESSES]
             self._known[host] = (time.monotonic() + GOOD_FOR_SECONDS, found)
             return found

@@ -23,8 +23,8 @@ from learnosity.errors import ChangedFileError, OtherSizeError, PermanentApiErro
 READ_AHEAD_BYTES = 512 * 1024
 BUFFERED_BYTES = 3 * READ_AHEAD_BYTES
 
-# The header `Content-Range`: first byte, last byte and size of the file. A number with more than 18 digits is refused,
-# because no file is that large.
+# The header `Content-Range`, such as `bytes 0-99/1000`: first byte, last byte and size of the file. The size is `*` if
+# the server does not know it. A number with more than 18 digits is refused, because no file is that large.
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
 
@@ -148,7 +148,7 @@ def connection_failed(
     else:
         failure = proxy_failure(proxy, f"{type(error).__name__} {details}")
         if proxy and failure is None and re.search(r"tunnel", details, re.IGNORECASE):
-            failure = proxy_refusal(proxy, 0)  # 0 = unknown: pyreqwest does not tell the status of the proxy's reply
+            failure = proxy_refusal(proxy, 0)  # 0 = unknown status: pyreqwest does not give that of the proxy's reply
     if failure:
         return (TransferError if failure[1] else PermanentApiError)(f"{what}: {failure[0]}")
     return TransferError(f"{what}: the connection failed ({type(error).__name__}).")

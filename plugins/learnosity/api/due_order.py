@@ -20,7 +20,7 @@ class DueOrder:
     def __init__(self) -> None:
         self._order: list[tuple[float, int, Wait]] = []
         self._places: dict[Wait, tuple[float, int, Wait]] = {}
-        self._numbers = count()  # of two waits that are due at the same time, the older one comes first
+        self._numbers = count()  # of two waits that are due at the same time, the one that was added first comes first
 
     def __iter__(self) -> Iterator[tuple[float, Wait]]:
         return ((due, wait) for due, _, wait in self._order)

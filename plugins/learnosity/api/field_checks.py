@@ -13,7 +13,7 @@ from uuid import UUID
 
 from learnosity.errors import RequestError
 
-# The fields of `DatasetRequest`.
+# Names of the fields of `DatasetRequest`. The params of a run config with these names are sent to Learnosity.
 REQUEST_KEYS = ("dataset_type", "filters", "options", "groups", "organisation_id")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
@@ -61,7 +61,7 @@ def plain_json(name: str, value: object) -> Any:
     :raises RequestError: it has something that cannot become JSON.
     """
     if not isinstance(value, Mapping | list | tuple):
-        return value  # not an object or a list, which `DatasetRequest.check` refuses together with other problems
+        return value  # neither an object nor a list: `DatasetRequest.check` refuses it later, with all other problems
     try:
         return json.loads(json.dumps(value, default=_as_json, allow_nan=False))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

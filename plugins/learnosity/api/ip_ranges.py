@@ -27,8 +27,8 @@ def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
     return tuple(ipaddress.ip_network(each) for each in text.split())
 
 
-# Networks that are never called: metadata services and host agents of clouds, link-local, multicast, unspecified and
-# reserved addresses, and Teredo tunnels.
+# Networks whose addresses are never called: metadata services and host agents of clouds, link-local, multicast,
+# unspecified and reserved addresses, and Teredo tunnels.
 NEVER = _networks(
     """
     0.0.0.0/8 169.254.0.0/16 168.63.129.16/32 100.100.100.200/32 192.0.0.192/32 224.0.0.0/4 240.0.0.0/4
@@ -40,18 +40,20 @@ PRIVATE = _networks(
     "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 192.0.0.0/24 198.18.0.0/15 fc00::/7 fec0::/10 64:ff9b:1::/48"
 )
 
-# IPv6 networks in which the last 32 bits are an IPv4 address: IPv4-mapped, IPv4-translated (RFC 2765), IPv4-compatible,
-# NAT64 (RFC 6052).
+# IPv6 networks whose addresses have an IPv4 address in their last 32 bits: IPv4-mapped, IPv4-translated (RFC 2765),
+# IPv4-compatible, NAT64 (RFC 6052). The IPv4 address is checked instead.
 _IPV4_AT_THE_END = _networks("::ffff:0:0/96 ::ffff:0:0:0/96 ::/96 64:ff9b::/96")
-_6TO4 = ipaddress.IPv6Network("2002::/16")  # bits 16 to 47 are an IPv4 address
-# Local NAT64 (RFC 8215). The operator of a gateway chooses a prefix of 48, 56, 64 or 96 bits in this network. Its
-# length is not known here, so the IPv4 address may be in any of these four groups of bytes.
+_6TO4 = ipaddress.IPv6Network("2002::/16")  # 6to4 tunnels: bits 16 to 47 of an address are an IPv4 address
+# Local NAT64 (RFC 8215): an address of this network contains an IPv4 address. Its place depends on how long the
+# operator's prefix is: 48, 56, 64 or 96 bits. The length is not known here, so the IPv4 address is read from each of
+# the four places, which are numbers of bytes.
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 _LOCAL_NAT64_BYTES = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
-# ISATAP (RFC 5214): one of these two values stands in the 32 bits before the IPv4 address.
+# ISATAP tunnels (RFC 5214): the last 32 bits of an address are an IPv4 address, and the 32 bits before them have one of
+# these two values.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _LEGACY = re.compile(r"(?:0[xX][0-9A-Fa-f]*|\d+)(?:\.(?:0[xX][0-9A-Fa-f]*|\d+)){0,3}", re.ASCII)
-# URL parsers read a host as an IPv4 address if its last part is a number.
+# A host whose last part is a number, such as `a.0x7f`. URL parsers read such a host as an IPv4 address.
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:\d+|0[xX][0-9A-Fa-f]*)\.?", re.ASCII)
 
 
@@ -104,15 +106,15 @@ def _meant(address: Address) -> tuple[Address, ...]:
         return (address,)
     bits = int(address)
     if int(address) <= 1:
-        return (address,)  # `::` and `::1` contain no IPv4 address
+        return (address,)  # `::` and `::1` are in the network ::/96, but contain no IPv4 address
     if any(address in network for network in _IPV4_AT_THE_END):
         return (ipaddress.IPv4Address(bits & 0xFFFF_FFFF),)
     if address in _6TO4:
         return (ipaddress.IPv4Address(bits >> 80 & 0xFFFF_FFFF),)
     if address in _LOCAL_NAT64:
         read = [ipaddress.IPv4Address(bytes(address.packed[at] for at in places)) for places in _LOCAL_NAT64_BYTES]
-        # No host has an IPv4 address whose first byte is 0. Such an address in `read` was read from the wrong bytes, so
-        # it is left out. If it stayed, it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses of this network
+        # No server has an IPv4 address whose first byte is 0. If `read` has one, it was read from the wrong place, so
+        # it is left out. If it stayed, it would match 0.0.0.0/8 in `NEVER`, and nearly all addresses of local NAT64
         # would be refused.
         return (*(each for each in read if int(each) >> 24), address)
     if bits >> 32 & 0xFFFF_FFFF in _ISATAP:

@@ -18,9 +18,11 @@ from learnosity.errors import UnexpectedReplyError
 COMPLETED = "completed"
 HALTED = "halted"
 NO_STATUS = "without a status"  # what the log says of a job whose record has no readable status
-# Every call names all four states: without `status`, the API does not always list jobs in all states.
+# Every call of /jobs asks for all four states, because without `status` the API does not always list jobs in all
+# states.
 STATUSES = ("queued", "running", COMPLETED, HALTED)
-# A reply lists at most this many jobs, and there is no next page. So one call asks for at most this many jobs.
+# One reply of /jobs lists at most this many jobs, and there is no next page. So one call asks for at most this many
+# jobs.
 REFERENCES_PER_CALL = 50
 
 

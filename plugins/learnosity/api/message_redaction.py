@@ -17,7 +17,7 @@ from learnosity.redaction import redact_text
 
 LIMIT = 2000
 """A longer text is cut to this many characters."""
-DEEPEST = 20  # maximum number of lists and objects around a value that is shown
+DEEPEST = 20  # a value inside more lists and objects than this is hidden
 _HIDDEN = "…"
 
 
@@ -25,8 +25,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Ordinary words of error messages. An ordinary word that is not in this list is hidden, because it may be the name of a
-# person or a group.
+# Ordinary words that are shown when they occur in an error message of the API. Any other ordinary word is hidden,
+# because it may be the name of a person or a group.
 _WORDS = _set(
     """
     a able about above accepted access add addition additional after again all allowed already also an and
@@ -87,18 +87,19 @@ _NAMED_BY_THE_API = _set(
     """
 )
 _STATISTIC = re.compile(r"(?:lowest|highest|mean|median|stddev|p\d\d)_(?:score|percent)")
-# Words that are shown in capital letters. A word of `_WORDS` with a capital letter is shown only at the start of a
-# sentence. Inside a sentence it may be a person's name, such as `Page`.
+# Words that are shown if they have these capital letters. A word of `_WORDS` that begins with a capital letter is shown
+# only at the start of a sentence. Inside a sentence it may be a person's name, such as `Page`.
 _ACRONYMS = _set(
     """
     API CSV HTTP HTTPS ID IDS JSON NDJSON OK RFC UNIX URL URLS UTC UTF UTF-8 UUID XML
     """
 )
-# A word such as dataset's or isn't is split at the apostrophe, and is shown only if all its parts are known. This list
-# has the parts that are no words by themselves.
+# A word with an apostrophe, such as `isn't`, is split there, into `isn` and `t`. It is shown only if both parts are
+# known. This list has the parts that are not in `_WORDS`.
 _CUT = ("s", "t", "isn", "aren", "doesn", "don", "didn", "hasn", "couldn")
-# A number of at most 9 digits after one of these words, or before one of `_UNITS`, counts something and is shown. So is
-# the second number in `between 1 and 10`. Any other number may be an id, and is hidden.
+# A number in an error message may be an id, so most numbers are hidden. A number with at most 9 digits is shown after
+# one of these words (`line 7`) or before one of `_UNITS` (`7 bytes`), because it is a count there. The second number in
+# `between 1 and 10` is shown, too.
 _COUNTING = _set(
     """
     at between byte bytes code column exceeds file http index least length level limit line lines maximum
@@ -157,7 +158,7 @@ def _masked(text: str, own: Sequence[str]) -> str:
         text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _HIDDEN, text, flags=re.IGNORECASE)
     tokens = list(_TOKEN.finditer(text))
     shown: list[str] = []
-    before, counts = "", False  # the word before this token, and whether the last number counted something
+    before, counts = "", False  # the word before this token; whether the number before it was shown
     for place, token in enumerate(tokens):
         piece = token[0]
         if token["plain"] is None:

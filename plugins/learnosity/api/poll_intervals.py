@@ -13,20 +13,20 @@ from learnosity.api.jobs import Job
 from learnosity.api.refusals import Refusals
 from learnosity.errors import LearnosityError
 
-# A call also asks for other jobs whose next poll is due soon, so that one call serves several jobs. A poll is due soon
-# if the time until then is at most this share of the time between two polls of the job.
+# One call can ask for several jobs. So it asks for the jobs whose poll is due, and for those whose poll is due soon.
+# Soon means: the time that is left is at most this share of the time between two polls of that job.
 EARLY_SHARE = 0.3
-# `MIN_POLL_SECONDS`: seconds before the first poll of a job. The time between two polls grows with each poll, up to the
-# sensor's `poll_interval`. A `poll_interval` below 5 s shortens the time before the first poll, too.
-# `MAX_POLL_SECONDS`: the largest `poll_interval`.
+# The first poll of a job comes `MIN_POLL_SECONDS` after the wait began. Then the time between two polls grows with each
+# poll, up to the sensor's `poll_interval`, which is at most `MAX_POLL_SECONDS`. If `poll_interval` is below
+# `MIN_POLL_SECONDS`, the first poll comes earlier, too.
 MIN_POLL_SECONDS = 5.0
 MAX_POLL_SECONDS = 60.0
-# While no job is expected to end, the poller makes fewer calls than usual. When a job is expected to end, it makes at
-# most as many additional calls. Each of them is made at least this many seconds after the call before it.
+# A job is polled less often than usual before the time at which it is expected to end. Around that time, it is polled
+# more often: again after this many seconds. The additional calls are at most as many as were saved before.
 SPACING_SECONDS = 2.5
-# The end of a job is predicted from earlier waits for jobs of its kind: of the same dataset type and connection. `FEW`:
-# with fewer such waits, nothing is predicted. `REMEMBERED`: how many waits are kept for each kind, the newest ones.
-# `KINDS`: for how many kinds waits are kept.
+# When a job is expected to end is learned from earlier waits for jobs of its kind, which means: of the same dataset
+# type and connection. `FEW`: with fewer earlier waits of a kind, nothing is expected. `REMEMBERED`: so many waits of
+# each kind are remembered, the newest ones. `KINDS`: the waits of at most so many kinds are remembered.
 FEW = 3
 REMEMBERED = 40
 KINDS = 100
@@ -45,7 +45,7 @@ def poll_delay(round_number: int, poll_interval: float) -> float:
     ceiling = _longest(poll_interval)
     # The exponent is limited: after about 1,750 polls, 1.5 ** rounds would be too large for a float.
     grown = MIN_POLL_SECONDS * 1.5 ** min(max(round_number, 0), 20)
-    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # the jitter needs no secure random numbers
+    return min(ceiling, grown) * random.uniform(0.9, 1.1)  # this random part is no secret, so `random` is good enough
 
 
 @dataclass(slots=True)

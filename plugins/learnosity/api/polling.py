@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
     Connect = Callable[[], AbstractAsyncContextManager[LearnosityClient]]
 
-# When a wait has begun, the next call is planned again this many seconds later. Many waits often begin together, and
-# then one plan is enough for all. No poll of a new wait is due within this time.
+# Many waits often begin together. So when a wait has begun, the next call is planned this many seconds later, and one
+# plan is enough for all of them. No poll of a new wait is due within this time.
 GATHER_SECONDS = 0.5
-# A call with room for more jobs also asks for jobs that are not due yet, if their waits are at least this old, in
-# seconds. The end of a job may resume its task, and Airflow can lose a task that is resumed right after its deferral.
+# A call with room also asks for jobs whose poll is not due yet, if their waits are at least this many seconds old. The
+# task of such a job may resume, and Airflow can lose a task that resumes right after its deferral.
 SETTLED_SECONDS = 3.0
 # Maximum number of polling calls at the same time. It is more than one, so that one slow reply does not delay all jobs.
 CALLS_AT_ONCE = 4
-# After this many results, the other tasks of the event loop run. Each result wakes a trigger, which may write a log
-# line. 50 results in one go would delay all other triggers.
+# After this many results, other asyncio tasks get a turn. Each result wakes a trigger, which may write a log line. 50
+# results in one go would delay all other triggers.
 IN_ONE_GO = 5
 
 
@@ -136,7 +136,7 @@ class JobPoller:
                     call = await self._next_call()
                 handed_on.set_result(call)
         except LearnosityError as error:  # the Airflow connection cannot be read or used
-            if not handed_on.done():  # if it is done, all calls were made, and only closing the client failed
+            if not handed_on.done():  # otherwise all calls were made, and only closing the client failed
                 self._failed(call.due, error)
                 handed_on.set_result(await self._next_call())
 
@@ -183,7 +183,7 @@ class JobPoller:
         jobs, due, later, others = set[str](), list[Wait](), list[Wait](), list[Wait]()
         for when, wait in waiting:
             if len(jobs) == REFERENCES_PER_CALL and len(self._waits_of) == len(self._waits):
-                break  # the call is full, and no job in it has a second wait that could be added
+                break  # the call is full, and no two waits are for the same job, so no other wait fits
             if when <= now or wait.due - EARLY_SHARE * wait.delay <= now:
                 if wait.reference in jobs or len(jobs) < REFERENCES_PER_CALL:
                     jobs.add(wait.reference)
@@ -221,7 +221,8 @@ class JobPoller:
             if not is_half and await concerns_no_job_alone(error, client, [half.references for half in halves]):
                 self._failed(call.due, error)
                 return False
-            # Calls for each half of the jobs find the job that is refused, and the other jobs are still polled.
+            # Each half is asked for in a call of its own, and is halved again if that call is refused. This finds the
+            # job that is refused, and all other jobs are still polled.
             return any([await self._poll(client, half, is_half=True) for half in halves])
         self._outage.clear()
         for number, wait in enumerate(call.due, 1):
@@ -245,7 +246,7 @@ class JobPoller:
             self._report(wait, PollResult(error=error, final=final))
 
     def _report(self, wait: Wait, result: PollResult) -> None:
-        if wait not in self._waits:  # its task no longer waits, or another call has reported the end of its job
+        if wait not in self._waits:  # the task no longer waits, or another call has already reported the end of the job
             return
         if not result.final and time.time() >= wait.deadline:
             result = PollResult(result.job, result.error, final=True, timed_out=True)

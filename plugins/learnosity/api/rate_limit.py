@@ -13,12 +13,12 @@ import time
 from collections import deque
 
 WINDOW_SECONDS = 5.0
-# Calls per window that Learnosity allows, by action.
+# How many calls of each action Learnosity allows in `WINDOW_SECONDS`.
 QUOTAS = {"get": 1000, "set": 50, "update": 50}
-# Largest share of a quota that one client uses; the rest is for other clients with the same consumer key.
+# One client uses at most this share of a quota. The rest is for other clients with the same consumer key.
 HEAD_ROOM = 0.8
-# A reply with status 429 multiplies the share by `CUT`. After that, each window adds `RECOVERY` times `HEAD_ROOM`,
-# until the share is `HEAD_ROOM` again.
+# After a reply with status 429, a client multiplies its share of the quota by `CUT`. Then the share grows in each
+# window by `RECOVERY` times `HEAD_ROOM`, until it is `HEAD_ROOM` again.
 CUT = 0.5
 RECOVERY = 0.05
 

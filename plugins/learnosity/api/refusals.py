@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS = 35 * 60.0
 # How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
 MISCONFIGURED_SECONDS = 5 * 60.0
-# If all calls of so many seconds have failed with a transient error, the Airflow connection is read again: the host or
-# the proxy in it may be wrong, and a person may have corrected it.
+# If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
+# or its proxy may be wrong, and a person may have corrected it.
 REREAD_SECONDS = 60.0
-# If a call for at least this many jobs is refused for lack of rights, two of the jobs are asked for alone, to learn
-# whether all jobs are refused. Fewer jobs are at once asked for one by one, because that takes only a few calls.
+# A call may be refused because the consumer has no rights to one of its jobs, or to all. If it asks for at least this
+# many jobs, two of them are asked for alone: if both are refused, all jobs are taken to be refused. A call for fewer
+# jobs is split until each job is asked for alone, because that takes only a few calls.
 FEW_JOBS = 4
 
 _CONNECTION, _API = "connection", "api"
@@ -80,7 +81,7 @@ async def concerns_no_job_alone(
         return False
     for references in parts:
         try:
-            await client.jobs([random.choice(references)])  # this choice needs no secure random numbers
+            await client.jobs([random.choice(references)])  # this choice is no secret, so `random` is good enough
         except LearnosityError as alone:
             if not isinstance(alone, AuthenticationError) or alone.code != error.code:
                 return False

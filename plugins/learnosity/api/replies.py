@@ -30,20 +30,21 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# HTTP statuses after which the same call may succeed later. Load balancers send them, some in a JSON of the API's form.
+# HTTP statuses after which the same call may succeed later. Load balancers send them, some with JSON like the API's.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
-# Error codes for a consumer without rights, for a wrong address, and for a `version` that is too old: no call of the
-# connection succeeds.
+# Error codes that are about the Airflow connection: the consumer has no rights, the address is wrong, or the `version`
+# is too old. With this connection, no call can succeed.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
-# Error codes of a call that was checked and refused, so it had no effect. Codes go by thousands: 2 = parameters,
-# 4 = access, rate and version. Other codes, such as 1 = internal, do not say how far the call came.
+# Error codes of calls that the API has checked and refused, so these calls had no effect. The thousands of a code say
+# what it is about: 2 = parameters, 4 = access, rate and version. Other codes, such as 10000 for an internal error, do
+# not say whether the call had an effect.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
-# HTTP statuses with which a server or proxy that is not the Data API says that it has not passed the call on. 403 is
-# none of them: some proxies send it when they block the reply to a call that had an effect. 302 and 303 are none
-# either: some servers send them after they have done what was asked.
+# HTTP statuses of a server or proxy that is not the Data API. They mean that it has not passed the call on. 403 is left
+# out, because some proxies send it when they block the reply to a call that had an effect. 302 and 303 are left out,
+# because some servers send them after they have done what was asked.
 _NOT_PASSED_ON = frozenset({301, 307, 308, 400, 401, 404, 405, 407, 410, 411, 413, 414, 415, 421, 431})
 _HINTS = {
     20012: "Check the host and the `version` of the connection.",
@@ -140,14 +141,14 @@ def _has_key_twice(body: bytes) -> bool:
             for key, value in pairs:
                 if seen.setdefault(key, value) != value:
                     raise _KeyTwiceError
-        return object()  # equal to no other, and smaller than what was read
+        return object()  # stands for what was read: it equals no other object, and needs less memory
 
     try:
         json.loads(body, object_pairs_hook=read, parse_int=str, parse_float=str)
     except _KeyTwiceError:
         return True
     except RecursionError:
-        return False  # such a depth is refused by whoever reads the reply
+        return False  # the JSON is nested too deeply, and is refused by the code that uses the reply
     return False
 
 

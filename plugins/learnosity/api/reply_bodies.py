@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
 MIB = 1024 * 1024
-# Largest reply to `get` on /reports/datasets. With 100,000 signed URLs, a reply has about 60 MB.
+# Largest reply to `get` on /reports/datasets, in bytes. With 100,000 signed URLs, such a reply has about 60 MB.
 MAX_DATA_BYTES = 256 * MIB
-# Largest reply to any other call. Such a reply has at most 100 upload URLs or 50 jobs.
+# Largest reply to any other call, in bytes. Such a reply has at most 100 upload URLs or 50 jobs.
 MAX_REPLY_BYTES = 16 * MIB
-# Largest body that is read if the HTTP status is an error. The API's own errors are short. If the body is longer, such
-# as an error page of a proxy, only the HTTP status is used.
+# Largest body that is read if the HTTP status is an error, in bytes. The API's own errors are short. If a body is
+# longer, such as an error page of a proxy, only the HTTP status is used.
 MAX_ERROR_BYTES = MIB
 # Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
 # JSON (`{}`).
@@ -119,7 +119,8 @@ class _Inflate:
         """Decompress `piece` to the end of `body`."""
         while piece:
             if self._stream is None:
-                # A `deflate` body should have zlib's header, but some servers leave it out (RFC 9110, 8.4.1.2).
+                # A `deflate` body should begin with zlib's header, but some servers leave the header out (RFC 9110,
+                # 8.4.1.2). If the low four bits of the first byte are 8, the header is there.
                 self._stream = zlib.decompressobj(zlib.MAX_WBITS if piece[0] & 0x0F == 8 else -zlib.MAX_WBITS)
             elif self._stream.eof:
                 self._next_member()
@@ -137,8 +138,8 @@ class _Inflate:
             if len(body) > self._limit:
                 raise _too_large(self._limit)
             piece = stream.unconsumed_tail
-            # If this piece of output has the maximum length, zlib may hold more output, even if it has read all of the
-            # input.
+            # If zlib returned the maximum length of output, it may hold more output, even if it has read all of the
+            # input. So it is called again.
             more = not stream.eof and (bool(piece) or len(out) == _PIECE_BYTES)
 
     def _next_member(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from learnosity.api import dataset_request
 
-MAX_COLUMNS = 60  # a report shows at most this many fields of groups, and as many of users
+MAX_COLUMNS = 60  # a report shows at most this many fields of each group, and at most as many of each user
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 _LABEL = 100  # longest label, in characters
 # Fields for the left end, the middle and the right end of a box plot. The plot uses the first of these two sets whose

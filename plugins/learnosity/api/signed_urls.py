@@ -38,7 +38,7 @@ from learnosity.storage.errors import MAX_ANSWER_BYTES, code_of, url_is_refused
 
 # `Content-Type` of every upload. If the signature of an upload URL covers this header, S3 refuses any other value.
 UPLOAD_CONTENT_TYPE = "application/x-www-form-urlencoded"
-# Some servers never reply to `Expect: 100-continue`. After this time the body is sent all the same, as curl does.
+# Some servers never answer `Expect: 100-continue`. After this many seconds, the body is sent without an answer.
 CONTINUE_SECONDS = 1.0
 UPLOAD_PIECE_BYTES = 256 * 1024
 # Maximum number of HTTP clients for downloads. Each IP address has its own client. Without a limit, a host whose
@@ -128,7 +128,7 @@ class SignedTransfer:
             "Expect": "100-continue",
         }
         proxy = self._proxy_of(self._policy.origin(url))
-        # aiohttp itself has no time limit for a server that stops reading the body.
+        # This is the time limit for a server that stops reading the body. aiohttp itself has none.
         deadline = asyncio.timeout(CONNECT_SECONDS + IDLE_SECONDS)
         body = _Body(file, offset, length, deadline)
         try:
@@ -182,7 +182,7 @@ class SignedTransfer:
                 target=target,
             )
             if len(self._down) >= MOST_CLIENTS:
-                # The removed client is not closed, because it may still have downloads.
+                # The removed client is not closed, because downloads may still use it.
                 del self._down[next(iter(self._down))]
         self._down[target] = client
         return client
@@ -196,7 +196,7 @@ class SignedTransfer:
                 connector=aiohttp.TCPConnector(ssl=self._egress.tls(), resolver=resolver),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=IDLE_SECONDS),
                 request_class=_ContinuingRequest,
-                # aiohttp's `trust_env` stays off: it would send the password that ~/.netrc has for the URL's host.
+                # aiohttp's `trust_env` is not set: it would send the password that ~/.netrc has for the URL's host.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 requote_redirect_url=False,
                 # The reply must not be compressed: its first bytes are read as text, and nothing decompresses them.
@@ -220,7 +220,7 @@ def refusal(what: object, status: int, answer: bytes, retry_after: str | None = 
     code = code_of(answer.decode(errors="replace"))
     said = f"HTTP {status}{f', {code}' if code else ''}"
     meaning = judge(status, code)
-    # Learnosity signed the URL. If the server refuses the signature, only Learnosity can give a new URL that works.
+    # Learnosity has signed the URL. If the server refuses the signature, only a new URL from Learnosity can work.
     if url_is_refused(status, code):
         return UrlExpiredError(f"{what}: the signed URL is no longer good ({said}).")
     if meaning.transient:

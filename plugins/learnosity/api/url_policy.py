@@ -18,8 +18,8 @@ _METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-d
 # Characters that a host name or an IP address may have. `_refusal` refuses a host with any other character, because URL
 # parsers read such hosts in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")
-# The beginning of a URL whose host all URL parsers read in the same way: it has only plain characters, and after it
-# comes `/`, `?`, `#` or the end of the URL.
+# The beginning of a URL with a plain host: only letters, digits, `.` and `-`, then perhaps a port, and then `/`, `?`,
+# `#` or the end. All URL parsers find the same host in such a URL.
 _PLAIN = re.compile(r"(https?)://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?=[/?#]|\Z)")
 _PRIVATE_ADVICE = "If that is right, name the host in extra `private_hosts` of the Learnosity connection"
 
@@ -72,7 +72,8 @@ class UrlPolicy:
     def origin(self, url: str) -> tuple[str, str]:
         """Scheme and host, with the port, of a URL that may be called. Raises the error of `check`."""
         try:
-            # A URL with a plain host needs no URL parser. The parser takes longer than the rest of this check.
+            # For a URL with a plain host, `urlsplit` is not called, because it takes longer than the rest of this
+            # check.
             if found := _PLAIN.match(url):
                 scheme, netloc = found[1], found[2]
             else:
@@ -113,7 +114,7 @@ class UrlPolicy:
         )
 
 
-@lru_cache(maxsize=256)  # a cache, because thousands of URLs have the same few hosts
+@lru_cache(maxsize=256)  # cached, because thousands of URLs have the same few hosts
 def _refusal(policy: UrlPolicy, scheme: str, netloc: str) -> str | None:
     """Why the host in `netloc` may not be called; None = it may. :raises ValueError: it cannot be read."""
     parts = urlsplit(f"//{netloc}")

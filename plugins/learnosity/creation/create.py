@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# One attempt of the task initialises at most this many datasets, or one if the run config names the `dataset_id`.
+# An attempt of the task initialises at most this many datasets; only one if the run config names the `dataset_id`.
 MAX_DATASETS = 3
-# Longest wait in seconds before the second dataset is begun, and before any later dataset is begun.
+# Before the second dataset is begun, the wait is up to `FIRST_WAIT` seconds; before a later one, `MOST_WAIT`.
 FIRST_WAIT, MOST_WAIT = 2.0, 8.0
-# After a lost reply, jobs are listed from this many seconds before the call on: the clocks of servers may differ.
+# Jobs are listed from this many seconds before the call that may have started one: servers' clocks may differ.
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -110,7 +110,7 @@ class _Creation:
     async def run(self, noted: CreationState | None) -> CreatedDataset:
         """Execute decisions until a job runs."""
         if noted is not None:
-            await self.notes.save(noted)  # stores the id of this attempt, so an earlier attempt that still runs stops
+            await self.notes.save(noted)  # stores the id of this attempt, so that an earlier one that still runs stops
         earlier = noted.dataset_id if noted else ""
         decision = self._decide()
         while decision.action is not Action.REATTACH:
@@ -166,7 +166,7 @@ class _Creation:
         except ConflictError as error:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
-            # Nobody else has an id that was made now. The call may have come twice, so it may have had its effect.
+            # The id is new, so nobody else has it. The call may have come twice, and the first one had its effect.
             self.failure = new_id_is_taken(dataset_id, error)
             log.warning("%s", self.failure)
             self.seen = Seen(job_exists=True)
@@ -238,7 +238,8 @@ class _Creation:
             return self._decide()
         except LearnosityError as error:
             if error.nothing_done and not in_doubt:
-                # With the step set back, the next attempt need not read the list of jobs first.
+                # No job was started. With the step set back, the next attempt knows this, and need not read the list of
+                # jobs.
                 await self._had_no_effect(replace(state, step="uploading"))
             if isinstance(error, NotReadyError):
                 self.failure = error

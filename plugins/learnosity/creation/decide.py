@@ -18,8 +18,8 @@ from learnosity.creation.state import CreationState, RequestIdentity
 # Seconds to wait before each reading of the list of jobs. The API may not list a new job at once, so a job counts as
 # missing only after the last reading.
 POLL_WAITS_SECONDS = (0.0, 3.0, 6.0, 12.0)
-# How many times the list of jobs is read if it is full, or has new jobs that do not name their dataset. More readings
-# would not show whether one of these jobs belongs to the dataset.
+# If the list of jobs is full, or has new jobs that do not name their dataset, it is read only this many times. More
+# readings would not show whether one of these jobs belongs to the dataset.
 POLLS_FOR_DOUBT = 2
 
 
@@ -85,7 +85,8 @@ def decide(noted: CreationState | None, wanted: RequestIdentity, seen: Seen, *, 
     if noted.step == "initialising" and noted.nothing_done:
         return Decision(Action.FRESH, f"The call that initialises dataset {noted.dataset_id} had no effect.")
     if noted.step == "initialising" and noted.file_count:
-        # For a dataset with input files, a later call starts the job. That call was not sent, so no job can run.
+        # If a dataset has input files, one call initialises it and a later call starts its job. The later call was not
+        # sent, so no job can run.
         return Decision(Action.FRESH, f"Whether dataset {noted.dataset_id} was initialised is not known.")
     return _of_doubtful(noted, seen, fixed_id)
 

@@ -35,15 +35,15 @@ UPLOAD_CONCURRENCY = 8  # parts that are uploaded at the same time
 UPLOAD_ATTEMPTS = 5  # attempts to upload each part
 FIRST_WAIT_SECONDS = 2.0  # longest wait after the first attempt, without the server's `Retry-After`
 MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, without the server's `Retry-After`
-# Parameters of a signed URL that belong to the signature, and do not say which object the URL is for: those of S3, of
-# Google, and of the older signatures of both.
+# Parameters of a signed URL that belong to its signature: those of S3, of Google, and of the older signatures of both.
+# They do not say which object the URL is for.
 _OF_SIGNATURE = re.compile(
     r"(x-(amz|goog)-(algorithm|credential|date|expires|signedheaders|signature|security-token|content-sha256)"
     r"|awsaccesskeyid|googleaccessid|signature|expires)=",
     re.IGNORECASE,
 )
-# Such parameters of Azure. Their names are so short that they could mean something else. So they count as a part of the
-# signature only if the URL also has `sig`.
+# The parameters of a signature of Azure. Their names are so short that they could mean something else. So they count as
+# a part of the signature only if the URL also has `sig`.
 _OF_AZURE = re.compile(r"(s[erpvt]|spr|sip|sig|sk(e|t|s|v|oid|tid))=", re.IGNORECASE)
 
 
