@@ -22,7 +22,8 @@ from learnosity.dataset_tasks import RETRY_ARGS, dataset_tasks
 ACTIVITIES = ["reading-2026", "mathematics-2026"]
 LEVELS = ("district", "school", "class")
 # Each run writes its own roster file. If all runs wrote the same file, `create_dataset` of an older run could read the
-# roster of a newer run when it is retried or cleared. Times are not enough here: two runs may begin in the same second.
+# roster of a newer run when it is retried or cleared. The path has the run id and not a time, because two runs may
+# begin in the same second.
 KEY = "rosters/learnosity_from_warehouse/{{ run_id }}/roster.parquet"
 
 with DAG(

@@ -22,7 +22,7 @@ from devstack.output import say, table
 from devstack.stack import Stack, StackOptions
 
 ROOT = REPOSITORY / ".devstack"
-JOB_SECONDS = 0.5  # the job ends before the sensor first asks for it, so the first result comes sooner
+JOB_SECONDS = 0.5  # a simulated job ends before the sensor first asks for it, so the first result comes sooner
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -29,9 +29,10 @@ READY_SECONDS = 180.0
 STOP_SECONDS = 8.0
 
 API_SERVER, SCHEDULER, DAG_PROCESSOR, TRIGGERER = "api-server", "scheduler", "dag-processor", "triggerer"
-# No log server is started: the API server is on the same machine and reads the log files itself.
+# The scheduler and the triggerer start no log server (`--skip-serve-logs`): the API server is on the same machine and
+# reads their log files itself.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    API_SERVER: ("api-server", "--proxy-headers"),  # by default, uvicorn trusts only proxies on this machine
+    API_SERVER: ("api-server", "--proxy-headers"),  # by default, uvicorn trusts only headers of proxies on this machine
     SCHEDULER: ("scheduler", "--skip-serve-logs"),
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),
@@ -104,7 +105,7 @@ class Airflow:
     @cached_property
     def api(self) -> AirflowApi:
         """REST client that is logged in as administrator."""
-        # The import of the client takes a second. It is made at the first use, while Airflow's processes start.
+        # The client is imported at the first use, because that takes a second. Airflow's processes start meanwhile.
         from devstack.rest import AirflowApi
 
         return AirflowApi(self.url, ADMIN, self.passwords[ADMIN])
@@ -118,7 +119,8 @@ class Airflow:
         """
         return ManagedProcess.start(
             "database",
-            # With -P, Python does not search in the folder of the script. There, `airflow.py` would hide the package.
+            # With -P, Python does not import from the folder of the script. Its `airflow.py` would hide the package
+            # `airflow`.
             [self.program.with_name("python"), "-P", Path(__file__).with_name("seeding.py"), "--migrate"],
             log=self.logs / "database.log",
             env=self.env,

@@ -31,7 +31,8 @@ def make_certificate(folder: Path, *, name: str = "") -> Tls:
     """
     subject = x509.DNSName(name) if name else x509.IPAddress(ipaddress.ip_address(LOOPBACK))
     key = ec.generate_private_key(ec.SECP256R1())
-    # A client finds a trusted certificate by its name. If two had the same name, it could find the wrong one.
+    # A client finds a trusted certificate by its name. If two had the same name, it could find the wrong one. So the
+    # name has the serial number.
     serial = x509.random_serial_number()
     named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{LOOPBACK} {serial:x}"[:64])])
     now = datetime.datetime.now(datetime.UTC)

@@ -29,8 +29,8 @@ class LoggedInClient(ApiClient):
         # Without retries, urllib3 raises its error at once. `no_proxy`, because no request to this machine may go to a
         # proxy that environment variables name.
         super().__init__(Configuration(host=url, no_proxy="*", retries=False))
-        # Each request has its own connection. The server may close a kept connection just when a request is sent on it.
-        # This request would fail, and it is not repeated.
+        # Each request has its own connection. On a kept connection, the server may close it just when a request is
+        # sent. The request would fail, and because of `retries=False`, nothing repeats it.
         self.default_headers["Connection"] = "close"
         self._login = {"username": user, "password": password}
         self._timeout = timeout

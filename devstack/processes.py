@@ -67,8 +67,8 @@ class Leader(msgspec.Struct, frozen=True):
         return {process for process in found if _lives(process)}
 
     def _is(self, process: psutil.Process) -> bool:
-        # A change of the machine's clock can change this time a little. The tolerance is safe, because the system does
-        # not give the same id to another process so soon.
+        # The two times may differ a little, because a change of the machine's clock can change `create_time`. The
+        # tolerance is safe: the system does not give the same id to another process so soon.
         return abs(process.create_time() - self.created) < CLOCK_SECONDS
 
 
@@ -103,8 +103,8 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
     :param at_once: SIGKILL immediately, as if the machine had crashed
     :raises NotReady: when something survives SIGKILL
     """
-    # All processes are searched before the first is stopped: one that has left the session can only be found while its
-    # parent runs.
+    # All processes are found before the first is stopped. A process that has left the session can only be found while
+    # its parent runs.
     families = {leader: leader.family() for leader in leaders}
     if not at_once:
         for leader in families:
@@ -137,7 +137,7 @@ def stop_all(leaders: Iterable[Leader], *, at_once: bool = False) -> None:
 def undisturbed() -> Iterator[None]:
     """Put off Ctrl-C and other requests to stop until the block is done, so that no process is lost half-way."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread receives signals
+        yield  # only the main thread receives signals, so there is nothing to put off
         return
     received: list[int] = []
 

@@ -34,7 +34,7 @@ class Progress:
         self._wipe()
         for task in in_order(tasks):
             name, now = label(task), state(task)
-            # A task that waits is not printed. Before a mapped task is expanded, this also hides its placeholder.
+            # A task that waits is not printed. A mapped task that is not expanded yet has one entry, which waits, too.
             if now in WAITING or self._states.get(name) == now:
                 continue
             self._states[name] = now

@@ -37,7 +37,7 @@ def take(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     root = REPOSITORY / ".devstack" / f"screenshots-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        # The browser starts first: if none is installed, the stack is not started in vain.
+        # The browser starts before the stack. If no browser is installed, the stack is not started in vain.
         with browser() as running, Stack(root, StackOptions()) as stack:
             run, analysis = land(stack, group_conf(upload_users(stack, USERS))), land(stack, analysis_conf())
             ui = Ui.open(running, stack.airflow.url, width=1280, height=800)
@@ -54,7 +54,7 @@ def take(folder: Path) -> None:
             page(ui, run.dag_run_id, "Report", folder / "report.png")
             items(ui, analysis.dag_run_id, folder / "items.png")
             form(ui, folder / "form.png")
-            # The graph is the last picture: once it was shown, Airflow would show it on the other pages, too.
+            # The graph is the last picture. Once it was shown, Airflow shows it on the other pages, too.
             graph(ui, run.dag_run_id, folder / "graph.png")
             if ui.problems:
                 raise DevstackError("\n  ".join(["the browser complains:", *ui.problems]))

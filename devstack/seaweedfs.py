@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 READY_SECONDS = 60.0
-# After this time, the server is killed, because it waits 15 s for its own connections to end. No data is lost: when the
-# server replies to a write, the operating system already has the data.
+# The server is killed this many seconds after it was told to stop. It would wait 15 s for its own connections to end.
+# No data is lost: when the server replies to a write, the operating system already has the data.
 STOP_SECONDS = 1.0
 
 
@@ -95,14 +95,14 @@ class SeaweedFS:
             **{f"{name}.port.grpc": grpc[name] for name in names},
             "metricsPort": ports[-2],
             "s3.config": identities,
-            "s3.iam": "false",  # off, because nobody uses it; 0 below = no port for table catalogues
+            "s3.iam": "false",  # no IAM API, because nobody uses it; the two zeros below = no table catalogues
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             "s3.autoCreateBucket": "false",  # a misspelt bucket name must fail, as it does in the cloud
             "master.telemetry": "false",
             "master.volumeSizeLimitMB": 256,
             "volume.max": 64,
-            "volume.minFreeSpace": "1",  # percent of the disk
+            "volume.minFreeSpace": "1",  # percent of the disk that must stay free
             "volume.preStopSeconds": 0,
         }
         if tls is not None:

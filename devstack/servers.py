@@ -25,7 +25,8 @@ from devstack.secrets import write_private
 
 READY_SECONDS = 120.0
 USER = DATABASE = "airflow"
-# PostgreSQL does not run as root. In this user namespace, root has the user id 1000. Outside, the files belong to root.
+# PostgreSQL refuses to run as root. This command starts it in a user namespace, in which root has the user id 1000.
+# Outside of the namespace, its files belong to root.
 NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 

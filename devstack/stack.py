@@ -118,7 +118,7 @@ class Stack:
         self.root.chmod(0o700)
         with undisturbed():
             self._launch(load_or_create(self.root / "secrets.json"))
-        self.fill_database()  # the servers start in the meantime
+        self.fill_database()  # meanwhile, the servers that were launched above start
         self.simulator.wait_until_ready()
         ready(f"Learnosity simulator  {self.simulator.url}")
         self.seaweedfs.wait_until_ready()

@@ -16,7 +16,7 @@ from learnosity.run_config import DESTINATION_VARIABLE, FIELDS
 
 README = REPOSITORY / "README.md"
 BEGIN, END = "<!-- {name}: made by make docs-tables -->", "<!-- {name} end -->"
-# Words that are plain text in the trigger form and code (in backticks) in README.md: names with an underscore, dataset
+# Words that README.md has in backticks, as code, and the trigger form as plain text: names with an underscore, dataset
 # types, and URIs.
 _CODE = re.compile(r"(?:[a-z0-9+]+://[^\s,;]*[^\s,;.:]|\b[a-z]+(?:-[a-z]+){3}\b|\b[a-z]+(?:\.[a-z]+)?(?:_[a-z]+)+\b)")
 
@@ -31,7 +31,8 @@ def tables() -> dict[str, str]:
             default = "none"
         else:
             default = f"`{field.default if isinstance(field.default, str) else json.dumps(field.default)}`"
-        # Cut at this sentence, because README.md has a table of its own about what each dataset type needs.
+        # The description is cut before the sentence "What each needs …", because README.md has its own table of these
+        # needs.
         meaning = as_markdown(field.description.partition(" What each needs")[0])
         params.append((f"`{field.name}`", default, f"**{field.title}.** {meaning}{_range(field.schema)}"))
     types = [("dataset type", "needs"), ("---", "---")]

@@ -176,7 +176,7 @@ def _connection(destination_uri: str | None) -> str | None:
     try:
         return destination_uri and (parse_uri(destination_uri).conn_id or "")
     except StorageError:
-        return destination_uri  # it cannot be read, so the work on this event fails, and on no other event
+        return destination_uri  # the URI cannot be read: the work on this event fails later, and on no other event
 
 
 def _source(event: DatasetEvent) -> Source | None:

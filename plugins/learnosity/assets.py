@@ -51,7 +51,7 @@ def fixed_type(request: object, run_config: Collection[str] | None = None) -> st
         return None
     try:
         return DatasetLayout(named.strip(), "any").dataset_type
-    except RequestError:  # the type is a Jinja template, which a run renders, or a wrong name, which a run refuses
+    except RequestError:  # a Jinja template, which a run renders, or a wrong type, which a run refuses
         return None
 
 

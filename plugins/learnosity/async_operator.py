@@ -19,8 +19,8 @@ from learnosity.task_report import report_failures
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# Airflow's alarm for `execution_timeout` is delayed by this many seconds. The work is cancelled at `execution_timeout`,
-# and then has this time to cancel the uploads that still run.
+# At `execution_timeout`, the work is cancelled. Airflow's own alarm comes this many seconds later, so that the work has
+# time to cancel the uploads that still run.
 LET_GO_SECONDS = 30.0
 
 

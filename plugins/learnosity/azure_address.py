@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BLOB_HOST = "blob.core.windows.net"
-# A host of Azure's Blob API. Group 1: the account, whose name has no hyphen, so that what begins with a hyphen, such as
-# `-secondary`, is no part of it. Group 2: the domain of the cloud.
+# Hosts of Azure's Blob API, such as `account-secondary.blob.core.windows.net`. Group 1: the account, here `account`. An
+# account's name has no hyphen, so `-secondary` is no part of it. Group 2: the domain of the cloud, here
+# `core.windows.net`.
 _OF_AZURE = re.compile(r"([a-z0-9]+)(?:-[a-z0-9-]+)?\.(?:[a-z0-9-]+\.)?blob\.([a-z0-9.-]+)")
-# An account with a DNS zone of its own has the first domain instead of the second one. Both belong to the same cloud.
+# The key is the domain of accounts that have a DNS zone of their own. It belongs to the same cloud as the value, the
+# domain of the other accounts.
 _CLOUDS = {"storage.azure.net": "core.windows.net"}
 _ADDRESSES = ("endpoint_url", "account_host", "account_url")
 
@@ -41,7 +43,8 @@ def azure_account(where: StorageUri, connection: Connection | None) -> str:
         url = sas_url(extra) or account_url(connection, extra)
     parts = urlsplit(url)
     known = _account_in(_server(url))
-    # An emulator, or a proxy, has the account in the path of its address.
+    # If the host is not one of Azure's, it is an emulator or a proxy. Then the account is in the path of the address,
+    # as in http://azurite:10000/account.
     return known[0] if known else parts.path.strip("/").partition("/")[0]
 
 
@@ -49,8 +52,8 @@ def account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
     """The address of the account, as far as a connection names one: a URL, else ""."""
     named = next((str(extra[key]) for key in ("endpoint_url", "account_host", "account_url") if extra.get(key)), None)
     host = named or connection.host or ""
-    # As in Airflow's Azure hooks, the login is either the name of the storage account or the client id of a service
-    # principal.
+    # As in Airflow's Azure hooks, the login is the client id of a service principal if the extra has a `tenant_id`, or
+    # if the type of the connection is `adls`. Otherwise it is the name of the storage account.
     login = "" if extra.get("tenant_id") or connection.conn_type == "adls" else connection.login or ""
     if host and "." not in urlsplit(host if "://" in host else f"//{host}").netloc and "://" not in host:
         host = f"{login or host}.{BLOB_HOST}"
@@ -58,7 +61,8 @@ def account_url(connection: Connection, extra: Mapping[str, Any]) -> str:
         host = f"{account}.{BLOB_HOST}"
     if not host:
         return ""
-    # A storage account has two hosts: `.dfs.` for the Data Lake API and `.blob.` for the Blob API, which is used here.
+    # A storage account has two hosts: `.dfs.` for the Data Lake API, and `.blob.` for the Blob API. Only the Blob API
+    # is used here, so the host is changed to `.blob.`.
     return (host if "://" in host else f"https://{host}").replace(".dfs.", ".blob.", 1)
 
 

@@ -89,7 +89,7 @@ def azure_store(where: StorageUri, connection: Connection | None) -> Store:
         raise ConnectionConfigError(f"The {named} has the extra {refused[0]!r}, which landing cannot use. Remove it.")
     warn_of_unused(named, extra, _USED, connection, ("schema", "port"))
     if given_url := extra.get("endpoint_url"):
-        checked_endpoint(given_url)  # Azure's client would silently change a wrong URL
+        checked_endpoint(given_url)  # refuses a wrong URL, which Azure's client would silently change
     account = _account(named, given, extra, where.account)
     verify = _verify(extra)
     client = client_options({"proxy": extra.get("proxy") or extra.get("proxies")}, account.endpoint, verify=verify)
@@ -124,7 +124,7 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
             "neither of them then, but another identity. Give both, or none."
         )
     check_addresses(named, connection, extra)
-    has_address = bool(extra.get("connection_string") or sas_url(extra))  # both name the account
+    has_address = bool(extra.get("connection_string") or sas_url(extra))  # each of them names the account
     url = "" if has_address else account_url(connection, extra)
     if not url and not has_address:
         raise ConnectionConfigError(f"The {named} names no storage account. Its host is https://ACCOUNT.{BLOB_HOST}.")
@@ -132,8 +132,8 @@ def _account(named: str, connection: Connection, extra: dict[str, Any], account_
         connection, conn_id=connection.conn_id or "azure", conn_type="wasb", host=url or None, extra=_for_hook(extra)
     )
 
-    # `get_connection` is replaced, so that the hook uses the changed connection and does not ask Airflow for the saved
-    # one.
+    # `get_connection` is replaced, so that the hook uses the changed connection `hooked`, and does not ask Airflow for
+    # the saved one.
     hook: Any = type("Hook", (WasbHook,), {"get_connection": classmethod(lambda cls, conn_id: hooked)})
     try:
         client = hook(hooked.conn_id, public_read=_is_anonymous(connection, extra)).get_conn()

@@ -81,7 +81,9 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
-    if where.conn_id and FINDER.get() is not None:  # the driver would ask Airflow for the connection itself
+    # `FINDER` is set while a page shows a run of a team's DAG. An fsspec driver does not use it: it would ask Airflow
+    # for the connection, and not find the team's.
+    if where.conn_id and FINDER.get() is not None:
         raise ConnectionConfigError(
             f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "
             "dataset in a task, or land it in S3, Google Cloud Storage or Azure."

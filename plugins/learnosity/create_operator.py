@@ -235,7 +235,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         del result["reattached"]
         sent = item_bank(result) or {
             "organisation_id": request.organisation_id
-        }  # release 1.0 did not note what it sent
+        }  # a state of release 1.0 does not say which item bank was sent, so it is taken from the request
         self.created = {**result, **decided, **sent}
         return self.created
 

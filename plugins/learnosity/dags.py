@@ -15,7 +15,8 @@ from learnosity.run_config import DEFAULTS
 __all__ = ["dataset_dag", "scheduled_dags"]
 
 DAG_ID = "learnosity_dataset"
-# A run that waits for its job occupies one trigger and no worker. A triggerer runs 1,000 triggers by default.
+# A run that waits for its job occupies one trigger and no worker. A triggerer runs 1,000 triggers by default, so 1,000
+# runs may be active at the same time.
 MAX_ACTIVE_RUNS = 1000
 DOC = """### Learnosity dataset
 

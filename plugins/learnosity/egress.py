@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Environment variables that name a file with certificate authorities. The AWS tools, `requests` and curl each have one.
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# Environment variable that names the file with the certificate authorities of this machine. OpenSSL and the TLS
-# library of obstore read it themselves.
+# Environment variable that names the file with the certificate authorities of this machine. OpenSSL and the TLS library
+# of obstore read it themselves, so this package need not pass it to them.
 SYSTEM_STORE = "SSL_CERT_FILE"
 _PORTS = {"http": 80, "https": 443}
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -169,7 +169,8 @@ def proxy_failure(proxy: str | None, cause: str) -> tuple[str, bool] | None:
     """
     if not proxy:
         return None
-    # If there is a status, the text after it is the proxy's own and may be about the server, so it is not searched.
+    # If `cause` has a status, the text after it is not searched. The proxy has written it, and words such as "name or
+    # service not known" in it may be about the server and not about the proxy.
     if refused := _REFUSED_TUNNEL.search(cause):
         return proxy_refusal(proxy, int(refused[1] or 407))
     named, advice = _named(proxy), _PROXY_ADVICE

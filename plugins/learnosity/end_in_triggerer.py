@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
 _RESULTS = TriggerRequests("The wait ends in a worker, because its result could not be stored")
-# Attributes of an operator that only a worker uses after a wait, and the triggerer does not. If a subclass has changed
-# one of them, its task is resumed in a worker.
+# Attributes of an operator that a worker uses when the wait has ended, and that the triggerer does not use. If a
+# subclass has changed one of them, its task is resumed in a worker.
 _OVERRIDDEN = ("execute_complete", "resume_execution", "post_execute", "operator_extra_links")
 
 

@@ -34,7 +34,7 @@ class TransientError(LearnosityError):
 class ConnectionConfigError(PermanentError):
     """The Airflow connection cannot be used (missing key, refused host, bad extra, a proxy that refuses)."""
 
-    nothing_done = True  # a call that ends with it was never sent
+    nothing_done = True  # a call that fails with this error was never sent
 
 
 class RequestError(PermanentError):

@@ -24,7 +24,7 @@ from learnosity.storage.store import IsOwn, ObjectInfo, Store, check_size, every
 
 # Bytes per read; each read is a call in a thread, so smaller reads are slower, and larger reads need more memory.
 CHUNK = 1024 * 1024
-# The end of the temporary name of a file that is being written. If the task is killed, this file remains until
+# A file that is being written has a temporary name, which ends like this. If the task is killed, the file remains until
 # `discard_unfinished` removes it.
 _STAGED = re.compile(r"\.[0-9a-f]{32}\.part$")
 
@@ -59,7 +59,7 @@ def _driver(path: ObjectStoragePath) -> Any:
     except ImportError as error:
         raise _NoDriverError(first_line(error)) from None
     except ValueError as error:
-        # Drivers raise this error, too, such as that of SMB where it cannot connect.
+        # Some drivers raise ValueError for other reasons, such as that of SMB when it cannot connect.
         if "No filesystem registered" in str(error):
             raise _NoDriverError(first_line(error)) from None
         raise
@@ -89,7 +89,7 @@ class FsspecStore:
         return await self.put_stream(path, whole(), len(content), content_type)
 
     def memory_for(self, size: int | None) -> int:
-        return 2 * CHUNK  # one chunk, and its copy as `bytes`
+        return 2 * CHUNK  # one chunk, and the copy of it that `bytes(chunk)` makes
 
     async def put_stream(
         self,
@@ -118,7 +118,8 @@ class FsspecStore:
                 await self._run(handle.close)
             await self._run(put_in_place, self._fs, staged, target, written, aside)
         except BaseException as error:
-            # An error here is not raised, because the error of the write is more useful.
+            # If the temporary file cannot be removed, that error is not raised, because the error of the write is more
+            # useful.
             with suppress(FileNotFoundError, LearnosityError):
                 await self._run(self._fs.rm_file, staged)
             if isinstance(error, FileNotFoundError):  # another task has removed the folder, or the temporary file
@@ -135,7 +136,7 @@ class FsspecStore:
             if info["type"] == "directory":
                 return None
             check_size(f"{self.uri}/{path}", _size(info), limit)
-            if info.get("size") is None:  # some drivers do not tell it
+            if info.get("size") is None:  # some drivers do not tell the size, so the limit is applied while reading
                 content: bytes = await self._run(self._beginning, full, limit + 1)
                 check_size(f"{self.uri}/{path}", len(content), limit)
                 return content
@@ -164,11 +165,11 @@ class FsspecStore:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        # A folder is no object, as in the object stores.
+        # A folder is not an object. The other stores have only objects, so they would return None, too.
         return None if info["type"] == "directory" else ObjectInfo(path, _size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
-        # This is an unconditional write, because fsspec has no conditional one.
+        # fsspec has no conditional write, so this writes in any case, and does not compare with `expected`.
         await self.put(path, content, "application/json")
         return True
 
@@ -222,7 +223,7 @@ class FsspecStore:
                 raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
             elif info["type"] == "directory" or not name.endswith("/"):
                 found.append(info)
-            elif info["size"]:  # a file cannot be opened by a name that ends with /; an empty one marks a folder
+            elif info["size"]:  # a file whose name ends with / cannot be opened; an empty one stands for a folder
                 raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
         return found
 

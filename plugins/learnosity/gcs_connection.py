@@ -44,12 +44,12 @@ _USED = (
     *("idp_extra_params", "quota_project_id", "endpoint_url", "gcs.endpoint", "gcs.requester-pays", "verify"),
     *("proxy", "proxies"),
 )
-# Fields of the connection outside of its extra. GoogleBaseHook does not use them, so those that have a value are named
-# in a warning.
+# Fields of the connection, outside of its extra, that GoogleBaseHook does not use. If one of them has a value, a
+# warning names it.
 _UNUSED = ("host", "login", "password", "schema", "port")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# A service account key without content. It keeps obstore from reading a key from the environment. The credentials that
-# are used come from the credential provider.
+# A service account key without content. With it, obstore does not look for a key in the environment. The credentials
+# that are really used come from the credential provider.
 _UNUSED_KEY = json.dumps({"private_key": "", "private_key_id": "", "client_email": "", "disable_oauth": True})
 
 
@@ -93,7 +93,8 @@ def gcs_store(where: StorageUri, connection: Connection | None) -> Store:
 
     @functools.cache
     def as_stored() -> ObstoreStore:
-        # Over HTTP/1.1, Google sends a large object that it stores in gzip in chunks, without its length.
+        # HTTP/2 is allowed here. Over HTTP/1.1, Google sends the content of a large gzip object in chunks, and does not
+        # say how long it is.
         more: ClientConfig = {"default_headers": {**headers, **AS_STORED}, "http1_only": False}
         return ObstoreStore(opened(client | more), where.text, proxy=proxy)
 
@@ -124,7 +125,7 @@ def _client(named: str, connection: Connection | None, extra: Mapping[str, Any])
             credentials, project = hook.get_credentials_and_project_id()
             options = hook.get_client_options()
         _federate(credentials, extra)
-        with_scopes: Any = google.auth.credentials.with_scopes_if_required  # google-auth has no type for it
+        with_scopes: Any = google.auth.credentials.with_scopes_if_required  # google-auth has no type annotation for it
         credentials = with_scopes(credentials, scopes)
         client = Client(project=project or "none", credentials=credentials, client_options=options)
     except (GoogleAuthError, GoogleAPICallError, RetryError) as error:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Key in the task's state. The value has the refusals, and the number of the try in which they came. The next try finds
-# this value, too, but ignores it: each try waits for the full time before refusals end it.
+# Key in Airflow's task state store. Its value has the refusals of one try, and the number of this try. The next try
+# finds the value, but ignores it: each try waits for the full time before refusals end it.
 KEY = "refused_since"
 
 

@@ -14,7 +14,7 @@ from learnosity.progress_log import Progress
 from learnosity.storage.store import Store
 from learnosity.task_report import Landing
 
-# In release 1.0, a run had only one plan, and its XComs do not name it. For these XComs, this name is used.
+# Name of the plan for XComs of release 1.0, which do not name it, because a run had only one plan.
 FIRST_RELEASE = "plan"
 
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud.
+# Environment variables that give boto3 and Google's client the address of a server outside AWS or Google Cloud. If one
+# is set, there is no link, because such a server has no cloud console.
 _S3_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _GCS_VARIABLES = ("STORAGE_EMULATOR_HOST", "API_ENDPOINT_OVERRIDE")
-# Environment variables that name the region where the connection names none.
+# Environment variables that name the AWS region. They are used if the connection names no region.
 _REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
-# Host of the AWS console by the begin of the region; "" = none that a link can name. The last one is of all others.
+# How a region begins, and the host of its AWS console. Host "" = a link cannot name the console. Every region begins
+# with the last key "", so it stands for all other regions.
 _AWS_CONSOLES = {
     "cn-": "console.amazonaws.cn",
     "us-gov-": "console.amazonaws-us-gov.com",

@@ -31,7 +31,8 @@ from airflow.sdk.log import amask_secret, mask_secret
 
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 
-# What `find_connection` calls instead; None = nothing. Pages set it for DAGs of a team (`web/team_connections.py`).
+# A function that `find_connection` calls instead of asking Airflow; None = it asks Airflow. The dataset pages set it
+# for DAGs of a team (`web/team_connections.py`).
 FINDER: ContextVar[Callable[[str], Connection | None] | None] = ContextVar("FINDER", default=None)
 
 
@@ -63,7 +64,8 @@ async def afind_connection(conn_id: str) -> Connection | None:
     if found is None and _may_be_hidden():
         await _listed(what, GetVariableKeys(limit=1))
         found = await _afind(what, request, "get_connection", conn_id)
-    # Not `mask_secret`: while another coroutine asks Airflow's supervisor, it would end the process with an error.
+    # `_amask` is used, and not Airflow's `mask_secret`: if another coroutine asks Airflow's supervisor at the same
+    # time, `mask_secret` would end the process with an error.
     await _amask(found)
     connection = _cleaned(conn_id, found)
     await _amask(connection)

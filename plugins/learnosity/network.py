@@ -32,7 +32,7 @@ def backoff_seconds(attempt: int, error: BaseException | None, *, first: float, 
     """
     asked = getattr(error, "retry_after", None) or 0.0
     grown = min(most, first * 2.0 ** min(attempt - 1, 30))
-    return float(asked) + grown * random.uniform(0.5, 1.0)  # the jitter needs no secure random numbers
+    return float(asked) + grown * random.uniform(0.5, 1.0)  # this random part is no secret, so `random` is good enough
 
 
 def backoff(first: float, most: float) -> Callable[[RetryCallState], float]:

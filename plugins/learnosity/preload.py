@@ -43,7 +43,7 @@ TASKS = (
     "learnosity.task_state",
     "learnosity.written_values",
 )
-# These are needed only for destinations in S3. Without Airflow's Amazon provider, some of these modules cannot be
+# Modules that are needed only for destinations in S3. Without Airflow's Amazon provider, some of them cannot be
 # imported, and `load` skips them.
 S3 = (
     "airflow.providers.amazon.aws.hooks.base_aws",

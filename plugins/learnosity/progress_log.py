@@ -7,9 +7,9 @@ import time
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5.0  # time between two progress lines
-# The remaining time is estimated only after this many seconds and files. Before that, connections are still being
-# opened, so the rate is too low.
+EVERY_SECONDS = 5.0  # seconds between two progress lines
+# The remaining time is estimated only after `KNOWN_SECONDS` and `KNOWN_FILES` files. Before that, connections are still
+# being opened, so the files per second are too few for an estimate.
 KNOWN_SECONDS = 10.0
 KNOWN_FILES = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -33,7 +33,7 @@ def get_provider_info() -> dict[str, Any]:
                         "login": "16 characters",
                         "schema": "https",
                         # If a saved connection without a port is tested, Airflow 3.3.2 sends port 0 to its own API, and
-                        # the API refuses it.
+                        # the API refuses it. So the form advises a port.
                         "port": "443; without a port, Test answers Bad Request",
                     },
                 },

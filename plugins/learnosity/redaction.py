@@ -14,15 +14,15 @@ from urllib.parse import unquote, urlsplit
 # A longer text is cut before it is redacted: redacting takes long for very long texts, and an attacker may have written
 # them.
 MAX_TEXT = 8000
-# How often a text is decoded, at most. A text may be encoded several times, such as a URL in the parameter of another
-# URL.
+# A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
+# another URL.
 _MAX_DECODINGS = 4
 _JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
-# User name and password before the host of a URL. A person may have forgotten to percent-encode a character such as `/`
-# in the password. Such a password begins at the colon after the user name, and ends at the last `@`. If a port may
-# follow the colon, as in `host:8080/`, the text counts as a host with a port.
+# User name and password before the host of a URL. The password may have a `/` that should have been percent-encoded. So
+# it is taken to go from the colon after the user name to the last `@`. If digits for a port follow the colon, as in
+# `host:8080/`, the text is taken for a host with a port.
 _USER_INFO = re.compile(
     r"://(?:[^\s/?#]*|[^\s/?#:@\[]{0,200}:(?!\d{1,5}(?:[/?#\s]|$))[^\s\"'<>]{0,400})@",
 )

@@ -13,8 +13,8 @@ from learnosity.storage.store import Store
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
-# Maximum number of removals that are noted as begun; the oldest ones are dropped. When a removal has ended, it is no
-# longer noted as begun, so only the removals of failed or killed tries stay.
+# A removal is noted when it begins, and this note is deleted when it has ended. So only the removals of failed or
+# killed tries stay noted as begun: the newest ones, at most this many.
 MOST_BEGUN = 150
 
 
@@ -33,7 +33,7 @@ class Notes:
         """Read what earlier tries have noted."""
         found = await patiently(self._store.get, KEY) or {}
         self.removed = msgspec.convert(found.get("removed", []), list[Entry])
-        # Releases up to 1.0.0 noted one removal as begun, not a list.
+        # Releases up to 1.0.0 noted one removal as begun, and not a list. Such a note can still be read.
         begun = msgspec.convert(found.get("begun"), Entry | list[Entry] | None)
         self.begun = [begun] if isinstance(begun, Entry) else begun or []
 
@@ -53,8 +53,9 @@ class Notes:
     async def begin(self, entry: Entry) -> Entry:
         """Note that a removal begins, and return the entry that counts: it tells of the dataset when it was whole."""
         earlier = [each for each in self.begun if _is_same(each, entry)]
-        # The manifest is removed first. So if the dataset still has its manifest (`published_at`), it is whole. If not,
-        # an earlier try may have removed a part of it, and `entry` describes only the rest.
+        # A removal begins with the manifest. If the manifest is there (`published_at`), the dataset is whole, and
+        # `entry` describes it. If not, an earlier try may have removed a part of it. Then the entry of that try counts,
+        # because `entry` describes only the rest.
         counts = entry
         if earlier and not entry.published_at:
             counts = msgspec.structs.replace(earlier[0], connection=entry.connection)

@@ -242,7 +242,7 @@ async def _settle(places: Sequence[_Place], notes: Notes, report: Report) -> Non
             why = "an earlier try has begun to remove it, and it is not known whether that has ended"
             report.problems.append(msgspec.structs.replace(entry, why=why))
         if failed & {id(place) for place in homes}:
-            continue  # each further request would fail in the same way
+            continue  # a request to this store has failed, and each further one would fail, too
         try:
             await notes.settle(entry, [place.store for place in homes])
         except TransientStorageError as error:
@@ -259,7 +259,8 @@ def _applicable(
     :raises RequestError: two rules are for the same datasets.
     """
     places = {each: uri for each, uri in resolved.items() if isinstance(uri, str)}
-    # `RequestError` says that no default destination is set. After any other error, the default destination is unknown.
+    # A `RequestError` means that no default destination is set, so it is certain that there is none. After any other
+    # error, it is not known where the default destination is.
     unknown = {each for each, uri in resolved.items() if not isinstance(uri, str | RequestError)}
     if problems := rules_for_one_place(rules, places):
         so_far = "Nothing more was removed." if notes.removed or notes.begun else "Nothing was removed."
@@ -283,7 +284,7 @@ def _check_failed(report: Report, ti: Any) -> None:
 
 
 def _opened(uri: str) -> Store:
-    open_input_store(uri)  # raises an error for a missing local folder: its volume may not be mounted
+    open_input_store(uri)  # refuses a missing local folder, whose volume may not be mounted
     return open_store(uri)
 
 

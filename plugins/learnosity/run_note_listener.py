@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 AUTHOR = "learnosity-plugin"
 MOST_FAILURES = 3  # a note names at most this many failed tasks
 MAX_NOTE_CHARS = 1000  # the limit of Airflow's database for a note
-# A note is made of parts: one for each dataset that the run has published, and one for failed tasks.
+# A note has one part for each dataset that the run has published, and one for failed tasks. `BETWEEN` stands between
+# two parts. `DATASET` begins a part about a dataset, and `GAP` begins each gap in it.
 BETWEEN = "\n\n"
 DATASET = "dataset "
 GAP = "Gap: "
@@ -65,7 +66,8 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
             select(DagRun).where(DagRun.dag_id == asset_event.source_dag_id, DagRun.run_id == asset_event.source_run_id)
         )
         if run is not None:
-            # The lock keeps two publications of a run from overwriting each other's part.
+            # If a run publishes two datasets at once, this lock keeps each publication from overwriting the other one's
+            # part.
             session.scalar(select(DagRunNote).where(DagRunNote.dag_run_id == run.id).with_for_update())
             _write(run, [text, *(part for part in _published(run) if not part.startswith(same))])
 

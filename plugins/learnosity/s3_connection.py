@@ -73,7 +73,7 @@ USED: dict[str, tuple[type, ...]] = {
 }
 USED_OF_SESSION = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 USED_OF_SERVICE = ("endpoint_url", "extra_args")
-# Keys of `config_kwargs` that only boto3 uses, so a warning names them: obstore does all reads and most writes.
+# Keys of `config_kwargs` that obstore does not use. A warning names them: obstore does all reads and most writes.
 UNUSED_OF_CONFIG = (
     *("connect_timeout", "read_timeout", "retries", "max_pool_connections", "tcp_keepalive", "user_agent"),
     *("user_agent_extra", "user_agent_appid", "proxies_config"),
@@ -239,8 +239,8 @@ class _Opening:
     def store(self, address: S3Address) -> ObstoreStore:
         """The store at `address`."""
         where, writes = self.where, self._writes
-        # Over verified TLS, the body is not signed, as in the AWS tools: a signature needs a SHA-256 of the body. The
-        # SHA-256 for the manifest already takes a quarter of the processor time for large files (docs/performance.md).
+        # Over verified TLS, the body is not signed, as in the AWS tools. A signature needs one more SHA-256 of the
+        # body. The one for the manifest takes a quarter of the processor time for large files (docs/performance.md).
         guarded = self._guarded and address.endpoint.lower().startswith("https://")
         signer, attempts = self._signer(address), 1 + RETRY["max_retries"]
         settings = self._settings(address.endpoint)
@@ -286,7 +286,7 @@ class _Opening:
             "disable_tagging": False,
             "disable_bulk_delete": False,  # no effect, because `BucketDeletes` deletes the objects
             "conditional_put": "etag",
-            "copy_if_not_exists": "multipart",  # not used; it replaces a value of the environment, which may be invalid
+            "copy_if_not_exists": "multipart",  # no effect; it replaces a value of the environment that may be invalid
             "imdsv1_fallback": False,
             **self._writes.config,
         }

@@ -81,7 +81,7 @@ class LearnosityJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("mode", "reschedule")
-        # Defaults of this sensor, in seconds. Airflow's own defaults are one minute and one week. None = the default.
+        # Defaults of this sensor, in seconds, also for an argument that is None. Airflow's are one minute and one week.
         for name, default in (("poke_interval", 15), ("timeout", 360 * 60)):
             kwargs[name] = default if kwargs.get(name) is None else kwargs[name]
         super().__init__(**kwargs)
@@ -136,7 +136,8 @@ class LearnosityJobSensor(BaseSensorOperator):
             dataset_type=self._dataset_type,
             end_in_triggerer=self.end_in_triggerer and not needs_worker(self, LearnosityJobSensor),
         )
-        # The trigger itself ends at the deadline. If no triggerer runs, Airflow's time-out ends the task later.
+        # The trigger itself ends the wait at the deadline. If no triggerer runs, Airflow ends the task later, at
+        # `backstop`.
         backstop = timedelta(seconds=timeout + 10 * MAX_POLL_SECONDS)
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", timeout=backstop)
 

@@ -105,7 +105,7 @@ def report_failures(context: Context) -> Iterator[None]:
         yield
     except (AirflowSkipException, AirflowRescheduleException):
         raise
-    except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is no Exception
+    except (Exception, AirflowTaskTimeout) as error:  # Airflow's time-out is a BaseException, and no Exception
         if isinstance(error, AirflowException) and not isinstance(error, _QUOTED):
             raise  # some exceptions of Airflow end a task without a failure, such as DownstreamTasksSkipped
         ti = context.get("ti")
@@ -127,7 +127,7 @@ async def report_progress(context: Context, look: Callable[[], Landing | None]) 
     async def tell() -> None:
         try:
             found = look()
-        except Exception as problem:  # the figures are only for the page, so no error of them may end the task
+        except Exception as problem:  # any error is caught: figures that are only for the page must not end the task
             nonlocal failed
             log.log(logging.DEBUG if failed else logging.WARNING, "Progress is not told: %s", type(problem).__name__)
             failed = True
@@ -165,7 +165,7 @@ async def report_plan(context: Context, files: int) -> None:
 def _store(context: Context, key: str, value: msgspec.Struct) -> None:
     try:
         context["task_state_store"].set(key, msgspec.to_builtins(value))
-    except Exception as problem:  # a report that cannot be stored must not end the task, so all errors are caught
+    except Exception as problem:  # any error is caught, because a report that cannot be stored must not end the task
         log.debug("What the page shows of this task could not be stored: %s", type(problem).__name__)
 
 

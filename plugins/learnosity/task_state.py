@@ -23,8 +23,9 @@ from learnosity.network import backoff
 log = logging.getLogger(__name__)
 
 KEY = "learnosity_dataset"
-# Maximum number of attempts of one call to Airflow's task state store, over at most about 10 s. The calls are repeated,
-# because without the saved state a running job would be lost.
+# A call to Airflow's task state store is made up to `ATTEMPTS` times, because without the saved state a running job
+# would be lost. `FIRST_WAIT_SECONDS`: longest wait after the first attempt. It doubles after each attempt, up to
+# `MOST_WAIT_SECONDS`. With four attempts, the waits together take at most about 10 s.
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.5
 MOST_WAIT_SECONDS = 12.0

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.timetables.base import DagRunInfo, DataInterval
 
-# The base class in `airflow.sdk` only holds values. This one computes times, and Airflow takes it in a DAG as well.
+# `airflow.sdk` has a class of the same name, which only holds values. This class also computes times, and a DAG accepts
+# it, too.
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
 
-_CLOCK_CHANGE = timedelta(hours=3)  # no clock is changed by as much
+_CLOCK_CHANGE = timedelta(hours=3)  # longer than any change between summer time and winter time
 
 
 class CronsTimetable(CronDataIntervalTimetable):
@@ -33,7 +34,7 @@ class CronsTimetable(CronDataIntervalTimetable):
     def __init__(self, *crons: str, timezone: str) -> None:
         self._each = [CronDataIntervalTimetable(cron, timezone) for cron in crons]
         self._zone, self._timezone = timezone, self._each[0]._timezone
-        self._expression = ", ".join(crons)  # Airflow shows it as the summary, and compares by it
+        self._expression = ", ".join(crons)  # Airflow shows this text as the schedule, and compares timetables by it
         self.description = ", ".join(each.description for each in self._each)
 
     @classmethod
@@ -83,7 +84,8 @@ class CronsTimetable(CronDataIntervalTimetable):
 
     def _get_prev(self, current: pendulum.DateTime) -> pendulum.DateTime:
         found = [each._get_prev(current) for each in self._each]
-        # A time that a clock change skips is taken later, so the time before may come out as one that is not before.
+        # In spring, clocks skip times: a cron for 02:30 then runs at 03:30. So at 03:05, Airflow gives 03:30 as the
+        # time before, which is not before. In such a case, the search begins some hours earlier.
         return max(
             moment if moment < current else each._get_prev(current - _CLOCK_CHANGE)
             for each, moment in zip(self._each, found, strict=True)

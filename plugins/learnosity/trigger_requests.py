@@ -13,7 +13,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-SECONDS = 10.0  # time limit for one request, in seconds
+SECONDS = 10.0  # time limit in seconds for one request to Airflow
 MOST_AT_ONCE = 50  # maximum number of requests of one kind at the same time
 
 
@@ -35,7 +35,7 @@ class TriggerRequests:
         try:
             async with asyncio.timeout(SECONDS):
                 await request()
-        except Exception as problem:  # whatever Airflow raises, the wait goes on, or ends in a worker
+        except Exception as problem:  # after any error of Airflow, the wait goes on, or ends in a worker
             log.warning("%s (%s).", self._failed, type(problem).__name__)
             return False
         finally:
