@@ -37,8 +37,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     DAG_PROCESSOR: ("dag-processor",),
     TRIGGERER: ("triggerer", "--skip-serve-logs"),
 }
-# Only these two processes get the key that signs tokens, as Airflow's documentation says. With the LocalExecutor, tasks
-# are child processes of the scheduler.
+# Only these two processes get the key that signs tokens, as Airflow's documentation says. The API server signs the
+# tokens of users. The scheduler signs those of tasks, because the LocalExecutor runs in it.
 SIGNING = (API_SERVER, SCHEDULER)
 JWT_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
 HEALTH_NAMES = {SCHEDULER: "scheduler", DAG_PROCESSOR: "dag_processor", TRIGGERER: "triggerer"}

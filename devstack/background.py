@@ -62,7 +62,7 @@ def start(stack: Stack) -> Running:
     if (running := find(stack.root)) is not None:
         if len(running.dead()) < len(running.services):
             raise DevstackError("a stack runs here already; `make down` stops it")
-        stop(stack.root)  # no service runs any more, for example after a restart of the machine
+        stop(stack.root)  # no service runs any more, as after a restart of the machine: this clears up
     with stack:
         running = Running(
             started_at=datetime.now(UTC),

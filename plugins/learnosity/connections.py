@@ -24,8 +24,8 @@ from learnosity.storage.unfinished_uploads import local_files
 from learnosity.storage.uris import AZURE_SCHEMES, GCS_SCHEMES, S3_SCHEMES, StorageUri, parse_uri
 
 
-# The module of a cloud is imported only when its function is called, because the module needs packages that may not be
-# installed.
+# `s3_connection`, `gcs_connection` and `azure_connection` need packages that may not be installed. So each is imported
+# only in the function that uses it.
 def _s3(where: StorageUri, connection: Connection | None) -> Store:
     from learnosity.s3_connection import s3_store
 

@@ -22,8 +22,8 @@ from learnosity.operators import (
 from learnosity.run_config import DEFAULTS, REQUEST_KEYS
 from learnosity.sensors import LearnosityJobSensor
 
-# Errors in code or in a template: a retry would fail in the same way. Any other error type may be a failure of Airflow
-# itself, so it is retried.
+# Errors in code or in a template. They are not retried, because a retry would fail in the same way. Any other error
+# type may be a failure of Airflow itself, so it is retried.
 PROGRAMMING_ERRORS = (ArithmeticError, AttributeError, LookupError, NameError, TypeError, ValueError, TemplateError)
 
 LEARNOSITY_RETRIES = ExceptionRetryPolicy(

@@ -41,7 +41,7 @@ _EVERYTHING = ("*", "0.0.0.0/0", "::/0")
 _METADATA = ("169.254.0.0/16", "fd00:ec2::254", "metadata.google.internal", "metadata")
 
 
-# Texts in the errors of libraries that mean: DNS does not know this host name.
+# Texts in the errors of libraries that mean: DNS does not know the host name.
 _NO_HOST = r"name or service not known|nodename nor servname|no address associated|name does not resolve"
 
 # Texts in the errors of libraries that mean: the proxy has refused. Group 1: the HTTP status of the proxy's reply. A

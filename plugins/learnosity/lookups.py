@@ -266,7 +266,7 @@ def _check_database(what: str) -> None:
 
 async def _asend(request: GetConnection | GetVariable | GetVariableKeys) -> Any:
     comms = task_runner.SUPERVISOR_COMMS
-    # In `dag.test()`, all tasks run in one process, and this object has only the blocking method `send`.
+    # In `dag.test()`, all tasks run in one process, and `comms` has only the blocking method `send`.
     return await comms.asend(request) if hasattr(comms, "asend") else comms.send(request)
 
 

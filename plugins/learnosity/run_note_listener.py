@@ -48,7 +48,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         text = note_text(asset_event.extra)
         same = f"{DATASET}{read_announcement(asset_event.extra).layout.dataset_id} "
     except AnnouncementError as error:
-        # Any task of any DAG may emit an event of this asset, so the extra of the event may be anything.
+        # Any task of any DAG may emit an event of a dataset's asset, so the extra of the event may be anything.
         log.warning(
             "No note on run %s of %s, whose asset event names no dataset: %s",
             asset_event.source_run_id,

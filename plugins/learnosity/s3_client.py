@@ -25,7 +25,7 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
 
     :param connection: None = the credentials of the environment.
     """
-    # These imports are here, because importing boto3 takes a second, and a deployment without S3 does not have it.
+    # These imports are not at the top: importing boto3 takes a second, and without S3 it is not even installed.
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook, SessionFactory
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 

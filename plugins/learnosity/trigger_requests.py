@@ -14,7 +14,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0  # time limit in seconds for one request to Airflow
-MOST_AT_ONCE = 50  # maximum number of requests of one kind at the same time
+MOST_AT_ONCE = 50  # maximum number of requests of one `TriggerRequests` at the same time
 
 
 class TriggerRequests:

@@ -60,7 +60,7 @@ class Pacer:
         now = time.monotonic()
         _, since = self._shares.get(key, (self._head_room, float("-inf")))
         if now - since < WINDOW_SECONDS:
-            return  # calls that were sent together may all get a 429, which halves the share only once
+            return  # of calls that were sent together and all get a 429, only the first one cuts the share
         self._shares[key] = (self._share(key) * CUT, now)
 
     def _share(self, key: Key) -> float:

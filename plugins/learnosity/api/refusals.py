@@ -14,10 +14,10 @@ from learnosity.errors import AuthenticationError, ConnectionConfigError, Learno
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
 
-# How long polls go on while the API refuses the consumer key or the job. Learnosity may need 30 minutes to apply a
-# change of keys; 5 minutes are added for safety.
+# While the API refuses the consumer key or the job, polls go on for this many seconds. Learnosity may need 30 minutes
+# to apply a change of keys; 5 minutes are added for safety.
 REFUSAL_SECONDS = 35 * 60.0
-# How long a wait goes on while the Airflow connection is wrong, because a person may be editing it at that moment.
+# While the Airflow connection is wrong, a wait goes on for this many seconds, because a person may be editing it now.
 MISCONFIGURED_SECONDS = 5 * 60.0
 # If all calls have failed with transient errors for this many seconds, the Airflow connection is read again: its host
 # or its proxy may be wrong, and a person may have corrected it.

@@ -32,7 +32,8 @@ from learnosity.errors import (
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
 # HTTP statuses after which the same call may succeed later. Load balancers send them, some with JSON like the API's.
 _TRANSIENT_STATUSES = frozenset({408, 425})
-# Error codes for a refused timestamp. Every attempt is signed with the current time, so one more attempt may succeed.
+# Error codes for a timestamp that the API refuses. Every attempt is signed with the current time, so one more attempt
+# may succeed.
 _CLOCK_CODES = frozenset({41004, 41007})
 # Error codes that are about the Airflow connection: the consumer has no rights, the address is wrong, or the `version`
 # is too old. With this connection, no call can succeed.

@@ -24,7 +24,7 @@ MAX_REPLY_BYTES = 16 * MIB
 # longer, such as an error page of a proxy, only the HTTP status is used.
 MAX_ERROR_BYTES = MIB
 # Maximum number of objects and lists in a reply. Each takes about 70 bytes in memory, even if it has only two bytes in
-# JSON (`{}`).
+# JSON (`{}`). So a reply of allowed size could fill the memory.
 MAX_CONTAINERS = 4_000_000
 
 # `Accept-Encoding` of every call: the only encodings that `_Inflate` can decompress in bounded memory.
