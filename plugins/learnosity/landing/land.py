@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 FILE_ATTEMPTS = 6  # attempts to land each file
 FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
 MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
-# A smaller file takes as much of the memory budget as one of this size: a server may send it compressed, and the
+# In the memory budget, a file smaller than this counts as one of this size: a server may send it compressed, and the
 # compressed body may be a little larger than the listed size.
 SMALL_BYTES = 64 * 1024
 # After this many failed files, the task begins no more files and fails: the source or the store probably does not work.

@@ -39,7 +39,7 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# A longer text may be content. A text of at most this many characters is only a remark about a file.
+# A text with more characters than this may be content. A shorter text is only a remark about a file.
 MAX_PLAIN_TEXT = 200
 
 # Keys of a list of files. If the list under such a key is empty, and nothing else in the reply may be content, the

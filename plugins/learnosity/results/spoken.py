@@ -31,7 +31,7 @@ _IN_PART = re.compile(
     re.IGNORECASE,
 )
 # Phrases in a message text of a reply which mean that the listing is only a part, such as `the list is truncated`. Each
-# phrase names files, a list or results, because a text about the input must not match, such as `3 of 200 users have no
+# phrase names files, a list or results. Otherwise, texts about the input would match, such as `3 of 200 users have no
 # group`.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
 _LIST = r"(?:list|listing|lists|listings|results?|result sets?|output|outputs)"
@@ -45,8 +45,8 @@ _PART = re.compile(
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
     re.IGNORECASE,
 )
-# Matches `3 of 200 files`. If a verb follows, it must be about the listing: `3 of 200 files are listed` matches, and `3
-# of 200 files have errors` does not.
+# Matches `3 of 200 files`. If a verb follows, it must be about the listing: in `3 of 200 files are listed`, it is, and
+# in `3 of 200 files have errors`, it is not.
 _SOME_OF = re.compile(
     rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",

@@ -172,9 +172,9 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: what the template calls, such as `.add` in `time.add(days=1)`; only this may be a method. `whole_runs`:
-    # what stands before a field, or before a filter that takes a run, as in `dag_run.conf` and `dag_run |
-    # interval_start`. Only there, `dag_run` is allowed: elsewhere, the template would use the whole object.
+    # `called`: what the template calls, such as `.add` in `logical_date.add(days=1)`; only this may be a method.
+    # `whole_runs`: what stands before a field, as in `dag_run.conf`, or before a filter that takes a run, such as
+    # `interval_start`. Only there, `dag_run` is allowed: elsewhere, the template would use the whole object.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}
