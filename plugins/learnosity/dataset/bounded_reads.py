@@ -16,15 +16,17 @@ from learnosity.errors import StorageError, TransientStorageError
 from learnosity.storage.store import ObjectInfo, Store, check_size
 
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
-# What servers write into `Content-Encoding` although it compresses nothing: names of character sets, and `aws-chunked`,
-# which S3 clients send with an upload and some servers keep.
+# Values of `Content-Encoding` that mean that nothing is compressed. Some servers write the name of a character set
+# there, such as `utf-8`. Others keep `aws-chunked`, which S3 clients send with an upload.
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
-# A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
-# given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
+# A gzip file may consist of several members: complete gzip files, one after the other. At the end of each member, zlib
+# copies all bytes behind it, so thousands of tiny members would take too long. A file with more members than this is
+# treated as damaged.
 _MAX_MEMBERS = 1000
-_COUNTED_AT_ONCE = 256 * 1024  # at most this many decompressed bytes are in memory while bytes are counted
+# `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
+_COUNTED_AT_ONCE = 256 * 1024
 _FILE = "file://"
 
 
@@ -163,7 +165,7 @@ class _Unpacked:
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"
-        self._held = b""  # the first byte, until there is a second
+        self._held = b""  # the first byte, as long as no second byte has come: `_window` needs two
         self.full = False
 
     def feed(self, chunk: bytes | memoryview) -> None:
@@ -177,7 +179,7 @@ class _Unpacked:
         while data and not self.full and not self._damaged:
             if self._member is None:
                 if self._members and not (data := data.lstrip(b"\0")):
-                    return  # zero bytes may stand behind a gzip file: its last block is filled up with them
+                    return  # only zero bytes are left: some tools fill up the last block of a gzip file with them
                 self._member, self._members = zlib.decompressobj(wbits=self._window(data)), self._members + 1
             try:
                 self._add(self._member.decompress(data, self._keep + 1 - len(self._content)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAX_NAME = 200  # maximum number of characters of a column's name; a longer text is not taken for a name
-# Columns that say what a row is about. They are kept where a table has too many columns.
+MAX_NAME = 200  # maximum number of characters of a column's name; a column with a longer name is left out
+# Columns that say which group, user or question a row is about. If a table has too many columns, these are kept, and
+# then the first of the others.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference", "question_number")
 
 

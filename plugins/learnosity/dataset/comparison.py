@@ -15,8 +15,8 @@ from learnosity.dataset.tables import Kind, Table
 BEFORE, CHANGE = "_before", "_change"
 NEW, GONE = "new", "gone"
 STATE = "state"
-# `_NAMES`: columns that say what a row is about, such as the user. `_MEASURES`: columns that are compared, in order of
-# importance.
+# Both have one entry for each kind of rows. `_NAMES`: columns that say which group, user or question a row is about.
+# `_MEASURES`: columns whose values are compared, the most important one first.
 _NAMES = {
     Kind.GROUPS: ("group_name",),
     Kind.USERS: ("user_id",),
@@ -67,8 +67,8 @@ def slim(table: Table | None) -> Slim | None:
     if table is None or table.kind not in _NAMES:
         return None
     known = [name for name in _NAMES[table.kind] if table.has(name)]
-    # A column without any value is not used to match rows. If the other dataset has values in this column, no row would
-    # match.
+    # Rows of two datasets are matched by these columns. A column without any value is left out: if the other dataset
+    # has values in it, no row would match.
     names = tuple(name for name in known if any(row.get(name) is not None for row in table.rows)) or tuple(known)
     measures = tuple(name for name in _MEASURES[table.kind] if table.has(name))
     if not names or not measures:

@@ -118,11 +118,12 @@ def _groups(below: Table | None, files: Mapping[tuple[str, ...], str], keys: Seq
     if below is None or not keys or (below.name == "" and len(below.rows) == 1):
         return {}
     found = {keys[0]: len(below.rows)}
-    # `files` may have one file under two group paths: with the names as in the path of the file, and with these names
-    # percent-decoded. So the files are counted, not the group paths.
+    # `files` maps group paths to files. A file may have two group paths there: one with the percent-encoded names of
+    # its path, and one with decoded names. So the files are counted, and not the group paths.
     depths = Counter({file: len(path) for path, file in files.items()}.values())
-    # Usually each group has one file, so the number of files is taken as the number of groups. If these two numbers
-    # differ at the top level, the dataset does not have one file per group, so its deeper levels are not counted.
+    # Usually each group has one file, so the number of files is taken as the number of groups. At the top level, both
+    # numbers are known. If they differ there, the dataset does not have one file per group, so deeper levels are not
+    # counted.
     if depths[1] == len(below.rows):
         found |= {key: depths[depth] for depth, key in enumerate(keys[1:], 2) if depths[depth]}
     return found

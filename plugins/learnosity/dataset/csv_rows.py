@@ -15,7 +15,7 @@ from learnosity.dataset.shapes import TELLING, is_like_header
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TELLING = re.compile("|".join(sorted(TELLING)), re.IGNORECASE)
-_EXACT = float_info.dig  # a float stores any number of at most this many significant digits without a change
+_EXACT = float_info.dig  # 15: a float keeps every number with at most this many significant digits as it is
 _WHOLE = 2**53  # a float can store every integer up to this one exactly
 
 
@@ -42,14 +42,15 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
-        # `tables.kind_of` recognises rows of users and of groups by these columns. A row that is too short to have them
-        # gets them with the value None. Otherwise, it would be of another kind than the rest of its table.
-        above = False  # whether a row above looks like a header
+        above = False  # whether an earlier row looks like a header
+        # `tables.kind_of` recognises rows of users by the column `user_id`, and rows of groups by `group_name`. A row
+        # that is too short to have such a column gets it with the value None. Otherwise, it would be of another kind
+        # than the rest of its table.
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
-                # The first row is filled up with empty cells, because a table has only the columns that its rows have.
-                # Any other row with few cells stays short. If each row were filled up to the length of the header, a
+                # The first row below the header gets an empty cell for each one that it lacks, because a table has only
+                # the columns that its rows have. Other short rows stay short: if each row were as long as the header, a
                 # header of a million names would fill the memory.
                 row += [""] * (width - len(row))
             self.lost = self.lost or self._loses(row)
@@ -74,7 +75,8 @@ class CsvRows:
             return True
         if not self._has_one_twice:
             return False
-        kept = dict(zip(self._header, row, strict=False))  # if two columns have one name, a row has only the last cell
+        # If two columns have the same name, only the cell of the last one is kept.
+        kept = dict(zip(self._header, row, strict=False))
         return any(value.strip() and kept[name] != value for name, value in zip(self._header, row, strict=False))
 
 

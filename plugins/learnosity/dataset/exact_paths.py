@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# SQL and Python with a function that code needs for paths that it reads from a list.
+# Source code of a function `exact`, in SQL and in Python. The code samples of the tab Use this data contain it if they
+# read paths from a list: it keeps DuckDB and Spark from taking a path for a pattern.
 IN_DUCKDB = r"""-- some names have characters of a pattern, such as [ or *
 CREATE MACRO exact(path) AS regexp_replace(path, '([\[*?])', '[\1]', 'g');
 """

@@ -14,11 +14,11 @@ from learnosity.dataset.local_table import LocalTable
 from learnosity.errors import UnsafeNameError
 from learnosity.storage.object_names import LOCAL_RESERVED
 
-# Longest path of a result file, and longest part of a path between two slashes. S3 allows 1,024 bytes for a key, which
-# also contains the destination prefix. File systems usually allow 255 bytes for each part.
+# Longest path of a result file, and longest part of a path between two slashes, in bytes. S3 allows 1,024 bytes for a
+# key, which also contains the destination prefix. File systems usually allow 255 bytes for each part.
 MAX_PATH_BYTES = 700
 MAX_SEGMENT_BYTES = 240
-_SHOWN = 10  # a message quotes this many names and counts the rest
+_SHOWN = 10  # an error message quotes at most this many names, and says how many more there are
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*/)*[A-Za-z0-9_%+=,@-][A-Za-z0-9_.%+=,@ -]*")
 # This character replaces `/` when paths are sorted. Then `a` stands directly before `a/b`, even if `a-b` exists, and a
 # comparison of neighbours finds a name that is both a file and a folder. No name contains this character, because

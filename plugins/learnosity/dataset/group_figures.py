@@ -83,8 +83,8 @@ def facts(own: Row | None, users: Table | None) -> dict[str, Any]:
     :param users: all users of the group, with their percents; None = they are not known.
     """
     said = own or {}
-    # A `population` of 0 is a figure: the group has no users. A `group_count` of 0 is left out, because a group at the
-    # lowest level never has groups below it.
+    # If `population` is 0, it is kept: the group has no users. If `group_count` is 0, it is left out: a group of the
+    # lowest level never has groups below it, so this 0 says nothing.
     found = {name: said[name] for name in _COUNTS if finite(said.get(name)) and (said[name] or name == "population")}
     made: dict[str, Any] = {}
     if users is not None:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 MAX_GROUP_DEPTH = 20  # maximum number of levels of groups; deeper folders are not read as groups
-# If several files have the fewest folders, a file with one of these names is taken for the file of the root, the group
-# above all other groups.
+# Names, without suffix, that the file of the root group usually has. The root is the group above all other groups. If
+# several files have the fewest folders, one with such a name is taken for the file of the root.
 _ROOT_NAMES = ("group", "root")
-# Names of files that say something about a whole dataset, and of folders with the files of groups.
+# `_ABOUT_NAMES`: names of files that describe the whole dataset, and no group. `_FOLDER_NAMES`: names of folders that
+# contain the files of groups. `_root` uses both to find the file of the root group.
 _ABOUT_NAMES = frozenset(
     {"meta", "metadata", "info", "about", "errors", "warnings", "messages", "status", "request", "readme", "index"}
 )
@@ -28,7 +29,8 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
     file is that of its group.
     """
-    found_as: dict[bool, list[str]] = {True: [], False: []}  # by whether the name ends with `.gz`
+    # True: JSON files whose name ends with `.gz`; False: the others.
+    found_as: dict[bool, list[str]] = {True: [], False: []}
     for path in paths:
         if suffix_of(path) == ".json":
             found_as[path.lower().endswith(".gz")].append(path)

@@ -82,7 +82,8 @@ def flags(row: Mapping[str, Any], at: Thresholds) -> tuple[Flag, ...]:
     p, index = row.get(P_VALUE), row.get(DISCRIMINATION)
     of_p = _of_p_value(p, at) if is_number(p) else None
     of_index = _of_discrimination(index, at) if is_number(index) else None
-    found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)  # the most urgent flag comes first
+    # An impossible p-value comes first, and otherwise the flag of the discrimination.
+    found = (of_p, of_index) if of_p is Flag.ODD else (of_index, of_p)
     return tuple(flag for flag in dict.fromkeys(found) if flag)
 
 
@@ -138,7 +139,7 @@ def histogram(values: Iterable[float], bins: int = BINS) -> tuple[int, ...]:
     """How many of these numbers, 0 to 1, lie in each of `bins` equal parts. The last part has its upper end, too."""
     counts = [0] * bins
     for value in values:
-        # A computed value may be slightly too small: 0.35 - 0.2 is 0.14999999999999997 and not 0.15. Adding 1e-9 keeps
-        # such a value from being counted in the part of the smaller numbers.
+        # A computed value may be slightly too small: 0.35 - 0.2 is 0.14999999999999997. Without the 1e-9, it would be
+        # counted in the next lower bin.
         counts[min(int(value * bins + 1e-9), bins - 1)] += 1
     return tuple(counts)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # a surrogate, which JSON writes as an escape such as `\ud83d`
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # finds an escape such as `\ud83d`: a half of a surrogate pair
 
 
 class Unread:

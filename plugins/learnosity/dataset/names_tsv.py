@@ -18,15 +18,17 @@ from enum import StrEnum
 import msgspec
 
 MAX_BYTES = 16 * 1024 * 1024  # largest names.tsv in bytes; a larger one is neither written nor read
-SHORTEST = 2  # minimum characters of a part of a name in a search; a single character must be a whole name or word
+SHORTEST = 2  # a search for fewer characters finds only whole names and whole words, not parts of them
 LONGEST_NAME = 300  # maximum number of characters of a name; a longer name is left out
 MOST_HITS = 100  # maximum number of names in the result of a search
-_LARGEST = 10**9  # larger than any line or row number; a line of names.tsv with a larger number is damaged
-_LONGEST_LINE = 8 * 1024  # landing writes no line with more bytes than this
-_TRIES = 100_000  # a search checks at most this many matches: in a damaged file, nearly all of them may be useless
+_LARGEST = 10**9  # no line or row number is this large, so a line of names.tsv with such a number is damaged
+_LONGEST_LINE = 8 * 1024  # longest line of names.tsv in bytes: landing writes no longer one
+# A search checks at most this many places where the searched text occurs. In a damaged names.tsv, nearly all of these
+# places may be useless, and to check them all would take too long.
+_TRIES = 100_000
 _FIELDS = 5
-# Each search for a word reads the whole of names.tsv. So only this many words are searched for, and the lines that are
-# found are then compared with all words.
+# If a person searches for several words, names.tsv is read whole for each word that is looked up. So at most this many
+# words are looked up. Each line that is found is then checked for all words.
 _ANCHORS = 10
 _LETTERS, _DIGITS = bytes.maketrans(b"0123456789", b"ABCDEFGHIJ"), bytes.maketrans(b"ABCDEFGHIJ", b"0123456789")
 
@@ -94,7 +96,7 @@ def search_names(content: bytes, words: str, most: int = MOST_HITS, places: Sequ
     wanted = words.strip().casefold()
     if not wanted:
         return Hits((), more=False)
-    found: dict[int, bytes] = {}  # lines of names.tsv, by the position of their first byte
+    found: dict[int, bytes] = {}  # the lines that were found; each key is the position of the line's first byte
     more = False
     text = _written(wanted)
     # The searches run one after the other: for names that equal the words, for names that begin with the words, and for
@@ -119,7 +121,7 @@ def _of_words(content: bytes, words: Sequence[str], places: Sequence[str]) -> It
     """The lines that have every word in the name or in the place of the file, as `_lines` gives them."""
     folded = [place.casefold() for place in places]
     above = {word: {file for file, place in enumerate(folded) if _has(place, word)} for word in words}
-    # The rarest word comes first, because the number of lines that are looked at is limited.
+    # The rarest word is looked up first, because the fewest lines have it, and at most `_TRIES` lines are checked.
     anchors = sorted(words[:_ANCHORS], key=lambda word: content.count(_written(word)))
     tries = 0
     for anchor in anchors:
@@ -153,15 +155,16 @@ def _lines(content: bytes, before: bytes, wanted: bytes, after: bytes) -> Iterat
             return
         begin = content.rfind(b"\n", max(at - _LONGEST_LINE, 0), at) + 1
         end = content.find(b"\n", at, at + _LONGEST_LINE)
-        # A line is skipped if its begin or its end is more than `_LONGEST_LINE` bytes from the match, or if it has no
-        # end, because landing writes no such line.
+        # Landing writes no line that is longer than `_LONGEST_LINE`, and none without a line end. So such a line is
+        # damaged, and is skipped.
         if end < 0 or (begin == 0 and at > _LONGEST_LINE):
             end = content.find(b"\n", at)
             at = content.find(pattern, end) if end >= 0 else -1
             continue
         first = content.find(b"\t", begin, end)
         second = content.find(b"\t", first + 1, end)
-        # The match must be inside the second field. With a tab in `before`, it must be at the start of this field.
+        # The second field of a line is the name. The match must be inside of it. If `before` is a tab, the match must
+        # be at the start of the name.
         inside = first <= at - (not before) and at + len(before) + len(wanted) <= second
         if first >= 0 and inside and (not before or at == first):
             yield begin, content[begin:end]

@@ -9,11 +9,11 @@ from typing import Any
 from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 
-# Name of the table with the row of the group that a file is about. The file of the parent group usually has the same
-# row in its list of groups.
+# Each file is about one group. The table with the row of this group gets this name. The file of the parent group
+# usually has the same row in its list of groups.
 OWN = "group"
-# Name of the table with the rows of the groups above that group. The file repeats these rows for comparison: each of
-# these groups has its own file.
+# The table with the rows of the groups above this group has this name. The file only repeats these rows for comparison:
+# each of these groups has its own file.
 ANCESTORS = "ancestors"
 # If a list inside the row of a group has rows of these kinds, the list becomes a table of its own. A list of questions
 # stays in the row, because a separate row of a question does not say which group it belongs to.

@@ -35,9 +35,9 @@ with needs_extra("duckdb", "Writing Parquet"):
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 * 1024 * 1024
-FOLDER = "folder"  # the column with the folder of a group or a user
-# These fields say what a row is about. SQL ignores upper and lower case, so a field `User_Id` beside `user_id` must be
-# renamed. The fields in this list always keep their names.
+FOLDER = "folder"  # the Parquet column with the folder of a user's group, or of the group above a group
+# Fields that always keep their name as the name of a Parquet column. SQL ignores upper and lower case, so if a dataset
+# has `user_id` and `User_Id`, one column needs another name. `user_id` is in this list, so `User_Id` gets it.
 _NAMING = ("group_name", "user_id", "item_reference", "question_reference")
 
 
@@ -93,7 +93,8 @@ class _Rows:
     def __init__(self, folder: Path, kind: Kind) -> None:
         self.paths = {source: folder / f"{kind}.{source}.ndjson" for source in Source}
         self.types: dict[str, set[str]] = {}
-        # The key None stands for the column `folder`: a row has no field with this value.
+        # `_names` maps the fields of the rows to columns. The key None stands for the column `folder`, because no field
+        # is called None.
         self._names: dict[str | None, str] = {name: name for name in _NAMING}
         if kind is not Kind.ITEMS:
             self._names[None] = FOLDER
@@ -157,8 +158,8 @@ def _add(names: dict[str | None, str], key: str) -> str:
     return names[key]
 
 
-# A column with any other mixture of types becomes text. An example is `long` with `fraction`: a DOUBLE cannot store
-# every integer above 2**53.
+# The DuckDB type of a column, by the types of its values (`_type_of`). With any other mixture, the column becomes text.
+# An example is `long` with `fraction`: a DOUBLE cannot store every integer above 2**53.
 _COLUMN_TYPES = {
     frozenset({"whole"}): "BIGINT",
     frozenset({"whole", "long"}): "BIGINT",
@@ -203,8 +204,8 @@ async def _documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Docu
 
     A CSV file is left out if a JSON file of the same name has rows: both have the same rows then.
     """
-    left: dict[str, list[str]] = {}  # files of JSON, by their name without suffix
-    tables: dict[str, list[str]] = {}  # as `left`: files of CSV
+    left: dict[str, list[str]] = {}  # the JSON and NDJSON files; each key is a path without its suffix
+    tables: dict[str, list[str]] = {}  # the CSV and TSV files, with the same keys
     for path in sorted(dataset.files, key=root_first):
         name, suffix = stem_of(path), suffix_of(path)
         if suffix:

@@ -33,9 +33,11 @@ from learnosity.dataset.tables import Document, read_document
 from learnosity.errors import IncompleteDatasetError, StorageError, TooLargeError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
-_LARGEST = 2**63  # size in bytes that no file reaches
+_LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-_KEPT_LISTINGS = 8 * 1024 * 1024  # maximum total size in bytes of the files.ndjson whose decoded form is kept in memory
+# The decoded files.ndjson of several datasets are kept in memory. Before decoding, they have at most this many bytes
+# together.
+_KEPT_LISTINGS = 8 * 1024 * 1024
 _SHOWN = 5  # an error message quotes at most this many paths
 
 
@@ -186,8 +188,8 @@ class PublishedDataset:
     def group_of(self, entry: FileEntry) -> tuple[str, ...] | None:
         """The group that a file describes, by group path; None when it describes none."""
         found = [group for group, path in self.groups.items() if path == entry.path]
-        # A file may be found under two group paths: with the names of its folders, and with these names decoded from
-        # percent-encoding. The decoded path is the last one. It has the groups' names as people know them.
+        # A file may have two group paths: one with the names of its folders, and one with these names decoded from
+        # percent-encoding. The last one is right. Usually it is the decoded one, with the names as people know them.
         return found[-1] if found else None
 
 

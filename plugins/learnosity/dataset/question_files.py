@@ -19,7 +19,7 @@ from learnosity.dataset.key_figures import figures_of_items
 from learnosity.dataset.tables import Document, Kind, is_number
 
 CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
-MOST_PARTS = 20  # maximum number of files that are read if each of the first ones has its own questions
+MOST_PARTS = 20  # maximum number of files that are read if the questions are spread over several files
 _NAMES = ("item_reference", "question_reference")
 Name = str | int | None
 _DIGITS = re.compile("[0-9]+")
@@ -39,13 +39,13 @@ class Questions:
 
     def __init__(self) -> None:
         self.in_parts = False
-        self._path = ""  # of the first file that has questions
+        self._path = ""  # path of the first file that has questions
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
         self._pairs: set[tuple[Name, Name]] = set()
         self._items: set[Name] = set()
         self._questions: set[Name] = set()
-        self._unnamed: Document | None = None  # the first with rows that name no question
+        self._unnamed: Document | None = None  # the first file with rows that do not say which question they are about
         self._is_empty = False
         self._unclear: list[str] = []
 
@@ -64,7 +64,7 @@ class Questions:
                 self._note(row)
         else:
             for row in table.rows:
-                if self._note(row):  # of its cells, only those that are counted are kept in memory
+                if self._note(row):  # only names and numbers are kept in memory: the figures need no other cells
                     self._more.append({key: cell for key, cell in row.items() if key in _NAMES or is_number(cell)})
             self.in_parts = bool(self._more)
 

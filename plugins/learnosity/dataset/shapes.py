@@ -21,7 +21,7 @@ _OF_A_QUESTION = frozenset(
     {"item_reference", "question_reference", "question_number", "item_position", "reference", "id"}
     | {"item_id", "question_id"}
 )
-# Names that a list of results may have. "" = it is the whole file.
+# Keys under which a file may have a list of results. The empty key stands for a list that is the whole file.
 _LISTS = frozenset({"", "groups", "users", "items", "questions", "students", "data", "rows", "records", "results"})
 _MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 _DELIMITERS = re.compile(r"[,;\t|]")

@@ -92,7 +92,7 @@ def json_snippets(folder: StorageUri, rows: Rows) -> tuple[Snippet, ...]:
     return (
         # DuckDB takes one compression for all files of a query, so it cannot read gzip files and plain files together.
         # Spark recognises gzip only by a file name that ends with `.gz`. Files that were served as gzip keep their
-        # names, which usually end otherwise.
+        # names, and these usually do not end so. So Spark cannot read them.
         _cannot("DuckDB") if packed and None in rows.encodings else _in_duckdb(folder, _duckdb(base, rows)),
         *(Snippet(tool, _frames(base, rows, *code), _access(folder, "s3fs")) for tool, *code in frames),
         _cannot("Spark") if packed else spark,
@@ -180,8 +180,8 @@ def _frames(base: str, rows: Rows, imported: str, made: str) -> str:
     row = f'{{"_file": path, {level}**row}}' if rows.below else "row"
     imports, content = "import json", "return file.read()"
     if rows.encodings & GZIP:
-        # The generated code looks at the first two bytes of each file, because some stores unpack gzip files while they
-        # send them.
+        # Some stores unpack gzip files while they send them. So the generated code looks at the first two bytes of each
+        # file, and unpacks it only if they are those of gzip.
         imports = "import gzip\nimport json"
         content = """content = file.read()
     if content[:2] == b"\\x1f\\x8b":  # served as gzip
@@ -215,8 +215,9 @@ def _spark(base: str, rows: Rows) -> str:
     picked = [f"inline(`{rows.key}`)" if rows.key else "*"]
     first = ""
     if rows.below:
-        # Spark gives the path of a file percent-encoded, so `url_decode` decodes it. The folder name in the pattern is
-        # the dataset id. The id needs no encoding: it has only letters, digits, dots, dashes and underscores.
+        # Spark gives the path of a file percent-encoded, so `url_decode` decodes it. In the pattern, the folder name is
+        # the dataset id. It is the same in an encoded path, because it has only letters, digits, dots, dashes and
+        # underscores.
         place = f"regexp_extract(_metadata.file_path, '/{base.rpartition('/')[2]}/data/(.*)$', 1)"
         place = f"url_decode(replace({place}, '+', '%2B')) AS _file"
         first = f'.selectExpr({json.dumps(place)}, "*")'

@@ -25,9 +25,11 @@ from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
 from learnosity.dataset.shapes import TELLING, has_names_apart, is_keyed
 
-MAX_DEPTH = 4  # tables are searched in this many levels of nested objects
+MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
-_SORTED = 64  # texts are sorted by this many characters: numbers in them by value, so `a_2` comes before `a_10`
+# Texts are sorted by their first 64 characters. A number inside a text is sorted by its value: `a_2` comes before
+# `a_10`.
+_SORTED = 64
 _DIGITS = re.compile(r"0*([0-9]+)")
 
 
@@ -88,8 +90,8 @@ class Document:
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
         found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # The tables `group` and `user` describe only the group or user that the file is about, so any other table is
-        # preferred.
+        # The tables `group` and `user` have only the row of the group or user that the file is about. So any other
+        # table is preferred.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
@@ -162,8 +164,8 @@ def sorted_rows(rows: Sequence[Mapping[str, Any]], column: str, *, descending: b
         value = row.get(column)
         if is_number(value):
             return 0, value, "", 0, ""
-        # A number inside a text is compared by its count of digits first, and then by its digits. Leading zeros do not
-        # count. If two texts differ only in leading zeros, the shorter one comes first: `1` before `01`.
+        # A number inside a text is compared by its count of digits first, and then by its digits. Leading zeros are
+        # ignored. If two texts differ only in leading zeros, the shorter one comes first: `1` before `01`.
         text = str(value).casefold() if isinstance(value, str | bool) else json_text(value, _SORTED)
         return 1, 0, _DIGITS.sub(lambda found: f"\0{chr(len(found[1]))}{found[1]}", text[:_SORTED]), len(text), text
 

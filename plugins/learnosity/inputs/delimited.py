@@ -32,12 +32,13 @@ MAX_ROW: Final = 1024 * 1024
 
 _SAMPLE: Final = 64 * 1024  # at least this many characters of a file are read to find its header and its delimiter
 _MARK: Final = "\ufeff"
-# A first line that names the delimiter, for Excel.
+# Matches a first line such as `sep=;`. Programs write it to tell Excel the delimiter of the file.
 _SEP: Final = re.compile(r'"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
 _UNFINISHED: Final = "unexpected end of data"  # the error text of Python's `csv` for a quote that is not closed
 
-# The keys are line ends of the first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`: the line
-# ends that a row may have. Another line end is an error, because it may be part of a cell that is not in quotes.
+# The keys are the line end of a file's first row. `_SUSPECT`: a pattern that finds other line ends in a text. `_ENDS`:
+# the line ends that the rows of this file may have; the last row may have none. Any other line end is an error, because
+# it may be a line break inside of a cell that is not in quotes.
 _SUSPECT: Final = {"\n": re.compile("\r"), "\r\n": re.compile(r"\r(?!\n)"), "\r": re.compile("\n")}
 _ENDS: Final = {"\n": ("\n", ""), "\r\n": ("\r\n", "\n", ""), "\r": ("\r", "")}
 
@@ -195,7 +196,8 @@ class DelimitedText(Generic[Found]):
             if _UNFINISHED not in str(error) or final:
                 self.row += len(rows)
                 raise UnreadableError(_why(str(error))) from None
-        # `block` is split again to get the length of the complete rows: `_Lines` gave lines without byte order marks.
+        # The length of the complete rows is counted in the lines of `block`. The lines that `_Lines` gave cannot be
+        # counted: some are shorter, because a byte order mark was removed from them.
         return rows, sum(map(len, islice(self.dialect.lines(block), read)))
 
     def _unmarked(self, row: list[str], place: int) -> list[str]:

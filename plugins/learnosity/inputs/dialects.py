@@ -65,7 +65,7 @@ def first_line_end(text: str, delimiter: str, quote: str) -> re.Match[str] | Non
 
     :returns: a match whose group 1 is the line end.
     """
-    begins = rf"(?<![^{re.escape(delimiter)}])"  # before the first character of a cell
+    begins = rf"(?<![^{re.escape(delimiter)}])"  # where a cell begins: at the start of the text, or behind a delimiter
     quoted = f"{begins}{quote}(?:[^{quote}]|{quote}{quote})*+{quote}"
     return re.match(rf"(?:{quoted}|[^\r\n])*+(\r?\n|\r)", text)
 

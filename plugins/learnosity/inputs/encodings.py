@@ -50,7 +50,8 @@ class DecodedText:
 
     def _utf8_or_windows(self, pieces: Iterable[bytes]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
-        # True once a character beyond ASCII was valid UTF-8: then the file is UTF-8 and not Windows-1252.
+        # True as soon as a character beyond ASCII, such as é, was valid UTF-8. Then the file is UTF-8, and not
+        # Windows-1252.
         certain = False
         for piece, final in _with_last(pieces):
             try:

@@ -54,8 +54,8 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     tables: dict[str, str] = {}
     globs = _globs(pattern)
     # A pattern with brackets, such as `a[1].csv`, may be a glob or the name of a file. The listing shows whether there
-    # is such a file. A HEAD request may not: if rights are restricted, a store may answer 403 for a file that is
-    # missing.
+    # is such a file. A HEAD request is not used for this: if rights are restricted, a store may answer 403 for a file
+    # that is missing.
     name, named = pattern if pattern and not _WILDCARD.search(pattern) else None, None
     async for batch in store.list_keys():
         named = next((info for info in batch if info.path == name), named)
@@ -130,7 +130,8 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     parts = info.path.split("/")
     if is_marker(parts[-1]) and not is_marker(globs[-1]):
         return False
-    # A link that leads nowhere may stand for a folder with input, such as one that is not mounted now.
+    # A symbolic link whose target is missing may stand for a folder with input, such as one that is not mounted now. So
+    # it is also taken if a glob could match a file in it. Then `_find` refuses the input because of it.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 

@@ -16,7 +16,7 @@ _TABLE = (".csv", ".tsv", ".tab", ".psv")
 _NDJSON = (".ndjson", ".jsonl", ".json", ".geojson")
 _PARQUET = (".parquet", ".parq", ".pq")
 _BLANK = b" \t\r\n"
-_MOST_BLANKS = 4 * 1024 * 1024  # about this many blank bytes are skipped at the beginning of a file, at most
+_MOST_BLANKS = 4 * 1024 * 1024  # at most about this many blank bytes before the first text of a file are skipped
 _PARQUET_MARK = re.compile(b"PAR1" + BINARY)
 
 
@@ -88,7 +88,9 @@ def _check_lines(text: str) -> None:
         _, end = json.JSONDecoder().raw_decode(text)
         is_over = end > len(first) or (is_array and not text[end:].strip())
     except (ValueError, RecursionError):
-        # The value has no end here: it is long, or its line was cut off. Then the next object begins on the next line.
+        # The first value does not end in this text. Either it goes on over many lines, which is refused. Or its line
+        # was cut off: then the next line begins a new object, and only the cut line is wrong. The characters before and
+        # after the first line end show which it is.
         before, after = first.rstrip()[-1:], rest[:1]
         goes_on = before == "[" or (before in "{," and (is_array or after in ('"', "}"))) or after == ","
         is_over = (goes_on and after != "") or (is_array and not rest)

@@ -10,13 +10,15 @@ _MARKERS: Final = re.compile(
         (
             r".*\._COPYING_",  # Hadoop: a file that is still being copied
             r".*\.(crc|sha256|md5)",  # the checksum of another file
-            r".*\.(tmp|temp|part|partial|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",  # unfinished or outdated
+            # A file that is not finished, or a backup copy.
+            r".*\.(tmp|temp|part|partial|inprogress|incomplete|swp|bak)(\.[0-9a-f-]{8,})?",
             r".*_\$folder\$",  # Hadoop on S3: an empty object that stands for a folder
             r".*\.(csv|txt|parquet|orc|avro)\.metadata",  # Athena: the columns of a query's result
             r"[0-9a-f-]{36}-manifest\.csv",  # Athena (UNLOAD, CREATE TABLE AS): the list of the data files
             r".*(?<![A-Za-z0-9])manifest(\.json)?",  # Redshift (UNLOAD … MANIFEST): the list of the data files
             r".*\.manifest",
-            r"~\$.*|~.*\.tmp|Thumbs\.db|desktop\.ini",  # lock and temporary files of Office, folder data of Windows
+            # Lock files and temporary files of Office; view settings of a folder in Windows.
+            r"~\$.*|~.*\.tmp|Thumbs\.db|desktop\.ini",
             r".*~",  # backup files of editors
         )
     ),

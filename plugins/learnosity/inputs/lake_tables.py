@@ -14,10 +14,11 @@ _LOG: Final = re.compile(
     r"(?:(?P<folder>.+?)/)??"
     r"(?:(?P<Delta>_delta_log)"
     r"|(?P<Hudi>\.hoodie(?:_partition_metadata[^/]*)?)"
-    # `v3.metadata.json`, `00003-<uuid>.metadata.json`, or one of these with gzip
+    # A metadata file of Iceberg: `v3.metadata.json` or `00003-<uuid>.metadata.json`, also compressed with gzip
     r"|(?P<Iceberg>metadata/v?[0-9][0-9a-f-]*(?:\.gz)?\.metadata\.json(?:\.gz)?))(?:/.*)?"
 )
-_MARKS: Final = ("_delta_log", ".hoodie", "metadata/")  # each log has one of these in its path
+# Each path in a log contains one of these; to look for them is faster than `_LOG`.
+_MARKS: Final = ("_delta_log", ".hoodie", "metadata/")
 _DATA: Final = re.compile(r".*\.(parquet|parq|pq)", re.IGNORECASE)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 8192  # a batch ends as soon as it has this many rows
 _TEXT: Final = 8 * 1024 * 1024  # a batch also ends as soon as its texts have this many characters
-_FETCH: Final = (8, 256)  # number of rows that the first call of DuckDB fetches, and the maximum of later calls
+_FETCH: Final = (8, 256)  # the first call of DuckDB fetches 8 rows, and later calls fetch at most 256
 
 
 def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
@@ -33,7 +33,8 @@ def batches(result: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]
 def _characters(rows: list[tuple[Any, ...]]) -> int:
     """Characters of all texts in rows."""
     try:
-        return len("".join(chain.from_iterable(rows)))  # the quickest way; it fails if a cell is not a text
+        # The quickest way to count them; it raises TypeError if a cell is not a text.
+        return len("".join(chain.from_iterable(rows)))
     except TypeError:
         cells = list(chain.from_iterable(rows))
     return sum(len(cell) if isinstance(cell, str) else sum(map(len, filter(None, cell or ()))) for cell in cells)

@@ -142,8 +142,8 @@ class ParquetFiles:
         """The columns, and the query that reads them as text."""
         paths = _paths(schema)
         columns = self._find([".".join(path) for _, path in paths])
-        # DuckDB ignores case in column names. If two names differ only in case, it renames one of the two columns, even
-        # to a name that a third column has in the file. So a column is found by its position, not by its name.
+        # DuckDB ignores case in column names. If two names differ only in case, it renames one of the two columns. The
+        # new name may even be that of a third column. So a column is found by its position, not by its name.
         shown = [str(row[0]) for row in self._query(f"DESCRIBE SELECT * FROM {_SOURCE}", [str(file.path)]).fetchall()]
         fields = [path[1].casefold() for _, path in paths if len(path) > 1]
         places = []
@@ -240,8 +240,9 @@ def _paths(schema: tuple[Any, ...]) -> list[tuple[int, tuple[str, ...]]]:
     for index in range(schema[0][1] or 0):
         name, children, _, *kinds = schema[at]
         end = _skip(schema, at)
-        # A list or a map has a converted type or a logical type, and its child in the schema is not a field. A struct
-        # has neither type.
+        # If `groups` is a struct, its children are fields. A list or a map has children, too, but they are not fields.
+        # Only a list or a map has a converted type or a logical type (the first two of `kinds`), so these show the
+        # difference.
         if name.casefold() == "groups" and children and not any(kinds[:2]):
             at += 1
             while at < end:

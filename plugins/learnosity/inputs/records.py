@@ -111,8 +111,8 @@ class RecordSchema:
             if text is None:
                 text = b"\n".join(lines)
             if not text.isascii():
-                # This raises an error if any byte is not UTF-8. The JSON decoder does not check the values of unknown
-                # keys.
+                # The JSON decoder does not check the values of unknown keys. So this line checks that all bytes are
+                # UTF-8, and raises an error if not.
                 str(text, "utf-8")
             records = list(map(self._decode, lines))
             ids = [] if self._identity is None else list(map(self._identity, records))
@@ -277,7 +277,8 @@ class _AnyObject(RecordSchema):
         typed = kind.row_fields(group_keys, given)
         more = set(given) - {field.key for field in typed} if typed else ()
         extra = [RowField(key, ()) for key in given if key in more]
-        # The session ids stay last, because rows are gathered by user if their last column has session ids.
+        # The field of the session ids must stay the last one: the module `table` makes one record of all rows of a user
+        # only if the last column has the session ids.
         self.fields = (*typed[:-1], *extra, typed[-1]) if kind.gathers and typed else (*typed, *extra)
         self.input_columns = check_input_columns(given, [field.key for field in self.fields], any_key=True)
         self.lenient = True

@@ -24,7 +24,7 @@ _UUID = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _BETWEEN = r"[\s,;|'\"{}\[\]()]"
 _MARK: Final = re.compile(_BETWEEN)
 _HOLDS_UUID: Final = re.compile(_UUID)
-# Matches the text of a list that is empty, or that has only nulls.
+# Matches the text of a list without a session id, such as `[]` or `[null]`.
 _NOTHING: Final = re.compile(rf"[\[{{(](?:{_BETWEEN}|null|none)*", re.IGNORECASE)
 _UUIDS: Final = re.compile(rf"{_BETWEEN}*{_UUID}(?:{_BETWEEN}+{_UUID})*{_BETWEEN}*")
 

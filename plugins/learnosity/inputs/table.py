@@ -101,7 +101,8 @@ class TableInput:
             for users, others, sessions, misfits in self._sessions.gathered():
                 self._note(misfits)
                 _, values = self._rows.check(self._columns, [users, *zip(*others, strict=True), sessions])
-                # A user id may be null if rows are not checked. Null is counted here like an empty text.
+                # If the connection's `input_check` is `json`, rows are not checked, so a user id may be null. To count
+                # the users, null is treated like an empty text.
                 self._seen.add([user or "" for user in users], self._groups(self._columns, values))
                 self._look_at("", range(len(users)), self._columns, values)
                 self._write(encode(self._columns, values), len(users), 0)
@@ -129,11 +130,11 @@ class TableInput:
         numbers: Sequence[int] = range(block.first, block.first + len(block.rows))
         header, dialect = table.header, table.dialect
         rows, width = block.rows, len(header)
-        if [] in rows:  # the CSV parser returns an empty row for a blank line
+        if [] in rows:  # the CSV parser returns an empty row for a blank line, which is no row of the input
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
-        # A repeated header is an error. It has a column name in every cell. So if the cells of one column have no
-        # column name, the block has no repeated header, and its rows need not be checked one by one for it.
+        # A row that repeats the header is an error. All its cells are column names. So if no cell of one column is a
+        # column name, no row of the block repeats the header, and the rows need not be checked for it one by one.
         names, place = frozenset(folded(header)), columns[0].index
         if block.is_odd or set(map(len, rows)) - {width} or not names.isdisjoint(folded(row[place] for row in rows)):
             good = []

@@ -18,11 +18,11 @@ BLOCK: Final = 256 * 1024
 _PACKED_BLOCK: Final = 64 * 1024  # bytes of compressed data that are unpacked in one step
 _HEAD: Final = 4096  # number of bytes at the start of a file from which its kind is recognised
 _GZIP: Final = re.compile(rb"\x1f\x8b")
-# A zstd file begins with a frame, or with a skippable frame (RFC 8878, 3.1). Parallel compressors write a skippable
-# frame first.
+# Matches the start of a zstd file. It is a frame, or a skippable frame (RFC 8878, 3.1): parallel compressors write a
+# skippable frame first.
 _ZSTD: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-# Matches a byte that no text contains, soon after the mark of a format. A mark such as `PAR1` alone proves nothing,
-# because the header of a table may begin with the same letters.
+# In a pattern, this follows the mark of a format. It matches if a byte that no text contains comes soon after the mark.
+# Without it, a CSV file would be taken for Parquet if its header begins with the mark `PAR1`.
 BINARY: Final = rb"(?s:.{0,64}?)[\x00-\x08\x0e-\x1f]"
 _FOREIGN: Final = (
     (
@@ -95,7 +95,7 @@ def pieces_of(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
                 start += size
             rest = bytearray(chunk[start:])
     except UnreadableError:
-        # These are the bytes before the damaged data; their lines are counted, so that the error names the right line.
+        # These bytes come before the damaged data. Their lines are counted, so that the error names the right line.
         yield bytes(rest)
         raise
     yield bytes(rest)

@@ -11,7 +11,7 @@ from learnosity.storage.store import Store
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 5  # attempts to write latest.json, because other runs may write it at the same time
+ATTEMPTS = 5  # attempts to write latest.json; one fails if another run writes it at the same time
 
 
 async def withdraw(store: Store, layout: DatasetLayout) -> None:

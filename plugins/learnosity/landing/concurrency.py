@@ -15,17 +15,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from math import ceil
 
-# Maximum number of bytes of files in memory, for small and large files together. `MAX_LARGE_FILES` large files must fit
-# into it.
+# Maximum number of bytes of files in memory, for small and large files together. It must be enough for
+# `MAX_LARGE_FILES` large files.
 MEMORY_BYTES = 140 * 1024 * 1024
 
 START = 64  # how many files are landed at the same time at the beginning
 MAX_FILES_AT_ONCE = 512  # maximum number of files that are landed at the same time
 # Each file that is landed may hold two network connections, one to its source and one to the store. A process may have
-# only a certain number of open files and connections. This many of them are left for everything else.
+# only a certain number of open files and connections. Landing leaves this many of them for everything else in the
+# process.
 OPEN_FILES_FOR_THE_REST = 256
-# A higher number of files at the same time (`limit`) is kept only if the rate of landing grows by this factor. A
-# smaller growth may be random.
+# `AdaptiveLimit.limit` is how many files are landed at the same time. A higher limit is kept only if the rate of
+# landing becomes at least 1.1 times as high. A smaller growth may be random.
 GAIN = 1.1
 # Shortest time over which the rate is measured. In a shorter time, the rate varies at random.
 WINDOW_SECONDS = 0.1
@@ -41,12 +42,12 @@ GROWTH_WHEN_TRYING_AGAIN = 1.5  # later, each try of a higher limit multiplies t
 # Overload replies (429, 503) within this time halve the limit only once. Many files get such a reply at the same time,
 # and if each reply halved the limit, a short overload would reduce the limit to 1.
 CUT_SECONDS = 1.0
-# A rate is measured in units: one for each file, and one for each part of this many bytes. If only files were counted,
-# landing large files would look slow.
+# The rate is a number of units per second. Each file is one unit, and each part of it with this many bytes is one more.
+# If only files were counted, landing large files would look slow.
 UNIT_BYTES = 64 * 1024
 
 # Highest and lowest number of large files that are landed at the same time. With a fast source, each file keeps one
-# processor busy, and more files than processors do not help: on two processors, landing a set of large files eight at a
+# processor busy, so more files than processors do not help. On two processors, landing a set of large files eight at a
 # time took 6 % longer than two at a time.
 MAX_LARGE_FILES = 8
 MIN_LARGE_FILES = 2

@@ -46,9 +46,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_ATTEMPTS = 6  # attempts to land each file
-FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt, not counting the `Retry-After` of a server
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, not counting the `Retry-After` of a server
-# Files up to this size count with it in the budget of memory: a compressed body may be a little larger than listed.
+FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
+MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
+# In the memory budget, a file smaller than this counts as one of this size: a server may send it compressed, and the
+# compressed body may be a little larger than the listed size.
 SMALL_BYTES = 64 * 1024
 # After this many failed files, the task begins no more files and fails: the source or the store probably does not work.
 MAX_FAILED_FILES = 10
@@ -161,7 +162,8 @@ class _Lander:
 
     async def _from_reply(self, file: ResultFile) -> Landed:
         size = file.bytes or 0
-        # While a large content is decrypted, there are two more copies of it.
+        # A large content is decrypted when it is landed. Meanwhile, two more copies of it are in memory, so it counts
+        # as three.
         async with self._memory.holding(3 * size if size > BLOCK_BYTES else size):
             return await self._content(file)
 
@@ -185,15 +187,16 @@ class _Lander:
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
                         return await self._large(file, opened)
-            # The file must wait for a slot or for memory. An open download would fill its buffers meanwhile. So it has
-            # been closed, and is opened again after the wait.
+            # The file must wait for a slot or for memory. The download has been closed above, because its buffers would
+            # fill up during the wait. It is opened again after the wait.
         elif size <= WHOLE_BYTES:
             room = max(size, SMALL_BYTES)
             async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:
                 if opened.size is not None and opened.size <= room:
                     return await self._whole(file, opened)
                 size = opened.size
-            # Only of a compressed body, the size is unknown or larger than listed.
+            # This point is reached only if the body is compressed: its size is unknown, or larger than listed. So the
+            # file is landed like a large one.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
 

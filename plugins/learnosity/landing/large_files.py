@@ -23,8 +23,8 @@ WHOLE_BYTES = 8 * 1024 * 1024
 # A file fails after this many attempts. An attempt that receives bytes counts as the first one again, so a download
 # that makes progress does not fail.
 MAX_ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.5  # longest wait after the first attempt, not counting the `Retry-After` of a server
-MOST_WAIT_SECONDS = 20.0  # longest wait after any attempt, not counting the `Retry-After` of a server
+FIRST_WAIT_SECONDS = 0.5  # longest random wait after the first attempt; the `Retry-After` of a server is added to it
+MOST_WAIT_SECONDS = 20.0  # longest random wait after any attempt; the `Retry-After` of a server is added to it
 # The store gets at most this many bytes at a time.
 PIECE_BYTES = 1024 * 1024
 
@@ -84,7 +84,8 @@ class LargeFile:
             self._transfer.metrics.count("landing_retries")
             try:
                 async with self._transfer.get(self._url, rest) as download:
-                    # Small pieces, because the last, incomplete piece is lost if the network connection breaks.
+                    # The pieces are small here, because the last, incomplete one is lost if the network connection
+                    # breaks.
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece

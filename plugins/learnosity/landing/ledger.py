@@ -14,8 +14,8 @@ import msgspec
 
 from learnosity.storage.store import ObjectInfo, Store
 
-FLUSH_FILES = 2000  # maximum number of notes in one batch
-FLUSH_SECONDS = 5.0  # a note that is added after this time writes the batch, even if the batch is small
+FLUSH_FILES = 2000  # maximum number of notes that are written together; a note says that a file has landed
+FLUSH_SECONDS = 5.0  # if the last writing is this long ago, a new note is written at once, with all that wait
 
 
 class Landed(msgspec.Struct, frozen=True):

@@ -157,7 +157,7 @@ class ResultSet:
     async def _walk(self, root: Group, listing: Listing) -> None:
         """Add `root` and all groups below it to the listing, with several requests at the same time."""
         seen: set[tuple[str, ...]] = {()}
-        # Each group that is not requested yet, and the digest of its parent's content. With the digest, `expect_group`
+        # Groups that are not requested yet, each with the digest of its parent's content. By the digest, `expect_group`
         # notices a reply that has the content of the parent again.
         waiting: list[tuple[tuple[str, ...], bytes]] = []
 

@@ -81,7 +81,7 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
                 log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
                 return None
         if not questions.in_parts:
-            break  # an analysis usually has its questions in one file; other files only repeat them
+            break  # the files so far have the same questions; the others probably only repeat them, too
     if questions.in_parts:
         left_out += len(chosen[MOST_PARTS:])
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)

@@ -86,7 +86,8 @@ class Offered:
             return "an error of a store"
         if path.endswith(_PAGE_NAMES) or _is_page(self.file.content_type):
             return None
-        # Some servers give every file the type of a web page. What begins as JSON is none, whatever its type.
+        # Some servers send every file with the content type of a web page. So a body that begins like JSON is not taken
+        # for a web page, whatever its type says.
         is_json = text.lstrip("\ufeff\t\r\n ").startswith(("{", "["))
         return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and not is_json) else None
 

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The plan of a shard is stored in blocks, so that a shard needs little memory. A block has at most this many files, and
-# at most this many bytes of contents, or one larger content. Only files without a URL have contents: the API's reply
-# had them.
+# The plan of a shard is stored in blocks, so that landing needs little memory. A block has at most `BLOCK_FILES` files.
+# Its contents have at most `BLOCK_BYTES` together, or it has a single larger one. Only a file without a URL has a
+# content in the plan: the API's reply contained it.
 BLOCK_FILES = 5_000
 BLOCK_BYTES = 4 * 1024 * 1024
-# With more files than this, the signed URLs are stored, encrypted, beside the plan, so that shards need not request the
-# listing again. With fewer files, they are stored only if the listing took several API calls: one is cheap to repeat.
-# Contents are always stored: a second reply may have another content, such as with the time that it took.
+# If there are more files than this, the signed URLs are stored beside the plan, encrypted, so that shards need not
+# request the listing again. For fewer files, this is done only if the listing took several API calls: one call is cheap
+# to repeat. Contents are always stored, because a second reply may differ, for example in a time.
 HAND_OVER_FILES = 10_000
 # No file is this large, so a larger size in a listing is wrong, and this number is used instead when files are split
 # into shards.
@@ -75,7 +75,7 @@ def check_shards(shards: object) -> int:
     if isinstance(shards, str) and shards.strip().isdecimal():
         shards = int(shards)
     elif isinstance(shards, float) and shards.is_integer():
-        shards = int(shards)  # the JSON schema of the run config takes 2.0 for a whole number
+        shards = int(shards)  # the JSON schema of the run config accepts 2.0 as a whole number
     if isinstance(shards, bool) or not isinstance(shards, int) or not 1 <= shards <= MAX_SHARDS:
         raise RequestError(
             f"landing_shards is {shards!r}; it must be a whole number from 1 to {MAX_SHARDS}, because Airflow maps at "
@@ -133,8 +133,7 @@ async def make_plan(
     listing.assign((owner, place, number) for place, (owner, number) in enumerate(zip(owners, wanted, strict=True)))
     if not wanted:
         log.warning("The dataset has no result files: it is landed as an empty one.")
-    # If one API call gave the listing, and it has few files, each shard requests the URLs again. Then none need to be
-    # stored.
+    # If the listing took one API call and has few files, each shard requests the URLs again. Then no URLs are stored.
     hand_over = listing.replies > 1 or len(wanted) > HAND_OVER_FILES
     files_of = Counter(owners)
     left_out = len(listing.files) - len(wanted)

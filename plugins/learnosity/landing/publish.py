@@ -109,8 +109,8 @@ async def publish(
         manifest = await reconciled(
             store, layout, manifest, files, sent=sent, left_out=left_out, require_complete=require_complete
         )
-        # The lines above have not changed a dataset that is published already. So after an error in them, it is still
-        # complete. `_make_room` withdraws it.
+        # If the dataset was published before, nothing above has changed it. So after an error up to here, it is still
+        # complete. `_make_room` withdraws it: it removes latest.json and the manifest.
         while not await _make_room(store, layout, work, landed, found):
             found = await read_manifest(store, layout)
             if found is not None and await _is_enough(store, layout, found, landed, left_out):
@@ -208,8 +208,8 @@ async def _make_room(
     if paths and await _is_landed_by_others(store, layout, work):
         log.warning("Another run lands this dataset too. Files that are not listed are kept, such as %s.", some(paths))
         paths = []
-    # The order is important: the call above looks for notes of other runs, and only then the manifest is read. Each run
-    # writes its manifest before it removes its notes. So of another run, either the notes or the manifest are found.
+    # The notes of other runs were looked for above, and the manifest is read only now. The order is important: each run
+    # writes its manifest before it removes its notes. So at least one of the two is found of each other run.
     if await read_manifest(store, layout) != found:
         return False
     if found is not None:

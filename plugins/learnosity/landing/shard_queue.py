@@ -81,11 +81,11 @@ class ShardQueue:
                 (source,) = await self._unsealed(stored, 1) or (None,)
                 return source if isinstance(source, bytes) else None
 
-            # It may be large, so it is read when there is room for it in memory.
+            # The content may be large. So it is not read here, but later, when there is room for it in memory.
             self._urls.hand_over_later(block.files[0].path, content)
             return
-        # The task `list_files` stores the sources (URLs and contents) in the order of the files. So a source belongs to
-        # the file at the same position.
+        # The task `list_files` stored the sources (URLs and contents) in the order of the files. So each source belongs
+        # to the file at the same position.
         pairs = zip(block.files, await self._unsealed(stored, len(block.files)), strict=False)
         self._urls.hand_over(
             {file.path: source for file, source in pairs if source is not None and file.path in missing}

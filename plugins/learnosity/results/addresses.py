@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 _COLON = r"(?::|%(?:25)*3a|\\u003a)"
 _SLASH = r"(?:[/\\]|%(?:25)*2f|\\u002f)"
-# Finds `://` after any scheme, also percent-encoded or JSON-escaped, and `http:/`. For any scheme, the pattern starts
-# with the colon and not with the scheme, because that is fast on long texts.
+# Finds `://` after any scheme, such as in `s3://`, also percent-encoded or JSON-escaped, and `http:/`. The pattern for
+# any scheme starts with the colon and not with the scheme, because that is fast on long texts.
 _ANYWHERE = re.compile(rf"(?<=[a-z0-9]){_COLON}{_SLASH}{{2}}|\bhttps?:[/\\]", re.IGNORECASE)
 _HOST_ONLY = re.compile(r"\s*[/\\]{2}[^/\\\s]")
 _SCHEMES = re.compile(rf"([a-z0-9+.-]{{1,20}}){_COLON}{_SLASH}{{2}}", re.IGNORECASE)
@@ -23,7 +23,7 @@ _SIGNED = re.compile(
     r"(?:(?:x-(?:amz|goog|ms|oss|cos|obs)-[a-z-]{1,40}|(?:x-)?signature|sig|se|sv|st|sp|sr|token|expires|"
     r"awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id|policy|hmac|hash|auth|authorization|jwt|secret|"
     r"password|(?:access|id|security|session|sas)[_-]?token|api[_-]?key)(?:=|%(?:25)*3d|\\u003d)"
-    # A value with 40 of these characters may be a secret, so the name of its parameter does not matter.
+    # A parameter of any name whose value has at least 40 of these characters: the value may be a secret.
     r"|[\w.~-]{1,60}=[A-Za-z0-9_+/%-]{40})",
     re.IGNORECASE,
 )

@@ -38,7 +38,7 @@ from learnosity.results.request_fields import is_input_count
 from learnosity.results.signal_keys import kind_of
 from learnosity.results.values import integer, says_something
 
-# Values under these keys are input files. They are not result files.
+# Keys of input files. A value under such a key is not a result file.
 _OF_THE_INPUT = INPUT_KEYS | words(
     "inputfile inputfilename source sources sourcefile sourcefiles sourcename sourcefilename original originalfile "
     "originalname originalfilename uploadfile uploadedfile uploadname uploadfilename"
@@ -46,15 +46,18 @@ _OF_THE_INPUT = INPUT_KEYS | words(
 # Values under these keys are not read in this module. The module `entry` reads the values under `CONTENT_KEYS`. The
 # other values repeat the request, or name input files.
 _NOT_READ = CONTENT_KEYS | ECHO_KEYS | _OF_THE_INPUT
-# Values under these keys are files, folders, groups or rows.
+# Keys of files, folders, groups or rows. If the entry of a file has a list or an object under such a key, this may be
+# more of the dataset.
 _OF_DATA = LISTING_KEYS | FORMAT_KEYS | TREE_KEYS | GROUP_LISTS | COUNTED_KEYS | words("records lines")
-# A value under one of these keys describes the file, even if it is a list of objects. In an entry of a list of files,
-# the value under any key that is not in `_OF_DATA` describes the file.
+# A list of objects under one of these keys describes the file. Under another key, such a list may be content, but only
+# if the entry is in no list of files: in a list, everything in an entry describes its file, except values under keys of
+# `_OF_DATA`.
 _OF_THE_FILE = words(
     "tags labels attributes properties meta metadata hashes checksums headers acl grants owners columns schema levels "
     "grouplevels sort permissions history"
 )
-# A count with one of these words in its key is a number of things inside the file. It is not a number of files.
+# A count whose key contains one of these words counts things inside of the file, such as `row_count`. It is not a
+# number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
 _NEXT_FILE = words("nextfile nextfiles nextfilename")
@@ -79,7 +82,7 @@ def read_beside(
     is_archive = not listed and names[1].lower().endswith(_ARCHIVES)
     for each, value in record.items():
         if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
-            continue  # the number of input files, or of those in an archive
+            continue  # a number of input files, or of the files in an archive, and not of result files
         is_plain = not isinstance(value, dict | list)
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
     found.signals.compare_children(counts)
@@ -122,7 +125,7 @@ class _Reader:
         """Note what an object says that may be the reply itself."""
         word, number = plain_key(key), integer(value)
         if word in _NEXT_FILE and isinstance(value, str) and looks_like_a_file(value):
-            self._found.names.add(value)  # only a name, without an address: the file cannot be requested
+            self._found.names.add(value)  # the reply names a file without an address, so it cannot be requested
             return True
         is_inside = word in ABOUT_A_FILE or _IN_A_FILE.search(word) is not None
         if kind_of(word) == "count" and is_inside:

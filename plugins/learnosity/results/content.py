@@ -31,7 +31,8 @@ _SUBJECTS = {"user_id", "item_reference", "question_reference", "question_number
 ROW_FIELDS = MEASURES | _SUBJECTS | {"group_name"}
 # A key that ends with one of these words, such as `report_file` or `data_url`, may have the address of a file.
 _FILE_KEY_ENDS = ("file", "files", "url", "uri", "href", "link", "download")
-# A link in a row to one of these documents is not a result file: such a document may be about the item of the row.
+# A row may have a link to a document about its item, such as a PDF. So a link in a row that ends like this is not a
+# result file.
 _DOCUMENTS = (".html", ".pdf", ".md")
 
 

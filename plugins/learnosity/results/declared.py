@@ -257,8 +257,9 @@ def _read_inline(declaration: Declaration, reply: Mapping[str, Any], found: Find
     elif (raw := encoded(part)) is None:
         found.problems.append("its content cannot be written down")
     else:
-        # The reply itself has the content here, so a count in the reply is a number of rows. For a list, the counts are
-        # compared with its length. In an object, the rows cannot be counted, so the counts are not compared.
+        # With `inline`, the content is in the reply itself, so a count in the reply is a number of rows. If the content
+        # is a list, counts are compared with its length. If it is an object, its rows cannot be counted, so nothing is
+        # compared.
         found.is_declared = True
         found.declared = ({len(part)}, numbers_of_rows(part, {len(part)})) if isinstance(part, list) else None
         found.add_file(FoundFile(INLINE_NAME, (), None, raw, None, "application/json"))

@@ -40,7 +40,7 @@ from learnosity.results.place import Place
 from learnosity.results.signal_keys import counts_parts, kind_of, thing_of
 
 Words = Mapping[str, Any]
-# The keys of an entry that are about its file.
+# Keys that an entry in a list of files may have. Their values describe the file.
 ENTRY_WORDS = frozenset(
     (*URL_KEYS, *NAME_KEYS, *PATH_KEYS, *OBJECT_KEYS, *FOLDER_KEYS, *SIZE_KEYS, *TYPE_KEYS, *LINK_WORDS, *ABOUT_A_FILE)
 )
@@ -207,9 +207,9 @@ def name_of(words: Words, dataset_id: str) -> str | None:
     if _PATH_WORDS.isdisjoint(words):
         return name or None
     path = _text(words, PATH_KEYS)
-    # The key of an object in a store may begin with folders that are not part of the dataset. They and the folder of
-    # the dataset are cut off. The key is used only if the entry has no path. If the entry has a name, the key must also
-    # end with `/` and this name: another key may be an id.
+    # An entry may have the key of an object in a store, such as `exports/<dataset id>/a/b.json`. Everything up to the
+    # dataset id is cut off. The key is used only if the entry has no path. If the entry has a name, the key must end
+    # with `/` and this name: otherwise, it may be an id.
     key = _text(words, OBJECT_KEYS).rpartition(f"/{dataset_id}/")[2]
     if not path and (not name or key.endswith(f"/{name}")):
         path = key

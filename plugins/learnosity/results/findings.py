@@ -124,8 +124,8 @@ class Findings:
             return dict.fromkeys(self.listed, found)
         if not self.rows and not self.groups:
             return {thing: {0} for thing in _THINGS}
-        # If the reply names child groups, an empty list of users does not mean that the group has no users. The users
-        # may be in the child groups. So the length 0 is not a right count then.
+        # If the reply names child groups, an empty list of users proves nothing: the users may be in the child groups.
+        # So a count of users is not compared with the length 0 of this list.
         right = {thing: set(lengths) for thing, lengths in self.row_numbers.items() if not self.groups or any(lengths)}
         for thing, number in self.rows_of.items():
             if thing is not None:

@@ -19,13 +19,13 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Keys under which the entry of a file may have its URL.
+# Keys under which an entry in a list of files may have the URL of its file.
 URL_KEYS = words(
     "url href link uri file src location address download signedurl presignedurl downloadurl fileurl dataurl contenturl"
     " resulturl outputurl objecturl s3url geturl signeduri downloaduri fileuri signedlink downloadlink filelink"
 )
-# Tuples and not sets, because the order matters: if an entry has several of these keys, the first one with a usable
-# value is used.
+# Keys under which an entry has the name, path, folder, size or type of its file. They are tuples and not sets, because
+# the order matters: if an entry has several of these keys, the first one with a usable value is used.
 NAME_KEYS = ("name", "filename", "file")
 PATH_KEYS = ("path", "filepath", "relativepath", "fullpath")
 OBJECT_KEYS = ("key", "objectkey", "s3key")
@@ -39,7 +39,7 @@ ABOUT_A_FILE = words(
 )
 CONTENT_KEYS = words("content contents body text inline data")
 
-# A text with more characters than this may be content, and not only a remark about a file.
+# A text with more characters than this may be content. A shorter text is only a remark about a file.
 MAX_PLAIN_TEXT = 200
 
 # Keys of a list of files. If the list under such a key is empty, and nothing else in the reply may be content, the
@@ -48,14 +48,15 @@ LISTING_KEYS = words(
     "files outputs items results urls downloads children entries list listing filelist fileslist outputfiles "
     "resultfiles objects documents parts contents artifacts attachments resources"
 )
-# Every address in a list under one of these keys is a file, without more proof.
+# In a list under one of these keys, every address is a file. In other lists, an address may also be a link, so it needs
+# more proof, such as a file name.
 FILE_LISTS = words("files downloads filelist fileslist outputfiles resultfiles")
 FORMAT_KEYS = words(
     "json csv tsv ndjson jsonl parquet xlsx xml zip gz "
     "jsonurl csvurl tsvurl ndjsonurl jsonlurl parqueturl xlsxurl xmlurl zipurl gzurl"
 )
-# Keys that only give a reply its structure, such as `data` or `csvurl`. A file whose address is below the key `grade 5`
-# may land in a folder of that name. These keys never become folders.
+# Keys that only give a reply its structure, such as `data` or `csvurl`. They never become folders. Another key, such as
+# `grade 5`, may become a folder, in which the files below this key land.
 STRUCTURE_KEYS = (
     LISTING_KEYS
     | FORMAT_KEYS
@@ -67,13 +68,14 @@ STRUCTURE_KEYS = (
 )
 # In a tree of folders, a folder lists its content under one of these keys.
 TREE_KEYS = words("children nodes folders subfolders directories")
-# A number under one of these keys is a count. A number under one of `LISTING_KEYS` is a count, too.
+# A number under one of these keys is a count, as in `"rows": 20`. A number under one of `LISTING_KEYS` is a count, too.
 COUNTED_KEYS = words("rows users students learners questions chunks batches segments shards folders subfolders")
 # Keys under which a reply repeats the request. Nothing below these keys is part of the dataset.
 ECHO_KEYS = words(
     "request filters filter options parameters params query config settings fields userfields versions sdk"
 )
-# Keys of lists of input files. Files below these keys are not result files.
+# `INPUT_KEYS`: keys of lists of input files. Files below them are not result files. `ABOUT_KEYS`: keys of objects that
+# say something about the reply, or repeat the request. `LINK_BOXES`: keys of objects or lists of links.
 INPUT_KEYS = words("inputfiles input inputs inputurls infiles upload uploads uploadurl uploadurls uploadedfiles")
 ABOUT_KEYS = ECHO_KEYS | words("meta metadata info paging pagination page stats statistics job links")
 LINK_BOXES = words("links link")
@@ -83,10 +85,12 @@ LINK_BOXES = words("links link")
 SELF_LINKS = words("self canonical prev previous")
 DOCUMENTATION_LINKS = words("documentation docs doc help support terms license")
 # Keys whose address may be a link to the reply itself. It is such a link only if the address leads to a list of files.
+# `PAGE_LINKS`: keys of links to the first and the last page.
 POSSIBLE_SELF_LINKS = words("link href url uri first last index home about up")
 PAGE_LINKS = words("first last")
 
-# The plain word for each spelling of a link's key: `self` for `selfurl` and `selflink`, `prev` for `prevpage`.
+# Maps each spelling of the key of a link to one word: `selfurl` and `selflink` to `self`, `prevpage` to `prev`.
+# `LINK_WORDS` has all spellings.
 _LINK_WORDS = {
     f"{word}{suffix}": word
     for word in SELF_LINKS | DOCUMENTATION_LINKS | PAGE_LINKS | {"next"}
@@ -99,7 +103,7 @@ LINK_WORDS = frozenset(_LINK_WORDS) | LINK_BOXES
 GROUP_LISTS = words("groups children subgroups childgroups")
 GROUP_CONTEXT = words("group ancestors ancestor parents parent root")
 
-# The endings of data files.
+# Endings by which the name of a data file is recognised, without the dot.
 FILE_SUFFIXES = words(
     "json csv tsv ndjson jsonl txt gz zip zst bz2 tar tgz parquet avro orc xml html pdf xls xlsx yaml yml md log"
 )
@@ -128,7 +132,7 @@ def known_suffix(name: str) -> str | None:
     return suffix.lower() if stem and suffix.lower() in FILE_SUFFIXES else None
 
 
-# Values of `status` and similar keys, by their meaning.
+# Values of `status` and similar keys that mean: the dataset is ready, is not ready yet, or has failed.
 READY_WORDS = words(
     "completed complete ready done success succeeded successful finished ok available published compiled generated "
     "processed exported stored 200 true"

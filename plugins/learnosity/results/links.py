@@ -32,7 +32,7 @@ _NO_DATA = SELF_LINKS | DOCUMENTATION_LINKS
 _PAGE_WORDS = PAGE_LINKS | {"self"}
 # Keys in the object of a link that describe the link. They do not say whether the link leads anywhere.
 _ABOUT_A_LINK = words("rel title label description type method templated hreflang")
-# Parts of the query of an address that mean the first page, as in `?page=1`.
+# What `_position` finds in the address of a first page, such as `?page=1`.
 _BEGINNINGS = (("page", "0"), ("page", "1"), ("offset", "0"))
 
 

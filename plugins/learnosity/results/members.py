@@ -20,10 +20,10 @@ from learnosity.results.known_keys import (
 )
 from learnosity.results.signal_keys import kind_of
 
-# In an object whose keys are file names, null is allowed only under these keys, and under keys with a meaning for
-# `kind_of`. Under any other key, null may mean that a file is missing.
+# In an object whose keys are file names, null is allowed only under these keys, and under keys that `kind_of` knows,
+# such as `next`. Under any other key, null may mean that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-# A key such as `result_urls` says that its value is a list of files. It is not the name of a file.
+# Matches a key such as `resulturls`: its value is a list of files, so the key is not the name of a file.
 _LIST_OF_FILES = re.compile(".+(?:files|urls|uris|links|outputs|downloads)")
 
 

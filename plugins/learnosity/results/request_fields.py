@@ -9,7 +9,8 @@ from learnosity.results.groups import is_levels
 from learnosity.results.known_keys import plain_key
 from learnosity.results.values import integer
 
-_MAX_INPUT_FILES = 100  # of the API. A larger number cannot be that of the request
+# The API accepts at most this many input files. So a larger number is not the number of input files.
+_MAX_INPUT_FILES = 100
 
 
 def is_input_count(key: str, value: Any, record: Mapping[str, Any]) -> bool:

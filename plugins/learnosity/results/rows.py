@@ -18,8 +18,8 @@ from learnosity.results.signal_keys import kind_of, thing_of
 from learnosity.results.values import as_flag, integer, says_something
 
 _MORE = re.compile("more|further|truncated|hasnext")
-# Counts that a reply with files may give for the whole dataset. Other measures, such as a mean, are content that would
-# be lost if only the files landed.
+# Beside its files, a reply may give these counts for the whole dataset. They need not land. Any other measure, such as
+# a mean, is content: it would be lost if only the files landed.
 _COUNTS = frozenset(("group_count", "population", "count_sessions", "count_attempted"))
 _CURSOR = re.compile("next|cursor|token|continuation")
 
@@ -55,8 +55,8 @@ def has_statistics(record: Mapping[str, Any], files: int, *, is_beside_no_list: 
         return bool(measures) or (is_beside_no_list and not files)
     if files:
         return not measures.keys() <= _COUNTS
-    # If the list of files is empty, statistics of 0 or null are no content: they only repeat that the dataset is empty.
-    # Any other statistic is content.
+    # If the list of files is empty, statistics of 0 or null only repeat that the dataset is empty, so they are not
+    # content. Any other statistic is content.
     return any(value not in (None, 0, "0") for value in measures.values())
 
 

@@ -206,7 +206,7 @@ class _Reader:
         elif is_number_of(key, value):
             found.signals.note_count(key, int(value))
         elif word in FORMAT_KEYS and kind_of(place.key) == "count":
-            return False  # how many files of this format there are; `Signals.note_unread` adds these numbers
+            return False  # a number of files of one format, as in `{"csv": 2}`; `Signals.note_unread` adds them up
         elif word in _LISTS and not (value is None and groups.is_group_list(key, found)):
             self._read_instead_of_list(key, value)
         elif value is not None and groups.is_group_list(key, found):

@@ -32,8 +32,8 @@ Kind = Literal[
     "count",
     "children",
 ]
-# What is counted, if it is not files. A number of these things may also be a statistic, or be about the content of a
-# file. Then it says nothing about what the reply lists.
+# What a count in a reply may count, other than files. Such a count, for example of users, may be a statistic, or may be
+# about the content of a file. Then it does not say how many entries the reply lists.
 Thing = Literal["row", "user", "group", "question", "child", "record", "item", "statistic"]
 
 _VOCABULARY: dict[Kind, str] = {
@@ -62,8 +62,8 @@ _VOCABULARY: dict[Kind, str] = {
     "xtotalcount hits totalhits hitcount",
     "children": "haschildren haschild hassubgroups haschildgroups hasfolders hassubfolders",
 }
-# The value of these keys is always the id of a dataset. The value of the other keys of `owner`, such as `dataset`, may
-# be something else.
+# Keys whose value is always the id of a dataset. The line `owner` above has more keys, such as `dataset`. Their value
+# may be something else.
 OWNER_IDS = words("datasetid datasetids datasetuuid datasetguid datasetidentifier")
 _BY_WORD: dict[str, Kind] = {word: kind for kind, text in _VOCABULARY.items() for word in words(text)}
 
@@ -73,11 +73,12 @@ _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|direct
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
 _TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
-# Under these keys, a value that is not a number may be a flag, a time or a text.
+# Matches keys such as `filesavailable`. A number under such a key is a count. Any other value is no count: it may be a
+# flag, a time or a text.
 _NUMBERS = rf"available{_LISTED}|{_LISTED}available|(?:all|total)?{_LISTED}(?:in|of)(?:the)?(?:dataset|listing|list)"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
-    # The part of `nextpagetoken` that follows `next` is the kind of the cursor.
+    # Keys such as `nextpage`, `nexttoken` and `nextpagetoken`. Their value is the cursor of the next page.
     (
         "cursor",
         r"next(?:page|result|record|file|item|batch|scroll|continuation|last|start|evaluated)?s?"
@@ -85,8 +86,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key that begins with `next`, such as `next_of_kin`, may name the next page, too. But nothing says how to
-    # request that page. `next_refresh` is not such a key: its value is a time.
+    # Any other key that begins with `next` may name the next page, too, but nothing says how this page is requested. So
+    # its kind is not `cursor`. A key such as `nextrefresh` is left out: its value is a time.
     ("next", rf"next(?!{_TIMES}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
@@ -105,17 +106,20 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("count", _NUMBERS),
 )
-# Kinds of keys about pages and counts. The value of such a key may be an object or a list. If this has no files and no
-# rows, `Signals.note_unread` reads it. If a value in it is not understood, the reply is unclear.
+# `OF_PAGES`: kinds of keys about pages and counts. `PAGE_BOXES`: keys of objects about pages. If the value of such a
+# key is an object or a list without files and rows, `Signals.note_unread` reads it. If it does not understand a value
+# in it, the reply is unclear.
 OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset", "limit", "count")
 PAGE_BOXES = words("paging pagination pageinfo")
-# Above counts of records or items, one of these keys says that the counts are of the entries of the listing.
+# In an object under one of these keys, a count of records or items is the number of entries that the reply lists, as in
+# `{"paging": {"total_items": 3}}`. In an object under a key of `STATISTICS`, a count such as `total`, which does not
+# say what it counts, is a statistic.
 LISTING_BOXES = PAGE_BOXES | words("page pages meta")
 STATISTICS = words("stats statistics")
-# Keys that say nothing about pages, inside an object under a key of `OF_PAGES` or `PAGE_BOXES`.
+# In an object about pages (see `OF_PAGES`), these keys say nothing about pages.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
-# What some keys mean inside such an object, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they have no meaning
-# for `kind_of`.
+# `_INSIDE`: what these keys mean in an object about pages, as in `{"page": {"number": 1, "of": 3}}`. Elsewhere, they
+# have no meaning for `kind_of`. `_INSIDE_A_COUNT`: the same for an object under a key of the kind `count`.
 _INSIDE: dict[str, Kind] = {"number": "page", "current": "page", "index": "page", "of": "pages", "size": "limit"}
 _INSIDE_A_COUNT: dict[str, Kind] = dict.fromkeys(LISTING_KEYS | {"value", "number"}, "count")
 _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
@@ -124,7 +128,8 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
-    # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
+    # `Findings.note_box` adds the key of the object around a count: `total_items of paging`. Then the count is the
+    # number of entries that the reply lists, so the next two patterns must not match it.
     ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
     ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),

@@ -22,7 +22,8 @@ _MAX_ENTRIES = 50
 _MAX_SHAPES = 3
 # At most this many values of one reply are read, so that a huge reply does not take long.
 _MAX_VALUES = 3_000
-# A key that looks like a word: letters, `_`, `-` and digits, but never three digits together. So most ids do not match.
+# A key that looks like a word is shown: it has letters, `_`, `-` and digits, but never three digits together. So most
+# ids do not match, and are not shown.
 _WORD = re.compile(r"[$_@]?[A-Za-z](?:[A-Za-z_-]|[0-9]{1,2}(?![0-9])){0,31}")
 _LENGTHS = re.compile(r"\(\d+\)")
 _HEX = re.compile(r"(?=[A-Fa-f-]*[0-9])[0-9A-Fa-f-]{6,}")

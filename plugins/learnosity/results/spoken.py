@@ -18,11 +18,11 @@ _LATER = re.compile(
 # with these words may mean that the dataset is not ready.
 _NOT_READY = re.compile(r"\bnot (?:yet )?(?:ready|complete|finished)|\bstill (?:being|\w+ing)\b", re.IGNORECASE)
 _NO = re.compile(r"\b(?:not|never|no|yet|part(?:ly|ial|ially)?)\b", re.IGNORECASE)
-# Words beside a time which mean that the time has not come, or is not known.
+# Words beside a time, as in `expected on 3 May`, which mean that the time has not come, or is not known.
 _TO_COME = re.compile(
     r"\b(?:expect\w*|estimat\w*|due|soon|eta|tb[acd]|in|from|after|by|until|plan\w*|will|unknown)\b", re.IGNORECASE
 )
-# Words in a sentence which mean that only a part is done, or that it will be done.
+# Words in a text such as `completed except 2 files`, which mean that only a part is done, or that nothing is done yet.
 _IN_PART = re.compile(
     r"\b(?:but|except|until|unless|only|some|most|half|many|few|almost|nearly|soon|will|shall|should|must|can|could|cannot"
     r"|may|might|would|to be|when|once|if|after|before|expect\w*|estimat\w*|await\w*|un\w+|in\w+|non|lost|fail\w*"
@@ -30,8 +30,9 @@ _IN_PART = re.compile(
     r"|(?:\d+|one|two|three) (?:out )?of)\b|n't\b|\d\s*/\s*\d|%",
     re.IGNORECASE,
 )
-# Phrases in a message text of a reply which mean that the listing is only a part. Each is about files, a list or
-# results. A text about the input, such as `3 of 200 users have no group`, is not.
+# Phrases in a message text of a reply which mean that the listing is only a part, such as `the list is truncated`. Each
+# phrase names files, a list or results. Otherwise, texts about the input would match, such as `3 of 200 users have no
+# group`.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
 _LIST = r"(?:list|listing|lists|listings|results?|result sets?|output|outputs)"
 _CUT = r"(?:truncated|incomplete|abridged|cut off|cut short|capped|partial(?! (?:credit|score|mark|attempt|answer)))"
@@ -44,15 +45,16 @@ _PART = re.compile(
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
     re.IGNORECASE,
 )
-# How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
+# Matches `3 of 200 files`. If a verb follows, it must be about the listing: in `3 of 200 files are listed`, it is, and
+# in `3 of 200 files have errors`, it is not.
 _SOME_OF = re.compile(
     rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"\d{4}|\d\s*[:./h-]\s*\d|\bago\b", re.IGNORECASE)
-# Under these keys, only a time is expected: when the dataset was completed. Under any other key of a flag, a value may
-# be true or false, a word, or a time.
+# `_TIMES`: the value of these keys can only be the time when the dataset was completed. Under other keys of flags, a
+# value may be true or false, a word, or a time. `_AVAILABLE`: the value of these keys may also be a length of time.
 _TIMES = words("dtcompleted completedat dtfinished finishedat")
 _AVAILABLE = words("available isavailable")
 

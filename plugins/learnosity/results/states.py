@@ -19,12 +19,12 @@ _IDS = OWNER_IDS | words("id uuid guid identifier")
 _SUCCESS = words("success ok successful")
 _WAY_OUT = " (if the reply is the whole, declare `count` as well, or `inline`)"
 _OTHER = "it is about another dataset"
-# If a flag is an object, keys under which its value may be, as in `{"value": true}`. The empty key stands for an entry
-# of a list.
+# A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
+# stands for an entry of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# If a progress is an object: keys of what is done (`_DONE`) and of the whole (`_WHOLE`), as in `{"done": 5, "of": 10}`.
-# Without a key of `_WHOLE`, the value of a key of `_DONE` is read as a share. The empty key stands for an entry of a
-# list.
+# A progress may be an object, as in `{"done": 5, "of": 10}`. `_DONE`: keys of what is done. `_WHOLE`: keys of the
+# whole. Without a key of `_WHOLE`, the value of a key of `_DONE` is read as a share. The empty key stands for an entry
+# of a list.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
 _ONLY_OF = words("count number")  # a number under these keys is never a share
@@ -189,7 +189,9 @@ def _shares(record: list[tuple[str, Any]]) -> list[Any]:
     for word, each in done:
         share = number(each)
         if share is None and kind_of(word) == "ready":
-            shares.append(1)  # a flag or a time under a key such as `done`; `_ready_flag` has judged it already
+            # The value is a flag or a time under a key such as `done`. `_ready_flag` has judged it already, so it
+            # counts as done here.
+            shares.append(1)
         elif whole and share is not None and share < _EPOCH:
             shares.append(1 if share in whole else 0)
         elif not whole and word not in _ONLY_OF and not (share is not None and share >= _EPOCH):
@@ -265,5 +267,6 @@ INSIDE: dict[Kind | None, Callable[[State, str, Any], None]] = {
     "remark": _remarks_inside,
     "owner": _owner_inside,
 }
-# Kinds of keys inside a progress whose numbers may be the progress itself.
+# In an object that is a progress, a number may be the progress itself if its key is of one of these kinds. None: the
+# key has no kind.
 _OF_PROGRESS: tuple[Kind | None, ...] = (None, "ready", "count", "pages")

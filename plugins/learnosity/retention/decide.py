@@ -13,7 +13,8 @@ from learnosity.retention.rules import Rule
 HOUR = 3600.0
 DAY = 24 * HOUR
 # A landing saves notes, such as its plan and which files have landed. If the newest note is younger than this, the
-# landing may still run: its longest task has an `execution_timeout` of 24 hours by default.
+# landing may still run, so the dataset is kept: the longest task of a landing may take 24 hours by default
+# (`execution_timeout`).
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 

@@ -60,8 +60,8 @@ async def remove(
     mark = await _Mark.make(store, layout, run)
     now = await mark.time()
     others_marks = await mark.others()
-    # `is_marked` tells that an earlier removal was interrupted. The mark that this task has just written itself does
-    # not count.
+    # `is_marked` says that an earlier removal was interrupted. So the mark that this task has just written itself is
+    # ignored here.
     found = replace(await read_dataset(store, layout), is_marked=mark.existed or bool(others_marks))
     if not all(_is_stale(info, now) for info in others_marks):
         await mark.drop()

@@ -18,7 +18,7 @@ from learnosity.schedules.keys import SCHEMA, SHIPPED, Schedule
 from learnosity.schedules.templates import template_problem
 from learnosity.schedules.yaml_text import Place, YamlText
 
-# Maximum number of problems that are reported of one file: a broken list could give thousands.
+# At most this many problems of one file are reported: a list with the same mistake in each entry could have thousands.
 MAX_PROBLEMS = 20
 _VALIDATOR = Draft202012Validator(SCHEMA)
 # First and last day that a schedule may name. Airflow cannot handle days near the ends of Python's calendar, such as

@@ -20,10 +20,11 @@ PRESETS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# croniter replaces `r` in a cron expression by a random number, so each parse of the file would give another schedule.
-# For `h`, croniter needs an id to hash, and Airflow passes none. So `cron_problem` refuses both letters.
+# croniter replaces `r` in a cron expression by a random number, so each time the file is read, the schedule would be
+# another one. It replaces `h` by a hash of an id, but Airflow passes no id. So `cron_problem` refuses both letters.
 _RANDOM = re.compile(r"[hr](\(.*\))?(/.*)?", re.IGNORECASE)
-_FROM = datetime(2027, 1, 1)  # any time would do: it is only asked whether a cron ever comes
+# Any time would do: from it, croniter looks for the next time, which shows that there is one.
+_FROM = datetime(2027, 1, 1)
 
 
 def expanded(cron: str) -> str:

@@ -51,7 +51,8 @@ def growth(tree: nodes.Template, length: int) -> str | None:
             texts = [*each.args, *(keyword.value for keyword in each.kwargs)]
             if each.dyn_args or each.dyn_kwargs or not all(isinstance(value, nodes.Const) for value in texts):
                 return "the filter replace needs plain texts here: replace('old', 'new')."
-            # `replace('', new)` inserts `new` before each character and at the end.
+            # `replace('', new)` inserts `new` before each character and at the end. No other `replace` adds more, so
+            # this growth is assumed.
             lengths = [len(str(value.value)) for value in texts if isinstance(value, nodes.Const)]
             longest += (longest + 1) * max(lengths, default=0)
     if longest > MAX_TEXT:
@@ -170,14 +171,15 @@ def _is_small(node: nodes.Node, given: Given, seen: set[str]) -> bool:
             try:
                 return abs(float(value)) <= MAX_DIGITS
             except (TypeError, ValueError, OverflowError):
-                return not isinstance(value, int)  # a text such as 'ceil' is the method of `round`
+                return not isinstance(value, int)  # a text is no number of places: 'ceil' says how to round
         case nodes.Neg() | nodes.Pos():
             return _is_small(node.node, given, seen)
         case nodes.Add() | nodes.Sub():
             both = (node.left, node.right)
             return not any(True for _ in _texts(node, given)) and all(_is_small(each, given, seen) for each in both)
         case nodes.Filter(name="int" | "float" | "abs") if node.node:
-            # The second argument of `int` is the base of the number.
+            # The second argument of `int` is the base: with base 36, the small number 20 becomes 72. So one argument is
+            # allowed at most.
             options = _options(node)
             return len(options) <= 1 and all(_is_small(each, given, seen) for each in (node.node, *options))
     return _is_of_run(node, given)

@@ -126,7 +126,7 @@ def template_problem(text: str) -> str | None:
         if any(True for _ in find_referenced_templates(tree)):
             return "a template here cannot include other files."
         # `_misuse` must be called first: it refuses expressions such as `9 ** 9 ** 9`. `find_undeclared_variables`
-        # computes constant expressions, and this one would take for ever.
+        # computes constant expressions, and would never end with such a one.
         if problem := _unknown(_names(tree) - NAMES) or _misuse(tree) or growth(tree, len(text)):
             return problem
         return _unknown(find_undeclared_variables(tree) - NAMES)
@@ -172,8 +172,9 @@ def _misuse(tree: nodes.Template) -> str | None:
 
     An object of Airflow has more than its documented fields: methods that read files, or that run code.
     """
-    # `called`: nodes that the template calls; only these may be methods. `whole_runs`: nodes before a field, or before
-    # a filter that takes a run. `dag_run` is allowed only there: elsewhere, a template would use the whole object.
+    # `called`: what the template calls, such as `.add` in `logical_date.add(days=1)`; only this may be a method.
+    # `whole_runs`: what stands before a field, as in `dag_run.conf`, or before a filter that takes a run, such as
+    # `interval_start`. Only there, `dag_run` is allowed: elsewhere, the template would use the whole object.
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     whole_runs = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     whole_runs |= {id(node.node) for node in tree.find_all(nodes.Filter) if node.name in _OF_WHOLE_RUNS}

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-# Limits that are much higher than a schedule needs. Without limits, a small file with YAML aliases could fill the
-# memory.
+# Limits of one file: levels of nesting, number of values, and characters of all values. A schedule needs much less.
+# Without limits, a small file with YAML aliases could fill the memory.
 MAX_DEPTH = 40
 MAX_VALUES = 10_000
 MAX_CHARACTERS = 1_000_000
