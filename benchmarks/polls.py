@@ -84,7 +84,7 @@ async def batch(api: Api, name: str, waits: int, seconds: tuple[float, float], k
         await asyncio.sleep(random.uniform(0, waits))
         reference = f"{name}-{number}"
         api.ends[reference] = end = api.loop.now + random.uniform(*seconds)
-        # a real task also needs some seconds until the sensor has deferred it
+        # A real task also needs some seconds until the sensor has deferred it.
         await asyncio.sleep(random.uniform(2, 5))
         async with shared_poller("bench", api.connect) as poller:
             with poller.watch(reference, poll_interval=15, deadline=time.time() + 1e6, kind=kind) as results:

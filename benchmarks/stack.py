@@ -131,7 +131,7 @@ class Stack:
             "RCLONE_CONFIG_S3_ACCESS_KEY_ID": bucket.access_key,
             "RCLONE_CONFIG_S3_SECRET_ACCESS_KEY": bucket.secret_key,
             "RCLONE_CONFIG_S3_REGION": "us-east-1",
-            # rclone must not try to create the bucket, because its keys have no right to
+            # rclone must not try to create the bucket, because its keys have no right to do this.
             "RCLONE_CONFIG_S3_NO_CHECK_BUCKET": "true",
         }
         start = _timed([PEERS / "rclone", "version"], environment)

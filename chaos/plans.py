@@ -42,9 +42,9 @@ GATE_FAULTS: Final[tuple[GateFault, ...]] = ("slowdown", "refuse", "cut", "Reque
 # comes.
 IN_FLIGHT_SECONDS = 3.0
 
-# Some plans have one large result file: a glob of its name, its size, and the bytes a second of a slow download. So
-# slowly, it takes six seconds, which is enough time for a fault. Over plain http, the file is written to the store in
-# parts, over TLS in one request.
+# Some plans have one large result file: a glob of its name, its size, and the bytes a second of a slow download, which
+# takes six seconds. This is enough time for a fault. Over plain http, the file is written to the store in parts, over
+# TLS in one request.
 LARGE_FILE = "exports/*"
 LARGE_FILE_BYTES = 24 * 1024 * 1024
 LARGE_FILE_RATE = 4 * 1024 * 1024

@@ -49,8 +49,8 @@ _DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<rest>:?[-+?][^}]*)?\}|(?P<na
 _NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
 # Matches an address: scheme, host and optionally a port, such as `https://airflow.example.com:8443`.
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.%]+\])(:\d+)?", re.IGNORECASE)
-# Passwords that become a part of an address. If `.env` sets all the addresses themselves, under the names that follow,
-# the password is not used in any.
+# Passwords that become a part of addresses. The settings beside each password replace these addresses: if `.env` has
+# all of them, no address contains the password.
 IN_ADDRESSES = {
     "POSTGRES_PASSWORD": ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
     "VALKEY_PASSWORD": ("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"),

@@ -192,7 +192,7 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
     quoting, encoding = chance.choice(_QUOTING), chance.choice(_ENCODINGS)
     end = chance.choice(("\n", "\r\n", "\r"))
     if end == "\r":
-        # after this choice, all cells are quoted: Python 3.11 would not quote cells with a line feed by itself
+        # All cells are quoted here, because with this line end, Python 3.11 would not quote a cell with a line feed.
         quoting = csv.QUOTE_ALL
     doubled = chance.random() < 0.9
     columns = [*keys, *chance.sample(("name", "note;x", "a,b", "é"), chance.randrange(3))]

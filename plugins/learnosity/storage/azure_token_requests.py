@@ -44,14 +44,15 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, egress: Egress, *, wants_machine: bool = False, **config: Any) -> None:
         session = Session()
-        # `egress` gives the proxy and the certificates, and no password of ~/.netrc may be sent
+        # `egress` gives the proxy and the certificates, so requests takes neither from the environment. It also sends
+        # no password of ~/.netrc.
         session.trust_env = False
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
         self._is_ready = False
         self.wants_machine = wants_machine
         self.failure: LearnosityError | None = None
-        self.status = 0  # HTTP status of the last reply; 0 = the last request got none
+        self.status = 0  # HTTP status of the reply to the last request; 0 = no reply
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """The reply to a request. `proxies` does not count: `egress` says which proxy is used.

@@ -81,7 +81,7 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
         super()._setup_ssl_cert(conn, url, verify)
-        # the TLS context already has the certificate authorities, so urllib3 need not load a file of them
+        # The TLS context already has the certificate authorities, so urllib3 need not load a file of them.
         conn.ca_certs = None
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:

@@ -52,7 +52,7 @@ class Boto3WritingStore(ObstoreStore):
 
     def memory_for(self, size: int | None) -> int:
         # When a write begins, memory holds its first part, its second part, and the buffer from which the second part
-        # was copied.
+        # was copied: three parts.
         return 3 * part_bytes(size)
 
     async def put_stream(

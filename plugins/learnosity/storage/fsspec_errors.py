@@ -39,6 +39,6 @@ def driver_errors(uri: str) -> Iterator[None]:
         raise StorageError(f"{uri}: the storage driver cannot do this ({first_line(error)}).") from None
     except Exception as error:
         # For a lost connection, the library below a driver raises an error of its own, such as EOFError or
-        # SSHException. So all other errors count as temporary.
+        # SSHException. So an error of any other type counts as temporary.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
         raise TransientStorageError(f"{uri}: {said}. Check the connection named in the URI if this goes on.") from None

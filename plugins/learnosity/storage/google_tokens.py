@@ -61,7 +61,8 @@ class GoogleTokens:
             return call(request)
         except LearnosityError:
             raise
-        # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError.
+        # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError. So
+        # all errors are caught.
         except Exception as error:
             if request.failed:
                 raise self._no_reply(request, error) from None

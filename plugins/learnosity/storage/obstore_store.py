@@ -153,8 +153,8 @@ class ObstoreStore:
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
-            # GCS compares the version of the object, and all other stores compare its entity tag. obstore does not
-            # accept None as a version, so without a version the key is left out.
+            # To see whether the object has changed, GCS compares its version, and all other stores compare its entity
+            # tag. obstore does not accept None as a version, so without a version the key is left out.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version

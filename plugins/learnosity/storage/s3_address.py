@@ -95,8 +95,8 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
     except ClientError:
         if not requests:  # no request was made, for example because a role could not be assumed
             raise
-        # Otherwise the error does not matter. Only the address of the request is needed, and a listing that S3 refuses
-        # has the same address as one that succeeds.
+        # If a request was made, the error does not matter. Only the address of the request is needed, and a listing
+        # that S3 refuses has the same address as one that succeeds.
     finally:
         client.meta.events.unregister(_EVENT, record)
     return next(request for request in reversed(requests) if "list-type=2" in request.url)

@@ -72,7 +72,8 @@ async def patiently(attempts: int, call: Callable[[], Awaitable[T]], seconds: fl
         reraise=True,
     )
 
-    # tenacity awaits the result of a coroutine function, but not that of a lambda, and `call` may be a lambda
+    # tenacity awaits the result of a coroutine function, but not that of a lambda. `call` may be a lambda, so it is
+    # called in this coroutine function.
     async def once() -> T:
         return await call()
 

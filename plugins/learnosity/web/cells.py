@@ -11,7 +11,7 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
-# the page that compares two datasets adds these endings to names of columns
+# The page that compares two datasets adds these endings to names of columns.
 _STATISTIC = re.compile("_(change|before)$")
 MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
 # A column whose name begins with one of these texts contains numbers. So does a column whose name ends with a key of

@@ -130,8 +130,8 @@ def _found(
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
         if at and steps is not None:
-            # A file may have tables of several kinds, such as groups and users. `rows` in the query opens the table
-            # that has the name.
+            # A file may have tables of several kinds, such as groups and users. `rows` in the query names the table in
+            # which the name was found, so that the page shows this table.
             at = f"{Sorting(rows=_ROWS[each.kind]).rows_query}{at}"
         link = file_address(here, path) if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link

@@ -64,7 +64,7 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                # in UTC, this moment is outside of Python's calendar (years 1 to 9999), so it sets no limit
+                # This moment is outside of Python's calendar (years 1 to 9999), so it sets no limit.
                 return None
 
         return start(self.since, 0), start(self.until, 1)

@@ -39,7 +39,8 @@ def readable_dags(session: Session, user: BaseUser) -> set[str]:
     each right of each DAG is asked for.
     """
     manager = get_auth_manager()
-    known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)  # the DAGs that the user may read
+    # The DAGs that the user may read. Whether the user may also read their runs and XComs is asked below.
+    known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
     having = known_dags.learnosity_dags(session, known)
     if not having:
         return set()

@@ -113,7 +113,7 @@ def returned_values(
     first = query.where(or_(table.task_id.in_(ours), telling)).order_by(table.task_id, table.map_index)
     rows = session.execute(first.limit(MAX_ROWS + 1)).all()
     texts: Sequence[Any] = ()
-    # without an XCom backend of its own, Airflow keeps all XComs in the database
+    # Airflow's own XCom backend keeps all XComs in the database. With another one, they may be in object storage.
     if fetch is not BaseXCom.deserialize_value:
         # One mapped task may have so many instances that no XCom of another task would be read. So the first instance
         # of each task comes first, and then the second ones.

@@ -26,7 +26,7 @@
     const root = spelt(frame.getAttribute("src"));
     const wanted = new URL(around.location.hash.slice(1), here.origin);
     const path = spelt(wanted.pathname);
-    // only pages of this run are opened, because anybody can send a link with another address behind the #
+    // Only pages of this run are opened, because anybody can send a link with another address behind the #.
     const within = path === root || path.startsWith(`${root}/`);
     const fresh = !("shown" in frame.dataset);
     frame.dataset.shown = "";
