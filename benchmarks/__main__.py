@@ -22,7 +22,8 @@ from benchmarks.overhead import dag_overhead
 from benchmarks.rows import Row
 from benchmarks.stack import PEERS, ROOT, Stack
 
-# More than the data ever need: the source keeps the files of all rows, and the S3 server holds at most 2 GB.
+# If so much memory is free, all data are kept in memory, otherwise on disk. They never need more: the source keeps the
+# files of all rows, and the S3 server holds at most 2 GB.
 SPACE_BYTES = 10 * 1024**3
 LATEST = ROOT / "benchmarks" / "latest.json"
 CHART, PEERS_CHART = ROOT / "docs" / "performance.svg", ROOT / "docs" / "peers.svg"
@@ -65,7 +66,7 @@ def main() -> int:
         chosen = {"small": partial(rows.small_files, runs=2)}
     measured: dict[str, Row] = {}
     if not options.quick and LATEST.exists() and set(chosen) != set(ROWS):
-        # Only some rows are measured now. The other rows keep their last results.
+        # If only some rows are measured now, the other rows keep their last results.
         measured = {row.name: row for row in msgspec.json.decode(LATEST.read_bytes(), type=list[Row])}
     memory = _memory_folder()
     with (

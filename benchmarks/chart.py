@@ -15,7 +15,7 @@ from benchmarks.stack import Stack
 from benchmarks.worker import Order
 
 _WIDTH, _HEIGHT, _MARGIN = 420, 260, 56
-_WIDE, _NAMES, _BAR = 870, 430, 20  # chart of bars: whole width, width of the names, height of a bar
+_WIDE, _NAMES, _BAR = 870, 430, 20  # of a bar chart, in pixels: its width, the width of the names, the height of a bar
 _COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 CONCURRENCY = (4, 8, 16, 32, 64, 128, 256)
 SIZES = (1_000, 5_000, 25_000, 100_000)

@@ -25,10 +25,11 @@ BARE = "bare"
 RUNS = 5
 # For each DAG, the id of the task that waits.
 WAITS = {DAG_ID: "wait_for_job", BARE: "wait"}
-# Seconds that the simulated job takes. True: its wait is deferred. False: it is done when the sensor first asks.
+# How many seconds the simulated job takes. Key True: the task is deferred until the job has ended. Key False: the job
+# has ended when the sensor first asks.
 JOB_SECONDS = {False: 0.0, True: 2.0}
-# Even a job of 0 seconds may not be done when the sensor first asks, and then the wait is deferred. Such a run does not
-# count and is repeated. After this many runs, the measurement fails.
+# Even a job of 0 seconds may not have ended when the sensor first asks, and then the task is deferred. Such a run does
+# not count and is repeated. After this many runs, the measurement fails.
 MOST_TRIES = 10
 GOAL = 1 / 1.5
 

@@ -22,8 +22,8 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.processes import ManagedProcess
 
 PAGE_FILES = 1000
-SCHOOLS = 100  # in a district
-CLASSES = 500  # in a school
+SCHOOLS = 100  # number of schools in a district
+CLASSES = 500  # number of classes in a school
 SCHOOL_FILES = 1 + 2 * CLASSES
 
 

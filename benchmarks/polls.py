@@ -25,8 +25,8 @@ from learnosity.api.jobs import Job
 from learnosity.api.polling import shared_poller
 
 ANSWER_SECONDS = 0.1
-BATCHES = 4  # before the batch that is measured; the poller learns from them how long jobs take
-# The number of waits at the same time, and the shortest and the longest duration of a job in seconds.
+BATCHES = 4  # number of batches before the one that is measured; from them, the poller learns how long jobs take
+# In each case: the number of waits at the same time, and the shortest and the longest duration of a job in seconds.
 CASES = (
     (1, (60.0, 62.0)),
     (5, (60.0, 62.0)),
@@ -84,7 +84,8 @@ async def batch(api: Api, name: str, waits: int, seconds: tuple[float, float], k
         await asyncio.sleep(random.uniform(0, waits))
         reference = f"{name}-{number}"
         api.ends[reference] = end = api.loop.now + random.uniform(*seconds)
-        await asyncio.sleep(random.uniform(2, 5))  # the time until the sensor has deferred its task
+        # A real task also needs some seconds until the sensor has deferred it.
+        await asyncio.sleep(random.uniform(2, 5))
         async with shared_poller("bench", api.connect) as poller:
             with poller.watch(reference, poll_interval=15, deadline=time.time() + 1e6, kind=kind) as results:
                 while not (await results.get()).final:

@@ -22,7 +22,7 @@ from devstack.environment import inherited_environment
 from devstack.ports import LOOPBACK
 
 _ROOT = Path(__file__).resolve().parent.parent
-# Maximum number of bytes that a connection delays in one direction. At a round trip of 200 ms, this allows 160 MB/s.
+# In each direction, a connection holds back at most this many bytes. With a round trip of 200 ms, 160 MB/s can pass.
 _UNDER_WAY_BYTES = 16 * 1024 * 1024
 
 

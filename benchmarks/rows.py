@@ -25,7 +25,7 @@ LANDING = ("plan", "land", "publish")
 MB = 1024 * 1024
 TRANSFERS = (16, 32, 64)
 RUNS = 5
-# Number of upload URLs: at least one for each part of the input file.
+# An upload gets this many URLs: one for each part of the input file, and some more.
 UPLOAD_URLS = 8
 _DISTANCES: tuple[tuple[Literal["slow", "far"], str, tuple[float, float]], ...] = (
     ("far", "answers after 1 s", (1.6, 2.4)),
@@ -143,8 +143,8 @@ class Peer(msgspec.Struct, frozen=True):
 
 ALL_AT_ONCE = Peer(8, 1.0)
 RCLONE_DEFAULT = Peer(4, 1.0)
-# On one machine, the processors are the limit, and then rclone is fastest with one file at a time. With a distant
-# server, this setting would be the slowest.
+# Here all programs run on one machine, whose processors are the limit. So rclone is fastest if it sends one file at a
+# time. With a server far away, this setting would be the slowest.
 ONE_BY_ONE = Peer(1, 0.95)
 
 

@@ -36,8 +36,8 @@ _DISTRICTS = b",".join(
 )
 SAME_BYTES = 200
 SAME_BODY = (b'{"groups": [' + _DISTRICTS + b"]}").ljust(SAME_BYTES)
-# Maximum number of random bytes from which the files of a set are made. The files are random, and each begins with its
-# number, so that no client gains from compression or from equal files.
+# Files are made from at most this many random bytes, and each begins with its number. So no two files are equal, and
+# none gets smaller by compression: no client can gain from this.
 _RANDOM_BYTES = 64 * 1024 * 1024
 
 _CONFIG = """\

@@ -68,7 +68,8 @@ class Stack:
             folder, bucket=BUCKET, admin=keys[0], landing=keys[1], log=folder / "s3.log", tls=certificate
         )
         self._s3.wait_until_ready()
-        # The first write takes 0.2 s longer, because the server makes its volumes. No measured client may pay for this.
+        # The first write to a new server takes 0.2 s longer, because the server makes its volumes. So this write comes
+        # before the measurement.
         obstore.put(self._s3.store(), "first", b"-")
         bucket = self.prefix()
         if self._s3.tls_endpoint is None:
@@ -130,7 +131,8 @@ class Stack:
             "RCLONE_CONFIG_S3_ACCESS_KEY_ID": bucket.access_key,
             "RCLONE_CONFIG_S3_SECRET_ACCESS_KEY": bucket.secret_key,
             "RCLONE_CONFIG_S3_REGION": "us-east-1",
-            "RCLONE_CONFIG_S3_NO_CHECK_BUCKET": "true",  # rclone must not try to create the bucket: its keys may not
+            # rclone must not try to create the bucket, because its keys have no right to do this.
+            "RCLONE_CONFIG_S3_NO_CHECK_BUCKET": "true",
         }
         start = _timed([PEERS / "rclone", "version"], environment)
         target = f"s3:{bucket.name}/{bucket.prefix}"

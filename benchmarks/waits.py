@@ -106,7 +106,7 @@ async def measure(port: int, waits: int, poll_interval: float, rounds: float) ->
     """Begin all waits within ten seconds, watch some rounds, then let the jobs end over one more round."""
     seen = Measurement(port)
     before, worked = psutil.Process().memory_info().rss, time.process_time()
-    # The first polls of a wait come sooner than after `poll_interval`. Only later rounds are measured.
+    # After its start, a wait polls more often than every `poll_interval` seconds. These first polls are not measured.
     warm = 10 + 2.5 * poll_interval
     end = time.time() + warm + rounds * poll_interval
     lag = asyncio.create_task(seen.watch_lag())

@@ -195,7 +195,7 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
         region="us-east-1",
         access_key_id=bucket.access_key,
         secret_access_key=bucket.secret_key,
-        unsigned_payload=bucket.certificate is not None,  # as the package itself does for S3 over TLS
+        unsigned_payload=bucket.certificate is not None,  # for S3 over TLS, the package does not sign the body either
         client_options=client,
     )
     uri = f"s3://{bucket.name}/{bucket.prefix}"
@@ -208,9 +208,9 @@ def _store(bucket: Bucket | None) -> ObstoreStore:
 
 
 if __name__ == "__main__":
-    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Order)))  # the operators also use uvloop
+    outcome = uvloop.run(run(msgspec.json.decode(sys.argv[1], type=Order)))  # uvloop, because the operators use it, too
     sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
     sys.stdout.flush()
-    # Airflow's task processes also end with `os._exit`. In a normal exit, a thread of obstore may use the Python
-    # interpreter while it shuts down. This aborts the process, about once in some hundred runs.
+    # In a normal exit, a thread of obstore may use the Python interpreter while the interpreter shuts down. This aborts
+    # the process, about once in some hundred runs. So this process ends as Airflow's task processes do.
     os._exit(0)

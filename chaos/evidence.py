@@ -14,7 +14,7 @@ from devstack.landed import LandedDataset, paths, published
 from devstack.simulator import control, made_files
 from simulator import Simulator
 
-# Parts of signed requests and URLs. A log must not contain any of them.
+# Each signed request or URL contains one of these texts. A log that contains one of them gives away a signature.
 SIGNED = (b"Signature=", b"X-Amz-Signature", b"$02$")
 
 

@@ -25,7 +25,7 @@ def _refusal(status: str, code: str, message: str) -> bytes:
     return f"{head}\r\n\r\n{body}".encode()
 
 
-# Replies of the gate itself. Requests that get one do not reach the store.
+# Replies that the gate sends itself, in place of the store. The store does not receive these requests.
 _REFUSALS: dict[GateFault, bytes] = {
     "slowdown": _refusal("503 Slow Down", "SlowDown", "Please reduce your request rate."),
     "RequestTimeout": _refusal("400 Bad Request", "RequestTimeout", "Your socket connection was idle for too long."),

@@ -38,16 +38,19 @@ Victim = Literal["task", "scheduler", "triggerer", "api-server", "s3"]
 GateFault = Literal["slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken"]
 GATE_FAULTS: Final[tuple[GateFault, ...]] = ("slowdown", "refuse", "cut", "RequestTimeout", "ExpiredToken")
 
-# The simulator delays a call for this time, so that a process can be killed before or after the reply comes.
+# The simulator replies to a call so many seconds later, so that a process can be killed before or after the reply
+# comes.
 IN_FLIGHT_SECONDS = 3.0
 
-# The one large result file of some plans. Over plain http it is written to the store in parts, over TLS in one request.
-# At `LARGE_FILE_RATE`, its download takes six seconds, so there is time for a fault.
+# Some plans have one large result file: a glob of its name, its size, and the bytes a second of a slow download, which
+# takes six seconds. This is enough time for a fault. Over plain http, the file is written to the store in parts, over
+# TLS in one request.
 LARGE_FILE = "exports/*"
 LARGE_FILE_BYTES = 24 * 1024 * 1024
 LARGE_FILE_RATE = 4 * 1024 * 1024
 
-# The simulator stops reading an upload for this long. The client gives up much earlier.
+# STALLED_SECONDS: the simulator stops reading an upload for this time; the client gives up much earlier. CLOCK_SECONDS:
+# the simulator's clock is fast or slow by this time.
 STALLED_SECONDS = 300.0
 CLOCK_SECONDS = 600.0
 

@@ -32,7 +32,7 @@ from simulator import Simulator, SimulatorConfig, running
 JOB_SECONDS = 3.0
 STUCK_SECONDS = 420.0
 LOOK_SECONDS = 0.2
-# An input of 60 users and 18 MB. It is uploaded in three parts.
+# The name of the input file of plans with large files: 60 users in 18 MB, which are uploaded in three parts.
 LARGE_INPUT = "large.ndjson"
 ASK_SECONDS = 1.5
 
@@ -153,7 +153,8 @@ class Chaos:
         simulator.configure(**own)
         simulator.faults.add(*plan.rules)
         prefix = f"chaos/{plan.seed}-{secrets.token_hex(3)}"
-        # Little patience: this thread also starts a killed S3 server again, so it must not wait long for the server.
+        # A failed request is repeated for one second only. This thread must not wait for a killed S3 server longer,
+        # because the thread itself starts that server again.
         store = self._stack.seaweedfs.store(prefix=prefix, patience=timedelta(seconds=1))
         evidence = Evidence(plan, store, simulator, before=jobs_by_dataset(simulator))
         conf = _conf(plan, self._stack, lane.conn_id, prefix)
@@ -193,7 +194,7 @@ class Chaos:
         if plan.kill is not None and now - run.began >= plan.kill.after:
             if plan.kill.victim == "task":
                 run.struck = self._kill_task(run)
-            elif now >= self._busy_until:  # until a killed service is back, no other service is killed
+            elif now >= self._busy_until:  # no service is killed while another one is not back yet
                 run.struck = True
                 self._busy_until = now + 12.0
                 self._kill_service(plan.kill.victim, now)

@@ -34,7 +34,8 @@ QUICK = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "2",
     "AIRFLOW__CORE__MAX_ACTIVE_RUNS_PER_DAG": "64",
     "AIRFLOW__CORE__PARALLELISM": "16",
-    # Runs use two connections to the bucket. By default, only that of the default destination is allowed.
+    # Runs use two connections to the bucket. By default, only the connection of the default destination is allowed, so
+    # both are allowed here.
     "AIRFLOW_VAR_LEARNOSITY_ALLOWED_URIS": json.dumps(
         [f"s3://{conn_id}@{StackOptions().bucket}/" for conn_id in (LANDING_CONN_ID, TLS_CONN_ID)]
     ),

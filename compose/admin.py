@@ -12,10 +12,11 @@ from enum import StrEnum
 
 from werkzeug.security import check_password_hash, generate_password_hash
 
-# Airflow masks the value of a Variable with such a name, and encrypts it in its database.
+# The Variable that keeps the hash of the last password from `.env`. Airflow masks a Variable with `password` in its
+# name, and encrypts all Variables in its database.
 NOTED = "compose_admin_password_hash"
 ROLE = "Admin"
-# How it ends with an auth manager other than FAB's. `init.sh` then leaves out what FAB alone has.
+# Exit code of this program if Airflow's auth manager is not that of FAB. `init.sh` then sets no permissions of roles.
 OTHER_AUTH_MANAGER = 3
 
 
@@ -35,7 +36,7 @@ def decide(password: str, noted: str | None, *, exists: bool) -> Step:
     """
     if not exists:
         return Step.CREATE
-    # Without a note nobody knows whether a person has chosen the password.
+    # If no hash is noted, the user's password may be one that a person has chosen, so it is kept.
     return Step.KEEP if noted is None or check_password_hash(noted, password) else Step.RESET
 
 

@@ -30,7 +30,7 @@ def load_tasks(**_: object) -> None:
 
 
 if sys.argv[1:3] == ["celery", "worker"]:
-    # Imported by the worker alone: it would cost each other process some time.
+    # Only a Celery worker imports Celery here. In each other process of Airflow, the import would only cost time.
     from celery.signals import import_modules  # type: ignore[import-untyped]
 
     import_modules.connect(load_tasks)

@@ -51,7 +51,7 @@ def _learnosity(env: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
         "conn_type": "learnosity",
         "schema": url.scheme,
         "host": url.hostname,
-        # Airflow 3.3.2 can only test a saved connection that has a port.
+        # Airflow 3.3.2 can test a saved connection only if it has a port. So the usual port of the scheme is filled in.
         "port": port or PORTS.get(url.scheme),
         "login": env.get("LEARNOSITY_CONSUMER_KEY"),
         "password": env.get("LEARNOSITY_CONSUMER_SECRET"),

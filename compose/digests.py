@@ -32,7 +32,8 @@ KINDS = (
 )
 SECONDS = 30.0
 _LARGEST = 4 * 1024 * 1024
-# A default is an image and its tag. Images that are built here have the name of the project, so they have none.
+# Finds the images in docker-compose.yaml that have a default with a tag, such as
+# `${POSTGRES_IMAGE:-postgres:17-trixie}`. Images that are built here have no such default.
 _IMAGE = re.compile(r"\$\{([A-Z0-9_]+_IMAGE):-([^}$]+)\}")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 

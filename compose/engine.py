@@ -18,10 +18,11 @@ import psutil
 from devstack.waiting import wait_until
 
 START_SECONDS = 60
-# Makes images of the same names from the distribution's packages.
+# This script makes replacements for the images from Debian's packages, for a machine that reaches no image registry.
 STANDINS = Path(__file__).resolve().parent / "standins" / "build.sh"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# Its Compose is version 2; older releases of the distribution have version 1, which cannot read our file.
+# The Debian release whose Compose is used. It has version 2; older releases have version 1, which cannot read our
+# docker-compose.yaml.
 COMPOSE_SUITE = "trixie"
 
 
@@ -158,7 +159,8 @@ def _install(say: Callable[[str], None]) -> None:
     say(f"Installing {', '.join(missing)}")
     options = ("-o", "DPkg::Lock::Timeout=300", "-qq")
     run("apt-get", *options, "update")
-    # An engine that the package starts by itself would be one more thing to stop.
+    # With RUNLEVEL=1, the package does not start a Docker engine when it is installed. Otherwise this engine would have
+    # to be stopped first.
     env = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run("apt-get", *options, "install", "-y", "--no-install-recommends", *missing, env=env)
 

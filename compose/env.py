@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent.parent / ".env.example"
-# What connects to the simulator of the profile `demo` instead of Learnosity.
+# The settings with which the stack calls the simulator (profile `demo`) and not Learnosity.
 DEMO = {
     "COMPOSE_PROFILES": "s3,demo",
     "LEARNOSITY_CONSUMER_KEY": "<HEX8>",
@@ -24,7 +24,7 @@ DEMO = {
     "LEARNOSITY_URL": "http://simulator:8500",
     "LEARNOSITY_ALLOW_HTTP": "true",
 }
-# The settings without which docker-compose.yaml does not start.
+# docker-compose.yaml does not start if one of these settings is missing.
 REQUIRED = (
     "LEARNOSITY_CONSUMER_KEY",
     "LEARNOSITY_CONSUMER_SECRET",
@@ -39,16 +39,18 @@ STORE_KEYS = ("S3_ADMIN", "S3_LANDING", "S3_AIRFLOW")
 BUNDLED_STORE = "http://s3:8333"
 _PLACEHOLDER = re.compile(r"<(fernet|hex|HEX)(\d*)>")
 _SETTING = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
-# A quote after a backslash does not end the value.
+# Two regular expressions for a value in single and in double quotes. A quote after a backslash does not end the value.
 _SINGLE = re.compile(r"'(.*?)(?<!\\)'\s*(?:#.*)?")
 _DOUBLE = re.compile(r'"(.*?)(?<!\\)"\s*(?:#.*)?')
 _ESCAPED = re.compile(r'\\(["\\$])')
 _DOLLAR = re.compile(r"\$(?:\$|\{(?P<braced>\w+)(?P<rest>:?[-+?][^}]*)?\}|(?P<name>[A-Za-z_]\w*))?")
-# What an address cannot hold as it is, or the broker's configuration, or Celery, which takes ; for the next address.
+# Characters that a password must not contain if it is a part of an address: a URL or the broker's configuration would
+# need them escaped, and Celery reads the next address after a `;`.
 _NOT_IN_ADDRESS = re.compile(r"[\s\"'\\;#%/?@\[\]]")
-# Scheme, host, and a port if need be.
+# Matches an address: scheme, host and optionally a port, such as `https://airflow.example.com:8443`.
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.%]+\])(:\d+)?", re.IGNORECASE)
-# Passwords that stand in addresses, with the settings that take the place of these addresses.
+# Passwords that become a part of addresses. The settings beside each password replace these addresses: if `.env` has
+# all of them, no address contains the password.
 IN_ADDRESSES = {
     "POSTGRES_PASSWORD": ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",),
     "VALKEY_PASSWORD": ("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"),

@@ -25,7 +25,7 @@ from devstack.servers import Server, start_postgres, start_redis
 from devstack.waiting import wait_until
 
 IMAGE_FOLDER = "/opt/airflow"
-# What the Dockerfile puts beside init.sh.
+# The files that the Dockerfile copies into one folder with init.sh. They have to be in one folder here, too.
 SCRIPTS = (
     *(f"compose/{name}" for name in ("init.sh", "connections.py", "admin.py", "heartbeat.py", "rotate_fernet.py")),
     "devstack/seeding.py",
@@ -33,7 +33,8 @@ SCRIPTS = (
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 INIT_SECONDS = 300.0
 READY_SECONDS = 300.0
-# `docker compose down` gives workers this long to end what they have; what lasts longer continues with the next.
+# `docker compose down` gives a worker this many seconds to end its tasks. Tasks that need longer continue after the
+# next start.
 STOP_SECONDS = 30.0
 
 
@@ -136,7 +137,7 @@ class PlainStack:
         """Airflow's parts alone."""
         stop_all(process.leader for process in self.processes.values())
         for process in self.processes.values():
-            process.stop()  # nothing runs any more: this only collects the exit code
+            process.stop()  # all processes have ended; this only collects their exit codes
         self.processes.clear()
 
     def down(self) -> None:
@@ -173,7 +174,8 @@ class PlainStack:
 
     def _environment(self, service: Service, ports: dict[str, int]) -> dict[str, str]:
         given = self.settings
-        # What the image sets, and ports that containers have of their own.
+        # Settings that come from the image, and ports. Each container could use the same ports, but here all run on one
+        # machine.
         own = {
             "AIRFLOW_HOME": str(self.home),
             "PYTHONPATH": str(self.home / "plugins"),

@@ -1,9 +1,10 @@
 #!/bin/sh
-# One-shot beside the object store, in its network: makes the two buckets; those that exist are left as they are.
+# Runs once, in the network of the object store's container: makes the two buckets. A bucket that exists is left as it
+# is.
 set -eu
 shell() { echo "$1" | "${WEED:-/usr/bin/weed}" shell -master=127.0.0.1:9333 -filer=127.0.0.1:8888 2>&1; }
-# Of each line of the list, the first word is the name. Some releases of the store put the prompt of their shell before
-# it. The shell ends with 0 whatever it says.
+# In the list of buckets, the first word of each line is the bucket's name; some releases of the store print their
+# prompt `> ` before it. The list is needed, because the exit code of the store's shell is always 0.
 there() { shell s3.bucket.list | sed 's/^\(> *\)*//' | while read -r name _; do echo "$name"; done | grep -qxF -- "$1"; }
 for bucket in "$S3_LANDING_BUCKET" "$S3_AIRFLOW_BUCKET"; do
   if there "$bucket"; then

@@ -1,15 +1,15 @@
 #!/bin/sh
-# The object store: one process, S3 on the network, everything else on the container's own loopback. Three identities
-# are made from the environment at each start, so that a key is changed by changing it there:
+# The object store: one process. Other containers reach only S3; everything else listens on the loopback of this
+# container. At each start, three identities are made from the environment, so a key is changed there:
 #   admin    makes buckets, for people; no service has it (s3-buckets uses the server's own loopback)
 #   landing  reads and writes the bucket of the datasets
 #   airflow  reads and writes the bucket of Airflow's logs and larger XComs
-# Keys may hold every printable character.
+# A key may contain every printable character.
 set -eu
 umask 077
 identities=${TMPDIR:-/tmp}/identities.json
 
-json() {  # a text of printable characters as JSON
+json() {  # prints a text of printable characters as JSON
   printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"
 }
 identity() {  # identity NAME ACCESS_KEY SECRET_KEY ACTIONS
@@ -34,7 +34,8 @@ one_bucket() { printf '"Read:%s","Write:%s","List:%s","Tagging:%s"' "$1" "$1" "$
 unset S3_ADMIN_ACCESS_KEY S3_ADMIN_SECRET_KEY S3_LANDING_ACCESS_KEY S3_LANDING_SECRET_KEY
 unset S3_AIRFLOW_ACCESS_KEY S3_AIRFLOW_SECRET_KEY
 
-# Without -ip each part would announce the container's changing address, and data would be lost to the next one.
+# Without -ip, each part of the store would register under the container's address. A new container has another address,
+# so it would not find the data.
 exec "${WEED:-/usr/bin/weed}" -logtostderr=true server -dir=/srv/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.ip.bind=0.0.0.0 \
   -filer=true -s3=true -s3.port=8333 -s3.config="$identities" -s3.iam=false -s3.autoCreateBucket=false \
   -s3.port.iceberg=0 -s3.port.lance=0 -master.telemetry=false -master.volumeSizeLimitMB=1024 -volume.max=0 \

@@ -73,7 +73,8 @@ def routes(state: State) -> list[web.RouteDef]:
         ("GET", "datasets", datasets),
         ("GET", "datasets/{dataset_id}/files", files),
     ]
-    # The token is read only once. A later request to `config` may change it, but must not lock out its own sender.
+    # The control token is read here once, and then stays the same. If a request to `config` changes it, the sender of
+    # that request must not be locked out.
     token = state.config.control_token
     return [
         web.get("/healthz", health),

@@ -14,10 +14,11 @@ from itertools import compress
 from operator import lt
 from typing import Final
 
-_EPOCH: Final = 1_755_216_000  # 2025-08-15T00:00:00Z: first day of the school year
+_EPOCH: Final = 1_755_216_000  # Unix seconds of 2025-08-15T00:00:00Z, the first day of the school year
 _YEAR: Final = 300 * 86_400  # length of the school year, in seconds
-_UNATTEMPTED: Final = 243  # an item whose byte is this or more was not attempted
-_ABSENT: Final = 243  # a user whose byte is this or more has no session for the activity
+_UNATTEMPTED: Final = 243  # each item of a session has a random byte; if it is this or more, the item was not attempted
+# For each activity, a user has a random byte. If it is this or more, the user has no session of the activity.
+_ABSENT: Final = 243
 _ATTEMPTED: Final = bytes(int(byte < _UNATTEMPTED) for byte in range(256))
 _BANK_ITEMS: Final = 240
 

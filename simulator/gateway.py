@@ -52,7 +52,8 @@ async def receive(request: web.Request) -> Incoming | web.Response:
         return web.Response(status=404, text=_NO_VERSION)
     form: dict[str, str] = {}
     if request.content_type == "application/x-www-form-urlencoded":
-        # Bytes that are not UTF-8 are no error here: they are replaced, and then the signature does not match.
+        # Bytes that are not UTF-8 cause no error of their own. They are replaced, and so the signature of the call is
+        # wrong.
         body = (await request.read()).decode("utf-8", "replace")
         form = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=None))
     return Incoming(request.method, version, endpoint, form)
@@ -98,7 +99,8 @@ async def _serve(state: State, incoming: Incoming, redirected: bool, urls_expire
         raise ApiError(20012, "check the endpoint URL")
     if incoming.endpoint in config.withdrawn:
         raise ApiError(42001)
-    # A client that follows the redirect sends a GET without a body. Its error is that parameters are missing.
+    # A client that follows the redirect to https sends a GET without a body. The reply to this GET says that parameters
+    # are missing, and not that a call has to be a POST.
     if incoming.method != "POST" and not redirected:
         raise ApiError(40001, f"{incoming.method}: every call is a POST")
     raw = incoming.form.get("request")

@@ -57,7 +57,7 @@ async def _put(state: State, request: web.Request, dataset: Dataset, part: int) 
                 digest.update(piece)
         state.uploaded(dataset_id, part, path)
     finally:
-        path.unlink(missing_ok=True)  # after a broken connection: a part of an upload must not be kept
+        path.unlink(missing_ok=True)  # if the connection breaks during an upload, what has come so far is not kept
     state.stats.puts[f"{dataset_id}/{part}"] += 1
     state.stats.put_bytes[f"{dataset_id}/{part}"] = received
     return web.Response(headers={"ETag": f'"{digest.hexdigest()}"'})

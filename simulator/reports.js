@@ -36,7 +36,8 @@ window.LearnosityReports = (() => {
     }
 
     async fetch(path) {
-      // A plain-text body needs no preflight; the request text is what was signed.
+      // The body is plain text, so the browser does not ask the server for permission first (a preflight request). The
+      // request in the body has to be the text that was signed.
       const reply = await fetch(here, {
         method: "POST",
         credentials: "omit",

@@ -109,7 +109,8 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
         if now > expires:
             raise ApiError(41007)
     signed_at = _unix(security.timestamp)
-    # The timestamp has no seconds, so it may be up to 59 s earlier than the moment of signing. Hence the 60 s.
+    # The timestamp has no seconds, so it may be up to 59 s earlier than the moment of signing. So 60 s more are
+    # allowed.
     if signed_at is None or not (
         now - config.timestamp_past_seconds - 60 <= signed_at <= now + config.timestamp_future_seconds
     ):
@@ -119,8 +120,8 @@ def _check_times(security: Security, config: SimulatorConfig, now: float) -> Non
 def _signed_by(
     secret: str, security: Security, request: str | None, action: str | None, config: SimulatorConfig
 ) -> bool:
-    # For a `get`, a legacy signature may leave out the action, as its documentation says. The simulator also accepts
-    # current signatures without it.
+    # Learnosity's documentation says that the legacy signature of a `get` may leave out the action. The simulator
+    # accepts current signatures without it as well.
     actions = [action, None] if action == "get" else [action]
     accepted = [sign(secret, security, request, each) for each in actions]
     if config.accept_legacy_signatures:

@@ -19,7 +19,8 @@ _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 dag = _module.dag
 
-# The rules of the DAG's retry policy name no delay, so Airflow uses these values.
+# The tests need many retries, one soon after the other. The rules of the DAG's retry policy name no delay, so Airflow
+# uses the delay that is set here.
 _soon = {"retries": 30, "retry_delay": timedelta(seconds=2), "retry_exponential_backoff": 0.0}
 for _task in dag.tasks:
     if isinstance(_task, MappedOperator):

@@ -13,7 +13,7 @@ from types import FrameType
 
 from chaos.fuzzing.targets import TARGETS
 
-HANG_SECONDS = 5  # of processor time, for one input
+HANG_SECONDS = 5  # an input that needs more seconds of processor time than this counts as a hang
 BATCH = 500
 
 

@@ -73,7 +73,8 @@ def hostile_reply(chance: random.Random) -> tuple[int, bytes]:
     document: Any = {"meta": meta, "data": hostile_json(chance)}
     if chance.random() < 0.1:
         document = hostile_json(chance)
-    # `json.dumps` writes a lone surrogate as an escape. This is legal JSON text, so a server may send it.
+    # `json.dumps` writes a lone surrogate as an escape, such as `\ud800`. This is legal JSON text, so a server may send
+    # it.
     body = bytearray(json.dumps(document).encode())
     if chance.random() < 0.3:
         chance.choice(_INJURIES)(chance, body)

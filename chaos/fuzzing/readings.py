@@ -18,11 +18,11 @@ from learnosity.results.reading import Empty, Failed, Files, Group, Inline, NotR
 
 _ADDRESS = re.compile(r"[a-z0-9+.-]+://|^\s*//[^/\s]", re.IGNORECASE)
 _SIGNED = re.compile(r"[?&](?:x-amz-signature|x-goog-signature|signature|sig|token)=", re.IGNORECASE)
-# An address below a key that begins with one of these words leads to a reply or to documentation, and not to a file.
-# Below a key of `_MAYBE_LINKS`, this depends on the address (see `_is_link`).
+# If a key begins with one of these words, the address below it leads to another reply or to documentation, and not to a
+# file. If a key is one of `_MAYBE_LINKS`, its address may lead to a file or not: `_is_link` decides.
 _LINKS = ("self", "prev", "previous", "canonical", "docs", "documentation", "help", "first", "last")
 _MAYBE_LINKS = ("link", "href", "url", "uri", "index", "up", "home", "about")
-# A list below one of these keys is no list of files. It repeats the request, is a path, or is a message for people.
+# A list below one of these keys is no list of files. It may repeat the request, be a path, or hold messages for people.
 _NO_LISTS = (
     "request",
     "filters",
@@ -66,7 +66,8 @@ def check_case(case: Case) -> str:
     reading = _read(case.meta, case.data)
     traps = set(case.traps)
     if case.cursor is not None:
-        # These two traps say that there are more files. With a cursor, the next page can be read, so they are no error.
+        # Because of these two traps, the reply says that there are more files than it lists. With a cursor, this is no
+        # error: the other files are on the next page.
         traps -= {"more", "a wrong count"} if case.kind in ("files", "empty") else set()
         if case.kind not in ("files", "empty"):
             traps.add("a further page of content")

@@ -323,7 +323,8 @@ def _spoil_entry(chance: random.Random, case: Case) -> None:
         each = todo.pop()
         if isinstance(each, dict | list):
             todo.extend(each.values() if isinstance(each, dict) else each)
-            # An object with file names as keys maps names to addresses. It is not the entry of one file.
+            # An object whose keys are file names maps each name to an address. It is not the entry of one file, so it
+            # is left out.
             if isinstance(each, dict) and _has_address(case, each) and each.keys().isdisjoint(names):
                 entries.append(each)
     if entries:
@@ -375,7 +376,8 @@ _TRAPS = (
         _one_of("total_files", "total", "count", "total_urls", "chunks"),
         lambda chance, case: len(case.files) + 1,
     ),
-    # Beside `dataset_type`, 100 or less is the number of input files.
+    # A reply may repeat `dataset_type` and `file_count` of the request. There, `file_count` is the number of input
+    # files, at most 100. So a larger number is needed for a count that is certainly wrong.
     _trap("a wrong count", _one_of("file_count"), lambda chance, case: len(case.files) + 101),
     _trap("a stray object", _one_of(*_STRAYS), lambda chance, case: {"href": address(chance, "z.json"), "x": 1}),
     _trap("rows", _one_of("rows", "table"), _one_of([{"item_reference": "i", "p_value": 0.5}])),

@@ -124,7 +124,8 @@ def check_table(seed: int) -> None:
 
 
 def _rows(chance: random.Random, keys: Sequence[str]) -> list[Row]:
-    most = chance.choice((256, 600))  # with 256, Windows-1252 has all the letters, so this encoding is tested, too
+    # Characters below this code are used. Windows-1252 has all letters below 256, so that this encoding is tested, too.
+    most = chance.choice((256, 600))
     known = [cell for cell in _CELLS if not cell or ord(max(cell)) < most or most == 600]
 
     def cell() -> str:
@@ -191,7 +192,8 @@ def _text(chance: random.Random, keys: Sequence[str], rows: Sequence[Row]) -> tu
     quoting, encoding = chance.choice(_QUOTING), chance.choice(_ENCODINGS)
     end = chance.choice(("\n", "\r\n", "\r"))
     if end == "\r":
-        quoting = csv.QUOTE_ALL  # with this line end, Python 3.11 does not quote cells with a line feed
+        # All cells are quoted here, because with this line end, Python 3.11 would not quote a cell with a line feed.
+        quoting = csv.QUOTE_ALL
     doubled = chance.random() < 0.9
     columns = [*keys, *chance.sample(("name", "note;x", "a,b", "é"), chance.randrange(3))]
     chance.shuffle(columns)

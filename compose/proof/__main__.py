@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with engine(FOLDER / "engine", say, keep=options.keep) as environment:
             extra = {"DEMO_USERS": str(options.users), "AIRFLOW_HEARTBEAT_TIMEOUT": "30"}
-            # All containers together get as much of the processors as one process beside them, where others are busy.
+            # If other programs keep the processors busy, all containers together may get only as much of them as one
+            # such program. So the containers get more time to start.
             slow = {"AIRFLOW_START_PERIOD": f"{UP_SECONDS}s"}
             env = IMAGES | built("now") | environment | extra | slow | {"AIRFLOW_QUEUED_TIMEOUT": "60"}
             return _prove(Deployment(env, fresh_env(FOLDER / "env"), port), options)

@@ -34,7 +34,8 @@ IMAGES = {
     "SEAWEEDFS_IMAGE": "chrislusf/seaweedfs:4.48",
     "STATSD_IMAGE": "prom/statsd-exporter:v0.28.0",
 }
-# What the check of a dataset imports, and where the container of the service `demo-input` looks for it.
+# Mounts for the container that checks a dataset: the modules that the check imports, at the place where the service
+# `demo-input` looks for them.
 MOUNTS = tuple(f"--volume={REPOSITORY / name}:/opt/airflow/demo/{name}:ro" for name in ("compose", "devstack"))
 
 
@@ -148,13 +149,13 @@ class Deployment:
             nonlocal last
             try:
                 return done()
-            except DevstackError as error:  # the API server itself is among what is stopped
+            except DevstackError as error:  # the API server may be stopped or restarting now, so try again
                 last = str(error)
                 return False
 
         wait_until(look, timeout=timeout, late=lambda: f"{what}: not within {timeout:.0f} s. {last}", every=1.0)
 
-    # -- what is asked of it
+    # -- what a proof does with the deployment
 
     def up(self) -> None:
         """Start everything and wait until all of it is healthy."""

@@ -11,7 +11,7 @@ from devstack.output import say
 from devstack.samples import DAG_ID
 from devstack.tasks import label
 
-# Stopped one after the other while datasets are landed; all but database and object store.
+# These services are stopped, one after the other, while datasets are landed: all but the database and the object store.
 STOPPED = ("valkey", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
 
 

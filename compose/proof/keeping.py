@@ -11,11 +11,12 @@ from devstack.output import say
 from devstack.samples import DAG_ID
 from devstack.tasks import state
 
-# Long enough for a wait to be deferred when all containers are made anew.
+# The simulated job takes this long, so that the task that waits for it is still deferred while all containers are made
+# again.
 JOB_SECONDS = 90.0
 DUMP = "airflow.dump"
 ROTATE = ("python", "/opt/airflow/compose/rotate_fernet.py")
-# The store of the stack, as `docker compose` names its volume.
+# The volume of the bundled object store, under the name that `docker compose` gives it.
 STORE_VOLUME = f"{PROJECT}_s3"
 
 
@@ -26,7 +27,8 @@ def rotated(proof: Deployment) -> None:
         waiting = proof.start_run("waits-while-rotated")
         proof.wait("wait", lambda: waits(proof, waiting), timeout=240)
         new = new_fernet_key()
-        # The job ends meanwhile; nobody hears of it before the key is rotated.
+        # With this fault, each poll of the job fails. The job may end now, but its run does not learn this before the
+        # key is rotated.
         proof.control("POST", "faults", {"match": "get jobs", "kind": "status", "status": 502})
         proof.change(AIRFLOW_FERNET_KEY=f"{new},{proof.settings['AIRFLOW_FERNET_KEY']}")
         proof.up()

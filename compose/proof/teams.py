@@ -15,11 +15,11 @@ from devstack.ports import LOOPBACK, free_ports
 from devstack.proxy import PATH, start_proxy
 from devstack.samples import DAG_ID
 
-# Every printable character, which is more than AWS uses. `.env` has it in single quotes.
+# A secret with every printable character; a secret of AWS has fewer. In `.env`, it stands in single quotes.
 SECRET = "".join(map(chr, range(33, 127)))
 STORE = f"{PROJECT}-own-store"
 STORE_HOST = "own-store"
-# As Prometheus reads them: `[metrics] statsd_prefix`, and `_` for each dot.
+# Names of metrics as Prometheus shows them: with the prefix of `[metrics] statsd_prefix`, and `_` in place of each dot.
 NEEDED_METRICS = tuple(f"airflow_learnosity_{each}" for each in ("api_calls", "landed_files", "datasets_published"))
 
 
@@ -49,7 +49,7 @@ def as_teams_do(proof: Deployment, folder: Path) -> None:
         AIRFLOW__API__PAGE_SIZE="37",
     )
     with own_store(proof), proof.phase("up on a store of one's own, with a key of all printable characters"):
-        proof.compose("up", "--build", "--detach")  # README's line, as it stands
+        proof.compose("up", "--build", "--detach")  # exactly the command that README names
         proof.up()
         proof.seed()
         given = proof.compose("exec", "-T", "worker", "printenv", "AIRFLOW__API__PAGE_SIZE").strip()
@@ -83,10 +83,11 @@ def own_store(proof: Deployment) -> Iterator[None]:
     keys = [f"S3_{name}_{kind}_KEY" for name in ("ADMIN", "LANDING", "AIRFLOW") for kind in ("ACCESS", "SECRET")]
     given = json.loads(proof.compose("config", "--format", "json"))["services"]["init"]["environment"]
     given |= {name: proof.settings[name] for name in keys if name.startswith("S3_ADMIN")}
-    # `config` writes a dollar twice, because it could be read as a file of Compose again.
+    # `config` writes each `$` as `$$`, because its output can be used as a Compose file. So it is changed back.
     environment = {name: given[name].replace("$$", "$") for name in keys}
     environment |= {"S3_LANDING_BUCKET": "learnosity", "S3_AIRFLOW_BUCKET": "airflow"}
-    # By name only: the values are in the environment of the command, not among its arguments.
+    # `--env=NAME` has no value: Docker takes it from the environment of the command. As an argument, any user of the
+    # machine could see it.
     passed = [f"--env={name}" for name in environment]
     network = (f"--network={PROJECT}_default", f"--network-alias={STORE_HOST}")
     docker(proof, "rm", "--force", STORE, check=False)
@@ -112,6 +113,7 @@ def look(proof: Deployment, address: str, run_id: str) -> None:
         ui.goto(f"/learnosity/run/{DAG_ID}/{run_id}")
         ui.page.get_by_role("link", name="district_1", exact=True).wait_for()
         ui.goto(f"/learnosity/run/{DAG_ID}/{run_id}/report")
-        # The simulator has no address outside of the stack, so the local view of the same numbers takes its place.
+        # The browser cannot reach the simulator, which has no address outside of the stack. So the page shows the local
+        # view of the same numbers instead of the report.
         ui.page.get_by_role("link", name="district_1", exact=True).wait_for()
         ui.close()

@@ -10,7 +10,7 @@ from compose.proof.deployment import REPOSITORY, Deployment, ProofError, built, 
 from compose.proof.keeping import waits
 from devstack.output import say
 
-# Images of the earlier commit, beside those of this one.
+# The names of the images that are built from the earlier commit. They differ from those of this commit.
 EARLIER = built("earlier")
 
 
@@ -43,7 +43,7 @@ def upgraded(proof: Deployment, folder: Path, commit: str) -> None:
         earlier.control("POST", "config", {"job_seconds": 240.0})
         waiting = earlier.start_run("waits-while-upgraded")
         earlier.wait("wait", lambda: waits(earlier, waiting), timeout=300)
-        # The simulator stands for Learnosity, which goes on meanwhile: it stays.
+        # The simulator stands for Learnosity, which also goes on during an upgrade. So it is not removed.
         others = [name for name in earlier.services() if name not in ("simulator", "postgres", "s3")]
         earlier.compose("rm", "--stop", "--force", "--volumes", *others)
         proof.compose("up", "--detach", "--no-recreate", "simulator", "s3", "postgres")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# As the official image: `bash` and `python` run as they are, everything else is a command of airflow.
+# Does what the official image does: runs these four programs as they are, and anything else as a command of airflow.
 case "$1" in
   bash | sh | python | airflow) exec "$@" ;;
   *) exec airflow "$@" ;;

@@ -1,4 +1,4 @@
-# Stands in for apache/airflow where no registry can be reached: same user, folders, entry point and tools.
+# Replaces apache/airflow on a machine that reaches no image registry: same user, folders, entry point and tools.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update -qq \
@@ -8,7 +8,7 @@ RUN apt-get update -qq \
  && useradd --uid 50000 --gid 0 --create-home airflow \
  && install -d -o airflow -g root -m 0775 /opt/airflow
 COPY airflow-entrypoint.sh /entrypoint
-# What this machine trusts; nothing else of it goes into an image.
+# The certificate authorities that this machine trusts. Nothing else of the machine gets into an image.
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 ENV AIRFLOW_HOME=/opt/airflow PATH=/home/airflow/.local/bin:$PATH \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

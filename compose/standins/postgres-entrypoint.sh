@@ -1,6 +1,6 @@
 #!/bin/sh
-# As the official image does it: the first start makes the data folder, the user and the database. A password is asked
-# for over the network, and not inside of the container: the backup of docs/operations.md needs none there.
+# Does what the official image does: the first start makes the data folder, the user and the database. Connections over
+# the network need a password. Connections inside the container need none, as the backup in docs/operations.md expects.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   umask 077

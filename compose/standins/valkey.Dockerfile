@@ -1,4 +1,4 @@
-# Stands in for valkey/valkey where no registry can be reached: same user, data folder and commands.
+# Replaces valkey/valkey on a machine that reaches no image registry: same user, data folder and commands.
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN groupadd --gid 999 valkey && useradd --uid 999 --gid 999 --home-dir /data valkey \

@@ -71,7 +71,8 @@ class AllowedUris:
         :raises RequestError: runs may not read there. The message names what is allowed.
         """
         where = _plain("input_uri", uri)
-        # Brackets can be those of a glob or of a name. `check_found` sees what they are: until then, either is enough.
+        # In a URI, `[1]` can be a part of a glob or a part of a file's name; only a listing shows which. So here, it is
+        # enough if one of the two readings is allowed. Later, `check_found` checks each file that was found.
         if not self._may_read(where) and not self._may_read(_resolved(_without_glob(parse_uri(uri)))):
             raise self._refusal("input_uri", "read from", where)
 
@@ -158,13 +159,14 @@ def _is_dots(segment: str) -> bool:
 
 def _covers(prefix: StorageUri, where: StorageUri) -> bool:
     """Whether `where` is the prefix, or is below it."""
-    # Two slashes inside a key do not count as one, because in a bucket `team//a` is another folder than `team/a`.
+    # Two slashes inside a key are not read as one: in a bucket, the folder `team//a` is not the folder `team/a`.
     inside = prefix.key.strip("/")
     return _place(prefix) == _place(where) and (not inside or f"{where.key.strip('/')}/".startswith(f"{inside}/"))
 
 
 def _place(where: StorageUri) -> tuple[tuple[str, ...], str | None, str, str]:
-    # An Azure account has two hosts for the same objects: `….dfs.…` and `….blob.…`. So both count as one place.
+    # An Azure account has two host names for the same objects: `….dfs.…` and `….blob.…`. Both count as one place, so
+    # one of the names is replaced with the other before two places are compared.
     return _family(where.scheme), where.conn_id, where.bucket, where.account.replace(".dfs.", ".blob.", 1)
 
 

@@ -21,12 +21,13 @@ from learnosity.egress import Egress, proxy_failure
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError
 from learnosity.storage.error_codes import cause_of
 
-# Environment variables with the address of a local service that gives tokens to this machine. Azure's services, such as
-# App Service, Arc and Service Fabric, set them. Requests to a local service must not go through a proxy.
+# Environment variables that Azure's services, such as App Service, Arc and Service Fabric, set. Each holds the address
+# of a local service that gives this machine its tokens. Requests to a local service must not go through a proxy.
 _MACHINE = ("IDENTITY_ENDPOINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 _ADVICE = "Check the network of this worker, and the tenant and `authority` of the connection."
-_METADATA = "169.254.169.254"  # the address of Azure's metadata service where no variable names another one
-# Every virtual machine of Azure has this asset tag. Its containers see it, too.
+_METADATA = "169.254.169.254"  # address of Azure's metadata service, if none of these variables is set
+# Linux shows the asset tag of a machine in this file, also inside a container. All virtual machines of Azure have the
+# same tag, so the tag shows that this machine may have an identity of Azure.
 _ASSET_TAG_FILE = Path("/sys/class/dmi/id/chassis_asset_tag")
 _ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 
@@ -43,13 +44,15 @@ class TokenRequests(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, egress: Egress, *, wants_machine: bool = False, **config: Any) -> None:
         session = Session()
-        session.trust_env = False  # `egress` sets proxies and certificates; no password of ~/.netrc may be sent
+        # `egress` gives the proxy and the certificates, so requests takes neither from the environment. It also sends
+        # no password of ~/.netrc.
+        session.trust_env = False
         super().__init__(session=session, session_owner=False, **config)
         self._egress = egress
         self._is_ready = False
         self.wants_machine = wants_machine
         self.failure: LearnosityError | None = None
-        self.status = 0  # HTTP status of the last reply; 0 = the last request got none
+        self.status = 0  # HTTP status of the reply to the last request; 0 = no reply
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """The reply to a request. `proxies` does not count: `egress` says which proxy is used.
@@ -96,7 +99,8 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls} if self._tls else settings
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        # The TLS context already has the certificate authorities. `requests` would add its own authorities to it.
+        # The TLS context already has the certificate authorities. `requests` would add its own ones to it, so this is
+        # prevented.
         if self._tls is None:
             super().cert_verify(conn, url, verify, cert)
 

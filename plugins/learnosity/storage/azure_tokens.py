@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Provider = Callable[[], Any]
 
 _SCOPE = "https://storage.azure.com/.default"
-_VERSION = "2023-11-03"  # version of Azure's API
+_VERSION = "2023-11-03"  # version of the storage API, which each request names
 _SIGNED_FOR = timedelta(hours=1)
 # azure-identity raises the same type of error for a refusal and for a service that does not reply. These words in the
 # text of the error say that the service did not reply.
@@ -36,8 +36,8 @@ _PASSES = re.compile(
 )
 # azure-identity's error text if the metadata service of a virtual machine does not reply.
 _NO_METADATA = re.compile(r"no response from the IMDS endpoint", re.IGNORECASE)
-# With these error codes, the service itself says that the same request may succeed later. So they count more than the
-# HTTP status, which can be 400.
+# Error codes of Microsoft's token service which say that the same request may succeed later. They count more than the
+# HTTP status, because the status beside them can be 400, which otherwise means a final refusal.
 _SAYS_LATER = re.compile(r"temporarily_unavailable|AADSTS(90033|50196)\b")
 
 

@@ -81,7 +81,8 @@ class _HttpSession(URLLib3Session):  # type: ignore[misc]
 
     def _setup_ssl_cert(self, conn: Any, url: str, verify: Any) -> None:
         super()._setup_ssl_cert(conn, url, verify)
-        conn.ca_certs = None  # the TLS context already has the certificate authorities
+        # The TLS context already has the certificate authorities, so urllib3 need not load a file of them.
+        conn.ca_certs = None
 
     def _setup_proxy_ssl_context(self, proxy_url: str) -> Any:
         # botocore makes a TLS context for the proxy only if `proxies_config` of the connection names certificates for

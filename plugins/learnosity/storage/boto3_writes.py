@@ -36,8 +36,9 @@ class Boto3WritingStore(ObstoreStore):
         self._key = key
         self._extra_args = dict(extra_args)
         if getattr(client.meta.config, "request_checksum_calculation", None) == "when_supported":
-            # All requests of one upload have to name the same checksum algorithm. `upload_file` of boto3, which is not
-            # used here, names CRC32 in each of them. So the requests of this class name CRC32, too.
+            # All requests of one multipart upload have to name the same checksum algorithm. `upload_file` of boto3
+            # would name CRC32 in each of them, but it is not used here. So the requests of this class name CRC32
+            # themselves.
             self._extra_args.setdefault("ChecksumAlgorithm", "CRC32")
 
     async def put(
@@ -50,7 +51,8 @@ class Boto3WritingStore(ObstoreStore):
         return self._given(path, await self._put(path, content, self._kept(content_type, content_encoding)), "ETag")
 
     def memory_for(self, size: int | None) -> int:
-        # At the start, a write holds its first part, the second one, and the buffer that the second was taken from.
+        # When a write begins, memory holds its first part, its second part, and the buffer from which the second part
+        # was copied: three parts.
         return 3 * part_bytes(size)
 
     async def put_stream(
@@ -160,13 +162,14 @@ class Boto3WritingStore(ObstoreStore):
             said = error.response["Error"]
             return refusal("write", where, _status(error), str(said.get("Code", "")), str(said.get("Message", "")))
         if isinstance(error, RecursionError):
-            # Each reply was a redirect that did not name the bucket's region. After each of them, botocore asks for the
-            # region again, without a limit.
+            # Each reply was a redirect that did not name the bucket's region. After each redirect, botocore asks for
+            # the region again, and it has no limit of its own: only Python's limit for nested calls has ended this.
             return refusal("write", where, 301, "PermanentRedirect", "")
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))
         if isinstance(error, ResponseParserError):
-            # The error quotes the body of the reply after these words, as Python writes bytes.
+            # After the words "may succeed:", the error quotes the body of the reply as Python writes bytes: `b'…'`. So
+            # the first two characters are dropped.
             body = str(error).partition("may succeed:\n")[2][2:].lstrip()
             if is_web_page(body):
                 return odd_reply("write", where, "it is a web page")

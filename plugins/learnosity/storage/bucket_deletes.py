@@ -31,8 +31,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BATCH = 1000  # maximum number of keys in one delete request of S3
-AT_ONCE = 10  # requests at the same time, if each request removes only one object
-MAX_REPLY_BYTES = 8 * 1024 * 1024  # three times the size of the reply to a full batch with the longest names
+AT_ONCE = 10  # maximum number of requests at the same time, where each request removes only one object
+# A longer reply to a delete request is not read. This is three times the size of the reply to a request for 1,000
+# objects with the longest names.
+MAX_REPLY_BYTES = 8 * 1024 * 1024
 
 
 class DeletionRequests(Protocol):
@@ -130,7 +132,9 @@ class BucketDeletes:
             raise odd_reply("delete", where, str(error), transient=error.transient) from None
         for key, code, message in refused:
             if (meaning := judge(0, code)) == judge(0):
-                continue  # the code is not known. It is deleted by itself, and then a status says what is wrong.
+                # The error code is not known. So the object is deleted again in a request of its own, and the HTTP
+                # status of that reply says what is wrong.
+                continue
             if meaning.verdict is not Verdict.MISSING:
                 raise refusal("delete", f"{self._uri}/{key.removeprefix(self._prefix)}", 0, code, message)
             gone.add(key)

@@ -25,7 +25,8 @@ from learnosity.storage.store_client import patiently, replied, store_client, wo
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-MAX_PAGE_BYTES = 64 * 1024 * 1024  # maximum size of a page; 5,000 objects with the longest names need a third of it
+# A longer page of a listing is not read. A page of 5,000 objects with the longest names needs a third of these bytes.
+MAX_PAGE_BYTES = 64 * 1024 * 1024
 
 
 class ListingRequests(Protocol):

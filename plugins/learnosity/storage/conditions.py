@@ -17,12 +17,12 @@ from learnosity.storage.errors import code_of, is_web_page, reply_in, status_of
 class Refused(Enum):
     """Why a store refuses a conditional write."""
 
-    CHANGED = auto()  # the object is not in the state that the condition requires
-    UNKNOWN = auto()  # the store does not know conditional writes
+    CHANGED = auto()  # the condition is not met, such as: the object was to be new, but it exists already
+    UNKNOWN = auto()  # the store does not support conditional writes
     ELSE = auto()
 
 
-# The error code of a store whose object is not in the state that the condition requires.
+# S3's error code if another request changes the object at the same moment, so that the condition is not met.
 _CHANGED = "ConditionalRequestConflict"
 
 
@@ -39,8 +39,9 @@ def why_refused(status: int, code: str, body: str = "", *, creates: bool) -> Ref
     if status == 404:
         changed = not creates and judge(status, code).verdict is Verdict.MISSING and not is_web_page(body)
     else:
-        # A store replies with 409 or 412 if a condition is not met. An error code that `judge` does not know counts as
-        # such a reply, too: each kind of store has its own codes for it, such as `ConcurrentModification` of Ceph.
+        # If a condition is not met, the store replies with status 409 or 412. The error code in this reply may be
+        # unknown to `judge`, because each kind of store has its own codes for it, such as `ConcurrentModification` of
+        # Ceph. So an unknown code beside one of these statuses counts as CHANGED.
         changed = status in (409, 412) and (code == _CHANGED or judge(status, code) == judge(status))
     return Refused.CHANGED if changed else Refused.ELSE
 

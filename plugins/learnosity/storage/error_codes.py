@@ -46,7 +46,8 @@ def _refused(what: str, advice: str) -> Meaning:
 
 _CHECK = "Check the connection named in the URI and its rights on this prefix."
 _DENIED = Meaning(Verdict.DENIED, "no permission", _CHECK)
-# In an error about a connection, the same words may mean a firewall, so only errors of file systems are read for them.
+# Words which say that a right on a file is missing. They are searched only in errors of file systems, because in a
+# connection error, the same words may mean that a firewall blocks the connection.
 _DENIED_BY_SYSTEM = re.compile(
     r"os error (1|13|30)\b|permission denied|operation not permitted|read-only file system", re.IGNORECASE
 )
@@ -76,7 +77,7 @@ ELSEWHERE = _refused(
     "Check the endpoint and `region_name` of the connection, and whether a proxy asks for a login in between.",
 )
 MOVING = Meaning(Verdict.PASSES, "the store sends requests to another address for now", ELSEWHERE.advice)
-# Meanings of a reply that has a status of success (2xx), but is cut off, or is not the reply of an object store.
+# Two meanings of a reply with a status of success (2xx): it is cut off, or it does not come from an object store.
 CUT = Meaning(Verdict.PASSES, "the reply is not whole")
 NO_STORE = _refused(
     "the reply is not that of such a store",
@@ -134,8 +135,8 @@ _BY_CODE = {
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     "MethodNotAllowed": _UNKNOWN_REQUEST,
     "NotImplemented": _UNKNOWN_REQUEST,
-    # Codes of some servers with S3's interface. They matter most where no status tells more: in the reply to a bulk
-    # delete, and in an error that comes after status 200.
+    # Codes of some servers with S3's interface. They are needed where there is no HTTP error status: in the reply to a
+    # bulk delete, and in an error that follows after status 200.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", "UnknownError"), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
@@ -160,7 +161,7 @@ _BY_CODE = {
     "AccountBeingCreated": _PASSES,
     "ContainerBeingDeleted": _PASSES,
     "PendingCopyOperation": _PASSES,
-    # The commit of another writer of the same blob has discarded the blocks of this one.
+    # Another writer of the same blob has committed its own blocks. Then Azure discards the blocks of this write.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
     "BlobArchived": ARCHIVED,
@@ -175,9 +176,9 @@ _BY_CODE = {
 }
 
 
-# Failures without an error code. Only the text of the client's error names their cause.
+# Failures without an error code: a regular expression for the text of the client's error, and what this text means.
 _CAUSES = (
-    # obstore's error texts about a reply with a status of success (2xx) that is cut off, or is not that of a store.
+    # obstore's texts about a reply with a status of success (2xx) that is cut off, or that is not the reply of a store.
     (r"unexpected `Event::Eof`|not found before end of input|not closed:", CUT),
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # A redirect without an address: S3 replies so if the bucket lies in another region.
@@ -264,7 +265,7 @@ def judge(status: int, code: str = "") -> Meaning:
         return OVERLOADED
     if status == 501:
         return _UNKNOWN_REQUEST
-    if status in (408, 425, 499) or status >= 500:  # 499: a server's or a proxy's word for a connection that was closed
+    if status in (408, 425, 499) or status >= 500:  # 499: the connection was closed; some servers and proxies say so
         return _PASSES
     if status == 407:
         return _PROXY_LOGIN

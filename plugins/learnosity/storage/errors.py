@@ -30,7 +30,7 @@ from learnosity.storage.error_codes import (
     judge,
 )
 
-# Number of bytes of an error reply that are read. The error code is near the beginning, so the rest is not needed.
+# At most this many bytes of an error reply are read. The error code is near the beginning, so the rest is not needed.
 MAX_ANSWER_BYTES = 4096
 
 # Finds the error code in XML, in JSON, and in obstore's message about an object that a bulk delete could not remove.
@@ -39,11 +39,13 @@ _CODE = re.compile(
     r"|\(code: ([A-Za-z0-9_.-]{1,80})\)"
 )
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,500})</Message>|\"message\"\s*:\s*\"([^\"]{1,500})\"")
-# In this XML element, Azure says why it refuses an identity.
+# Azure says in this XML element why it does not accept the caller's identity.
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>\s*([^<]{1,500})")
-# In this one, Google says which right is missing, or why a bucket cannot be used. Its message is "Access denied."
+# Google says in this XML element which right is missing, or why a bucket cannot be used. Google's <Message> itself says
+# no more than "Access denied."
 _DETAILS = re.compile(r"<Details>\s*([^<]{1,500})")
-# obstore has these words where a status has no name: some servers and proxies have a status of their own.
+# Finds the HTTP status in obstore's error text, such as `404 Not Found`. After a status that has no official name, such
+# as 499, obstore writes `<unknown status code>`.
 _STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
 # In obstore's error text, the reply of the store begins after these words. The text before them names the object.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
@@ -51,11 +53,11 @@ _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 
 
 # Finds an error of this package in the text of obstore's error. obstore calls this package to get credentials. If this
-# raises an error, obstore's error has only the name and the text of our error.
+# call raises an error, obstore's error contains only the name and the text of our error.
 _OURS = re.compile(r"\b(TransientStorageError|ConnectionConfigError|StorageError): ([^\n]*)")
 
 
-# What may stand before the first element of a web page or of XML.
+# Matches all that may stand before the first element of a web page or of an XML document, such as `<?xml …?>`.
 _PROLOGUE = r"\ufeff?(?>(?:<\?xml[^>]*>|<!--.*?-->|\s)*)"
 # Finds the beginning of a web page, at the start of a body or where obstore quotes the body.
 _WEB_PAGE = re.compile(rf"(?:^|: ){_PROLOGUE}<(?:!doctype\s+html|html|head|title|body|h1)\b", re.I | re.S)
@@ -63,7 +65,7 @@ _ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
 
-# Refusals whose reason is the store and not the signed URL. A new signed URL would be refused, too.
+# If a request with a signed URL is refused for one of these reasons, a new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST, ARCHIVED)
 
 
@@ -83,7 +85,8 @@ def storage_error(
         cause = cause_in_file_system(error, _words_of_system(error))
         return _error(verb, where, cause, first_line(error).rstrip("."))
     if not _REQUEST.search(text) and (ours := _OURS.search(text)):
-        # obstore calls this package to get credentials. If this raises an error, obstore keeps only the error's text.
+        # obstore called this package to get credentials, and this call raised an error. obstore keeps only the error's
+        # text.
         kind = {"TransientStorageError": TransientStorageError, "ConnectionConfigError": ConnectionConfigError}
         return kind.get(ours[1], StorageError)(f"Could not {verb} {where}: {ours[2][:500]}")
     reply = reply_in(text, where)
@@ -129,8 +132,9 @@ def refusal(verb: str, where: str, status: int, code: str, message: str, details
     words = (redact_text(each)[:200].rstrip(". \n") for each in (message, details))
     said = ", ".join(filter(None, [f"HTTP {status}" if status else "", code, *words]))
     if verb == "look at" and status in (400, 409) and not code:
-        # "look at" is a HEAD request. Its reply has no body, so no error code says whether this status 400 or 409 is
-        # temporary: it counts as temporary. A 400 may also mean that the bucket is in another region.
+        # "look at" is a HEAD request. Its reply has no body, and so no error code. Without a code, this status 400 or
+        # 409 may mean a temporary error or a final one: it counts as temporary. A 400 may also mean that the bucket is
+        # in another region.
         unclear = TransientStorageError(f"Could not {verb} {where}: {said}.")
         unclear.wrong_region = status == 400
         return unclear
@@ -138,7 +142,7 @@ def refusal(verb: str, where: str, status: int, code: str, message: str, details
     if status == 401 and "expired" in message.lower():
         meaning = EXPIRED
     if verb == "list" and meaning.verdict is Verdict.MISSING:
-        meaning = BUCKET  # listing an empty folder is no error, so this 404 means that the bucket is missing
+        meaning = BUCKET  # a listing of an empty folder succeeds, so here the bucket is missing
     return _error(verb, where, meaning, said)
 
 

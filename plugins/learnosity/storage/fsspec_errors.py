@@ -12,7 +12,7 @@ from learnosity.storage.error_codes import cause_in_file_system
 from learnosity.storage.errors import first_line
 from learnosity.storage.fsspec_rename import is_missing
 
-# Errors of the operating system that a retry does not solve.
+# Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
@@ -38,6 +38,7 @@ def driver_errors(uri: str) -> Iterator[None]:
     except NotImplementedError as error:
         raise StorageError(f"{uri}: the storage driver cannot do this ({first_line(error)}).") from None
     except Exception as error:
-        # Libraries of drivers have errors of their own for a lost connection, such as EOFError or SSHException.
+        # For a lost connection, the library below a driver raises an error of its own, such as EOFError or
+        # SSHException. So an error of any other type counts as temporary.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
         raise TransientStorageError(f"{uri}: {said}. Check the connection named in the URI if this goes on.") from None

@@ -62,8 +62,8 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
         return False
     if found["type"] != "directory":
         return found["size"] in (size, None)
-    # `target` is a folder. In an object store, an object can have the same name, so the rename may have been right.
-    # In a file system, the driver has moved the file into the folder, which is an error.
+    # There is a folder at `target`. An object store can have an object of the same name as well, so the rename may have
+    # worked. In a file system, the driver has moved the file into the folder: this is an error.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     return True
@@ -71,7 +71,7 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
 
 def _info(fs: Any, path: str) -> Mapping[str, Any] | None:
     """What the driver says of a path now; None = nothing is there."""
-    fs.invalidate_cache()  # some drivers cache listings, which do not show the newest changes
+    fs.invalidate_cache()  # some drivers keep listings in a cache, and would not show the rename
     try:
         found: Mapping[str, Any] = fs.info(path)
     except OSError as error:

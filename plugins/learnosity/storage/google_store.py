@@ -15,8 +15,8 @@ from learnosity.errors import StorageError
 from learnosity.storage.obstore_store import ObstoreStore
 from learnosity.storage.store import ObjectInfo
 
-# With this header, GCS sends an object with `Content-Encoding: gzip` as it is stored. Without it, GCS decompresses the
-# object, and obstore fails because the reply has no length.
+# With this header, GCS sends an object that has `Content-Encoding: gzip` as it is stored. Without it, GCS decompresses
+# the object, its reply has no length, and obstore fails with an error that `_NOT_AS_STORED` finds.
 AS_STORED = {"Accept-Encoding": "gzip"}
 _NOT_AS_STORED = re.compile(r"(Content-Length|E-?Tag) Header missing", re.IGNORECASE)
 

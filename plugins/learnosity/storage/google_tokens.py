@@ -19,7 +19,7 @@ from learnosity.errors import LearnosityError, StorageError, TransientStorageErr
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.error_codes import cause_of, judge
 
-# Environment variables with the address of a metadata server. If one of them is set, there is a metadata server.
+# Environment variables that hold the address of a metadata server. Google's library asks that server for tokens.
 _METADATA = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
 
 
@@ -61,7 +61,8 @@ class GoogleTokens:
             return call(request)
         except LearnosityError:
             raise
-        # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError.
+        # google-auth does not turn all errors into its own. A reply without a token, for example, raises a KeyError. So
+        # all errors are caught.
         except Exception as error:
             if request.failed:
                 raise self._no_reply(request, error) from None
@@ -195,8 +196,9 @@ def is_reachable(error: Exception) -> bool:
     if isinstance(error, GoogleAPICallError):
         return not judge(int(error.code or 503)).transient
     if isinstance(error, DefaultCredentialsError):
-        # Either there are no credentials at all, which is final, or this machine has a metadata server that did not
-        # reply, which may be temporary. The variables in `_METADATA` are set only where there is a metadata server.
+        # This error means one of two things: there are no credentials at all, which is final; or this machine has a
+        # metadata server that did not reply, which may be temporary. Only a machine with a metadata server has one of
+        # the variables in `_METADATA`.
         return not any(os.environ.get(name) for name in _METADATA)
     # The errors of the HTTP library `requests` are OSErrors. They count as no reply.
     return not isinstance(error, TransportError | RetryError | OSError) and not getattr(error, "retryable", False)

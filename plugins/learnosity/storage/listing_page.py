@@ -69,9 +69,9 @@ class OddPageError(Exception):
 PageReader = Callable[[bytes, str, int], Page]
 """Makes a page of the body of a reply. The other arguments are those of `s3_page`."""
 
-# Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks.
-# The regular expression never goes back into the atomic group `(?>…)` to match its text in another way. With a plain
-# group, a body of many comments would take very long.
+# Finds the name of the first XML element. Before it, there may be a declaration, comments, a doctype and blanks. They
+# are matched in an atomic group `(?>…)`, whose text is never matched again in another way. With a plain group, a body
+# of many comments would take very long.
 _ROOT = re.compile(
     rb"(?>(?:<\?.*?\?>|<!--.*?-->|<!doctype[^>]*>|\s)*)<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s/>]", re.S | re.I
 )
@@ -80,7 +80,7 @@ _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
     rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"
 )
-_DELETE = b"\x7f"  # a control character that is allowed in XML; it replaces those that are not
+_DELETE = b"\x7f"  # DEL, a control character that XML allows; it replaces those that XML does not allow
 
 
 def s3_page(body: bytes, below: str, skip: int) -> Page:
@@ -154,7 +154,8 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    # As the end of a page, SeaweedFS sends only an upload id. Other servers send a key, or a key and an upload id.
+    # These two fields say where the next page begins. SeaweedFS sends only an upload id; other servers send a key, or a
+    # key and an upload id.
     after = UploadsMarker(_token(fields.get("NextKeyMarker"), body), _token(fields.get("NextUploadIdMarker"), body))
     if not (after.key or after.upload_id):
         raise OddPageError("it is not the last page, and has no NextKeyMarker")
@@ -224,7 +225,9 @@ def _token(text: str | None, body: bytes) -> str:
     """
     if not (token := text or "").strip():
         return ""
-    # XML has only line feeds: a carriage return that is not written as a number is read as one.
+    # An XML parser changes a carriage return into a line feed, if it is not written as a number (`&#13;`). So if the
+    # page has one, a line feed in the token may have been a carriage return. In the same way, a DEL in the token may
+    # stand for another control character.
     if ("\x7f" in token and _NO_XML.search(body)) or ("\n" in token and b"\r" in body):
         what = "the next page begins after a name with a control character, and cannot be asked for"
         raise OddPageError(what, unreadable=True)

@@ -21,7 +21,8 @@ Keys = Callable[[], Iterator[Sequence[ObjectInfo]]]
 
 # Names that obstore's local store cannot keep: it uses `name#1` for temporary files, and reads `C:` as a drive letter.
 LOCAL_RESERVED = re.compile(r"#\d+$|[A-Za-z][:|]$")
-# A link whose target is not there. It may stand for a file or for a folder, such as one that is not mounted now.
+# Why a symbolic link cannot be read: there is nothing at its target. The target may be a file or a folder, for example
+# a folder that is not mounted now.
 NOWHERE = "it is a link that leads nowhere"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

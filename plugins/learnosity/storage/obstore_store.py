@@ -153,8 +153,8 @@ class ObstoreStore:
     async def _conditional_put(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         mode: obstore.PutMode = "create"
         if expected is not None:
-            # GCS compares the version of the object, and all other stores compare its entity tag. obstore does not
-            # accept None as a version.
+            # To see whether the object has changed, GCS compares its version, and all other stores compare its entity
+            # tag. obstore does not accept None as a version, so without a version the key is left out.
             mode = {"e_tag": expected.etag}
             if expected.version:
                 mode["version"] = expected.version
@@ -235,8 +235,8 @@ class ObstoreStore:
                 with self._errors("delete", batch[0]):
                     await obstore.delete_async(self._store, batch)
             except FileNotFoundError:
-                # Another run has already removed one of the files, and obstore stops at a missing file. So each file is
-                # deleted in a call of its own.
+                # One of the files is missing: another run has already removed it. At a missing file, obstore stops. So
+                # each file is deleted in a call of its own.
                 if len(batch) > 1:
                     for path in batch:
                         await self.delete([path])
@@ -256,7 +256,7 @@ class ObstoreStore:
 
     def _attributes(self, content_type: str | None, content_encoding: str | None) -> obstore.Attributes | None:
         if self._is_local:
-            return None  # files on a file system have no such attributes
+            return None  # a file system cannot store such attributes
         attributes: obstore.Attributes = {**self._always}
         if content_type:
             attributes["Content-Type"] = content_type
@@ -273,7 +273,8 @@ class ObstoreStore:
         try:
             yield
         except (obstore_errors.NotFoundError, FileNotFoundError) as error:
-            # An error of a file system contains no reply of a store, but a file name in it may look like a reply.
+            # A file system sends no reply. A file name in its error may look like a store's reply, so the text is not
+            # read.
             text = "" if self._is_local else reply_in(str(error), where)
             if code_of(text) == "NoSuchUpload":
                 gone = "its parts are gone; another run has landed the dataset and tidied up"
@@ -286,7 +287,7 @@ class ObstoreStore:
             raise UnreadableNameError(str(storage_error(verb, where, error, local=self._is_local))) from None
         except (obstore_errors.BaseError, OSError, ValueError) as error:
             raise storage_error(verb, where, error, self._proxy, local=self._is_local) from None
-        except BaseException as error:  # a panic of obstore's Rust code, for example because of a wrong endpoint
+        except BaseException as error:  # obstore's Rust code panics, for example, because of a wrong endpoint
             if type(error).__name__ not in ("PanicException", "RustPanic"):
                 raise
             raise storage_error(verb, where, error, local=self._is_local) from None

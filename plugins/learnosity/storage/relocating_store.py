@@ -15,7 +15,8 @@ from learnosity.storage.store import IsOwn, ObjectInfo, Store, every_path
 
 T = TypeVar("T")
 
-# Errors that may mean that the bucket is in another region. A temporary redirect is a TransientStorageError.
+# If the bucket is in another region, a request fails with one of these errors, whose `wrong_region` is true. After a
+# temporary redirect it is a TransientStorageError.
 _REFUSED = (StorageError, TransientStorageError)
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from learnosity.errors import ConnectionConfigError
 
 _EVENT = "before-send.s3"
-# Maximum number of requests that are sent. Without a limit, boto3 asks for the bucket's region for ever if no reply
-# names it.
+# Maximum number of requests that boto3 sends to find the region of a bucket. Without a limit, boto3 would ask for ever
+# if no reply names the region.
 _MOST_REQUESTS = 5
 _SCOPE = re.compile(r"Credential=[^/]+(?:/[^/]+)*?/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
@@ -95,8 +95,8 @@ def _listing(client: Any, bucket: str, *, most: int) -> Any:
     except ClientError:
         if not requests:  # no request was made, for example because a role could not be assumed
             raise
-        # Otherwise the error does not matter: only the address of the request is needed, and a refused listing has the
-        # same address.
+        # If a request was made, the error does not matter. Only the address of the request is needed, and a listing
+        # that S3 refuses has the same address as one that succeeds.
     finally:
         client.meta.events.unregister(_EVENT, record)
     return next(request for request in reversed(requests) if "list-type=2" in request.url)

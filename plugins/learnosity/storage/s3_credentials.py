@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How long obstore keeps credentials that can expire, before it calls `SessionCredentials` again.
+# If the credentials can expire, obstore keeps them for this time. Then it asks `SessionCredentials` for them again.
 HELD = timedelta(seconds=1)
-# Credentials that expire in fewer seconds than this are not used, because a request must reach the server before they
-# expire.
+# Credentials that expire in fewer seconds than this are not used: they could expire on the way to the server.
 MARGIN_SECONDS = 60
-# Shortest time between two threads that get new credentials. Without it, each request would start a thread while the
-# service that gives the credentials fails.
+# A thread gets new credentials while the old ones are still valid. If it fails, the next thread starts after this time
+# at the earliest. Without this limit, each request would start a thread.
 RETRY_SECONDS = 10.0
 
 _ADVICE = "Check login, password and extra of the connection (docs/stores.md)."
@@ -136,14 +135,15 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
         return cause_of(OSError(), str(error.kwargs.get("error", ""))).transient
     if isinstance(error, aws.MetadataRetrievalError | aws.CredentialRetrievalError):
-        # The service or program that gives the credentials has failed. Only these HTTP statuses mean a permanent
-        # refusal.
+        # The service or the program that gives the credentials has failed. If it replied with one of these HTTP
+        # statuses, it refuses for good. All other failures may be temporary.
         return not any(f"response {status}" in str(error) for status in (400, 401, 403, 404))
     if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
         return judge(int(status)).transient  # this is the HTTP status of an identity provider's reply
     if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
         return False
-    # botocore raises this RuntimeError if the credentials that it has just received are already expired.
+    # botocore raises this RuntimeError if the credentials that it has just received have already expired. The next ones
+    # may be valid, so the error counts as temporary.
     return isinstance(error, OSError) or (isinstance(error, RuntimeError) and "still expired" in str(error))
 
 

@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 from learnosity.storage.bucket_listing import listing_url, s3_values
 from learnosity.storage.listing_page import UploadsMarker
 
-# How many unfinished uploads a request asks for. S3 never sends more in one reply. Without this limit, another store
-# may send a reply that is too large to be read.
+# Maximum number of unfinished uploads in one reply; each request names it. S3 never sends more than this. Other stores
+# may, and then the reply would be too large to be read.
 MAX_UPLOADS = 1000
 
 
@@ -76,7 +76,8 @@ class S3Signer:
     async def deletions(self, keys: Sequence[str]) -> tuple[str, Mapping[str, str], bytes]:
         """The URL, all headers and the body of the request that deletes objects. See `BulkRequests`."""
         objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-        # Without <Quiet>, the reply names each key, so the caller can check that each object was deleted.
+        # With <Quiet>, the reply would name only the failures. Without it, the reply names each key, so the caller can
+        # check that each object was deleted.
         body = f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{objects}</Delete>'.encode()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()  # S3 requires Content-MD5
         headers = {"Content-Type": "application/xml", "Content-MD5": digest}

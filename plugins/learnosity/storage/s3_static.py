@@ -16,11 +16,11 @@ from typing import Any
 
 from learnosity.storage.s3_address import S3Address
 
-# Names of ordinary buckets that can be a part of a host name unchanged. Aliases of access points and names of directory
-# buckets do not match.
+# Matches the name of an ordinary bucket that can be a part of a host name as it is, such as `my-bucket`. Does not match
+# an alias of an access point (`…-s3alias`) or a directory bucket (`…--x-s3`): for these, boto3 is used.
 _BUCKET = re.compile(r"(?!.*--)(?!.*-s3alias$)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-# The regions of the AWS partition `aws`. The regions of China, GovCloud and others do not match, because their host
-# names end differently.
+# Matches the name of a region of the AWS partition `aws`, such as `eu-west-1`. The regions of China and GovCloud do not
+# match, because their host names end differently: for these, boto3 is used.
 _REGION = re.compile(
     r"(?:af|ap|ca|eu|il|me|mx|sa|us)-(?:central|north|south|east|west|northeast|northwest|southeast|southwest)-[1-9]"
 )
@@ -29,8 +29,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _KEY = re.compile(r"[!-~]+")
 # Keys of the connection's extra that this module can handle. If the extra has any other key, boto3 is used.
 _KNOWN = {"region_name", "endpoint_url", "verify", "aws_session_token", "service_config", "proxy", "proxies"}
-# Environment variables that change neither the address nor the keys if the connection itself has a key and a secret. If
-# any other variable of AWS is set, boto3 is used.
+# Environment variables that change nothing if the connection itself has a key and a secret: neither the address of the
+# requests nor the keys. If any other variable of AWS is set, boto3 is used.
 _OF_IDENTITIES = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -38,7 +38,7 @@ _OF_IDENTITIES = {
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_STS_REGIONAL_ENDPOINTS",
     "AWS_CA_BUNDLE",
 }  # fmt: skip
-# If the connection also names a region, these environment variables change nothing either.
+# Environment variables that change nothing if the connection also names a region.
 _OF_REGIONS = {"AWS_DEFAULT_REGION", "AWS_REGION"}
 
 
@@ -110,7 +110,7 @@ def _may_decide(environment: Mapping[str, str], harmless: set[str]) -> bool:
 def _of_aws(bucket: str, region: str | None) -> S3Address | None:
     if region is None:
         return None
-    # For us-east-1, boto3 by default uses the old host name without a region.
+    # For us-east-1, boto3 by default uses the old host name, which has no region. This function gives the same address.
     host = "s3.amazonaws.com" if region == "us-east-1" else f"s3.{region}.amazonaws.com"
     return S3Address(f"https://{bucket}.{host}", region, virtual=True, signed=True, slash=True)
 

@@ -17,9 +17,10 @@ from learnosity.errors import ConnectionConfigError
 
 log = logging.getLogger(__name__)
 
-# The place in the connection's extra where a user sets encryption, tags and the like; for messages.
+# The place in a connection's extra where a user sets how objects are written, such as encryption and tags. Messages
+# name it.
 PLACE = "service_config.s3.extra_args"
-_CHECKSUMS = ("SHA256", "CRC64NVME")  # the algorithms that obstore can compute
+_CHECKSUMS = ("SHA256", "CRC64NVME")  # the checksum algorithms that obstore can compute; for others, boto3 writes
 _CONFIG = {"ServerSideEncryption": "server_side_encryption", "SSEKMSKeyId": "sse_kms_key_id"}
 _ATTRIBUTES = {
     "CacheControl": "Cache-Control",
@@ -27,7 +28,8 @@ _ATTRIBUTES = {
     "ContentLanguage": "Content-Language",
     "StorageClass": "Storage-Class",
 }
-# Names that obstore takes for headers of their own, in any case and with or without dashes, and not for metadata.
+# If metadata has one of these names, obstore sends it as the HTTP header of that name and not as metadata. Case and
+# dashes make no difference: `Cache-Control` is such a name, too. So boto3 writes objects with such metadata.
 _HEADERS = frozenset(
     {"cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"}
 )
@@ -48,8 +50,8 @@ _REFUSED = {
     "SSECustomerKey": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
     "SSECustomerKeyMD5": "objects with a customer's key cannot be read by others; use ServerSideEncryption",
 }
-# obstore reads these settings from environment variables if they are not passed as arguments, and fails if it does not
-# know a value. When boto3 writes, obstore only reads, so the values that are passed here have no effect on objects.
+# Values for obstore where boto3 writes the objects. Without them, obstore would read these settings from environment
+# variables, and fail if it does not know a value. obstore only reads then, so these values have no effect on objects.
 _UNUSED = {
     "checksum_algorithm": "SHA256",
     "server_side_encryption": "AES256",
@@ -129,8 +131,8 @@ def s3_writes(extra_args: Any, environment: Mapping[str, str], named: str) -> S3
     is_header = any(name.lower().replace("-", "") in _HEADERS for name in metadata)
     by_boto3 = is_header or bool(_BY_BOTO3 & extra_args.keys()) or (checksum != "" and checksum not in _CHECKSUMS)
     if not str(extra_args.get("ServerSideEncryption", "")).startswith("aws:kms"):
-        # obstore sends these two arguments only together with `aws:kms`. Without `aws:kms`, they can be meant for the
-        # default encryption of the bucket. So boto3 writes the objects, because boto3 sends every argument.
+        # obstore sends these two arguments only if the encryption is `aws:kms`. A user may set them without it, for the
+        # default encryption of the bucket. Then boto3 writes the objects, because boto3 sends every argument.
         by_boto3 = by_boto3 or bool({"SSEKMSKeyId", "BucketKeyEnabled"} & extra_args.keys())
     decisive = _decided_by_environment(config, environment)
     if decisive:

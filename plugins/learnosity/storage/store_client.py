@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 180.0  # how long one failed request is repeated
+PATIENCE_SECONDS = 180.0  # a request that fails is sent again during this time
 FIRST_WAIT_SECONDS = 0.1  # longest wait after the first attempt
 MOST_WAIT_SECONDS = 15.0  # longest wait after any attempt
 
@@ -72,7 +72,9 @@ async def patiently(attempts: int, call: Callable[[], Awaitable[T]], seconds: fl
         reraise=True,
     )
 
-    async def once() -> T:  # tenacity does not await the result of a lambda, so `call` itself cannot be passed
+    # tenacity awaits the result of a coroutine function, but not that of a lambda. `call` may be a lambda, so it is
+    # called in this coroutine function.
+    async def once() -> T:
         return await call()
 
     return await retrying(once)

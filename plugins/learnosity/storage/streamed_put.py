@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Largest object that is written with one PUT. S3 accepts 5 GB, but after a failed PUT the whole file must be downloaded
-# again.
+# A larger object is not written with one PUT. S3 would accept 5 GB, but if a PUT fails, the whole file must be
+# downloaded again.
 MAX_BYTES = 256 * MIB
-# Memory of one PUT: the bytes of the body that were read from the source and are not sent to the store yet.
+# Memory that one PUT needs: for the bytes of the file that were downloaded and are not sent to the store yet.
 BUFFERED_BYTES = 5 * MIB
 
 
@@ -76,15 +76,15 @@ class StreamedPut:
         if content_type:
             own["Content-Type"] = content_type
         if content_encoding:
-            # The same headers as in `ObstoreStore`: how an object is stored must not depend on how it is sent.
+            # `ObstoreStore` sets the same headers: an object must be stored in the same way, whichever code sends it.
             own |= {"Content-Encoding": content_encoding, "Cache-Control": "no-transform"}
         deadline = asyncio.timeout(IDLE_SECONDS)
         body = _Body(chunks, size, deadline)
         try:
             url, headers = await self._signer.put(path, own)
             request = self._requests().put(url).headers(headers).body_stream(body)
-            # The body of the reply is not read, because it may have any size, and the status and the headers are
-            # enough.
+            # The body of the reply may have any size, and the status and the headers are enough. So the body is not
+            # read.
             async with deadline, request.build_streamed() as response:
                 status, tag = response.status, response.get_header("ETag")
                 region = response.get_header("x-amz-bucket-region")

@@ -48,8 +48,8 @@ def parse_uri(uri: str) -> StorageUri:
 
     :raises StorageError: `uri` is not an object-storage URI; the message gives examples.
     """
-    # Blanks before the URI are dropped, as in Airflow's ObjectStoragePath. At the end, only tabs and line ends are
-    # dropped here: in a `file` URI, spaces at the end can be part of a folder's name.
+    # As in Airflow's ObjectStoragePath, blanks before the URI are dropped. After it, only tabs and line ends are
+    # dropped here, because the name of a local folder may end with a space.
     text = uri.lstrip().rstrip("\t\r\n")
     if re.search(r"[\t\r\n]", text):
         raise StorageError(f"{text[:200]!r} holds a tab or a line end, which Airflow drops from URIs. Remove it.")

@@ -45,8 +45,8 @@ async def check_writable(store: Store, owner: str, attempt: int = 1) -> None:
         )
         written.append(conditional)
         found = await _need("list objects", "a landing cannot tell what has landed", _names(store, folder))
-        # The store may refuse the write because this check itself has already written the object: the reply to the
-        # first request was lost, and the client has sent the request again. This is no fault of the store.
+        # If the reply to a write is lost, the HTTP client sends the write again. The store then refuses it, because the
+        # first request has already written the object. This is no fault of the store.
         if not is_written and conditional not in found:
             raise StorageError(
                 f"{store.uri} refuses to write an object that is not there, as if it were. So latest.json cannot be "

@@ -10,13 +10,13 @@ import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
-# Characters that a browser does not percent-encode in a path. If they were encoded here, the same page would have two
+# A browser does not percent-encode these characters in a path. If they were encoded here, the same page would have two
 # addresses.
 KEPT = ":@!$&'()*+,;=~"
-# A file name with one of these goes into the query of the address: in the path, a server or browser could change it,
-# and the address would lead to another page.
+# If a file's name contains one of these, it is put into the query of the address and not into the path. In the path, a
+# server or browser could change it, and the address would lead to another page.
 _ODD = re.compile(r"[%?#\\|^\[\]]|//|(^|/)\.{1,2}(/|$)")
-_PLACE = "-"  # placeholder in the path for a file name that is in the query
+_PLACE = "-"  # stands in the path instead of a file name that is in the query
 
 
 def segment(text: str) -> str:

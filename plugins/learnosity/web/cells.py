@@ -11,9 +11,11 @@ from learnosity.dataset.tables import is_number, json_text
 
 MAX_CELL = 1_000  # maximum number of characters of a cell
 _JSON_CELL = 500
-_STATISTIC = re.compile("_(change|before)$")  # endings that a comparison adds to the name of a column
+# The page that compares two datasets adds these endings to names of columns.
+_STATISTIC = re.compile("_(change|before)$")
 MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that numbers are aligned
-# The name of a column of numbers begins with one of these texts, or ends with a key of `_DECIMALS` or with "score".
+# A column whose name begins with one of these texts contains numbers. So does a column whose name ends with a key of
+# `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
 # From this size on, a float is shown with an exponent, and an integer with all its digits but without separators.
 _LARGEST = 1e15

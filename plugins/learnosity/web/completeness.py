@@ -15,7 +15,7 @@ GAPS_TO_DO = (
     "Users and groups are missing where no session matched the request, or where the input names them differently than "
     "Learnosity does. Check the activities and times of the request and the names in the input, and trigger a new run."
 )
-NOTHING = "Nothing "  # a gap with this beginning says that there is no result at all; see `dataset.completeness`
+NOTHING = "Nothing "  # a gap is a text; if it begins so, there is no result at all (see `dataset.completeness`)
 NO_INPUT = "This run has uploaded no input that could be counted, so there is nothing to compare the result with."
 NO_LEVELS = "The groups of the input were too many to be counted per level."
 NOT_COUNTED = "The input of this type is not counted by users and groups."

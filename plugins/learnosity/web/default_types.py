@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from learnosity.web.known_dags import newest_versions
 
 PARAM = "dataset_type"
-MAX_DAGS = 50  # maximum number of DAGs that are read for one list
+MAX_DAGS = 50  # for one view of the list of datasets, at most this many DAGs are read
 _KEPT = 5_000  # maximum number of entries of the cache `_defaults`
 _defaults: dict[str, str] = {}
 

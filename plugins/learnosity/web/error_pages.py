@@ -22,10 +22,10 @@ from learnosity.web.run_datasets import exact_names
 
 log = logging.getLogger(__name__)
 
-NO_WAY = (401, 403)  # a user who may not see a run gets no links to its pages
+NO_WAY = (401, 403)  # with one of these statuses, the user may not see the run and gets no links to its pages
 
-# Ends of the addresses of downloads, which programs use too. If the run may have several datasets and the address names
-# none, such a request gets an error, and not the page on which people choose a dataset.
+# Addresses of downloads end so. If the run may have several datasets and the address names none, people get a page on
+# which they choose one. Programs use downloads, too, and cannot choose, so a download gets an error.
 DOWNLOADS = ("/manifest.json", "/file/", "/csv", "/files.csv", "/zip")
 
 
@@ -124,8 +124,8 @@ def _ways_on(request: Request) -> dict[str, Any]:
     run_page = f"{request.scope.get('root_path', '')}/run/{segment(named.dag_id)}/{segment(named.run_id)}"
     below = f"/dataset/{segment(str(given['dataset_id']))}" if "dataset_id" in given else ""
     ways = [("The dataset", run_page + below), ("Its files", f"{run_page}{below}/files")]
-    # If the page of the run or of the dataset itself fails, the run or its dataset usually cannot be opened. Both links
-    # would lead to the same error, so they are left out. With a query, the query may be the cause, so both links stay.
+    # Both links lead to the page of the run or of the dataset. If one of these pages itself has failed, a link to it
+    # would only fail again, so both are left out. If its address has a query, the query may be the cause, so both stay.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
         ways = []
     return {"run": named, "ways": [*ways, ("All datasets of this run", run_page)] if below else ways}

@@ -57,8 +57,9 @@ def files_of_group(dataset: PublishedDataset, path: Sequence[str]) -> list[FileE
     if not path or own is None or root is None:
         return list(dataset.files.values())
     folder, _, name = own.path.rpartition("/")
-    # Datasets have one of two layouts. Either each group has a folder, and its file has the same name as the file of
-    # the whole dataset. Or a group has a file and a folder that are both named after it.
+    # Datasets have one of two layouts. In the first, each group has a folder, and its file has the same name as the
+    # file of the whole dataset: `north/data.json`. In the second, the file and the folder of a group have the group's
+    # name: `north.json` and `north/`.
     if name == root.path.rpartition("/")[2]:
         return [entry for entry in dataset.files.values() if entry.path.startswith(f"{folder}/")]
     begin = stem_of(own.path)

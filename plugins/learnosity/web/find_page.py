@@ -27,7 +27,8 @@ from learnosity.web.results import Sorting, address
 from learnosity.web.routes import LONGEST_QUERY, ShownDataset, page
 from learnosity.web.tables import PAGE_ROWS
 
-# Maximum size of the body of a search request, in bytes. One percent-encoded character has up to 12 bytes.
+# A search request with a longer body is refused. One character has up to 4 bytes in UTF-8, and each byte that is
+# percent-encoded has 3, so a character may need 12 bytes.
 _MAX_BODY = 12 * LONGEST_QUERY + len("q=")
 _ROWS = {NameKind.USER: Kind.USERS, NameKind.QUESTION: Kind.ITEMS}
 _KINDS = {NameKind.USER: "User", NameKind.GROUP: "Group", NameKind.QUESTION: "Question"}
@@ -113,8 +114,8 @@ def _search(dataset: PublishedDataset, content: bytes, words: str) -> Hits:
 
 def _places(dataset: PublishedDataset, names: Sequence[Name], here: str) -> list[Place]:
     paths = list(dataset.files)
-    # `dataset.groups` may have a file twice: first with the group's name as it stands in the path, and then with the
-    # percent-decoded name. The decoded name is kept here.
+    # In `dataset.groups`, two entries may have the same file: the first has the group's name as it stands in the path,
+    # and the second has the percent-decoded name. The second one is kept here.
     groups = {path: steps for steps, path in dataset.groups.items()}
     return list(_found(paths, groups, names, here))
 
@@ -124,12 +125,13 @@ def _found(
 ) -> Iterator[Place]:
     for each in names:
         if each.file >= len(paths):
-            continue  # this line of names.tsv names a file that the dataset does not have
+            continue  # this line of names.tsv has the number of a file that the dataset does not have
         path = paths[each.file]
         steps = groups.get(path)
         at = f"page={each.row // PAGE_ROWS + 1}#row-{each.row}" if each.kind is not NameKind.GROUP else ""
         if at and steps is not None:
-            # The file may have rows of several kinds. Without `rows` in the query, the page could show another kind.
+            # A file may have tables of several kinds, such as groups and users. `rows` in the query names the table in
+            # which the name was found, so that the page shows this table.
             at = f"{Sorting(rows=_ROWS[each.kind]).rows_query}{at}"
         link = file_address(here, path) if steps is None else address(here, steps)
         link = f"{link}{'&' if '?' in link else '?'}{at}" if at else link

@@ -14,7 +14,8 @@ from learnosity.api.dataset_request import ASSET_PREFIX
 from learnosity.dataset.key_figures import read_figures
 
 TREND = 12  # maximum number of datasets in a trend
-# Maximum number of events that are read, the newest first; a dataset that was published again has several events.
+# At most this many asset events are read, the newest first. Each publication of a dataset makes one event. A dataset
+# that was published again has several, so these may be events of fewer datasets.
 _EVENTS = 200
 
 
@@ -37,7 +38,8 @@ def past_datasets(session: Session, dag_id: str, dataset_type: str, dataset_id: 
     :param dataset_id: the dataset; it comes first. Without an event of it, all events of the DAG count as earlier.
     """
     table = AssetEvent
-    # Events of a dataset type that is not in `KNOWN_TYPES` belong to the asset whose URI ends with `*`.
+    # Each dataset type of `KNOWN_TYPES` has an asset of its own. All other types share the asset whose URI ends with
+    # `*`.
     assets = select(AssetModel.id).where(AssetModel.uri.in_([f"{ASSET_PREFIX}{dataset_type}", f"{ASSET_PREFIX}*"]))
     of_dag = (table.source_dag_id == dag_id, table.source_run_id.is_not(None), table.asset_id.in_(assets))
     named = table.extra["dataset_id"].as_string()

@@ -36,7 +36,7 @@ LABELS = {
 ANY_FLAG = "flagged"
 FIELDS = {"hard": "Too hard below p", "easy": "Too easy above p", "poor": "Poor below discrimination"}
 DEFAULTS = Thresholds()
-# Size of the histogram in pixels; BASE is the y position of its horizontal axis.
+# Width and height of the histogram in pixels. BASE is the y position of its horizontal axis.
 WIDTH, HEIGHT, BASE = 640.0, 190.0, 150.0
 LEFT = 10.0  # x position of the first bar, in pixels
 

@@ -77,8 +77,8 @@ def _with_the_task(session: Session, keys: Sequence[Any]) -> Iterator[Any]:
     yield from session.scalars(
         select(table.id).where(table.id.in_(keys), as_type(table._data, Text).contains(PUBLISH_OPERATOR))
     )
-    # With the setting `[core] compress_serialized_dags`, the database cannot search in the DAG's text. So the text is
-    # decompressed and searched here.
+    # With the setting `[core] compress_serialized_dags`, the table contains the DAG in compressed form, which the
+    # database cannot search. So it is decompressed and searched here.
     packed = select(table.id, table._data_compressed).where(table.id.in_(keys), table._data_compressed.is_not(None))
     for key, content in session.execute(packed):
         if PUBLISH_OPERATOR.encode() in zlib.decompress(content or b""):

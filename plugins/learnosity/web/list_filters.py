@@ -64,7 +64,8 @@ class Wanted:
             try:
                 return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC) if day else None
             except OverflowError:
-                return None  # the moment is before the first day of Python's calendar, or after the last
+                # This moment is outside of Python's calendar (years 1 to 9999), so it sets no limit.
+                return None
 
         return start(self.since, 0), start(self.until, 1)
 

@@ -23,7 +23,7 @@ from learnosity.web.completeness import NOTHING
 from learnosity.web.default_types import default_types
 from learnosity.web.run_datasets import whole
 
-NEWEST = 2_000  # the list shows at most this many datasets and this many runs, the newest ones
+NEWEST = 2_000  # the list shows at most this many datasets and at most this many runs, the newest ones
 MAX_VALUE = 16_000  # maximum number of characters of an event's extra or of a run config; a longer one is not read
 PUBLISHED = "published"
 # A run in one of these states has its own row in the list. A successful run has none: the list has its datasets
@@ -83,17 +83,19 @@ def _datasets(
     session: Session, dag_ids: Collection[str], since: datetime | None, until: datetime | None
 ) -> Iterator[Listed]:
     run = (AssetEvent.source_dag_id, AssetEvent.source_run_id)
-    # A task that was cleared publishes again, and perhaps another dataset. So only the last event of each task is used.
+    # If a user clears a task, it publishes again, and perhaps another dataset. So of all events of a task, only the
+    # last one is used.
     last = (
         select(func.max(AssetEvent.id))
         .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetModel.uri.startswith(ASSET_PREFIX), AssetEvent.source_dag_id.in_(dag_ids))
         .group_by(*run, AssetEvent.source_task_id, AssetEvent.source_map_index)
     )
-    # Two tasks of a run may publish the same dataset, which is listed once. An event without a dataset id counts as a
-    # dataset of its own.
+    # Two tasks of a run may publish the same dataset. The list shows it once. If an event names no dataset id, the id
+    # of the event is used, so that each such event is listed.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
-    # Datasets of two types, or at two places, may have one id.
+    # Two datasets of different types, or at different places, may have the same id. So type and place are compared,
+    # too.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

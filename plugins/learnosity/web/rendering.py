@@ -36,7 +36,8 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
-# With this policy, a browser never runs a script of a downloaded file with the rights of Airflow's pages.
+# A file of a dataset may contain a script, because it comes from another system. With this policy, no browser runs such
+# a script with the rights of Airflow's pages.
 DOWNLOAD_HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 

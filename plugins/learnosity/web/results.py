@@ -23,9 +23,10 @@ from learnosity.web.plots import PLOT_WIDTH, reference
 from learnosity.web.tables import TableView, view
 
 ALL_ITEMS = ItemQuery()
-# The name of each kind of rows on the page; "" = the label that the request has for the level of the groups.
+# What the page calls each kind of rows. Groups have "", because the request gives the name of their level, such as
+# "School".
 _LABELS = {Kind.GROUPS: "", Kind.USERS: "Users", Kind.ITEMS: "Questions"}
-_OWN = ("group", "user")  # tables with the row of the group or user that a file is about
+_OWN = ("group", "user")  # names of tables with one row: that of the group or user itself whose file this is
 
 
 class NoSuchGroupError(LookupError):
@@ -123,7 +124,8 @@ def _results(
     if document is None:
         return Results(None, "", False, entry, path, crumbs)
     chosen = chosen_table(document, dataset.layout.dataset_type, wanted.rows)
-    # `Results.document` only says what is odd in the file, so it is kept without its rows and its text.
+    # The page needs `Results.document` only for messages about what is odd in the file. So it is kept without rows and
+    # text.
     odd = replace(document, tables=(), text="")
     plain = Results(None, document.text, document.cut, entry, path, crumbs, document=odd)
     if chosen is None:
@@ -147,7 +149,8 @@ def _results(
     rows, users, calculated, group = chosen, None, False, None
     if chosen.kind is Kind.USERS:
         rows, calculated = users_with_percents(chosen)
-        # If the file also lists groups, its users are not all users of its group, so no figures are computed from them.
+        # A file that also lists groups has only some of the users of its group. Figures computed from these users would
+        # be wrong, so none are computed.
         users = None if Kind.GROUPS in tables_by_kind(document) else rows
     if has_report(dataset.layout.dataset_type):
         group = replace(group_page(document, users, path, request, whole=not document.cut), calculated=calculated)

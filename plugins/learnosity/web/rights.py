@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from learnosity.web import known_dags
 
 OF_DAG = (DagAccessEntity.RUN, DagAccessEntity.XCOM)
-ENTITIES = (None, *OF_DAG)  # None = the DAG itself
+ENTITIES = (None, *OF_DAG)  # None = the right to read the DAG itself
 
 # The checks for each route that shows data of a DAG. They take the DAG from `{dag_id}` in the route's address.
 READ_RUN: list[Any] = [Depends(requires_access_dag("GET", entity)) for entity in ENTITIES]
@@ -39,7 +39,8 @@ def readable_dags(session: Session, user: BaseUser) -> set[str]:
     each right of each DAG is asked for.
     """
     manager = get_auth_manager()
-    known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)  # the right to the DAGs themselves
+    # The DAGs that the user may read. Whether the user may also read their runs and XComs is asked below.
+    known = manager.get_authorized_dag_ids(user=user, method="GET", session=session)
     having = known_dags.learnosity_dags(session, known)
     if not having:
         return set()

@@ -24,7 +24,8 @@ Page = TypeVar("Page", bound=Callable[..., Any])
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 GroupPath = Annotated[list[str], Query(max_length=MAX_GROUP_DEPTH)]
 Words = Annotated[str, Query(max_length=LONGEST_QUERY)]
-# A text and not a number, because a browser sends an empty form field as an empty text.
+# A number that the user types into a form. It is declared as a text, because a browser sends an empty field as an empty
+# text.
 Number = Annotated[str, Query(max_length=20)]
 
 # All routes of this router show data of a DAG, so each of them needs these rights.

@@ -15,7 +15,7 @@ from learnosity.web.run_rows import CREATE_OPERATOR, PUBLISH_OPERATOR, Instance,
 from learnosity.web.run_rows import label as instance_label
 
 PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
-# The tasks of a dataset in their order, as `dataset_tasks` names them.
+# The tasks that make and land a dataset, in their order. `dataset_tasks` gives them these names.
 STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
 PUBLISH_STEP = STEPS[-1]
 RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
@@ -145,7 +145,8 @@ def newest(datasets: Iterable[RunDataset]) -> tuple[Publication, ...]:
     by_place: dict[tuple[DatasetLayout, str], Publication] = {}
     for each in datasets:
         if (new := each.publication) is not None:
-            # One id may be that of several datasets: Learnosity has one for both types of groups of a job.
+            # Learnosity gives one id to two datasets of a job: one for each of the two group types. So datasets are
+            # told apart by their type and their place, and not only by their id.
             place = (new.layout, new.destination_uri.rstrip("/"))
             old = by_place.get(place)
             if old is None or _moment(new) >= _moment(old):

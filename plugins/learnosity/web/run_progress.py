@@ -14,15 +14,16 @@ from learnosity.web.run_datasets import FAILED, Step
 from learnosity.web.run_rows import Instance
 from learnosity.web.task_reports import TaskReports
 
-# Unix seconds (the year 2096). A job with a later time is not shown, because the time may be too large for `datetime`.
+# Unix seconds (the year 2096). If the time of a job is later, the job is not shown: `datetime` may not know such a
+# year.
 _LAST = 4e9
 _MAX_STATUS = 60  # maximum number of characters of a job status
-SHOWN = 20  # maximum number of failed tasks on the page, of tasks that are tried again, and of jobs
+SHOWN = 20  # the page shows at most this many failed tasks, this many tasks in a further try, and this many jobs
 GOING = ("queued", "running")
-# State of a task that failed and waits to be tried again.
+# Airflow's state of a task that has failed and waits for its next try.
 RETRY = "up_for_retry"
-# States of a task that is tried again. A task in its first try can have most of these states, too, so the number of the
-# try has to be checked.
+# States of a task in its second try or a later one. A task in its first try can be in most of them, too, so the number
+# of the try has to be checked as well.
 AGAIN = (RETRY, "queued", "scheduled", "running", "deferred", "restarting")
 LANDING = "LearnosityLandFilesOperator"
 LISTING = "LearnosityListFilesOperator"
@@ -216,15 +217,15 @@ def _landed(instances: Sequence[Instance], reports: TaskReports) -> Landed | Non
     tasks = [each for each in instances if each.operator == LANDING]
     if not any(each.start_date for each in tasks):
         return None
-    # Shards that have not begun count, too. Only a task that has neither a map index nor a start is left out: it may be
-    # a mapped task that is not expanded yet, and then its number of shards is not known.
+    # Landing tasks that have not begun are counted, too. Not counted is a task that has neither a map index nor a
+    # start: it may be a mapped task that Airflow has not expanded yet, so it is not known how many tasks it will be.
     shards = [each for each in tasks if each.map_index >= 0 or each.start_date]
     done = [each for each in shards if each.state == "success"]
     by_shard = [(each, reports.landings.get((each.task_id, each.map_index))) for each in shards]
     figures = [(each, landing) for each, landing in by_shard if landing]
     running = [landing for each, landing in figures if each.state == "running"]
-    # The last report of a task may be some seconds old. If the task has succeeded, all files of its shard have landed,
-    # whatever the report says.
+    # A landing task reports every few seconds how many files it has landed. If the task has succeeded, its last report
+    # may be too old: then all files of its shard have landed.
     files = sum(landing.total if each.state == "success" else landing.files for each, landing in figures)
     total = _planned(instances, reports)
     if total is None:

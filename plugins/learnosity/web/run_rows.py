@@ -23,12 +23,14 @@ log = logging.getLogger(__name__)
 
 CREATE_OPERATOR = "LearnosityCreateDatasetOperator"
 PUBLISH_OPERATOR = "LearnosityPublishOperator"
-# What these operators returned is not needed, so it is not read: an XCom in object storage would cost a request.
+# The XComs of these operators are not needed, so they are not read. If Airflow keeps XComs in object storage, each one
+# would cost a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
-MAX_ROWS = 4_000  # maximum number of rows that tell of a dataset: two for each of 2,000 datasets
-# Maximum number of texts of other tasks. Each may be the address of an XCom in object storage, and cost a request.
+MAX_ROWS = 4_000  # maximum number of XComs that are read for the datasets of a run: two for each of 2,000 datasets
+# At most this many XComs are read that contain only a text and come from other operators than those of this package.
+# The text may be the address of an XCom in object storage, and then it costs a request.
 MAX_TEXTS = 50
-MAX_VALUE = 20_000  # maximum number of characters of a value
+MAX_VALUE = 20_000  # a longer XCom is not read (in characters)
 
 TOO_LONG = f"What this task returned is longer than {MAX_VALUE:,} characters, so a page does not read it."
 
@@ -93,10 +95,12 @@ def returned_values(
     created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
     left_out = {each.task_id for each in instances if each.operator in NOT_READ}
     other = table.task_id.not_in(ours | left_out)
-    # A value of another task tells of a dataset if it is a JSON object that names a manifest.
+    # A task that uses no operator of this package may also return a dataset: then its XCom is a JSON object with the
+    # key `manifest_uri`.
     telling = and_(other, text.startswith("{"), text.contains('"manifest_uri"', autoescape=True))
     short = func.length(text) <= MAX_VALUE
-    # A long request is a part of what a create task returned. Of such a value, only the type and the id are read.
+    # The XCom of a `create_dataset` task contains the request, which may be long. Of a long one, only the type and the
+    # id of the dataset are read.
     long = and_(table.task_id.in_(created), text.startswith("{"), ~short)
     named = [
         case((long, func.substr(table.value[name].as_string(), 1, MAX_VALUE)), else_=None)
@@ -109,8 +113,10 @@ def returned_values(
     first = query.where(or_(table.task_id.in_(ours), telling)).order_by(table.task_id, table.map_index)
     rows = session.execute(first.limit(MAX_ROWS + 1)).all()
     texts: Sequence[Any] = ()
-    if fetch is not BaseXCom.deserialize_value:  # Airflow's own backend keeps every value in the database
-        # The first instances of all tasks come before the second ones: one mapped task must not hide all others.
+    # Airflow's own XCom backend keeps all XComs in the database. With another one, they may be in object storage.
+    if fetch is not BaseXCom.deserialize_value:
+        # One mapped task may have so many instances that no XCom of another task would be read. So the first instance
+        # of each task comes first, and then the second ones.
         others = query.where(other, text.startswith('"'), short).order_by(table.map_index, table.task_id)
         texts = session.execute(others.limit(MAX_TEXTS + 1)).all()
     kept = [*rows[:MAX_ROWS], *texts[:MAX_TEXTS]]
@@ -125,7 +131,7 @@ def label(task_id: str, map_index: int) -> str:
 def _resolved(rows: Collection[Any], fetch: Callable[[Any], Any]) -> Iterator[Returned]:
     for row in rows:
         task_id, map_index, value, at, short, dataset_type, dataset_id = row
-        if short is not None and not short:  # None: the value is NULL
+        if short is not None and not short:  # `short` is None if the XCom is NULL, which is not too long
             named = {"dataset_type": dataset_type, "dataset_id": dataset_id}
             value = named if dataset_type and dataset_id else Unreadable(TOO_LONG)
         elif isinstance(value, str):

@@ -30,7 +30,7 @@ from learnosity.web.task_reports import task_reports
 from learnosity.web.team_connections import team_of
 
 USUAL_RUNS = 12  # maximum number of earlier runs from which the usual duration of a task is computed
-USUAL_ROWS = 1_000  # maximum number of task instances of these runs that are read
+USUAL_ROWS = 1_000  # maximum number of task instances of these earlier runs that are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ def load_run(session: Session, dag_id: str, run_id: str) -> Run | None:
 def _usual(session: Session, dag_id: str, datasets: Sequence[RunDataset]) -> Mapping[str, Sequence[float]]:
     """How many seconds each task took in the newest runs of a DAG that published the types of these datasets."""
     kinds = sorted({each.dataset_type for each in datasets if each.dataset_type})
-    # Events of a dataset type that is not in `KNOWN_TYPES` belong to the asset whose URI ends with `*`.
+    # Each dataset type of `KNOWN_TYPES` has an asset of its own. All other types share the asset whose URI ends with
+    # `*`.
     others = and_(AssetModel.uri == f"{ASSET_PREFIX}*", AssetEvent.extra["dataset_type"].as_string().in_(kinds))
     own = AssetModel.uri.in_([f"{ASSET_PREFIX}{kind}" for kind in kinds])
     of_type = or_(own, others) if kinds else AssetModel.uri.startswith(ASSET_PREFIX)

@@ -14,7 +14,7 @@ from learnosity.web.cells import cell_text, decimals, is_statistic
 from learnosity.web.plots import Box, Tick, box_of, scale_of
 
 PAGE_ROWS = 100
-MEAN_PLACES = 1  # decimals of the mean of whole numbers
+MEAN_PLACES = 1  # if a column contains whole numbers, their mean has this many decimals
 _USUAL = Thresholds()
 
 
@@ -183,7 +183,7 @@ def is_change(column: str) -> bool:
 def _is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     first = next((row[name] for row in rows if row.get(name) is not None), None)
     if first is None:
-        # A column of numbers may be empty. Then it is recognised by its name, so that it is aligned and sorted as the
-        # other columns of numbers.
+        # A column may be empty on this page. Then its name says whether it is a column of numbers, so that it is
+        # aligned and sorted like the other columns of numbers.
         return is_statistic(name)
     return is_number(first)

@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from learnosity.job_report import JOB_KEY, JobState
 from learnosity.task_report import FAILURE_KEY, PROGRESS_KEY, Failure, Landing
 
-MAX_ROWS = 2_000  # maximum number of reports that are read of a run
-MAX_VALUE = 20_000  # maximum number of characters of a report
+MAX_ROWS = 2_000  # maximum number of reports of a run that are read
+MAX_VALUE = 20_000  # a longer report is not read (in characters)
 
-_LARGEST = 2**63  # no number of a report is as large as this
+_LARGEST = 2**63  # no task writes a number as large as this, so a report with such a number is not used
 
 T = TypeVar("T", bound=msgspec.Struct)
 Key = tuple[str, int]

@@ -55,7 +55,8 @@ def _of_team(team: str, conn_id: str) -> Connection | None:
     """
     backends = ensure_secrets_backend_loaded()
     found = _first(backends, conn_id, team)
-    of_worker = (each for each in backends if not isinstance(each, MetastoreBackend))  # workers have no database
+    # A worker has no access to the database, so it does not ask this backend.
+    of_worker = (each for each in backends if not isinstance(each, MetastoreBackend))
     without = _first(of_worker, conn_id, None)
     if without is not None and (found is None or _parts(found) != _parts(without)):
         raise ConnectionConfigError(

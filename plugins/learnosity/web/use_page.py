@@ -194,7 +194,7 @@ async def _parquet(shown: Shown) -> list[ParquetFile] | None:
     found, layout = [], shown.publication.layout
     try:
         place = beside(shown.publication.destination_uri)
-    except StorageError:  # the destination is a whole bucket, so nothing can be beside it
+    except StorageError:  # the destination is a whole bucket, so no folder can stand beside it
         return []
     try:
         store = await reading(with_connections_of, shown.run.team, open_input_store, place)
@@ -229,8 +229,8 @@ def _rows(dataset: PublishedDataset, root: FileEntry | None, document: Document 
         table = chosen_table(document, dataset.layout.dataset_type)
         return Rows(root.path, table.name) if table else None
     name = root.path.rpartition("/")[2]
-    # If the files of all groups have the same name, each group has a folder. Then the number of folders in a path says
-    # the level of its rows.
+    # Each group has a file. If all these files have the same name, each group also has a folder of its own. Then the
+    # number of folders in a file's path is the level of its rows.
     same = all(path.rpartition("/")[2] == name for path in dataset.groups.values())
     below = f"/{name}" if same else name.removeprefix(stem_of(name))
     groups = document.first(Kind.GROUPS)

@@ -2,9 +2,10 @@
 // is over, the server sends another page, so the browser loads the whole page once more.
 "use strict";
 (() => {
-  const [SOON, LATE] = [2500, 30000]; // milliseconds
+  const [SOON, LATE] = [2500, 30000]; // milliseconds between two requests: usually, and at most after errors
   let wait = SOON;
-  // The last state as the server sent it. The state on the page differs: `times.js` shows its times in another zone.
+  // The last state as the server sent it. The state on the page cannot be compared with it: `times.js` has changed its
+  // times to the time zone of the viewer.
   let last = "";
 
   const follow = async () => {
@@ -23,7 +24,8 @@
         return;
       }
       wait = SOON;
-      // An unchanged state is not replaced, so that the user keeps the selected text and the position in a long error.
+      // A state that has not changed is not replaced. Otherwise the user would lose a selected text, and the place in a
+      // long error.
       if (next.innerHTML !== last && !here.contains(document.activeElement)) {
         last = next.innerHTML;
         here.replaceChildren(...document.adoptNode(next).childNodes);

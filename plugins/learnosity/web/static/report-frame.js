@@ -5,7 +5,8 @@
   const { script, element } = document.currentScript.dataset;
   const nonce = document.currentScript.nonce;
   const signed = JSON.parse(document.getElementById("signed-request").textContent);
-  // This frame and the page around it have the same host. So with this target, no page of another host gets a message.
+  // Messages go only to a page of this origin. The page around this frame has it; a page of another host that shows
+  // this frame would get no message.
   const page = new URL(document.URL).origin;
   const tell = (report) => {
     if (window.parent !== window) window.parent.postMessage({ report }, page);

@@ -8,7 +8,7 @@
   const place = document.getElementById("report");
   const root = document.documentElement;
   const SECONDS = 20;
-  const [LOWEST, HIGHEST] = [120, 20000]; // pixels
+  const [LOWEST, HIGHEST] = [120, 20000]; // the height of the frame is between these two numbers of pixels
   let started = false;
   let settled = false;
 
@@ -27,8 +27,8 @@
     state.textContent = `${why} These are the same results from the landed files.`;
   };
   const tellTheme = () => {
-    // The sandbox gives the frame an opaque origin, which cannot be named as the target, so the target is "*". The theme
-    // is no secret.
+    // The frame is sandboxed, so it has no origin that a message could be sent to. So the target is "*", which any page
+    // may receive. The message contains only the theme, which is no secret.
     if (frame.contentWindow) frame.contentWindow.postMessage({ theme: root.dataset.theme }, "*");
   };
   const said = {

@@ -42,7 +42,8 @@
     type: "scatter",
     data: {
       datasets: used.map(({ flag, label, pointStyle, radius }) => ({
-        // `clip`: a point may be drawn so many pixels beyond the axes. Points at 0 and 1 would be cut off otherwise.
+        // Points at 0 and 1 stand on the edge of the chart and would be cut off. With `clip`, they may be drawn up to
+        // 12 pixels beyond it.
         label, pointStyle, radius, hoverRadius: radius + 3, clip: 12, data: all.filter((point) => point.flag === flag),
       })),
     },

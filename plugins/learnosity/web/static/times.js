@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const stored = () => {
-    // Airflow stores the zone as a plain text; other values are not used.
+    // The time zone that Airflow has stored in the browser, with or without quotes. For a text that is no time zone,
+    // UTC is used.
     const zone = (localStorage.getItem("timezone") || "UTC").replaceAll('"', "");
     try {
       return new Intl.DateTimeFormat("en", { timeZone: zone === "local" ? undefined : zone }).resolvedOptions().timeZone;
@@ -33,7 +34,7 @@
   };
   show(document);
   document.querySelectorAll("svg[data-label]").forEach(showMarks);
-  // Dates that the user types are dates in this zone. Forms send the zone in these fields.
+  // These fields of forms tell the server the time zone: dates that the user types are dates in this zone.
   for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
   const live = document.getElementById("live");
   if (live) new MutationObserver(() => show(live)).observe(live, { childList: true });

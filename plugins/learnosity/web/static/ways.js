@@ -26,7 +26,8 @@
     const root = spelt(frame.getAttribute("src"));
     const wanted = new URL(around.location.hash.slice(1), here.origin);
     const path = spelt(wanted.pathname);
-    const within = path === root || path.startsWith(`${root}/`); // anybody can write a link with another text behind the #
+    // Only pages of this run are opened, because anybody can send a link with another address behind the #.
+    const within = path === root || path.startsWith(`${root}/`);
     const fresh = !("shown" in frame.dataset);
     frame.dataset.shown = "";
     if (fresh && wanted.origin === here.origin && within && wanted.pathname + wanted.search !== own) {
@@ -61,7 +62,7 @@
   document.addEventListener("click", follow);
   document.addEventListener("auxclick", follow);
 
-  // The address of a page with Airflow's menu around it. It can be reloaded and sent to others.
+  // The address of a page inside Airflow's UI. The user can reload it or send it to others.
   const lasting = (place) =>
     around ? `${place.origin}${airflow}/plugin/learnosity${place.pathname}${place.search}` : place.href;
 
@@ -70,7 +71,7 @@
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Without TLS, a browser gives a page no `navigator.clipboard`.
+      // Without TLS, a browser has no `navigator.clipboard`. So the text is copied out of a hidden field.
       const area = document.createElement("textarea");
       area.value = text;
       area.className = "hidden";
