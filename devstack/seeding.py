@@ -3,8 +3,8 @@
 With `--migrate`, it makes the tables first, as `airflow db migrate` does.
 
 They are real ones: the UI lists them, and what a user changes there takes effect. An entry that a user has changed is
-never changed again, until it has what is wanted. An entry that nobody has changed follows what is wanted, because ports
-and keys of a stack change.
+left alone. Once it has what is wanted, it is updated again like an entry that nobody has changed: ports and keys of a
+stack change.
 
 It imports nothing of this repository, so that a container can run it as it is. Secrets come through standard input,
 never through the command line, and are not printed.

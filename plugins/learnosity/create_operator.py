@@ -144,8 +144,15 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         conn_id = str(chosen("learnosity_conn_id", self.learnosity_conn_id)).strip()
         hook = LearnosityHook(conn_id)
         findings = Findings()
+        ti = context["ti"]
+        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
+        start_over = how_to_start_over(*task)
+        states = TaskCreationStates(context["task_state_store"], start_over)
         with findings:
-            check_job(self.job_reference, create=create)
+            if create and self.job_reference and await states.load():
+                log.warning("job_reference is ignored: an earlier attempt of this task has begun a dataset of its own.")
+            else:
+                check_job(self.job_reference, create=create)
         with findings:
             if create:
                 request.check(
@@ -174,8 +181,6 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
         findings.check()
         log.info("Learnosity: connection %s, %s. Destination: %s", conn_id, config.base_url, destination)
         await check_host(config, conn_id)
-        ti = context["ti"]
-        task = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index if ti.map_index is not None else -1)
         await check_writable(await asyncio.to_thread(open_store, destination), json.dumps(task), ti.try_number)
         decided = {
             "dataset_type": request.dataset_type,
@@ -187,7 +192,6 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             result = existing_dataset(request, str(dataset_id), self.job_reference, config.organisation_id)
             self.created = {**result, **decided, **item_bank(result)}
             return self.created
-        start_over = how_to_start_over(*task)
 
         async def find() -> list[InputFile]:
             if input_uri is None:
@@ -216,7 +220,7 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
                     client,
                     transfer,
                     request,
-                    TaskCreationStates(context["task_state_store"], start_over),
+                    states,
                     identity=self._identity(
                         context, given, config.account, request, input_uri, dataset_id, *_columns_text(input_columns)
                     ),
@@ -233,9 +237,8 @@ class LearnosityCreateDatasetOperator(AsyncOperator):
             METRICS.count("uploaded_bytes", created.bytes, dataset_type=request.dataset_type)
         result = {**asdict(created), "input": msgspec.to_builtins(created.input)}
         del result["reattached"]
-        sent = item_bank(result) or {
-            "organisation_id": request.organisation_id
-        }  # a state of release 1.0 does not say which item bank was sent, so it is taken from the request
+        # A state of release 1.0 does not say which item bank was sent, so it is taken from the request.
+        sent = item_bank(result) or {"organisation_id": request.organisation_id}
         self.created = {**result, **decided, **sent}
         return self.created
 

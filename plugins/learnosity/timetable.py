@@ -58,11 +58,16 @@ class CronsTimetable(CronDataIntervalTimetable):
 
         Airflow's own may find no next run near a clock change, because some times of a cron then change places.
         """
-        begins = [last_automated_data_interval.end] if last_automated_data_interval else []
+        last = last_automated_data_interval.end if last_automated_data_interval else None
+        begins = [] if last is None else [last]
         if restriction.earliest is not None:
             begins.append(self._align_to_next(restriction.earliest))
         if not restriction.catchup:
-            begins.append(self.infer_manual_data_interval(run_after=pendulum.now("UTC")).start)
+            newest = self.infer_manual_data_interval(run_after=pendulum.now("UTC"))
+            # Near a clock change, the newest interval may begin later than the last run ended, although no whole
+            # interval is between the two. The time between them must not be left out.
+            if last is None or self._get_next(last) < newest.end:
+                begins.append(newest.start)
         begin = max(begins, default=None)
         if begin is None or (restriction.latest is not None and begin > restriction.latest):
             return None

@@ -735,6 +735,16 @@ class TestCreate:
             Run(conf=given if conf else {}).execute(create(run_config=NAMES) if conf else create(**given))
         assert simulator.stats.calls == {}
 
+    def test_that_has_begun_a_dataset_in_an_earlier_release_goes_on_beside_a_job_to_wait_for(
+        self, simulator: Simulator, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        run = Run()
+        begun = run.execute(create())
+        found = run.execute(create(job_reference="a-job"))
+        assert found["dataset_id"] == begun["dataset_id"]
+        assert simulator.stats.calls[SET] == 1
+        assert "job_reference is ignored" in caplog.text
+
     @pytest.mark.parametrize("writable", [True, False])
     @pytest.mark.parametrize("makes", [True, "{{ True }}", False, "{{ False }}"], ids=str)
     def test_reports_its_input_as_read_only_where_a_dataset_is_made_of_it(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -64,16 +64,19 @@ def plain_json(name: str, value: object) -> Any:
         return value  # neither an object nor a list: `DatasetRequest.check` refuses it later, with all other problems
     try:
         return json.loads(json.dumps(value, default=_as_json, allow_nan=False))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        why = ended(str(error) or type(error).__name__)
         raise RequestError(
-            f"{name} cannot become JSON: {ended(str(error))} Use texts, numbers, true, false, null, lists and objects."
+            f"{name} cannot become JSON: {why} Use texts, numbers, true, false, null, lists and objects."
         ) from None
 
 
 def _as_json(value: object) -> Any:
     if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise TypeError(f"the time {value.isoformat()} has no time zone, so Learnosity would have to guess it")
         return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date | time):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)

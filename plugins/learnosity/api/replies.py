@@ -40,11 +40,11 @@ _CLOCK_CODES = frozenset({41004, 41007})
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
 # Error codes of calls that the API has checked and refused, so these calls had no effect. The thousands of a code say
-# what it is about: 2 = parameters, 4 = access, rate and version. Other codes, such as 10000 for an internal error, do
-# not say whether the call had an effect.
+# what it is about: 2 = parameters, 4 = access, rate and version. With another code, such as 10000 for an internal
+# error or a code that is not known, a call may have had an effect, whatever the HTTP status is.
 _REFUSAL_CODES = frozenset({*range(20000, 30000), 30001, 30003, *range(40000, 50000), 50000})
-# HTTP statuses of a server or proxy that is not the Data API. They mean that it has not passed the call on. 403 is left
-# out, because some proxies send it when they block the reply to a call that had an effect. 302 and 303 are left out,
+# HTTP statuses that mean, without an error code, that a server or proxy has not passed the call on. 403 is left out,
+# because some proxies send it when they block the reply to a call that had an effect. 302 and 303 are left out,
 # because some servers send them after they have done what was asked.
 _NOT_PASSED_ON = frozenset({301, 307, 308, 400, 401, 404, 405, 407, 410, 411, 413, 414, 415, 421, 431})
 _HINTS = {
@@ -179,10 +179,8 @@ def _error_from_meta(http_status: int, meta: Mapping[str, Any], retry_after: flo
     elif code is not None and 40000 <= code < 42000:
         kind = AuthenticationError
     error = kind(message, code=code, http_status=http_status)
-    refused_by_status = 400 <= http_status < 500 and http_status not in {409, 499, *_TRANSIENT_STATUSES}
-    error.nothing_done = (
-        meta["status"] is False and kind is not ConflictError and (code in _REFUSAL_CODES or refused_by_status)
-    )
+    refused = http_status in _NOT_PASSED_ON if code is None else code in _REFUSAL_CODES
+    error.nothing_done = meta["status"] is False and kind is not ConflictError and refused
     return error
 
 

@@ -34,13 +34,7 @@ from learnosity.creation.state import (
 )
 from learnosity.creation.upload import Upload, upload_parts
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.errors import (
-    ConflictError,
-    LearnosityError,
-    NotReadyError,
-    TransientApiError,
-    UrlExpiredError,
-)
+from learnosity.errors import ConflictError, LearnosityError, NotReadyError, TransientApiError, UrlExpiredError
 
 if TYPE_CHECKING:
     from learnosity.api.client import LearnosityClient
@@ -104,6 +98,7 @@ class _Creation:
     started_here: bool = False
     datasets: int = 0
     commences: int = 0
+    conflicts: int = 0
     failure: LearnosityError | None = None
     """Why the last dataset could not be finished. It is raised when no other dataset may be made."""
 
@@ -167,8 +162,11 @@ class _Creation:
             if self.fixed_id:
                 raise id_is_taken(dataset_id, error, ours=dataset_id == earlier) from None
             # The id is new, so nobody else has it. The call may have come twice, and the first one had its effect.
-            self.failure = new_id_is_taken(dataset_id, error)
-            log.warning("%s", self.failure)
+            conflict = new_id_is_taken(dataset_id, error)
+            if self.conflicts:
+                raise conflict from None  # two ids that were made now are not both taken: it is about something else
+            self.conflicts, self.failure = 1, conflict
+            log.warning("%s", conflict)
             self.seen = Seen(job_exists=True)
             return self._decide()
         except LearnosityError as error:
@@ -256,7 +254,7 @@ class _Creation:
         try:
             await self.notes.check_still_ours()
         except LearnosityError as error:
-            # Nothing was sent now. If this is a retry of a call, the attempts before it had no effect either.
+            # Nothing was sent now. If this is a retry: the client only repeats a `set` that had no effect.
             error.nothing_done = True
             raise
 

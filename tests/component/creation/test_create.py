@@ -1066,10 +1066,11 @@ class TestRefusals:
         self, simulator: Simulator, request_: DatasetRequest
     ) -> None:
         simulator.faults.add(FaultRule(match=SET, kind="status", status=409, code=20011))
-        with pytest.raises(PermanentApiError, match="Look at|look at") as caught:
+        with pytest.raises(PermanentApiError, match="look at Learnosity's job list") as caught:
             await attempt(simulator, Notes(), request=request_)
         assert "Leave dataset_id empty" not in str(caught.value)
-        assert simulator.stats.calls[SET] == creation.MAX_DATASETS
+        assert "20011" in str(caught.value), "the reason is told"
+        assert simulator.stats.calls[SET] == 2, "two new ids are not both taken"
 
     async def test_a_wanted_dataset_id_is_never_exchanged_for_another(self, simulator: Simulator) -> None:
         simulator.faults.add(FaultRule(match=COMMENCE, kind="lost_reply", nth=1))
@@ -1152,7 +1153,7 @@ def error_of_lookup() -> LearnosityError:
 
 REFUSED: dict[str, Callable[[], LearnosityError]] = {
     **{str(code): partial(verdict, code, 400) for code in (20004, 20012, 40000, 40002, 40003, 41002, 41005, 43000)},
-    "no code": partial(verdict, None, 403),
+    "no code": partial(verdict, None, 400),
     "a redirect": partial(verdict, None, 301, b""),
     "no such address": partial(verdict, None, 404, b"<html>"),
     "a host that leads into this network": error_of_lookup,
@@ -1160,6 +1161,8 @@ REFUSED: dict[str, Callable[[], LearnosityError]] = {
 DOUBTFUL: dict[str, Callable[[], LearnosityError]] = {
     **{str(status): partial(verdict, None, status) for status in (408, 425, 500, 502, 503, 504)},
     **{str(code): partial(verdict, code, 500) for code in (10000, 20018, 50100)},
+    **{f"unknown code {code}": partial(verdict, code, 400) for code in (10001, 50001, 99999)},
+    "no code, and a status of proxies that block replies": partial(verdict, None, 403),
     "a page": partial(verdict, None, 200, b"<html>"),
     "a blocked reply": partial(verdict, None, 403, b"<html>"),
     "a redirect after the work": partial(verdict, None, 303, b""),

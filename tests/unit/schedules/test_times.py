@@ -160,6 +160,29 @@ class TestSchedule:
         too_late = now >= starts[-1] + timedelta(hours=24)
         assert (found and found.data_interval) == (None if too_late else (begin, begin + timedelta(hours=12)))
 
+    @pytest.mark.parametrize("asked_at", range(0, 72, 1))
+    def test_without_catchup_no_time_is_lost_in_the_night_of_a_clock_change(
+        self, asked_at: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both crons have times within the hour that the clocks of Berlin leave out on 29 March."""
+        crons = ["0 2 * * *", "30 2 * * *"]
+        table = stored(dag_of(str(crons), "timezone: Europe/Berlin", "start_date: 2026-03-27")).timetable
+        now = pendulum.datetime(2026, 3, 28, 12) + timedelta(hours=asked_at)
+        monkeypatch.setattr(pendulum, "now", lambda _: now)
+        restriction = TimeRestriction(pendulum.datetime(2026, 3, 27), None, catchup=False)
+        last = pendulum.datetime(2026, 3, 29, 1)
+        found = table.next_dagrun_info(
+            last_automated_data_interval=DataInterval(last - timedelta(minutes=30), last), restriction=restriction
+        )
+        assert found is not None
+        skipped = found.data_interval.start
+        while last < skipped:  # only whole intervals may be left out
+            last = table.next_dagrun_info(
+                last_automated_data_interval=DataInterval(last, last),
+                restriction=TimeRestriction(None, None, catchup=True),
+            ).data_interval.end
+        assert last == skipped
+
     @pytest.mark.parametrize("form", ["{crons}", "{{assets: [roster], cron: {crons}}}"])
     @settings(max_examples=20)
     @given(
