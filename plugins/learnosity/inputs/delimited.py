@@ -22,6 +22,7 @@ from learnosity.inputs.dialects import (
     Dialect,
     first_line_end,
     has_spaced_quote,
+    quotes_cells,
 )
 from learnosity.inputs.unpack import BLOCK, UnreadableError
 
@@ -53,12 +54,14 @@ class RowBlock:
     """Consecutive rows of one file.
 
     :param first: number of the first one. The first line of a file is 1.
-    :param is_odd: whether a cell may hold a NUL byte or a line end, or look as if it was written in another dialect.
+    :param is_odd: whether a cell may hold a NUL byte, or look as if it was written in another dialect.
+    :param has_lines: whether a cell may hold a line end.
     """
 
     first: int
     rows: list[list[str]]
     is_odd: bool
+    has_lines: bool = False
 
 
 class DelimitedText(Generic[Found]):
@@ -73,6 +76,10 @@ class DelimitedText(Generic[Found]):
         """Number of the row that is read next."""
         self.header: list[str] = []
         self.dialect = Dialect(",", '"')
+        self.is_quoting = False
+        """Whether the rows so far show that the writer quotes the cells that need it. Rows are looked at from the first
+        cell with a line end on, and so are those of the first block.
+        """
         self._texts = iter(texts)
         self._find = find
         self._line_end = "\n"
@@ -123,6 +130,7 @@ class DelimitedText(Generic[Found]):
         """
         rest, header, final = "", True, False
         failure: UnreadableError | None = None
+        had_lines = False
         while not final and failure is None:
             try:
                 text = next(self._texts, None)
@@ -132,13 +140,16 @@ class DelimitedText(Generic[Found]):
             rest += text or ""
             rows, end = self._parse(rest, len(rest) if final else rest.rfind(self.dialect.end) + 1, final)
             lines = rest.count(self.dialect.end, 0, end) + (not rest.endswith(self.dialect.end, 0, end))
-            is_odd = lines > len(rows) or any(mark in rest for mark in ODD)
+            is_odd, has_lines = any(mark in rest for mark in ODD), lines > len(rows)
+            had_lines = had_lines or has_lines
+            if (header or had_lines) and not self.is_quoting:
+                self.is_quoting = self.dialect.is_certain or quotes_cells(rest[:end], self.dialect.delimiter)
             rest = rest[end:]
             if rows and header:
                 rows, header = rows[1:], False
                 self.row += 1
             if rows:
-                yield RowBlock(self.row, rows, is_odd)
+                yield RowBlock(self.row, rows, is_odd, has_lines)
                 self.row += len(rows)
             if len(rest) > MAX_ROW + BLOCK:
                 raise UnreadableError(f"the row is longer than {MAX_ROW:,} characters, or a quote in it is not closed")
