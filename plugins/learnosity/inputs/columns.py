@@ -26,6 +26,10 @@ class ColumnError(ValueError):
         super().__init__(message)
         self._missing = missing
 
+    def lacks(self, names: Iterable[str]) -> bool:
+        """Whether a column with one of these names is missing."""
+        return not set(folded(names)).isdisjoint(folded(name for each in self._missing for name in each))
+
     def about(self, file: str) -> str:
         """The message for a file. It says which columns stand in the names of its folders alone, as Hive writes them.
 

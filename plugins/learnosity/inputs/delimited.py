@@ -21,7 +21,7 @@ from learnosity.inputs.dialects import (
     SPACED_QUOTE,
     Dialect,
     first_line_end,
-    has_spaced_quote,
+    quoted_behind_blanks,
     quotes_cells,
 )
 from learnosity.inputs.unpack import BLOCK, UnreadableError
@@ -118,7 +118,8 @@ class DelimitedText(Generic[Found]):
             raise UnreadableError("the header cannot be read: a quote in it is not closed, or a name is too long")
         _, self.dialect, self._line_end, self.header, found = best
         if isinstance(found, ColumnError):
-            raise UnreadableError(f"in the header, {SPACED_QUOTE}") if has_spaced_quote(self.header) else found
+            is_spaced = found.lacks(quoted_behind_blanks(self.header))
+            raise UnreadableError(f"in the header, {SPACED_QUOTE}") if is_spaced else found
         if any(map(ESCAPE.search, self.header)):
             raise UnreadableError("a backslash in the header may be an escape: write the file with doubled quotes")
         return found  # type: ignore[no-any-return]
@@ -176,7 +177,10 @@ class DelimitedText(Generic[Found]):
             if named[1] not in DELIMITERS:
                 known = ", ".join(DELIMITERS.values())
                 raise UnreadableError(f"this line names a delimiter that is not read: take {known}, or leave it out")
-            self._delimiters, self.row, start = named[1], self.row + 1, named.end()
+            text = head[named.end() :].lstrip("\r\n")
+            self._delimiters, blank = named[1], head[named.end() : len(head) - len(text)]
+            self.row += 1 + (blank.count("\n") or blank.count("\r"))
+            start = len(head) - len(text)
         self._texts = chain((head[start:],), rest)
         return head[start:]
 

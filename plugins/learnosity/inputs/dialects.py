@@ -123,6 +123,6 @@ def oddity(cell: str, dialect: Dialect) -> str:
     return ""
 
 
-def has_spaced_quote(names: Iterable[str]) -> bool:
-    """Whether a name begins with blanks and a quote behind them, which quotes nothing there."""
-    return any(map(_SPACED_QUOTE.match, names))
+def quoted_behind_blanks(names: Iterable[str]) -> list[str]:
+    """The names that begin with blanks and a quote behind them, which quotes nothing there; without both."""
+    return [name.strip(' "') for name in names if _SPACED_QUOTE.match(name)]

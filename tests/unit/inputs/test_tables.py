@@ -405,14 +405,15 @@ class TestOtherWriters:
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}"])
+    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}",
+                                      "sep={}\n", "sep={}\n\n", "\nsep={}\n"])  # fmt: skip
     def test_a_first_line_that_names_the_delimiter_is_passed_over(self, delimiter: str, end: str, line: str) -> None:
         other = ";" if delimiter == "," else ","
         header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
         rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
         text = "".join(f"{row}\n" for row in rows).replace("\n", end)
         for name in ("users.csv", "users"):
-            row = 4 + line.startswith("\n")
+            row = 4 + line.count("\n")
             assert problems(source(text.encode(), name)) == [f"{name}:{row}: the row has 1 cell, and the header has 4"]
 
     def test_a_first_line_that_names_another_delimiter_is_named(self) -> None:
@@ -431,6 +432,27 @@ class TestOtherWriters:
     def test_a_header_with_blanks_before_its_quotes_is_named(self) -> None:
         (told,) = problems(b'"user_id", "district", "school"\n"u1", "d1", "s1"\n')
         assert told.startswith("users.csv:1: in the header, a quote stands behind a blank")
+
+    @pytest.mark.parametrize("spaced", [names for names in product((False, True), repeat=4) if any(names)])
+    @pytest.mark.parametrize("absent", [None, 0, 1, 2])
+    @pytest.mark.parametrize("any_object", [False, True])
+    def test_blanks_before_quotes_are_named_only_where_a_column_is_missing_for_them(
+        self, spaced: tuple[bool, ...], absent: int | None, any_object: bool
+    ) -> None:
+        names = ["user_id", "district", "school", "name"]
+        if absent is not None:
+            names[absent] = "other"
+        header = ",".join(f' "{name}"' if odd else name for name, odd in zip(names, spaced, strict=True))
+        content = f"{header}\nu1,d1,s1,n\n".encode()
+        schema = schema_for(SUMMARY, LEVELS, any_object=any_object)
+        hidden = [place for place in range(3) if spaced[place] and place != absent]
+        gone = [place for place in range(3) if spaced[place] or place == absent]
+        if not gone or (any_object and len(gone) < 3):
+            assert len(spooled(content, schema=schema)) == 1
+            return
+        (told,) = problems(content, schema=schema)
+        assert ("in the header, a quote stands behind a blank" in told) == bool(hidden)
+        assert ("it has no column" in told or "it has none of the columns" in told) == (not hidden)
 
     def test_other_quotes_behind_blanks_are_text(self) -> None:
         content = HEADER + b'u1,d 5" x,"He said ""s"" = ""t"""\n'
