@@ -57,8 +57,11 @@ class TableInput:
         self._files: list[str] = []
         self._said: set[str] = set()
 
-    def read_text(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Check and spool a CSV or TSV file."""
+    def read_text(self, name: str, pieces: Iterable[bytes], path: str = "") -> None:
+        """Check and spool a CSV or TSV file.
+
+        :param path: see `InputFile.path`.
+        """
         self._files.append(name)
         text = DecodedText(pieces)
         table = DelimitedText(text, self._rows.find_in_text)
@@ -73,7 +76,7 @@ class TableInput:
             for block in table.blocks():
                 self._take_rows(name, block, columns, table)
         except ColumnError as error:
-            self._problems.add(name, table.row, error.about(name))
+            self._problems.add(name, table.row, error.about(path))
         except UnreadableError as error:
             self._problems.add(name, table.row, str(error))
         for number, row in self._swallowed.file_ends(name, is_quoting=table.is_quoting):
@@ -87,11 +90,11 @@ class TableInput:
             log.info("%s is %s.", name, text.encoding)
         self._said.add(text.encoding)
 
-    def add_parquet(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Check and spool a Parquet file, now or later."""
+    def add_parquet(self, name: str, pieces: Iterable[bytes], path: str = "") -> None:
+        """Check and spool a Parquet file, now or later. `path`: see `InputFile.path`."""
         self._note_format(Format.PARQUET.value, name)
         self._parquet = self._parquet or ParquetFiles(self._rows.find)
-        self._parquet.add(name, pieces)
+        self._parquet.add(name, pieces, path)
         if self._parquet.is_full:
             self._read_parquet()
 

@@ -598,25 +598,33 @@ class TestColumns:
     @pytest.mark.parametrize(
         ("folder", "columns", "told"),
         [
-            ("district=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
-            ("DISTRICT=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
             (
-                "lea=d1/school=s1",
-                {"groups.district": "lea"},
-                'no column "lea", "school": only the name of a folder has',
+                "district=d1/school=s1",
+                {},
+                'it has no column "district", "school" among its 1: name them in input_columns; or write "district", '
+                '"school" into the files as a column: only the name of a folder has it (district=…), and that is not '
+                "read",
             ),
-            ("school=s1", {}, 'among its 1: name them in input_columns; of these, "school": only the name of a folder'),
+            ("DISTRICT=d1/school=s1", {}, '; or write "district", "school" into the files as a column'),
+            ("lea=d1/school=s1", {"groups.district": "lea"}, '; or write "lea", "school" into the files as a column'),
+            ("school=s1", {}, 'among its 1: name them in input_columns; or write "school" into the files as a column'),
             ("year=2026", {}, 'it has no column "district", "school" among its 1: name them in input_columns'),
         ],
     )
+    @pytest.mark.parametrize("above", ["", "district=a/school=a/lea=a/"])
     def test_a_column_in_the_name_of_a_folder_alone_is_named(
-        self, form: str, folder: str, columns: dict[str, str], told: str, tmp_path: Path
+        self, form: str, folder: str, columns: dict[str, str], told: str, above: str, tmp_path: Path
     ) -> None:
         content = b"user_id\nu1\n" if form == "csv" else b"".join(parquet("SELECT 'u1' user_id", tmp_path).open())
-        name = f"s3://lake/roster/{folder}/part-0"
         schema = schema_for(SUMMARY, LEVELS, input_columns=columns)
-        (problem,) = problems(source(content, name), schema=schema)
+        file = InputFile(f"s3://lake/{above}{folder}/part-0", lambda: iter([content]), path=f"{folder}/part-0")
+        (problem,) = problems(file, schema=schema)
         assert told in problem
+        assert ("or write" in problem) == (folder != "year=2026")
+        plain = 'it has no column "' if not columns else 'it has no column "lea", which holds groups.district, "'
+        for inside in ("", "part-0"):
+            (problem,) = problems(InputFile(file.name, file.open, path=inside), schema=schema)
+            assert plain in problem and problem.endswith(": name them in input_columns"), "folders above the input"
 
     def test_a_column_that_is_not_there_is_named_with_its_key(self) -> None:
         schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
