@@ -26,20 +26,23 @@ class ColumnError(ValueError):
         super().__init__(message)
         self._missing = missing
 
-    def about(self, file: str) -> str:
+    def lacks(self, names: Iterable[str]) -> bool:
+        """Whether a column with one of these names is missing."""
+        return not set(folded(names)).isdisjoint(folded(name for each in self._missing for name in each))
+
+    def about(self, path: str) -> str:
         """The message for a file. It says which columns stand in the names of its folders alone, as Hive writes them.
 
-        :param file: path or URI of the file.
+        :param path: path of the file below the place that `input_uri` names.
         """
-        folders = folded(part.partition("=")[0] for part in file.split("/")[:-1] if "=" in part)
-        held = [name for names in self._missing for name in names if folded([name])[0] in folders]
+        keys = folded(part.partition("=")[0] for part in path.split("/")[:-1] if "=" in part)
+        held = [name for names in self._missing for name in names if folded([name])[0] in keys]
         if not held:
             return str(self)
-        advice = (
-            f"{', '.join(map(_quoted, held))}: only the name of a folder has it ({held[0]}=…), and that is not read. "
-            "Write it into the files as a column"
+        return (
+            f"{self}; or write {', '.join(map(_quoted, held))} into the files as a column: only the name of a folder "
+            f"has it ({held[0]}=…), and that is not read"
         )
-        return f"it has no column {advice}" if len(held) == len(self._missing) else f"{self}; of these, {advice}"
 
 
 @dataclass(frozen=True, slots=True)

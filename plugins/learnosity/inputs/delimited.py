@@ -21,7 +21,8 @@ from learnosity.inputs.dialects import (
     SPACED_QUOTE,
     Dialect,
     first_line_end,
-    has_spaced_quote,
+    quoted_behind_blanks,
+    quotes_cells,
 )
 from learnosity.inputs.unpack import BLOCK, UnreadableError
 
@@ -54,12 +55,14 @@ class RowBlock:
     """Consecutive rows of one file.
 
     :param first: number of the first one. The first line of a file is 1.
-    :param is_odd: whether a cell may hold a NUL byte or a line end, or look as if it was written in another dialect.
+    :param is_odd: whether a cell may hold a NUL byte, or look as if it was written in another dialect.
+    :param has_lines: whether a cell may hold a line end.
     """
 
     first: int
     rows: list[list[str]]
     is_odd: bool
+    has_lines: bool = False
 
 
 class DelimitedText(Generic[Found]):
@@ -74,6 +77,10 @@ class DelimitedText(Generic[Found]):
         """Number of the row that is read next."""
         self.header: list[str] = []
         self.dialect = Dialect(",", '"')
+        self.is_quoting = False
+        """Whether the rows so far show that the writer quotes the cells that need it. Rows are looked at from the first
+        cell with a line end on, and so are those of the first block.
+        """
         self._texts = iter(texts)
         self._find = find
         self._line_end = "\n"
@@ -112,7 +119,8 @@ class DelimitedText(Generic[Found]):
             raise UnreadableError("the header cannot be read: a quote in it is not closed, or a name is too long")
         _, self.dialect, self._line_end, self.header, found = best
         if isinstance(found, ColumnError):
-            raise UnreadableError(f"in the header, {SPACED_QUOTE}") if has_spaced_quote(self.header) else found
+            is_spaced = found.lacks(quoted_behind_blanks(self.header))
+            raise UnreadableError(f"in the header, {SPACED_QUOTE}") if is_spaced else found
         if any(map(ESCAPE.search, self.header)):
             raise UnreadableError("a backslash in the header may be an escape: write the file with doubled quotes")
         return found  # type: ignore[no-any-return]
@@ -124,6 +132,7 @@ class DelimitedText(Generic[Found]):
         """
         rest, header, final = "", True, False
         failure: UnreadableError | None = None
+        had_lines = False
         while not final and failure is None:
             try:
                 text = next(self._texts, None)
@@ -133,13 +142,16 @@ class DelimitedText(Generic[Found]):
             rest += text or ""
             rows, end = self._parse(rest, len(rest) if final else rest.rfind(self.dialect.end) + 1, final)
             lines = rest.count(self.dialect.end, 0, end) + (not rest.endswith(self.dialect.end, 0, end))
-            is_odd = lines > len(rows) or any(mark in rest for mark in ODD)
+            is_odd, has_lines = any(mark in rest for mark in ODD), lines > len(rows)
+            had_lines = had_lines or has_lines
+            if (header or had_lines) and not self.is_quoting:
+                self.is_quoting = self.dialect.is_certain or quotes_cells(rest[:end], self.dialect.delimiter)
             rest = rest[end:]
             if rows and header:
                 rows, header = rows[1:], False
                 self.row += 1
             if rows:
-                yield RowBlock(self.row, rows, is_odd)
+                yield RowBlock(self.row, rows, is_odd, has_lines)
                 self.row += len(rows)
             if len(rest) > MAX_ROW + BLOCK:
                 raise UnreadableError(f"the row is longer than {MAX_ROW:,} characters, or a quote in it is not closed")
@@ -166,7 +178,10 @@ class DelimitedText(Generic[Found]):
             if named[1] not in DELIMITERS:
                 known = ", ".join(DELIMITERS.values())
                 raise UnreadableError(f"this line names a delimiter that is not read: take {known}, or leave it out")
-            self._delimiters, self.row, start = named[1], self.row + 1, named.end()
+            text = head[named.end() :].lstrip("\r\n")
+            self._delimiters, blank = named[1], head[named.end() : len(head) - len(text)]
+            self.row += 1 + (blank.count("\n") or blank.count("\r"))
+            start = len(head) - len(text)
         self._texts = chain((head[start:],), rest)
         return head[start:]
 

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -70,24 +71,40 @@ def first_line_end(text: str, delimiter: str, quote: str) -> re.Match[str] | Non
     return re.match(rf"(?:{quoted}|[^\r\n])*+(\r?\n|\r)", text)
 
 
-def holds_rows(row: Sequence[str], dialect: Dialect) -> bool:
-    """Whether a cell of several lines may be made of rows: a file without quoting has two cells that begin or end with
-    a quote, and the parser took all between the two for one cell.
+def rows_of(row: Sequence[str], dialect: Dialect) -> list[list[str]]:
+    """The rows that a row may be made of, all as wide as it; [] = there is no sign of that.
 
-    Then the first line of the cell is the end of a row, its last line the begin of one, and each line between is one.
-    So their delimiters are counted. In a text, a blank follows a comma; between the cells of a row, none does.
+    In a file without quoting, two cells may begin and end with a quote that is text. The parser then takes all between
+    the two for one cell: the first line of the cell is the end of a row, its last line the begin of one, and each line
+    between is one. In a text, a blank follows a comma; between the cells of a row, none does.
     """
-    delimiter, needed = dialect.delimiter, len(row) - 1
-    if dialect.is_certain or dialect.quote != '"' or not needed:
-        return False
+    delimiter, width = dialect.delimiter, len(row)
+    if dialect.quote != '"' or width < 2:
+        return []
     for place, cell in enumerate(row):
-        first, *others = cell.split(dialect.end)
-        if not others or (f"{delimiter} " in cell and not dialect.is_spaced):
+        if dialect.end not in cell or (f"{delimiter} " in cell and not dialect.is_spaced):
             continue
-        *between, last = (line.count(delimiter) for line in others if line.strip("\r") or line is others[-1])
-        if (first.count(delimiter), last) == (needed - place, place) and all(count == needed for count in between):
-            return True
-    return False
+        first, *others = cell.split(dialect.end)
+        *between, last = (line.split(delimiter) for line in others if line.strip("\r") or line is others[-1])
+        made = [[*row[:place], *first.split(delimiter)], *between, [*last, *row[place + 1 :]]]
+        if len(last) == place + 1 and all(len(cells) == width for cells in made):
+            return made
+    return []
+
+
+def quotes_cells(text: str, delimiter: str) -> bool:
+    """Whether a text has a cell in quotes, within one line, with a delimiter or a doubled quote in it.
+
+    Then its writer quotes the cells that need it.
+    """
+    return '"' in text and _quoted_cell(delimiter).search(text) is not None
+
+
+@cache
+def _quoted_cell(delimiter: str) -> re.Pattern[str]:
+    # The pattern begins with the quote, not with what is before it: so the search leaps from quote to quote.
+    inner = rf'[^"\r\n{re.escape(delimiter)}]*+'
+    return re.compile(rf'"(?<![^{re.escape(delimiter)}\r\n]")(?:{inner}{re.escape(delimiter)}[^"\r\n]*+"|[^"\r\n]*+"")')
 
 
 def oddity(cell: str, dialect: Dialect) -> str:
@@ -106,6 +123,6 @@ def oddity(cell: str, dialect: Dialect) -> str:
     return ""
 
 
-def has_spaced_quote(names: Iterable[str]) -> bool:
-    """Whether a name begins with blanks and a quote behind them, which quotes nothing there."""
-    return any(map(_SPACED_QUOTE.match, names))
+def quoted_behind_blanks(names: Iterable[str]) -> list[str]:
+    """The names that begin with blanks and a quote behind them, which quotes nothing there; without both."""
+    return [name.strip(' "') for name in names if _SPACED_QUOTE.match(name)]

@@ -101,7 +101,7 @@ async def _file_of_this_name(path: str, uri: str, open_store: OpenStore) -> Inpu
 
 def _input_file(store: Store, info: ObjectInfo) -> InputFile:
     version = f"{info.size} {info.etag or info.modified}"
-    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version)
+    return InputFile(f"{store.uri}/{info.path}", partial(store.read, info.path), version, info.path)
 
 
 def _globs(pattern: str) -> list[str]:

@@ -50,6 +50,7 @@ class ParquetRows:
 class _File:
     name: str
     path: Path
+    inside: str
     rows: int = 0
 
 
@@ -80,13 +81,13 @@ class ParquetFiles:
         """Whether `read` has to be called before the next `add`."""
         return len(self._files) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES
 
-    def add(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Copy a file to the temporary folder."""
+    def add(self, name: str, pieces: Iterable[bytes], inside: str = "") -> None:
+        """Copy a file to the temporary folder. `inside`: its path below the place that `input_uri` names."""
         path = Path(self._folder.name) / f"{len(self._files)}.parquet"
         with path.open("wb") as file:
             for piece in pieces:
                 self._bytes += file.write(piece)
-        self._files.append(_File(name, path))
+        self._files.append(_File(name, path, inside))
 
     def read(self) -> Iterator[ParquetRows | ParquetProblem]:
         """Read all files that were added, and remove their copies."""
@@ -119,7 +120,7 @@ class ParquetFiles:
                 columns, select = self._select(together[0], schema)
                 yield from self._rows(together, columns, select)
             except ColumnError as error:
-                yield from (ParquetProblem(file.name, 0, error.about(file.name)) for file in together)
+                yield from (ParquetProblem(file.name, 0, error.about(file.inside)) for file in together)
             except failed as error:
                 yield from self._blame(together, select, error, failed)
 

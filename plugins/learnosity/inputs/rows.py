@@ -43,7 +43,10 @@ class RowSchema:
         columns = find_columns(schema.fields, names, schema.input_columns, optional=schema.lenient)
         if not columns:
             known = ", ".join(field.key for field in schema.fields)
-            raise ColumnError(f"it has none of the columns {known}. Say in input_columns which columns hold them")
+            raise ColumnError(
+                f"it has none of the columns {known}. Say in input_columns which columns hold them",
+                [field.own_names for field in schema.fields],
+            )
         return columns
 
     def find_in_text(self, names: Sequence[str]) -> tuple[Column, ...]:

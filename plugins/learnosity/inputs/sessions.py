@@ -91,7 +91,7 @@ class SessionRows:
             if place == len(self._groups):
                 self._groups.append(digest)
                 fresh.append((place, msgspec.json.encode([value if value is not UNSET else None for value in other])))
-            for session in _sessions(cell):
+            for session in _sessions(cell, blank=self._most is None):
                 if session:
                     found.append((place, session, file, number))
                 else:
@@ -158,25 +158,31 @@ def has_padded(cell: Any) -> bool:
     return any(each != each.strip() for each in _sessions(cell))
 
 
-def _sessions(cell: Any) -> Sequence[Any]:
-    """The session ids in a cell. What is no id counts as empty."""
+def _sessions(cell: Any, *, blank: bool = False) -> Sequence[Any]:
+    """The session ids in a cell. What is no id counts as empty.
+
+    :param blank: whether blanks alone are an id, as where ids are not checked; default False.
+    """
     if isinstance(cell, str):
         listed = _json_array(cell) if cell[:1] == "[" else None
         if listed is None:
-            if _is_one(cell):
+            if _is_one(cell, blank=blank):
                 return (cell,)
             return re.findall(_UUID, cell) if _UUIDS.fullmatch(cell) else ("",)
         cell = listed
-    return [each if isinstance(each, str) and _is_one(each) else "" for each in cell] if cell else ("",)
+    return [each if isinstance(each, str) and _is_one(each, blank=blank) else "" for each in cell] if cell else ("",)
 
 
-def _is_one(text: str) -> bool:
-    """Whether a text is one id: not blank, no UUIDs with other text, separators or brackets, and no empty list."""
+def _is_one(text: str, *, blank: bool) -> bool:
+    """Whether a text is one id: no UUIDs with other text, separators or brackets, and no empty list.
+
+    :param blank: whether blanks alone are an id.
+    """
     if not _MARK.search(text):
         return True
     if _HOLDS_UUID.search(text):
         return _HOLDS_UUID.fullmatch(text.strip()) is not None
-    return bool(text.strip()) and not _NOTHING.fullmatch(text)
+    return (blank or bool(text.strip())) and not _NOTHING.fullmatch(text)
 
 
 def _json_array(text: str) -> list[Any] | None:

@@ -40,11 +40,13 @@ class InputFile:
     :param name: its name in messages; never a signed URL.
     :param open: starts reading and gives the content in chunks of any size. Its errors are raised unchanged.
     :param version: size and entity tag. It changes when the file changes, if the store reports this.
+    :param path: its path below the place that `input_uri` names; "" = not known, or it is the file itself.
     """
 
     name: str
     open: Callable[[], Iterator[bytes]]
     version: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,10 @@ class _Spool:
                 head = head_of(pieces)
                 kind = recognise(source.name, head, self._names)
                 if kind is Format.PARQUET:
-                    self._table.add_parquet(source.name, chain((head,), pieces))
+                    self._table.add_parquet(source.name, chain((head,), pieces), source.path)
                     return
                 if kind is Format.DELIMITED:
-                    self._table.read_text(source.name, chain((head,), pieces))
+                    self._table.read_text(source.name, chain((head,), pieces), source.path)
                     return
             except UnreadableError as error:
                 self._problems.add(source.name, 0, str(error))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any
 
 from learnosity.inputs.columns import GROUPS, Column, ColumnError, folded, is_header
 from learnosity.inputs.delimited import DelimitedText, RowBlock
-from learnosity.inputs.dialects import Dialect, holds_rows, oddity
+from learnosity.inputs.dialects import Dialect, oddity
 from learnosity.inputs.duplicates import SeenRecords, repetition
 from learnosity.inputs.encodings import WINDOWS_1252, DecodedText
 from learnosity.inputs.formats import Format
@@ -20,14 +20,10 @@ from learnosity.inputs.problems import Problems
 from learnosity.inputs.records import MAX_SESSIONS_PER_USER, RecordSchema
 from learnosity.inputs.rows import RowSchema, Values, encode, take
 from learnosity.inputs.sessions import Misfit, SessionRows, has_padded
+from learnosity.inputs.swallowed_rows import SwallowedRows
 from learnosity.inputs.unpack import UnreadableError
 
 log = logging.getLogger(__name__)
-
-_HOLDS_ROWS: Final = (
-    "a cell of several lines looks like rows between two quotes that are text: double the quotes in cells; if the cell "
-    "is right, put the names in the header in double quotes"
-)
 
 
 class TableInput:
@@ -54,29 +50,37 @@ class TableInput:
         self._schema, self._rows = schema, RowSchema(schema)
         self._survey, self._odd_ids = survey, odd_ids
         self._seen, self._problems, self._write, self._note_format = seen, problems, write, note_format
+        self._swallowed = SwallowedRows(problems)
         self._parquet: ParquetFiles | None = None
         self._sessions: SessionRows | None = None
         self._columns: tuple[Column, ...] = ()
         self._files: list[str] = []
         self._said: set[str] = set()
 
-    def read_text(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Check and spool a CSV or TSV file."""
+    def read_text(self, name: str, pieces: Iterable[bytes], path: str = "") -> None:
+        """Check and spool a CSV or TSV file.
+
+        :param path: see `InputFile.path`.
+        """
         self._files.append(name)
         text = DecodedText(pieces)
         table = DelimitedText(text, self._rows.find_in_text)
+        columns: tuple[Column, ...] = ()
         try:
-            columns = table.open()
-            if columns is None:
+            found = table.open()
+            if found is None:
                 return
+            columns = found
             self._note_format(table.dialect.name, name)
             self._say(name, str(table.dialect), columns)
             for block in table.blocks():
                 self._take_rows(name, block, columns, table)
         except ColumnError as error:
-            self._problems.add(name, table.row, error.about(name))
+            self._problems.add(name, table.row, error.about(path))
         except UnreadableError as error:
             self._problems.add(name, table.row, str(error))
+        for number, row in self._swallowed.file_ends(name, is_quoting=table.is_quoting):
+            self._take_rows(name, RowBlock(number, [row], is_odd=True), columns, table)
         if text.encoding == WINDOWS_1252 and text.encoding not in self._said:
             log.warning(
                 "%s is not UTF-8, so it is read as Windows-1252. Check letters such as é in the result, or write "
@@ -86,11 +90,11 @@ class TableInput:
             log.info("%s is %s.", name, text.encoding)
         self._said.add(text.encoding)
 
-    def add_parquet(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Check and spool a Parquet file, now or later."""
+    def add_parquet(self, name: str, pieces: Iterable[bytes], path: str = "") -> None:
+        """Check and spool a Parquet file, now or later. `path`: see `InputFile.path`."""
         self._note_format(Format.PARQUET.value, name)
         self._parquet = self._parquet or ParquetFiles(self._rows.find)
-        self._parquet.add(name, pieces)
+        self._parquet.add(name, pieces, path)
         if self._parquet.is_full:
             self._read_parquet()
 
@@ -108,7 +112,8 @@ class TableInput:
                 self._write(encode(self._columns, values), len(users), 0)
 
     def close(self) -> None:
-        """Remove temporary files."""
+        """Remove temporary files, and log the cells that may be rows."""
+        self._swallowed.log()
         if self._parquet is not None:
             self._parquet.close()
         if self._sessions is not None:
@@ -133,6 +138,8 @@ class TableInput:
         if [] in rows:  # the CSV parser returns an empty row for a blank line, which is no row of the input
             numbers = [number for number, row in zip(numbers, rows, strict=True) if row]
             rows = [row for row in rows if row]
+        if block.has_lines and not table.is_quoting:
+            numbers, rows = self._swallowed.sift(name, numbers, rows, columns, table)
         # A row that repeats the header is an error. All its cells are column names. So if no cell of one column is a
         # column name, no row of the block repeats the header, and the rows need not be checked for it one by one.
         names, place = frozenset(folded(header)), columns[0].index
@@ -144,8 +151,6 @@ class TableInput:
                 elif len(row) != width:
                     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'}"
                     self._problems.add(name, number, f"the row has {cells}, and the header has {width}")
-                elif block.is_odd and holds_rows(row, dialect):
-                    self._problems.add(name, number, _HOLDS_ROWS)
                 elif is_header(row, header, columns):
                     self._problems.add(name, number, "the header is here again: join files without their headers")
                 elif what := _oddity(row, columns, dialect) if block.is_odd else "":

@@ -253,6 +253,7 @@ async def test_sources_are_named_without_the_connection(put: Put) -> None:
     for file in await find_input(put(**TREE), open_input_store):
         assert "@" not in file.name
         assert file.name.startswith(("file:///", "s3://landing/"))
+        assert file.name.endswith(f"/{file.path}") and file.path in TREE
 
 
 @pytest.mark.parametrize("tail", ["/nothing.ndjson", "/nothing/", "/nothing/*.ndjson", "/*.parquet", "/.x*"])

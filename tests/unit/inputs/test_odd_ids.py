@@ -124,8 +124,15 @@ def test_the_first_ten_are_named(make: Make, tmp_path: Path, caplog: pytest.LogC
 
 
 @FORMATS
-def test_without_a_check_nothing_is_refused_in_rows(make: Make, tmp_path: Path) -> None:
-    assert spooled(make, SUMMARY, "user_id", ["", "  ", ""], tmp_path, any_object=True).count(b"\n") == 3
+@pytest.mark.parametrize(("kind", "key"), EACH_ID)
+@pytest.mark.parametrize("blank", [" ", "   ", "\t", "\u00a0"], ids=ascii)
+def test_without_a_check_ids_of_blanks_are_sent(
+    make: Make, kind: str, key: str, blank: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = spooled(make, kind, key, ["", blank, ""], tmp_path, any_object=True)
+    found = [json.loads(line)[key] for line in sent.splitlines()]
+    assert len(found) == 3 and [each for each in found if blank in (each, *each)] == [found[1]]
+    assert warnings(caplog) == []
 
 
 def test_several_sessions_in_a_cell_are_looked_at_one_by_one(caplog: pytest.LogCaptureFixture) -> None:

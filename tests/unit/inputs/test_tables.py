@@ -405,14 +405,15 @@ class TestOtherWriters:
 
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}"])
+    @pytest.mark.parametrize("line", ["sep={}", '"sep={}"', "SEP={}", "\ufeffsep={}", "sep={0}{0}{0}", "\nsep={}",
+                                      "sep={}\n", "sep={}\n\n", "\nsep={}\n"])  # fmt: skip
     def test_a_first_line_that_names_the_delimiter_is_passed_over(self, delimiter: str, end: str, line: str) -> None:
         other = ";" if delimiter == "," else ","
         header = delimiter.join(["user_id", "district", "school", other.join("abcdefg")])
         rows = [line.format(delimiter), header, delimiter.join(["u1", "d1", "s1", ""]), "u2"]
         text = "".join(f"{row}\n" for row in rows).replace("\n", end)
         for name in ("users.csv", "users"):
-            row = 4 + line.startswith("\n")
+            row = 4 + line.count("\n")
             assert problems(source(text.encode(), name)) == [f"{name}:{row}: the row has 1 cell, and the header has 4"]
 
     def test_a_first_line_that_names_another_delimiter_is_named(self) -> None:
@@ -431,6 +432,27 @@ class TestOtherWriters:
     def test_a_header_with_blanks_before_its_quotes_is_named(self) -> None:
         (told,) = problems(b'"user_id", "district", "school"\n"u1", "d1", "s1"\n')
         assert told.startswith("users.csv:1: in the header, a quote stands behind a blank")
+
+    @pytest.mark.parametrize("spaced", [names for names in product((False, True), repeat=4) if any(names)])
+    @pytest.mark.parametrize("absent", [None, 0, 1, 2])
+    @pytest.mark.parametrize("any_object", [False, True])
+    def test_blanks_before_quotes_are_named_only_where_a_column_is_missing_for_them(
+        self, spaced: tuple[bool, ...], absent: int | None, any_object: bool
+    ) -> None:
+        names = ["user_id", "district", "school", "name"]
+        if absent is not None:
+            names[absent] = "other"
+        header = ",".join(f' "{name}"' if odd else name for name, odd in zip(names, spaced, strict=True))
+        content = f"{header}\nu1,d1,s1,n\n".encode()
+        schema = schema_for(SUMMARY, LEVELS, any_object=any_object)
+        hidden = [place for place in range(3) if spaced[place] and place != absent]
+        gone = [place for place in range(3) if spaced[place] or place == absent]
+        if not gone or (any_object and len(gone) < 3):
+            assert len(spooled(content, schema=schema)) == 1
+            return
+        (told,) = problems(content, schema=schema)
+        assert ("in the header, a quote stands behind a blank" in told) == bool(hidden)
+        assert ("it has no column" in told or "it has none of the columns" in told) == (not hidden)
 
     def test_other_quotes_behind_blanks_are_text(self) -> None:
         content = HEADER + b'u1,d 5" x,"He said ""s"" = ""t"""\n'
@@ -466,10 +488,95 @@ class TestOtherWriters:
         csv.writer(text, quoting=quoting).writerows(rows)
         assert spooled(text.getvalue().encode()) == [user("u1"), user("u2")]
 
-    def test_a_cell_that_looks_like_rows_is_one_where_the_header_is_quoted(self) -> None:
+    def test_a_cell_that_looks_like_rows_is_one_where_the_writer_quotes(self) -> None:
         content = b'user_id,district,school\nu1,d1,"s1\nu2,d1,s2"\n'
+        whole = [user("u1", school="s1\nu2,d1,s2")]
         assert "put the names in the header in double quotes" in problems(content)[0]
-        assert spooled(content.replace(b"user_id", b'"user_id"')) == [user("u1", school="s1\nu2,d1,s2")]
+        assert spooled(content.replace(b"user_id", b'"user_id"')) == whole
+        later = [user(f"v{number}") for number in range(40_000)]
+        rows = "".join(f"{row['user_id']},d1,s1\n" for row in later).encode()
+        for quoted, name in ((b'"a,b"', "a,b"), (b'"a ""b"""', 'a "b"'), (b'"a,""b"', 'a,"b')):
+            last = b"u9,d1," + quoted + b"\n"
+            for chunk in (content + last, HEADER + last + content.removeprefix(HEADER), content + rows + last):
+                found = spooled(source(chunk, chunk=100_000))
+                assert sorted(found, key=str) == sorted(
+                    [*whole, user("u9", school=name), *(later if rows in chunk else [])], key=str
+                )
+        for text in (b'""', b'5" x', b'"a"', b"a"):
+            assert len(problems(content + b"u9,d1," + text + b"\n")) == 1
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            'user_id,address|u1,"12 Main St\nSpringfield,IL"',
+            'user_id,district|u1,"North\nSchool,IL"',
+            'user_id,district|u1,"d1\nu2,d2"',
+            'user_id,subjects,district|u1,"Math,Science\nArt,PE",d1',
+            'user_id,years,district|1001,"2023,A\n2024,B",d1|1002,x,d1',
+            'user_id,subjects,district|u1,"Math1,Bio2\nArt3,PE4",d1|u2,x,d1',
+            'user_id,district,note|u1,d1,"moved\nfrom A,B,C"',
+            'user_id,district,note|u1,d1,"moved\nfrom A,d1,C"',
+            'user_id,district,note|u1,d1,"a\n\nb,c,d"',
+            'user_id,district,contacts,x|u1,d1,"Ann,555-1\nBob,555-2,m",a',
+            'user_id,contacts,district|ann@x.org,"mom@x.org,Ann\ndad@x.org,Bob",d1|bob@x.org,x,d1',
+        ],
+    )
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_text_that_has_the_form_of_rows_is_sent_with_a_warning(
+        self, rows: str, delimiter: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        content = rows.replace("|", "\n").replace(",", delimiter) + "\n"
+        levels = ("district",) if "district" in content else ()
+        for any_object in (False, True):
+            caplog.clear()
+            schema = schema_for(SUMMARY, levels, any_object=any_object)
+            assert len(spooled(content.encode(), schema=schema)) == rows.count("|")
+            (told,) = [one.getMessage() for one in caplog.records if "swallowed_rows" in one.name]
+            assert told.splitlines()[1:] == ["  users.csv:2: a cell of several lines may be rows"]
+            caplog.clear()
+            quoted = content.replace("user_id", '"user_id"')
+            assert len(spooled(quoted.encode(), schema=schema)) == rows.count("|")
+            assert not [one for one in caplog.records if "swallowed_rows" in one.name]
+
+    @pytest.mark.parametrize("session", [UUIDS[1], UUIDS[1].replace("-", "")])
+    def test_sessions_between_two_quotes_are_not_lost(self, session: str) -> None:
+        schema = schema_for(ANALYSIS)
+        content = 'session_id,a,b\n{},x,"y\n{},x,z"\n'
+        (told,) = problems(content.format(session, session.replace("2", "3")).encode(), schema=schema)
+        assert told.startswith("users.csv:2: a cell of several lines looks like rows between two")
+        assert len(spooled(content.format("s1", "s2").encode(), schema=schema)) == 1
+
+    def test_the_doubtful_cells_of_several_files_are_counted(self, caplog: pytest.LogCaptureFixture) -> None:
+        schema = schema_for(SUMMARY, ["district"])
+        files = [
+            source(
+                b"user_id,x,district\n" + b"".join(b'u%d,"a,b\nc,d",d1\n' % (100 * number + row) for row in range(8)),
+                f"{number}.csv",
+            )
+            for number in range(2)
+        ]
+        assert len(spooled(*files, schema=schema)) == 16
+        (told,) = [one.getMessage() for one in caplog.records if "swallowed_rows" in one.name]
+        assert told.startswith("16 cell(s) of several lines have the form of rows") and "The first 10:" in told
+        assert told.splitlines()[1:] == [
+            f"  {number}.csv:{row}: a cell of several lines may be rows"
+            for number, row in [*((0, row) for row in range(2, 10)), (1, 2), (1, 3)]
+        ]
+
+    def test_a_cell_of_several_lines_does_not_slow_down_the_rows_beside_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked: list[Any] = []
+        monkeypatch.setattr("learnosity.inputs.table.is_header", lambda row, *_: looked.append(row))
+        monkeypatch.setattr("learnosity.inputs.table.oddity", lambda cell, *_: looked.append(cell))
+        rows = b"".join(b"u%d,d1,s1\n" % row for row in range(1_000))
+        assert len(spooled(HEADER + b'u,d1,"s1\nx"\n' + rows)) == 1_001
+        assert looked == []
+
+    def test_very_many_swallowed_rows_end_the_reading(self) -> None:
+        rows = "".join(f'u{row},d1,"s1\nu{row + 1},d1,s1"\n' for row in range(100_000, 104_000, 2))
+        error = refusal(HEADER + rows.encode())
+        assert error.at_least and error.count == 1_000
 
 
 class TestColumns:
@@ -491,25 +598,33 @@ class TestColumns:
     @pytest.mark.parametrize(
         ("folder", "columns", "told"),
         [
-            ("district=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
-            ("DISTRICT=d1/school=s1", {}, 'it has no column "district", "school": only the name of a folder has it'),
             (
-                "lea=d1/school=s1",
-                {"groups.district": "lea"},
-                'no column "lea", "school": only the name of a folder has',
+                "district=d1/school=s1",
+                {},
+                'it has no column "district", "school" among its 1: name them in input_columns; or write "district", '
+                '"school" into the files as a column: only the name of a folder has it (district=…), and that is not '
+                "read",
             ),
-            ("school=s1", {}, 'among its 1: name them in input_columns; of these, "school": only the name of a folder'),
+            ("DISTRICT=d1/school=s1", {}, '; or write "district", "school" into the files as a column'),
+            ("lea=d1/school=s1", {"groups.district": "lea"}, '; or write "lea", "school" into the files as a column'),
+            ("school=s1", {}, 'among its 1: name them in input_columns; or write "school" into the files as a column'),
             ("year=2026", {}, 'it has no column "district", "school" among its 1: name them in input_columns'),
         ],
     )
+    @pytest.mark.parametrize("above", ["", "district=a/school=a/lea=a/"])
     def test_a_column_in_the_name_of_a_folder_alone_is_named(
-        self, form: str, folder: str, columns: dict[str, str], told: str, tmp_path: Path
+        self, form: str, folder: str, columns: dict[str, str], told: str, above: str, tmp_path: Path
     ) -> None:
         content = b"user_id\nu1\n" if form == "csv" else b"".join(parquet("SELECT 'u1' user_id", tmp_path).open())
-        name = f"s3://lake/roster/{folder}/part-0"
         schema = schema_for(SUMMARY, LEVELS, input_columns=columns)
-        (problem,) = problems(source(content, name), schema=schema)
+        file = InputFile(f"s3://lake/{above}{folder}/part-0", lambda: iter([content]), path=f"{folder}/part-0")
+        (problem,) = problems(file, schema=schema)
         assert told in problem
+        assert ("or write" in problem) == (folder != "year=2026")
+        plain = 'it has no column "' if not columns else 'it has no column "lea", which holds groups.district, "'
+        for inside in ("", "part-0"):
+            (problem,) = problems(InputFile(file.name, file.open, path=inside), schema=schema)
+            assert plain in problem and problem.endswith(": name them in input_columns"), "folders above the input"
 
     def test_a_column_that_is_not_there_is_named_with_its_key(self) -> None:
         schema = schema_for(SUMMARY, LEVELS, input_columns={"user_id": "Nummer"})
