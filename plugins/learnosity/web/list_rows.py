@@ -93,7 +93,8 @@ def _datasets(
     # Two tasks of a run may publish the same dataset, which is listed once. An event without a dataset id counts as a
     # dataset of its own.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
-    # Datasets of two types, or at two places, may have one id.
+    # Datasets of two types, or at two places, may have one id. An event does not name the connection of its place: of
+    # two servers with the same bucket and prefix, the list shows one dataset.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))
