@@ -49,8 +49,13 @@ class DatasetLink(BaseOperatorLink):
     name = "Dataset"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Address of the page. Before the dataset exists, the page says so."""
-        return _run_page(ti_key)
+        """Address of the page; the page of the run, where the task has published no dataset (yet)."""
+        try:
+            returned = _returned(ti_key)
+        # Each XCom backend raises its own errors. The page of the run leads to the dataset, too.
+        except Exception:
+            returned = {}
+        return _page(ti_key, returned) if returned.get("manifest_uri") else _run_page(ti_key)
 
 
 class ReportLink(BaseOperatorLink):
@@ -140,8 +145,9 @@ def _run_page(ti_key: TaskInstanceKey) -> str:
 
 
 def _page(ti_key: TaskInstanceKey, published: Mapping[str, Any]) -> str:
-    """Address of the page of a published dataset. It has the dataset's id, because a run may have several datasets."""
-    return f"{_run_page(ti_key)}/dataset/{quote(str(published['dataset_id']), safe='')}"
+    """Address of the page of a published dataset: a run may have several, also two types with one id."""
+    name = f"{published['dataset_type']}:{published['dataset_id']}"
+    return f"{_run_page(ti_key)}/dataset/{quote(name, safe=':')}"
 
 
 def _returned(ti_key: TaskInstanceKey) -> dict[str, Any]:

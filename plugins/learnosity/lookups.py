@@ -206,9 +206,8 @@ def _ask(what: str, backend: Any, method: str, name: str, team: str | None = Non
     """
     ask = getattr(backend, method)
     if getattr(ask, "__qualname__", "") != "BaseSecretsBackend.get_connection":
-        return _called(
-            ask, name, team
-        )  # a Variable, or a backend with its own `get_connection`: the steps below do not apply to it
+        # A Variable, or a backend with its own `get_connection`: the steps below do not apply to it.
+        return _called(ask, name, team)
     if not (text := _called(backend.get_conn_value, name, team)):
         return None
     try:

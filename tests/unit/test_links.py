@@ -42,7 +42,23 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Returned:
     return returned
 
 
-def test_the_dataset_link_leads_to_the_page_itself(task: Returned) -> None:
+NAMED = f"{PAGE}/dataset/activity-summary-by-group:33285a4b-0e6e-47e4-bade-78999ada14db"
+NOT_PUBLISHED = [None, "text", {}, {"dataset_id": PUBLISHED["dataset_id"], "dataset_type": PUBLISHED["dataset_type"]}]
+
+
+@pytest.mark.parametrize("value", NOT_PUBLISHED)
+def test_without_a_publication_the_dataset_link_leads_to_the_page_of_the_run(task: Returned, value: Any) -> None:
+    task.value = value
+    assert task.link(links.DatasetLink()) == PAGE
+
+
+def test_an_xcom_that_cannot_be_read_leaves_the_link_to_the_page_of_the_run(
+    task: Returned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**kwargs: Any) -> Any:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("learnosity.links.XCom.get_one", fail)
     assert task.link(links.DatasetLink()) == PAGE
 
 
@@ -56,12 +72,16 @@ def test_no_link_needs_the_right_to_read_plugins(task: Returned, monkeypatch: py
     assert [address for address in addresses if not address.startswith((own, "https://s3.console.aws."))] == []
 
 
-def test_report_and_manifest_are_linked_once_the_dataset_is_published(task: Returned) -> None:
-    assert task.link(links.ReportLink()) == ""
-    assert task.link(links.ManifestLink()) == ""
+@pytest.mark.parametrize(
+    ("link", "page"), [(links.DatasetLink, ""), (links.ReportLink, "/report"), (links.ManifestLink, "/manifest.json")]
+)
+def test_each_link_of_a_published_dataset_names_its_type_and_id(task: Returned, link: Any, page: str) -> None:
+    assert task.link(link()) == (PAGE if link is links.DatasetLink else "")
     task.value = PUBLISHED
-    assert task.link(links.ReportLink()) == f"{PAGE}/dataset/{PUBLISHED['dataset_id']}/report"
-    assert task.link(links.ManifestLink()) == f"{PAGE}/dataset/{PUBLISHED['dataset_id']}/manifest.json"
+    assert task.link(link()) == NAMED + page
+    task.value = {**PUBLISHED, "dataset_type": "sessions-summary-by-group", "dataset_id": "a b/c"}
+    if link is not links.ReportLink:
+        assert task.link(link()) == f"{PAGE}/dataset/sessions-summary-by-group:a%20b%2Fc{page}"
 
 
 def test_a_type_without_a_report_has_no_report_link(task: Returned) -> None:

@@ -11,10 +11,10 @@ from airflow.utils.session import create_session
 from fastapi import HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.page_threads import reading, working
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import LearnosityError
+from learnosity.web.addresses import segment
 from learnosity.web.audit import note_reading
 from learnosity.web.compare_view import (
     ONLY,
@@ -28,10 +28,11 @@ from learnosity.web.compare_view import (
     side,
 )
 from learnosity.web.history import PastDataset, past_datasets
-from learnosity.web.open_dataset import OtherDagError, Shown, opened
+from learnosity.web.open_dataset import OtherDagError, Shown, opened, run_page_of
 from learnosity.web.rendering import DOWNLOAD_HEADERS
 from learnosity.web.results import address
 from learnosity.web.routes import GroupPath, ShownDataset, SortedBy, Words, loaded_run, page
+from learnosity.web.run_datasets import Publication, exact_names
 from learnosity.web.trend import charts, figure_names, figure_texts
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ async def compare_page(
     theirs: Shown | None = None
     denied = False
     try:
-        theirs = await _earlier(shown, other) if other else None
+        theirs = await _earlier(request, shown, other) if other else None
     except OtherDagError:
         denied = True
     here, rest = f"{shown.here}/compare", kept(chosen, "")
@@ -125,24 +126,32 @@ async def _past(shown: Shown) -> Sequence[PastDataset]:
     return [replace(said, figures=returned.figures) if returned and returned.figures else said, *others]
 
 
-async def _earlier(shown: Shown, other: PastDataset) -> Shown | None:
+async def _earlier(request: Request, shown: Shown, other: PastDataset) -> Shown | None:
     """An earlier dataset, opened; None = it is gone, or cannot be read. Only a run of the same DAG is looked at.
 
     :raises OtherDagError: another DAG has landed it, and the user may not read that DAG.
     """
     try:
         run = await loaded_run(shown.run.dag_id, other.run_id)
-        layout = DatasetLayout(shown.publication.layout.dataset_type, other.dataset_id)
-        found = next((each for each in run.publications if each.layout == layout), None)
-        if found is None:
+        several = run.named(f"{shown.publication.layout.dataset_type}:{other.dataset_id}")
+        if not several:
             return None
+        found = _beside(shown.publication, several)
         dataset: PublishedDataset = await opened(run, found, shown.may_read)
     except OtherDagError:
         raise
     except (HTTPException, LearnosityError) as error:
         _log_unreadable(other.dataset_id, error)
         return None
-    return Shown(run, found, dataset, "", (), shown.reader, shown.may_read)
+    here = f"{run_page_of(request, run)}/dataset/{segment(exact_names(run.publications)[found.names[-1]])}"
+    return Shown(run, found, dataset, here, (), shown.reader, shown.may_read)
+
+
+def _beside(own: Publication, several: Sequence[Publication]) -> Publication:
+    """Of one dataset at several places: that at the place of the page's dataset, or else the last one published."""
+    place = own.destination_uri.rstrip("/")
+    here = [each for each in several if each.destination_uri.rstrip("/") == place]
+    return max(here or several, key=lambda each: each.published.timestamp() if each.published else 0.0)
 
 
 def _log_unreadable(dataset_id: str, error: Exception) -> None:

@@ -95,7 +95,8 @@ def _datasets(
     # of the event is used, so that each such event is listed.
     dataset = func.coalesce(AssetEvent.extra["dataset_id"].as_string(), as_type(AssetEvent.id, String(20)))
     # Two datasets of different types, or at different places, may have the same id. So type and place are compared,
-    # too.
+    # too. An event does not name the connection of the place: of two servers with the same bucket and prefix, the list
+    # shows one dataset.
     place = [AssetEvent.extra[name].as_string() for name in ("dataset_type", "manifest_uri")]
     chosen = select(func.max(AssetEvent.id)).where(AssetEvent.id.in_(last)).group_by(*run, dataset, *place)
     query = select(*run, AssetEvent.timestamp, _short(AssetEvent.extra)).where(AssetEvent.id.in_(chosen))

@@ -11,13 +11,17 @@ from typing import Any, TypeGuard
 
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.errors import RequestError
-from learnosity.web.run_rows import CREATE_OPERATOR, PUBLISH_OPERATOR, Instance, Returned, Unreadable
+from learnosity.web.run_rows import (
+    CREATE_OPERATOR,
+    PUBLISH_OPERATOR,
+    PUBLISHED_KEYS,
+    Instance,
+    Returned,
+    Unreadable,
+    siblings,
+)
 from learnosity.web.run_rows import label as instance_label
 
-PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
-# The tasks that make and land a dataset, in their order. `dataset_tasks` gives them these names.
-STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
-PUBLISH_STEP = STEPS[-1]
 RETURNED_NOTHING = "This task returned no dataset. Was it marked as success by hand, or is its XCom gone?"
 UNREAD = "What this task returned was not read: the tasks of this run returned more than a page reads."
 FAILED = ("failed", "upstream_failed")
@@ -171,9 +175,9 @@ def _dataset(
 ) -> RunDataset:
     key = (task_id, map_index)
     reached = tuple(
-        _step(name, mine) for name in _siblings(task_id) if (mine := _of_dataset(tasks.get(name, {}), map_index))
+        _step(name, mine) for name in siblings(task_id) if (mine := _of_dataset(tasks.get(name, {}), map_index))
     )
-    created = rows.get((_siblings(task_id)[0], map_index))
+    created = rows.get((siblings(task_id)[0], map_index))
     known = created.value if created is not None and isinstance(created.value, dict) else {}
     named = str(known.get("dataset_type") or ""), str(known.get("dataset_id") or "")
     publisher = tasks.get(task_id, {}).get(map_index)
@@ -204,7 +208,7 @@ def _map_indexes(
     task_id: str, tasks: Mapping[str, Mapping[int, Instance]], rows: Iterable[tuple[str, int]]
 ) -> Sequence[int]:
     """The map indexes of a publish task, and of its create task: Airflow expands each task only when it can run."""
-    names = (task_id, _siblings(task_id)[0])
+    names = (task_id, siblings(task_id)[0])
     found = {index for name in names for index in tasks.get(name, ())}
     found |= {index for name, index in rows if name == task_id}
     return sorted(found - {-1}) or [-1]
@@ -213,12 +217,6 @@ def _map_indexes(
 def _of_dataset(instances: Mapping[int, Instance], map_index: int) -> list[Instance]:
     """The instances of one task that belong to the dataset with this map index. -1 = the task is not expanded yet."""
     return [each for index, each in instances.items() if map_index < 0 or index in (map_index, -1)]
-
-
-def _siblings(task_id: str) -> tuple[str, ...]:
-    """The tasks of the dataset that this task publishes; the task alone if `dataset_tasks` did not name it."""
-    group = task_id.removesuffix(PUBLISH_STEP)
-    return tuple(group + name for name in STEPS) if group != task_id and group[-1:] in ("", ".") else (task_id,)
 
 
 def _step(task_id: str, instances: Sequence[Instance]) -> Step:

@@ -26,13 +26,23 @@ PUBLISH_OPERATOR = "LearnosityPublishOperator"
 # The XComs of these operators are not needed, so they are not read. If Airflow keeps XComs in object storage, each one
 # would cost a request.
 NOT_READ = frozenset({"LearnosityJobSensor", "LearnosityListFilesOperator", "LearnosityLandFilesOperator"})
+# The tasks that make and land a dataset, in their order. `dataset_tasks` gives them these names.
+STEPS = ("create_dataset", "wait_for_job", "land.list_files", "land.land_files", "land.publish")
+PUBLISH_STEP = STEPS[-1]
+PUBLISHED_KEYS = frozenset({"dataset_id", "dataset_type", "manifest_uri", "destination_uri"})
+# All that is used of what a publish task returned. Of a long value, only these are read.
+_USED = (*sorted(PUBLISHED_KEYS), "learnosity_conn_id", "file_count", "total_bytes")
 MAX_ROWS = 4_000  # maximum number of XComs that are read for the datasets of a run: two for each of 2,000 datasets
 # At most this many XComs are read that contain only a text and come from other operators than those of this package.
 # The text may be the address of an XCom in object storage, and then it costs a request.
 MAX_TEXTS = 50
-MAX_VALUE = 20_000  # a longer XCom is not read (in characters)
+MAX_VALUE = 20_000  # an XCom with more characters is not read whole
+MAX_USED = MAX_VALUE // len(_USED)  # the same for each text of a longer value: together, they are as long as a value
 
-TOO_LONG = f"What this task returned is longer than {MAX_VALUE:,} characters, so a page does not read it."
+TOO_LONG = (
+    f"What this task returned is longer than {MAX_VALUE:,} characters, and does not name its dataset in texts of at "
+    f"most {MAX_USED:,} characters each, so a page does not read it."
+)
 
 
 class Instance(Protocol):
@@ -91,26 +101,28 @@ def returned_values(
     :param fetch: gives the value of an XCom that may be in object storage.
     """
     table, text = XComModel, as_type(XComModel.value, Text)
-    ours = {each.task_id for each in instances if each.operator in (CREATE_OPERATOR, PUBLISH_OPERATOR)}
+    published = {each.task_id for each in instances if each.operator == PUBLISH_OPERATOR}
     created = {each.task_id for each in instances if each.operator == CREATE_OPERATOR}
     left_out = {each.task_id for each in instances if each.operator in NOT_READ}
-    other = table.task_id.not_in(ours | left_out)
+    # A DAG may have a task of its own in place of a create task, which names the dataset as well.
+    created |= {several[0] for each in instances if len(several := siblings(each.task_id)) > 1} - published - left_out
+    other = table.task_id.not_in(published | created | left_out)
     # A task that uses no operator of this package may also return a dataset: then its XCom is a JSON object with the
     # key `manifest_uri`.
     telling = and_(other, text.startswith("{"), text.contains('"manifest_uri"', autoescape=True))
     short = func.length(text) <= MAX_VALUE
-    # The XCom of a `create_dataset` task contains the request, which may be long. Of a long one, only the type and the
-    # id of the dataset are read.
-    long = and_(table.task_id.in_(created), text.startswith("{"), ~short)
-    named = [
-        case((long, func.substr(table.value[name].as_string(), 1, MAX_VALUE)), else_=None)
-        for name in ("dataset_type", "dataset_id")
-    ]
+    # A long value has something else, too. For example, a long request is a part of what a create task returned.
+    long = and_(text.startswith("{"), ~short)
+    used = [case((long, func.substr(table.value[name].as_string(), 1, MAX_USED + 1)), else_=None) for name in _USED]
     query = select(
-        table.task_id, table.map_index, case((short, table.value), else_=None), table.timestamp, short, *named
+        table.task_id, table.map_index, case((short, table.value), else_=None), table.timestamp, short, long, *used
     )
     query = query.where(table.dag_id == dag_id, table.run_id == run_id, table.key == "return_value")
-    first = query.where(or_(table.task_id.in_(ours), telling)).order_by(table.task_id, table.map_index)
+    making = and_(table.task_id.in_(created), or_(short, long))
+    # What is read last may be behind the limit: what is published comes before what is being made.
+    place = case((table.task_id.in_(published), 0), (table.task_id.in_(created), 2), else_=1)
+    first = query.where(or_(table.task_id.in_(published), making, telling))
+    first = first.order_by(place, table.task_id, table.map_index)
     rows = session.execute(first.limit(MAX_ROWS + 1)).all()
     texts: Sequence[Any] = ()
     # Airflow's own XCom backend keeps all XComs in the database. With another one, they may be in object storage.
@@ -123,6 +135,12 @@ def returned_values(
     return list(_resolved(kept, fetch)), len(rows) > MAX_ROWS or len(texts) > MAX_TEXTS
 
 
+def siblings(task_id: str) -> tuple[str, ...]:
+    """The tasks of the dataset that this task publishes; the task alone if `dataset_tasks` did not name it."""
+    group = task_id.removesuffix(PUBLISH_STEP)
+    return tuple(group + name for name in STEPS) if group != task_id and group[-1:] in ("", ".") else (task_id,)
+
+
 def label(task_id: str, map_index: int) -> str:
     """The name of a task instance."""
     return task_id if map_index < 0 else f"{task_id}[{map_index}]"
@@ -130,13 +148,27 @@ def label(task_id: str, map_index: int) -> str:
 
 def _resolved(rows: Collection[Any], fetch: Callable[[Any], Any]) -> Iterator[Returned]:
     for row in rows:
-        task_id, map_index, value, at, short, dataset_type, dataset_id = row
+        task_id, map_index, value, at, short, long, *used = row
         if short is not None and not short:  # `short` is None if the XCom is NULL, which is not too long
-            named = {"dataset_type": dataset_type, "dataset_id": dataset_id}
-            value = named if dataset_type and dataset_id else Unreadable(TOO_LONG)
+            value = _shortened(used) if long else None
+            if value is None:
+                log.warning("The XCom of %s is not read. %s", label(task_id, map_index), TOO_LONG)
+                value = Unreadable(TOO_LONG)
         elif isinstance(value, str):
             value = _fetched(Returned(task_id, map_index, value, at), fetch)
         yield Returned(task_id, map_index, value, at)
+
+
+def _shortened(used: Sequence[Any]) -> dict[str, Any] | None:
+    """What is used of a long value; None if a text in it is too long as well."""
+    if any(len(str(each)) > MAX_USED for each in used):
+        return None
+    found = {name: each for name, each in zip(_USED, used, strict=True) if each is not None}
+    # Some databases give each number as a text.
+    return {
+        name: int(each) if name in ("file_count", "total_bytes") and str(each).isdecimal() else each
+        for name, each in found.items()
+    }
 
 
 def _fetched(row: Returned, fetch: Callable[[Any], Any]) -> Any:

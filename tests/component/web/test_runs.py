@@ -498,18 +498,99 @@ class TestBounds:
         (found,) = loaded(session).datasets
         assert (found.dataset_type, found.dataset_id) == (KNOWN, FIRST)
 
-    def test_a_publication_that_is_too_long_is_said_in_its_row(self, session: Session) -> None:
+    @pytest.mark.parametrize("task_id", ["land.publish", "a_task_of_ones_own"])
+    @pytest.mark.parametrize("more", ["x" * 50_000, ["x"] * 20_000, {"deep": {"manifest_uri": "x" * 50_000}}])
+    def test_of_a_long_publication_all_that_is_used_is_read(self, session: Session, task_id: str, more: Any) -> None:
+        if task_id == "land.publish":
+            tasks(session, "", *DONE)
+        put(session, publication(FIRST), task_id)
+        (usual,) = loaded(session).publications
+        session.execute(update(XComModel).values(value={"more": more, **publication(FIRST)}))
+        run = loaded(session)
+        assert run.publications == (usual,)
+        assert (usual.file_count, usual.total_bytes, usual.learnosity_conn_id) == (7, 99, "learnosity_default")
+        assert run.unreadable == ()
+
+    @pytest.mark.parametrize("name", list(RETURNED)[:4])
+    def test_a_publication_with_a_text_that_is_too_long_is_said_in_its_row_and_in_the_log(
+        self, session: Session, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         tasks(session, "", *DONE)
-        put(session, {**RETURNED, "more": "x" * 50_000})
+        put(session, {**RETURNED, name: "x" * 50_000})
         run = loaded(session)
         (found,) = run.datasets
         assert found.publication is None
         assert found.problem == run_rows.TOO_LONG
         assert run.has_choice
+        assert f"land.publish is not read. {run_rows.TOO_LONG}" in caplog.text
 
-    def test_a_long_value_of_another_task_that_may_be_a_publication_is_named(self, session: Session) -> None:
-        put(session, {**RETURNED, "more": "x" * 50_000}, "a_task_of_ones_own")
+    @pytest.mark.parametrize("value", ["x" * 50_000, ["x" * 50_000]], ids=["text", "list"])
+    def test_a_publish_task_that_returned_something_long_without_a_dataset_says_so(
+        self, session: Session, value: Any
+    ) -> None:
+        tasks(session, "", *DONE)
+        put(session, value)
+        assert [each.problem for each in loaded(session).datasets] == [run_rows.TOO_LONG]
+
+    def test_a_long_value_of_another_task_that_may_be_a_publication_is_named_and_logged(
+        self, session: Session, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        put(session, {**RETURNED, "manifest_uri": "x" * 50_000}, "a_task_of_ones_own")
         assert loaded(session).unreadable == ("a_task_of_ones_own",)
+        assert "The XCom of a_task_of_ones_own is not read." in caplog.text
+
+    def test_a_long_value_of_another_task_that_is_no_publication_is_not_named(self, session: Session) -> None:
+        put(session, {"datasets": [{**RETURNED, "more": "x" * 50_000}]}, "a_task_of_ones_own")
+        run = loaded(session)
+        assert (run.unreadable, run.datasets) == ((), ())
+
+    @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+    @pytest.mark.parametrize("group", ["", "school."])
+    @pytest.mark.parametrize("map_index", [-1, 3])
+    @pytest.mark.parametrize("operator", [OPERATORS["create_dataset"], "MyCreateOperator", "_PythonDecoratedOperator"])
+    def test_the_create_task_names_the_dataset_whatever_its_operator_is(
+        self, session: Session, operator: str, map_index: int, group: str, long: bool
+    ) -> None:
+        ran(session, f"{group}create_dataset", "success", map_index, operator)
+        ran(session, f"{group}land.publish", None, map_index, OPERATORS["land.publish"])
+        value = {"dataset_id": FIRST, "dataset_type": KNOWN, "more": "x" * 50_000 * long}
+        put(session, value, f"{group}create_dataset", map_index)
+        run = loaded(session)
+        assert [(each.dataset_type, each.dataset_id) for each in run.datasets] == [(KNOWN, FIRST)]
+        assert run.unreadable == ()
+
+    @pytest.mark.parametrize("value", [{"more": "x" * 50_000}, ["x" * 50_000], "x" * 50_000, None, "short", [1]])
+    def test_a_create_task_of_ones_own_that_names_no_dataset_is_no_fault(self, session: Session, value: Any) -> None:
+        ran(session, "create_dataset", "success", -1, "_PythonDecoratedOperator")
+        ran(session, "land.publish", None, -1, OPERATORS["land.publish"])
+        put(session, value, "create_dataset")
+        run = loaded(session)
+        assert [(each.dataset_type, each.problem) for each in run.datasets] == [("", "")]
+        assert run.unreadable == ()
+
+    @pytest.mark.parametrize("task_id", ["island.publish", "land.publish", "school.land.publish", "create_dataset"])
+    def test_a_task_of_ones_own_may_publish_under_any_name(self, session: Session, task_id: str) -> None:
+        ran(session, task_id, "success", -1, "_PythonDecoratedOperator")
+        put(session, publication(FIRST), task_id)
+        assert [each.layout.dataset_id for each in loaded(session).publications] == [FIRST]
+
+    @pytest.mark.parametrize("name", ["a", "create_dataset_too", "z"])
+    def test_where_not_all_is_read_our_publications_come_first_then_others_then_what_is_being_made(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        for map_index in range(2):
+            tasks(session, "", *DONE, map_index=map_index)
+            put(session, {"dataset_type": KNOWN, "dataset_id": f"id-{map_index}"}, "create_dataset", map_index)
+            put(session, publication(f"id-{map_index}"), "land.publish", map_index)
+        for map_index in range(5):
+            ran(session, name, "success", map_index, "_PythonDecoratedOperator")
+            put(session, publication(f"other-{map_index}"), name, map_index)
+        ours, others = ["id-0", "id-1"], [f"other-{map_index}" for map_index in range(5)]
+        for limit in range(1, 9):
+            monkeypatch.setattr(run_rows, "MAX_ROWS", limit)
+            run = loaded(session)
+            assert sorted(each.layout.dataset_id for each in run.publications) == [*ours, *others][:limit]
+            assert run.more
 
     def test_a_dataset_behind_the_limit_of_rows_is_there_and_says_that_it_was_not_read(
         self, session: Session, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from learnosity.dataset.layout import DatasetLayout
 from learnosity.web import compare_page, runs
 from learnosity.web.addresses import file_address
 from learnosity.web.history import PastDataset
+from learnosity.web.run_datasets import Publication, RunDataset
 from tests.unit.web import test_app
 from tests.unit.web.test_app import DATASET_ID, EVIL, GROUPS, ITEMS, OTHER_ID, Markup, Site, links
 
@@ -131,6 +132,48 @@ def test_of_two_earlier_datasets_of_one_id_that_of_the_same_type_is_compared(two
     page = two.get("/compare").text
     assert "cannot be read" not in page
     assert ">north<" in page
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("own", ["", "/", "copy", "elsewhere"])
+def test_of_one_dataset_at_several_places_that_at_the_place_of_the_page_is_compared(
+    two: Site, own: str, order: tuple[int, ...]
+) -> None:
+    earlier = runs.load_run(cast(Session, None), "learnosity_dataset", "manual__0")
+    assert earlier is not None
+    (theirs,) = earlier.datasets
+    (ours,) = two.run.datasets
+    assert theirs.publication is not None
+    assert ours.publication is not None
+    first = replace(theirs.publication, published=NOW)
+    copies = [theirs, *(_copied(two, theirs, first, name) for name in ("copy", "newest"))]
+    object.__setattr__(earlier, "datasets", tuple(copies[each] for each in order))
+    if own == "/":
+        there = replace(ours.publication, destination_uri=f"{ours.publication.destination_uri.rstrip('/')}/")
+        two.run = replace(two.run, datasets=(replace(ours, publication=there),))
+    elif own:
+        two.run = replace(two.run, datasets=(_copied(two, ours, ours.publication, own),))
+    page = two.get("/compare")
+    (way,) = re.findall(r'<a href="([^"]+)">its page</a>', page.text)
+    expected = {"": 0, "/": 0, "copy": 1, "elsewhere": 2}[own]
+    compared = copies[expected].publication
+    assert compared is not None
+    assert way == f"/run/learnosity_dataset/manual__0/dataset/{compared.names[-1]}"
+    assert ">north<" in page.text
+    assert "cannot be read" not in page.text
+
+
+def _copied(site: Site, dataset: RunDataset, publication: Publication, name: str) -> RunDataset:
+    """The same dataset at another place, published later."""
+    place = site.folder / name
+    shutil.copytree(site.folder / publication.layout.prefix, place / publication.layout.prefix, dirs_exist_ok=True)
+    moved = replace(
+        publication,
+        destination_uri=place.as_uri(),
+        manifest_uri=f"{place.as_uri()}/{publication.layout.manifest}",
+        published=NOW + timedelta(hours=1 + (name == "newest")),
+    )
+    return replace(dataset, task_id=f"{name}.land.publish", publication=moved)
 
 
 def test_groups_are_drilled_into(two: Site) -> None:
