@@ -76,8 +76,19 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
 
 
 async def _remove(target: Store, paths: Sequence[str]) -> None:
-    """Remove files that an earlier landing left. Credentials that may not delete are no error where there are none."""
-    if left := [path for path in paths if await target.head(path) is not None]:
+    """Remove files that an earlier landing left. Credentials that may not delete are no error where there are none.
+
+    :raises StorageError: the store does not say whether there are any, or may not remove them.
+    """
+    try:
+        left = [path for path in paths if await target.head(path) is not None]
+    except StorageError as error:
+        raise StorageError(
+            f"{error} So it is not known whether an earlier landing left Parquet files, whose rows would stand beside "
+            "new ones. On S3, the connection of parquet_uri needs s3:GetObject, and s3:ListBucket on the bucket: "
+            "without that, S3 answers 403 for an object that does not exist."
+        ) from error
+    if left:
         await target.delete(left)
         log.info("Removed %s: the dataset has no such rows any more.", some(left))
 
