@@ -26,7 +26,8 @@ class CsvRows:
     :param most: at most so many columns are kept.
     :ivar left_out: how many columns are left out.
     :ivar lost: whether cells of the rows so far are in no column.
-    :ivar headed: whether one of the rows so far looks like a header, with a row below it: the first line was none.
+    :ivar headed: what says that one of the rows so far looks like a header, with a row below it: the first line was
+        none. "" = there is no such row.
     """
 
     def __init__(self, text: str, most: int) -> None:
@@ -38,14 +39,14 @@ class CsvRows:
         self._columns = [(place, header[place], is_id(header[place])) for place in kept]
         self._has_one_twice = len(set(header)) < len(header)
         self.left_out = len(header) - len(kept)
-        self.lost = self.headed = False
+        self.lost = False
+        self.headed = ""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         width = self._columns[-1][0] + 1 if self._columns else 0
-        above = False  # whether an earlier row looks like a header
-        # `tables.kind_of` recognises rows of users by the column `user_id`, and rows of groups by `group_name`. A row
-        # that is too short to have such a column gets it with the value None. Otherwise, it would be of another kind
-        # than the rest of its table.
+        # `tables.kind_of` recognises rows of users and of groups by these columns. A row that is too short to have them
+        # gets them with the value None. Otherwise, it would be of another kind than the rest of its table.
+        above = ""  # says which row above looks like a header
         telling = {name: None for _, name, _ in self._columns if name in ("user_id", "group_name")}
         for number, row in enumerate(filter(None, self._lines)):
             if number == 0:
@@ -55,7 +56,8 @@ class CsvRows:
                 row += [""] * (width - len(row))
             self.lost = self.lost or self._loses(row)
             self.headed = self.headed or above
-            above = above or (self._may_be_headed and self._is_like_header(row))
+            if not above and self._may_be_headed and self._is_like_header(row):
+                above = f"rows below names of columns in line {self._lines.line_num}"
             cells = {
                 name: (row[place] or None) if keeps_text else _cell(row[place])
                 for place, name, keeps_text in self._columns

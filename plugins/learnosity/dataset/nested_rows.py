@@ -7,14 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from learnosity.dataset.limits import WHOLE, Limits
+from learnosity.dataset.shapes import ANCESTORS as ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 
 # Each file is about one group. The table with the row of this group gets this name. The file of the parent group
 # usually has the same row in its list of groups.
 OWN = "group"
-# The table with the rows of the groups above this group has this name. The file only repeats these rows for comparison:
-# each of these groups has its own file.
-ANCESTORS = "ancestors"
 # If a list inside the row of a group has rows of these kinds, the list becomes a table of its own. A list of questions
 # stays in the row, because a separate row of a question does not say which group it belongs to.
 OF_GROUPS = (Kind.GROUPS, Kind.USERS)

@@ -19,13 +19,14 @@ from typing import Any
 import msgspec
 
 from learnosity.dataset.columns import is_id
-from learnosity.dataset.group_files import Places, root_first, stem_of, suffix_of
+from learnosity.dataset.group_files import Places
+from learnosity.dataset.parquet_files import documents
 from learnosity.dataset.parquet_place import NAMES
 from learnosity.dataset.parquet_place import beside as beside
-from learnosity.dataset.parquet_rows import Source, check_readable, known_tables, rows_of
+from learnosity.dataset.parquet_rows import Source, known_tables, passed_over, rows_of
 from learnosity.dataset.published import PublishedDataset, some
-from learnosity.dataset.tables import Document, Kind
-from learnosity.errors import IncompleteDatasetError, StorageError
+from learnosity.dataset.tables import Kind
+from learnosity.errors import StorageError
 from learnosity.optional_packages import needs_extra
 from learnosity.storage.store import Store
 
@@ -76,8 +77,19 @@ async def to_parquet(dataset: PublishedDataset, target: Store) -> list[ParquetFi
 
 
 async def _remove(target: Store, paths: Sequence[str]) -> None:
-    """Remove files that an earlier landing left. Credentials that may not delete are no error where there are none."""
-    if left := [path for path in paths if await target.head(path) is not None]:
+    """Remove files that an earlier landing left. Credentials that may not delete are no error where there are none.
+
+    :raises StorageError: the store does not say whether there are any, or may not remove them.
+    """
+    try:
+        left = [path for path in paths if await target.head(path) is not None]
+    except StorageError as error:
+        raise StorageError(
+            f"{error} So it is not known whether an earlier landing left Parquet files, whose rows would stand beside "
+            "new ones. On S3, the connection of parquet_uri needs s3:GetObject, and s3:ListBucket on the bucket: "
+            "without that, S3 answers 403 for an object that does not exist."
+        ) from error
+    if left:
         await target.delete(left)
         log.info("Removed %s: the dataset has no such rows any more.", some(left))
 
@@ -184,10 +196,12 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
     places = Places()
     without: list[str] = []
     with ExitStack() as files:
-        async for path, document in _documents(dataset):
+        async for path, document in documents(dataset):
             tables = known_tables(document)
             if not tables:
                 without.append(path)
+            for table in passed_over(document):
+                log.info("%s: the figures in %a are left out: they are of no question.", path, table.name)
             place = places.of(path) if any(table.kind is not Kind.ITEMS for table in tables) else ""
             for kind, group, row, source in rows_of(path, document, place, is_root=path == places.root):
                 if kind not in found:
@@ -197,45 +211,6 @@ async def _collect(dataset: PublishedDataset, folder: Path) -> Mapping[Kind, _Ro
     if without:
         log.info("%d file(s) have no rows of groups, users or items, such as %s.", len(without), some(without))
     return found
-
-
-async def _documents(dataset: PublishedDataset) -> AsyncIterator[tuple[str, Document]]:
-    """The files with their content, that of the root group first.
-
-    A CSV file is left out if a JSON file of the same name has rows: both have the same rows then.
-    """
-    left: dict[str, list[str]] = {}  # the JSON and NDJSON files; each key is a path without its suffix
-    tables: dict[str, list[str]] = {}  # the CSV and TSV files, with the same keys
-    for path in sorted(dataset.files, key=root_first):
-        name, suffix = stem_of(path), suffix_of(path)
-        if suffix:
-            (tables if suffix in (".csv", ".tsv") else left).setdefault(name, []).append(path)
-    with_rows: set[str] = set()
-    for path in sorted(dataset.files, key=root_first):
-        name = stem_of(path)
-        if path in tables.get(name, ()) and name in left:
-            continue
-        document = await _document(dataset, path)
-        yield path, document
-        if path not in left.get(name, ()):
-            continue
-        if known_tables(document):
-            with_rows.add(name)
-        if path == left[name][-1] and name not in with_rows:
-            for twin in tables.get(name, ()):
-                yield twin, await _document(dataset, twin)
-
-
-async def _document(dataset: PublishedDataset, path: str) -> Document:
-    entry = dataset.files[path]
-    document = await dataset.document(entry)
-    if document is None:
-        raise IncompleteDatasetError(
-            f"{path} is too big for this sample, or its compression ({entry.content_encoding}) is "
-            "unknown or damaged. Read it with DuckDB directly."
-        )
-    check_readable(path, document)
-    return document
 
 
 def _convert(rows: _Rows, file: Path) -> int:

@@ -8,12 +8,13 @@ from typing import Any
 
 from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
 from learnosity.dataset.shapes import (
-    holds_keyed,
     is_by_column,
     is_joined_header,
-    is_list_of_results,
     is_measure,
+    keyed_in,
+    keyed_rows,
     known,
+    measure_without_id,
     names_no_question,
 )
 from learnosity.dataset.tables import Document, Kind, Table, by_kind, kind_of
@@ -38,11 +39,18 @@ Found = tuple[Kind, str | None, Mapping[str, Any], Source]
 def known_tables(document: Document) -> list[Table]:
     """The tables whose rows are used. The rows of each are of one kind."""
     found = [table for table in document.tables if table.kind is not Kind.PLAIN and table.name != ANCESTORS]
-    return [each for table in found for each in by_kind(table)]
+    return [each for table in found if not _is_unnamed_question(table) for each in by_kind(table)]
+
+
+def passed_over(document: Document) -> list[Table]:
+    """Figures of all questions together, beside a list of these: an object such as `"summary": {"p_value": 0.5}`."""
+    if not any(table.kind is Kind.ITEMS and not table.lone for table in document.tables):
+        return []
+    return [table for table in document.tables if _is_unnamed_question(table)]
 
 
 def check_readable(path: str, document: Document) -> None:
-    """Check that no row of a file is passed over. A file without rows of a known kind is in order.
+    """Check that the rows of a file can be found. A file without rows of a known kind is in order.
 
     :raises IncompleteDatasetError: the file may have rows that cannot be read.
     """
@@ -62,12 +70,20 @@ def check_readable(path: str, document: Document) -> None:
     for table in document.tables:
         if table.kind is Kind.PLAIN and not table.lone and (column := _misspelt(table)) is not None:
             raise _unusable(path, f"has a column {column!a}, which is not read as {known(column)}")
-    if document.odd or any(map(_is_odd, document.tables)):
-        raise _unusable(
-            path,
-            "looks like rows in a shape that this sample does not read: by their ids, without ids, apart from the "
-            "names of their columns, or below a header that is not the first line",
-        )
+
+
+def is_in_other_shape(document: Document) -> bool:
+    """Whether a file has results that are not read as rows."""
+    return _other_shape(document) != ""
+
+
+def check_shape(path: str, document: Document) -> None:
+    """Check that a file has no results that are not read as rows.
+
+    :raises IncompleteDatasetError: it has some.
+    """
+    if found := _other_shape(document):
+        raise _unusable(path, f"looks like results in a shape that this sample does not read ({found})")
 
 
 def rows_of(path: str, document: Document, place: str, *, is_root: bool) -> Iterator[Found]:
@@ -129,21 +145,34 @@ def _has_odd_header(table: Table) -> bool:
     return table.kind is Kind.PLAIN and is_joined_header(table.columns)
 
 
-def _is_odd(table: Table) -> bool:
-    """Whether a table looks like rows that are not read as the rows that they are."""
+def _other_shape(document: Document) -> str:
+    """The results of a file that are not read as the rows that they are; "" = there are none."""
+    passed = passed_over(document)
+    found = (_shape_of(table) for table in document.tables if all(table is not one for one in passed))
+    return document.odd or next(filter(None, found), "")
+
+
+def _shape_of(table: Table) -> str:
     if table.name == ANCESTORS:
-        return False
-    if table.lone and any(
-        is_by_column(row) or (kind_of(row) is Kind.ITEMS and names_no_question(row)) for row in table.rows
-    ):
-        return True
-    if table.kind is Kind.PLAIN and not table.lone and is_list_of_results(table.name, table.rows):
-        return True
-    return table.kind in (Kind.PLAIN, Kind.GROUPS) and any(map(_holds_keyed, table.rows))
+        return ""
+    if table.lone and any(map(is_by_column, table.rows)):
+        return f"the cells of each column together, as in {table.columns[0]!a}"
+    if _is_unnamed_question(table):
+        return f"the row of a question that does not say which one, with {', '.join(table.columns[:3])}"
+    if table.kind is Kind.PLAIN and not table.lone and (column := measure_without_id(table.name, table.rows)):
+        return f"rows with {column!a} but without ids in {table.name!a}"
+    if table.kind not in (Kind.PLAIN, Kind.GROUPS):
+        return ""
+    return keyed_rows(filter(None, map(_keyed_in, table.rows)), beside_others=False)
 
 
-def _holds_keyed(row: Mapping[str, Any]) -> bool:
-    return holds_keyed({key: cell for key, cell in row.items() if key != ANCESTORS and isinstance(cell, dict | list)})
+def _is_unnamed_question(table: Table) -> bool:
+    return table.lone and any(kind_of(row) is Kind.ITEMS and names_no_question(row) for row in table.rows)
+
+
+def _keyed_in(row: Mapping[str, Any]) -> str:
+    cells = {key: cell for key, cell in row.items() if isinstance(cell, dict | list)}
+    return keyed_in(cells, in_group=kind_of(row) is Kind.GROUPS)
 
 
 def _misspelt(table: Table) -> str | None:

@@ -113,4 +113,4 @@ def _is_other_part(path: str, other: str) -> bool:
 
 def _may_have_questions(document: Document) -> bool:
     """Whether a file without questions that are recognised may have some in another shape."""
-    return document.hidden or document.odd or any(not table.lone for table in document.tables)
+    return document.hidden or document.odd != "" or any(not table.lone for table in document.tables)

@@ -6,11 +6,14 @@ It goes by the names of fields: those that say what a row is about, and those th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from learnosity.results.content import MEASURES
 
+# Name of the table with the rows of the groups above a group. The file repeats these rows for comparison: each of these
+# groups has its own file.
+ANCESTORS = "ancestors"
 # A row with one of these fields is a row of groups, users or items.
 TELLING = frozenset(
     {"user_id", "group_name", "item_reference", "question_reference", "p_value", "discrimination_index"}
@@ -21,8 +24,14 @@ _OF_A_QUESTION = frozenset(
     {"item_reference", "question_reference", "question_number", "item_position", "reference", "id"}
     | {"item_id", "question_id"}
 )
-# Keys under which a file may have a list of results. The empty key stands for a list that is the whole file.
-_LISTS = frozenset({"", "groups", "users", "items", "questions", "students", "data", "rows", "records", "results"})
+_SUBJECTS = _OF_A_GROUP | _OF_A_QUESTION
+# Lists of groups and users, by their names. What such a list has is about them, also without their ids.
+_LISTS_OF_GROUPS = frozenset({"groups", "users", "students"})
+_LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
+# An object with one of these keys has no rows by their ids: the keys are names of fields, of lists, or of rows that
+# reports compare.
+_NO_IDS = MEASURES | _SUBJECTS | TELLING | _LISTS | {"data", "rows", "records", "results", "row", "group", "user"}
+NAMES_APART = "rows apart from the names of their columns"
 _MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 _DELIMITERS = re.compile(r"[,;\t|]")
 
@@ -45,13 +54,17 @@ def is_joined_header(columns: Iterable[str]) -> bool:
 def is_like_header(cells: Iterable[str], *, is_longer: bool) -> bool:
     """Whether a row of CSV looks like names of columns. Then the first line was not the header.
 
+    Names with another delimiter than commas are looked for only in a row with one filled cell: beside others, such a
+    cell is text.
+
     :param is_longer: whether the row has more cells than the first line. Otherwise it needs a second known name: one
         alone may be the value of a cell, such as in a list of fields with an explanation for each.
     """
-    names = {name for cell in cells for name in _names(cell)}
+    filled = [cell for cell in cells if cell.strip()]
+    names = set(_names(filled[0]) if len(filled) == 1 else map(known, filled))
     if TELLING.isdisjoint(names):
         return False
-    return is_longer or sum(name in TELLING or is_measure(name) for name in names) > 1
+    return is_longer or sum(name in TELLING or (is_measure(name) and " " not in name) for name in names) > 1
 
 
 def _names(cell: str) -> list[str]:
@@ -61,43 +74,64 @@ def _names(cell: str) -> list[str]:
 def is_keyed(name: str, value: Mapping[str, Any]) -> bool:
     """Whether an object looks like rows by their ids, such as `{"users": {"u1": {"score": 1}}}`.
 
-    One such row is enough where the object is named like a list of rows. Otherwise it may be any object.
+    One row with a documented measure is enough where the object is named like a list of rows. Otherwise it needs two,
+    all with the same fields, and nothing else.
 
     :param name: the key of the object.
     """
     rows = [each[0] if isinstance(each, list) and each else each for each in value.values() if _is_nested(each)]
     if not all(isinstance(row, dict) and not _is_read(row) for row in rows):
         return False
-    return sum(any(map(is_measure, row)) for row in rows) >= (1 if name and name in _LISTS else 2)
+    if any(known(key) in _NO_IDS or known(key).startswith("ancestor") for key in value):
+        return False
+    if not any(known(column) in MEASURES for row in rows for column in row):
+        return False
+    return name in _LISTS or (len(value) == len(rows) > 1 and len(set(map(frozenset, rows))) == 1)
 
 
-def holds_keyed(value: Any) -> bool:
-    """Whether there are rows by their ids anywhere in a value, below a key that is named like a list of rows."""
+def keyed_rows(names: Iterable[str], *, beside_others: bool) -> str:
+    """Says where a file has rows by their ids; "" = nowhere.
+
+    :param names: the keys of what looks like such rows.
+    :param beside_others: whether the file has rows that are read. Then what is not named like a list of rows may be a
+        statistic.
+    """
+    found = next((name for name in names if name in _LISTS or not beside_others), None)
+    return "" if found is None else f"rows by their ids in {found!a}" if found else "rows by their ids"
+
+
+def keyed_in(value: Any, *, in_group: bool) -> str:
+    """The key of rows by their ids anywhere in a value; "" = there are none. The key is named like a list of rows.
+
+    :param in_group: whether the value is from the row of a group. Other objects than users and groups stay in it.
+    """
+    lists = _LISTS_OF_GROUPS if in_group else _LISTS
     left = [("", value)]
     while left:
         name, each = left.pop()
         if isinstance(each, dict):
-            if name in _LISTS - {""} and is_keyed(name, each):
-                return True
-            left += each.items()
+            if name in lists and is_keyed(name, each):
+                return name
+            left += [(str(key), inner) for key, inner in each.items() if key != ANCESTORS]
         elif isinstance(each, list):
             left += [("", inner) for inner in each]
-    return False
+    return ""
 
 
 def has_names_apart(value: Any) -> bool:
-    """Whether a value has lists of cells, and the name of a known column among its texts, such as for these lists."""
-    left, lists, names = [value], False, False
-    while left and not (lists and names):
-        each = left.pop()
-        if isinstance(each, str):
-            names = names or known(each) in TELLING
-        elif isinstance(each, dict):
-            left += each.values()
-        elif isinstance(each, list):
-            lists = lists or any(isinstance(inner, list) and inner for inner in each)
-            left += each
-    return lists and names
+    """Whether a value has a list with the names of columns, and a list of their cells.
+
+    Such a list names what a row is about and a measure. The cells have a text at the one place and a number at the
+    other, and there are about as many of them.
+    """
+    places: dict[int, set[tuple[int, int]]] = {}
+    for each in _lists(value):
+        names = [_texts(entry) for entry in each]
+        of = next((at for at, texts in enumerate(names) if not _SUBJECTS.isdisjoint(texts)), None)
+        measured = next((at for at, texts in enumerate(names) if any(map(is_measure, texts))), None)
+        if of is not None and measured is not None:
+            places.setdefault(len(names), set()).add((of, measured))
+    return bool(places) and any(_are_cells(inner, places) for each in _lists(value) for inner in each)
 
 
 def is_by_column(row: Mapping[str, Any]) -> bool:
@@ -107,17 +141,42 @@ def is_by_column(row: Mapping[str, Any]) -> bool:
     )
 
 
-def is_list_of_results(name: str, rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether rows that say nothing of what they are about are results all the same.
+def measure_without_id(name: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """A documented measure of rows that say nothing of what they are about, although they are results; "" = none.
 
-    :param name: their key. A list of another name, such as of grades by score, is none of results.
+    :param name: their key. A list of another name than of groups or users, such as of grades by score, is no result.
     """
-    return name in _LISTS and any(known(column) in MEASURES for row in rows for column in row)
+    if name not in _LISTS_OF_GROUPS:
+        return ""
+    return next((column for row in rows for column in row if known(column) in MEASURES), "")
 
 
 def names_no_question(row: Mapping[str, Any]) -> bool:
     """Whether a row of results of a question does not say which question it is about."""
     return all(row.get(name) is None for name in _OF_A_QUESTION)
+
+
+def _lists(value: Any) -> Iterator[list[Any]]:
+    """The lists anywhere in a value."""
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            yield each
+        left += each if isinstance(each, list) else each.values() if isinstance(each, dict) else ()
+
+
+def _texts(entry: Any) -> set[str]:
+    """The texts of one entry of a list of names, such as "score" or {"name": "score", "label": "Score"}."""
+    texts = entry.values() if isinstance(entry, dict) else (entry,)
+    return {known(text) for text in texts if isinstance(text, str)}
+
+
+def _are_cells(value: Any, places: Mapping[int, set[tuple[int, int]]]) -> bool:
+    if not isinstance(value, list):
+        return False
+    pairs = (pair for more in (-1, 0, 1) for pair in places.get(len(value) + more, ()) if max(pair) < len(value))
+    return any(isinstance(value[of], str) and isinstance(value[at], int | float) for of, at in pairs)
 
 
 def _is_read(row: Mapping[str, Any]) -> bool:

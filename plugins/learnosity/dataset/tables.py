@@ -23,7 +23,7 @@ from learnosity.dataset.columns import kept_columns
 from learnosity.dataset.csv_rows import CsvRows
 from learnosity.dataset.json_values import Unread, json_value
 from learnosity.dataset.limits import MAX_COLUMNS, WHOLE, Limits
-from learnosity.dataset.shapes import TELLING, has_names_apart, is_keyed
+from learnosity.dataset.shapes import ANCESTORS, NAMES_APART, TELLING, has_names_apart, is_keyed, keyed_rows
 
 MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
@@ -72,8 +72,7 @@ class Document:
     :param broken: whether it is named like JSON or CSV but cannot be read as that.
     :param hidden: whether it may have rows that are in no table: beside other values in a list, or too deep.
     :param lost: whether it is CSV with cells that are in no column.
-    :param odd: whether it looks like rows in a shape that is not read: by their ids, apart from the names of their
-        columns, or in CSV below a header that is not the first line.
+    :param odd: what looks like rows in a shape that is not read, for a message; "" = nothing.
     :param vacant: whether it has a list beside its tables, and all such lists are empty.
     """
 
@@ -84,14 +83,14 @@ class Document:
     broken: bool = False
     hidden: bool = False
     lost: bool = False
-    odd: bool = False
+    odd: str = ""
     vacant: bool = False
 
     def first(self, kind: Kind) -> Table | None:
         """The longest table of a kind; None when no table has this kind. `ancestors`, the groups above, is ignored."""
-        found = (table for table in self.tables if table.kind is kind and table.name != "ancestors")
-        # The tables `group` and `user` have only the row of the group or user that the file is about. So any other
-        # table is preferred.
+        found = (table for table in self.tables if table.kind is kind and table.name != ANCESTORS)
+        # The tables `group` and `user` describe only the group or user that the file is about, so any other table is
+        # preferred.
         return max(found, key=lambda table: (table.name not in ("group", "user"), len(table.rows)), default=None)
 
 
@@ -123,7 +122,8 @@ def read_document(path: str, content: bytes, *, cut: bool = False, limits: Limit
     except (msgspec.DecodeError, ValueError, csv.Error, RecursionError):
         return replace(_text(content, cut=cut), broken=name.endswith((".json", ".ndjson", ".jsonl", ".csv")))
     tables = list(islice(search.tables("", value), limits.tables + 1))
-    odd = search.keyed or (search.nested and has_names_apart(value))
+    odd = keyed_rows(search.keyed, beside_others=any(table.kind is not Kind.PLAIN for table in tables))
+    odd = odd or (NAMES_APART if search.nested and has_names_apart(value) else "")
     if not tables:
         text = json_text(value, MAX_TEXT + 1, indent=2) if name.endswith(".json") else ""
         shown_text = Document(text=text[:MAX_TEXT], cut=len(text) > MAX_TEXT) if text else _text(content, cut=False)
@@ -200,11 +200,12 @@ class Search:
     :ivar hidden: whether there are rows of a known kind among it.
     :ivar lists: the lengths of the lists among it.
     :ivar nested: whether there is a list of lists among it.
-    :ivar keyed: whether there are rows by their ids, which are read as objects on their own or not at all.
+    :ivar keyed: the keys of rows by their ids, which are not read as one table.
     """
 
     def __init__(self) -> None:
-        self.hidden = self.nested = self.keyed = False
+        self.hidden = self.nested = False
+        self.keyed: list[str] = []
         self.lists: set[int] = set()
 
     def tables(self, name: str, value: Any, depth: int = 0) -> Iterator[Table]:
@@ -225,9 +226,12 @@ class Search:
             if kind_of(value) is not Kind.PLAIN or not any(isinstance(each, dict | list) for each in value.values()):
                 yield replace(_table(name, [value]), lone=True)
                 return
-            self.keyed = self.keyed or is_keyed(name, value)
+            before = len(self.keyed)
+            self.keyed += [name] if is_keyed(name, value) else []
             for key, each in value.items():
                 yield from self.tables(str(key), each, depth + 1)
+            if name == ANCESTORS:
+                del self.keyed[before:]  # the groups above may be an object by their levels
             return
         self.hidden = self.hidden or has_rows(value)
 

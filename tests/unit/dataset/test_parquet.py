@@ -200,3 +200,22 @@ async def test_a_folder_above_the_datasets_is_outside_of_them(tmp_path: Path) ->
     dataset = await published(tmp_path / "datasets", {"users.json": {"users": [{"user_id": "u", "score": 1}]}})
     (file,) = await to_parquet(dataset, open_store(tmp_path.as_uri()))
     assert file.uri == f"{tmp_path.as_uri()}/{LAYOUT.prefix}/users.parquet"
+
+
+async def test_a_store_that_hides_missing_files_says_which_right_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = await published(tmp_path / "in", {"a.json": {"users": [{"user_id": "u1"}]}})
+    target = open_store((tmp_path / "out").as_uri())
+
+    look = type(target).head
+
+    async def head(store: Any, path: str) -> Any:
+        if path.endswith(".parquet"):
+            raise StorageError(f"May not look at {path}: 403 Forbidden.")
+        return await look(store, path)
+
+    monkeypatch.setattr(type(target), "head", head)
+    with pytest.raises(StorageError, match=r"403 Forbidden\. .*parquet_uri needs s3:GetObject, and s3:ListBucket"):
+        await to_parquet(dataset, target)
+    assert not [*(tmp_path / "out").rglob("*.parquet")]
