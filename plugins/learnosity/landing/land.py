@@ -78,6 +78,7 @@ async def land_shard(
     work: str,
     shard: int,
     planned_on: str | None = None,
+    is_retry: bool = False,
     limit: AdaptiveLimit | None = None,
     watch: Callable[[Progress], object] | None = None,
 ) -> ShardResult:
@@ -85,6 +86,7 @@ async def land_shard(
 
     :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
     :param planned_on: host name of the worker that made the plan; None = unknown.
+    :param is_retry: whether a try of the task has failed before. Only then, another size than listed is final.
     :param limit: how many files may be copied at the same time. None = the limit is measured.
     :param watch: gets the count of this shard before the first file lands; default: nobody watches.
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
@@ -105,7 +107,7 @@ async def land_shard(
     queue = ShardQueue(store, results, urls, done, work=work, shard=shard, first=first)
     try:
         limit = limit or AdaptiveLimit()
-        lander = _Lander(store, layout, transfer, urls, ledger, progress, limit)
+        lander = _Lander(store, layout, transfer, urls, ledger, progress, limit, is_retry=is_retry)
         await _land_all(queue, lander.land, limit)
     finally:
         await ledger.flush()
@@ -125,6 +127,8 @@ class _Lander:
         ledger: Ledger,
         progress: Progress,
         limit: AdaptiveLimit,
+        *,
+        is_retry: bool,
     ) -> None:
         self._store = store
         self._layout = layout
@@ -133,6 +137,7 @@ class _Lander:
         self._ledger = ledger
         self._progress = progress
         self._limit = limit
+        self._is_retry = is_retry
         self._memory = Budget(MEMORY_BYTES)
         self._slots = LargeFileSlots()
 
@@ -148,7 +153,7 @@ class _Lander:
                     self._limit.overloaded()
                 said.add(str(error) if isinstance(error, OtherSizeError) else "")
                 if attempt == FILE_ATTEMPTS and len(said) == 1 and "" not in said:
-                    raise other_size(error, attempt) from None
+                    raise other_size(error, attempt, is_final=self._is_retry) from None
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
                 self._transfer.metrics.count("landing_retries")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from learnosity.api.downloads import Download
 from learnosity.dataset.bounded_reads import UnpackedSize, compression, first_bytes
-from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError
+from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError, TransferError
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_as_page, code_of
 
@@ -106,13 +106,17 @@ def offered(file: ResultFile, url: str, download: Download) -> Offered:
     return Offered(file, url, download, size)
 
 
-def other_size(error: Exception, attempts: int) -> IncompleteDatasetError:
-    """The error for a file of which every attempt got the same other size than listed, so that a retry cannot help.
+def other_size(error: Exception, attempts: int, *, is_final: bool) -> TransferError | IncompleteDatasetError:
+    """The error for a file of which every attempt got the same other size than listed.
 
     :param error: that of the last attempt.
+    :param is_final: whether a try of the task has failed before, so that one more cannot help.
     """
-    return IncompleteDatasetError(
-        f"{error} Each of {attempts} attempts found the same. Clear list_files with its downstream tasks to land the "
+    kind = IncompleteDatasetError if is_final else TransferError
+    return kind(
+        f"{error} Each of {attempts} attempts found the same. "
+        f"{'' if is_final else 'If the next try of the task finds it, too: '}"
+        "Clear list_files with its downstream tasks to land the "
         "file as it is now. If the error comes again, the listing does not give the sizes of files: declare `files` "
         "and `url` without `bytes` in the extra `results` of the connection (docs/reliability.md)."
     )

@@ -139,8 +139,11 @@ async def test_a_file_that_always_has_another_size_than_listed_is_not_tried_for_
     dataset.add_file("groups/s1/group.json", b" " * size)
     if lie:
         dataset.fault("lie", name="groups/s1/group.json", lie=lie)
-    with pytest.raises(IncompleteDatasetError, match=r"Each of 6 attempts .*Clear list_files .*without `bytes`"):
+    advice = r"Each of 6 attempts .*Clear list_files .*without `bytes`"
+    with pytest.raises(TransferError, match=advice):
         await dataset.land()
+    with pytest.raises(IncompleteDatasetError, match=advice):
+        await dataset.land(is_retry=True)
     assert await dataset.data("groups/s1/group.json") is None
 
 
