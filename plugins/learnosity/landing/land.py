@@ -215,7 +215,9 @@ class _Lander:
         url = await self._urls.url(file.path)
         try:
             async with self._transfer.get(url) as download:
-                yield offered(file, url, download)
+                found = offered(file, url, download)
+                await found.check_size()
+                yield found
         except UrlExpiredError:
             self._urls.expire(file.path, url)
             raise
@@ -231,10 +233,13 @@ class _Lander:
         return Landed(file.path, stream.received, stream.sha256, opened.content_type, opened.encoding, etag)
 
     async def _whole(self, file: ResultFile, opened: Offered) -> Landed:
-        content = await opened.download.read(WHOLE_BYTES if opened.size is None else opened.size)
-        if opened.size is not None and len(content) != opened.size:
-            raise OtherSizeError(f"{file.path!a}: {len(content)} of {opened.size} bytes arrived.")
+        limit = WHOLE_BYTES if opened.size is None else opened.size
+        content = await opened.download.read(limit)
         opened.take(content)
+        if len(content) > limit:
+            raise opened.other_size(f"more than the {limit} bytes that were listed.")
+        if opened.size is not None and len(content) != opened.size:
+            raise opened.other_size(f"{len(content)} of {opened.size} bytes arrived.")
         opened.finish()
         return await self._put(file, content, opened.content_type, opened.encoding)
 

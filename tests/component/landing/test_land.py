@@ -147,6 +147,29 @@ async def test_a_file_that_always_has_another_size_than_listed_is_not_tried_for_
     assert await dataset.data("groups/s1/group.json") is None
 
 
+@pytest.mark.parametrize(
+    "begin", [b"<!DOCTYPE html><title>Sign in</title>", b"<Error><Code>InternalError</Code></Error>"]
+)
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize("size", [100, 70_000, 9 * 1024 * 1024])
+@pytest.mark.parametrize("listed", [200, 100_000, 10 * 1024 * 1024])
+@pytest.mark.promise("transient with backoff")
+async def test_a_page_or_an_error_of_another_size_than_listed_is_not_for_good(
+    scene: StartScene, listed: int, size: int, lie: str | None, begin: bytes
+) -> None:
+    dataset = await scene()
+    for name in list(dataset.served):
+        dataset.remove_file(name)
+    dataset.add_file("a.json", b" " * listed)
+    await dataset.plan()
+    dataset.add_file("a.json", begin.ljust(size))
+    if lie:
+        dataset.fault("lie", lie=lie)
+    with pytest.raises(TransferError, match="in place of the file"):
+        await dataset.land(is_retry=True)
+    assert not await dataset.paths(dataset.layout.data_prefix)
+
+
 async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartScene) -> None:
     dataset = await scene()
     await dataset.plan()

@@ -41,8 +41,22 @@ NAMES = ["a.json", "groups/a.csv", "a", "a.parquet"]
 TYPES = [None, "application/octet-stream", "application/json", "text/plain", "binary/octet-stream", "application/xml"]
 
 
-def download(size: int | None, content_type: str | None = None, encoding: str | None = None) -> Download:
-    response: Any = None
+class Reply:
+    """The body of a download."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body_reader = self
+        self.body = body
+
+    async def read(self, size: int) -> bytes | None:
+        piece, self.body = self.body[:size], self.body[size:]
+        return piece or None
+
+
+def download(
+    size: int | None, content_type: str | None = None, encoding: str | None = None, body: bytes = b""
+) -> Download:
+    response: Any = Reply(body)
     return Download("GET", size, size, content_type, encoding, None, response)
 
 
@@ -100,17 +114,37 @@ def test_an_xml_file_may_tell_of_an_error_that_has_no_code() -> None:
         check("a.xml", ERRORS[0], "application/xml")
 
 
+@pytest.mark.parametrize("body", FILES)
 @pytest.mark.parametrize("encoding", [None, "identity", "aws-chunked", "utf-8"])
-def test_another_size_than_listed_is_no_file(encoding: str | None) -> None:
-    assert offered(ResultFile("a", bytes=7), "url", download(None, None, encoding)).size == 7
+async def test_another_size_than_listed_is_no_file(encoding: str | None, body: bytes) -> None:
+    for size in (None, 7):
+        found = offered(ResultFile("a", bytes=7), "url", download(size, None, encoding, body))
+        await found.check_size()
+        assert found.size == 7
     with pytest.raises(OtherSizeError, match="6 bytes offered, 7 listed"):
-        offered(ResultFile("a", bytes=7), "url", download(6, None, encoding))
+        await offered(ResultFile("a", bytes=7), "url", download(6, None, encoding, body)).check_size()
+
+
+@pytest.mark.parametrize("body", [*PAGES, *ERRORS])
+@pytest.mark.parametrize("more", [b"", bytes(10_000)])
+async def test_a_page_or_an_error_of_another_size_tells_nothing_of_the_size_of_the_file(
+    body: bytes, more: bytes
+) -> None:
+    whole = body + more
+    for name in NAMES:
+        for listed in (len(whole) - 1, len(whole) + 1):
+            found = offered(ResultFile(name, bytes=listed), "url", download(len(whole), "text/html", None, whole))
+            with pytest.raises(ChangedFileError, match="in place of the file") as caught:
+                await found.check_size()
+            assert not isinstance(caught.value, OtherSizeError)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, aws-chunked"])
 @pytest.mark.parametrize("size", [None, 6, 7, 8])
-def test_a_listed_size_may_be_that_before_compression(size: int | None, encoding: str) -> None:
-    assert offered(ResultFile("a", bytes=7), "url", download(size, None, encoding)).size == size
+async def test_a_listed_size_may_be_that_before_compression(size: int | None, encoding: str) -> None:
+    found = offered(ResultFile("a", bytes=7), "url", download(size, None, encoding))
+    await found.check_size()
+    assert found.size == size
 
 
 CONTENT = bytes(range(256)) * 5000
