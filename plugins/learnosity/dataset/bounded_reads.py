@@ -90,6 +90,11 @@ def compression(encoding: str | None) -> str | None:
     return ", ".join(coding for coding in codings if not _NO_COMPRESSION.fullmatch(coding)) or None
 
 
+def can_unpack(encoding: str | None) -> bool:
+    """Whether bytes with this `content_encoding` can be read here: it is no compression, or one that is known."""
+    return compression(encoding) in (None, *_ENCODINGS)
+
+
 def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
     """The decompressed bytes of an object; None when they are more than `limit`, or damaged, or of unknown encoding."""
     found = _Unpacked(encoding, limit)
@@ -159,7 +164,7 @@ class _Unpacked:
         self._keep = keep
         coding = compression(encoding)
         self._plain = coding is None
-        self._damaged = coding not in (None, *_ENCODINGS)
+        self._damaged = not can_unpack(encoding)
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"

@@ -7,7 +7,7 @@ error. A body of exactly the listed size is the file. Of any other body, the typ
 from __future__ import annotations
 
 from learnosity.api.downloads import Download
-from learnosity.dataset.bounded_reads import UnpackedSize, compression, first_bytes
+from learnosity.dataset.bounded_reads import UnpackedSize, can_unpack, compression, first_bytes
 from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError, TransferError
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_as_page, code_of
@@ -102,19 +102,20 @@ class Offered:
             return None
         return ChangedFileError(
             f"{self.file.path!a}: {what} came in place of the file, with status 200. Check the proxies on the way "
-            "to the storage server. If it is the file, the listing must give its size: declare `bytes` in the "
-            "extra `results` of the connection (docs/reliability.md)."
+            "to the storage server. If it is the file, declare its size, `bytes`, or a `name` with the ending `.html`, "
+            "in the extra `results` of the connection (docs/reliability.md)."
         )
 
     def _what_came_instead(self, text: str) -> str | None:
-        path = self.file.path.lower()
+        path = self.file.path.lower().removesuffix(".gz")
         if begins_as_error(text) and (code_of(text) or not path.endswith(".xml")):
             return "an error of a store"
         if path.endswith(_PAGE_NAMES) or _is_page(self.file.content_type):
             return None
-        # Some servers give every file the type of a web page. What begins as JSON is none, whatever its type.
-        is_json = text.lstrip("\ufeff\t\r\n ").startswith(("{", "["))
-        return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and not is_json) else None
+        # Some servers give every file the type of a web page. What cannot be one by its first bytes is none. Of a
+        # compression that is not known here, these cannot be read.
+        may_be = not can_unpack(self.encoding) or text.lstrip("\ufeff\t\r\n ").startswith("<")
+        return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and may_be) else None
 
 
 def offered(file: ResultFile, url: str, download: Download) -> Offered:

@@ -81,26 +81,52 @@ def test_a_page_or_an_error_is_no_file(body: bytes, packed: bool, content_type: 
     content, encoding = (gzip.compress(body), "gzip") if packed else (body, None)
     for name in NAMES:
         found = offered(ResultFile(name), "url", download(len(content), content_type, encoding))
-        with pytest.raises(ChangedFileError, match=r"in place of the file.*declare `bytes`"):
+        with pytest.raises(ChangedFileError, match=r"in place of the file.*`bytes`.* `name` with the ending `.html`"):
             found.take(content)
 
 
-@pytest.mark.parametrize("body", [b"Please sign in.", b"a,b\n1,2\n", b"<p>no", b"\x00\x01"])
-@pytest.mark.parametrize("content_type", ["text/html", "TEXT/HTML;charset=x", "application/xhtml+xml"])
-def test_the_type_of_a_page_is_believed_unless_the_body_is_json(body: bytes, content_type: str) -> None:
-    for name in NAMES:
+HTML_TYPES = ["text/html", "TEXT/HTML;charset=x", "application/xhtml+xml"]
+NO_PAGES = [
+    *FILES[:-2],
+    b'"x"',
+    b"null",
+    b"Please sign in.",
+    b"a;b\n<p>\n",
+    gzip.compress(b"{}"),
+    gzip.compress(PAGES[0]),
+]
+
+
+@pytest.mark.parametrize("content_type", HTML_TYPES)
+@pytest.mark.parametrize("body", NO_PAGES)
+def test_what_cannot_be_a_page_is_taken_although_its_type_is_that_of_one(body: bytes, content_type: str) -> None:
+    for name in (*NAMES, "a.json.gz", "report.html.gz"):
+        assert check(name, body, content_type)
+        packed = offered(ResultFile(name), "url", download(None, content_type, "gzip"))
+        feed(packed, gzip.compress(body), 1 << 20)
+
+
+@pytest.mark.parametrize("content_type", HTML_TYPES)
+@pytest.mark.parametrize("body", [b"<p>no", b"\xef\xbb\xbf\r\n <form>", b"<", b"<rows/>"])
+@pytest.mark.parametrize("encoding", [None, "gzip", "br"])
+def test_the_type_of_a_page_is_believed_where_the_body_may_be_one(
+    encoding: str | None, body: bytes, content_type: str
+) -> None:
+    content = gzip.compress(body) if encoding == "gzip" else body
+    for name in (*NAMES, "a.json.gz"):
         with pytest.raises(ChangedFileError, match="a web page came"):
-            check(name, body, content_type)
-        for json in (b'{"a": 1}', b"\xef\xbb\xbf\n[1]"):
-            assert check(name, json, content_type)
+            offered(ResultFile(name), "url", download(None, content_type, encoding)).take(content)
 
 
+@pytest.mark.parametrize("encoding", [None, "gzip"])
 @pytest.mark.parametrize("body", PAGES)
 @pytest.mark.parametrize("content_type", ["text/html", None])
-def test_a_page_that_is_the_file_is_taken(body: bytes, content_type: str | None) -> None:
-    for name in ("report.html", "a/INDEX.HTM", "a.xhtml"):
-        assert check(name, body, content_type)
-    assert check("report", body, content_type, kind="text/html; charset=utf-8")
+def test_a_page_that_is_the_file_is_taken(body: bytes, content_type: str | None, encoding: str | None) -> None:
+    content = gzip.compress(body) if encoding else body
+    for name in ("report.html", "a/INDEX.HTM", "a.xhtml", "report.html.gz", "A.HTM.GZ"):
+        assert offered(ResultFile(name), "url", download(None, content_type, encoding)).take(content) is None
+    listed = ResultFile("report", content_type="text/html; charset=utf-8")
+    assert offered(listed, "url", download(None, content_type, encoding)).take(content) is None
 
 
 @pytest.mark.parametrize("body", [*PAGES, *ERRORS])
