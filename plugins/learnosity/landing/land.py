@@ -185,7 +185,8 @@ class _Lander:
             async with self._opened(file) as opened:
                 if opened.size is not None and opened.size <= WHOLE_BYTES:
                     async with self._memory.holding(_memory_of_whole(opened.size)):
-                        return await self._whole(file, opened)
+                        if landed := await self._whole(file, opened, opened.size):
+                            return landed
                 size = opened.size
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
@@ -195,9 +196,9 @@ class _Lander:
         elif size <= WHOLE_BYTES:
             room = max(size, SMALL_BYTES)
             async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:
-                if opened.size is not None and opened.size <= room:
-                    return await self._whole(file, opened)
                 size = opened.size
+                if (size is None or size <= room) and (landed := await self._whole(file, opened, room)):
+                    return landed
             # Only of a compressed body, the size is unknown or larger than listed.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
@@ -232,15 +233,9 @@ class _Lander:
         etag = await self._store.put_stream(path, stream.pieces(), opened.size, opened.content_type, opened.encoding)
         return Landed(file.path, stream.received, stream.sha256, opened.content_type, opened.encoding, etag)
 
-    async def _whole(self, file: ResultFile, opened: Offered) -> Landed:
-        limit = WHOLE_BYTES if opened.size is None else opened.size
-        content = await opened.download.read(limit)
-        opened.take(content)
-        if len(content) > limit:
-            raise opened.other_size(f"more than the {limit} bytes that were listed.")
-        if opened.size is not None and len(content) != opened.size:
-            raise opened.other_size(f"{len(content)} of {opened.size} bytes arrived.")
-        opened.finish()
+    async def _whole(self, file: ResultFile, opened: Offered, room: int) -> Landed | None:
+        if (content := await opened.whole(room)) is None:
+            return None
         return await self._put(file, content, opened.content_type, opened.encoding)
 
     async def _put(

@@ -67,6 +67,24 @@ class Offered:
         """The same error, or that of a page or of a store's error where the first bytes are those of one."""
         return self._not_the_file() or error
 
+    async def whole(self, room: int) -> memoryview | None:
+        """The whole body, judged; None when the server gives no size, and it is longer than `room`.
+
+        :raises ChangedFileError: as `take`.
+        :raises OtherSizeError: it has not its size.
+        """
+        limit = room if self.size is None else self.size
+        content = await self.download.read(limit)
+        self.take(content)
+        if len(content) > limit:
+            if self.size is None:
+                return None
+            raise self.other_size(f"more than the {limit} bytes that were listed.")
+        if self.size is not None and len(content) != self.size:
+            raise self.other_size(f"{len(content)} of {self.size} bytes arrived.")
+        self.finish()
+        return content
+
     def take(self, piece: bytes | memoryview) -> None:
         """Judge the next bytes of the body, before they are written.
 

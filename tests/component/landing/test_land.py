@@ -179,6 +179,39 @@ async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartS
         await dataset.land()
 
 
+async def plan_of_unpacked(dataset: Scene) -> list[dict[str, Any]]:
+    """Make the plan give the sizes of files before compression."""
+    plan = f"{dataset.work}/plan-0000.ndjson"
+    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
+    for line in lines:
+        line["bytes"] = len(dataset.unpacked(line["path"]))
+    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return lines
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize(
+    ("unit", "size", "more"), [(b"ab", 2, 0), (b"ab", 70_000, 0), (b"", 60_000, 0), (b"", 70_000, 1)]
+)
+async def test_a_small_file_is_requested_once_if_it_fits_into_its_room(
+    scene: StartScene, unit: bytes, size: int, more: int, lie: str | None, encoding: str | None
+) -> None:
+    dataset = await scene(content_encoding=encoding)
+    for name in list(dataset.served):
+        dataset.remove_file(name)
+    # Random bytes are larger when they are compressed.
+    dataset.add_file("a.json", unit * (size // 2) if unit else os.urandom(size))
+    await dataset.plan()
+    await plan_of_unpacked(dataset)
+    if lie:
+        dataset.fault("lie", lie=lie)
+    await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert dataset.gets == {"a.json": 1 + (more if encoding else 0)}
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @pytest.mark.parametrize("lie", [None, "no_length"])
 @pytest.mark.parametrize("large", [False, True])
@@ -190,11 +223,7 @@ async def test_compressed_files_whose_listed_size_is_that_before_compression_lan
     if large:
         dataset.add_file("large.json", os.urandom(9 * 1024 * 1024).hex().encode())
     await dataset.plan()
-    plan = f"{dataset.work}/plan-0000.ndjson"
-    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
-    for line in lines:
-        line["bytes"] = 18 * 1024 * 1024 if line["path"] == "large.json" else len(dataset.unpacked(line["path"]))
-    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    lines = await plan_of_unpacked(dataset)
     assert len({line["bytes"] - dataset.served[line["path"]].size > 0 for line in lines}) == 2
     if lie:
         dataset.fault("lie", lie=lie)
