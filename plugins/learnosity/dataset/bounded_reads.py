@@ -179,20 +179,23 @@ class _Unpacked:
         if self._may_be_raw and self._members == 0 and len(data) < 2:
             self._held = data
             return
-        while data and not self.full and not self._damaged:
+        pending = False  # whether zlib may hold bytes that it has decompressed and not given
+        while (data or pending) and not self.full and not self._damaged:
             if self._member is None:
                 if self._members and not (data := data.lstrip(b"\0")):
                     return  # zero bytes may stand behind a gzip file: its last block is filled up with them
                 self._member, self._members = zlib.decompressobj(wbits=self._window(data)), self._members + 1
+            found, limit = b"", self._keep + 1 - len(self._content)
             try:
-                self._add(self._member.decompress(data, self._keep + 1 - len(self._content)))
+                found = self._member.decompress(data, limit)
             except zlib.error:
                 self._damaged = True
+            self._add(found)
             if self._member.eof:
-                data, self._member = self._member.unused_data, None
+                data, self._member, pending = self._member.unused_data, None, False
                 self._damaged = self._damaged or self._members > _MAX_MEMBERS
             else:
-                data = self._member.unconsumed_tail
+                data, pending = self._member.unconsumed_tail, len(found) == limit
 
     def result(self) -> bytes | None:
         unfinished = bool(self._held) or (self._member is not None and not self.full)

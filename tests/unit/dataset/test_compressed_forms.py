@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from learnosity.dataset.bounded_reads import read_begin, unpacked
+from learnosity.dataset.bounded_reads import _COUNTED_AT_ONCE, UnpackedSize, read_begin, unpacked
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, sha256_hex
 from learnosity.dataset.published import verify
@@ -85,3 +85,30 @@ def test_what_is_damaged_is_not_read(form: str) -> None:
     for each in damaged(pack(PLAIN[2])):
         if not (form == "zero bytes behind" and each.startswith(pack(PLAIN[2])[:-99]) and not each.endswith(b"x")):
             assert unpacked(each, encoding, 10_000) is None
+
+
+def counted(packed: bytes, encoding: str, piece: int) -> UnpackedSize:
+    found = UnpackedSize(encoding)
+    for start in range(0, len(packed), piece):
+        found.feed(memoryview(packed)[start : start + piece])
+    return found
+
+
+# Around the sizes at which the bytes that are counted at once come to an end.
+SIZES = [
+    1,
+    9,
+    *(_COUNTED_AT_ONCE * times + more for times in (1, 2) for more in (-2, -1, 0, 1, 2, 3, 4, 257, 258, 259)),
+]
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+@pytest.mark.parametrize("unit", [b"\0", b"abcdefgh", bytes(range(256)) * 3])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_whole_stream_is_counted(form: str, unit: bytes, piece: int) -> None:
+    encoding, pack = FORMS[form]
+    for size in SIZES:
+        packed = pack((unit * (size // len(unit) + 1))[:size])
+        assert counted(packed, encoding, piece).may_be(size), size
+        assert not counted(packed, encoding, piece).may_be(size + 1), size
+        assert not counted(packed.rstrip(b"\0")[:-1], encoding, piece).may_be(size), size
