@@ -22,7 +22,8 @@ _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
-# given, so thousands of tiny members would take too long. A file with more members than this is treated as damaged.
+# given, so thousands of tiny members would take too long. A file with more members than this counts as damaged when it is
+# shown, and as one of unknown size when its bytes are counted.
 _MAX_MEMBERS = 1000
 _COUNTED_AT_ONCE = 256 * 1024  # at most this many decompressed bytes are in memory while bytes are counted
 _FILE = "file://"
@@ -193,9 +194,14 @@ class _Unpacked:
             self._add(found)
             if self._member.eof:
                 data, self._member, pending = self._member.unused_data, None, False
-                self._damaged = self._damaged or self._members > _MAX_MEMBERS
+                if self._members > _MAX_MEMBERS:
+                    self._give_up()
             else:
                 data, pending = self._member.unconsumed_tail, len(found) == limit
+
+    def _give_up(self) -> None:
+        """Read no further: there are too many members."""
+        self._damaged = True
 
     def result(self) -> bytes | None:
         unfinished = bool(self._held) or (self._member is not None and not self.full)
@@ -231,9 +237,12 @@ class UnpackedSize(_Unpacked):
         self.size = 0
 
     def may_be(self, size: int | None) -> bool:
-        """Whether the stream is whole and has `size` decompressed bytes, or has an encoding that is not known here."""
+        """Whether the stream is whole and has `size` decompressed bytes, or whether this cannot be known here."""
         is_whole = not self._damaged and self._member is None and not self._held
         return self._unknown or (is_whole and self.size == size)
+
+    def _give_up(self) -> None:
+        self._damaged = self._unknown = True
 
     def _add(self, content: bytes | memoryview) -> None:
         self.size += len(content)

@@ -112,3 +112,12 @@ def test_every_whole_stream_is_counted(form: str, unit: bytes, piece: int) -> No
         assert counted(packed, encoding, piece).may_be(size), size
         assert not counted(packed, encoding, piece).may_be(size + 1), size
         assert not counted(packed.rstrip(b"\0")[:-1], encoding, piece).may_be(size), size
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+def test_the_size_of_very_many_members_is_not_known_and_they_are_not_called_damaged(piece: int) -> None:
+    member = gzip.compress(b"x" * 100)
+    for members in (1000, 1001, 1500):
+        found = counted(member * members, "gzip", piece)
+        assert found.may_be(100 * members)
+        assert found.may_be(7) == (members > 1000)
