@@ -22,8 +22,8 @@ _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
 # A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
-# given, so thousands of tiny members would take too long. A file with more members than this counts as damaged when it is
-# shown, and as one of unknown size when its bytes are counted.
+# given, so thousands of tiny members would take too long. A file with more members than this counts as damaged where it
+# is shown, and as one of unknown size where its bytes are counted.
 _MAX_MEMBERS = 1000
 _COUNTED_AT_ONCE = 256 * 1024  # at most this many decompressed bytes are in memory while bytes are counted
 _FILE = "file://"
@@ -229,15 +229,19 @@ class UnpackedSize(_Unpacked):
     """Counts the decompressed bytes of a stream, in limited memory.
 
     :param encoding: its `content_encoding`. It must be compressed.
+    :param most: no more is counted after this many bytes. A small file may decompress to very many.
     """
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self, encoding: str | None, most: int) -> None:
         super().__init__(encoding, _COUNTED_AT_ONCE)
         self._unknown = self._damaged
+        self._most = most
         self.size = 0
 
     def may_be(self, size: int | None) -> bool:
         """Whether the stream is whole and has `size` decompressed bytes, or whether this cannot be known here."""
+        if self.full:
+            return False
         is_whole = not self._damaged and self._member is None and not self._held
         return self._unknown or (is_whole and self.size == size)
 
@@ -246,3 +250,4 @@ class UnpackedSize(_Unpacked):
 
     def _add(self, content: bytes | memoryview) -> None:
         self.size += len(content)
+        self.full = self.size > self._most

@@ -29,8 +29,8 @@ class Offered:
         self.size = size
         self._received = 0
         self._begin = b""
-        is_listed = file.bytes in (None, size)
-        self._unpacked = None if is_listed else UnpackedSize(download.content_encoding)
+        is_listed = file.bytes is None or file.bytes == size
+        self._unpacked = None if is_listed else UnpackedSize(download.content_encoding, file.bytes)
         """Counts the bytes before compression; None = not needed, because the listing gives no other size."""
 
     @property
@@ -109,9 +109,8 @@ class Offered:
         if self._unpacked is None or self._received == self.file.bytes:
             return
         if not self._unpacked.may_be(self.file.bytes):
-            raise self.other_size(
-                f"{self._received} bytes, {self._unpacked.size} before compression, {self.file.bytes} listed."
-            )
+            counted = f"more than {self.file.bytes}" if self._unpacked.full else self._unpacked.size
+            raise self.other_size(f"{self._received} bytes, {counted} before compression, {self.file.bytes} listed.")
 
     def _not_the_file(self) -> ChangedFileError | None:
         text = first_bytes(self._begin, self.encoding, MAX_ANSWER_BYTES).decode(errors="replace")

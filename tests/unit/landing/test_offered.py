@@ -209,3 +209,14 @@ def test_a_compressed_file_that_lacks_its_end_is_no_file(pack: Any, lost: int, p
     found = offered(ResultFile("a.json", bytes=7), "url", download(len(body), None, "gzip"))
     with pytest.raises(OtherSizeError):
         feed(found, pack(CONTENT), piece)
+
+
+def test_one_that_unpacks_to_more_than_is_listed_has_one_message_however_it_comes_in_pieces() -> None:
+    body = gzip.compress(bytes(5_000_000))
+    said = set()
+    for piece in (7, 100, 1 << 20):
+        found = offered(ResultFile("a.json", bytes=10_000), "url", download(len(body), None, "gzip"))
+        with pytest.raises(OtherSizeError, match="more than 10000 before compression, 10000 listed") as caught:
+            feed(found, body, piece)
+        said.add(str(caught.value))
+    assert len(said) == 1
