@@ -29,9 +29,10 @@ class Offered:
         self.size = size
         self._received = 0
         self._begin = b""
-        is_listed = file.bytes is None or file.bytes == size
-        self._unpacked = None if is_listed else UnpackedSize(download.content_encoding, file.bytes)
+        self._unpacked: UnpackedSize | None = None
         """Counts the bytes before compression; None = not needed, because the listing gives no other size."""
+        if file.bytes is not None and file.bytes != size:
+            self._unpacked = UnpackedSize(download.content_encoding, file.bytes)
 
     @property
     def encoding(self) -> str | None:
