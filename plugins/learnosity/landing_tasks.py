@@ -99,7 +99,8 @@ class LandingTask:
         config = await LearnosityHook(self.conn_id).aget_config()
         shards = [shard] if isinstance(shard, Mapping) else rendered(shard)
         landed, counts = [], list[Progress]()
-        land = partial(land_shard, watch=counts.append)
+        is_retry = getattr(self._context.get("ti"), "try_number", 1) > 1
+        land = partial(land_shard, watch=counts.append, is_retry=is_retry)
         async with (
             self._results() as results,
             SignedTransfer(config, METRICS) as transfer,

@@ -34,6 +34,7 @@ from learnosity.errors import (
     StorageError,
     TransientError,
 )
+from learnosity.landing.land import ShardResult
 from learnosity.operators import (
     LearnosityCreateDatasetOperator,
     LearnosityLandFilesOperator,
@@ -1265,6 +1266,23 @@ class TestRunConfig:
         names = ("include", "overwrite", "landing_shards")
         assert len(listed(run, dataset, destination, run_config=names, landing_shards=1)) == 3
         assert len(listed(run, dataset, destination, run_config=None)) == 1
+
+
+@pytest.mark.parametrize("try_number", [1, 2, 3])
+def test_the_landing_knows_whether_a_try_has_failed_before(
+    simulator: Simulator, destination: Path, monkeypatch: pytest.MonkeyPatch, try_number: int
+) -> None:
+    run, dataset, seen = Run(), finished(simulator), []
+
+    async def landed(*_: Any, is_retry: bool, **__: Any) -> ShardResult:
+        seen.append(is_retry)
+        return ShardResult(0, 0, 0, 0)
+
+    monkeypatch.setattr("learnosity.landing_tasks.land_shard", landed)
+    shards = run.execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
+    ti = SimpleNamespace(dag_id="a_dag", run_id="r", task_id="land_files", map_index=-1, try_number=try_number)
+    run.execute(LearnosityLandFilesOperator(task_id="land_files", dataset=dataset, shard=shards[0]), ti=ti)
+    assert seen == [try_number > 1]
 
 
 class TestHandedOn:

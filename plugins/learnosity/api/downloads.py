@@ -16,7 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.response import Response
 
 from learnosity.egress import proxy_failure, proxy_refusal
-from learnosity.errors import ChangedFileError, OtherSizeError, PermanentApiError, TransferError
+from learnosity.errors import ChangedFileError, PermanentApiError, TransferError
 
 # Size in bytes of each of the three read-ahead buffers of a download. With smaller buffers, the event loop would be
 # woken more often, which takes processor time.
@@ -64,8 +64,7 @@ class Download:
     async def read(self, limit: int) -> memoryview:
         """The whole body. It is not copied if the server gives its length.
 
-        :param limit: largest number of bytes that is expected.
-        :raises OtherSizeError: the body is longer than `limit`.
+        :param limit: largest number of bytes that is expected. Of a longer body, a little more than that is returned.
         :raises TransferError: the body breaks off.
         """
         if self.length is not None and self.length <= limit:
@@ -77,7 +76,7 @@ class Download:
         async for piece in self.pieces(READ_AHEAD_BYTES):
             content += piece
             if len(content) > limit:
-                raise OtherSizeError(f"{self.what}: more than the {limit} bytes that were listed.")
+                break
         return memoryview(content)
 
     async def pieces(self, size: int) -> AsyncIterator[memoryview]:

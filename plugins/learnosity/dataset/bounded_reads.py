@@ -21,9 +21,9 @@ _ENCODINGS = ("gzip", "x-gzip", "deflate")
 _NO_COMPRESSION = re.compile(
     r"|identity|none|aws-chunked|binary|[78]bit|(us-)?ascii|utf-?(8|16|32)([lb]e)?|(iso-?8859|windows|cp)-?\d+|latin-?1"
 )
-# A gzip file may consist of several members: complete gzip files, one after the other. At the end of each member, zlib
-# copies all bytes behind it, so thousands of tiny members would take too long. A file with more members than this is
-# treated as damaged.
+# A gzip file may consist of several members. At the end of each member, zlib copies the rest of the bytes that it was
+# given, so thousands of tiny members would take too long. A file with more members than this counts as damaged where it
+# is shown, and as one of unknown size where its bytes are counted.
 _MAX_MEMBERS = 1000
 # `UnpackedSize` counts decompressed bytes in pieces of this size, so that a large file needs little memory.
 _COUNTED_AT_ONCE = 256 * 1024
@@ -90,6 +90,11 @@ def compression(encoding: str | None) -> str | None:
     """How the bytes of an object are compressed: its `content_encoding` without what is no compression; None = not."""
     codings = (coding.strip().lower() for coding in (encoding or "").split(","))
     return ", ".join(coding for coding in codings if not _NO_COMPRESSION.fullmatch(coding)) or None
+
+
+def can_unpack(encoding: str | None) -> bool:
+    """Whether bytes with this `content_encoding` can be read here: it is no compression, or one that is known."""
+    return compression(encoding) in (None, *_ENCODINGS)
 
 
 def unpacked(content: bytes, encoding: str | None, limit: int) -> bytes | None:
@@ -161,7 +166,7 @@ class _Unpacked:
         self._keep = keep
         coding = compression(encoding)
         self._plain = coding is None
-        self._damaged = coding not in (None, *_ENCODINGS)
+        self._damaged = not can_unpack(encoding)
         self._member: zlib._Decompress | None = None
         self._members = 0
         self._may_be_raw = coding == "deflate"
@@ -176,20 +181,28 @@ class _Unpacked:
         if self._may_be_raw and self._members == 0 and len(data) < 2:
             self._held = data
             return
-        while data and not self.full and not self._damaged:
+        pending = False  # whether zlib may hold bytes that it has decompressed and not given
+        while (data or pending) and not self.full and not self._damaged:
             if self._member is None:
                 if self._members and not (data := data.lstrip(b"\0")):
                     return  # only zero bytes are left: some tools fill up the last block of a gzip file with them
                 self._member, self._members = zlib.decompressobj(wbits=self._window(data)), self._members + 1
+            found, limit = b"", self._keep + 1 - len(self._content)
             try:
-                self._add(self._member.decompress(data, self._keep + 1 - len(self._content)))
+                found = self._member.decompress(data, limit)
             except zlib.error:
                 self._damaged = True
+            self._add(found)
             if self._member.eof:
-                data, self._member = self._member.unused_data, None
-                self._damaged = self._damaged or self._members > _MAX_MEMBERS
+                data, self._member, pending = self._member.unused_data, None, False
+                if self._members > _MAX_MEMBERS:
+                    self._give_up()
             else:
-                data = self._member.unconsumed_tail
+                data, pending = self._member.unconsumed_tail, len(found) == limit
+
+    def _give_up(self) -> None:
+        """Read no further: there are too many members."""
+        self._damaged = True
 
     def result(self) -> bytes | None:
         unfinished = bool(self._held) or (self._member is not None and not self.full)
@@ -217,17 +230,25 @@ class UnpackedSize(_Unpacked):
     """Counts the decompressed bytes of a stream, in limited memory.
 
     :param encoding: its `content_encoding`. It must be compressed.
+    :param most: no more is counted after this many bytes. A small file may decompress to very many.
     """
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self, encoding: str | None, most: int) -> None:
         super().__init__(encoding, _COUNTED_AT_ONCE)
         self._unknown = self._damaged
+        self._most = most
         self.size = 0
 
     def may_be(self, size: int | None) -> bool:
-        """Whether the stream is whole and has `size` decompressed bytes, or has an encoding that is not known here."""
+        """Whether the stream is whole and has `size` decompressed bytes, or whether this cannot be known here."""
+        if self.full:
+            return False
         is_whole = not self._damaged and self._member is None and not self._held
         return self._unknown or (is_whole and self.size == size)
 
+    def _give_up(self) -> None:
+        self._damaged = self._unknown = True
+
     def _add(self, content: bytes | memoryview) -> None:
         self.size += len(content)
+        self.full = self.size > self._most

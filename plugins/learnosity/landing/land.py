@@ -79,6 +79,7 @@ async def land_shard(
     work: str,
     shard: int,
     planned_on: str | None = None,
+    is_retry: bool = False,
     limit: AdaptiveLimit | None = None,
     watch: Callable[[Progress], object] | None = None,
 ) -> ShardResult:
@@ -86,6 +87,7 @@ async def land_shard(
 
     :param work: folder of the notes of this landing (`DatasetLayout.work_prefix`).
     :param planned_on: host name of the worker that made the plan; None = unknown.
+    :param is_retry: whether a try of the task has failed before. Only then, another size than listed is final.
     :param limit: how many files may be copied at the same time. None = the limit is measured.
     :param watch: gets the count of this shard before the first file lands; default: nobody watches.
     :raises TransientError: some files did not arrive after all attempts. The next try continues.
@@ -106,7 +108,7 @@ async def land_shard(
     queue = ShardQueue(store, results, urls, done, work=work, shard=shard, first=first)
     try:
         limit = limit or AdaptiveLimit()
-        lander = _Lander(store, layout, transfer, urls, ledger, progress, limit)
+        lander = _Lander(store, layout, transfer, urls, ledger, progress, limit, is_retry=is_retry)
         await _land_all(queue, lander.land, limit)
     finally:
         await ledger.flush()
@@ -126,6 +128,8 @@ class _Lander:
         ledger: Ledger,
         progress: Progress,
         limit: AdaptiveLimit,
+        *,
+        is_retry: bool,
     ) -> None:
         self._store = store
         self._layout = layout
@@ -134,6 +138,7 @@ class _Lander:
         self._ledger = ledger
         self._progress = progress
         self._limit = limit
+        self._is_retry = is_retry
         self._memory = Budget(MEMORY_BYTES)
         self._slots = LargeFileSlots()
 
@@ -149,7 +154,7 @@ class _Lander:
                     self._limit.overloaded()
                 said.add(str(error) if isinstance(error, OtherSizeError) else "")
                 if attempt == FILE_ATTEMPTS and len(said) == 1 and "" not in said:
-                    raise other_size(error, attempt) from None
+                    raise other_size(error, attempt, is_final=self._is_retry) from None
                 if attempt == FILE_ATTEMPTS:
                     raise TransferError(f"{file.path!a} did not arrive in {attempt} attempts: {error}") from None
                 self._transfer.metrics.count("landing_retries")
@@ -182,7 +187,8 @@ class _Lander:
             async with self._opened(file) as opened:
                 if opened.size is not None and opened.size <= WHOLE_BYTES:
                     async with self._memory.holding(_memory_of_whole(opened.size)):
-                        return await self._whole(file, opened)
+                        if landed := await self._whole(file, opened, opened.size):
+                            return landed
                 size = opened.size
                 if self._slots.is_free and self._memory.fits(self._memory_of_large(size)):
                     async with self._room_for_large(size):
@@ -192,11 +198,10 @@ class _Lander:
         elif size <= WHOLE_BYTES:
             room = max(size, SMALL_BYTES)
             async with self._memory.holding(_memory_of_whole(room)), self._opened(file) as opened:
-                if opened.size is not None and opened.size <= room:
-                    return await self._whole(file, opened)
                 size = opened.size
-            # This point is reached only if the body is compressed: its size is unknown, or larger than listed. So the
-            # file is landed like a large one.
+                if (size is None or size <= room) and (landed := await self._whole(file, opened, room)):
+                    return landed
+            # Only of a compressed body, the size is unknown or larger than listed.
         async with self._room_for_large(size), self._opened(file) as opened:
             return await self._large(file, opened)
 
@@ -213,7 +218,9 @@ class _Lander:
         url = await self._urls.url(file.path)
         try:
             async with self._transfer.get(url) as download:
-                yield offered(file, url, download)
+                found = offered(file, url, download)
+                await found.check_size()
+                yield found
         except UrlExpiredError:
             self._urls.expire(file.path, url)
             raise
@@ -228,12 +235,9 @@ class _Lander:
         etag = await self._store.put_stream(path, stream.pieces(), opened.size, opened.content_type, opened.encoding)
         return Landed(file.path, stream.received, stream.sha256, opened.content_type, opened.encoding, etag)
 
-    async def _whole(self, file: ResultFile, opened: Offered) -> Landed:
-        content = await opened.download.read(WHOLE_BYTES if opened.size is None else opened.size)
-        if opened.size is not None and len(content) != opened.size:
-            raise OtherSizeError(f"{file.path!a}: {len(content)} of {opened.size} bytes arrived.")
-        opened.take(content)
-        opened.finish()
+    async def _whole(self, file: ResultFile, opened: Offered, room: int) -> Landed | None:
+        if (content := await opened.whole(room)) is None:
+            return None
         return await self._put(file, content, opened.content_type, opened.encoding)
 
     async def _put(

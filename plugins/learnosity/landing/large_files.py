@@ -89,6 +89,8 @@ class LargeFile:
                     async for piece in self._take(download, READ_AHEAD_BYTES):
                         attempt = 0
                         yield piece
+            except OtherSizeError as error:
+                raise self._opened.judged(error) from None
             except ChangedFileError:
                 raise
             except UrlExpiredError:
@@ -97,7 +99,7 @@ class LargeFile:
                 wait = network.backoff_seconds(attempt, error, first=FIRST_WAIT_SECONDS, most=MOST_WAIT_SECONDS)
                 await asyncio.sleep(wait)
         if self._size is not None and self.received != self._size:
-            raise OtherSizeError(f"{self._name}: {self.received} of {self._size} bytes arrived.")
+            raise self._opened.other_size(f"{self.received} of {self._size} bytes arrived.")
         self._opened.finish()
 
     @property
@@ -109,9 +111,9 @@ class LargeFile:
 
     async def _take(self, download: Download, piece_bytes: int) -> AsyncIterator[memoryview]:
         async for piece in download.pieces(piece_bytes):
-            if self._size is not None and self.received + len(piece) > self._size:
-                raise OtherSizeError(f"{self._name}: more than the {self._size} bytes that were listed.")
             self._opened.take(piece)
+            if self._size is not None and self.received + len(piece) > self._size:
+                raise self._opened.other_size(f"more than the {self._size} bytes that were listed.")
             # The hash is computed here and not in a thread, because switching to a thread takes more time than it
             # saves.
             self._digest.update(piece)

@@ -1,14 +1,14 @@
 """What a server offers at the signed URL of a result file, compared with the listing.
 
 A status 200 does not prove that the body is the file: a proxy replies so with its login page, and some servers with an
-error. A body of exactly the listed size is the file. Where no size is listed, its type and its first bytes are judged.
+error. A body of exactly the listed size is the file. Of any other body, the type and the first bytes are judged.
 """
 
 from __future__ import annotations
 
 from learnosity.api.downloads import Download
-from learnosity.dataset.bounded_reads import UnpackedSize, compression, first_bytes
-from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError
+from learnosity.dataset.bounded_reads import UnpackedSize, can_unpack, compression, first_bytes
+from learnosity.errors import ChangedFileError, IncompleteDatasetError, OtherSizeError, TransferError
 from learnosity.results.outcomes import ResultFile
 from learnosity.storage.errors import MAX_ANSWER_BYTES, begins_as_error, begins_as_page, code_of
 
@@ -28,9 +28,11 @@ class Offered:
         self.download = download
         self.size = size
         self._received = 0
-        is_listed = file.bytes in (None, size)
-        self._unpacked = None if is_listed else UnpackedSize(download.content_encoding)
+        self._begin = b""
+        self._unpacked: UnpackedSize | None = None
         """Counts the bytes before compression; None = not needed, because the listing gives no other size."""
+        if file.bytes is not None and file.bytes != size:
+            self._unpacked = UnpackedSize(download.content_encoding, file.bytes)
 
     @property
     def encoding(self) -> str | None:
@@ -42,6 +44,48 @@ class Offered:
         """The type that the file is stored with."""
         return self.download.content_type or self.file.content_type or "application/octet-stream"
 
+    async def check_size(self) -> None:
+        """Compare the size that the server gives with the listed one. If they differ, see what has come instead.
+
+        A listing may give the size before compression. Of a compressed body, only the bytes themselves show that.
+
+        :raises ChangedFileError: another size, of a web page or of the error of a store.
+        :raises OtherSizeError: another size, of anything else.
+        """
+        if compression(self.encoding) or self.file.bytes is None or self.download.total in (None, self.file.bytes):
+            return
+        self._begin = bytes(await anext(self.download.pieces(MAX_ANSWER_BYTES), b""))
+        raise self.other_size(f"{self.download.total} bytes offered, {self.file.bytes} listed.")
+
+    def other_size(self, what: str) -> ChangedFileError:
+        """The error for a body of another size than listed or offered: a page or an error came, or another version.
+
+        :param what: what differs.
+        """
+        return self.judged(OtherSizeError(f"{self.file.path!a}: {what}"))
+
+    def judged(self, error: OtherSizeError) -> ChangedFileError:
+        """The same error, or that of a page or of a store's error where the first bytes are those of one."""
+        return self._not_the_file() or error
+
+    async def whole(self, room: int) -> memoryview | None:
+        """The whole body, judged; None when the server gives no size, and it is longer than `room`.
+
+        :raises ChangedFileError: as `take`.
+        :raises OtherSizeError: it has not its size.
+        """
+        limit = room if self.size is None else self.size
+        content = await self.download.read(limit)
+        self.take(content)
+        if len(content) > limit:
+            if self.size is None:
+                return None
+            raise self.other_size(f"more than the {limit} bytes that were listed.")
+        if self.size is not None and len(content) != self.size:
+            raise self.other_size(f"{len(content)} of {self.size} bytes arrived.")
+        self.finish()
+        return content
+
     def take(self, piece: bytes | memoryview) -> None:
         """Judge the next bytes of the body, before they are written.
 
@@ -49,7 +93,9 @@ class Offered:
         :raises OtherSizeError: see `finish`.
         """
         if not self._received:
-            self._check_begin(piece)
+            self._begin = bytes(piece[:MAX_ANSWER_BYTES])
+            if (self.size is None or self.size != self.file.bytes) and (error := self._not_the_file()):
+                raise error
         self._received += len(piece)
         if self._unpacked is not None:
             self._unpacked.feed(piece)
@@ -64,56 +110,49 @@ class Offered:
         if self._unpacked is None or self._received == self.file.bytes:
             return
         if not self._unpacked.may_be(self.file.bytes):
-            raise OtherSizeError(
-                f"{self.file.path!a}: {self._received} bytes, {self._unpacked.size} before compression, "
-                f"{self.file.bytes} listed."
-            )
+            counted = f"more than {self.file.bytes}" if self._unpacked.full else self._unpacked.size
+            raise self.other_size(f"{self._received} bytes, {counted} before compression, {self.file.bytes} listed.")
 
-    def _check_begin(self, begin: bytes | memoryview) -> None:
-        if self.size is not None and self.size == self.file.bytes:
-            return
-        text = first_bytes(begin[:MAX_ANSWER_BYTES], self.encoding, MAX_ANSWER_BYTES).decode(errors="replace")
-        if what := self._what_came_instead(text):
-            raise ChangedFileError(
-                f"{self.file.path!a}: {what} came in place of the file, with status 200. Check the proxies on the way "
-                "to the storage server. If it is the file, the listing must give its size: declare `bytes` in the "
-                "extra `results` of the connection (docs/reliability.md)."
-            )
+    def _not_the_file(self) -> ChangedFileError | None:
+        text = first_bytes(self._begin, self.encoding, MAX_ANSWER_BYTES).decode(errors="replace")
+        what = self._what_came_instead(text)
+        if what is None:
+            return None
+        return ChangedFileError(
+            f"{self.file.path!a}: {what} came in place of the file, with status 200. Check the proxies on the way "
+            "to the storage server. If it is the file, declare its size, `bytes`, or a `name` with the ending `.html`, "
+            "in the extra `results` of the connection (docs/reliability.md)."
+        )
 
     def _what_came_instead(self, text: str) -> str | None:
-        path = self.file.path.lower()
+        path = self.file.path.lower().removesuffix(".gz")
         if begins_as_error(text) and (code_of(text) or not path.endswith(".xml")):
             return "an error of a store"
         if path.endswith(_PAGE_NAMES) or _is_page(self.file.content_type):
             return None
-        # Some servers send every file with the content type of a web page. So a body that begins like JSON is not taken
-        # for a web page, whatever its type says.
-        is_json = text.lstrip("\ufeff\t\r\n ").startswith(("{", "["))
-        return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and not is_json) else None
+        # Some servers give every file the type of a web page. What cannot be one by its first bytes is none. Of a
+        # compression that is not known here, these cannot be read.
+        may_be = not can_unpack(self.encoding) or text.lstrip("\ufeff\t\r\n ").startswith("<")
+        return "a web page" if begins_as_page(text) or (_is_page(self.download.content_type) and may_be) else None
 
 
 def offered(file: ResultFile, url: str, download: Download) -> Offered:
-    """A download of a result file, if it offers as many bytes as are listed.
-
-    A listing may give the size before compression. Of a compressed body, only the bytes themselves show that.
-
-    :raises OtherSizeError: it offers another number of bytes.
-    """
-    size = download.total
-    if compression(download.content_encoding) is None and file.bytes is not None:
-        if size not in (None, file.bytes):
-            raise OtherSizeError(f"{file.path!a}: {size} bytes offered, {file.bytes} listed.")
-        size = file.bytes
-    return Offered(file, url, download, size)
+    """A download of a result file, with the number of bytes that must arrive."""
+    packed = compression(download.content_encoding)
+    return Offered(file, url, download, download.total if packed or file.bytes is None else file.bytes)
 
 
-def other_size(error: Exception, attempts: int) -> IncompleteDatasetError:
-    """The error for a file of which every attempt got the same other size than listed, so that a retry cannot help.
+def other_size(error: Exception, attempts: int, *, is_final: bool) -> TransferError | IncompleteDatasetError:
+    """The error for a file of which every attempt got the same other size than listed.
 
     :param error: that of the last attempt.
+    :param is_final: whether a try of the task has failed before, so that one more cannot help.
     """
-    return IncompleteDatasetError(
-        f"{error} Each of {attempts} attempts found the same. Clear list_files with its downstream tasks to land the "
+    kind = IncompleteDatasetError if is_final else TransferError
+    return kind(
+        f"{error} Each of {attempts} attempts found the same. "
+        f"{'' if is_final else 'If the next try of the task finds it, too: '}"
+        "Clear list_files with its downstream tasks to land the "
         "file as it is now. If the error comes again, the listing does not give the sizes of files: declare `files` "
         "and `url` without `bytes` in the extra `results` of the connection (docs/reliability.md)."
     )

@@ -21,7 +21,6 @@ from learnosity.api.signed_urls import SignedTransfer
 from learnosity.errors import (
     ChangedFileError,
     LearnosityError,
-    OtherSizeError,
     PermanentApiError,
     TransferError,
     UrlExpiredError,
@@ -236,9 +235,7 @@ async def test_a_body_longer_than_expected_is_hardly_read(kind: str) -> None:
             await asked.give(chunked(piece, end=False) if kind == "in chunks" else piece)
 
     async with hand_made(goes_on) as served:
-        error = await fails(served, limit=10)
-    assert type(error) is OtherSizeError
-    assert "more than the 10 bytes" in str(error)
+        assert 10 < len(await read(served, limit=10)) < BUFFERED_BYTES
     assert served.given < BUFFERED_BYTES + SOCKETS_HOLD
 
 

@@ -139,9 +139,35 @@ async def test_a_file_that_always_has_another_size_than_listed_is_not_tried_for_
     dataset.add_file("groups/s1/group.json", b" " * size)
     if lie:
         dataset.fault("lie", name="groups/s1/group.json", lie=lie)
-    with pytest.raises(IncompleteDatasetError, match=r"Each of 6 attempts .*Clear list_files .*without `bytes`"):
+    advice = r"Each of 6 attempts .*Clear list_files .*without `bytes`"
+    with pytest.raises(TransferError, match=advice):
         await dataset.land()
+    with pytest.raises(IncompleteDatasetError, match=advice):
+        await dataset.land(is_retry=True)
     assert await dataset.data("groups/s1/group.json") is None
+
+
+@pytest.mark.parametrize(
+    "begin", [b"<!DOCTYPE html><title>Sign in</title>", b"<Error><Code>InternalError</Code></Error>"]
+)
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize("size", [100, 70_000, 9 * 1024 * 1024])
+@pytest.mark.parametrize("listed", [200, 100_000, 10 * 1024 * 1024])
+@pytest.mark.promise("transient with backoff")
+async def test_a_page_or_an_error_of_another_size_than_listed_is_not_for_good(
+    scene: StartScene, listed: int, size: int, lie: str | None, begin: bytes
+) -> None:
+    dataset = await scene()
+    for name in list(dataset.served):
+        dataset.remove_file(name)
+    dataset.add_file("a.json", b" " * listed)
+    await dataset.plan()
+    dataset.add_file("a.json", begin.ljust(size))
+    if lie:
+        dataset.fault("lie", lie=lie)
+    with pytest.raises(TransferError, match="in place of the file"):
+        await dataset.land(is_retry=True)
+    assert not await dataset.paths(dataset.layout.data_prefix)
 
 
 async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartScene) -> None:
@@ -151,6 +177,39 @@ async def test_a_size_that_differs_from_try_to_try_is_not_for_good(scene: StartS
     dataset.fault("wrong_length", name="groups/s1/group.json", times=1)
     with pytest.raises(TransferError, match="2 bytes offered"):
         await dataset.land()
+
+
+async def plan_of_unpacked(dataset: Scene) -> list[dict[str, Any]]:
+    """Make the plan give the sizes of files before compression."""
+    plan = f"{dataset.work}/plan-0000.ndjson"
+    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
+    for line in lines:
+        line["bytes"] = len(dataset.unpacked(line["path"]))
+    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    return lines
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
+@pytest.mark.parametrize("lie", [None, "no_length"])
+@pytest.mark.parametrize(
+    ("unit", "size", "more"), [(b"ab", 2, 0), (b"ab", 70_000, 0), (b"", 60_000, 0), (b"", 70_000, 1)]
+)
+async def test_a_small_file_is_requested_once_if_it_fits_into_its_room(
+    scene: StartScene, unit: bytes, size: int, more: int, lie: str | None, encoding: str | None
+) -> None:
+    dataset = await scene(content_encoding=encoding)
+    for name in list(dataset.served):
+        dataset.remove_file(name)
+    # Random bytes are larger when they are compressed.
+    dataset.add_file("a.json", unit * (size // 2) if unit else os.urandom(size))
+    await dataset.plan()
+    await plan_of_unpacked(dataset)
+    if lie:
+        dataset.fault("lie", lie=lie)
+    await dataset.land()
+    await dataset.publish()
+    await dataset.check_whole()
+    assert dataset.gets == {"a.json": 1 + (more if encoding else 0)}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -164,11 +223,7 @@ async def test_compressed_files_whose_listed_size_is_that_before_compression_lan
     if large:
         dataset.add_file("large.json", os.urandom(9 * 1024 * 1024).hex().encode())
     await dataset.plan()
-    plan = f"{dataset.work}/plan-0000.ndjson"
-    lines = [json.loads(line) for line in (await dataset.store.get(plan) or b"").splitlines()]
-    for line in lines:
-        line["bytes"] = 18 * 1024 * 1024 if line["path"] == "large.json" else len(dataset.unpacked(line["path"]))
-    await dataset.store.put(plan, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    lines = await plan_of_unpacked(dataset)
     assert len({line["bytes"] - dataset.served[line["path"]].size > 0 for line in lines}) == 2
     if lie:
         dataset.fault("lie", lie=lie)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from learnosity.dataset.bounded_reads import read_begin, unpacked
+from learnosity.dataset.bounded_reads import _COUNTED_AT_ONCE, UnpackedSize, read_begin, unpacked
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import FileEntry, Manifest, RunInfo, encode_files, sha256_hex
 from learnosity.dataset.published import verify
@@ -85,3 +85,54 @@ def test_what_is_damaged_is_not_read(form: str) -> None:
     for each in damaged(pack(PLAIN[2])):
         if not (form == "zero bytes behind" and each.startswith(pack(PLAIN[2])[:-99]) and not each.endswith(b"x")):
             assert unpacked(each, encoding, 10_000) is None
+
+
+def counted(packed: bytes, encoding: str, piece: int, most: int) -> UnpackedSize:
+    found = UnpackedSize(encoding, most)
+    for start in range(0, len(packed), piece):
+        found.feed(memoryview(packed)[start : start + piece])
+    return found
+
+
+# Around the sizes at which the bytes that are counted at once come to an end.
+SIZES = [
+    1,
+    9,
+    *(_COUNTED_AT_ONCE * times + more for times in (1, 2) for more in (-2, -1, 0, 1, 2, 3, 4, 257, 258, 259)),
+]
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+@pytest.mark.parametrize("unit", [b"\0", b"abcdefgh", bytes(range(256)) * 3])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_whole_stream_is_counted(form: str, unit: bytes, piece: int) -> None:
+    encoding, pack = FORMS[form]
+    for size in SIZES:
+        packed = pack((unit * (size // len(unit) + 1))[:size])
+        assert counted(packed, encoding, piece, size).may_be(size), size
+        assert not counted(packed, encoding, piece, size + 1).may_be(size + 1), size
+        assert not counted(packed.rstrip(b"\0")[:-1], encoding, piece, size).may_be(size), size
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+def test_the_size_of_very_many_members_is_not_known_and_they_are_not_called_damaged(piece: int) -> None:
+    member = gzip.compress(b"x" * 100)
+    for members in (1000, 1001, 1500):
+        found = counted(member * members, "gzip", piece, 1_000_000)
+        assert found.may_be(100 * members)
+        assert found.may_be(7) == (members > 1000)
+
+
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+@pytest.mark.parametrize("most", [1, 9, _COUNTED_AT_ONCE, 3 * _COUNTED_AT_ONCE])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.promise("bounded memory")
+def test_no_more_is_decompressed_than_shows_that_there_is_more(form: str, most: int, piece: int) -> None:
+    encoding, pack = FORMS[form]
+    found = counted(pack(bytes(most + 1)), encoding, piece, most)
+    assert found.full
+    assert not found.may_be(most)
+    found = counted(pack(bytes(3_000_000)), encoding, piece, most)
+    assert most < found.size <= most + _COUNTED_AT_ONCE + 1
+    assert not found.may_be(most)
+    assert not found.may_be(found.size)

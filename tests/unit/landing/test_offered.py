@@ -41,8 +41,22 @@ NAMES = ["a.json", "groups/a.csv", "a", "a.parquet"]
 TYPES = [None, "application/octet-stream", "application/json", "text/plain", "binary/octet-stream", "application/xml"]
 
 
-def download(size: int | None, content_type: str | None = None, encoding: str | None = None) -> Download:
-    response: Any = None
+class Reply:
+    """The body of a download."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body_reader = self
+        self.body = body
+
+    async def read(self, size: int) -> bytes | None:
+        piece, self.body = self.body[:size], self.body[size:]
+        return piece or None
+
+
+def download(
+    size: int | None, content_type: str | None = None, encoding: str | None = None, body: bytes = b""
+) -> Download:
+    response: Any = Reply(body)
     return Download("GET", size, size, content_type, encoding, None, response)
 
 
@@ -67,26 +81,52 @@ def test_a_page_or_an_error_is_no_file(body: bytes, packed: bool, content_type: 
     content, encoding = (gzip.compress(body), "gzip") if packed else (body, None)
     for name in NAMES:
         found = offered(ResultFile(name), "url", download(len(content), content_type, encoding))
-        with pytest.raises(ChangedFileError, match=r"in place of the file.*declare `bytes`"):
+        with pytest.raises(ChangedFileError, match=r"in place of the file.*`bytes`.* `name` with the ending `.html`"):
             found.take(content)
 
 
-@pytest.mark.parametrize("body", [b"Please sign in.", b"a,b\n1,2\n", b"<p>no", b"\x00\x01"])
-@pytest.mark.parametrize("content_type", ["text/html", "TEXT/HTML;charset=x", "application/xhtml+xml"])
-def test_the_type_of_a_page_is_believed_unless_the_body_is_json(body: bytes, content_type: str) -> None:
-    for name in NAMES:
+HTML_TYPES = ["text/html", "TEXT/HTML;charset=x", "application/xhtml+xml"]
+NO_PAGES = [
+    *FILES[:-2],
+    b'"x"',
+    b"null",
+    b"Please sign in.",
+    b"a;b\n<p>\n",
+    gzip.compress(b"{}"),
+    gzip.compress(PAGES[0]),
+]
+
+
+@pytest.mark.parametrize("content_type", HTML_TYPES)
+@pytest.mark.parametrize("body", NO_PAGES)
+def test_what_cannot_be_a_page_is_taken_although_its_type_is_that_of_one(body: bytes, content_type: str) -> None:
+    for name in (*NAMES, "a.json.gz", "report.html.gz"):
+        assert check(name, body, content_type)
+        packed = offered(ResultFile(name), "url", download(None, content_type, "gzip"))
+        feed(packed, gzip.compress(body), 1 << 20)
+
+
+@pytest.mark.parametrize("content_type", HTML_TYPES)
+@pytest.mark.parametrize("body", [b"<p>no", b"\xef\xbb\xbf\r\n <form>", b"<", b"<rows/>"])
+@pytest.mark.parametrize("encoding", [None, "gzip", "br"])
+def test_the_type_of_a_page_is_believed_where_the_body_may_be_one(
+    encoding: str | None, body: bytes, content_type: str
+) -> None:
+    content = gzip.compress(body) if encoding == "gzip" else body
+    for name in (*NAMES, "a.json.gz"):
         with pytest.raises(ChangedFileError, match="a web page came"):
-            check(name, body, content_type)
-        for json in (b'{"a": 1}', b"\xef\xbb\xbf\n[1]"):
-            assert check(name, json, content_type)
+            offered(ResultFile(name), "url", download(None, content_type, encoding)).take(content)
 
 
+@pytest.mark.parametrize("encoding", [None, "gzip"])
 @pytest.mark.parametrize("body", PAGES)
 @pytest.mark.parametrize("content_type", ["text/html", None])
-def test_a_page_that_is_the_file_is_taken(body: bytes, content_type: str | None) -> None:
-    for name in ("report.html", "a/INDEX.HTM", "a.xhtml"):
-        assert check(name, body, content_type)
-    assert check("report", body, content_type, kind="text/html; charset=utf-8")
+def test_a_page_that_is_the_file_is_taken(body: bytes, content_type: str | None, encoding: str | None) -> None:
+    content = gzip.compress(body) if encoding else body
+    for name in ("report.html", "a/INDEX.HTM", "a.xhtml", "report.html.gz", "A.HTM.GZ"):
+        offered(ResultFile(name), "url", download(None, content_type, encoding)).take(content)
+    listed = ResultFile("report", content_type="text/html; charset=utf-8")
+    offered(listed, "url", download(None, content_type, encoding)).take(content)
 
 
 @pytest.mark.parametrize("body", [*PAGES, *ERRORS])
@@ -100,17 +140,37 @@ def test_an_xml_file_may_tell_of_an_error_that_has_no_code() -> None:
         check("a.xml", ERRORS[0], "application/xml")
 
 
+@pytest.mark.parametrize("body", FILES)
 @pytest.mark.parametrize("encoding", [None, "identity", "aws-chunked", "utf-8"])
-def test_another_size_than_listed_is_no_file(encoding: str | None) -> None:
-    assert offered(ResultFile("a", bytes=7), "url", download(None, None, encoding)).size == 7
+async def test_another_size_than_listed_is_no_file(encoding: str | None, body: bytes) -> None:
+    for size in (None, 7):
+        found = offered(ResultFile("a", bytes=7), "url", download(size, None, encoding, body))
+        await found.check_size()
+        assert found.size == 7
     with pytest.raises(OtherSizeError, match="6 bytes offered, 7 listed"):
-        offered(ResultFile("a", bytes=7), "url", download(6, None, encoding))
+        await offered(ResultFile("a", bytes=7), "url", download(6, None, encoding, body)).check_size()
+
+
+@pytest.mark.parametrize("body", [*PAGES, *ERRORS])
+@pytest.mark.parametrize("more", [b"", bytes(10_000)])
+async def test_a_page_or_an_error_of_another_size_tells_nothing_of_the_size_of_the_file(
+    body: bytes, more: bytes
+) -> None:
+    whole = body + more
+    for name in NAMES:
+        for listed in (len(whole) - 1, len(whole) + 1):
+            found = offered(ResultFile(name, bytes=listed), "url", download(len(whole), "text/html", None, whole))
+            with pytest.raises(ChangedFileError, match="in place of the file") as caught:
+                await found.check_size()
+            assert not isinstance(caught.value, OtherSizeError)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, aws-chunked"])
 @pytest.mark.parametrize("size", [None, 6, 7, 8])
-def test_a_listed_size_may_be_that_before_compression(size: int | None, encoding: str) -> None:
-    assert offered(ResultFile("a", bytes=7), "url", download(size, None, encoding)).size == size
+async def test_a_listed_size_may_be_that_before_compression(size: int | None, encoding: str) -> None:
+    found = offered(ResultFile("a", bytes=7), "url", download(size, None, encoding))
+    await found.check_size()
+    assert found.size == size
 
 
 CONTENT = bytes(range(256)) * 5000
@@ -149,3 +209,14 @@ def test_a_compressed_file_that_lacks_its_end_is_no_file(pack: Any, lost: int, p
     found = offered(ResultFile("a.json", bytes=7), "url", download(len(body), None, "gzip"))
     with pytest.raises(OtherSizeError):
         feed(found, pack(CONTENT), piece)
+
+
+def test_one_that_unpacks_to_more_than_is_listed_has_one_message_however_it_comes_in_pieces() -> None:
+    body = gzip.compress(bytes(5_000_000))
+    said = set()
+    for piece in (7, 100, 1 << 20):
+        found = offered(ResultFile("a.json", bytes=10_000), "url", download(len(body), None, "gzip"))
+        with pytest.raises(OtherSizeError, match="more than 10000 before compression, 10000 listed") as caught:
+            feed(found, body, piece)
+        said.add(str(caught.value))
+    assert len(said) == 1

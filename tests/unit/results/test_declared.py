@@ -56,6 +56,10 @@ class TestDeclaration:
     def test_entries_may_be_addresses_and_names_come_from_them_then(self) -> None:
         assert names(read({"x": [at("d/a.json")]}, {"files": "data.x", "url": "@"})) == ["d/a.json"]
 
+    def test_a_name_may_get_an_ending(self) -> None:
+        declared = RESULTS | {"name": "join('', [key, '.html'])"}
+        assert names(read(reply_of([ITEM]), declared, next="c")) == ["d/a.json.html"]
+
     def test_what_no_reader_would_guess_can_be_declared(self) -> None:
         data = {
             "x": [{"where": {"at": [at("q")]}, "c": "a.json"}],
