@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from learnosity.dataset.input_info import InputInfo
-from learnosity.dataset.nested_rows import ANCESTORS, OWN
+from learnosity.dataset.nested_rows import OWN
+from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Table
 
 _STATISTICS: Final = ("_score", "_percent")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from learnosity.dataset.limits import WHOLE, Limits
-from learnosity.dataset.shapes import ANCESTORS as ANCESTORS
+from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Search, Table, by_kind, has_rows
 
 # Each file is about one group. The table with the row of this group gets this name. The file of the parent group

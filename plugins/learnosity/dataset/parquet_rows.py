@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
-from learnosity.dataset.nested_rows import ANCESTORS, OWN, split
+from learnosity.dataset.nested_rows import OWN, split
 from learnosity.dataset.shapes import (
+    ANCESTORS,
     is_by_column,
     is_joined_header,
     is_measure,

@@ -12,9 +12,9 @@ import msgspec
 from learnosity.api.report_definition import field_label, group_label, has_report
 from learnosity.dataset.group_figures import own_row
 from learnosity.dataset.manifest import FileEntry
-from learnosity.dataset.nested_rows import ANCESTORS
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
+from learnosity.dataset.shapes import ANCESTORS
 from learnosity.dataset.tables import Document, Kind, Table
 from learnosity.web.addresses import file_address
 from learnosity.web.group_view import GroupPage, group_page, last_row, users_with_percents
