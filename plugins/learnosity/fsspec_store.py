@@ -134,11 +134,7 @@ class FsspecStore:
             info = await self._run(self._fs.info, full)
             if info["type"] == "directory":
                 return None
-            check_size(f"{self.uri}/{path}", _size(info), limit)
-            if info.get("size") is None:  # some drivers do not tell it
-                content: bytes = await self._run(self._beginning, full, limit + 1)
-                check_size(f"{self.uri}/{path}", len(content), limit)
-                return content
+            check_size(f"{self.uri}/{path}", self._size(info), limit)
             return bytes(await self._run(self._fs.cat_file, full))
         except FileNotFoundError:
             return None
@@ -146,13 +142,6 @@ class FsspecStore:
             if await self._is_folder(full):
                 return None
             raise
-
-    def _beginning(self, full: str, most: int) -> bytes:
-        content = bytearray()
-        with self._fs.open(full, "rb") as handle:
-            while len(content) < most and (piece := handle.read(most - len(content))):
-                content += piece
-        return bytes(content)
 
     async def _is_folder(self, full: str) -> bool:
         with suppress(FileNotFoundError, LearnosityError):
@@ -165,7 +154,7 @@ class FsspecStore:
         except FileNotFoundError:
             return None
         # A folder is no object, as in the object stores.
-        return None if info["type"] == "directory" else ObjectInfo(path, _size(info), None, _modified(info))
+        return None if info["type"] == "directory" else ObjectInfo(path, self._size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         # This is an unconditional write, because fsspec has no conditional one.
@@ -222,7 +211,7 @@ class FsspecStore:
                 raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
             elif info["type"] == "directory" or not name.endswith("/"):
                 found.append(info)
-            elif info["size"]:  # a file cannot be opened by a name that ends with /; an empty one marks a folder
+            elif self._size(info):  # a file cannot be opened by a name that ends with /; an empty one marks a folder
                 raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
         return found
 
@@ -238,7 +227,20 @@ class FsspecStore:
 
     def _object(self, info: Mapping[str, Any]) -> ObjectInfo:
         path = self._relative(str(info["name"]))
-        return ObjectInfo(path, _size(info), None, _modified(info))
+        return ObjectInfo(path, self._size(info), None, _modified(info))
+
+    def _size(self, info: Mapping[str, Any]) -> int:
+        """The size of a file. It decides whether a file has landed, and whether input has changed.
+
+        :raises StorageError: the driver does not tell it.
+        """
+        if (size := info.get("size")) is None:
+            name = str(info.get("name", ""))
+            raise StorageError(
+                f"The storage driver does not tell the size of {self._shown(name)}. Such a store cannot be a "
+                "destination, and input there cannot be read: name a store of another kind."
+            )
+        return int(size)
 
     def _relative(self, name: str) -> str:
         """The path of a name of the driver. Some drivers leave the first slash out."""
@@ -277,11 +279,6 @@ class FsspecStore:
     async def _run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         with driver_errors(self.uri):
             return await asyncio.to_thread(call, *args, **kwargs)
-
-
-def _size(info: Mapping[str, Any]) -> int:
-    """The size of a file; 0 where the driver does not tell it."""
-    return int(info.get("size") or 0)
 
 
 def _modified(info: Mapping[str, Any]) -> float | None:

@@ -61,7 +61,7 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
     if found is None or _info(fs, staged) is not None:
         return False
     if found["type"] != "directory":
-        return found["size"] in (size, None)
+        return found.get("size") in (size, None)
     # `target` is a folder. In an object store, an object can have the same name, so the rename may have been right.
     # In a file system, the driver has moved the file into the folder, which is an error.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
