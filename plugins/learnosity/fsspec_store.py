@@ -16,6 +16,7 @@ from uuid import uuid4
 from airflow.sdk import ObjectStoragePath
 
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError, UnreadableNameError
+from learnosity.fsspec_driver import NoDriverError, driver_of
 from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.fsspec_errors import driver_errors
@@ -34,35 +35,20 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 
     :param text: the URI without the Airflow connection, for messages.
     :raises StorageError: no driver for the scheme is installed, or the server refuses.
+    :raises ConnectionConfigError: a connection that the driver asks for does not exist, or does not fit the driver.
     :raises TransientStorageError: the server cannot be reached for now.
     """
     shown = redact(text)
     try:
         path = ObjectStoragePath(uri)
         with driver_errors(shown):
-            return FsspecStore(_driver(path), path.path.rstrip("/"), text)
-    except (_NoDriverError, ImportError, ValueError) as error:
+            return FsspecStore(driver_of(path, shown), path.path.rstrip("/"), text)
+    except (NoDriverError, ImportError, ValueError) as error:
         raise StorageError(
             f"No storage driver for {shown}: {first_line(error)}. Install the Airflow provider of that scheme."
         ) from None
     except FileNotFoundError as error:
         raise StorageError(f"Could not open {shown}: {first_line(error)}. Check the URI and its connection.") from None
-
-
-class _NoDriverError(LearnosityError):
-    """Airflow has no driver for a scheme, or a package of it is missing."""
-
-
-def _driver(path: ObjectStoragePath) -> Any:
-    try:
-        return path.fs
-    except ImportError as error:
-        raise _NoDriverError(first_line(error)) from None
-    except ValueError as error:
-        # Drivers raise this error, too, such as that of SMB where it cannot connect.
-        if "No filesystem registered" in str(error):
-            raise _NoDriverError(first_line(error)) from None
-        raise
 
 
 class FsspecStore:

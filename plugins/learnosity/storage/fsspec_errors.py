@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,17 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Errors of the operating system that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+# Errors of paramiko, asyncssh and smbprotocol about a wrong login, or a server that is not the known one. These
+# libraries may not be installed, so the errors are known by the names of their classes.
+_LOGIN = {
+    "AuthenticationException",
+    "BadHostKeyException",
+    "HostKeyNotVerifiable",
+    "LogonFailure",
+    "PermissionDenied",
+    "SMBAuthenticationError",
+}
+_CUT_OFF = re.compile(r"time.?out|timed out|shut down|EOF|reset|lost|closed", re.IGNORECASE)
 
 
 @contextmanager
@@ -40,4 +52,14 @@ def driver_errors(uri: str) -> Iterator[None]:
     except Exception as error:
         # Libraries of drivers have errors of their own for a lost connection, such as EOFError or SSHException.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
+        if _refuses_login(error):
+            raise StorageError(
+                f"{uri}: the server refuses the login ({said}). Check the connection named in the URI."
+            ) from None
         raise TransientStorageError(f"{uri}: {said}. Check the connection named in the URI if this goes on.") from None
+
+
+def _refuses_login(error: BaseException) -> bool:
+    """Whether an error says that the login is wrong. paramiko has the same class for a connection that was cut off."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint(_LOGIN) and not _CUT_OFF.search(str(error))

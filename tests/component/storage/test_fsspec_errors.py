@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from learnosity.connections import open_store
-from learnosity.errors import LearnosityError, StorageError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.inputs.find import find_input
 from learnosity.storage.write_check import check_writable
@@ -188,7 +189,32 @@ class SSHException(Exception):
     """As that of paramiko. Those of asyncssh and of SMB are of no standard class either."""
 
 
+class AuthenticationException(SSHException):
+    """As that of paramiko."""
+
+
+class BadAuthenticationType(AuthenticationException):
+    """As that of paramiko."""
+
+
+class PermissionDenied(Exception):
+    """As that of asyncssh."""
+
+
+class LogonFailure(Exception):
+    """As that of smbprotocol."""
+
+
+LOGIN = [
+    AuthenticationException("Authentication failed."),
+    BadAuthenticationType("Bad authentication type; allowed types: ['publickey']"),
+    PermissionDenied("Permission denied for user etl on host sftp.example"),
+    LogonFailure("STATUS_LOGON_FAILURE"),
+]
 STRANGE = [
+    AuthenticationException("Authentication timeout."),
+    AuthenticationException("Authentication failed: transport shut down or saw EOF"),
+    TypeError("'NoneType' object is not iterable"),
     EOFError(),
     SSHException("Channel closed"),
     ValueError("Failed to connect to 'smb.example:445': password=hidden"),
@@ -207,6 +233,13 @@ async def test_an_error_of_the_library_behind_a_driver_passes(name: str, error: 
     assert f"shared://{tmp_path}" in text
     assert type(error).__name__ in text
     assert "hidden" not in text
+
+
+@pytest.mark.parametrize("error", LOGIN, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_wrong_login_is_for_a_person_to_mend(name: str, error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the server refuses the login .*Check the connection"):
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
 
 
 async def test_what_a_driver_cannot_do_is_for_a_person_to_mend(tmp_path: Path) -> None:
@@ -348,6 +381,18 @@ OPENINGS: list[tuple[Exception, type[LearnosityError], str]] = [
     (FileNotFoundError(errno.ENOENT, "no such share"), StorageError, "Could not open .*no such share"),
     (ImportError("No module named 'smbprotocol'"), StorageError, "No storage driver .*smbprotocol"),
     (TransientStorageError("ours"), TransientStorageError, "^ours$"),
+    *((error, StorageError, "refuses the login") for error in LOGIN),
+    (AuthenticationException("Authentication timeout."), TransientStorageError, "timeout"),
+    (
+        TypeError("got an unexpected keyword argument 'hots'"),
+        ConnectionConfigError,
+        "hots.*its host and extra",
+    ),
+    (TypeError("__init__() missing 1 required positional argument: 'host'"), ConnectionConfigError, "'host'"),
+    (TypeError("'NoneType' object is not iterable"), TransientStorageError, "NoneType"),
+    (AirflowNotFoundException("The conn_id `absent` isn't defined"), ConnectionConfigError, "absent.*Admin"),
+    (AirflowNotFoundException("The conn_id `present` isn't defined"), TransientStorageError, "present.*moment later"),
+    (AirflowNotFoundException("not there"), ConnectionConfigError, "not there"),
 ]
 
 
@@ -359,6 +404,7 @@ def test_a_server_that_is_away_while_its_store_is_opened_is_no_missing_driver(
         raise error
 
     _register(monkeypatch, opens)
+    monkeypatch.setenv("AIRFLOW_CONN_PRESENT", '{"conn_type": "sftp"}')
     with pytest.raises(LearnosityError, match=says) as caught:
         open_store("memory://host/in")
     assert type(caught.value) is kind
