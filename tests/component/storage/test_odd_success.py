@@ -404,23 +404,48 @@ async def test_a_reply_to_boto3_that_breaks_off_passes(
             await OPERATIONS[name](store)
 
 
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize(("content", "what"), [("a web page", "it is a web page"), ("JSON", "it is no XML")])
-async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
-    name: str, content: str, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def _refused_by_boto3(name: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async def behaviour(asked: Exchange) -> None:
         if "expect" in asked.headers:
             await asked.give(CONTINUE)
         await asked.take()
         is_it = step(asked) == name
-        await asked.give(reply(201 if is_it else 200, BODIES[content] if is_it else STEPS.get(step(asked), b""), GIVEN))
+        await asked.give(reply(201 if is_it else 200, body if is_it else STEPS.get(step(asked), b""), GIVEN))
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, "s3", served.url, **AT_ONCE)
         store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
-        with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
-            await OPERATIONS[name](store)
+        await OPERATIONS[name](store)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (HTML, "it is a web page"),
+        (XHTML.removesuffix(b"</html>"), "it is a web page"),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE html>\n<html><body>Log in<br></body></html>", "it is a web page"),
+        (b"\r\n<!-- 'quoted' \"too\" -->\n\t<html><br>", "it is a web page"),
+        (BODIES["JSON"], "it is no XML"),
+        (b" \n ok", "it is no XML"),
+    ],
+)
+async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
+    name: str, body: bytes, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
+        await _refused_by_boto3(name, body, monkeypatch)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    "body", [b" ", b"   \n", b"\n\n<Compl", b"\xef\xbb\xbf<Compl", b"<?xml version='1.0'?>\n", b"<a>'\"\xff"]
+)
+async def test_a_reply_to_boto3_of_blanks_or_of_a_beginning_passes(
+    name: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TransientStorageError, match="the reply is not whole"):
+        await _refused_by_boto3(name, body, monkeypatch)
 
 
 KEYS = ("p/a", "p/b & <c>", "p/ü", "p/d e")
