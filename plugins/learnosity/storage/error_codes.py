@@ -91,6 +91,9 @@ _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
 
+# A code that says nothing. It is needed where no status tells more; else the status decides.
+_UNKNOWN = "UnknownError"
+
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     "RequestTimeout": _PASSES,
@@ -136,7 +139,7 @@ _BY_CODE = {
     "NotImplemented": _UNKNOWN_REQUEST,
     # Codes of some servers with S3's interface. They matter most where no status tells more: in the reply to a bulk
     # delete, and in an error that comes after status 200.
-    **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", "UnknownError"), _PASSES),
+    **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
     **dict.fromkeys(("SlowDownRead", "SlowDownWrite", "BandwidthLimitExceeded", "RequestThrottled"), OVERLOADED),
@@ -258,7 +261,7 @@ def judge(status: int, code: str = "") -> Meaning:
     """
     if code.startswith("KMS."):
         return _PASSES if code in ("KMS.ThrottlingException", "KMS.KMSInternalException") else KMS
-    if code in _BY_CODE:
+    if code in _BY_CODE and (code != _UNKNOWN or status < 300):
         return _BY_CODE[code]
     if status in (429, 503):
         return OVERLOADED
