@@ -723,6 +723,32 @@ def test_a_removal_that_was_cut_off_has_ended_only_if_its_own_server_has_nothing
     assert bool(run.state.values[KEY]["begun"]) == (not ended)
 
 
+@pytest.mark.parametrize("noted", ["prod", "eu", None])
+@pytest.mark.parametrize("away", ["prod", "eu"])
+def test_a_removal_that_was_cut_off_is_open_while_a_server_that_may_have_it_is_away(
+    servers: dict[str, MemoryStore], noted: str | None, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in servers.values():
+        for path in [path for path in store.objects if path.startswith(layout_of(1).prefix)]:
+            del store.objects[path]
+    real = retention_operator._opened
+
+    def fails(uri: str) -> Any:
+        if f"{away}@" in uri:
+            raise TransientStorageError("away")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", fails)
+    run = Run(BOTH)
+    begun = {"destination_uri": "s3://landing/datasets", "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "old"}
+    run.state.values[KEY] = {"removed": [], "begun": [begun if noted is None else begun | {"connection": noted}]}
+    result = run.go({"dataset_ids": ids(2), "dry_run": False}, max_tries=0)
+    is_known = noted not in (None, away)
+    assert (ids(1)[0] in removed(run)) == is_known
+    assert bool(run.state.values[KEY]["begun"]) == (not is_known)
+    assert any("not known whether that has ended" in each for each in result["problems"]) == (not is_known)
+
+
 def test_one_server_that_cannot_list_uploads_does_not_count_as_the_other_one(
     servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
