@@ -91,9 +91,7 @@ _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
 
-# A code that says nothing. It is needed where no status tells more; else the status decides.
-_UNKNOWN = "UnknownError"
-
+_UNKNOWN = "UnknownError"  # a code that says nothing: an HTTP status that refuses goes before it
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     "RequestTimeout": _PASSES,

@@ -685,6 +685,25 @@ def test_ids_are_looked_for_at_both_of_two_servers_with_a_bucket_of_one_name(ser
     assert places(run) == [("eu", ids(1)[0]), ("prod", ids(1)[0])]
 
 
+def test_two_connections_of_one_server_are_two_places(
+    servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = retention_operator._opened
+    monkeypatch.setattr(retention_operator, "_opened", lambda uri: real("s3://prod@landing/datasets"))
+    assert Run(BOTH).go({"dataset_ids": ids(1), "dry_run": True})["would_remove"] == 2
+    one = {"dataset_ids": ids(1), "dry_run": True, "destination_uri": "s3://prod@landing/datasets"}
+    assert Run(BOTH).go(one)["would_remove"] == 1
+
+    def refuses(uri: str) -> Any:
+        if "eu@" in uri:
+            raise StorageError("no rights")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", refuses)
+    assert any("no rights" in each for each in Run(BOTH).go({"dataset_ids": ids(1), "dry_run": True})["problems"])
+    assert Run(BOTH).go(one)["problems"] == []
+
+
 def test_a_server_that_is_away_is_not_another_one_with_a_bucket_of_that_name(
     servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
