@@ -16,6 +16,7 @@ from uuid import uuid4
 from airflow.sdk import ObjectStoragePath
 
 from learnosity.errors import LearnosityError, StorageError, TransientStorageError, UnreadableNameError
+from learnosity.fsspec_driver import NoDriverError, driver_of
 from learnosity.redaction import redact
 from learnosity.storage.errors import first_line
 from learnosity.storage.fsspec_errors import driver_errors
@@ -34,35 +35,20 @@ def open_fsspec_store(uri: str, text: str) -> Store:
 
     :param text: the URI without the Airflow connection, for messages.
     :raises StorageError: no driver for the scheme is installed, or the server refuses.
+    :raises ConnectionConfigError: a connection that the driver asks for does not exist, or does not fit the driver.
     :raises TransientStorageError: the server cannot be reached for now.
     """
     shown = redact(text)
     try:
         path = ObjectStoragePath(uri)
         with driver_errors(shown):
-            return FsspecStore(_driver(path), path.path.rstrip("/"), text)
-    except (_NoDriverError, ImportError, ValueError) as error:
+            return FsspecStore(driver_of(path, shown), path.path.rstrip("/"), text)
+    except (NoDriverError, ImportError, ValueError) as error:
         raise StorageError(
             f"No storage driver for {shown}: {first_line(error)}. Install the Airflow provider of that scheme."
         ) from None
     except FileNotFoundError as error:
         raise StorageError(f"Could not open {shown}: {first_line(error)}. Check the URI and its connection.") from None
-
-
-class _NoDriverError(LearnosityError):
-    """Airflow has no driver for a scheme, or a package of it is missing."""
-
-
-def _driver(path: ObjectStoragePath) -> Any:
-    try:
-        return path.fs
-    except ImportError as error:
-        raise _NoDriverError(first_line(error)) from None
-    except ValueError as error:
-        # Some drivers raise ValueError for other reasons, such as that of SMB when it cannot connect.
-        if "No filesystem registered" in str(error):
-            raise _NoDriverError(first_line(error)) from None
-        raise
 
 
 class FsspecStore:
@@ -135,11 +121,7 @@ class FsspecStore:
             info = await self._run(self._fs.info, full)
             if info["type"] == "directory":
                 return None
-            check_size(f"{self.uri}/{path}", _size(info), limit)
-            if info.get("size") is None:  # some drivers do not tell the size, so the limit is applied while reading
-                content: bytes = await self._run(self._beginning, full, limit + 1)
-                check_size(f"{self.uri}/{path}", len(content), limit)
-                return content
+            check_size(f"{self.uri}/{path}", self._size(info), limit)
             return bytes(await self._run(self._fs.cat_file, full))
         except FileNotFoundError:
             return None
@@ -147,13 +129,6 @@ class FsspecStore:
             if await self._is_folder(full):
                 return None
             raise
-
-    def _beginning(self, full: str, most: int) -> bytes:
-        content = bytearray()
-        with self._fs.open(full, "rb") as handle:
-            while len(content) < most and (piece := handle.read(most - len(content))):
-                content += piece
-        return bytes(content)
 
     async def _is_folder(self, full: str) -> bool:
         with suppress(FileNotFoundError, LearnosityError):
@@ -165,8 +140,8 @@ class FsspecStore:
             info = await self._run(self._fs.info, self._full(path))
         except FileNotFoundError:
             return None
-        # A folder is not an object. The other stores have only objects, so they would return None, too.
-        return None if info["type"] == "directory" else ObjectInfo(path, _size(info), None, _modified(info))
+        # A folder is no object, as in the object stores.
+        return None if info["type"] == "directory" else ObjectInfo(path, self._size(info), None, _modified(info))
 
     async def replace(self, path: str, content: bytes, expected: ObjectInfo | None) -> bool:
         # fsspec has no conditional write, so this writes in any case, and does not compare with `expected`.
@@ -223,7 +198,7 @@ class FsspecStore:
                 raise StorageError(f"Could not list {self._shown(folder)}: {name!a} is listed, and is not in it.")
             elif info["type"] == "directory" or not name.endswith("/"):
                 found.append(info)
-            elif info["size"]:  # a file whose name ends with / cannot be opened; an empty one stands for a folder
+            elif self._size(info):  # a file cannot be opened by a name that ends with /; an empty one marks a folder
                 raise UnreadableNameError(f"Could not list {self._shown(folder)}: {name!a} is there, and is no file.")
         return found
 
@@ -239,7 +214,20 @@ class FsspecStore:
 
     def _object(self, info: Mapping[str, Any]) -> ObjectInfo:
         path = self._relative(str(info["name"]))
-        return ObjectInfo(path, _size(info), None, _modified(info))
+        return ObjectInfo(path, self._size(info), None, _modified(info))
+
+    def _size(self, info: Mapping[str, Any]) -> int:
+        """The size of a file. It decides whether a file has landed, and whether input has changed.
+
+        :raises StorageError: the driver does not tell it.
+        """
+        if (size := info.get("size")) is None:
+            name = str(info.get("name", ""))
+            raise StorageError(
+                f"The storage driver does not tell the size of {self._shown(name)}. Such a store cannot be a "
+                "destination, and input there cannot be read: name a store of another kind."
+            )
+        return int(size)
 
     def _relative(self, name: str) -> str:
         """The path of a name of the driver. Some drivers leave the first slash out."""
@@ -278,11 +266,6 @@ class FsspecStore:
     async def _run(self, call: Any, *args: Any, **kwargs: Any) -> Any:
         with driver_errors(self.uri):
             return await asyncio.to_thread(call, *args, **kwargs)
-
-
-def _size(info: Mapping[str, Any]) -> int:
-    """The size of a file; 0 where the driver does not tell it."""
-    return int(info.get("size") or 0)
 
 
 def _modified(info: Mapping[str, Any]) -> float | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from learnosity.dataset.layout import DatasetLayout
+from learnosity.errors import LearnosityError, RequestError, StorageError
 from learnosity.retention.inventory import read_dataset
 from learnosity.retention.report import Entry
 from learnosity.storage.store import Store
+from learnosity.storage.uris import parse_uri
 from learnosity.task_state import StateStore, patiently
 
 KEY = "learnosity_retention"
@@ -76,6 +79,24 @@ class Notes:
 def is_at(entry: Entry, uri: str, connection: str | None) -> bool:
     """Whether an entry may be about a dataset at a place. Releases up to 1.0.0 did not note the connection."""
     return entry.destination_uri == uri and (connection is None or entry.connection in (None, connection))
+
+
+def may_be_at(entry: Entry, closed: Iterable[str | LearnosityError]) -> bool:
+    """Whether an entry that does not tell its connection may be about one of the destinations that are not open.
+
+    :param closed: their URIs, or why a URI is not known. `RequestError` = there is no such destination.
+    """
+    if entry.connection is not None:
+        return False
+    for uri in closed:
+        if not isinstance(uri, str):
+            if not isinstance(uri, RequestError):
+                return True
+            continue
+        with suppress(StorageError):  # no place of an earlier try has a URI that is not valid
+            if parse_uri(uri).text == entry.destination_uri:
+                return True
+    return False
 
 
 def _is_same(one: Entry, other: Entry) -> bool:

@@ -20,7 +20,7 @@ from learnosity.metrics import METRICS
 from learnosity.retention.report import Entry, Report, tell, texts
 from learnosity.retention.rules import RetentionRules, Rule, rules_for_one_place, rules_held_back
 from learnosity.retention.sweep import Sweep
-from learnosity.retention_notes import Notes, is_at
+from learnosity.retention_notes import Notes, is_at, may_be_at
 from learnosity.run_config import flag, read_run_config
 from learnosity.storage.store import Store
 from learnosity.storage.uris import parse_uri
@@ -109,7 +109,7 @@ class LearnosityRetentionOperator(AsyncOperator):
             report.problems.append(Entry("", "", "", _UNKNOWN_PLACES + "\n  ".join(["", *self.file_problems])))
         resolved = {each: await _resolved(each) for each in sorted(named, key=str)}
         places = await _places(resolved, report, must_have_default=by_rules is not None)
-        await _settle(_once(places.values()), notes, report)
+        await _settle(places, resolved, notes, report)
         name = sha256_hex(f"{run.dag_id}/{run.run_id}".encode())[:16]
         connections = {id(place.store): place.connection for place in places.values()}
         earlier = list(notes.removed)
@@ -233,14 +233,21 @@ def _once(places: Iterable[_Place]) -> list[_Place]:
     return list({id(place): place for place in places}.values())
 
 
-async def _settle(places: Sequence[_Place], notes: Notes, report: Report) -> None:
+async def _settle(
+    places: Mapping[str | None, _Place],
+    resolved: Mapping[str | None, str | LearnosityError],
+    notes: Notes,
+    report: Report,
+) -> None:
     """Find out which removals of killed tries have ended."""
     failed: set[int] = set()
+    closed = {each: uri for each, uri in resolved.items() if each not in places}
     for entry in list(notes.begun):
-        homes = [place for place in places if is_at(entry, place.store.uri, place.connection)]
-        if not homes:
+        homes = [place for place in _once(places.values()) if is_at(entry, place.store.uri, place.connection)]
+        if not homes or may_be_at(entry, closed.values()):
             why = "an earlier try has begun to remove it, and it is not known whether that has ended"
             report.problems.append(msgspec.structs.replace(entry, why=why))
+            continue
         if failed & {id(place) for place in homes}:
             continue  # a request to this store has failed, and each further one would fail, too
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
 from learnosity.errors import FolderNotFoundError, InputError
+from learnosity.inputs.formats import may_be_input
 from learnosity.inputs.ignored_files import is_hidden, is_marker
 from learnosity.inputs.lake_tables import first_table_with, table_folder
 from learnosity.inputs.spool import InputFile
@@ -17,8 +19,11 @@ from learnosity.storage.object_names import NOWHERE, unreadable
 from learnosity.storage.store import ObjectInfo, Store
 from learnosity.storage.uris import parse_uri, split_glob
 
+log = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"[*?]")
+_MOST_TOLD = 10  # how many paths that are passed over are named in the log
 _CHECK = "Check input_uri: it names a file, a folder or a glob."
+_MEND = "Mend it, remove it, or begin its name with _, so that it is passed over"
 
 OpenStore = Callable[[str], Store]
 
@@ -62,10 +67,14 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs, tables)
     found = [info for _, info in sorted(matching.items())]
+    odd = {info.path: info for info in found if info.problem and not _is_asked_for(info.path.split("/"), globs)}
+    if len(odd) < len(found):  # if nothing else is found, the first of them is named below as the reason
+        found = [info for info in found if info.path not in odd]
+        _tell_passed_over(list(odd.values()), store.uri)
     for info in [*found, named] if named else found:
         if reason := info.problem or unreadable(info.path, local=store.uri.startswith("file://")):
             raise InputError(
-                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. {'Mend' if info.problem else 'Rename'} it, "
+                f"{f'{store.uri}/{info.path}'!a} cannot be read: {reason}. {_MEND if info.problem else 'Rename it'}, "
                 "or name the other files with a glob; nothing was sent."
             )
     if table := first_table_with((info.path for info in found), tables):
@@ -133,6 +142,22 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     # A symbolic link whose target is missing may stand for a folder with input, such as one that is not mounted now. So
     # it is also taken if a glob could match a file in it. Then `_find` refuses the input because of it.
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
+
+
+def _is_asked_for(parts: Sequence[str], globs: Sequence[str]) -> bool:
+    """Whether a path that cannot be read has to be input: its name says so, or the glob does.
+
+    `*` and `**` say nothing of the name. For a folder, only `**` says nothing: `*/users.csv` asks for each folder.
+    """
+    as_file = _matches(parts, globs) and (globs[-1] not in ("*", "**") or may_be_input(parts[-1]))
+    return as_file or any(globs[end - 1] != "**" and _matches(parts, globs[:end]) for end in range(1, len(globs)))
+
+
+def _tell_passed_over(odd: Sequence[ObjectInfo], uri: str) -> None:
+    for info in odd[:_MOST_TOLD]:
+        log.warning("%s is passed over: %s. Its name is not that of input.", ascii(f"{uri}/{info.path}"), info.problem)
+    if len(odd) > _MOST_TOLD:
+        log.warning("%s more such paths are passed over.", len(odd) - _MOST_TOLD)
 
 
 def _matches(parts: Sequence[str], globs: Sequence[str], *, below: bool = False) -> bool:

@@ -37,6 +37,12 @@ def head_of(pieces: Iterator[bytes]) -> bytes:
     return head
 
 
+def may_be_input(name: str) -> bool:
+    """Whether a file's name ends as those of an input format, or of a packed file, do."""
+    plain = _PACKED.sub("", name.lower())
+    return plain != name.lower() or plain.endswith((*_TABLE, *_NDJSON, *_PARQUET))
+
+
 def recognise(name: str, head: bytes, columns: Collection[str]) -> Format:
     """The format of a file.
 

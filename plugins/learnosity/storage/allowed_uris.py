@@ -23,6 +23,7 @@ _FILE = "file"
 _DOTS = re.compile(r"\s*\.[.\s]*")
 _ONE = re.compile(r"\[([][*?])\]")
 _PLAIN = re.compile(rf"(?:[^*?\[]|{_ONE.pattern})*")
+_WILDCARD = re.compile(r"[*?\[]")
 _CLOUDS = (S3_SCHEMES, GCS_SCHEMES, AZURE_SCHEMES)
 
 
@@ -103,6 +104,8 @@ class AllowedUris:
     def _refusal(self, field: str, verb: str, where: StorageUri) -> RequestError:
         if self.prefixes is not None:
             allowed = ", ".join(_text(prefix) for prefix in self.prefixes) or "nothing"
+            if any(_WILDCARD.search(prefix.key) for prefix in self.prefixes):
+                allowed += " (in a prefix, *, ? and [ are characters of a name, and no wildcards)"
         elif verb != "write to":
             allowed = "connections of a storage type (s3://connection@bucket/…)"
         elif self.default is not None:
@@ -148,7 +151,8 @@ def _without_glob(where: StorageUri) -> StorageUri:
     """
     segments = where.key.split("/")
     plain = [_ONE.sub(r"\1", segment) for segment in takewhile(_PLAIN.fullmatch, segments)]
-    return replace(where, key="/".join(plain))
+    # A local key is an absolute path. Without parts it is the root, and not the folder that the worker runs in.
+    return replace(where, key="/".join(plain) or ("/" if where.scheme == _FILE else ""))
 
 
 def _is_dots(segment: str) -> bool:

@@ -5,6 +5,7 @@ It is several times slower than obstore. `s3_writes` says when it is needed.
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -168,14 +169,22 @@ class Boto3WritingStore(ObstoreStore):
         if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
             return storage_error("write", where, OSError(f"{error} {error.kwargs.get('error', '')}"))
         if isinstance(error, ResponseParserError):
-            # After the words "may succeed:", the error quotes the body of the reply as Python writes bytes: `b'…'`. So
-            # the first two characters are dropped.
-            body = str(error).partition("may succeed:\n")[2][2:].lstrip()
+            body = _body_in(error).lstrip("\ufeff\t\r\n ")
             if is_web_page(body):
                 return odd_reply("write", where, "it is a web page")
-            is_cut = body.startswith("<")
+            is_cut = not body or body.startswith("<")
             return odd_reply("write", where, "it breaks off" if is_cut else "it is no XML", transient=is_cut)
         return credentials_error(error, f"the connection of {where}")
+
+
+def _body_in(error: Exception) -> str:
+    """The body of a reply that boto3 could not read. Its error quotes it after these words, as Python writes bytes."""
+    quoted = str(error).partition("may succeed:\n")[2]
+    try:
+        body = ast.literal_eval(quoted)
+    except (ValueError, SyntaxError):
+        return quoted
+    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)
 
 
 def _status(error: Exception) -> int:

@@ -92,6 +92,7 @@ _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
 
+_UNKNOWN = "UnknownError"  # a code that says nothing: an HTTP status that refuses goes before it
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
     "RequestTimeout": _PASSES,
@@ -135,9 +136,9 @@ _BY_CODE = {
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     "MethodNotAllowed": _UNKNOWN_REQUEST,
     "NotImplemented": _UNKNOWN_REQUEST,
-    # Codes of some servers with S3's interface. They are needed where there is no HTTP error status: in the reply to a
-    # bulk delete, and in an error that follows after status 200.
-    **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", "UnknownError"), _PASSES),
+    # Codes of some servers with S3's interface. They matter most where no status tells more: in the reply to a bulk
+    # delete, and in an error that comes after status 200.
+    **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
     **dict.fromkeys(("SlowDownRead", "SlowDownWrite", "BandwidthLimitExceeded", "RequestThrottled"), OVERLOADED),
@@ -259,7 +260,7 @@ def judge(status: int, code: str = "") -> Meaning:
     """
     if code.startswith("KMS."):
         return _PASSES if code in ("KMS.ThrottlingException", "KMS.KMSInternalException") else KMS
-    if code in _BY_CODE:
+    if code in _BY_CODE and (code != _UNKNOWN or status < 300):
         return _BY_CODE[code]
     if status in (429, 503):
         return OVERLOADED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,17 @@ from learnosity.storage.fsspec_rename import is_missing
 
 # Error numbers of the operating system for problems that a retry does not solve.
 _FINAL = (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+# Errors of paramiko, asyncssh and smbprotocol about a wrong login, or a server that is not the known one. These
+# libraries may not be installed, so the errors are known by the names of their classes.
+_LOGIN = {
+    "AuthenticationException",
+    "BadHostKeyException",
+    "HostKeyNotVerifiable",
+    "LogonFailure",
+    "PermissionDenied",
+    "SMBAuthenticationError",
+}
+_CUT_OFF = re.compile(r"time.?out|timed out|shut down|EOF|reset|lost|closed", re.IGNORECASE)
 
 
 @contextmanager
@@ -41,4 +53,14 @@ def driver_errors(uri: str) -> Iterator[None]:
         # For a lost connection, the library below a driver raises an error of its own, such as EOFError or
         # SSHException. So an error of any other type counts as temporary.
         said = ": ".join(dict.fromkeys((type(error).__name__, first_line(error))))
+        if _refuses_login(error):
+            raise StorageError(
+                f"{uri}: the server refuses the login ({said}). Check the connection named in the URI."
+            ) from None
         raise TransientStorageError(f"{uri}: {said}. Check the connection named in the URI if this goes on.") from None
+
+
+def _refuses_login(error: BaseException) -> bool:
+    """Whether an error says that the login is wrong. paramiko has the same class for a connection that was cut off."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not names.isdisjoint(_LOGIN) and not _CUT_OFF.search(str(error))

@@ -61,9 +61,9 @@ def _is_in_place(fs: Any, staged: str, target: str, size: int) -> bool:
     if found is None or _info(fs, staged) is not None:
         return False
     if found["type"] != "directory":
-        return found["size"] in (size, None)
-    # There is a folder at `target`. An object store can have an object of the same name as well, so the rename may have
-    # worked. In a file system, the driver has moved the file into the folder: this is an error.
+        return found.get("size") in (size, None)
+    # `target` is a folder. In an object store, an object can have the same name, so the rename may have been right.
+    # In a file system, the driver has moved the file into the folder, which is an error.
     if _info(fs, f"{target}/{staged.rpartition('/')[2]}") is not None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
     return True

@@ -7,7 +7,7 @@ beginning of a listing. None of these may be taken for a folder with fewer objec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -80,7 +80,8 @@ _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
     rb"|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:1?[0-8bBcCeEfF]|1[9aAdD]);"
 )
-_DELETE = b"\x7f"  # DEL, a control character that XML allows; it replaces those that XML does not allow
+_BLANKS = " \t\r\n"
+_DELETE = b"\x7f"  # a control character that is allowed in XML; it replaces those that are not
 
 
 def s3_page(body: bytes, below: str, skip: int) -> Page:
@@ -112,7 +113,8 @@ def s3_page(body: bytes, below: str, skip: int) -> Page:
     if not token.strip() and (truncated == "true" or marker):
         raise OddPageError("it is not the last page, and has no NextContinuationToken")
     # Some servers send no IsTruncated. Then there is another page if the reply has a NextContinuationToken.
-    return Page(objects, folders, "" if truncated == "false" else _token(token, body))
+    names = _names(objects, folders, below[:skip])
+    return Page(objects, folders, "" if truncated == "false" else _token(token, body, names))
 
 
 def s3_deleted(body: bytes) -> tuple[set[str], list[tuple[str, str, str]]]:
@@ -154,9 +156,11 @@ def s3_unfinished(body: bytes, below: str) -> UploadPage:
         raise OddPageError("it does not say whether it is the last page (IsTruncated)")
     if truncated != "true":
         return UploadPage(uploads, None)
-    # These two fields say where the next page begins. SeaweedFS sends only an upload id; other servers send a key, or a
-    # key and an upload id.
-    after = UploadsMarker(_token(fields.get("NextKeyMarker"), body), _token(fields.get("NextUploadIdMarker"), body))
+    # As the end of a page, SeaweedFS sends only an upload id. Other servers send a key, or a key and an upload id.
+    after = UploadsMarker(
+        _token(fields.get("NextKeyMarker"), body, [upload.key for upload in uploads]),
+        _token(fields.get("NextUploadIdMarker"), body, [upload.upload_id for upload in uploads]),
+    )
     if not (after.key or after.upload_id):
         raise OddPageError("it is not the last page, and has no NextKeyMarker")
     return UploadPage(uploads, after)
@@ -175,7 +179,8 @@ def azure_page(body: bytes, below: str, skip: int) -> Page:
             folders.append(_path(_azure_name(element), below, skip))
         elif _name(element) == "Blob" and (blob := _azure_object(element, below, skip)) is not None:
             objects.append(blob)
-    return Page(objects, folders, _token(parts["NextMarker"].text, body) if "NextMarker" in parts else "")
+    following = parts["NextMarker"].text if "NextMarker" in parts else ""
+    return Page(objects, folders, _token(following, body, _names(objects, folders, below[:skip])))
 
 
 def _root(body: bytes, expected: str) -> Element:
@@ -215,23 +220,41 @@ def _text(element: Element) -> str:
     return (element.text or "").strip()
 
 
-def _token(text: str | None, body: bytes) -> str:
+def _token(text: str | None, body: bytes, names: Sequence[str]) -> str:
     """The text that asks for the next page; "" = none, also where there are only blanks.
 
     On Ceph, it is the last key of this page as it is. A token that is changed, if only by a blank at its end, is
-    another place in the bucket: the next page would leave objects out.
+    another place in the bucket: the next page would leave objects out. So line breaks around it, as in XML that is
+    laid out, are dropped only if no name has them.
 
+    :param names: what the page lists. On Ceph, the token is one of these.
     :raises OddPageError: the token has a character that reading the page may have changed.
     """
-    if not (token := text or "").strip():
+    token = text or ""
+    if not token.strip():
         return ""
-    # An XML parser changes a carriage return into a line feed, if it is not written as a number (`&#13;`). So if the
-    # page has one, a line feed in the token may have been a carriage return. In the same way, a DEL in the token may
-    # stand for another control character.
-    if ("\x7f" in token and _NO_XML.search(body)) or ("\n" in token and b"\r" in body):
-        what = "the next page begins after a name with a control character, and cannot be asked for"
-        raise OddPageError(what, unreadable=True)
+    before, after = _breaks(token)
+    if before and not any(_breaks(name)[0] for name in names):
+        token = token.lstrip(_BLANKS)
+    if after and not any(_breaks(name)[1] for name in names):
+        token = token.rstrip(_BLANKS)
+    # XML has only line feeds: a carriage return that is not written as a number is read as one.
+    for char, is_changed in (("\x7f", _NO_XML.search(body) is not None), ("\n", b"\r" in body)):
+        if is_changed and char in token:
+            if any(char in name for name in names):
+                what = "the next page begins after a name with a control character, and cannot be asked for"
+                raise OddPageError(what, unreadable=True)
+            raise OddPageError("what asks for its next page has a control character, and may not be as it was sent")
     return token
+
+
+def _names(objects: Sequence[ObjectInfo], folders: Sequence[str], prefix: str) -> list[str]:
+    return [prefix + path for path in (*(info.path for info in objects), *folders)]
+
+
+def _breaks(text: str) -> tuple[bool, bool]:
+    """Whether there is a line break in the blanks that a text begins with, and in those that it ends with."""
+    return "\n" in text[: len(text) - len(text.lstrip(_BLANKS))], "\n" in text[len(text.rstrip(_BLANKS)) :]
 
 
 def _fields(element: Element) -> dict[str, str]:

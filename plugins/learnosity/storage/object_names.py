@@ -93,9 +93,12 @@ def _entry(path: str, entry: os.DirEntry[str]) -> ObjectInfo:
     """
     if entry.is_file():
         return _file(path, entry.stat())
-    if entry.is_symlink():
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        if not entry.is_symlink():
+            raise
         return ObjectInfo(path, 0, None, problem=NOWHERE)
-    entry.stat()
     return ObjectInfo(path, 0, None, problem="it is a pipe, a socket or a device, and no file")
 
 

@@ -192,7 +192,12 @@ def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("make", [_link, _pipe])
+def _link_to_pipe(path: Path) -> None:
+    os.mkfifo(path.parent.parent / ".pipe")
+    path.symlink_to(path.parent.parent / ".pipe")
+
+
+@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
 @pytest.mark.parametrize(
     ("name", "asked", "passed_over"),
     [
@@ -227,8 +232,10 @@ async def test_what_is_no_file_in_a_local_folder_is_named_where_the_input_asks_f
     ("tail", "refused"),
     [
         ("/*/users.csv", True),
-        ("/**/users.csv", True),
         ("/n*/users.csv", True),
+        ("/**/users.csv", False),
+        ("/**", False),
+        ("", False),
         ("/s*/users.csv", False),
         ("/*.csv", False),
     ],
@@ -243,6 +250,34 @@ async def test_a_link_that_leads_nowhere_may_be_a_folder_with_input(tail: str, r
             await found(f"file://{tmp_path}/in{tail}")
     else:
         assert await found(f"file://{tmp_path}/in{tail}")
+
+
+@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
+@pytest.mark.parametrize("name", ["README", "current", "agent.sock", "sub/LICENSE", "part-00000"])
+@pytest.mark.parametrize("tail", ["", "/", "/**", "/**/*.csv", "/*", "/*.csv"])
+async def test_what_is_no_file_and_has_no_name_of_input_is_passed_over_and_named(
+    make: Callable[[Path], None], name: str, tail: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = tmp_path / "in" / name
+    odd.parent.mkdir(parents=True)
+    make(odd)
+    (tmp_path / "in" / "u.csv").write_bytes(b"x")
+    assert await found(f"file://{tmp_path}/in{tail}") == ["u.csv"]
+    may_be_folder = make is _link and tail == "/**/*.csv"
+    matches = tail in ("", "/", "/**") or (tail == "/*" and "/" not in name)
+    assert (f"{odd}' is passed over: it is a" in caplog.text) is (matches or may_be_folder)
+    (tmp_path / "in" / "u.csv").unlink()
+    with pytest.raises(InputError, match="cannot be read: it is a .* remove it" if matches else "cannot be|No input"):
+        await found(f"file://{tmp_path}/in{tail}")
+
+
+async def test_many_that_are_passed_over_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(12):
+        _link(tmp_path / f"link{number:02}")
+    (tmp_path / "u.csv").write_bytes(b"x")
+    assert await found(f"file://{tmp_path}/") == [f"file://{tmp_path}/u.csv"]
+    assert caplog.text.count("is passed over") == 10
+    assert "2 more such paths" in caplog.text
 
 
 async def test_the_tag_of_a_local_file_is_the_same_alone_and_in_a_listing(tmp_path: Path) -> None:

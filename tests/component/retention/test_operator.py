@@ -685,6 +685,25 @@ def test_ids_are_looked_for_at_both_of_two_servers_with_a_bucket_of_one_name(ser
     assert places(run) == [("eu", ids(1)[0]), ("prod", ids(1)[0])]
 
 
+def test_two_connections_of_one_server_are_two_places(
+    servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = retention_operator._opened
+    monkeypatch.setattr(retention_operator, "_opened", lambda uri: real("s3://prod@landing/datasets"))
+    assert Run(BOTH).go({"dataset_ids": ids(1), "dry_run": True})["would_remove"] == 2
+    one = {"dataset_ids": ids(1), "dry_run": True, "destination_uri": "s3://prod@landing/datasets"}
+    assert Run(BOTH).go(one)["would_remove"] == 1
+
+    def refuses(uri: str) -> Any:
+        if "eu@" in uri:
+            raise StorageError("no rights")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", refuses)
+    assert any("no rights" in each for each in Run(BOTH).go({"dataset_ids": ids(1), "dry_run": True})["problems"])
+    assert Run(BOTH).go(one)["problems"] == []
+
+
 def test_a_server_that_is_away_is_not_another_one_with_a_bucket_of_that_name(
     servers: dict[str, MemoryStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -721,6 +740,32 @@ def test_a_removal_that_was_cut_off_has_ended_only_if_its_own_server_has_nothing
     ended = set(gone) == {"prod", "eu"} if noted is None else noted in gone
     assert (ids(1)[0] in removed(run)) == ended
     assert bool(run.state.values[KEY]["begun"]) == (not ended)
+
+
+@pytest.mark.parametrize("noted", ["prod", "eu", None])
+@pytest.mark.parametrize("away", ["prod", "eu"])
+def test_a_removal_that_was_cut_off_is_open_while_a_server_that_may_have_it_is_away(
+    servers: dict[str, MemoryStore], noted: str | None, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in servers.values():
+        for path in [path for path in store.objects if path.startswith(layout_of(1).prefix)]:
+            del store.objects[path]
+    real = retention_operator._opened
+
+    def fails(uri: str) -> Any:
+        if f"{away}@" in uri:
+            raise TransientStorageError("away")
+        return real(uri)
+
+    monkeypatch.setattr(retention_operator, "_opened", fails)
+    run = Run(BOTH)
+    begun = {"destination_uri": "s3://landing/datasets", "dataset_type": TYPE, "dataset_id": ids(1)[0], "why": "old"}
+    run.state.values[KEY] = {"removed": [], "begun": [begun if noted is None else begun | {"connection": noted}]}
+    result = run.go({"dataset_ids": ids(2), "dry_run": False}, max_tries=0)
+    is_known = noted not in (None, away)
+    assert (ids(1)[0] in removed(run)) == is_known
+    assert bool(run.state.values[KEY]["begun"]) == (not is_known)
+    assert any("not known whether that has ended" in each for each in result["problems"]) == (not is_known)
 
 
 def test_one_server_that_cannot_list_uploads_does_not_count_as_the_other_one(

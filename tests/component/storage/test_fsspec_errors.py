@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowNotFoundException
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from learnosity.connections import open_store
-from learnosity.errors import LearnosityError, StorageError, TooLargeError, TransientStorageError
+from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.fsspec_store import FsspecStore
 from learnosity.inputs.find import find_input
+from learnosity.storage.write_check import check_writable
 
 
 class Silent(LocalFileSystem):  # type: ignore[misc]
@@ -187,7 +189,32 @@ class SSHException(Exception):
     """As that of paramiko. Those of asyncssh and of SMB are of no standard class either."""
 
 
+class AuthenticationException(SSHException):
+    """As that of paramiko."""
+
+
+class BadAuthenticationType(AuthenticationException):
+    """As that of paramiko."""
+
+
+class PermissionDenied(Exception):
+    """As that of asyncssh."""
+
+
+class LogonFailure(Exception):
+    """As that of smbprotocol."""
+
+
+LOGIN = [
+    AuthenticationException("Authentication failed."),
+    BadAuthenticationType("Bad authentication type; allowed types: ['publickey']"),
+    PermissionDenied("Permission denied for user etl on host sftp.example"),
+    LogonFailure("STATUS_LOGON_FAILURE"),
+]
 STRANGE = [
+    AuthenticationException("Authentication timeout."),
+    AuthenticationException("Authentication failed: transport shut down or saw EOF"),
+    TypeError("'NoneType' object is not iterable"),
     EOFError(),
     SSHException("Channel closed"),
     ValueError("Failed to connect to 'smb.example:445': password=hidden"),
@@ -206,6 +233,13 @@ async def test_an_error_of_the_library_behind_a_driver_passes(name: str, error: 
     assert f"shared://{tmp_path}" in text
     assert type(error).__name__ in text
     assert "hidden" not in text
+
+
+@pytest.mark.parametrize("error", LOGIN, ids=repr)
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_a_wrong_login_is_for_a_person_to_mend(name: str, error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the server refuses the login .*Check the connection"):
+        await OPERATIONS[name](store_of(failing(error), tmp_path))
 
 
 async def test_what_a_driver_cannot_do_is_for_a_person_to_mend(tmp_path: Path) -> None:
@@ -246,8 +280,8 @@ class Sftp(LocalFileSystem):  # type: ignore[misc]
     cat_file, open = _as_failure(LocalFileSystem.cat_file), _as_failure(LocalFileSystem.open)
 
 
-class Sizeless(LocalFileSystem):  # type: ignore[misc]
-    """A driver that does not tell sizes."""
+class UnknownSize(LocalFileSystem):  # type: ignore[misc]
+    """A driver that knows no sizes."""
 
     cachable = False
 
@@ -258,7 +292,21 @@ class Sizeless(LocalFileSystem):  # type: ignore[misc]
         return [{**info, "size": None} for info in super().ls(path, detail=True, **kwargs)]
 
 
-@pytest.mark.parametrize("kind", [LocalFileSystem, Silent, Smb, Sftp, Sizeless])
+class NoSize(UnknownSize):
+    """The same, without the field."""
+
+    def info(self, path: str, **kwargs: Any) -> Any:
+        return _without_size(super().info(path, **kwargs))
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> Any:
+        return [_without_size(info) for info in super().ls(path, detail=True, **kwargs)]
+
+
+def _without_size(info: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in info.items() if name != "size"}
+
+
+@pytest.mark.parametrize("kind", [LocalFileSystem, Silent, Smb, Sftp])
 async def test_a_folder_is_no_object(kind: type[LocalFileSystem], tmp_path: Path) -> None:
     store = store_of(kind, tmp_path)
     await store.put("users/a.csv", b"x")
@@ -287,16 +335,33 @@ async def test_a_folder_with_input_is_found_without_a_slash_at_its_end(tmp_path:
         assert [file.name for file in found] == [f"shared://host{tmp_path}/{name}" for name in names]
 
 
-async def test_a_driver_that_tells_no_sizes_reads_lists_and_keeps_the_limit(tmp_path: Path) -> None:
-    store = store_of(Sizeless, tmp_path)
-    await store.put("file", b"content")
-    head = await store.head("file")
-    assert head is not None
-    assert head.size == 0
-    assert [info.path async for batch in store.list("") for info in batch] == ["file"]
-    assert await store.get("file") == await store.get("file", limit=7) == b"content"
-    with pytest.raises(TooLargeError):
-        await store.get("file", limit=6)
+SIZED: dict[str, Callable[[FsspecStore], Awaitable[object]]] = {
+    "get with a limit": lambda store: store.get("in/file", limit=9),
+    "head": lambda store: store.head("in/file"),
+    "list": _list,
+    "check of a destination": lambda store: check_writable(store, "task"),
+    "input, one file": lambda store: find_input("shared://host/in/file", lambda _: _below(store, "in")),
+    "input, a glob": lambda store: find_input("shared://host/in/f*", lambda _: _below(store, "in")),
+}
+
+
+def _below(store: FsspecStore, folder: str) -> FsspecStore:
+    return FsspecStore(store._fs, f"{store._root}/{folder}", f"{store.uri}/{folder}")
+
+
+@pytest.mark.parametrize("kind", [UnknownSize, NoSize])
+@pytest.mark.parametrize("name", SIZED)
+async def test_a_size_that_a_driver_does_not_tell_is_not_taken_for_zero(
+    name: str, kind: type[LocalFileSystem], tmp_path: Path
+) -> None:
+    store = store_of(kind, tmp_path)
+    await store.put("in/file", b"content")
+    await store.put("in/file", b"other")
+    assert await store.get("in/file") == b"other"
+    with pytest.raises(StorageError, match="does not tell the size") as caught:
+        await SIZED[name](store)
+    assert type(caught.value) is StorageError
+    assert f"shared://{tmp_path}/" in str(caught.value)
 
 
 def _register(monkeypatch: pytest.MonkeyPatch, opens: Callable[..., Any]) -> None:
@@ -316,6 +381,18 @@ OPENINGS: list[tuple[Exception, type[LearnosityError], str]] = [
     (FileNotFoundError(errno.ENOENT, "no such share"), StorageError, "Could not open .*no such share"),
     (ImportError("No module named 'smbprotocol'"), StorageError, "No storage driver .*smbprotocol"),
     (TransientStorageError("ours"), TransientStorageError, "^ours$"),
+    *((error, StorageError, "refuses the login") for error in LOGIN),
+    (AuthenticationException("Authentication timeout."), TransientStorageError, "timeout"),
+    (
+        TypeError("got an unexpected keyword argument 'hots'"),
+        ConnectionConfigError,
+        "hots.*its host and extra",
+    ),
+    (TypeError("__init__() missing 1 required positional argument: 'host'"), ConnectionConfigError, "'host'"),
+    (TypeError("'NoneType' object is not iterable"), TransientStorageError, "NoneType"),
+    (AirflowNotFoundException("The conn_id `absent` isn't defined"), ConnectionConfigError, "absent.*Admin"),
+    (AirflowNotFoundException("The conn_id `present` isn't defined"), TransientStorageError, "present.*moment later"),
+    (AirflowNotFoundException("not there"), ConnectionConfigError, "not there"),
 ]
 
 
@@ -327,6 +404,7 @@ def test_a_server_that_is_away_while_its_store_is_opened_is_no_missing_driver(
         raise error
 
     _register(monkeypatch, opens)
+    monkeypatch.setenv("AIRFLOW_CONN_PRESENT", '{"conn_type": "sftp"}')
     with pytest.raises(LearnosityError, match=says) as caught:
         open_store("memory://host/in")
     assert type(caught.value) is kind

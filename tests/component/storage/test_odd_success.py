@@ -201,7 +201,20 @@ async def test_pages_that_come_again_are_an_error(
             assert len(served.asked) <= 4
 
 
-TOKENS = ["p/a ", " p/a", "p/ a\t", "p/a\u00a0", "p/a%20", "p/a+b", "p/a\nb", "p/a\n", "p/a\x7f", "p/\u3000", "p/&<>"]
+TOKENS = [
+    "p/a ",
+    " p/a",
+    "p/ a",
+    "p/\na",
+    "p/ a\t",
+    "p/a\u00a0",
+    "p/a%20",
+    "p/a+b",
+    "p/a\nb",
+    "p/a\n",
+    "p/a\x7f",
+    "p/&<>",
+]
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -213,7 +226,7 @@ async def test_a_token_is_sent_back_as_it_came(cloud: str, token: str, monkeypat
     async def behaviour(asked: Exchange) -> None:
         sent = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True)).get(name)
         if sent is None:
-            await asked.give(reply(200, page(cloud, "a", token=escape(token))))
+            await asked.give(reply(200, page(cloud, escape(token[2:]), token=escape(token))))
         else:
             assert sent == token
             await asked.give(reply(200, page(cloud, "b")))
@@ -221,14 +234,56 @@ async def test_a_token_is_sent_back_as_it_came(cloud: str, token: str, monkeypat
     async with hand_made(behaviour) as served:
         define(monkeypatch, cloud, served.url)
         store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
-        assert await listed_keys(store) == ["a", "b"]
+        assert await listed_keys(store) == [token[2:], "b"]
+
+
+def laid_out(text: str) -> Iterator[str]:
+    for before, after in (("\n  ", "\n  "), ("", "\n"), ("\n", ""), ("\r\n\t", "\r\n"), (" \r\n ", " \n ")):
+        yield before + text + after
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", [*laid_out("abc"), *laid_out("p/a b"), *laid_out("1!8!YQ--")], ids=ascii)
+@pytest.mark.parametrize("line", ["", "\n", "\r\n"], ids=ascii)
+async def test_line_breaks_around_a_token_are_those_of_the_page_where_no_name_has_them(
+    cloud: str, token: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "marker" if cloud == "abfs" else "continuation-token"
+
+    async def behaviour(asked: Exchange) -> None:
+        sent = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True)).get(name)
+        whole = page(cloud, "a b", token=token) if sent is None else page(cloud, "c")
+        assert sent in (None, token.strip())
+        await asked.give(reply(200, whole.replace(b"><", f">{line}<".encode())))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        assert await listed_keys(store) == ["a b", "c"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("token", ["a\x01b", "a&#x1;b", "a\rb", "a\r\nb"], ids=ascii)
+async def test_no_object_is_blamed_for_a_token_that_is_no_name(
+    cloud: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        await asked.give(reply(200, page(cloud, "a", token=token)))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, cloud, served.url)
+        store = await asyncio.to_thread(open_store, f"{cloud}://odd@bucket/p")
+        for listing in LISTINGS.values():
+            with pytest.raises(StorageError, match="what asks for its next page has a control character") as caught:
+                await listing(store)
+            assert "Rename" not in str(caught.value)
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 @pytest.mark.parametrize("token", ["p/a\x01", "p/a&#x1;b", "p/\ufffe", "p/a\rb", "p/a\r\nb"], ids=ascii)
 async def test_a_token_that_cannot_be_read_is_an_error(cloud: str, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def behaviour(asked: Exchange) -> None:
-        await asked.give(reply(200, page(cloud, "a", token=token if len(served.asked) == 1 else "")))
+        await asked.give(reply(200, page(cloud, token[2:], token=token if len(served.asked) == 1 else "")))
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, cloud, served.url)
@@ -404,23 +459,48 @@ async def test_a_reply_to_boto3_that_breaks_off_passes(
             await OPERATIONS[name](store)
 
 
-@pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize(("content", "what"), [("a web page", "it is a web page"), ("JSON", "it is no XML")])
-async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
-    name: str, content: str, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def _refused_by_boto3(name: str, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     async def behaviour(asked: Exchange) -> None:
         if "expect" in asked.headers:
             await asked.give(CONTINUE)
         await asked.take()
         is_it = step(asked) == name
-        await asked.give(reply(201 if is_it else 200, BODIES[content] if is_it else STEPS.get(step(asked), b""), GIVEN))
+        await asked.give(reply(201 if is_it else 200, body if is_it else STEPS.get(step(asked), b""), GIVEN))
 
     async with hand_made(behaviour) as served:
         define(monkeypatch, "s3", served.url, **AT_ONCE)
         store = await asyncio.to_thread(open_store, "s3://odd@bucket/p")
-        with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
-            await OPERATIONS[name](store)
+        await OPERATIONS[name](store)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (HTML, "it is a web page"),
+        (XHTML.removesuffix(b"</html>"), "it is a web page"),
+        (b"<?xml version='1.0'?>\n<!DOCTYPE html>\n<html><body>Log in<br></body></html>", "it is a web page"),
+        (b"\r\n<!-- 'quoted' \"too\" -->\n\t<html><br>", "it is a web page"),
+        (BODIES["JSON"], "it is no XML"),
+        (b" \n ok", "it is no XML"),
+    ],
+)
+async def test_a_reply_to_boto3_that_is_no_xml_is_that_of_no_store(
+    name: str, body: bytes, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StorageError, match=rf"not that of such a store\. Check .*{what}"):
+        await _refused_by_boto3(name, body, monkeypatch)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    "body", [b" ", b"   \n", b"\n\n<Compl", b"\xef\xbb\xbf<Compl", b"<?xml version='1.0'?>\n", b"<a>'\"\xff"]
+)
+async def test_a_reply_to_boto3_of_blanks_or_of_a_beginning_passes(
+    name: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TransientStorageError, match="the reply is not whole"):
+        await _refused_by_boto3(name, body, monkeypatch)
 
 
 KEYS = ("p/a", "p/b & <c>", "p/ü", "p/d e")

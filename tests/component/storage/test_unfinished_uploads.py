@@ -455,6 +455,23 @@ async def test_a_page_may_end_with_a_key_or_an_id_alone_as_those_of_some_servers
         assert await discarded() == 2
 
 
+async def test_line_breaks_around_the_end_of_a_page_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(asked: Exchange) -> None:
+        query = dict(parse_qsl(urlsplit(asked.target).query, keep_blank_values=True))
+        if asked.method == "DELETE":
+            await asked.give(reply(204))
+        elif "key-marker" not in query:
+            page = uploads_page(("p/set/a", "id-1"), after=("\r\n  p/set/a\r\n  ", "\n id-1\n "))
+            await asked.give(reply(200, page))
+        else:
+            assert (query["key-marker"], query["upload-id-marker"]) == ("p/set/a", "id-1")
+            await asked.give(reply(200, uploads_page(("p/set/b", "id-2"))))
+
+    async with hand_made(behaviour) as served:
+        define(monkeypatch, served.url)
+        assert await discarded() == 2
+
+
 async def test_the_pages_of_a_real_server_are_read_to_the_last(
     s3_server: SeaweedFS, aws: str, tmp_path: Path, left: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -479,7 +496,7 @@ async def test_a_page_that_ends_with_a_name_that_cannot_be_read_is_an_error(
     after: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def behaviour(asked: Exchange) -> None:
-        page = uploads_page(after=after if len(served.asked) == 1 else None)
+        page = uploads_page((after[0], "id-1"), after=after if len(served.asked) == 1 else None)
         await asked.give(reply(200, page.replace(b"&amp;#", b"&#")))
 
     async with hand_made(behaviour) as served:

@@ -252,6 +252,33 @@ def test_a_glob_that_begins_elsewhere_is_refused_before_anything_is_listed(uri: 
     assert not allows(allowed.check_read, uri)
 
 
+@pytest.mark.parametrize("uri", ["file:///*/x.csv", "file:///**", "file:///[a-z]*/", "file:///?/x"])
+def test_a_local_glob_that_begins_at_the_root_is_not_below_the_folder_of_the_worker(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = f"file://{tmp_path}"
+    for allowed in (AllowedUris.of(json.dumps([here]), DEFAULT), AllowedUris.of(None, here)):
+        with pytest.raises(RequestError, match="runs may not read from file:///"):
+            allowed.check_read(uri)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found", "says"),
+    [
+        ("s3://c@b/team*/", "team 1/a.csv", True),
+        ("s3://c@b/team?/", "team1/a.csv", True),
+        (BRACKETS, "team E/a.csv", True),
+        ("s3://c@b/team/", "other/a.csv", False),
+    ],
+)
+def test_a_refusal_says_that_a_prefix_with_wildcards_has_none(prefix: str, found: str, says: bool) -> None:
+    allowed = AllowedUris.of(json.dumps(["gs://c@b/", prefix]), DEFAULT)
+    with pytest.raises(RequestError) as caught:
+        allowed.check_found(prefix, [f"s3://b/{found}"])
+    assert ("characters of a name, and no wildcards" in str(caught.value)) is says
+
+
 def test_a_local_glob_with_brackets_is_read_as_plain_text(tmp_path: Path) -> None:
     for folder in ("team [EU]", "team E"):
         (tmp_path / folder).mkdir()

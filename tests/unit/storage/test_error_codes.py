@@ -56,6 +56,14 @@ def test_code_and_status_decide_what_an_answer_means(case: Case) -> None:
         assert case.says in f"{meaning.what} {meaning.advice}"
 
 
+@pytest.mark.parametrize("status", [0, 200, 206, *range(300, 600)])
+def test_a_code_that_says_nothing_leaves_it_to_the_status(status: int) -> None:
+    meaning = judge(status, "UnknownError")
+    assert meaning == (judge(status) if status >= 300 else judge(500))
+    assert meaning.transient or status not in (0, 200, 206, 500, 502)
+    assert not meaning.transient or status not in (400, 401, 403, 404, 405, 501)
+
+
 @pytest.mark.parametrize("case", [case for case in KNOWN if case.store == "person"], ids=str)
 def test_a_code_for_a_person_to_mend_says_what_is_wrong(case: Case) -> None:
     assert judge(case.status, case.code).what
