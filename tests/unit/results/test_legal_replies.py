@@ -252,6 +252,26 @@ class TestBesideRows:
         for empty in ({"north": {"files": []}, "south": value}, {"files": {"x": {"items": []}, "y": value}}):
             assert kind(read(empty)) is not Empty
 
+    @pytest.mark.parametrize(
+        "nothing",
+        [None, {"url": None}, {"url": ""}, {"file": None, "bytes": 0}, {"name": "b.json"}, {"of": {"size": 3}}],
+    )
+    @pytest.mark.parametrize(
+        "key", ["profiles", "user_profiles", "student_outputs", "report_files", "json_urls", "x_links"]
+    )
+    def test_a_file_that_is_missing_beside_other_files_is_not_lost(self, key: str, nothing: Any) -> None:
+        for one in (A, {"url": A["url"]}, {"a.json": A}):
+            for data in ({key: one, "summaries": nothing}, {"report": {"summaries": nothing, key: one}}):
+                assert kind(read(data)) is not Files, data
+        if nothing is not None:
+            assert kind(read({key: [A, B], "summaries": nothing})) is not Files
+
+    def test_a_null_of_the_same_family_is_a_missing_list(self) -> None:
+        for key, other in (("part1_files", "part2"), ("part_1_urls", "part_2"), ("user_files", "users")):
+            assert kind(read({key: [A, B], other: None})) is not Files
+            assert kind(read({key: [A, B], other: {"id": 6}})) is not Files
+        assert kind(read({"result_urls": [A, B], "users": None, "activity": None})) is Files
+
 
 LEVELS = [{"key": "district", "label": "District"}]
 # Fields of the request that a reply repeats beside `file_count`.
