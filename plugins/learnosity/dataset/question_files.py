@@ -39,8 +39,9 @@ def likely_files(paths: Iterable[str]) -> list[str]:
 class Questions:
     """The questions of several files, in the order of `likely_files`.
 
-    Files with the same name and another suffix, such as `q.json` and `q.csv`, have the same questions. A file whose rows
-    only name items, beside one that only names questions, shows the same questions in another way. It is not counted.
+    Files with the same name and another suffix, such as `q.json` and `q.csv`, have the same questions. A file whose
+    rows only name items, beside one that only names questions, shows the same questions in another way. It is not
+    counted.
 
     :ivar in_parts: whether a file has questions that the files before it do not have.
     """

@@ -111,6 +111,8 @@ OF_PAGES: tuple[Kind, ...] = ("next", "more", "last", "pages", "page", "offset",
 PAGE_BOXES = words("paging pagination pageinfo")
 # Above counts of records or items, one of these keys says that the counts are of the entries of the listing.
 LISTING_BOXES = PAGE_BOXES | words("page pages meta")
+# The same, where the files are in the object under the key.
+FILE_BOXES = words("list listing filelist fileslist")
 STATISTICS = words("stats statistics")
 # Keys that say nothing about pages, inside an object under a key of `OF_PAGES` or `PAGE_BOXES`.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
@@ -125,8 +127,8 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
     # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
-    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
-    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
+    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
