@@ -72,6 +72,7 @@ _LISTED = rf"(?:{_FILES}|(?:result|record|entry|entrie|object|item|element|row|l
 _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|directory|directorie|child|children)s?)"
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
 _TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
+_EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
 # Under these keys, a value that is not a number may be a flag, a time or a text.
 _NUMBERS = rf"available{_LISTED}|{_LISTED}available|(?:all|total)?{_LISTED}(?:in|of)(?:the)?(?:dataset|listing|list)"
@@ -86,8 +87,8 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
     # Any other key that begins with `next`, such as `next_of_kin`, may name the next page, too. But nothing says how to
-    # request that page. `next_refresh` is not such a key: its value is a time.
-    ("next", rf"next(?!{_TIMES}).+|(?:odata|{_THING})next.*"),
+    # request that page. `next_refresh` is not such a key: its value is a time. So is `next_token_expires`.
+    ("next", rf"next(?!{_TIMES}|{_EXPIRY}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
     ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
