@@ -74,8 +74,10 @@ _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
 _TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
 _EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
-# Under these keys, a value that is not a number may be a flag, a time or a text.
-_NUMBERS = rf"available{_LISTED}|{_LISTED}available|(?:all|total)?{_LISTED}(?:in|of)(?:the)?(?:dataset|listing|list)"
+# Numbers of all files of the dataset or of the listing. Only words for files are in it: `results_in_dataset` may be a
+# number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
+_NUMBERS = rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
+_HITS = "(?:total)?hits?(?:count)?"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # The part of `nextpagetoken` that follows `next` is the kind of the cursor.
@@ -133,7 +135,7 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
-_ONLY_NUMBERS = re.compile(_NUMBERS)
+_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_HITS})(?:of(?:{'|'.join(STATISTICS)}))?")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -156,7 +158,7 @@ def thing_of(word: str) -> Thing | None:
 
 
 def is_only_a_number(word: str) -> bool:
-    """Whether the value under a plain key of a count may be something else, if it is not a number."""
+    """Whether a count is only of files. If it is not a number, or if it is beside rows, it is about something else."""
     return _ONLY_NUMBERS.fullmatch(word) is not None
 
 

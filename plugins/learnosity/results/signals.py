@@ -152,7 +152,7 @@ class Signals(State):
             word = plain_key(key)
             thing = thing_of(word)
             right = found if thing is None else things.get(thing)
-            if right is None:
+            if right is None or (is_content and is_only_a_number(word)):
                 continue
             self.counted |= "total" in word or "file" in word
             if stated is None:

@@ -605,7 +605,25 @@ class TestParts:
             for number, right in ((200, False), ("200", False), (2, True)):
                 assert isinstance(read({**data, key: number}), Files) == right
                 assert isinstance(read(data, **cast(dict[str, Any], {key: number})), Files) == right
-        if key != "hits":
-            for other in (True, "until 2026-12-01", None, "yes"):
-                assert isinstance(read({"files": [A, B], key: other}), Files), other
+        assert not isinstance(read({"files": [], key: 3}), Empty)
+        assert not isinstance(read({"url": A["url"], key: 3}), Files)
+        for other in (True, "until 2026-12-01", None, "yes"):
+            assert isinstance(read({"files": [A, B], key: other}), Files), other
+        # Beside rows, it counts something else.
+        for number in (200, "200", 12):
+            for rows in ({"questions": [ROW]}, {"rows": [ROW]}, {"x": {"items": [ROW]}}):
+                assert isinstance(read({**rows, key: number}), Inline)
+                assert isinstance(read({**rows, "stats": {key: number}}), Inline)
+            assert isinstance(read({"x": [ROW], key: number}, {"inline": "data.x"}), Inline)
+
+    @pytest.mark.parametrize(
+        "thing", ["results", "objects", "entries", "items", "elements", "records", "rows", "users"]
+    )
+    @pytest.mark.parametrize("form", ["{}_in_dataset", "{}_available", "available_{}", "total_{}_of_the_dataset"])
+    def test_a_number_of_what_a_dataset_has_is_none_of_files(self, form: str, thing: str) -> None:
+        key = form.format(thing)
+        assert isinstance(read({"files": [A, B], key: 500}), Files)
+        assert isinstance(read({"questions": [ROW], key: 500}), Inline)
+
+    def test_a_number_of_what_a_dataset_has_may_be_of_users(self) -> None:
         assert isinstance(read({"files": [A, B], "users_in_dataset": 40, "items_available": 60}), Files)
