@@ -67,7 +67,7 @@ _HINTS = {
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # Keys about the call itself. Where one of them is there twice, no file is lost.
 _OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
-_ADDRESS = re.compile(rb"[/\\]{2}|\\u002f|%2f", re.IGNORECASE)
+_OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")  # each address has one of these, as JSON may write it
 SMALL_BODY = 1024 * 1024  # bytes of a reply that is read at once, on the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
@@ -143,17 +143,17 @@ def _has_key_twice(body: bytes) -> bool:
     A large reply without any address lists no files, and is not checked: that would take seconds.
     """
 
-    def read(pairs: list[tuple[str, Any]]) -> str:
+    def read(pairs: list[tuple[str, Any]]) -> tuple[int]:
         if len(pairs) != len(dict(pairs)):
             seen: dict[str, str] = {}
             for key, value in pairs:
                 text = repr(value)
-                if seen.setdefault(key, text) != text and not (key in _OF_THE_CALL and isinstance(value, str | int)):
+                if seen.setdefault(key, text) != text and not (key in _OF_THE_CALL and isinstance(value, str | float)):
                     raise _KeyTwiceError
         # Stands for the object, is equal for equal ones, and is smaller.
-        return f"object {hash(repr(sorted(pairs, key=itemgetter(0))))}"
+        return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
-    if len(body) > SMALL_BODY and _ADDRESS.search(body) is None:
+    if len(body) > SMALL_BODY and not any(mark in body for mark in _OF_ADDRESSES):
         return False
     try:
         json.loads(body, object_pairs_hook=read, parse_int=_number, parse_float=float)
