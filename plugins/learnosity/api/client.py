@@ -12,6 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from learnosity.api.defaults import CALL_ATTEMPTS
 from learnosity.api.dns_lookup import CheckedLookup, CheckingResolver
 from learnosity.api.jobs import REFERENCES_PER_CALL, STATUSES, Job, listed, parse_job
 from learnosity.api.rate_limit import WINDOW_SECONDS, Pacer
-from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text
+from learnosity.api.replies import SMALL_BODY, Reply, is_clock_error, parse_reply, require_text
 from learnosity.api.reply_bodies import ENCODINGS, MAX_DATA_BYTES, MAX_REPLY_BYTES, reply_body
 from learnosity.api.signing import routing_headers, sign_data_request
 from learnosity.egress import proxy_failure, proxy_refusal
@@ -225,7 +226,8 @@ class LearnosityClient:
             raise ConnectionConfigError(f"{action.upper()} {endpoint}: {proxy_refusal(proxy, status)[0]}")
         try:
             retry_after = parse_retry_after(headers.get("Retry-After"))
-            reply = parse_reply(status, body, retry_after=retry_after, sent=request, names_files=is_listing)
+            read = partial(parse_reply, status, body, retry_after=retry_after, sent=request, names_files=is_listing)
+            reply = read() if len(body) <= SMALL_BODY else await asyncio.to_thread(read)
         except TransientApiError as error:
             if _is_rate_limit(error):
                 # Learnosity counts calls in windows of `WINDOW_SECONDS`. If the reply has no `Retry-After`, the next

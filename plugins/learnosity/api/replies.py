@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -66,6 +67,10 @@ _HINTS = {
     50000: "Not all input files were there when the job was started.",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+# Keys about the call itself. Where one of them is there twice, no file is lost.
+_OF_THE_CALL = frozenset({"timestamp", "records", "request_uuid", "message", "code"})
+_OF_ADDRESSES = (b"//", b"\\/", b"\\u002", b"%2")  # each address has one of these, as JSON may write it
+SMALL_BODY = 1024 * 1024  # bytes of a reply that is read at once, on the event loop
 _MESSAGE_LIMIT = 500  # a longer message of the API is cut to this many characters
 
 
@@ -109,7 +114,8 @@ def parse_reply(
 
     :param retry_after: seconds of the header `Retry-After`; None = there is none.
     :param sent: the request. An error does not repeat its values.
-    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then.
+    :param names_files: whether the keys of an object may be names of files. A key must not be there twice then. Of a
+        large reply with addresses, this takes seconds: not on the event loop.
     :raises UnexpectedReplyError: an object has a key twice, with two values. msgspec keeps the last one alone.
     :raises PermanentApiError: the same call cannot succeed. May be a subclass.
     :raises TransientApiError: the same call may succeed later.
@@ -134,23 +140,36 @@ def parse_reply(
 
 
 def _has_key_twice(body: bytes) -> bool:
-    """Whether an object of a JSON text has a key twice, with different values. Equal texts or numbers lose nothing."""
+    """Whether an object of a JSON text has a key twice, with different values. Equal values lose nothing.
 
-    def read(pairs: list[tuple[str, Any]]) -> object:
+    A large reply without any address lists no files, and is not checked: that would take seconds.
+    """
+
+    def read(pairs: list[tuple[str, Any]]) -> tuple[int]:
         if len(pairs) != len(dict(pairs)):
-            seen: dict[str, Any] = {}
+            seen: dict[str, str] = {}
             for key, value in pairs:
-                if seen.setdefault(key, value) != value:
+                text = repr(value)
+                if seen.setdefault(key, text) != text and not (key in _OF_THE_CALL and isinstance(value, str | float)):
                     raise _KeyTwiceError
-        return object()  # stands for what was read: it equals no other object, and needs less memory
+        # Stands for the object, is equal for equal ones, and is smaller.
+        return (hash(repr(sorted(pairs, key=itemgetter(0)))),)
 
+    if len(body) > SMALL_BODY and not any(mark in body for mark in _OF_ADDRESSES):
+        return False
     try:
-        json.loads(body, object_pairs_hook=read, parse_int=str, parse_float=str)
+        json.loads(body, object_pairs_hook=read, parse_int=_number, parse_float=float)
     except _KeyTwiceError:
         return True
     except RecursionError:
         return False  # the JSON is nested too deeply, and is refused by the code that uses the reply
     return False
+
+
+def _number(text: str) -> float | int:
+    """A number of JSON, equal to all others of the same value. Python refuses integers of very many digits."""
+    value = float(text)
+    return value if len(text) <= 15 or len(text) > 1_000 else int(text)
 
 
 class _KeyTwiceError(Exception):

@@ -22,8 +22,9 @@ _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
-    Files of `.json.gz` count if there is no other JSON file. One file describes the root, `()`: see `_root`. A group is
-    described by a file of the same name in the group's folder, or by a file that is named like the group.
+    Files of `.json.gz` count if no other JSON file may be that of a group. One file describes the root, `()`: see
+    `_root`. A group is described by a file of the same name in the group's folder, or by a file that is named like the
+    group.
 
     Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
@@ -34,7 +35,12 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     for path in paths:
         if suffix_of(path) == ".json":
             found_as[path.lower().endswith(".gz")].append(path)
-    files = found_as[False] or found_as[True]
+    packed = found_as[True]
+    if packed and all(_name(path) in _ABOUT_NAMES for path in found_as[False]):
+        has_groups = not found_as[False] or any(_name(path) not in _ABOUT_NAMES for path in packed)
+        files = packed if has_groups else found_as[False]
+    else:
+        files = found_as[False]
     if not files:
         return {}
     root = _root(files)
@@ -73,8 +79,12 @@ def _root(files: Sequence[str]) -> str:
     if root == first or not all(path.startswith(folder) for path in named):
         return first
     above = [path for path in files if path.count("/") < root.count("/")]
-    if folder.split("/")[-2] not in _FOLDER_NAMES and not all(_name(path) in _ABOUT_NAMES for path in above):
-        return first
+    if not all(_name(path) in _ABOUT_NAMES for path in above):
+        # A file that may be about the root is passed over only for `groups/group.json` of folders with such files.
+        siblings = {path for path in files if path.startswith(folder) and "/" not in path[len(folder) :]} - {root}
+        is_of_folders = folder.split("/")[-2] in _FOLDER_NAMES and len(named) > 1
+        if not is_of_folders or any(stem_of(path) != stem_of(root) for path in siblings):
+            return first
     folders = {path[: found.start()] for path in files for found in re.finditer("/", path)}
     return first if any(stem_of(path) in folders for path in above) else root
 

@@ -16,13 +16,18 @@ from msgspec import structs
 from learnosity.dataset.completeness import Returned, is_empty, questions_returned
 from learnosity.dataset.group_files import stem_of, suffix_of
 from learnosity.dataset.key_figures import figures_of_items
-from learnosity.dataset.tables import Document, Kind, is_number
+from learnosity.dataset.tables import Document, Kind, Table, is_number
 
 CANDIDATES = 5  # maximum number of files that are read to find the one with the questions
-MOST_PARTS = 20  # maximum number of files that are read if the questions are spread over several files
+MOST_PARTS = 20  # maximum number of files that are read if the first ones have none, or each its own questions
 _NAMES = ("item_reference", "question_reference")
-Name = str | int | None
+Name = str | None
 _DIGITS = re.compile("[0-9]+")
+# Only a column with one of these words may name a question or measure it.
+_OF_QUESTIONS = re.compile(
+    "reference|question|item|session|p_value|discriminat|attempt|score|percent|mean|median|stddev|correct",
+    re.IGNORECASE,
+)
 
 
 def likely_files(paths: Iterable[str]) -> list[str]:
@@ -34,6 +39,10 @@ def likely_files(paths: Iterable[str]) -> list[str]:
 class Questions:
     """The questions of several files, in the order of `likely_files`.
 
+    Files with the same name and another suffix, such as `q.json` and `q.csv`, have the same questions. A file whose
+    rows only name items, beside one that only names questions, shows the same questions in another way. It is not
+    counted.
+
     :ivar in_parts: whether a file has questions that the files before it do not have.
     """
 
@@ -42,6 +51,8 @@ class Questions:
         self._path = ""  # path of the first file that has questions
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
+        self._stems: set[str] = set()  # of the files with questions
+        self._named: set[str] = set()  # which of `_NAMES` these files have
         self._pairs: set[tuple[Name, Name]] = set()
         self._items: set[Name] = set()
         self._questions: set[Name] = set()
@@ -56,9 +67,21 @@ class Questions:
             self._unclear.append(path)
         elif table is None:
             self._is_empty = self._is_empty or is_empty(document)
-        elif not any(row.get(name) is not None for row in table.rows for name in _NAMES):
+        elif not (named := {name for name in _NAMES if any(row.get(name) is not None for row in table.rows)}):
             self._unnamed = self._unnamed or document
-        elif self._first is None:
+        elif stem_of(path) not in self._stems:
+            self._stems.add(stem_of(path))
+            self._add_table(path, document, table, named)
+
+    def _add_table(self, path: str, document: Document, table: Table, named: set[str]) -> None:
+        if self._named and self._named.isdisjoint(named):
+            if "question_reference" not in named:
+                return
+            # The files before this one name only items. Their rows may be these questions.
+            self._first, self._more, self._named = None, [], set()
+            self._pairs, self._items, self._questions = set(), set(), set()
+        self._named |= named
+        if self._first is None:
             self._path, self._first = path, document
             for row in table.rows:
                 self._note(row)
@@ -66,14 +89,14 @@ class Questions:
             for row in table.rows:
                 if self._note(row):  # only names and numbers are kept in memory: the figures need no other cells
                     self._more.append({key: cell for key, cell in row.items() if key in _NAMES or is_number(cell)})
-            self.in_parts = bool(self._more)
+        self.in_parts = bool(self._more)
 
     def _note(self, row: Mapping[str, Any]) -> bool:
         """Note the names of a question. Whether no row before has them.
 
         A row with one of the two names may be the same question as any row with this name. One without is not counted.
         """
-        item, question = (value if isinstance(value, str | int) else None for value in map(row.get, _NAMES))
+        item, question = (_as_text(row.get(name)) for name in _NAMES)
         if item is None and question is None:
             return False
         if question is None:
@@ -87,6 +110,17 @@ class Questions:
         self._questions |= {question} - {None}
         return not is_known
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether further files are read, up to `MOST_PARTS`: no file has questions yet, or each has its own."""
+        return self.in_parts or self._first is None
+
+    def may_lack(self, path: str) -> bool:
+        """Whether questions may be missing if a file was not read, or not as a whole."""
+        if self._first is None or path == self._path:
+            return True
+        return stem_of(path) not in self._stems and (self.in_parts or _is_other_part(self._path, path))
+
     def returned(self, unread: Iterable[str] = ()) -> Returned:
         """What came back. Nothing is known if a file that may have further questions was not read.
 
@@ -96,7 +130,7 @@ class Questions:
         whole = self._first or self._unnamed
         if whole is None:
             return Returned(questions=0, nothing_matched=True) if self._is_empty and not left else Returned()
-        if left and (self.in_parts or any(_is_other_part(self._path, path) for path in left)):
+        if self._first is not None and any(map(self.may_lack, left)):
             return Returned()
         if self.in_parts:
             table = whole.first(Kind.ITEMS)
@@ -113,4 +147,20 @@ def _is_other_part(path: str, other: str) -> bool:
 
 def _may_have_questions(document: Document) -> bool:
     """Whether a file without questions that are recognised may have some in another shape."""
-    return document.hidden or document.odd != "" or any(not table.lone for table in document.tables)
+    return document.hidden or document.odd or any(map(_may_be_of_questions, document.tables))
+
+
+def _may_be_of_questions(table: Table) -> bool:
+    """Whether the rows of a table may be about questions. Rows without any name or measure of questions are not."""
+    if table.lone:
+        return False
+    return table.left_out > 0 or any(
+        isinstance(cell, dict | list) or _OF_QUESTIONS.search(column) is not None
+        for row in table.rows
+        for column, cell in row.items()
+    )
+
+
+def _as_text(value: Any) -> Name:
+    """A name as all files write it: JSON may have the number 7 or `Q7`, where CSV has the text 7 or `q7`."""
+    return str(value).casefold() if isinstance(value, str | int) else None

@@ -55,7 +55,7 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
         log.info("The dataset has more than %d files with names, so its page cannot find a name.", MAX_FILES)
         return None
     content = bytearray()
-    names = left_out = 0
+    names = read = 0
 
     def add(found: Iterable[Name]) -> bool:
         nonlocal names
@@ -65,25 +65,28 @@ async def _made(store: Store, layout: DatasetLayout, files: Sequence[FileEntry])
         return len(content) <= MAX_BYTES
 
     fits = add(_of_groups(groups, places))
-    questions, known = Questions(), set[str]()
+    questions, known, lacking = Questions(), set[str](), list[str]()
     for step in [chosen] if groups else [chosen[:CANDIDATES], chosen[CANDIDATES:MOST_PARTS]]:
         async for path, document in _documents(store, layout, [files[places[path]] for path in step]):
-            left_out += document is None or not _is_whole(document)
+            if document is None or not _is_whole(document):
+                lacking.append(path)
+            if not groups:
+                questions.add(path, document)
             if document is None:
                 continue
             found: Iterable[Name] = _of_document(document, places[path])
             if not groups:
-                questions.add(path, document)
                 found = [each for each in found if each.name not in known]
                 known |= {each.name for each in found}
             fits = fits and add(found)
             if not fits:
                 log.info("The names of the dataset are more than %d bytes, so its page cannot find a name.", MAX_BYTES)
                 return None
-        if not questions.in_parts:
-            break  # the files so far have the same questions; the others probably only repeat them, too
-    if questions.in_parts:
-        left_out += len(chosen[MOST_PARTS:])
+        read += len(step)
+        if not questions.goes_on:
+            break  # an analysis usually has its questions in one file; other files only repeat them
+    # Of an analysis, a file counts as left out only if it may have questions that the files that were read do not have.
+    left_out = len(lacking) if groups else sum(map(questions.may_lack, [*lacking, *chosen[read:]]))
     return bytes(content), NamesInfo(hashlib.sha256(content).hexdigest(), len(content), names, left_out)
 
 

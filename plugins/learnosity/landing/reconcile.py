@@ -63,6 +63,12 @@ async def reconciled(
             f"require_complete is on, so dataset {layout.dataset_id} is not published. {said} "
             + _HOW_TO_PUBLISH.format(layout.dataset_id)
         )
+    if require_complete and _is_analysis(layout) and returned.questions is None:
+        log.warning(
+            "require_complete is on, and it is not known whether any session was counted: the questions of this "
+            "analysis are in no shape that is recognised, or in more than %d files. It is published.",
+            MOST_PARTS,
+        )
     if unknown or files is None:
         log.info("It is not known whether all users came back. %s", _why_unknown(left_out, manifest.file_count))
     return replace(manifest, input=sent, returned=replace(returned, gaps=found))
@@ -94,6 +100,10 @@ def _why_unknown(left_out: int, files: int) -> str:
     return "The root group has no population that is recognised: name population in options.fields."
 
 
+def _is_analysis(layout: DatasetLayout) -> bool:
+    return layout.dataset_type in KNOWN_TYPES and not dataset_type(layout.dataset_type).by_group
+
+
 async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: Sequence[FileEntry]) -> Returned:
     by_path = {file.path: file for file in files}
     groups = group_files(by_path)
@@ -105,11 +115,11 @@ async def _read(store: Store, layout: DatasetLayout, manifest: Manifest, files: 
         if document is None:
             return Returned()
         return replace(groups_returned(document, groups, keys), figures=figures_of_groups(document))
-    if layout.dataset_type not in KNOWN_TYPES:
+    if not _is_analysis(layout):
         return Returned()
     likely, questions, count = likely_files(by_path), Questions(), 0
     for path in likely[:MOST_PARTS]:
-        if count >= CANDIDATES and not questions.in_parts:
+        if count >= CANDIDATES and not questions.goes_on:
             break
         questions.add(path, await dataset.unfolded(by_path[path]))
         count += 1

@@ -60,6 +60,13 @@ _OF_THE_FILE = words(
 # number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
+# The name of one part of several, without its suffix: `part-1`, `export.part01`, `results_1_of_3`, `results-2`. The end
+# of a date is no such number.
+_PART_NUMBER = re.compile(
+    r"(?<![a-z])(?:part|chunk|segment|shard|batch|vol|volume)[-_. (]*\d{1,5}(?!\d)|\d[-_ ]?of[-_ ]?\d"
+    r"|(?<!\d)[-_. (]\d{1,4}\)?$",
+    re.IGNORECASE,
+)
 _NEXT_FILE = words("nextfile nextfiles nextfilename")
 _MORE = "an entry of a file has its address, and something else that may be content"
 
@@ -79,7 +86,7 @@ def read_beside(
         links.note_last_page(record, found)
     names = (key, name_in_address(urls[0].strip(), found.signals.dataset_id)[0])
     reader = _Reader(found, record, names, listed)
-    is_archive = not listed and names[1].lower().endswith(_ARCHIVES)
+    is_archive = not listed and _is_whole_archive(names[1])
     for each, value in record.items():
         if is_input_count(each, value, record) or (is_archive and plain_key(each) == "filecount"):
             continue  # a number of input files, or of the files in an archive, and not of result files
@@ -87,6 +94,12 @@ def read_beside(
         reader.read(each, value, is_known=is_plain and plain_key(each) in ENTRY_WORDS)
     found.signals.compare_children(counts)
     found.signals.compare_counts(counts, {1})
+
+
+def _is_whole_archive(name: str) -> bool:
+    """Whether a file has several others in it, and is not one part of several itself."""
+    suffix = next((each for each in _ARCHIVES if name.lower().endswith(each)), None)
+    return suffix is not None and _PART_NUMBER.search(name[: -len(suffix)]) is None
 
 
 class _Reader:

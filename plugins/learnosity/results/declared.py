@@ -28,7 +28,7 @@ from learnosity.errors import ConnectionConfigError
 from learnosity.results.addresses import fetchable, is_signed, name_in_address
 from learnosity.results.content import encoded, numbers_of_rows
 from learnosity.results.entry import whole_number
-from learnosity.results.expressions import drops, is_absent, without_filters
+from learnosity.results.expressions import cursors_beside, drops, is_absent, without_filters
 from learnosity.results.findings import Findings, FoundFile
 from learnosity.results.known_keys import ECHO_KEYS, LINK_BOXES, plain_key
 from learnosity.results.links import is_link, mark_self_links, note_last_page, read_box
@@ -95,7 +95,9 @@ def read_declared(declaration: Declaration, reply: Mapping[str, Any], surveyed: 
     found.signals.ignores_counts = declaration.count is not None
     found.signals.ignores_parts = declaration.count is not None or declaration.inline is not None
     found.signals.any_status = True
-    _note_signals(reply["data"], found)
+    if declaration.next is not None:
+        found.signals.cursors_aside = cursors_beside(declaration.next.parsed, reply)
+    _note_signals(declaration, reply["data"], found)
     if declaration.inline is not None:
         _read_inline(declaration, reply, found)
     else:
@@ -139,30 +141,37 @@ def _unknown_function(node: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _note_signals(data: Any, found: Findings) -> None:
-    """Note what the reply says about itself. Only objects are read: lists contain entries and rows."""
-    todo = [("data", data)]
+def _note_signals(declaration: Declaration, data: Any, found: Findings) -> None:
+    """Note what the reply says about itself. Only objects are read: lists contain entries and rows.
+
+    The number under the key of a list is a count of files. It is none in the entry of a file, or in an object in such
+    an entry. Beside declared content, it may count anything.
+    """
+    is_inline = declaration.inline is not None
+    todo = [("data", data, is_inline)]
     while todo:
-        above, each = todo.pop()
+        above, each, is_within = todo.pop()
         before = len(found.signals.open_counts)
         is_listed = isinstance(each, list) and len(each) == 1
         if is_listed:
             each = each[0]
-        if not isinstance(each, dict):
+        if not isinstance(each, dict) or each is found.signals.cursors_aside:
             continue
-        is_entry = (is_listed and above != "data") or _has_address(each, found.signals.dataset_id)
+        is_listed = is_listed and above != "data"
+        is_entry = is_within or is_listed or _has_address(each, found.signals.dataset_id)
+        is_within = is_within or (is_listed and not any(map(_has_objects, each.values())))
         mark_self_links(each, found)
         note_last_page(each, found)
         for key, value in each.items():
             found.signals.note_dataset(key, value[0] if isinstance(value, list) and len(value) == 1 else value)
             if plain_key(key) in LINK_BOXES and isinstance(value, dict | list):
-                todo.append((key, read_box(value, found)))
+                todo.append((key, read_box(value, found), is_within))
             elif is_input_count(key, value, each):
                 continue
             elif not is_entry and is_number_of(key, value):
                 found.signals.note_count(key, int(value))
             elif plain_key(key) not in ECHO_KEYS and not found.signals.note(key, value):
-                todo.append((key, value))
+                todo.append((key, value, is_within))
                 if isinstance(value, dict | list) and not _may_be_data(value):
                     found.signals.note_unread(key, value)
         found.note_box(plain_key(above), before, each)
@@ -174,6 +183,11 @@ def _has_address(record: Mapping[str, Any], dataset_id: str) -> bool:
         isinstance(value, str) and fetchable(value) and not is_link(key, value, dataset_id)
         for key, value in record.items()
     )
+
+
+def _has_objects(value: Any) -> bool:
+    """Whether `value` is a list of objects. An object that has one may be the reply itself, and no entry of a file."""
+    return isinstance(value, list) and any(isinstance(each, dict) for each in value)
 
 
 def _may_be_data(value: Any) -> bool:

@@ -31,6 +31,24 @@ def is_absent(node: Mapping[str, Any], value: Any) -> bool:
     return False
 
 
+def cursors_beside(node: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
+    """The object `cursors` with `before` and `after` beside the key `next` that an expression names, as in Graph.
+
+    Such a reply has these cursors on its last page, too, and leaves `next` out there.
+
+    :returns: the object itself, and not a copy; an empty one when there is none.
+    """
+    kind, children = node["type"], node.get("children", ())
+    if kind == "or_expression":
+        return next(filter(None, (cursors_beside(child, value) for child in children)), {})
+    if kind != "subexpression" or children[-1]["type"] != "field" or children[-1]["value"] != "next":
+        return {}
+    for child in children[:-1]:
+        value = _value_of(child, value)
+    beside = value.get("cursors") if isinstance(value, dict) else None
+    return beside if isinstance(beside, dict) and {"before", "after"} <= beside.keys() else {}
+
+
 def without_filters(node: Mapping[str, Any], value: Any) -> Any:
     """The value of an expression if each filter in it kept every entry; None when it has no filter."""
     whole = _unfiltered(node)

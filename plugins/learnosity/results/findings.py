@@ -11,12 +11,22 @@ from learnosity.dataset.file_names import safe_path
 from learnosity.results.content import thing_of_row
 from learnosity.results.known_keys import GROUP_CONTEXT, GROUP_LISTS, plain_key
 from learnosity.results.outcomes import ResultFile
-from learnosity.results.signal_keys import LISTING_BOXES, STATISTICS, Kind, Thing, counts_parts, kind_of, thing_of
+from learnosity.results.signal_keys import (
+    FILE_BOXES,
+    LISTING_BOXES,
+    STATISTICS,
+    Kind,
+    Thing,
+    counts_parts,
+    kind_of,
+    thing_of,
+)
 from learnosity.results.signals import Signals
 from learnosity.results.values import integer
 
 _THINGS: tuple[Thing, ...] = ("row", "user", "group", "question", "record", "item", "statistic")
 _PAGES: tuple[Kind | None, ...] = ("page", "pages", "offset", "limit")
+_RETURNED = ("returned", "listed", "shown")
 
 
 class FoundFile(NamedTuple):
@@ -148,17 +158,20 @@ class Findings:
     def note_box(self, key: str, start: int, record: Mapping[str, Any], files: int = 0) -> None:
         """Note what the counts from index `start` on are of, where the object in which they are says it.
 
-        Counts of records and items are of the entries of the listing, if the object is about pages. In an object of
-        statistics, only a count of files is of what the reply lists.
+        Counts of records and items are of the entries of the listing, if the object is about pages, or if it is called
+        a listing and has the files. In an object of statistics that is not about pages, only a count of files is of
+        what the reply lists.
 
         :param key: the plain key above the object.
         :param record: the object.
         :param files: how many files are in the object.
         """
-        numbers = [(kind_of(plain_key(each)), integer(value)) for each, value in record.items()]
-        is_paged = any(kind in _PAGES and number is not None and number < 10**8 for kind, number in numbers)
-        is_box = key in LISTING_BOXES or (key in STATISTICS and not files)
-        box = key if is_box else "pages" if is_paged else ""
+        if key in LISTING_BOXES or (key in FILE_BOXES and files):
+            box = key
+        elif _is_paged(record):
+            box = "pages"
+        else:
+            box = key if key in STATISTICS and not files else ""
         counts = self.signals.open_counts
         for index, (each, stated) in enumerate(counts[start:] if box else (), start):
             thing, is_of_parts = thing_of(plain_key(each)), counts_parts(plain_key(each))
@@ -169,6 +182,15 @@ class Findings:
         """Add an empty list of files."""
         self.empty_lists += 1
         self.parts += 1
+
+
+def _is_paged(record: Mapping[str, Any]) -> bool:
+    """Whether an object is about pages: it has a page or a limit, or says that only a part of a total was returned."""
+    numbers = {plain_key(key): number for key, value in record.items() if (number := integer(value)) is not None}
+    returned = next((numbers[word] for word in _RETURNED if word in numbers), None)
+    if returned is not None and any(word.startswith("total") and each > returned for word, each in numbers.items()):
+        return True
+    return any(kind_of(word) in _PAGES and number < 10**8 for word, number in numbers.items())
 
 
 def named(files: list[FoundFile]) -> list[tuple[ResultFile, FoundFile]]:

@@ -13,18 +13,26 @@ from learnosity.results.known_keys import (
     FILE_LISTS,
     LINK_WORDS,
     LISTING_KEYS,
+    NAME_KEYS,
+    PATH_KEYS,
+    SIZE_KEYS,
     STRUCTURE_KEYS,
     URL_KEYS,
     looks_like_a_file,
     plain_key,
 )
 from learnosity.results.signal_keys import kind_of
+from learnosity.results.values import members
 
 # In an object whose keys are file names, null is allowed only under these keys, and under keys that `kind_of` knows,
 # such as `next`. Under any other key, null may mean that a file is missing.
 _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEYS
-# Matches a key such as `resulturls`: its value is a list of files, so the key is not the name of a file.
-_LIST_OF_FILES = re.compile(".+(?:files|urls|uris|links|outputs|downloads)")
+# Above a list, a key such as `result_urls` says that the list is one of files. It is not the name of a file. Above
+# anything else, it may be the name of a file: `{"student_outputs": {"url": …}, "summaries": null}`.
+_LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
+_DIGITS = re.compile("[0-9]+")
+# An object with one of these keys is the entry of a file, also where the value is null.
+_OF_A_FILE = URL_KEYS.union(NAME_KEYS, PATH_KEYS, SIZE_KEYS)
 
 
 class Members:
@@ -39,8 +47,10 @@ class Members:
         self._has_names = any(map(looks_like_a_file, record))
         self._start = self._before = self._numbers()
         self._with_files: set[str] = set()
+        self._lists: set[str] = set()
         self._nulls: set[str] = set()
         self._idle: set[str] = set()
+        self._lacks_address = False
 
     def note(self, key: str, value: Any, *, is_open: bool) -> None:
         """Note one key, right after its value was read.
@@ -53,20 +63,36 @@ class Members:
             self._nulls.add(word)
         if is_open and self._before == before:
             self._idle.add(word)
+            self._lacks_address |= any(inner in _OF_A_FILE for inner, _ in members(value))
         if self._before[:2] != before[:2] and word not in STRUCTURE_KEYS:
             self._with_files.add(word)
+            if isinstance(value, list) and _is_list(word):
+                self._lists.add(word)
 
     def lack_a_file(self) -> bool:
         """Whether a file may be missing. An object that has only rows lands as it is, so nothing in it is missing."""
-        nothing = self._idle | self._nulls
-        lists = set(filter(_LIST_OF_FILES.fullmatch, self._with_files | nothing))
+        nothing, lists = self._idle | self._nulls, self._lists
         if self._key in LISTING_KEYS:
             if self._idle and (self._before[:2] != self._start[:2] or self._key in FILE_LISTS):
                 return True
             lists = set()
         if self._has_names or self._with_files - lists:
             return bool(nothing)
-        return bool(self._with_files and nothing & lists)
+        families = set(map(_family, lists))
+        return bool(lists) and (
+            self._lacks_address or any(_is_list(each) or _family(each) in families for each in nothing)
+        )
 
     def _numbers(self) -> tuple[int, int, int]:
         return len(self._found.files), self._found.empty_lists, self._found.parts
+
+
+def _is_list(word: str) -> bool:
+    """Whether a plain key names files: in the plural, so that a list is expected."""
+    return word.endswith("s") and _LIST_OF_FILES.fullmatch(word) is not None
+
+
+def _family(word: str) -> str:
+    """What a plain key has in common with those of its kind: `part` for `part1files`, `part2` and `parts`."""
+    found = _LIST_OF_FILES.fullmatch(word)
+    return _DIGITS.sub("", found[1] if found else word).removesuffix("s")

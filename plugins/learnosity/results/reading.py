@@ -119,6 +119,8 @@ def _read_meta(meta: Mapping[str, Any], found: Findings) -> None:
     note_last_page(meta, found)
     for key, value in meta.items():
         word = plain_key(key)
+        if value is found.signals.cursors_aside:
+            continue
         if word in ECHO_KEYS or is_input_count(key, value, meta) or (key == "status" and value is True):
             continue
         if word in LINK_BOXES and isinstance(value, dict | list):
@@ -178,7 +180,7 @@ def _doubt(surveyed: Survey, found: Findings, first_page: bool) -> str | None:
         return f"its `{signals.later[0]}` says that it is not the first page"
     if signals.wrong_counts and _total(found, first_page) is None:
         word, stated, number = signals.wrong_counts[0]
-        hint = " (if it counts something else, declare `count`, too)" if found.files else ""
+        hint = " (if it counts something else, declare `count`, too)" if found.files and not found.is_declared else ""
         return f"its `{word}` is {stated}, and {number} were found{hint}"
     said_whole = signals.cursors or signals.ended or signals.counted
     if not said_whole and any(0 < limit <= max(len(found.files), found.rows) for limit in signals.limits):

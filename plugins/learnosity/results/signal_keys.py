@@ -72,10 +72,12 @@ _LISTED = rf"(?:{_FILES}|(?:result|record|entry|entrie|object|item|element|row|l
 _THING = rf"(?:{_LISTED}|(?:question|group|subgroup|node|folder|subfolder|directory|directorie|child|children)s?)"
 _REST = rf"(?:{_FILES}|(?:result|record|entry|entrie|row|line|page)s?)"
 _TIMES = r"(?:refresh|update|expir(?:y|es|ation)|run|sync|schedule)(?:d|at|on|date|time)*$"
+_EXPIRY = r".*(?:expir(?:y|es|ed|ation)|expiresin|ttl)(?:d|at|on|in|date|time|seconds)*$"
 _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incomplete|unprocessed)"
-# Matches keys such as `filesavailable`. A number under such a key is a count. Any other value is no count: it may be a
-# flag, a time or a text.
-_NUMBERS = rf"available{_LISTED}|{_LISTED}available|(?:all|total)?{_LISTED}(?:in|of)(?:the)?(?:dataset|listing|list)"
+# Numbers of all files of the dataset or of the listing. Only words for files are in it: `results_in_dataset` may be a
+# number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
+_NUMBERS = rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
+_HITS = "(?:total)?hits?(?:count)?"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # Keys such as `nextpage`, `nexttoken` and `nextpagetoken`. Their value is the cursor of the next page.
@@ -86,9 +88,9 @@ _PATTERNS: tuple[tuple[Kind, str], ...] = (
     ),
     ("cursor", r"(?:page|paging|pagination|resume|resumption|scroll|continuation|continue|sync|delta|list)token"),
     ("cursor", r"(?!prev|start|end|first|before).*cursor"),
-    # Any other key that begins with `next` may name the next page, too, but nothing says how this page is requested. So
-    # its kind is not `cursor`. A key such as `nextrefresh` is left out: its value is a time.
-    ("next", rf"next(?!{_TIMES}).+|(?:odata|{_THING})next.*"),
+    # Any other key that begins with `next`, such as `next_of_kin`, may name the next page, too. But nothing says how to
+    # request that page. `next_refresh` is not such a key: its value is a time. So is `next_token_expires`.
+    ("next", rf"next(?!{_TIMES}|{_EXPIRY}).+|(?:odata|{_THING})next.*"),
     ("more", rf"(?:has|have|is|are|there)*(?:more|further)(?:{_THING}|pages?|data|available|exists?)*"),
     ("more", r"(?!not|un).*truncated"),
     ("more", rf"remaining{_REST}|{_REST}(?:remaining|left)"),
@@ -115,6 +117,8 @@ PAGE_BOXES = words("paging pagination pageinfo")
 # `{"paging": {"total_items": 3}}`. In an object under a key of `STATISTICS`, a count such as `total`, which does not
 # say what it counts, is a statistic.
 LISTING_BOXES = PAGE_BOXES | words("page pages meta")
+# The same, where the files are in the object under the key.
+FILE_BOXES = words("list listing filelist fileslist")
 STATISTICS = words("stats statistics")
 # In an object about pages (see `OF_PAGES`), these keys say nothing about pages.
 NOT_OF_PAGES = LINK_WORDS.union(SIZE_KEYS)
@@ -128,14 +132,13 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("user", re.compile("user|student|learner")),
     ("question", re.compile("question")),
     ("row", re.compile("row|line")),
-    # `Findings.note_box` adds the key of the object around a count: `total_items of paging`. Then the count is the
-    # number of entries that the reply lists, so the next two patterns must not match it.
-    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
-    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES)})$)")),
+    # `Findings.note_box` adds the key of the box, as in `total_items of paging`.
+    ("record", re.compile(rf"record(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
+    ("item", re.compile(rf"item(?!.*of(?:{'|'.join(LISTING_BOXES | FILE_BOXES)})$)")),
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
-_ONLY_NUMBERS = re.compile(_NUMBERS)
+_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_HITS})(?:of(?:{'|'.join(STATISTICS)}))?")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -158,7 +161,7 @@ def thing_of(word: str) -> Thing | None:
 
 
 def is_only_a_number(word: str) -> bool:
-    """Whether the value under a plain key of a count may be something else, if it is not a number."""
+    """Whether a count is only of files. If it is not a number, or if it is beside rows, it is about something else."""
     return _ONLY_NUMBERS.fullmatch(word) is not None
 
 

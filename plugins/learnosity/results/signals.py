@@ -98,7 +98,7 @@ class Signals(State):
             self.note_count(key, sum(formats.values()))
         for each, child in value.items() if isinstance(value, dict) else [("", child) for child in value]:
             word = plain_key(each)
-            if each in formats:
+            if each in formats or child is self.cursors_aside:
                 continue
             inner = kind_inside(kind, word)
             if inner is not None and not isinstance(child, dict | list):
@@ -152,7 +152,7 @@ class Signals(State):
             word = plain_key(key)
             thing = thing_of(word)
             right = found if thing is None else things.get(thing)
-            if right is None:
+            if right is None or (is_content and is_only_a_number(word)):
                 continue
             self.counted |= "total" in word or "file" in word
             if stated is None:

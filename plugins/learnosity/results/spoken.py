@@ -34,19 +34,36 @@ _IN_PART = re.compile(
 # phrase names files, a list or results. Otherwise, texts about the input would match, such as `3 of 200 users have no
 # group`.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
-_LIST = r"(?:list|listing|lists|listings|results?|result sets?|output|outputs)"
+_LIST = r"(?:list|listing|lists|listings|result sets?)"
+_RESULTS = r"(?:results?|outputs?)"
 _CUT = r"(?:truncated|incomplete|abridged|cut off|cut short|capped|partial(?! (?:credit|score|mark|attempt|answer)))"
+# What may stand between a list and the word that says that it is cut: `list of files has silently been truncated`.
+_IS = (
+    rf"(?:of (?:the |all |result |output )*{_FILE} |(?:returned|shown|given|below|above|here) )?"
+    r"(?:(?:is|are|was|were|be|been|being|has|have|had|may|might|\w+ly|only|still|now|just|too) )*"
+)
+# Behind that word, these say that values or names are cut: `truncated to two decimals`, `capped at 100`.
+_OF_VALUES = (
+    r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|bytes|percent)\b"
+)
+_AT_A_VALUE = rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)"
 _PART = re.compile(
-    rf"\b(?:partial|incomplete|truncated|abridged) (?:{_FILE} )?{_LIST}\b(?! (?:of|for|from) )"
-    rf"|\b{_LIST} (?:\w+ ){{0,3}}?{_CUT}"
+    rf"\b(?:partial|incomplete|truncated|abridged) (?:{_FILE} )?(?:{_LIST}|{_RESULTS})\b(?! (?:of|for|from) )"
+    r"(?! (?:(?:is|are|was|were|has|have|be|been|will|not|never) )+"
+    r"(?:excluded|included|ignored|omitted|left out|counted))"
+    rf"|\b{_LIST} {_IS}{_CUT}(?!{_OF_VALUES})"
+    rf"|\b{_RESULTS} {_IS}{_CUT}(?!{_OF_VALUES}|{_AT_A_VALUE})"
     rf"|\b(?<!input )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown|returned)|left out)\b"
-    rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?"
-    r"(?:listed|shown|returned)\b"
+    rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b(?![^.!?]{{0,20}}? (?:characters?|chars?|letters?|digits?|words?|"
+    rf"lines?|columns?|bytes)\b)[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?(?:listed|shown|returned)\b"
     rf"|\bmore (?:{_FILE}|results) (?:\w+ ){{0,2}}?(?:exist|remain|follow|available|to come)\b",
     re.IGNORECASE,
 )
-# Matches `3 of 200 files`. If a verb follows, it must be about the listing: in `3 of 200 files are listed`, it is, and
-# in `3 of 200 files have errors`, it is not.
+# Before such a phrase, these words deny it: `No more files are available`, `This is not a partial list`.
+_DENIED = re.compile(
+    r"(?:\b(?:no|not|never|none|nor|neither|without)|n.t)(?: (?:a|an|any|the|these|those|of))* $", re.IGNORECASE
+)
+# How many files of how many: `3 of 200 files`. If a verb follows, it must be about the listing.
 _SOME_OF = re.compile(
     rf"\b(\d[\d,.]*) (?:{_FILE} )?(?:out )?of (?:the |all |a total of )*(\d[\d,.]*)(?= (?:result |output )?{_FILE}\b"
     r"(?! (?:is|are|was|were|has|have|had|contain\w*|with\w*) (?!listed|shown|returned|included|available|ready)))",
@@ -71,7 +88,7 @@ def says_not_ready(text: str) -> bool:
 
 def says_part(text: str) -> bool:
     """Whether a text says that a list of files, or the results, are only a part of the whole."""
-    if _PART.search(text) is not None:
+    if any(_DENIED.search(text, max(0, found.start() - 60), found.start()) is None for found in _PART.finditer(text)):
         return True
     return any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text))
 

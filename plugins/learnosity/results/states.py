@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,8 @@ class State:
     """Whether the Airflow connection declares where the number of files is. Then no other count is read."""
     ignores_parts: bool = False
     """Whether a text may say that the reply is a part, because the number of files or the content is declared."""
+    cursors_aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """This object of cursors says nothing: the declared `next` beside it says whether a page follows."""
 
     def note_dataset(self, key: str, value: Any) -> None:
         """Note the id of the dataset in the object `value`, if `key` is `dataset`. The id may be a key in it."""

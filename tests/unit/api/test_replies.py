@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnosity.api.replies import Reply, is_clock_error, parse_reply, require_text, text_of
+from learnosity.api.replies import SMALL_BODY, Reply, is_clock_error, parse_reply, require_text, text_of
 from learnosity.errors import (
     ApiError,
     AuthenticationError,
@@ -346,7 +346,17 @@ def test_it_is_certain_that_nothing_was_done_over_the_quota_or_without_a_connect
     ("data", "is_refused"),
     [
         ('{"files": {"a.json": "https://h/1", "a.json": "https://h/2"}}', True),
-        ('{"files": {"a.json": {"url": "https://h/1"}, "a.json": {"url": "https://h/1"}}}', True),
+        ('{"files": {"a.json": {"url": "https://h/1"}, "a.json": {"url": "https://h/1"}}}', False),
+        ('{"files": {"a.json": {"url": "https://h/1", "x": 1}, "a.json": {"x": 1.0, "url": "https://h/1"}}}', False),
+        ('{"files": [{"url": "https://h/1"}], "files": [{"url": "https://h/1"}]}', False),
+        ('{"files": [{"url": "https://h/1"}], "files": [{"url": "https://h/2"}]}', True),
+        ('{"files": [{"url": "https://h/1"}], "files": []}', True),
+        ('{"a": [], "a": []}', False),
+        ('{"a": 1, "a": "1"}', True),
+        ('{"a": 12345678901234567890, "a": 12345678901234567891}', True),
+        ('{"a": 1, "a": 1.0}', False),
+        ('{"records": {"url": "https://h/1"}, "records": {"url": "https://h/2"}}', True),
+        ('{"records": [{"url": "https://h/1"}], "records": [{"url": "https://h/2"}]}', True),
         ('{"files": {"a.json": {"url": "https://h/1"}, "a\\u002ejson": {"url": "https://h/2"}}}', True),
         ('{"files": [1], "x": 0, "files": [2]}', True),
         ('{"files": [{"url": "https://h/1", "url": "https://h/2"}]}', True),
@@ -371,3 +381,23 @@ def test_a_key_that_is_twice_in_meta_of_a_listing_is_refused() -> None:
     body = b'{"meta": {"status": true, "next": "c", "next": null}, "data": []}'
     with pytest.raises(UnexpectedReplyError, match="the same key twice"):
         parse_reply(200, body, names_files=True)
+
+
+@pytest.mark.parametrize("key", ["timestamp", "records", "request_uuid", "message"])
+def test_a_key_about_the_call_may_be_there_twice(key: str) -> None:
+    for one, other in ((1, 2), ('"a"', '"b"')):
+        body = f'{{"meta": {{"status": true, "{key}": {one}, "{key}": {other}}}, "data": []}}'.encode()
+        assert isinstance(parse_reply(200, body, names_files=True), Reply)
+
+
+@pytest.mark.parametrize("address", ["https://h/1", "https:\\/\\/h\\/1", "https:\\u002f\\u002fh", "https%3A%2F%2fh"])
+def test_a_large_reply_is_checked_for_keys_twice_if_it_has_addresses(address: str) -> None:
+    rows = ",".join(['{"user_id": "u", "score": 1}'] * 50_000)
+    for text, is_refused in ((address, True), ("x", False)):
+        body = f'{{"meta": {{"status": true}}, "data": {{"users": [{rows}], "a": "{text}", "a": "y"}}}}'.encode()
+        assert len(body) > SMALL_BODY
+        if is_refused:
+            with pytest.raises(UnexpectedReplyError, match="the same key twice"):
+                parse_reply(200, body, names_files=True)
+        else:
+            assert isinstance(parse_reply(200, body, names_files=True), Reply)

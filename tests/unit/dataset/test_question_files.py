@@ -113,9 +113,72 @@ async def test_a_part_that_cannot_be_read_makes_the_count_unknown(tmp_path: Path
         {"only_q.json": [{"question_reference": f"q{number}", "p_value": 0.1} for number in (1, 2, 3)]},
         {"unnamed.json": {"bins": [{"p_value": 0.1, "count": 1}]}},
         {"items/damaged.json": b"{"},
+        {"questions.csv": b"{", "questions.ndjson": part(1, 4)},
     ],
 )
 async def test_files_that_repeat_questions_change_nothing(tmp_path: Path, repeats: dict[str, Any]) -> None:
     returned, names = await of(tmp_path, {"questions.json": part(1, 2, 3), **repeats})
     assert (returned.questions, returned.figures["questions"]) == (3, 3)
     assert names.names == 6
+
+
+HELPERS = [b"a,b\n1,2\n", {"filters": [{"a": 1}, {"a": 2}]}, [{"message": "x", "level": 3}, {"message": "y"}]]
+
+
+@pytest.mark.parametrize("helper", HELPERS)
+async def test_rows_without_name_and_measure_are_no_questions(tmp_path: Path, helper: Any) -> None:
+    name = "helper.csv" if isinstance(helper, bytes) else "request.json"
+    with pytest.raises(GapError, match="Nothing matched"):
+        await of(tmp_path, {"q.json": {"questions": []}, name: helper}, require_complete=True)
+
+
+@pytest.mark.parametrize("count", [CANDIDATES - 1, CANDIDATES, CANDIDATES + 1, MOST_PARTS])
+async def test_many_empty_files_are_an_empty_result(tmp_path: Path, count: int) -> None:
+    files = {f"{place}.json": [] for place in range(count)}
+    with pytest.raises(GapError, match="Nothing matched"):
+        await of(tmp_path / "empty", files, require_complete=True)
+    returned, names = await of(tmp_path / "last", {**files, f"{count - 1}.json": part(1, 2)}, require_complete=True)
+    assert (returned.questions, names.names, names.left_out) == (2, 4, 0)
+
+
+async def test_where_no_question_is_recognised_the_log_says_that_nothing_is_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place, files in enumerate([{"a.json": [{"reference": "x"}, {"reference": "y"}]}, {"a.json": b"{"}]):
+        caplog.clear()
+        await of(tmp_path / str(place), files, require_complete=True)
+        assert "it is not known whether any session was counted" in caplog.text
+    caplog.clear()
+    await of(tmp_path / "whole", {"a.json": part(1)}, require_complete=True)
+    assert "not known" not in caplog.text
+
+
+NUMBERS = range(1, 4)
+CSV = b"item_reference,question_reference,count_sessions\n" + b"".join(b"I%d,%d,1\n" % (n, n) for n in NUMBERS)
+
+
+@pytest.mark.parametrize("name", ["q.csv", "other.csv", "a.csv"])
+@pytest.mark.parametrize("change", [int, str])
+async def test_a_name_is_one_name_as_text_and_as_number_in_any_case(tmp_path: Path, name: str, change: Any) -> None:
+    rows = [{"item_reference": f"i{n}", "question_reference": change(n), "count_sessions": 1} for n in NUMBERS]
+    returned, _ = await of(tmp_path, {"q.json": rows, name: CSV})
+    assert returned.questions == 3
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("other", ["a.json", "zzzzzzzzzzz.json"])
+async def test_a_file_by_item_beside_one_by_question_is_no_part(tmp_path: Path, other: str, number: int) -> None:
+    questions = [{"question_reference": f"q{n}", "count_sessions": n} for n in range(9)]
+    items = [{"item_reference": f"i{n}", "count_sessions": 99} for n in range(3)]
+    files: dict[str, Any] = {"questions.json": questions, other: items}
+    if number == 2:
+        files |= {"questions2.json": [{"question_reference": "q9"}], f"2{other}": [{"item_reference": "i9"}]}
+    returned, _ = await of(tmp_path, files)
+    assert (returned.questions, returned.sessions) == (8 + number, 8)
+
+
+@pytest.mark.parametrize("helper", [b"{", b"[1," + b" " * (4 * 1024 * 1024)])
+async def test_a_helper_that_cannot_be_read_leaves_no_name_out(tmp_path: Path, helper: bytes) -> None:
+    for place, (name, left_out) in enumerate((("a.json", 0), ("z/meta.json", 0), ("questions-2.json", 1))):
+        _, names = await of(tmp_path / str(place), {"questions-1.json": part(1, 2), name: helper})
+        assert (names.names, names.left_out) == (4, left_out), name

@@ -92,6 +92,10 @@ def test_the_file_of_a_group_is_found_by_its_place(
         (["groups.json", "groups/group.json"], 0),
         (["meta.json", "meta/group.json"], 0),
         (["root.json", "groups/group.json"], 0),
+        (["a.json", "group/root.json"], 0),
+        (["a.json", "groups/group.json"], 0),
+        (["district.json", "groups/d1.json", "groups/group.json"], 0),
+        (["district.json", "groups/d1.json", "groups/group.json", "groups/group/group.json"], 0),
     ],
 )
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -101,6 +105,16 @@ def test_a_file_about_the_dataset_is_not_taken_for_the_root(paths: list[str], ro
     assert found[()] == named[root]
     if root:
         assert not set(named[:root]) & set(found.values())
+
+
+@pytest.mark.parametrize("helpers", [["meta.json"], ["errors.json", "x/index.json"], ["meta.json", "meta.json.gz"]])
+def test_a_file_about_the_dataset_does_not_hide_packed_groups(helpers: list[str]) -> None:
+    found = group_files([*helpers, "group.json.gz", "d1/group.json.gz"])
+    assert (found[()], found[("d1",)]) == ("group.json.gz", "d1/group.json.gz")
+    assert not set(found.values()) & {each for each in helpers if each.endswith(".json")}
+    # Where no packed file is about a group, the plain ones are the groups.
+    twins = ["index.json", "index.json.gz", "d1/index.json", "d1/index.json.gz"]
+    assert group_files(twins) == {(): "index.json", ("d1",): "d1/index.json"}
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -83,6 +83,33 @@ class TestWords:
                 assert is_read(read({**LEAF, key: 0}))
                 assert is_read(read({**LEAF, key: 7})) == (thing == "question")
 
+    @pytest.mark.parametrize("box", ["stats", "statistics", "x", "summary"])
+    def test_a_total_beside_a_page_or_a_smaller_number_that_was_returned_is_of_the_listing(self, box: str) -> None:
+        files = [A, B]
+        for total in ("total", "total_items", "total_records"):
+            for pages in ({"page": 1, "per_page": 100}, {"returned": 2}, {"listed": 2}, {"offset": 0}):
+                for data in (
+                    {"files": files, box: {total: 500, **pages}},
+                    {box: {**pages, total: 500}, "files": files},
+                ):
+                    assert not is_read(read(data)), data
+                    assert not is_read(read(data, {"files": "data.files", "url": "url"}))
+                assert is_read(read({"files": files, box: {total: 2, **pages}}))
+        if box in ("stats", "statistics"):
+            for stated in ({"total": 500}, {"total": 500, "returned": 500}, {"total_users": 500, "returned_users": 3}):
+                assert is_read(read({"files": files, box: stated})), stated
+
+    @pytest.mark.parametrize("box", ["listing", "list", "file_list", "filesList"])
+    def test_a_count_of_items_in_the_object_of_a_listing_is_of_its_files(self, box: str) -> None:
+        for key in ("total_items", "item_count", "total_records", "record_count"):
+            for place in ("entries", "files", "urls"):
+                files = [A, B] if place != "urls" else [A["url"], B["url"]]
+                assert not is_read(read({box: {place: files, key: 500}}))
+                assert is_read(read({box: {place: files, key: 2}}))
+        # Beside rows, items may be those that the rows are about.
+        rows = [{"item_reference": "i1", "question_reference": f"q{n}", "p_value": 0.4} for n in (1, 2)]
+        assert is_read(read({box: {"questions": rows, "item_count": 1}}))
+
     @pytest.mark.parametrize("thing", ["child", "subgroup", "folder"])
     @pytest.mark.parametrize("form", ["total_{0}", "{0}_count", "num_{0}", "number_of_{0}"])
     def test_a_count_of_children_is_that_of_the_same_object(self, form: str, thing: str) -> None:

@@ -22,6 +22,7 @@ from learnosity.results.reading import (
 )
 from tests.unit.results.replies import (
     OTHER,
+    ROW,
     A,
     B,
     at,
@@ -211,6 +212,51 @@ class TestDeclaration:
         assert names(read(data, results)) == ["a.json"]
         # A way out: where the key is missing, the listing ends.
         assert names(read({**data, key: "c"}, results | {"next": f"({path}) || ''"})) == ["a.json"]
+
+    @pytest.mark.parametrize("after", ["b", "QVFIUjE1", "MTIz"])
+    def test_cursors_beside_a_declared_next_that_is_left_out_end_the_listing(self, after: str) -> None:
+        files, cursors = {"x": [at("a.json")]}, {"before": "a", "after": after}
+        for path in ("data.paging.next", "data.paging.next || data.next", "data.next", "meta.paging.next"):
+            results = {"files": "data.x", "url": "@", "next": path}
+            if path.startswith("data.paging"):
+                reading = read({**files, "paging": {"cursors": cursors}}, results)
+            elif path.startswith("data"):
+                reading = read({**files, "cursors": cursors}, results)
+            else:
+                reading = read(files, results, paging={"cursors": cursors})
+            assert names(reading) == ["a.json"], path
+        # The path is misspelt, or the reply has another cursor.
+        for path in ("data.paging.nxt", "data.pagin.next", "meta.next", "data.paging.cursors.aftr", "next"):
+            results = {"files": "data.x", "url": "@", "next": path}
+            assert why(read({**files, "paging": {"cursors": cursors}}, results)), path
+        results = {"files": "data.x", "url": "@", "next": "data.paging.next"}
+        for more in ({"next_page": "c"}, {"next_token": "c"}, {"cursor": "c"}):
+            assert "finds nothing" in why(read({**files, "paging": {"cursors": cursors, **more}}, results))
+            assert "finds nothing" in why(read({**files, "paging": {"cursors": cursors}, **more}, results))
+
+    @pytest.mark.parametrize(
+        "key", ["next_token_expires", "nextTokenExpiresAt", "next_page_token_expiry", "next_token_ttl"]
+    )
+    def test_when_a_cursor_expires_is_no_cursor(self, key: str) -> None:
+        results = {"files": "data.x", "url": "@", "next": "data.next_token"}
+        assert names(read({"x": [at("a.json")], key: "2026-11-30T00:00:00Z"}, results)) == ["a.json"]
+        assert names(read({"files": [A, B], key: "2026-11-30T00:00:00Z"})) == ["a.json", "b.csv"]
+
+    @pytest.mark.parametrize("key", sorted((LISTING_KEYS | COUNTED_KEYS) - _OF_FOLDERS))
+    def test_beside_declared_content_a_number_under_the_key_of_a_list_counts_anything(self, key: str) -> None:
+        for data in ({"x": [ROW, ROW], key: 4}, {"x": {"rows": [ROW]}, key: 400}, {"x": [ROW], "info": {key: 5}}):
+            assert isinstance(read(data, {"inline": "data.x"}), Inline), data
+        assert "declare `count`" not in why(read({"x": [ROW], "total": 5}, {"inline": "data.x"}))
+
+    @pytest.mark.parametrize("key", sorted((LISTING_KEYS | COUNTED_KEYS) - _OF_FOLDERS))
+    def test_a_number_inside_an_entry_is_about_the_file(self, key: str) -> None:
+        results = {"files": "data.x", "url": "url"}
+        one = A | {"summary": {key: 500}}
+        for more in ([], [B | {"summary": {key: 5}}]):
+            assert isinstance(read({"x": [one, *more]}, results), Files)
+            assert isinstance(read({"x": [{"deep": {"of": {key: 7}}, **one}, *more]}, results), Files)
+        wrapped = {"x": [{"y": [A, B], "summary": {"files": 500}}]}
+        assert "were found" in why(read(wrapped, {"files": "data.x[0].y", "url": "url"}))
 
     @pytest.mark.parametrize(
         ("path", "last"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from learnosity.results.reading import Empty, Files, Group, Inline, Reading
-from tests.unit.results.replies import ID, ROW, A, B, entry, read
+from tests.unit.results.replies import ID, ROW, A, B, at, entry, read
 
 G, G2 = ({"group_name": name, "population": 3, "mean_score": 2.5} for name in ("north", "south"))
 BOTH = {"files": [A, B]}
@@ -252,6 +252,26 @@ class TestBesideRows:
         for empty in ({"north": {"files": []}, "south": value}, {"files": {"x": {"items": []}, "y": value}}):
             assert kind(read(empty)) is not Empty
 
+    @pytest.mark.parametrize(
+        "nothing",
+        [None, {"url": None}, {"url": ""}, {"file": None, "bytes": 0}, {"name": "b.json"}, {"of": {"size": 3}}],
+    )
+    @pytest.mark.parametrize(
+        "key", ["profiles", "user_profiles", "student_outputs", "report_files", "json_urls", "x_links"]
+    )
+    def test_a_file_that_is_missing_beside_other_files_is_not_lost(self, key: str, nothing: Any) -> None:
+        for one in (A, {"url": A["url"]}, {"a.json": A}):
+            for data in ({key: one, "summaries": nothing}, {"report": {"summaries": nothing, key: one}}):
+                assert kind(read(data)) is not Files, data
+        if nothing is not None:
+            assert kind(read({key: [A, B], "summaries": nothing})) is not Files
+
+    def test_a_null_of_the_same_family_is_a_missing_list(self) -> None:
+        for key, other in (("part1_files", "part2"), ("part_1_urls", "part_2"), ("user_files", "users")):
+            assert kind(read({key: [A, B], other: None})) is not Files
+            assert kind(read({key: [A, B], other: {"id": 6}})) is not Files
+        assert kind(read({"result_urls": [A, B], "users": None, "activity": None})) is Files
+
 
 LEVELS = [{"key": "district", "label": "District"}]
 # Fields of the request that a reply repeats beside `file_count`.
@@ -291,6 +311,22 @@ class TestInputFiles:
         for name in ("all.zip", "all.tar.gz", "all.tgz"):
             assert kind(read({"download_url": entry(name)["url"], "file_count": 3})) is Files
         assert kind(read({"download_url": A["url"], "file_count": 3})) is not Files
+
+    @pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tgz"])
+    def test_one_archive_of_several_is_a_part(self, suffix: str) -> None:
+        for name in (
+            "part-1",
+            "part1",
+            "export.part01",
+            "r-part-00000-ab",
+            "r_1_of_3",
+            "results-2",
+            "r (3)",
+            "chunk_7",
+        ):
+            assert kind(read({"download_url": at(f"{name}{suffix}"), "file_count": 3})) is not Files, name
+        for name in ("all", "results-2026-11-28", "results_20261128", "department", f"ibk-{ID}", "year-12-maths"):
+            assert kind(read({"download_url": at(f"{name}{suffix}"), "file_count": 3})) is Files, name
 
     def test_a_number_that_cannot_be_that_of_the_request_is_compared(self) -> None:
         for data in (BOTH | {"file_count": 4}, BOTH | {"dataset_type": "t", "file_count": 101}):

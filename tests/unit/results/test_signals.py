@@ -491,6 +491,14 @@ PARTS = (
     "More files are available.",
     "More results exist",
     "Listing capped at 2",
+    "The list of files is truncated",
+    "Results were silently truncated to 1000 files.",
+    "Results are capped at 1,000 files",
+    "The listing has been cut short",
+    "Output is only partial",
+    "Do not use these partial results",
+    "Not all is here: more files follow",
+    "Only the first 10 entries are shown",
 )
 WHOLE = (
     "3 of 200 users had no group.",
@@ -509,6 +517,24 @@ WHOLE = (
     "Partial results of sessions count as attempted",
     "No more files",
     "All files are listed.",
+    "No more files are available.",
+    "No more results available",
+    "There are no more files to come",
+    "There aren't any more files to come",
+    "The results list is not truncated.",
+    "Results are not partial.",
+    "Listing complete, not truncated",
+    "This is not a partial list",
+    "No files were left out.",
+    "None of the results are incomplete",
+    "Scores in the output are capped at 100.",
+    "Results were rounded and capped at 100.",
+    "Output values truncated to two decimals",
+    "Long names in output are truncated to 64 characters.",
+    "Results for incomplete sessions are excluded",
+    "Incomplete results are excluded.",
+    "Partial results were not counted.",
+    "Only the first 10 characters of entries are shown",
 )
 
 
@@ -579,7 +605,25 @@ class TestParts:
             for number, right in ((200, False), ("200", False), (2, True)):
                 assert isinstance(read({**data, key: number}), Files) == right
                 assert isinstance(read(data, **cast(dict[str, Any], {key: number})), Files) == right
-        if key != "hits":
-            for other in (True, "until 2026-12-01", None, "yes"):
-                assert isinstance(read({"files": [A, B], key: other}), Files), other
+        assert not isinstance(read({"files": [], key: 3}), Empty)
+        assert not isinstance(read({"url": A["url"], key: 3}), Files)
+        for other in (True, "until 2026-12-01", None, "yes"):
+            assert isinstance(read({"files": [A, B], key: other}), Files), other
+        # Beside rows, it counts something else.
+        for number in (200, "200", 12):
+            for rows in ({"questions": [ROW]}, {"rows": [ROW]}, {"x": {"items": [ROW]}}):
+                assert isinstance(read({**rows, key: number}), Inline)
+                assert isinstance(read({**rows, "stats": {key: number}}), Inline)
+            assert isinstance(read({"x": [ROW], key: number}, {"inline": "data.x"}), Inline)
+
+    @pytest.mark.parametrize(
+        "thing", ["results", "objects", "entries", "items", "elements", "records", "rows", "users"]
+    )
+    @pytest.mark.parametrize("form", ["{}_in_dataset", "{}_available", "available_{}", "total_{}_of_the_dataset"])
+    def test_a_number_of_what_a_dataset_has_is_none_of_files(self, form: str, thing: str) -> None:
+        key = form.format(thing)
+        assert isinstance(read({"files": [A, B], key: 500}), Files)
+        assert isinstance(read({"questions": [ROW], key: 500}), Inline)
+
+    def test_a_number_of_what_a_dataset_has_may_be_of_users(self) -> None:
         assert isinstance(read({"files": [A, B], "users_in_dataset": 40, "items_available": 60}), Files)
