@@ -147,7 +147,7 @@ def _is_other_part(path: str, other: str) -> bool:
 
 def _may_have_questions(document: Document) -> bool:
     """Whether a file without questions that are recognised may have some in another shape."""
-    return document.hidden or document.odd or any(map(_may_be_of_questions, document.tables))
+    return document.hidden or bool(document.odd) or any(map(_may_be_of_questions, document.tables))
 
 
 def _may_be_of_questions(table: Table) -> bool:

@@ -27,8 +27,7 @@ from learnosity.dataset.shapes import ANCESTORS, NAMES_APART, TELLING, has_names
 
 MAX_DEPTH = 4  # tables are looked for in at most this many levels of nested objects
 MAX_TEXT = 200_000  # maximum number of characters that are shown of a text file
-# Texts are sorted by their first 64 characters. A number inside a text is sorted by its value: `a_2` comes before
-# `a_10`.
+# Texts are sorted by their first 64 characters, and numbers in them by their values: `a_2` comes before `a_10`.
 _SORTED = 64
 _DIGITS = re.compile(r"0*([0-9]+)")
 

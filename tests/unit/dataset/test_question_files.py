@@ -134,7 +134,7 @@ async def test_rows_without_name_and_measure_are_no_questions(tmp_path: Path, he
 
 @pytest.mark.parametrize("count", [CANDIDATES - 1, CANDIDATES, CANDIDATES + 1, MOST_PARTS])
 async def test_many_empty_files_are_an_empty_result(tmp_path: Path, count: int) -> None:
-    files = {f"{place}.json": [] for place in range(count)}
+    files: dict[str, Any] = {f"{place}.json": [] for place in range(count)}
     with pytest.raises(GapError, match="Nothing matched"):
         await of(tmp_path / "empty", files, require_complete=True)
     returned, names = await of(tmp_path / "last", {**files, f"{count - 1}.json": part(1, 2)}, require_complete=True)
@@ -144,7 +144,8 @@ async def test_many_empty_files_are_an_empty_result(tmp_path: Path, count: int) 
 async def test_where_no_question_is_recognised_the_log_says_that_nothing_is_known(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for place, files in enumerate([{"a.json": [{"reference": "x"}, {"reference": "y"}]}, {"a.json": b"{"}]):
+    unclear: list[dict[str, Any]] = [{"a.json": [{"reference": "x"}, {"reference": "y"}]}, {"a.json": b"{"}]
+    for place, files in enumerate(unclear):
         caplog.clear()
         await of(tmp_path / str(place), files, require_complete=True)
         assert "it is not known whether any session was counted" in caplog.text
