@@ -99,8 +99,8 @@ async def _serve(state: State, incoming: Incoming, redirected: bool, urls_expire
         raise ApiError(20012, "check the endpoint URL")
     if incoming.endpoint in config.withdrawn:
         raise ApiError(42001)
-    # A client that follows the redirect to https sends a GET without a body. The reply to this GET says that parameters
-    # are missing, and not that a call has to be a POST.
+    # Learnosity redirects a call over http to https. A client that follows the redirect sends a GET without a body. To
+    # this GET, Learnosity replies that parameters are missing. To any other GET, it replies that every call is a POST.
     if incoming.method != "POST" and not redirected:
         raise ApiError(40001, f"{incoming.method}: every call is a POST")
     raw = incoming.form.get("request")

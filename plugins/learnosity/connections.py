@@ -81,8 +81,8 @@ def open_store(uri: str, *, must_exist: bool = False) -> Store:
                 raise ConnectionConfigError(
                     f"The {named} does not give access to {where.text}: {first_line(error)}. Check its fields."
                 ) from None
-    # `FINDER` is set while a page shows a run of a team's DAG. An fsspec driver does not use it: it would ask Airflow
-    # for the connection, and not find the team's.
+    # While a page shows a run of a team's DAG, `FINDER` finds the connections of this team. An fsspec driver does not
+    # use `FINDER`. It asks Airflow, which finds no connection of a team here. So the page refuses to read.
     if where.conn_id and FINDER.get() is not None:
         raise ConnectionConfigError(
             f"Pages cannot read {where.scheme}:// with the connection {where.conn_id!r} for a DAG of a team. Read the "

@@ -31,7 +31,8 @@ from learnosity.errors import (
 
 # Error codes after which the same call may succeed later.
 _TRANSIENT_CODES = frozenset({10000, 20018, 42000, 50100})
-# HTTP statuses after which the same call may succeed later. Load balancers send them, some with JSON like the API's.
+# HTTP statuses after which the same call may succeed later, beside 429 and 5xx. Load balancers send them. Some add JSON
+# that looks like a refusal by the API, so for these statuses the body does not decide.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 # Error codes for a timestamp that the API refuses. Every attempt is signed with the current time, so one more attempt
 # may succeed.

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 # Largest reply to `get` on /reports/datasets, in bytes. With 100,000 signed URLs, such a reply has about 60 MB.
 MAX_DATA_BYTES = 256 * MIB
-# Largest reply to any other call, in bytes. Such a reply has at most 100 upload URLs or 50 jobs.
+# Largest reply to a call other than `get` on /reports/datasets, in bytes. Such a reply has at most 100 upload URLs or
+# 50 jobs.
 MAX_REPLY_BYTES = 16 * MIB
 # Largest body that is read if the HTTP status is an error, in bytes. The API's own errors are short. If a body is
 # longer, such as an error page of a proxy, only the HTTP status is used.

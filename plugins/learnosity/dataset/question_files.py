@@ -23,7 +23,8 @@ MOST_PARTS = 20  # maximum number of files that are read if the first ones have 
 _NAMES = ("item_reference", "question_reference")
 Name = str | None
 _DIGITS = re.compile("[0-9]+")
-# Only a column with one of these words may name a question or measure it.
+# Only if the name of a column contains one of these words, the column can have the names of questions or statistics
+# about them. Rows without such a column are not about questions.
 _OF_QUESTIONS = re.compile(
     "reference|question|item|session|p_value|discriminat|attempt|score|percent|mean|median|stddev|correct",
     re.IGNORECASE,

@@ -9,7 +9,8 @@ from learnosity.results.groups import is_levels
 from learnosity.results.known_keys import plain_key
 from learnosity.results.values import integer
 
-# The API accepts at most this many input files. So a larger number is not the number of input files.
+# `file_count` in a reply may be the number of input files or of result files. The API accepts at most this many input
+# files, so a larger `file_count` is the number of result files.
 _MAX_INPUT_FILES = 100
 
 

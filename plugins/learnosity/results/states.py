@@ -22,9 +22,9 @@ _OTHER = "it is about another dataset"
 # A flag may be an object, as in `{"ready": {"value": true}}`. Its value may be under one of these keys. The empty key
 # stands for an entry of a list.
 _FLAG_WORDS = words("value is flag state result answer") | {""}
-# A progress may be an object, as in `{"done": 5, "of": 10}`. `_DONE`: keys of what is done. `_WHOLE`: keys of the
-# whole. Without a key of `_WHOLE`, the value of a key of `_DONE` is read as a share. The empty key stands for an entry
-# of a list.
+# A progress may be an object, as in `{"done": 5, "of": 10}`. `_DONE`: keys whose value says how much is done (5).
+# `_WHOLE`: keys whose value says how much there is in all (10). If there is no such key, the value of a `_DONE` key is
+# read as a share or a percentage. An entry of a list has no key, so it is looked up under the empty key.
 _DONE = words("done complete completed finished processed current value count number") | {""}
 _WHOLE = words("of outof total max maximum all expected")
 _ONLY_OF = words("count number")  # a number under these keys is never a share

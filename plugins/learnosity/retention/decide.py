@@ -14,7 +14,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 # A landing saves notes, such as its plan and which files have landed. If the newest note is younger than this, the
 # landing may still run, so the dataset is kept: the longest task of a landing may take 24 hours by default
-# (`execution_timeout`).
+# (`execution_timeout`). The two hours above that are a margin.
 IN_FLIGHT_SECONDS = 26 * HOUR
 
 

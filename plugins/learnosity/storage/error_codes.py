@@ -136,8 +136,8 @@ _BY_CODE = {
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
     "MethodNotAllowed": _UNKNOWN_REQUEST,
     "NotImplemented": _UNKNOWN_REQUEST,
-    # Codes of some servers with S3's interface. They matter most where no status tells more: in the reply to a bulk
-    # delete, and in an error that comes after status 200.
+    # Codes of some servers with S3's interface. Mostly, the HTTP status shows the kind of error, too. Only the code
+    # shows it for one object in the reply to a bulk delete, and for an error in the body of a reply with status 200.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
     **dict.fromkeys(("XMinioBackendDown", "XMinioReadQuorum", "XMinioWriteQuorum"), _PASSES),
     **{f"XMinio{what}NotInitialized": _PASSES for what in ("Server", "IAM", "BucketMetadata")},
@@ -184,8 +184,8 @@ _CAUSES = (
     (r"Got invalid [\w ]+ response|Header missing from response|Unable to extract metadata", NO_STORE),
     # A redirect without an address: S3 replies so if the bucket lies in another region.
     (r"redirect without LOCATION|301 Moved", REGION),
-    # A redirect to another host. If the store needs no proxy, `egress` gives obstore the proxy 127.0.0.1:0 for all
-    # other hosts. Nothing can listen on port 0, so obstore cannot follow the redirect.
+    # A redirect to another host, which must not be followed. If the store needs no proxy, `egress` gives obstore the
+    # proxy 127.0.0.1:0 for all other hosts. Nothing can listen on port 0, so the error contains this address.
     (r"\b127\.0\.0\.1:0\b", ELSEWHERE),
     (
         r"InvalidCertificate\(\s*(Expired|NotValidYet)|certificate has expired|certificate is not yet valid",

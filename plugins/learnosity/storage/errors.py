@@ -47,7 +47,8 @@ _DETAILS = re.compile(r"<Details>\s*([^<]{1,500})")
 # Finds the HTTP status in obstore's error text, such as `404 Not Found`. After a status that has no official name, such
 # as 499, obstore writes `<unknown status code>`.
 _STATUS = re.compile(r"\b([1-5]\d\d) (?:[A-Z][A-Za-z-]+|<unknown status code>)")
-# In obstore's error text, the reply of the store begins after these words. The text before them names the object.
+# Finds where the store's reply begins in obstore's error text. Error codes are only looked for behind it: the text
+# before it contains the name of the object, and a name can look like an error code.
 _REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in ")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.I)
 

@@ -17,7 +17,8 @@ MINUS = "\N{MINUS SIGN}"  # this character is as wide as a plus sign, so that nu
 # A column whose name begins with one of these texts contains numbers. So does a column whose name ends with a key of
 # `_DECIMALS` or with "score".
 _COUNTS = ("population", "difference_", "count_", "num_")
-# From this size on, a float is shown with an exponent, and an integer with all its digits but without separators.
+# Numbers of this value or more are not formatted: a float is shown with an exponent, and an integer with all its digits
+# but without separators.
 _LARGEST = 1e15
 _DECIMALS = {"_percent": 1, "percent": 1, "_score": 2, "p_value": 3, "_if_attempted": 3, "discrimination_index": 3}
 
