@@ -84,8 +84,9 @@ def rows_of(row: Sequence[str], dialect: Dialect) -> list[list[str]]:
     for place, cell in enumerate(row):
         if dialect.end not in cell or (f"{delimiter} " in cell and not dialect.is_spaced):
             continue
-        first, *others = cell.split(dialect.end)
-        *between, last = (line.split(delimiter) for line in others if line.strip("\r") or line is others[-1])
+        # If rows end with CRLF, the cells of a row must not end with the carriage return.
+        first, *others = (line.removesuffix("\r") for line in cell.split(dialect.end))
+        *between, last = (line.split(delimiter) for line in others if line or line is others[-1])
         made = [[*row[:place], *first.split(delimiter)], *between, [*last, *row[place + 1 :]]]
         if len(last) == place + 1 and all(len(cells) == width for cells in made):
             return made

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import PurePosixPath
 
 from learnosity.errors import FolderNotFoundError, InputError
 from learnosity.inputs.formats import may_be_input
@@ -67,7 +68,10 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
         # Matching many long paths takes long, so it runs in a thread and does not block the event loop.
         matching |= await asyncio.to_thread(_wanted, batch, globs, tables)
     found = [info for _, info in sorted(matching.items())]
-    odd = {info.path: info for info in found if info.problem and not _is_asked_for(info.path.split("/"), globs)}
+    endings = {PurePosixPath(info.path).suffix.lower() for info in found if not info.problem}
+    odd = {
+        info.path: info for info in found if info.problem and not _is_asked_for(info.path.split("/"), globs, endings)
+    }
     if len(odd) < len(found):  # if nothing else is found, the first of them is named below as the reason
         found = [info for info in found if info.path not in odd]
         _tell_passed_over(list(odd.values()), store.uri)
@@ -144,18 +148,28 @@ def _is_wanted(info: ObjectInfo, globs: Sequence[str]) -> bool:
     return _matches(parts, globs) or (info.problem == NOWHERE and _matches(parts, globs, below=True))
 
 
-def _is_asked_for(parts: Sequence[str], globs: Sequence[str]) -> bool:
+def _is_asked_for(parts: Sequence[str], globs: Sequence[str], endings: Collection[str]) -> bool:
     """Whether a path that cannot be read has to be input: its name says so, or the glob does.
 
     `*` and `**` say nothing of the name. For a folder, only `**` says nothing: `*/users.csv` asks for each folder.
+
+    :param endings: the endings of the files that can be read, such as `.csv`, or "" for `part-00000`.
     """
-    as_file = _matches(parts, globs) and (globs[-1] not in ("*", "**") or may_be_input(parts[-1]))
+    named = (
+        globs[-1] not in ("*", "**") or may_be_input(parts[-1]) or PurePosixPath(parts[-1]).suffix.lower() in endings
+    )
+    as_file = named and _matches(parts, globs)
     return as_file or any(globs[end - 1] != "**" and _matches(parts, globs[:end]) for end in range(1, len(globs)))
 
 
 def _tell_passed_over(odd: Sequence[ObjectInfo], uri: str) -> None:
     for info in odd[:_MOST_TOLD]:
-        log.warning("%s is passed over: %s. Its name is not that of input.", ascii(f"{uri}/{info.path}"), info.problem)
+        log.warning(
+            "%s is passed over: %s. Its name is not like those of the input. If it leads to a file or a folder with "
+            "input, this input is not whole.",
+            ascii(f"{uri}/{info.path}"),
+            info.problem,
+        )
     if len(odd) > _MOST_TOLD:
         log.warning("%s more such paths are passed over.", len(odd) - _MOST_TOLD)
 

@@ -7,7 +7,7 @@ is sent, with a warning. No message has the content of a cell.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from learnosity.errors import InputProblem
@@ -60,8 +60,8 @@ class SwallowedRows:
         if not made:
             return numbers, rows
         top = next((column.index for column in columns if column.key.startswith(GROUPS)), None)
-        known = {row[top] for place, row in enumerate(rows) if place not in made and top is not None and top < len(row)}
-        sure = {place for place, found in made.items() if _are_rows(found, columns, top, known)}
+        others = [row for place, row in enumerate(rows) if place not in made and len(row) == width]
+        sure = {place for place, found in made.items() if _are_rows(found, columns, top, others)}
         self._sure += [(numbers[place], rows[place]) for place in sorted(sure)]
         doubtful = [numbers[place] for place in made if place not in sure]
         self._count += len(doubtful)
@@ -101,26 +101,30 @@ class SwallowedRows:
 
 
 def _are_rows(
-    made: Sequence[Sequence[str]], columns: Sequence[Column], top: int | None, known: Collection[str]
+    made: Sequence[Sequence[str]], columns: Sequence[Column], top: int | None, others: Sequence[Sequence[str]]
 ) -> bool:
     """Whether rows that a cell may be made of are rows of the file for sure.
 
-    Their ids have to look like each other. Their groups of the top level have to be all the same, or groups of other
-    rows; where there are no groups, the ids have to be long. Rows of two columns prove nothing.
+    Their ids have to be of the same kinds of characters, or of the kinds that the ids of other rows have. Their groups
+    of the top level have to be all the same, or groups of other rows; where there are no groups, the ids have to be
+    long. Rows of two columns prove nothing.
 
     :param top: index of the column with the top level; None = there are no groups.
-    :param known: the groups of the top level in other rows.
+    :param others: other rows of the file.
     """
     place = next((column.index for column in columns if column.key in ("user_id", "session_id")), None)
     if place is None or len(made[0]) < 3:
         return False
     ids = [row[place] for row in made]
-    if len(set(map(_kinds, ids))) > 1 or any(not each or any(map(str.isspace, each)) for each in ids):
+    if any(not each or any(map(str.isspace, each)) for each in ids):
         return False
+    are_alike = len(set(map(_kinds, ids))) == 1
     if top is None:
-        return len(set(map(len, ids))) == 1 and len(ids[0]) >= _LONG_ID
+        return are_alike and len(set(map(len, ids))) == 1 and len(ids[0]) >= _LONG_ID
     groups = {row[top] for row in made}
-    return all(map(str.strip, groups)) and (len(groups) == 1 or groups <= set(known))
+    if not all(map(str.strip, groups)) or not (len(groups) == 1 or groups <= {row[top] for row in others}):
+        return False
+    return are_alike or _kinds("".join(ids)) <= _kinds("".join(row[place] for row in others))
 
 
 def _kinds(text: str) -> frozenset[str]:

@@ -271,6 +271,21 @@ async def test_what_is_no_file_and_has_no_name_of_input_is_passed_over_and_named
         await found(f"file://{tmp_path}/in{tail}")
 
 
+@pytest.mark.parametrize("make", [_link, _pipe, _link_to_pipe])
+@pytest.mark.parametrize("tail", ["", "/", "/**", "/*"])
+@pytest.mark.parametrize(
+    ("file", "name"), [("part-00000", "part-00001"), ("a.txt", "b.TXT"), ("a.export", "b.export"), ("a", "README")]
+)
+async def test_what_ends_like_a_file_of_the_input_is_not_passed_over(
+    make: Callable[[Path], None], tail: str, file: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / file).write_bytes(b"x")
+    make(tmp_path / "in" / name)
+    with pytest.raises(InputError, match=f"in/{name}' cannot be read: it is a"):
+        await found(f"file://{tmp_path}/in{tail}")
+
+
 async def test_many_that_are_passed_over_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(12):
         _link(tmp_path / f"link{number:02}")

@@ -474,6 +474,22 @@ class TestOtherWriters:
             assert told.startswith(f"users.csv:{3 + 2 * blank}: a cell of several lines looks like rows between two")
 
     @pytest.mark.parametrize(
+        "names", [("user_id", "x", "district"), ("district", "x", "user_id"), ("x", "district", "user_id")]
+    )
+    @pytest.mark.parametrize(
+        "ids", [("u1", "u2", "u3"), ("alice", "bob2", "u3"), ("a.b@x.org", "bob@x.org", "c_1@x.org.")]
+    )
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_the_place_of_the_id_and_the_line_end_hide_no_swallowed_row(
+        self, names: tuple[str, ...], ids: tuple[str, ...], end: str
+    ) -> None:
+        rows = [{"user_id": each, "district": "d1", "x": "note"} for each in ids]
+        rows[0]["x"], rows[1]["x"] = '"ann', 'bob"'
+        lines = [",".join(names), *(",".join(row[name] for name in names) for row in rows)]
+        (told,) = problems("".join(line + end for line in lines).encode(), schema=schema_for(SUMMARY, ["district"]))
+        assert told.startswith("users.csv:2: a cell of several lines looks like rows between two")
+
+    @pytest.mark.parametrize(
         "cell",
         ["12 Main St\nSpringfield, IL", "12 Main St\nSpringfield, IL, USA, Earth", "a\nb", "a,b,c\nd", "a\nb,c",
          "a\n,b", "\n\n\n", "a, b\nc, d\n", "x\n1, 2, 3\n4, 5, 6", "a\nb,c,d,e,f"],
