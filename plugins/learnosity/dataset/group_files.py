@@ -22,9 +22,9 @@ _SUFFIXES = re.compile(r"\.(json|ndjson|jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)
 def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     """The JSON file of every group, by group path. The folders of a file are named like the groups of its path.
 
-    Files of `.json.gz` count if no other JSON file may be that of a group. One file describes the root, `()`: see
-    `_root`. A group is described by a file of the same name in the group's folder, or by a file that is named like the
-    group.
+    Files of `.json.gz` count if no other JSON file may be that of a group: see `_is_helpers`. One file describes the
+    root, `()`: see `_root`. A group is described by a file of the same name in the group's folder, or by a file that is
+    named like the group.
 
     Names may be percent-encoded, which the paths do not say. They are taken as encoded unless two of them would become
     the same group. A file is also found by its other name, as long as no other file has that one. The last path of a
@@ -35,12 +35,7 @@ def group_files(paths: Iterable[str]) -> dict[tuple[str, ...], str]:
     for path in paths:
         if suffix_of(path) == ".json":
             found_as[path.lower().endswith(".gz")].append(path)
-    packed = found_as[True]
-    if packed and all(_name(path) in _ABOUT_NAMES for path in found_as[False]):
-        has_groups = not found_as[False] or any(_name(path) not in _ABOUT_NAMES for path in packed)
-        files = packed if has_groups else found_as[False]
-    else:
-        files = found_as[False]
+    files = found_as[True] if _is_helpers(found_as[False], found_as[True]) else found_as[False]
     if not files:
         return {}
     root = _root(files)
@@ -87,6 +82,24 @@ def _root(files: Sequence[str]) -> str:
             return first
     folders = {path[: found.start()] for path in files for found in re.finditer("/", path)}
     return first if any(stem_of(path) in folders for path in above) else root
+
+
+def _is_helpers(plain: Sequence[str], packed: Sequence[str]) -> bool:
+    """Whether all plain JSON files describe the dataset, so that the groups are in packed files.
+
+    A name such as `index` that is found in several folders may be that of the groups. Then each of these folders must
+    have a packed file with another name.
+    """
+    named = [path for path in packed if _name(path) not in _ABOUT_NAMES]
+    if not plain or not named:
+        return not plain
+    if not all(_name(path) in _ABOUT_NAMES for path in plain):
+        return False
+    folders: dict[str, set[str]] = {}
+    for path in plain:
+        folders.setdefault(_name(path), set()).add(path.rpartition("/")[0])
+    with_groups = {path.rpartition("/")[0] for path in named}
+    return all(len(places) == 1 or places <= with_groups for places in folders.values())
 
 
 def _name(path: str) -> str:

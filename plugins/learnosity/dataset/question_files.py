@@ -42,7 +42,7 @@ class Questions:
 
     Files with the same name and another suffix, such as `q.json` and `q.csv`, have the same questions. A file whose
     rows only name items, beside one that only names questions, shows the same questions in another way. It is not
-    counted.
+    counted. If the names of the two differ in their numbers alone, both may be parts, and the count is not known.
 
     :ivar in_parts: whether a file has questions that the files before it do not have.
     """
@@ -50,6 +50,12 @@ class Questions:
     def __init__(self) -> None:
         self.in_parts = False
         self._path = ""  # path of the first file that has questions
+        self._paths: list[str] = []  # of the files whose questions are counted
+        self._other_paths: list[str] = []  # of files that show the same questions in another way
+        # Names of `_NAMES`, and the values under them as the files write them.
+        self._spellings: set[tuple[str, str]] = set()
+        self._has_case = False  # whether two names of one file differ by case alone
+        self._is_recased = False  # whether a row of a later file was found again under a name in other case
         self._first: Document | None = None
         self._more: list[Mapping[str, Any]] = []
         self._stems: set[str] = set()  # of the files with questions
@@ -77,19 +83,30 @@ class Questions:
     def _add_table(self, path: str, document: Document, table: Table, named: set[str]) -> None:
         if self._named and self._named.isdisjoint(named):
             if "question_reference" not in named:
+                self._other_paths.append(path)
                 return
             # The files before this one name only items. Their rows may be these questions.
             self._first, self._more, self._named = None, [], set()
             self._pairs, self._items, self._questions = set(), set(), set()
+            self._other_paths, self._paths = [*self._other_paths, *self._paths], []
+            self._spellings, self._has_case, self._is_recased = set(), False, False
         self._named |= named
+        self._paths.append(path)
+        spellings = {(name, str(row[name])) for row in table.rows for name in _NAMES if _as_text(row.get(name))}
+        self._has_case |= len({(name, text.casefold()) for name, text in spellings}) < len(spellings)
         if self._first is None:
             self._path, self._first = path, document
             for row in table.rows:
                 self._note(row)
         else:
             for row in table.rows:
-                if self._note(row):  # only names and numbers are kept in memory: the figures need no other cells
+                is_new = self._note(row)
+                self._is_recased |= not is_new and any(
+                    (name, str(row[name])) not in self._spellings for name in _NAMES if _as_text(row.get(name))
+                )
+                if is_new:  # only names and numbers are kept in memory: the figures need no other cells
                     self._more.append({key: cell for key, cell in row.items() if key in _NAMES or is_number(cell)})
+        self._spellings |= spellings
         self.in_parts = bool(self._more)
 
     def _note(self, row: Mapping[str, Any]) -> bool:
@@ -131,13 +148,19 @@ class Questions:
         whole = self._first or self._unnamed
         if whole is None:
             return Returned(questions=0, nothing_matched=True) if self._is_empty and not left else Returned()
-        if self._first is not None and any(map(self.may_lack, left)):
+        if self._first is not None and (any(map(self.may_lack, left)) or self._may_be_other_parts()):
             return Returned()
+        if self._has_case and self._is_recased:
+            return Returned()  # questions differ by case alone, so a row in other case may be another question
         if self.in_parts:
             table = whole.first(Kind.ITEMS)
             assert table is not None
             whole = replace(whole, tables=(replace(table, rows=[*table.rows, *self._more]),))
         return structs.replace(questions_returned(whole), figures=figures_of_items(whole))
+
+    def _may_be_other_parts(self) -> bool:
+        """Whether a file that seems to show the same questions in another way may be a further part."""
+        return any(_is_other_part(path, other) for path in self._paths for other in self._other_paths)
 
 
 def _is_other_part(path: str, other: str) -> bool:

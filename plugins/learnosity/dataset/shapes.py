@@ -6,10 +6,11 @@ It goes by the names of fields: those that say what a row is about, and those th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from learnosity.results.content import MEASURES
+from learnosity.results.values import number
 
 # Name of the table with the rows of the groups above a group. The file repeats these rows for comparison: each of these
 # groups has its own file.
@@ -31,7 +32,11 @@ _LISTS = _LISTS_OF_GROUPS | {"items", "questions"}
 # An object with one of these keys has no rows by their ids: the keys are names of fields, of lists, or of rows that
 # reports compare.
 _NO_IDS = MEASURES | _SUBJECTS | TELLING | _LISTS | {"data", "rows", "records", "results", "row", "group", "user"}
+# In a list of one of these names, the entries may be rows without names of columns.
+_LISTS_OF_ROWS = _LISTS | {"rows", "data", "records", "results", "values", "cells"}
 NAMES_APART = "rows apart from the names of their columns"
+# These fields do not say whether an object is a row of results.
+_NAME_FIELDS = frozenset({"name", "title", "label"})
 _MEASURE_ENDS, _COUNTS = ("score", "percent"), ("count_", "num_")
 _DELIMITERS = re.compile(r"[,;\t|]")
 
@@ -75,7 +80,7 @@ def is_keyed(name: str, value: Mapping[str, Any]) -> bool:
     """Whether an object looks like rows by their ids, such as `{"users": {"u1": {"score": 1}}}`.
 
     One row with a documented measure is enough where the object is named like a list of rows. Otherwise it needs two,
-    all with the same fields, and nothing else.
+    and nothing else. They have the same fields; or one measure in common, and no fields but measures, ids and names.
 
     :param name: the key of the object.
     """
@@ -86,7 +91,16 @@ def is_keyed(name: str, value: Mapping[str, Any]) -> bool:
         return False
     if not any(known(column) in MEASURES for row in rows for column in row):
         return False
-    return name in _LISTS or (len(value) == len(rows) > 1 and len(set(map(frozenset, rows))) == 1)
+    return name in _LISTS or (len(value) == len(rows) > 1 and _are_alike(rows))
+
+
+def _are_alike(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether objects have the same fields, or seem to: a measure that one of them does not have may be optional."""
+    fields = [frozenset(map(known, row)) for row in rows]
+    if len(set(fields)) == 1:
+        return True
+    others = frozenset().union(*fields) - MEASURES - _SUBJECTS - _NAME_FIELDS
+    return not MEASURES.isdisjoint(frozenset.intersection(*fields)) and all(each.endswith("_id") for each in others)
 
 
 def keyed_rows(names: Iterable[str], *, beside_others: bool) -> str:
@@ -122,16 +136,19 @@ def has_names_apart(value: Any) -> bool:
     """Whether a value has a list with the names of columns, and a list of their cells.
 
     Such a list names what a row is about and a measure. The cells have a text at the one place and a number at the
-    other, and there are about as many of them.
+    other, and there are about as many of them. In a list that is named like one of rows, with just as many cells, the
+    text may be an integer, and the number a text or null.
     """
     places: dict[int, set[tuple[int, int]]] = {}
-    for each in _lists(value):
+    for _, each in _lists(value):
         names = [_texts(entry) for entry in each]
         of = next((at for at, texts in enumerate(names) if not _SUBJECTS.isdisjoint(texts)), None)
         measured = next((at for at, texts in enumerate(names) if any(map(is_measure, texts))), None)
         if of is not None and measured is not None:
             places.setdefault(len(names), set()).add((of, measured))
-    return bool(places) and any(_are_cells(inner, places) for each in _lists(value) for inner in each)
+    return bool(places) and any(
+        _are_cells(inner, places, of_rows=key in _LISTS_OF_ROWS) for key, each in _lists(value) for inner in each
+    )
 
 
 def is_by_column(row: Mapping[str, Any]) -> bool:
@@ -156,14 +173,16 @@ def names_no_question(row: Mapping[str, Any]) -> bool:
     return all(row.get(name) is None for name in _OF_A_QUESTION)
 
 
-def _lists(value: Any) -> Iterator[list[Any]]:
-    """The lists anywhere in a value."""
-    left = [value]
+def _lists(value: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The lists anywhere in a value, each with its key: `rows` for the value itself, and none in a list."""
+    left: list[tuple[str, Any]] = [("rows", value)]
     while left:
-        each = left.pop()
+        key, each = left.pop()
         if isinstance(each, list):
-            yield each
-        left += each if isinstance(each, list) else each.values() if isinstance(each, dict) else ()
+            yield key, each
+            left += [("", inner) for inner in each]
+        elif isinstance(each, dict):
+            left += [(known(name), inner) for name, inner in each.items()]
 
 
 def _texts(entry: Any) -> set[str]:
@@ -172,11 +191,21 @@ def _texts(entry: Any) -> set[str]:
     return {known(text) for text in texts if isinstance(text, str)}
 
 
-def _are_cells(value: Any, places: Mapping[int, set[tuple[int, int]]]) -> bool:
+def _are_cells(value: Any, places: Mapping[int, set[tuple[int, int]]], *, of_rows: bool) -> bool:
     if not isinstance(value, list):
         return False
     pairs = (pair for more in (-1, 0, 1) for pair in places.get(len(value) + more, ()) if max(pair) < len(value))
-    return any(isinstance(value[of], str) and isinstance(value[at], int | float) for of, at in pairs)
+    if any(isinstance(value[of], str) and isinstance(value[at], int | float) for of, at in pairs):
+        return True
+    return of_rows and any(_is_name(value[of]) and _may_be_measured(value[at]) for of, at in places.get(len(value), ()))
+
+
+def _is_name(cell: Any) -> bool:
+    return isinstance(cell, str | int) and not isinstance(cell, bool)
+
+
+def _may_be_measured(cell: Any) -> bool:
+    return cell is None or number(cell) is not None
 
 
 def _is_read(row: Mapping[str, Any]) -> bool:

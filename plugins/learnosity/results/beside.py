@@ -60,11 +60,11 @@ _OF_THE_FILE = words(
 # number of files.
 _IN_A_FILE = re.compile("row|record|line|user|student|learner|group|question|session|item|result(?!.*file)")
 _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2")
-# The name of one part of several, without its suffix: `part-1`, `export.part01`, `results_1_of_3`, `results-2`. The end
-# of a date is no such number.
+# The name of one part of several, without its suffix: `part-1`, `export.part01`, `results_1_of_3`, `results-001`. Other
+# numbers at the end may be a year, a day or a grade: `export_2026`, `grade_5`.
 _PART_NUMBER = re.compile(
     r"(?<![a-z])(?:part|chunk|segment|shard|batch|vol|volume)[-_. (]*\d{1,5}(?!\d)|\d[-_ ]?of[-_ ]?\d"
-    r"|(?<!\d)[-_. (]\d{1,4}\)?$",
+    r"|(?<!\d)[-_. ]0\d{1,4}$",
     re.IGNORECASE,
 )
 _NEXT_FILE = words("nextfile nextfiles nextfilename")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import starmap
 from typing import Any
 
 from learnosity.results.findings import Findings
@@ -31,8 +32,10 @@ _MAY_BE_NULL = ABOUT_A_FILE | ABOUT_KEYS | LINK_WORDS | STRUCTURE_KEYS | URL_KEY
 # anything else, it may be the name of a file: `{"student_outputs": {"url": …}, "summaries": null}`.
 _LIST_OF_FILES = re.compile("(.+?)(?:(?<!pro)files?|urls?|uris?|links?|outputs?|downloads?)")
 _DIGITS = re.compile("[0-9]+")
-# An object with one of these keys is the entry of a file, also where the value is null.
-_OF_A_FILE = URL_KEYS.union(NAME_KEYS, PATH_KEYS, SIZE_KEYS)
+# An object with a key of `_OF_A_FILE` is the entry of a file, also where the value is null. One with a key of `_NAMES`
+# is such an entry only if the value is the name of a file: other things have names, too.
+_OF_A_FILE = URL_KEYS.union(SIZE_KEYS)
+_NAMES = frozenset(NAME_KEYS + PATH_KEYS)
 
 
 class Members:
@@ -63,7 +66,7 @@ class Members:
             self._nulls.add(word)
         if is_open and self._before == before:
             self._idle.add(word)
-            self._lacks_address |= any(inner in _OF_A_FILE for inner, _ in members(value))
+            self._lacks_address |= any(starmap(_is_of_a_file, members(value)))
         if self._before[:2] != before[:2] and word not in STRUCTURE_KEYS:
             self._with_files.add(word)
             if isinstance(value, list) and _is_list(word):
@@ -85,6 +88,11 @@ class Members:
 
     def _numbers(self) -> tuple[int, int, int]:
         return len(self._found.files), self._found.empty_lists, self._found.parts
+
+
+def _is_of_a_file(word: str, value: Any) -> bool:
+    """Whether a member of an object shows that the object is the entry of a file."""
+    return word in _OF_A_FILE or (word in _NAMES and isinstance(value, str) and looks_like_a_file(value))
 
 
 def _is_list(word: str) -> bool:

@@ -77,7 +77,6 @@ _LACKING = r"(?:failed|missing|skipped|omitted|dropped|unavailable|expired|incom
 # Numbers of all files of the dataset or of the listing. Only words for files are in it: `results_in_dataset` may be a
 # number of answers. Beside rows, these numbers say nothing. A value that is not a number may be a flag or a time.
 _NUMBERS = rf"available{_FILES}|{_FILES}available|(?:all|total)?{_FILES}(?:in|of)(?:the)?(?:dataset|listing|list)"
-_HITS = "(?:total)?hits?(?:count)?"
 _PAGES = r"(?:num(?:ber)?|total|count|nr|nb|of|the|all|pages?)"
 _PATTERNS: tuple[tuple[Kind, str], ...] = (
     # Keys such as `nextpage`, `nexttoken` and `nextpagetoken`. Their value is the cursor of the next page.
@@ -138,7 +137,7 @@ _THINGS: tuple[tuple[Thing, re.Pattern[str]], ...] = (
     ("statistic", re.compile(rf"of(?:{'|'.join(STATISTICS)})$")),
 )
 _PARTS = re.compile(_FILES)
-_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|{_HITS})(?:of(?:{'|'.join(STATISTICS)}))?")
+_ONLY_NUMBERS = re.compile(rf"(?:{_NUMBERS}|hits)(?:of(?:{'|'.join(STATISTICS)}))?")
 _BY_PATTERN = tuple((kind, re.compile(pattern)) for kind, pattern in _PATTERNS)
 
 
@@ -161,7 +160,10 @@ def thing_of(word: str) -> Thing | None:
 
 
 def is_only_a_number(word: str) -> bool:
-    """Whether a count is only of files. If it is not a number, or if it is beside rows, it is about something else."""
+    """Whether a count is only of files. If it is not a number, or if it is beside rows, it is about something else.
+
+    `hits` is such a count. `total_hits` and `hit_count` are not: they are compared with rows, too.
+    """
     return _ONLY_NUMBERS.fullmatch(word) is not None
 
 

@@ -35,24 +35,27 @@ _IN_PART = re.compile(
 # group`.
 _FILE = r"(?:files?|outputs?|pages?|urls?|chunks?|documents?|entries|addresses)"
 _LIST = r"(?:list|listing|lists|listings|result sets?)"
-_RESULTS = r"(?:results?|outputs?)"
+_RESULTS = r"(?:results?|outputs?|(?:result|output) files)"
 _CUT = r"(?:truncated|incomplete|abridged|cut off|cut short|capped|partial(?! (?:credit|score|mark|attempt|answer)))"
 # What may stand between a list and the word that says that it is cut: `list of files has silently been truncated`.
 _IS = (
-    rf"(?:of (?:the |all |result |output )*{_FILE} |(?:returned|shown|given|below|above|here) )?"
+    rf"(?:of (?:the |all |result |output )*{_FILE} |of (?:the )?\w+ |(?:returned|shown|given|below|above|here) ){{0,2}}"
     r"(?:(?:is|are|was|were|be|been|being|has|have|had|may|might|\w+ly|only|still|now|just|too) )*"
 )
 # Behind that word, these say that values or names are cut: `truncated to two decimals`, `capped at 100`.
 _OF_VALUES = (
-    r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|bytes|percent)\b"
+    r" (?:to|at|after) (?:\w+ ){0,3}?(?:characters?|chars?|letters?|digits?|decimals?|places?|words?|percent)\b"
 )
-_AT_A_VALUE = rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)"
+# A number alone may also be one of rows: `Results capped at 1000`. It is a value only if a word of values stands
+# before it in the sentence: `Scores in the output are capped at 100`.
+_AT_A_VALUE = re.compile(rf" at \d[\d,.]*(?![\d,.])(?! (?:{_FILE}|results|rows|lines|records)\b)", re.IGNORECASE)
+_VALUES = re.compile(r"\b(?:scores?|values?|marks?|names?|texts?|decimals?)\b[^.!?]*$", re.IGNORECASE)
 _PART = re.compile(
     rf"\b(?:partial|incomplete|truncated|abridged) (?:{_FILE} )?(?:{_LIST}|{_RESULTS})\b(?! (?:of|for|from) )"
     r"(?! (?:(?:is|are|was|were|has|have|be|been|will|not|never) )+"
     r"(?:excluded|included|ignored|omitted|left out|counted))"
     rf"|\b{_LIST} {_IS}{_CUT}(?!{_OF_VALUES})"
-    rf"|\b{_RESULTS} {_IS}{_CUT}(?!{_OF_VALUES}|{_AT_A_VALUE})"
+    rf"|(?P<results>\b{_RESULTS} {_IS}{_CUT}(?!{_OF_VALUES}))"
     rf"|\b(?<!input )files (?:\w+ ){{0,2}}?(?:not (?:listed|shown|returned)|left out)\b"
     rf"|\bonly (?:the )?(?:first|last|some|part|\d+)\b(?![^.!?]{{0,20}}? (?:characters?|chars?|letters?|digits?|words?|"
     rf"lines?|columns?|bytes)\b)[^.!?]{{0,40}}?\b{_FILE} (?:\w+ ){{0,2}}?(?:listed|shown|returned)\b"
@@ -88,9 +91,16 @@ def says_not_ready(text: str) -> bool:
 
 def says_part(text: str) -> bool:
     """Whether a text says that a list of files, or the results, are only a part of the whole."""
-    if any(_DENIED.search(text, max(0, found.start() - 60), found.start()) is None for found in _PART.finditer(text)):
-        return True
+    for found in _PART.finditer(text):
+        is_denied = _DENIED.search(text, max(0, found.start() - 60), found.start()) is not None
+        if not is_denied and not (found["results"] and _is_of_values(text, found.start(), found.end())):
+            return True
     return any(_number(part) != _number(whole) for part, whole in _SOME_OF.findall(text))
+
+
+def _is_of_values(text: str, start: int, end: int) -> bool:
+    """Whether a phrase says that values in the results are capped, and not the results."""
+    return _AT_A_VALUE.match(text, end) is not None and _VALUES.search(text, max(0, start - 60), start) is not None
 
 
 def _number(text: str) -> str:

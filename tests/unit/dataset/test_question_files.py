@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,57 @@ async def test_a_file_by_item_beside_one_by_question_is_no_part(tmp_path: Path, 
         files |= {"questions2.json": [{"question_reference": "q9"}], f"2{other}": [{"item_reference": "i9"}]}
     returned, _ = await of(tmp_path, files)
     assert (returned.questions, returned.sessions) == (8 + number, 8)
+
+
+ITEM, QUESTION = ({"item_reference": "i{}"}, {"question_reference": "q{}"})
+
+
+@pytest.mark.parametrize("views", [v for v in product([ITEM, QUESTION], repeat=3) if ITEM in v and QUESTION in v])
+@pytest.mark.parametrize("form", ["p{}.json", "by/part-{}.csv.json", "{}-questions.json"])
+async def test_of_parts_that_name_items_or_questions_the_count_is_not_known(
+    tmp_path: Path, form: str, views: tuple[dict[str, str], ...]
+) -> None:
+    files = {
+        form.format(place): [{key: text.format(place) for key, text in view.items()}]
+        for place, view in enumerate(views)
+    }
+    assert (await of(tmp_path, files))[0] == Returned()
+
+
+@pytest.mark.parametrize(
+    ("parts", "count"),
+    [
+        ([["a", "A"]], 2),
+        ([["a", "A"], ["a"]], 2),
+        ([["a", "A"], ["b"]], 3),
+        ([["a"], ["A"]], 1),
+        ([["a", "b"], ["A", "C"]], 3),
+        ([["a", "A"], ["b", "B"]], None),
+        ([["a"], ["a", "A"]], None),
+        ([["a", "A"], ["b"], ["B"]], None),
+    ],
+)
+@pytest.mark.parametrize("name", ["item_reference", "question_reference"])
+async def test_names_that_differ_by_case_in_one_file_are_not_taken_for_one(
+    tmp_path: Path, name: str, parts: list[list[str]], count: int | None
+) -> None:
+    files = {f"p{place}.json": [{name: each} for each in part] for place, part in enumerate(parts)}
+    assert (await of(tmp_path, files))[0].questions == count
+
+
+APART = [
+    {"columns": ["item_reference", "p_value"], "rows": [[7, 0.1], [8, 0.2]]},
+    {"columns": ["item_reference", "p_value"], "rows": [["i1", None], ["i2", None]]},
+    {"columns": ["item_reference", "p_value"], "rows": [["i1", "0.1"], ["i2", "0.2"]]},
+    {"columns": ["item_reference", "p_value"], "rows": [[7, None]]},
+    {"columns": ["p_value", "question_reference"], "rows": [["0.5", 7]]},
+]
+
+
+@pytest.mark.parametrize("content", APART, ids=str)
+async def test_rows_apart_from_the_names_of_their_columns_are_not_nothing(tmp_path: Path, content: Any) -> None:
+    returned, _ = await of(tmp_path, {"a.json": content, "b.json": []}, require_complete=True)
+    assert returned == Returned()
 
 
 @pytest.mark.parametrize("helper", [b"{", b"[1," + b" " * (4 * 1024 * 1024)])

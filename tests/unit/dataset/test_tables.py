@@ -117,6 +117,26 @@ def test_a_file_about_the_dataset_does_not_hide_packed_groups(helpers: list[str]
     assert group_files(twins) == {(): "index.json", ("d1",): "d1/index.json"}
 
 
+@pytest.mark.parametrize("name", ["index", "info", "meta", "about"])
+@pytest.mark.parametrize(
+    "strays",
+    [
+        ["export.json.gz"],
+        ["archive/all.json.gz"],
+        ["users.ndjson", "users.json.gz"],
+        ["group.json.gz"],
+        ["d1/group.json.gz"],
+        ["a/group.json.gz", "b/group.json.gz"],
+    ],
+)
+def test_a_packed_file_beside_groups_hides_none_of_them(strays: list[str], name: str) -> None:
+    plain = [f"{name}.json", f"d1/{name}.json"]
+    assert group_files([*plain, *strays]) == {(): plain[0], ("d1",): plain[1]}
+    # Where packed files are in all of these folders, the plain ones describe them.
+    packed = ["group.json.gz", "d1/group.json.gz"]
+    assert group_files([*plain, *packed]) == {(): packed[0], ("d1",): packed[1]}
+
+
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("shape", ["g/{}/group.json", "g/{}.json"])
 @pytest.mark.parametrize(

@@ -202,6 +202,7 @@ PLAIN_OBJECTS: tuple[Any, ...] = (
     {"reference": "x"},
     {"id": 6},
     {"start": "2026-11-01", "end": "2026-11-28"},
+    {"name": "Math", "id": "a1"},
 )
 BESIDE = ("users", "ancestors", "parent", "level", "levels", "activity", "activity_id", "period", "organisation", "x")
 
@@ -254,7 +255,16 @@ class TestBesideRows:
 
     @pytest.mark.parametrize(
         "nothing",
-        [None, {"url": None}, {"url": ""}, {"file": None, "bytes": 0}, {"name": "b.json"}, {"of": {"size": 3}}],
+        [
+            None,
+            {"url": None},
+            {"url": ""},
+            {"file": None, "bytes": 0},
+            {"name": "b.json"},
+            {"path": "x/b.csv"},
+            {"of": {"size": 3}},
+            {"name": "Math", "signed_url": None},
+        ],
     )
     @pytest.mark.parametrize(
         "key", ["profiles", "user_profiles", "student_outputs", "report_files", "json_urls", "x_links"]
@@ -271,6 +281,15 @@ class TestBesideRows:
             assert kind(read({key: [A, B], other: None})) is not Files
             assert kind(read({key: [A, B], other: {"id": 6}})) is not Files
         assert kind(read({"result_urls": [A, B], "users": None, "activity": None})) is Files
+
+    def test_an_object_with_a_name_beside_a_list_of_files_is_no_missing_file(self) -> None:
+        for key, value in (
+            ("activity", {"name": "Math", "id": "a1"}),
+            ("schema", {"name": "x", "fields": ["a"]}),
+            ("created_by", {"name": "x", "id": "u"}),
+            ("menu", {"path": "North/Maths"}),
+        ):
+            assert kind(read({"file_urls": [A, B], key: value})) is Files, key
 
 
 LEVELS = [{"key": "district", "label": "District"}]
@@ -320,12 +339,26 @@ class TestInputFiles:
             "export.part01",
             "r-part-00000-ab",
             "r_1_of_3",
-            "results-2",
-            "r (3)",
+            "results-002",
+            "r_00",
+            "r-3-of-12",
             "chunk_7",
+            "vol.2",
         ):
             assert kind(read({"download_url": at(f"{name}{suffix}"), "file_count": 3})) is not Files, name
-        for name in ("all", "results-2026-11-28", "results_20261128", "department", f"ibk-{ID}", "year-12-maths"):
+        for name in (
+            "all",
+            "results-2026-11-28",
+            "results_20261128",
+            "department",
+            f"ibk-{ID}",
+            "year-12-maths",
+            "export_2026",
+            "students_nov_2026",
+            "grade_5",
+            "dataset-12",
+            "results-2",
+        ):
             assert kind(read({"download_url": at(f"{name}{suffix}"), "file_count": 3})) is Files, name
 
     def test_a_number_that_cannot_be_that_of_the_request_is_compared(self) -> None:

@@ -499,6 +499,17 @@ PARTS = (
     "Do not use these partial results",
     "Not all is here: more files follow",
     "Only the first 10 entries are shown",
+    "Results capped at 1000",
+    "Results are truncated at 10,000.",
+    "Output truncated after 10000000 bytes",
+    "The list of users is incomplete",
+    "Result files truncated",
+    "Output files are incomplete",
+    "Results shown here are partial",
+    "Results of the report are truncated",
+    "Results truncated at 5 MB",
+    "Results capped at 500 users",
+    "All scores are in. Results are capped at 100.",
 )
 WHOLE = (
     "3 of 200 users had no group.",
@@ -528,6 +539,8 @@ WHOLE = (
     "No files were left out.",
     "None of the results are incomplete",
     "Scores in the output are capped at 100.",
+    "All marks of the results were capped at 10",
+    "Result files are truncated to 64 characters",
     "Results were rounded and capped at 100.",
     "Output values truncated to two decimals",
     "Long names in output are truncated to 64 characters.",
@@ -615,6 +628,12 @@ class TestParts:
                 assert isinstance(read({**rows, key: number}), Inline)
                 assert isinstance(read({**rows, "stats": {key: number}}), Inline)
             assert isinstance(read({"x": [ROW], key: number}, {"inline": "data.x"}), Inline)
+
+    @pytest.mark.parametrize("key", ["total_hits", "totalHits", "hit_count", "hitCount"])
+    def test_a_total_of_hits_is_compared_with_files_and_rows(self, key: str) -> None:
+        for data in ({"files": [A, B]}, {"users": [ROW, ROW]}):
+            for number, right in ((500, False), ("500", False), (2, True), (None, True)):
+                assert isinstance(read({**data, key: number}), Files | Inline) == right, (data, number)
 
     @pytest.mark.parametrize(
         "thing", ["results", "objects", "entries", "items", "elements", "records", "rows", "users"]
