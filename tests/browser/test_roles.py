@@ -106,7 +106,7 @@ class Site:
     def grant(self, role: str) -> None:
         """Give a role what `compose/init.sh` gives to Viewer and User, and wait until it holds."""
         script = (REPOSITORY / "compose" / "init.sh").read_text()
-        (line,) = re.findall(r"^airflow (roles add-perms .+)$", script, re.MULTILINE)
+        (line,) = re.findall(r"\bairflow (roles add-perms [^;\n]+)", script)
         words = [word for word in shlex.split(line) if word not in {"Viewer", "User"} - {role}]
         assert role in words
         self.stack.airflow.command(*words).wait_until_done(timeout=COMMAND_SECONDS)
