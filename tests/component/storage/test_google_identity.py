@@ -91,6 +91,8 @@ async def served(google: Google, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         monkeypatch.setattr("google.auth.iam._IAM_ENDPOINT", server.url + "/iam/{}:generateAccessToken")
         monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", server.url + "/token-of-user")
+        # Google's client would ask about the bucket in a thread of its own, at any time after its first request.
+        monkeypatch.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
         # Neither a developer's own credentials nor a metadata server of this machine.
         monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "nothing"))
         monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
