@@ -141,11 +141,10 @@ def has_names_apart(value: Any) -> bool:
     """
     places: dict[int, set[tuple[int, int]]] = {}
     for _, each in _lists(value):
-        names = [_texts(entry) for entry in each]
-        of = next((at for at, texts in enumerate(names) if not _SUBJECTS.isdisjoint(texts)), None)
-        measured = next((at for at, texts in enumerate(names) if any(map(is_measure, texts))), None)
+        of = next((at for at, texts in _texts(each) if not _SUBJECTS.isdisjoint(texts)), None)
+        measured = next((at for at, texts in _texts(each) if any(map(is_measure, texts))), None)
         if of is not None and measured is not None:
-            places.setdefault(len(names), set()).add((of, measured))
+            places.setdefault(len(each), set()).add((of, measured))
     return bool(places) and any(
         _are_cells(inner, places, of_rows=key in _LISTS_OF_ROWS) for key, each in _lists(value) for inner in each
     )
@@ -180,15 +179,17 @@ def _lists(value: Any) -> Iterator[tuple[str, list[Any]]]:
         key, each = left.pop()
         if isinstance(each, list):
             yield key, each
-            left += [("", inner) for inner in each]
+            left += [("", inner) for inner in each if _is_nested(inner)]
         elif isinstance(each, dict):
-            left += [(known(name), inner) for name, inner in each.items()]
+            left += [(known(name), inner) for name, inner in each.items() if _is_nested(inner)]
 
 
-def _texts(entry: Any) -> set[str]:
-    """The texts of one entry of a list of names, such as "score" or {"name": "score", "label": "Score"}."""
-    texts = entry.values() if isinstance(entry, dict) else (entry,)
-    return {known(text) for text in texts if isinstance(text, str)}
+def _texts(entries: list[Any]) -> Iterator[tuple[int, set[str]]]:
+    """The texts of each entry of a list of names, such as "score" or {"name": "score", "label": "Score"}."""
+    for at, entry in enumerate(entries):
+        if isinstance(entry, str | dict):
+            texts = entry.values() if isinstance(entry, dict) else (entry,)
+            yield at, {known(text) for text in texts if isinstance(text, str)}
 
 
 def _are_cells(value: Any, places: Mapping[int, set[tuple[int, int]]], *, of_rows: bool) -> bool:
