@@ -2,8 +2,8 @@
 
 The dataset exists already and is listed in pages of 1,000, so that no input has to be made. Eight tasks land it, each
 worker runs one of them at a time. Printed are the seconds of each task, the most memory of one task process, the calls
-of the API, the S3 requests, how much the database grows, and, where a dataset of so many files has pages, how long they
-take to open.
+of the API, the S3 requests, how much the database grows, and how long the dataset's pages take to open. Of a dataset of
+a million files, the pages do not show the files.
 """
 
 from __future__ import annotations
@@ -59,10 +59,9 @@ class PagedStack(CeleryStack):
         return found
 
 
-def measure(files: int, *, pages: bool) -> tuple[float, bool]:
-    """Land one dataset on a stack of its own.
+def measure(files: int) -> tuple[float, bool]:
+    """Land one dataset on a stack of its own, and open its pages.
 
-    :param pages: open its pages, too
     :returns: seconds of a run, and whether its goals are reached
     """
     with (
@@ -86,7 +85,7 @@ def measure(files: int, *, pages: bool) -> tuple[float, bool]:
         )
         print(f"{'':>9}  the database grew by {grown / 1e6:.1f} MB", flush=True)
         ok = run.state == "success" and calls <= -(-files // PAGE_FILES) + SHARDS
-        return seconds, (not pages or _pages(stack, run)) and ok
+        return seconds, _pages(stack, run, listed=files <= PAGE.files) and ok
 
 
 @contextmanager
@@ -154,10 +153,14 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def _pages(stack: CeleryStack, run: DAGRunResponse) -> bool:
+def _pages(stack: CeleryStack, run: DAGRunResponse, *, listed: bool) -> bool:
     page = f"/learnosity/run/{DAG_ID}/{run.dag_run_id.replace('+', '%2B')}"
     shown: Mapping[str, tuple[str, Callable[[Ui], Any]]] = {
-        "dataset page": (page, lambda ui: ui.page.get_by_text("district_1", exact=True).first),
+        "dataset page": (page, lambda ui: ui.page.get_by_text("About this dataset").first),
+        "use this data": (f"{page}/use", lambda ui: ui.page.get_by_text("Where it is").first),
+    }
+    of_files: Mapping[str, tuple[str, Callable[[Ui], Any]]] = {
+        "results": (page, lambda ui: ui.page.get_by_text("district_1", exact=True).first),
         "list of files": (f"{page}/files", lambda ui: ui.page.get_by_role("link", name="Download").first),
         "search in files": (
             f"{page}/files?q=school_7+class_499",
@@ -168,6 +171,8 @@ def _pages(stack: CeleryStack, run: DAGRunResponse) -> bool:
             lambda ui: ui.page.get_by_text("district_1", exact=True).first,
         ),
     }
+    if listed:
+        shown = {**shown, **of_files}
     slowest = 0.0
     with browser() as running:
         ui = Ui.open(running, stack.airflow.url)
@@ -201,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", default=f"50000,{FILES}", help="numbers of files, with commas between")
     options = parser.parse_args(arguments)
     sizes = [int(files) for files in options.files.split(",")]
-    found = [measure(files, pages=files <= PAGE.files) for files in sizes]
+    found = [measure(files) for files in sizes]
     growth = found[-1][0] / sizes[-1] / (found[0][0] / sizes[0])
     print(f"seconds a file, last against first: {growth:.2f} (goal: at most {GOAL_GROWTH})")
     ok = growth <= GOAL_GROWTH and all(reached for _, reached in found)

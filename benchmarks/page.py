@@ -2,7 +2,8 @@
 
 `python -m benchmarks.page`. A figure is the time from asking for the page until its table is visible, and the processor
 time of the API server for it, which says more on a busy machine. The first opening has a figure of its own: for it, the
-API server reads the dataset's list of files and its index of names.
+API server reads the dataset's list of files and its index of names. At the end, the list of files and the manifest are
+replaced by those of a million files, of which the pages show what the manifest says.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ from devstack.browser import SECONDS, Ui, browser
 from devstack.samples import DAG_ID, group_conf, land
 from devstack.secrets import ADMIN
 from devstack.stack import Stack, StackOptions
+from learnosity.dataset.layout import FILES
+from learnosity.dataset.manifest import FileEntry, decode_manifest, encode_files, encode_manifest, sha256_hex
+from learnosity.storage.uris import parse_uri
 from simulator.population import records
 
 GOAL_SECONDS = 1.0
 USERS = 200_000  # 12,202 files: 40 users to a class, two files a group
 RUNS = 5
+MANY = 1_000_000  # number of files of the dataset that is opened at the end
+GOAL_MANY_SECONDS = 2.0
 
 
 def main() -> int:
@@ -55,9 +61,11 @@ def main() -> int:
         ui = Ui.open(running, stack.airflow.url)
         ui.page.set_default_timeout(240 * SECONDS)  # a slow page must be measured and not end in a time-out
         ui.log_in(ADMIN, stack.airflow.passwords[ADMIN])
-        slowest = max(_measure(opening, server) for opening in _openings(ui, run, options.users))
+        reached = [_measure(opening, server) for opening in _openings(ui, run, options.users)]
+        _list_many(stack, stack.airflow.api.xcom(DAG_ID, run.dag_run_id, "land.publish")["manifest_uri"])
+        reached += [_measure(opening, server) for opening in _openings_of_many(ui, run)]
         ui.close()
-    return int(slowest > GOAL_SECONDS)
+    return int(not all(reached))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,13 @@ class Opening:
     """One way to open something.
 
     :param prepare: leads to where the user stands before; not measured.
-    :param ours: counts for the goal; the others are Airflow's own, to compare with.
+    :param goal: seconds, for the first time and for the median; None = it is Airflow's own, to compare with.
     """
 
     name: str
     open: Callable[[], None]
     prepare: Callable[[], None] = lambda: None
-    ours: bool = True
+    goal: float | None = GOAL_SECONDS
 
 
 def _upload(stack: Stack, users: int) -> str:
@@ -142,12 +150,46 @@ def _openings(ui: Ui, run: DAGRunResponse, users: int) -> list[Opening]:
         Opening("a class", class_page),
         Opening("find a user", find, prepare=asked),
         Opening("tab of the run, clicked", click, prepare=stand_on_the_run),
-        Opening("tab, with all of Airflow's UI loaded anew", reload, ours=False),
-        Opening("the run in Airflow's UI, loaded anew", airflow, ours=False),
+        Opening("tab, with all of Airflow's UI loaded anew", reload, goal=None),
+        Opening("the run in Airflow's UI, loaded anew", airflow, goal=None),
     ]
 
 
-def _measure(opening: Opening, server: psutil.Process) -> float:
+def _list_many(stack: Stack, manifest_uri: str) -> None:
+    """Replace files.ndjson and the manifest of the dataset by those of `MANY` files."""
+    store, manifest_path = stack.seaweedfs.store(), parse_uri(manifest_uri).key
+    manifest = decode_manifest(bytes(obstore.get(store, manifest_path).bytes()), where=manifest_uri)
+    entry = FileEntry("", 200, sha256_hex(b""), "application/json")
+    listing = b"".join(
+        encode_files(msgspec.structs.replace(entry, path=f"users/{number:07}.json") for number in range(MANY))
+    )
+    changed = msgspec.structs.replace(
+        manifest, file_count=MANY, total_bytes=MANY * entry.bytes, files_sha256=sha256_hex(listing), names=None
+    )
+    obstore.put(store, f"{manifest_path.rpartition('/')[0]}/{FILES}", listing)
+    obstore.put(store, manifest_path, encode_manifest(changed))
+    print(f"now with {MANY:,} files, {len(listing) / 1e6:.0f} MB of list")
+
+
+def _openings_of_many(ui: Ui, run: DAGRunResponse) -> list[Opening]:
+    page = f"/learnosity/run/{DAG_ID}/{run.dag_run_id.replace('+', '%2B')}"
+
+    def main_page() -> None:
+        ui.goto(page)
+        expect(ui.page.get_by_text(f"{MANY:,} files")).to_be_visible()
+
+    def use() -> None:
+        ui.goto(f"{page}/use")
+        expect(ui.page.get_by_role("heading", name="Where it is")).to_be_visible()
+
+    return [
+        Opening("dataset page", main_page, goal=GOAL_MANY_SECONDS),
+        Opening("use this data", use, goal=GOAL_MANY_SECONDS),
+    ]
+
+
+def _measure(opening: Opening, server: psutil.Process) -> bool:
+    """Open, print, and say whether the goal is reached."""
     took, used = [], []
     for _ in range(RUNS + 1):
         opening.prepare()
@@ -158,13 +200,14 @@ def _measure(opening: Opening, server: psutil.Process) -> float:
         used.append(after.user + after.system - before.user - before.system)
     first, *others = took
     worse = max(first, median(others))
-    goal = f"goal {GOAL_SECONDS:.0f}: {'reached' if worse <= GOAL_SECONDS else 'NOT reached'}" if opening.ours else ""
+    reached = opening.goal is None or worse <= opening.goal
+    goal = "" if opening.goal is None else f"goal {opening.goal:.0f}: {'reached' if reached else 'NOT reached'}"
     print(
         f"{opening.name:44} first {first:5.2f}  median of {RUNS} {median(others):5.2f}  {goal}  "
         f"(processor time of the API server {used[0]:.2f}, {median(used[1:]):.2f})",
         flush=True,
     )
-    return worse if opening.ours else 0.0
+    return reached
 
 
 if __name__ == "__main__":

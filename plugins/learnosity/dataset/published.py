@@ -7,37 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from threading import Lock
 
 from learnosity.dataset.bounded_reads import check_place, read_begin, read_whole, size_of
-from learnosity.dataset.file_names import MAX_PATH_BYTES, safe_path
-from learnosity.dataset.group_files import group_files
+from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.limits import WHOLE, Limits
+from learnosity.dataset.listings import LARGEST, TooManyFilesError, Unlisted, read_listing
 from learnosity.dataset.local_table import LocalTable
 from learnosity.dataset.manifest import (
     FileEntry,
     Manifest,
     check_digest,
-    check_files,
     decode_files,
     decode_manifest,
 )
 from learnosity.dataset.nested_rows import unfolded
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.tables import Document, read_document
-from learnosity.errors import IncompleteDatasetError, StorageError, TooLargeError, UnsafeNameError
+from learnosity.errors import IncompleteDatasetError, StorageError, UnsafeNameError
 from learnosity.storage.store import ObjectInfo, Store
 
-_LARGEST = 2**63  # no file is this large, so a manifest or a files.ndjson with such a size is damaged
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-# The decoded files.ndjson of several datasets are kept in memory. Before decoding, they have at most this many bytes
-# together.
-_KEPT_LISTINGS = 8 * 1024 * 1024
 _SHOWN = 5  # an error message quotes at most this many paths
 
 
@@ -56,7 +49,8 @@ class PublishedDataset:
     :param store: the destination of the dataset.
     :param manifest_bytes: the manifest as it is stored.
     :param files: the files by path, in the order of files.ndjson.
-    :param groups: paths of the files that describe groups, by group path.
+    :param groups: paths of the files that describe groups, by group path. As `files`, it is `Unlisted` where the list
+        is too long to be read.
     :param limits: how much of it is read.
     """
 
@@ -70,14 +64,16 @@ class PublishedDataset:
 
     @classmethod
     async def open(
-        cls, store: Store, manifest_uri: str, layout: DatasetLayout, limits: Limits = WHOLE
+        cls, store: Store, manifest_uri: str, layout: DatasetLayout, limits: Limits = WHOLE, *, unlisted: bool = False
     ) -> PublishedDataset:
         """Read the manifest and the list of files, and compare the list with the manifest.
 
         :param store: the destination where the run landed the dataset.
         :param manifest_uri: URI at which the run published the manifest. It must be the URI that `layout` gives.
         :param limits: how much of it is read.
-        :raises IncompleteDatasetError: there is no complete dataset at that URI.
+        :param unlisted: whether a dataset with too many files is opened, too, without them.
+        :raises IncompleteDatasetError: there is no complete dataset at that URI. `TooManyFilesError`: it has too many
+            files.
         :raises LearnosityError: the store refuses or fails.
         """
         if f"{store.uri}/{layout.manifest}" != manifest_uri:
@@ -88,16 +84,28 @@ class PublishedDataset:
         manifest = await working(decode_manifest, content, where=manifest_uri)
         if (manifest.dataset_type, manifest.dataset_id) != (layout.dataset_type, layout.dataset_id):
             raise IncompleteDatasetError(f"{manifest_uri} is the manifest of another dataset.")
-        if max(abs(manifest.file_count), abs(manifest.total_bytes)) >= _LARGEST:
+        if max(abs(manifest.file_count), abs(manifest.total_bytes)) >= LARGEST:
             raise IncompleteDatasetError(f"{manifest_uri} has a number that no landing writes.")
-        if manifest.file_count > limits.files:
-            raise _too_many(limits)
         try:
-            listing = await read_whole(store, layout.files, limits.listing_bytes)
-        except TooLargeError:
-            raise _too_many(limits) from None
-        files, groups = await working(_listed, listing, store, layout, manifest, limits)
+            files, groups = await read_listing(store, layout, manifest, limits)
+        except TooManyFilesError as error:
+            if not unlisted:
+                raise
+            files = groups = Unlisted(error)
         return cls(store, layout, manifest, content, files, groups, limits)
+
+    @property
+    def not_listed(self) -> str:
+        """Why its files are not known, in words; "" = they are known."""
+        return str(self.files.error) if isinstance(self.files, Unlisted) else ""
+
+    def check_listed(self) -> None:
+        """Do nothing where the files are known.
+
+        :raises TooManyFilesError: they are not known.
+        """
+        if isinstance(self.files, Unlisted):
+            raise self.files.error
 
     def search(self, query: str) -> Sequence[FileEntry]:
         """Files whose path contains every word of the query, in upper or lower case. "" finds all files."""
@@ -193,62 +201,6 @@ class PublishedDataset:
         return found[-1] if found else None
 
 
-Listing = tuple[Mapping[str, FileEntry], Mapping[tuple[str, ...], str]]
-
-
-class _Listings:
-    """Decoded lists of files, by the digest of the list. The oldest are dropped when they are too large together."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: OrderedDict[str, tuple[int, Listing]] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, digest: str) -> Listing | None:
-        with self._lock:
-            if digest not in self._kept:
-                return None
-            self._kept.move_to_end(digest)
-            return self._kept[digest][1]
-
-    def put(self, digest: str, size: int, listing: Listing) -> None:
-        with self._lock:
-            self._kept[digest] = size, listing
-            while sum(each for each, _ in self._kept.values()) > self._limit:
-                self._kept.popitem(last=False)
-
-
-_LISTINGS = _Listings(_KEPT_LISTINGS)
-
-
-def _listed(content: bytes | None, store: Store, layout: DatasetLayout, manifest: Manifest, limits: Limits) -> Listing:
-    content = check_files(content, store, layout, manifest)
-    if content.count(b"\n") > limits.files:
-        raise _too_many(limits)
-    if (known := _LISTINGS.get(manifest.files_sha256)) is not None:
-        return known
-    files = {entry.path: entry for entry in decode_files(content)}
-    if not all(map(_is_plausible, files.values())):
-        raise IncompleteDatasetError(f"{store.uri}/{layout.files} has an entry that no landing writes: it is not used.")
-    listing = files, group_files(files)
-    _LISTINGS.put(manifest.files_sha256, len(content), listing)
-    return listing
-
-
-def _too_many(limits: Limits) -> IncompleteDatasetError:
-    # The message does not say how many files there are, because the reader may have no right to read the dataset.
-    return IncompleteDatasetError(
-        f"The dataset is published, but it has too many files for a page: at most {limits.files:,}, and at most "
-        f"{limits.listing_bytes:,} bytes in its list of files. Read it with code, by its manifest: the return value of "
-        "publish has the address."
-    )
-
-
-def _is_plausible(entry: FileEntry) -> bool:
-    texts = entry.path, entry.sha256, entry.content_type, entry.content_encoding or ""
-    return 0 <= entry.bytes < _LARGEST and max(map(len, texts)) <= MAX_PATH_BYTES
-
-
 async def verify(store: Store, layout: DatasetLayout, manifest: Manifest) -> None:
     """Check a published dataset: compare files.ndjson with the manifest, and the size of every object with its entry.
 
@@ -280,7 +232,7 @@ async def _read_listed(store: Store, layout: DatasetLayout, manifest: Manifest, 
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         digest.update(chunk)
         whole, _, rest = (rest + chunk).rpartition(b"\n")
-        rows = ((entry.path, min(entry.bytes, _LARGEST - 1)) for entry in decode_files(whole))
+        rows = ((entry.path, min(entry.bytes, LARGEST - 1)) for entry in decode_files(whole))
         table.change_many("INSERT OR REPLACE INTO files (path, bytes) VALUES (?, ?)", rows)
     check_digest(digest.hexdigest() if not rest else None, store, layout, manifest)
 

@@ -191,8 +191,11 @@ def _check_report(shown: Shown, group: list[str]) -> None:
 
 
 def _group_entry(shown: Shown, group: list[str]) -> FileEntry | None:
-    """The file of the group that a page shows, for the audit log; None where there is none."""
-    return shown.dataset.group_file(group)
+    """The file of the group that a page shows, for the audit log; None where there is none, or its files are not known.
+
+    :raises TooManyFilesError: the files are not known, so a group cannot be found.
+    """
+    return None if shown.dataset.not_listed and not group else shown.dataset.group_file(group)
 
 
 def _entry(dataset: PublishedDataset, path: str) -> FileEntry:

@@ -11,6 +11,7 @@ from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
+from learnosity.dataset.listings import TooManyFilesError
 from learnosity.dataset.page_threads import working
 from learnosity.errors import ConnectionConfigError, LearnosityError, TransientError
 from learnosity.lookups import LookupFailedError
@@ -77,6 +78,11 @@ async def unknown_group(request: Request, error: NoSuchGroupError) -> Response:
     return _problem(request, 404, str(error))
 
 
+async def not_listed(request: Request, error: TooManyFilesError) -> Response:
+    """A page for everything that needs the files of a dataset, where they are too many. Its main page needs none."""
+    return _problem(request, 409, str(error), files=False)
+
+
 async def failed(request: Request, error: LearnosityError) -> Response:
     """A page for an error of this package. Its message has no secrets and says what to do."""
     if isinstance(error, ConnectionConfigError | LookupFailedError):
@@ -110,20 +116,30 @@ def _login(request: Request) -> str:
     return f"{airflow}/api/v2/auth/login?next={quote(page, safe='')}"
 
 
-def _problem(request: Request, status: int, detail: str) -> Response:
+def _problem(request: Request, status: int, detail: str, *, files: bool = True) -> Response:
     told: dict[str, Any] = {"code": status, "detail": detail, "login": _login(request), "ways": (), "explained": False}
-    return render(request, "problem.html", status=status, **told | (_ways_on(request) if status not in NO_WAY else {}))
+    return render(
+        request,
+        "problem.html",
+        status=status,
+        **told | (_ways_on(request, files=files) if status not in NO_WAY else {}),
+    )
 
 
-def _ways_on(request: Request) -> dict[str, Any]:
-    """Where a viewer can go on from an error below a run: the run in Airflow, and the pages of the dataset."""
+def _ways_on(request: Request, *, files: bool) -> dict[str, Any]:
+    """Where a viewer can go on from an error below a run: the run in Airflow, and the pages of the dataset.
+
+    :param files: whether the page of its files is one of them.
+    """
     given = request.path_params
     if "dag_id" not in given or "run_id" not in given:
         return {}
     named = RunName(str(given["dag_id"]), str(given["run_id"]))
     run_page = f"{request.scope.get('root_path', '')}/run/{segment(named.dag_id)}/{segment(named.run_id)}"
     below = f"/dataset/{segment(str(given['dataset_id']))}" if "dataset_id" in given else ""
-    ways = [("The dataset", run_page + below), ("Its files", f"{run_page}{below}/files")]
+    ways = [("The dataset", run_page + below)]
+    if files:
+        ways.append(("Its files", f"{run_page}{below}/files"))
     # Both links lead to the page of the run or of the dataset. If one of these pages itself has failed, a link to it
     # would only fail again, so both are left out. If its address has a query, the query may be the cause, so both stay.
     if str(request.scope["route"].path) in (RUN, f"{RUN}/dataset/{{dataset_id}}") and not request.url.query:
@@ -136,6 +152,7 @@ HANDLERS: dict[int | type[Exception], Any] = {
     OtherDagError: of_another_dag,
     HTTPException: refused,
     NoSuchGroupError: unknown_group,
+    TooManyFilesError: not_listed,
     LearnosityError: failed,
     RequestValidationError: not_understood,
     Exception: unexpected,

@@ -71,6 +71,7 @@ async def words_of(request: Request) -> str:
 @page("/find", methods=("GET", "POST"), response_class=HTMLResponse)
 async def find_page(request: Request, shown: ShownDataset, words: Annotated[str, Depends(words_of)]) -> Response:
     """Find a name. Only the index of the dataset is read."""
+    shown.dataset.check_listed()
     await note_reading(shown, "learnosity_find")
     index = shown.dataset.manifest.names
     hits: Hits | None = None

@@ -143,7 +143,7 @@ async def opened(run: Run, found: Publication, may_read: MayRead | None = None) 
     """
     try:
         store = await reading(with_connections_of, run.team, open_input_store, found.destination_uri)
-        dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE)
+        dataset = await PublishedDataset.open(store, found.manifest_uri, found.layout, PAGE, unlisted=True)
     except ElsewhereError:
         raise  # a user may see this error: it only compares two URIs of the XCom, and says nothing about connections
     except (ConnectionConfigError, StorageError, TransientError, MissingManifestError) as error:

@@ -104,7 +104,7 @@ async def results(
     :param asked: which questions of an analysis are shown; default all.
     :raises NoSuchGroupError: no file describes this group.
     """
-    entry = dataset.group_file(path)
+    entry = None if dataset.not_listed and not path else dataset.group_file(path)
     if entry is None and path:
         raise NoSuchGroupError("No file of this dataset is named like this group. Look for it under Files.")
     document = await dataset.unfolded(entry) if entry else None

@@ -130,7 +130,7 @@ async def use_page(request: Request, shown: ShownDataset) -> Response:
     looked = await _parquet(shown)
     found = looked or []
     parquet = [each for each in found if not each.old]
-    root = shown.dataset.group_file(())
+    root = None if shown.dataset.not_listed else shown.dataset.group_file(())
     document = await shown.dataset.document(root) if root else None
     rows = _rows(shown.dataset, root, document)
     if rows is not None:

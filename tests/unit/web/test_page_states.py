@@ -53,18 +53,76 @@ def test_no_sentence_of_a_run_that_goes_on_begins_with_a_full_stop(
     )
 
 
-@pytest.mark.parametrize("limit", [{"files": 2}, {"listing_bytes": 100}], ids=str)
-@pytest.mark.parametrize("where", ["", "/files", "/use", "/find", "/report"])
-def test_a_dataset_with_too_many_files_for_a_page_says_so_and_is_not_called_lost(
-    site: Site, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any], where: str
-) -> None:
-    site.publish(GROUPS)
+TOO_MANY = pytest.mark.parametrize("limit", [{"files": 2}, {"listing_bytes": 100}], ids=str)
+WITHOUT_FILES = ("", "/use", "/report")
+
+
+@pytest.fixture
+def large(site: Site, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any]) -> Site:
+    """A site whose dataset has more files than a page lists."""
+    site.publish(GROUPS, returned=Returned(population=4, gaps=("5 users were uploaded, and 4 came back.",)))
     monkeypatch.setattr(open_dataset, "PAGE", replace(PAGE_LIMITS, **limit))
-    reply = site.get(where)
-    assert reply.status_code == 409
+    return site
+
+
+@TOO_MANY
+@pytest.mark.parametrize(
+    "where",
+    [
+        *WITHOUT_FILES,
+        *("/files", "/find", "/compare", "/csv", "/zip", "/files.csv"),
+        *("/view/groups/group.json", "/file/groups/group.json", "/csv/groups/group.json"),
+        *("?group=north", "/report?group=north", "/report/frame?group=north", "/zip?group=north", "/csv?group=north"),
+    ],
+)
+def test_a_dataset_with_too_many_files_for_a_page_says_so_and_is_not_called_lost(large: Site, where: str) -> None:
+    reply = large.client.get(f"{PAGE}{where}")
+    assert reply.status_code == (200 if where in WITHOUT_FILES else 409)
     assert "The dataset is published, but it has too many files for a page" in words(reply.text)
     assert "by its manifest" in words(reply.text)
     assert "moved or deleted" not in reply.text
+    assert "no such" not in reply.text.lower()
+    assert PAGE in links(reply.text)
+
+
+@TOO_MANY
+@pytest.mark.parametrize("where", WITHOUT_FILES)
+def test_no_page_of_a_dataset_with_too_many_files_leads_to_one_that_needs_them(large: Site, where: str) -> None:
+    for link in links(large.get(where).text):
+        if link.startswith(PAGE):
+            assert large.client.get(link).status_code == 200, link
+
+
+@TOO_MANY
+def test_a_dataset_with_too_many_files_shows_what_its_manifest_says(large: Site) -> None:
+    text = words(large.get().text)
+    for said in ("About this dataset", "Not complete", "5 users were uploaded, and 4 came back.", "How it was made"):
+        assert said in text
+    assert large.get("/manifest.json").json()["dataset_id"] == DATASET_ID
+    assert large.get("/report/frame").status_code == 200
+    assert [each.event for each in large.noted] == [
+        "learnosity_results",
+        "learnosity_manifest",
+        "learnosity_report_signed",
+    ]
+
+
+@pytest.mark.parametrize("limit", [{"files": 2}])
+def test_a_dataset_whose_list_of_files_is_gone_is_not_shown_as_one_with_too_many(large: Site) -> None:
+    for found in large.folder.rglob("files.ndjson"):
+        found.unlink()
+    reply = large.get()
+    assert reply.status_code == 409
+    assert "files.ndjson is missing or was changed" in words(reply.text)
+
+
+@TOO_MANY
+def test_a_dataset_of_another_dag_with_too_many_files_is_shown_only_with_the_right_to_read_it(large: Site) -> None:
+    large.rights["teacher"] = {"another_dag"}
+    large.run = replace(large.run, dag_id="another_dag")
+    reply = large.client.get("/run/another_dag/manual__1")
+    assert reply.status_code == 403
+    assert "too many files" not in reply.text
 
 
 @pytest.mark.parametrize(
