@@ -47,8 +47,10 @@ def _person(status: int, says: str, *codes: str, signed: Signed = "person") -> l
 
 KNOWN: Final = [
     # S3 and what is like it.
-    *_passes(400, "RequestTimeout", "RequestTimeoutException", "IncompleteBody", "BadDigest"),
+    *_passes(400, "RequestTimeout", "RequestTimeoutException", "IncompleteBody", "BadDigest", "InvalidPart"),
+    *_passes(400, "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"),
     *_passes(400, "KMS.ThrottlingException", "KMS.KMSInternalException"),
+    *_passes(400, "KMS.DependencyTimeoutException", "KMS.KeyUnavailableException"),
     *_passes(409, "OperationAborted"),
     Case(409, "ConditionalRequestConflict", "passes", "passes", changed=True),
     *_passes(500, "InternalError"),
@@ -58,8 +60,9 @@ KNOWN: Final = [
     *_passes(503, "ServiceUnavailable", "SlowDown", "RequestLimitExceeded", overload=True),
     *[
         Case(400, code, "passes", "new URL", "run out")
-        for code in ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired")
+        for code in ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
     ],
+    *[Case(400, code, "passes", "new URL", "run out") for code in ("RequestExpired", "ExpiredRequest")],
     Case(307, "TemporaryRedirect", "passes", "person"),
     *_person(403, "clock", "RequestTimeTooSkewed", signed="new URL"),
     *_person(403, "access key", "InvalidAccessKeyId", "SignatureDoesNotMatch", signed="new URL"),
@@ -103,7 +106,7 @@ KNOWN: Final = [
     *_passes(500, "OperationTimedOut"),
     *_passes(409, "ContainerBeingDeleted", "AccountBeingCreated"),
     *_passes(409, "PendingCopyOperation"),
-    *_passes(400, "InvalidBlockList"),
+    *_passes(400, "InvalidBlockList", "Md5Mismatch", "Crc64Mismatch"),
     *_person(403, "access key", "AuthenticationFailed", signed="new URL"),
     *_person(
         403,

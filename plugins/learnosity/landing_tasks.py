@@ -168,8 +168,14 @@ class LandingTask:
         organisation_id = check_organisation_id(self._organisation_id)
         extra = {"organisation_id": organisation_id} if organisation_id else item_bank(self._created)
         async with LearnosityHook(self.conn_id).client() as client:
-            levels = levels_of(self._created)
-            yield ResultSet(client, self.layout.dataset_type, self.layout.dataset_id, extra, levels=levels)
+            yield ResultSet(
+                client,
+                self.layout.dataset_type,
+                self.layout.dataset_id,
+                extra,
+                levels=levels_of(self._created),
+                has_job=bool(self._created.get("job_reference")),
+            )
 
     def _sent_request(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The request that `create_dataset` sent. The template of this task may now render differently."""

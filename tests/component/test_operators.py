@@ -924,6 +924,19 @@ class TestListFiles:
             listed(Run(), dataset, destination, organisation_id=404)
         assert listed(Run(), dataset, destination, organisation_id=7)
 
+    @pytest.mark.parametrize("code", [20004, 20012, 50000])
+    def test_a_dataset_that_is_not_there_right_after_its_job_is_asked_for_again(
+        self, simulator: Simulator, code: int
+    ) -> None:
+        dataset = finished(simulator)
+        rule = FaultRule(match="get reports/datasets", kind="status", status=400, code=code, times=2)
+        simulator.faults.add(rule)
+        assert Run().execute(LearnosityListFilesOperator(task_id="list_files", dataset=dataset))
+        simulator.faults.add(rule)
+        existing = Run().execute(create(create=False, dataset_id=dataset["dataset_id"]))
+        with pytest.raises(PermanentApiError):
+            Run().execute(LearnosityListFilesOperator(task_id="list_files", dataset=existing))
+
 
 class TestLandFiles:
     def test_lands_its_shard_and_returns_what_is_documented(

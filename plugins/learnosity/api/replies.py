@@ -41,6 +41,9 @@ _CLOCK_CODES = frozenset({41004, 41007})
 # is too old. With this connection, no call can succeed.
 _CONNECTION_CODES = frozenset({20012, 40001, 40002, 42001, 43000, *range(41000, 42000)})
 _CONFLICT_CODES = frozenset({20011, 30000})
+# Error codes of a `get` that may mean that the API does not have the dataset, or not all of it. It is not documented
+# which one it sends.
+_ABSENT_CODES = frozenset({20004, 20011, 20012, 50000})
 # Error codes of calls that the API has checked and refused, so these calls had no effect. The thousands of a code say
 # what it is about: 2 = parameters, 4 = access, rate and version. With another code, such as 10000 for an internal
 # error or a code that is not known, a call may have had an effect, whatever the HTTP status is.
@@ -237,6 +240,13 @@ def _wrong_address(message: str, http_status: int) -> WrongAddressError:
 def is_clock_error(error: ApiError) -> bool:
     """Whether the timestamp was refused, so that one more attempt with a new signature may succeed."""
     return error.code in _CLOCK_CODES
+
+
+def is_absent(error: BaseException) -> bool:
+    """Whether the API has refused a `get` in a way that may mean that it does not have the dataset yet."""
+    if not isinstance(error, PermanentApiError) or isinstance(error, WrongAddressError):
+        return False
+    return error.code in _ABSENT_CODES or (error.code is None and error.http_status in (404, 409))
 
 
 def is_about_connection(error: LearnosityError) -> bool:

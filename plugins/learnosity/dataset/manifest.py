@@ -20,6 +20,8 @@ from learnosity.errors import IncompleteDatasetError
 from learnosity.storage.store import Store
 
 MANIFEST_VERSION = 1
+# What to do where a published dataset is harmed, or is not what a run needs. `overwrite` alone makes another dataset.
+LAND_AGAIN = "To land it again, trigger a new run with its dataset_type, its dataset_id, create false, overwrite true."
 
 
 class FileEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,9 +86,11 @@ def decode_manifest(content: bytes, *, where: str) -> Manifest:
     try:
         manifest = msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise IncompleteDatasetError(f"{where} is not a readable manifest ({error}).") from None
+        raise IncompleteDatasetError(f"{where} is not a readable manifest ({error}). {LAND_AGAIN}") from None
     if manifest.manifest_version != MANIFEST_VERSION:
-        raise IncompleteDatasetError(f"{where} is a manifest of version {manifest.manifest_version}, unknown here.")
+        raise IncompleteDatasetError(
+            f"{where} is a manifest of version {manifest.manifest_version}, unknown here. Upgrade this package."
+        )
     return manifest
 
 
@@ -105,9 +109,7 @@ def decode_files(content: bytes) -> list[FileEntry]:
     try:
         return msgspec.json.Decoder(FileEntry).decode_lines(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise IncompleteDatasetError(
-            f"files.ndjson is not a readable list of files ({error}). Land the dataset again with overwrite = true."
-        ) from None
+        raise IncompleteDatasetError(f"files.ndjson is not a readable list of files ({error}). {LAND_AGAIN}") from None
 
 
 def sha256_hex(content: bytes) -> str:
@@ -142,6 +144,5 @@ def check_digest(sha256: str | None, store: Store, layout: DatasetLayout, manife
     """
     if sha256 != manifest.files_sha256:
         raise IncompleteDatasetError(
-            f"{store.uri}/{layout.files} is missing or was changed after publishing. Land the dataset again with "
-            "overwrite = true."
+            f"{store.uri}/{layout.files} is missing or was changed after publishing. {LAND_AGAIN}"
         )

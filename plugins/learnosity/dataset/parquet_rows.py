@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
+from learnosity.dataset.manifest import LAND_AGAIN
 from learnosity.dataset.nested_rows import OWN, split
 from learnosity.dataset.shapes import (
     ANCESTORS,
@@ -189,6 +190,6 @@ def _misspelt(table: Table) -> str | None:
 
 def _unusable(path: str, why: str) -> IncompleteDatasetError:
     return IncompleteDatasetError(
-        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, land "
-        "the dataset again without it (include, overwrite = true)."
+        f"{path} {why}, so rows or cells would be missing. Read it with DuckDB directly; or, if it is not needed, "
+        f"leave it out by include. {LAND_AGAIN}"
     )

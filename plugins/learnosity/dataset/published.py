@@ -18,6 +18,7 @@ from learnosity.dataset.limits import WHOLE, Limits
 from learnosity.dataset.listings import LARGEST, TooManyFilesError, Unlisted, read_listing
 from learnosity.dataset.local_table import LocalTable
 from learnosity.dataset.manifest import (
+    LAND_AGAIN,
     FileEntry,
     Manifest,
     check_digest,
@@ -216,8 +217,8 @@ async def verify(store: Store, layout: DatasetLayout, manifest: Manifest) -> Non
     if number:
         wrong = table.rows(f"SELECT path FROM files WHERE {is_wrong} ORDER BY path")
         raise IncompleteDatasetError(
-            f"{number} published file(s) are missing or changed, such as {some(path for (path,) in wrong)}. Land the "
-            "dataset again with overwrite = true."
+            f"{number} published file(s) are missing or changed, such as {some(path for (path,) in wrong)}. "
+            f"{LAND_AGAIN}"
         )
 
 

@@ -50,8 +50,8 @@ async def _latest(store: Store, layout: DatasetLayout) -> Manifest | None:
         return None
     try:
         return decode_manifest(content, where=f"{store.uri}/{layout.latest}")
-    except IncompleteDatasetError as error:
-        log.warning("%s It is replaced.", error)
+    except IncompleteDatasetError:
+        log.warning("%s/%s is no readable manifest, and is replaced.", store.uri, layout.latest)
         return None
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from learnosity.dataset.layout import DatasetLayout
-from learnosity.dataset.manifest import read_manifest
+from learnosity.dataset.manifest import LAND_AGAIN, read_manifest
 from learnosity.dataset.removal_marks import give_way
 from learnosity.errors import RequestError
 from learnosity.landing.announce import withdraw
@@ -41,8 +41,8 @@ async def begin_landing(
         if published.include is not None and set(published.include) != set(include):
             raise RequestError(
                 f"Dataset {layout.dataset_id} is published with include {list(published.include)!r}, which left out "
-                f"{published.left_out or 0:,} result file(s). This run has include {list(include)!r}. Set overwrite to "
-                "land the dataset again, or use the same include."
+                f"{published.left_out or 0:,} result file(s). This run has include {list(include)!r}. "
+                f"Use the same include. {LAND_AGAIN}"
             )
         log.info("Published already at %s; nothing is landed again (overwrite is false).", published.published_at)
         return ()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception_type
+from tenacity import AsyncRetrying, retry_if_exception
 
+from learnosity.api.replies import is_absent
 from learnosity.dataset.file_names import safe_path
 from learnosity.dataset.group_files import MAX_GROUP_DEPTH
 from learnosity.errors import DatasetNotReadyError, UnexpectedReplyError
@@ -61,6 +62,7 @@ class ResultSet:
     :param levels: how many levels of groups the dataset has below its root; None = not known.
     :param ready_seconds: how long is waited, in all, for a dataset that is not ready; default 120. A job may end some
         seconds before its dataset is ready.
+    :param has_job: whether a job has made the dataset. Then it exists, and the API may only not know it yet.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ResultSet:
         *,
         levels: int | None = None,
         ready_seconds: float = READY_SECONDS,
+        has_job: bool = False,
     ) -> None:
         self._client = client
         self._type = dataset_type
@@ -79,6 +82,7 @@ class ResultSet:
         self._extra = dict(extra or {})
         self._levels = levels or MAX_GROUP_DEPTH
         self._ready_seconds = ready_seconds
+        self._may_be_absent = has_job  # until a reply shows that the API knows the dataset
 
     async def list(self) -> Listing:
         """Fetch the complete listing. A dataset that is not ready is requested again for two minutes.
@@ -86,9 +90,11 @@ class ResultSet:
         :raises UnsafeNameError: a file name cannot be used as a path.
         :raises UnexpectedReplyError: it is not proven that the listing is complete.
         :raises DatasetNotReadyError: the dataset is still not ready after two minutes.
+        :raises PermanentApiError: the API refuses the call. If a job has made the dataset, and the API does not know
+            it, this is raised after two minutes, too.
         """
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(DatasetNotReadyError),
+            retry=retry_if_exception(self._may_come),
             stop=lambda state: state.idle_for >= self._ready_seconds,
             wait=backoff(FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS),
             reraise=True,
@@ -111,8 +117,13 @@ class ResultSet:
         """Decrypt what `seal` encrypted. Empty if the secret has changed; None instead of each URL that is too old."""
         return unseal_sources(sealed, secret=self._client.config.credentials.consumer_secret, dataset_id=self._id)
 
+    def _may_come(self, error: BaseException) -> bool:
+        """Whether the dataset may be there a little later."""
+        return isinstance(error, DatasetNotReadyError) or (self._may_be_absent and is_absent(error))
+
     async def _list(self) -> Listing:
         page = await self._read()
+        self._may_be_absent = False
         if isinstance(page, Files | Empty):
             return await self._follow(page)
         listing = Listing()

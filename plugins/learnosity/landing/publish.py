@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from learnosity.dataset.input_info import InputInfo
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import (
+    LAND_AGAIN,
     Manifest,
     RunInfo,
     check_files,
@@ -186,8 +187,7 @@ async def _is_enough(
     if left_out:
         raise IncompleteDatasetError(
             f"Run {published.run.run_id} of {published.run.dag_id} has published other files of this dataset "
-            "since this run made its plan. Clear list_files with its downstream tasks, with overwrite to "
-            "replace them."
+            f"since this run made its plan. {LAND_AGAIN}"
         )
     log.warning("Run %s has published other files meanwhile. They are replaced.", published.run.run_id)
     return False

@@ -92,27 +92,25 @@ _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
 )
 
+# Errors of KMS after which AWS says that the request can be repeated.
+_KMS_PASSES = ("ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException")
 _UNKNOWN = "UnknownError"  # a code that says nothing: an HTTP status that refuses goes before it
 _BY_CODE = {
     # Codes of S3 and of compatible servers. GCS has the same codes in its XML replies.
-    "RequestTimeout": _PASSES,
-    "RequestTimeoutException": _PASSES,
-    "InternalError": _PASSES,
-    "IncompleteBody": _PASSES,
-    "BadDigest": _PASSES,
+    **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
+    # The bytes were changed on the way, or the parts of an upload are gone: the next attempt sends all of it again.
+    **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _PASSES),
+    **dict.fromkeys(("NoSuchUpload", "InvalidPart"), _PASSES),
     "OperationAborted": _PASSES,
     "ConditionalRequestConflict": _PASSES,
-    "NoSuchUpload": _PASSES,
     "ServiceUnavailable": OVERLOADED,
     "SlowDown": OVERLOADED,
     "Throttling": OVERLOADED,
     "ThrottlingException": OVERLOADED,
     "RequestLimitExceeded": OVERLOADED,
     "TooManyRequests": OVERLOADED,
-    "ExpiredToken": EXPIRED,
-    "ExpiredTokenException": EXPIRED,
-    "TokenRefreshRequired": EXPIRED,
-    "RequestExpired": EXPIRED,
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), EXPIRED),
+    **dict.fromkeys(("RequestExpired", "ExpiredRequest"), EXPIRED),
     "RequestTimeTooSkewed": _CLOCK,
     "InvalidAccessKeyId": _KEY,
     "InvalidToken": _KEY,
@@ -153,6 +151,7 @@ _BY_CODE = {
     # Codes of Azure.
     "ServerBusy": OVERLOADED,
     "OperationTimedOut": _PASSES,
+    **dict.fromkeys(("Md5Mismatch", "Crc64Mismatch"), _PASSES),
     "AuthenticationFailed": _KEY,
     "AuthorizationFailure": _DENIED,
     "AuthorizationPermissionMismatch": _DENIED,
@@ -259,7 +258,7 @@ def judge(status: int, code: str = "") -> Meaning:
     :param code: error code in the body (see `code_of`); "" = none.
     """
     if code.startswith("KMS."):
-        return _PASSES if code in ("KMS.ThrottlingException", "KMS.KMSInternalException") else KMS
+        return _PASSES if code.removeprefix("KMS.") in _KMS_PASSES else KMS
     if code in _BY_CODE and (code != _UNKNOWN or status < 300):
         return _BY_CODE[code]
     if status in (429, 503):

@@ -15,7 +15,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
 from learnosity.dataset.bounded_reads import read_whole
-from learnosity.dataset.manifest import sha256_hex
+from learnosity.dataset.manifest import LAND_AGAIN, sha256_hex
 from learnosity.dataset.names_tsv import MAX_BYTES, SHORTEST, Hits, Name, NameKind, search_names
 from learnosity.dataset.page_threads import working
 from learnosity.dataset.published import PublishedDataset
@@ -102,8 +102,7 @@ async def _index(dataset: PublishedDataset) -> bytes:
     content = await read_whole(dataset.store, layout.names, MAX_BYTES)
     if content is None or names is None or await working(sha256_hex, content) != names.sha256:
         raise IncompleteDatasetError(
-            f"{dataset.store.uri}/{layout.names} is missing or was changed after publishing. Land the dataset again "
-            "with overwrite = true."
+            f"{dataset.store.uri}/{layout.names} is missing or was changed after publishing. {LAND_AGAIN}"
         )
     return content
 

@@ -18,6 +18,9 @@ from tests.component.landing_scene import Chunks, Passing, Scene, StartScene, sc
 
 __all__ = ["scene"]
 
+# `overwrite` alone would make another dataset, with a job of its own.
+HOW_TO_LAND_AGAIN = "new run with its dataset_type, its dataset_id, create false, overwrite true"
+
 
 class Watched(Passing):
     """Looks at the dataset before and after every change, as a consumer would at any moment."""
@@ -281,7 +284,7 @@ async def test_the_same_bytes_written_by_another_run_are_no_reason_to_fail(scene
 
 
 @pytest.mark.parametrize("harm", ["a file is gone", "a file has another size", "files.ndjson was changed"])
-async def test_a_published_dataset_that_was_harmed_says_to_overwrite(scene: StartScene, harm: str) -> None:
+async def test_a_published_dataset_that_was_harmed_says_how_to_land_it_again(scene: StartScene, harm: str) -> None:
     dataset = await scene()
     await dataset.landed()
     if harm == "a file is gone":
@@ -290,7 +293,7 @@ async def test_a_published_dataset_that_was_harmed_says_to_overwrite(scene: Star
         await dataset.store.put(dataset.layout.data("groups/group.csv"), b"short")
     else:
         await dataset.store.put(dataset.layout.files, b"")
-    with pytest.raises(IncompleteDatasetError, match="overwrite = true"):
+    with pytest.raises(IncompleteDatasetError, match=HOW_TO_LAND_AGAIN):
         await dataset.publish(shards=0)
 
 
@@ -328,7 +331,7 @@ async def test_a_part_of_a_dataset_is_never_taken_for_more(scene: StartScene) ->
     assert (part.left_out, part.include) == (left_out, ("groups/*.csv", "*.csv"))
     assert await dataset.plan(include=["*.csv", "groups/*.csv"]) == (), "the same globs, so there is nothing to do"
     for include in (["*"], ["*.csv"], ["*.json"], ["*", "*.csv", "groups/*.csv"]):
-        with pytest.raises(RequestError, match=rf"left out {left_out} result file.*Set overwrite"):
+        with pytest.raises(RequestError, match=rf"left out {left_out} result file.*{HOW_TO_LAND_AGAIN}"):
             await dataset.plan(include=include)
     assert await dataset.manifest() == part
     await dataset.plan(overwrite=True)
@@ -397,7 +400,7 @@ async def test_a_part_with_other_content_than_the_published_dataset_is_an_error(
     await other.plan()
     await other.land()
     whole = await other.publish()
-    with pytest.raises(IncompleteDatasetError, match=r"has published other files.*Clear list_files"):
+    with pytest.raises(IncompleteDatasetError, match=f"has published other files.*{HOW_TO_LAND_AGAIN}"):
         await dataset.publish(left_out=left_out, include=CSV)
     assert await dataset.manifest() == whole
     await dataset.check_whole()

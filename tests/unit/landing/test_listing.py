@@ -18,7 +18,17 @@ from learnosity.api.config import ApiConfig, Credentials
 from learnosity.api.replies import Reply
 from learnosity.dataset.file_names import MAX_PATH_BYTES, MAX_SEGMENT_BYTES, safe_path
 from learnosity.dataset.group_files import MAX_GROUP_DEPTH
-from learnosity.errors import DatasetNotReadyError, PermanentApiError, UnexpectedReplyError, UnsafeNameError
+from learnosity.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    DatasetNotReadyError,
+    NotReadyError,
+    PermanentApiError,
+    UnexpectedReplyError,
+    UnsafeNameError,
+    WrongAddressError,
+)
 from learnosity.landing.listing import WALK_CONCURRENCY, Listing, ResultSet, group_file_name
 from tests.waiting import no_waiting
 
@@ -27,17 +37,20 @@ BUCKET = f"https://b.s3.amazonaws.com/o1/type/{ID}"
 
 
 class Pages:
-    """Answers one prepared reply after the other; stands in for the client."""
+    """Gives one prepared reply or error after the other; stands in for the client."""
 
     config = ApiConfig(Credentials("k", "s"))
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply | ApiError) -> None:
         self.replies = list(replies)
         self.asked: list[dict[str, Any]] = []
 
     async def dataset(self, dataset_type: str, dataset_id: str, extra: Mapping[str, Any]) -> Reply:
         self.asked.append(dict(extra))
-        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if isinstance(reply, ApiError):
+            raise reply
+        return reply
 
     async def list(self, **options: Any) -> Listing:
         return await ResultSet(cast(LearnosityClient, self), "type", ID, {"organisation_id": 7}, **options).list()
@@ -172,6 +185,51 @@ async def test_a_dataset_that_stays_not_ready_is_left_to_the_next_try() -> None:
     with pytest.raises(DatasetNotReadyError, match="is not ready") as caught:
         await Pages(NOT_READY).list(ready_seconds=0.0)
     assert caught.value.transient
+
+
+FILES, FILES_AND_MORE = page(rows("a")), page(rows("b"), "2")
+ABSENT = {
+    "unknown": PermanentApiError("no such dataset", code=20004, http_status=400),
+    "not found": PermanentApiError("not found", code=20012, http_status=404),
+    "not whole": NotReadyError("data is missing", code=50000, http_status=400),
+    "in conflict": ConflictError("conflict", code=20011, http_status=409),
+    "404 without a code": PermanentApiError("not found", http_status=404),
+}
+FINAL = {
+    "no rights": AuthenticationError("no rights", code=40003, http_status=403),
+    "another parameter": PermanentApiError("wrong type", code=20003, http_status=400),
+    "too large": PermanentApiError("too large", code=20027, http_status=400),
+    "no API": WrongAddressError("HTTP 404", http_status=404),
+    "not understood": UnexpectedReplyError("a list of nothing"),
+}
+
+
+@pytest.mark.parametrize("error", ABSENT.values(), ids=ABSENT)
+async def test_a_dataset_that_its_job_has_made_and_the_api_does_not_know_yet_is_asked_for_again(
+    waits: list[float], error: ApiError
+) -> None:
+    assert (await Pages(error, error, FILES).list(has_job=True)).names() == ["a"]
+    assert len(waits) == 2
+    assert (await Pages(NOT_READY, error, NOT_READY, FILES_AND_MORE, FILES).list(has_job=True)).names() == ["b", "a"]
+
+
+@pytest.mark.parametrize("error", ABSENT.values(), ids=ABSENT)
+async def test_the_refusal_is_raised_as_it_is_in_the_end_and_at_once_without_a_job_or_in_the_middle_of_a_listing(
+    waits: list[float], error: ApiError
+) -> None:
+    options: list[dict[str, Any]] = [{}, {"has_job": True}, {"has_job": True, "ready_seconds": 0.0}]
+    for each, replies in zip(options, [(error, FILES), (FILES_AND_MORE, error, FILES), (error,)], strict=True):
+        assert not waits
+        with pytest.raises(type(error)) as caught:
+            await Pages(*replies).list(**each)
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
+async def test_a_refusal_for_another_reason_is_final_at_once(waits: list[float], error: ApiError) -> None:
+    with pytest.raises(type(error)):
+        await Pages(error, FILES).list(has_job=True)
+    assert not waits
 
 
 async def test_an_empty_dataset_is_a_listing_without_files() -> None:
