@@ -109,6 +109,29 @@ WASB: dict[str, dict[str, Any]] = {
         "extra": {"sas_token": f"https://another.blob.core.windows.net/?{SAS}", "shared_access_key": KEY},
     },
     "old name of a field": {"login": "account", "extra": {"extra__wasb__sas_token": SAS}},
+    "both names of a field, the old one empty": {
+        "login": "account",
+        "extra": {"sas_token": SAS, "extra__wasb__sas_token": ""},
+    },
+    "both names of a field, the old one empty and first": {
+        "login": "account",
+        "extra": {"extra__wasb__sas_token": "", "sas_token": SAS},
+    },
+    "both names of a field": {
+        "login": "account",
+        "extra": {"sas_token": SAS, "extra__wasb__sas_token": "sv=2020-01-01&sig=old"},
+    },
+    "both names of a field, the new one empty": {
+        "login": "account",
+        "password": KEY,
+        "extra": {"sas_token": "", "extra__wasb__sas_token": SAS},
+    },
+    "both names of tenant_id": {
+        "host": ACCOUNT,
+        "login": "client",
+        "password": "secret",
+        "extra": {"tenant_id": "tenant", "extra__wasb__tenant_id": ""},
+    },
     "connection_string": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"}},
     "connection_string first": {
         "login": "another",

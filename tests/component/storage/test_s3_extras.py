@@ -339,12 +339,18 @@ NULLS: list[dict[str, Any]] = [
     *({key: None} for key in USED if key not in ("endpoint_url", "region_name")),
     *({"service_config": {service: None}} for service in ("s3", "sts")),
     {"service_config": {"s3": {}, "sts": None}},
+    {"service_config": {"s3": {"extra_args": None}}},
+    {"service_config": {"s3": {"endpoint_url": ""}}},
+    {"service_config": {"sts": {"endpoint_url": ""}}},
+    {"aws_session_token": ""},
+    {"region_name": ""},
+    {"role_arn": "", "verify": "", "proxy": ""},
 ]
 
 
 @pytest.mark.parametrize("nulls", NULLS, ids=json.dumps)
 @pytest.mark.parametrize("by_boto3", [False, True])
-async def test_a_field_that_is_null_is_not_set(
+async def test_a_field_that_is_null_or_empty_is_not_set(
     nulls: dict[str, Any], by_boto3: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hand_made(s3_by_hand()) as served:
@@ -356,3 +362,34 @@ async def test_a_field_that_is_null_is_not_set(
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         await store.put("a", b"x")
         assert calls(served) == ["PutObject"]
+        assert "x-amz-security-token" not in served.asked[0].headers
+
+
+async def test_an_empty_token_of_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "")
+    async with hand_made(s3_by_hand()) as served:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", served.url)
+        store = await asyncio.to_thread(open_store, "s3://bucket/folder")
+        for _, write in WAYS.values():
+            await write(store)
+        await store.get("a")
+        assert [batch async for batch in store.list("")] == []
+        assert not any("x-amz-security-token" in exchange.headers for exchange in served.asked)
+
+
+def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not in the way of the next one: the other field, and then AWS."""
+    own = "http://127.0.0.1:9000"
+    for extra, expected in (
+        ({"endpoint_url": "", "service_config": {"s3": {"endpoint_url": own}}}, own),
+        ({"endpoint_url": own, "service_config": {"s3": {"endpoint_url": ""}}}, own),
+        ({"endpoint_url": ""}, "https://bucket.s3.eu-west-1.amazonaws.com"),
+        ({"endpoint_url": "", "config_kwargs": {}}, "https://bucket.s3.eu-west-1.amazonaws.com"),
+    ):
+        parts = {"conn_type": "aws", "login": "AKIA", "password": "secret"}
+        whole = {**parts, "extra": {"region_name": "eu-west-1", **extra}}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(whole))
+        opened: Any = open_store("s3://lake@bucket/folder")
+        assert opened._store._store.config["endpoint"] == expected
