@@ -116,8 +116,8 @@ def extra_of(connection: Connection | None) -> dict[str, Any]:
 def without_unset(extra: Mapping[str, Any]) -> dict[str, Any]:
     """The extra of an AWS connection without the fields that are not set: null, also in `service_config`, or empty.
 
-    Airflow's hook fails where it finds null for a JSON object. Below a service, a null `endpoint_url` means something to
-    it. botocore refuses an empty address, and signs requests with an empty region.
+    Airflow's hook fails where it finds null for a JSON object. Below a service, a null `endpoint_url` means something
+    to it. botocore refuses an empty address, and signs requests with an empty region.
     """
     found = {key: value for key, value in extra.items() if value is not None and (value or key not in _EMPTY_IS_UNSET)}
     if isinstance(services := found.get("service_config"), Mapping):

@@ -196,8 +196,11 @@ def _details_of(text: str) -> str:
 
 def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:
     what = f"{meaning.what}. {meaning.advice} ({said})".replace("  ", " ") if meaning.what else f"{said}."
-    error = (TransientStorageError if meaning.transient else StorageError)(f"Could not {verb} {where}: {what}")
+    said = f"Could not {verb} {where}: {what}"
+    error = TransientStorageError(said) if meaning.transient else StorageError(said)
     error.wrong_region = meaning in (REGION, MOVING, ELSEWHERE)
+    if isinstance(error, StorageError):
+        error.denied = meaning.verdict is Verdict.DENIED
     return error
 
 

@@ -435,12 +435,25 @@ def test_the_account_of_lineage_is_that_of_the_store(extra: dict[str, Any], defi
     assert of_store().endpoint == ACCOUNT
 
 
-def test_an_account_in_a_uri_stays_in_it() -> None:
-    uri = "abfss://container@account.dfs.core.windows.net/a/*.ndjson"
+@pytest.mark.parametrize(
+    "host",
+    [
+        "account.dfs.core.windows.net",
+        "account.blob.core.chinacloudapi.cn",
+        "account.dfs.core.usgovcloudapi.net",
+        "account.z6.dfs.storage.azure.net",
+        "account.z12.blob.storage.azure.net",
+    ],
+)
+def test_an_account_in_a_uri_stays_in_it(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"abfss://container@{host}/a/*.ndjson"
     where = parse_uri(uri)
     assert (where.conn_id, where.bucket, where.key) == (None, "container", "a/*.ndjson")
     assert where.text == uri
-    assert split_glob(uri) == ("abfss://container@account.dfs.core.windows.net/a", "*.ndjson")
+    assert split_glob(uri) == (f"abfss://container@{host}/a", "*.ndjson")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=x")
+    seen = of_store(f"abfss://container@{host}/a")
+    assert seen == Seen("account", f"https://{host.replace('.dfs.', '.blob.')}", ("sas", "sv=1", "sig=x"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
+from learnosity import store_options
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.s3_connection import USED
@@ -218,7 +219,20 @@ async def test_without_a_signature_nothing_is_signed(monkeypatch: pytest.MonkeyP
         assert {sent(exchange).signer for exchange in served.asked} == {""}
 
 
-@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
+NO_BULK_DELETE = [
+    (501, "NotImplemented"),
+    (405, "MethodNotAllowed"),
+    (400, "NotImplemented"),
+    (400, "InvalidArgument"),
+    (400, "MalformedXML"),
+    (400, "MissingContentMD5"),
+    (400, "InvalidRequest"),
+    (411, "MissingContentLength"),
+    (400, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code"), NO_BULK_DELETE)
 async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
     status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +245,36 @@ async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
             f"/bucket/folder/{name}" for name in "abc"
         ]
         assert calls(served).count("DeleteObjects") <= 1 + 8
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (403, "AccessDenied", StorageError),
+        (404, "NoSuchBucket", StorageError),
+        (400, "ExpiredToken", TransientStorageError),
+        (503, "SlowDown", TransientStorageError),
+        (403, "SignatureDoesNotMatch", StorageError),
+    ],
+)
+async def test_a_bulk_delete_that_is_refused_for_another_reason_is_not_sent_one_by_one(
+    status: int, code: str, error: type[LearnosityError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(store_options.RETRY, "max_retries", 0)
+    async with hand_made(s3_by_hand(["DeleteObjects"], status, code)) as served:
+        define(monkeypatch, served, {})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(error, match=code):
+            await store.delete(["a", "b"])
+        assert calls(served) == ["DeleteObjects"]
+
+
+async def test_what_no_delete_removes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand(["DeleteObjects", "DeleteObject"], 400, "InvalidArgument")) as served:
+        define(monkeypatch, served, {})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(StorageError, match=r"Could not delete s3://bucket/folder/[ab]: .*InvalidArgument"):
+            await store.delete(["a", "b"])
 
 
 @pytest.mark.parametrize(
