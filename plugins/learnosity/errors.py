@@ -46,6 +46,8 @@ class StorageError(PermanentError):
 
     wrong_region = False
     """Whether the reply may mean that the bucket lies in another region."""
+    denied = False
+    """Whether the credentials are good and may not do this."""
 
 
 class TooLargeError(StorageError):

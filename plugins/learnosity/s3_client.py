@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from learnosity.lookups import checked_extra
-from learnosity.store_options import egress_of, extra_of, without_nulls
+from learnosity.store_options import egress_of, extra_of, without_unset
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -35,11 +35,8 @@ def s3_client(connection: Connection | None) -> tuple[Any, Any, bool | str | Non
     # The hook gets the connection itself, not its id. With the id of a connection that does not exist, the hook would
     # only log a warning and use the credentials of the environment.
     if connection is not None:
-        connection = attrs.evolve(connection, extra=json.dumps(without_nulls(checked_extra(connection))))
+        connection = attrs.evolve(connection, extra=json.dumps(without_unset(checked_extra(connection))))
     hook.conn_config = AwsConnectionWrapper(connection)
-    # An empty `region_name` in a connection means that it names no region. botocore would take the empty text as the
-    # region, and sign requests with it.
-    hook.conn_config.region_name = hook.conn_config.region_name or None
     factory = SessionFactory(conn=hook.conn_config, config=hook.config)
     extra = extra_of(connection)
     requests = Boto3Requests(lambda: egress_of(extra, _verify(hook, first)), hook.config)

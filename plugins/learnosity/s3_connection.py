@@ -37,7 +37,7 @@ from learnosity.storage.s3_static import StaticS3, static_s3
 from learnosity.storage.s3_writes import S3Writes, s3_writes
 from learnosity.storage.streamed_put import StreamedPut
 from learnosity.storage.unfinished_uploads import UnfinishedUploads
-from learnosity.store_options import RETRY, client_options, s3_endpoint, without_nulls
+from learnosity.store_options import RETRY, client_options, s3_endpoint, without_unset
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -170,7 +170,7 @@ def _finder(opening: _Opening, client: Callable[[], Any], address: S3Address, na
 
 def _checked_extra(connection: Connection, named: str) -> dict[str, Any]:
     """The extra of a connection, after a check of its form."""
-    extra = without_nulls(checked_extra(connection))
+    extra = without_unset(checked_extra(connection))
     for key, kinds in USED.items():
         value = extra.get(key)
         if value is None or isinstance(value, kinds):

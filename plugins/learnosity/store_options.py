@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Keys of an AWS connection's extra for which an empty text means the same as no such key.
+_EMPTY_IS_UNSET = ("endpoint_url", "region_name")
+
 RETRY: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(minutes=3)}
 
 
@@ -98,19 +101,31 @@ def warn_of_unused(
 
 
 def extra_of(connection: Connection | None) -> dict[str, Any]:
-    """The extra of an Airflow connection. Its keys are without the form's prefix `extra__type__`."""
+    """The extra of an Airflow connection. Its keys are without the form's prefix `extra__type__`.
+
+    A connection may have both names of a field, and the one with the prefix is often empty. As in Airflow's hooks, the
+    one without the prefix counts.
+    """
     if connection is None:
         return {}
     extra = checked_extra(connection)
-    return {key.rpartition("__")[2] if key.startswith("extra__") else key: value for key, value in extra.items()}
+    prefixed = {key.rpartition("__")[2]: value for key, value in extra.items() if key.startswith("extra__")}
+    return prefixed | {key: value for key, value in extra.items() if not key.startswith("extra__")}
 
 
-def without_nulls(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The extra of a connection without the fields that are null, also in `service_config`: they are not set.
+def without_unset(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The extra of an AWS connection without the fields that are not set: null, also in `service_config`, or empty.
 
-    Airflow's hook for AWS fails where it finds null for a JSON object. Below a service, null may mean something to it.
+    Airflow's hook fails where it finds null for a JSON object. Below a service, a null `endpoint_url` means something
+    to it. botocore refuses an empty address, and signs requests with an empty region.
     """
-    found = {key: value for key, value in extra.items() if value is not None}
+    found = {key: value for key, value in extra.items() if value is not None and (value or key not in _EMPTY_IS_UNSET)}
     if isinstance(services := found.get("service_config"), Mapping):
-        found["service_config"] = {name: value for name, value in services.items() if value is not None}
+        found["service_config"] = {name: _of_service(value) for name, value in services.items() if value is not None}
     return found
+
+
+def _of_service(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {key: each for key, each in value.items() if (key, each) not in (("endpoint_url", ""), ("extra_args", None))}

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import obstore
 import pytest
 from airflow.sdk import ObjectStoragePath
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from obstore.exceptions import GenericError
 
 from learnosity.connections import open_store
 from learnosity.dataset.layout import DatasetLayout
 from learnosity.dataset.manifest import Manifest, RunInfo, encode_manifest, sha256_hex
 from learnosity.dataset.published import PublishedDataset
 from learnosity.errors import StorageError
+from learnosity.storage.write_check import check_writable
 
 LAYOUT = DatasetLayout("users", "dataset-1")
 MANIFEST = Manifest(
@@ -77,3 +81,48 @@ async def test_what_a_file_system_cannot_take_is_for_a_person_to_mend(tmp_path: 
     ):
         with pytest.raises(StorageError, match=says):
             await store.put(name, b"x")
+
+
+NO_LINKS = (
+    *("Operation not permitted (os error 1)", "Function not implemented (os error 38)"),
+    "Operation not supported (os error 95)",
+)
+
+
+@pytest.mark.parametrize("said", NO_LINKS)
+async def test_a_mounted_folder_without_hard_links_is_a_destination(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """obstore makes new files by hard links. Buckets that are mounted as folders and network drives have none."""
+    put = obstore.put_async
+
+    async def without_links(*args: Any, mode: Any = "overwrite", **more: Any) -> Any:
+        if mode == "create":
+            raise GenericError(f"Generic LocalFileSystem error: Unable to rename file: {said}")
+        return await put(*args, mode=mode, **more)
+
+    monkeypatch.setattr(obstore, "put_async", without_links)
+    store = await asyncio.to_thread(open_store, tmp_path.as_uri())
+    await check_writable(store, "task")
+    assert await store.replace("latest.json", b"first", None)
+    assert await store.replace("latest.json", b"second", await store.head("latest.json"))
+    assert await store.get("latest.json") == b"second"
+
+
+async def test_a_new_file_that_cannot_be_written_at_all_is_still_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def denied(*args: Any, **more: Any) -> Any:
+        raise GenericError("Generic LocalFileSystem error: Unable to open file /x: Permission denied (os error 13)")
+
+    monkeypatch.setattr(obstore, "put_async", denied)
+    store = await asyncio.to_thread(open_store, tmp_path.as_uri())
+    with pytest.raises(StorageError, match="no permission"):
+        await store.replace("latest.json", b"first", None)
+
+
+async def test_a_file_that_somebody_has_made_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
+    store = await asyncio.to_thread(open_store, tmp_path.as_uri())
+    await store.put("latest.json", b"theirs")
+    assert not await store.replace("latest.json", b"ours", None)
+    assert await store.get("latest.json") == b"theirs"

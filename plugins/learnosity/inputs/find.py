@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import PurePosixPath
 
-from learnosity.errors import FolderNotFoundError, InputError
+from learnosity.errors import FolderNotFoundError, InputError, StorageError
 from learnosity.inputs.formats import may_be_input
 from learnosity.inputs.ignored_files import is_hidden, is_marker
 from learnosity.inputs.lake_tables import first_table_with, table_folder
@@ -53,8 +53,29 @@ def input_identity(files: Sequence[InputFile]) -> str:
 
 async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
     prefix, pattern = split_glob(uri)
-    if not pattern and (file := await _file_of_this_name(prefix, uri, open_store)) is not None:
-        return [file]
+    if pattern:
+        return await _listed(prefix, pattern, open_store)
+    try:
+        if (file := await _file_of_this_name(prefix, uri, open_store)) is not None:
+            return [file]
+    except StorageError as error:
+        if not error.denied:
+            raise
+        # Who may read what is in a folder, and nothing beside it, may not look for a file of the folder's name.
+        try:
+            return await _listed(prefix, pattern, open_store, error)
+        except StorageError:
+            raise error from None
+    return await _listed(prefix, pattern, open_store)
+
+
+async def _listed(
+    prefix: str, pattern: str, open_store: OpenStore, refusal: StorageError | None = None
+) -> list[InputFile]:
+    """The files below a prefix that match a glob; see `find_input`.
+
+    :param refusal: why it is not known whether there is a file of the prefix's own name; None = it is known.
+    """
     store = await asyncio.to_thread(open_store, prefix)
     matching: dict[str, ObjectInfo] = {}
     tables: dict[str, str] = {}
@@ -97,6 +118,8 @@ async def _find(uri: str, open_store: OpenStore) -> list[InputFile]:
             )
         return [_input_file(store, named)]
     if not found:
+        if refusal is not None:
+            raise refusal
         bracket = " In a glob, [ begins a set of letters: write [[] for a bracket of a name." if "[" in pattern else ""
         raise InputError(f"No input found at {where}. {_CHECK}{bracket}")
     return [_input_file(store, info) for info in found]

@@ -18,7 +18,7 @@ from pyreqwest.request import RequestBuilder
 
 from learnosity.egress import proxy_of
 from learnosity.network import IDLE_SECONDS
-from learnosity.storage.error_codes import Verdict, judge
+from learnosity.storage.error_codes import REQUEST, Verdict, judge
 from learnosity.storage.errors import check_missing, code_of, odd_reply, refusal, refusal_of, storage_error
 from learnosity.storage.listing_page import OddPageError, s3_deleted
 from learnosity.storage.store_client import patiently, replied, store_client, words
@@ -120,7 +120,10 @@ class BucketDeletes:
         status, content = await self._sent(
             where, url, lambda client: client.post(url).headers(headers).body_bytes(body)
         )
-        if status in (405, 501) or code_of(content.decode(errors="replace")) == "NotImplemented":
+        code = code_of(content.decode(errors="replace"))
+        # Servers that do not know the request may also say that it is malformed, each in its own words. The replies to
+        # requests for one object each say what is wrong, if anything else is.
+        if status in (405, 501) or code == "NotImplemented" or judge(status, code) in (judge(400), REQUEST):
             raise _NotKnownError
         if status != 200:
             raise refusal_of("delete", where, status, content)

@@ -54,6 +54,9 @@ def why_refused_by_obstore(error: Exception, where: str, *, local: bool, creates
     """
     reply = "" if local else reply_in(str(error), where)
     if not status_of(reply):  # a file system has no HTTP status, so the type of the error has to say the reason
-        is_there = isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError)
-        return Refused.CHANGED if is_there else Refused.ELSE
+        if isinstance(error, obstore_errors.AlreadyExistsError | obstore_errors.PreconditionError):
+            return Refused.CHANGED
+        # obstore makes a new file by a hard link, which many mounted buckets and network drives do not have. Each of
+        # them says so in another way, so the plain write that follows shows whether something else is wrong.
+        return Refused.UNKNOWN if local and creates else Refused.ELSE
     return why_refused(status_of(reply), code_of(reply), reply, creates=creates)

@@ -57,7 +57,7 @@ _PASSES = Meaning(Verdict.PASSES)
 OVERLOADED = Meaning(Verdict.OVERLOADED, "the store asks for less")
 _KEY = _refused("the access key or its secret is wrong", _CHECK)
 BUCKET = _refused("the bucket or folder does not exist", "Correct the URI, or make it.")
-_CLOCK = _refused("the clocks of this machine and of the store differ", "Correct this machine's clock.")
+CLOCK = _refused("the clocks of this machine and of the store differ", "Correct this machine's clock.")
 KMS = _refused("the encryption key (KMS) cannot be used", "Check its state, and the rights to it.")
 QUOTA = _refused("the store has no room left for this account", "Raise its quota or make room.")
 REGION = _refused("the bucket lies in another region", "Set `region_name` of the connection.")
@@ -87,6 +87,18 @@ ARCHIVED = _refused("the object is in an archive", "Restore it there first, then
 _LEASED = _refused("the blob or container is leased to somebody else", "Have the lease ended.")
 _KIND = _refused("the object is of another kind, such as a page blob or a folder", "Remove it, or correct the URI.")
 _PAYER = _refused("the requester has to pay", "Name the project or the payer in the connection.")
+_NO_PAYER = _refused(
+    "the project that is to pay cannot be used",
+    "Check `quota_project_id` and `gcs.requester-pays` of the connection, and the rights on that project.",
+)
+_KEPT = _refused(
+    "a policy or a hold does not allow this change",
+    "Landing replaces and deletes its own objects: name a bucket that lets it.",
+)
+SIGNATURE_TIME = _refused(
+    "the shared access signature is not valid at this time",
+    "Give the connection a new `sas_token`, or correct this machine's clock.",
+)
 
 _NO_REASON = _refused(
     "the request is refused", "Look the code up, and check that the endpoint of the connection is a store of this kind."
@@ -100,29 +112,21 @@ _BY_CODE = {
     **dict.fromkeys(("RequestTimeout", "RequestTimeoutException", "InternalError", "IncompleteBody"), _PASSES),
     # The bytes were changed on the way, or the parts of an upload are gone: the next attempt sends all of it again.
     **dict.fromkeys(("BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _PASSES),
-    **dict.fromkeys(("NoSuchUpload", "InvalidPart"), _PASSES),
-    "OperationAborted": _PASSES,
-    "ConditionalRequestConflict": _PASSES,
-    "ServiceUnavailable": OVERLOADED,
-    "SlowDown": OVERLOADED,
-    "Throttling": OVERLOADED,
-    "ThrottlingException": OVERLOADED,
-    "RequestLimitExceeded": OVERLOADED,
-    "TooManyRequests": OVERLOADED,
+    **dict.fromkeys(("NoSuchUpload", "InvalidPart", "OperationAborted", "ConditionalRequestConflict"), _PASSES),
+    **dict.fromkeys(("ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException"), OVERLOADED),
+    **dict.fromkeys(("RequestLimitExceeded", "TooManyRequests"), OVERLOADED),
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), EXPIRED),
     **dict.fromkeys(("RequestExpired", "ExpiredRequest"), EXPIRED),
-    "RequestTimeTooSkewed": _CLOCK,
-    "InvalidAccessKeyId": _KEY,
-    "InvalidToken": _KEY,
-    "SignatureDoesNotMatch": _KEY,
+    "RequestTimeTooSkewed": CLOCK,
+    **dict.fromkeys(("InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"), _KEY),
     "AuthorizationHeaderMalformed": REGION,
     "PermanentRedirect": REGION,
     "TemporaryRedirect": MOVING,
     "IllegalLocationConstraintException": REGION,
-    "AccessDenied": _DENIED,
-    "AllAccessDisabled": _DENIED,
-    "AccountProblem": _DENIED,
+    **dict.fromkeys(("AccessDenied", "AllAccessDisabled", "AccountProblem"), _DENIED),
     "UserProjectMissing": _PAYER,
+    **{f"UserProject{why}": _NO_PAYER for why in ("AccessDenied", "AccountProblem", "Inconsistent", "Invalid")},
+    **dict.fromkeys(("RetentionPolicyNotMet", "ObjectUnderActiveHold"), _KEPT),
     "QuotaExceeded": QUOTA,
     "XMinioStorageFull": QUOTA,
     "NoSuchBucket": BUCKET,
@@ -153,14 +157,10 @@ _BY_CODE = {
     "OperationTimedOut": _PASSES,
     **dict.fromkeys(("Md5Mismatch", "Crc64Mismatch"), _PASSES),
     "AuthenticationFailed": _KEY,
-    "AuthorizationFailure": _DENIED,
-    "AuthorizationPermissionMismatch": _DENIED,
-    "InsufficientAccountPermissions": _DENIED,
-    "AccountIsDisabled": _DENIED,
+    **dict.fromkeys(("AuthorizationFailure", "AuthorizationPermissionMismatch"), _DENIED),
+    **dict.fromkeys(("InsufficientAccountPermissions", "AccountIsDisabled"), _DENIED),
     "ContainerNotFound": BUCKET,
-    "AccountBeingCreated": _PASSES,
-    "ContainerBeingDeleted": _PASSES,
-    "PendingCopyOperation": _PASSES,
+    **dict.fromkeys(("AccountBeingCreated", "ContainerBeingDeleted", "PendingCopyOperation"), _PASSES),
     # Another writer of the same blob has committed its own blocks. Then Azure discards the blocks of this write.
     "InvalidBlockList": _PASSES,
     "BlobNotFound": Meaning(Verdict.MISSING),
@@ -169,12 +169,14 @@ _BY_CODE = {
     "LeaseIdMissing": _LEASED,
     "LeaseIdMismatchWithBlobOperation": _LEASED,
     "LeaseLost": _LEASED,
-    "BlobImmutableDueToPolicy": _refused("an immutability policy does not allow this change", ""),
+    "BlobImmutableDueToPolicy": _KEPT,
     "InvalidBlobType": _KIND,
     "ResourceTypeMismatch": _KIND,
     "BlobUsesCustomerSpecifiedEncryption": _refused("the object is encrypted with a key of its own", "Remove it."),
 }
 
+# Codes about the key that an object is encrypted with begin so: of S3, GCS and Azure.
+_OF_KEYS = ("KMS.", "CloudKms", "KeyVault")
 
 # Failures without an error code: a regular expression for the text of the client's error, and what this text means.
 _CAUSES = (
@@ -257,7 +259,7 @@ def judge(status: int, code: str = "") -> Meaning:
     :param status: HTTP status.
     :param code: error code in the body (see `code_of`); "" = none.
     """
-    if code.startswith("KMS."):
+    if code.startswith(_OF_KEYS):
         return _PASSES if code.removeprefix("KMS.") in _KMS_PASSES else KMS
     if code in _BY_CODE and (code != _UNKNOWN or status < 300):
         return _BY_CODE[code]

@@ -13,6 +13,7 @@ from learnosity.redaction import redact_text
 from learnosity.storage.error_codes import (
     ARCHIVED,
     BUCKET,
+    CLOCK,
     CUT,
     ELSEWHERE,
     EXPIRED,
@@ -23,6 +24,7 @@ from learnosity.storage.error_codes import (
     QUOTA,
     REGION,
     REQUEST,
+    SIGNATURE_TIME,
     Meaning,
     Verdict,
     cause_in_file_system,
@@ -65,6 +67,10 @@ _WEB_PAGE = re.compile(rf"(?:^|: ){_PROLOGUE}<(?:!doctype\s+html|html|head|title
 _ERROR_DOCUMENT = re.compile(rf"{_PROLOGUE}<Error(?:Response)?\b", re.S)
 
 _WEB_PAGE_404 = "it has status 404 and is a web page"
+
+# Azure has one code for every identity that it does not accept. These words of its reason say that only the time is
+# wrong.
+_OF_TIME = (("not valid in the specified time frame", SIGNATURE_TIME), ("request date header too old", CLOCK))
 
 # If a request with a signed URL is refused for one of these reasons, a new signed URL would be refused, too.
 _OF_THE_STORE = (OVERLOADED, QUOTA, KMS, REQUEST, ARCHIVED)
@@ -142,6 +148,8 @@ def refusal(verb: str, where: str, status: int, code: str, message: str, details
     meaning = judge(status, code)
     if status == 401 and "expired" in message.lower():
         meaning = EXPIRED
+    if code == "AuthenticationFailed":
+        meaning = next((time for words_of_it, time in _OF_TIME if words_of_it in message.lower()), meaning)
     if verb == "list" and meaning.verdict is Verdict.MISSING:
         meaning = BUCKET  # a listing of an empty folder succeeds, so here the bucket is missing
     return _error(verb, where, meaning, said)
@@ -188,8 +196,11 @@ def _details_of(text: str) -> str:
 
 def _error(verb: str, where: str, meaning: Meaning, said: str) -> LearnosityError:
     what = f"{meaning.what}. {meaning.advice} ({said})".replace("  ", " ") if meaning.what else f"{said}."
-    error = (TransientStorageError if meaning.transient else StorageError)(f"Could not {verb} {where}: {what}")
+    said = f"Could not {verb} {where}: {what}"
+    error = TransientStorageError(said) if meaning.transient else StorageError(said)
     error.wrong_region = meaning in (REGION, MOVING, ELSEWHERE)
+    if isinstance(error, StorageError):
+        error.denied = meaning.verdict is Verdict.DENIED
     return error
 
 

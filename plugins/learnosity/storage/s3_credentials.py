@@ -63,7 +63,7 @@ class SessionCredentials:
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
+            "token": frozen.token or None,  # obstore would send an empty token, and botocore does not
             "expires_at": datetime.now(UTC) + HELD if ends else None,
         }
 

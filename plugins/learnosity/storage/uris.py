@@ -10,7 +10,11 @@ from learnosity.errors import StorageError
 
 S3_SCHEMES = ("s3", "s3a", "s3n")
 GCS_SCHEMES = ("gs", "gcs")
-_ACCOUNT_HOST = re.compile(r"[a-z0-9-]+\.(dfs|blob)\.core\.[a-z0-9.-]+[a-z0-9]")
+# Host of a storage account of any cloud of Azure, such as `account.dfs.core.windows.net`. An account may also be in a
+# DNS zone: `account.z6.dfs.storage.azure.net`.
+_ACCOUNT_HOST = re.compile(
+    r"[a-z0-9-]+\.(dfs|blob)\.core\.[a-z0-9.-]+[a-z0-9]|[a-z0-9-]+\.z\d+\.(dfs|blob)\.storage\.azure\.net"
+)
 AZURE_SCHEMES = ("az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 

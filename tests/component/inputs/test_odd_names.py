@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from uuid import uuid4
 from xml.sax.saxutils import escape
 
@@ -101,6 +101,37 @@ async def test_folder_markers_are_passed_over(connect: Connect) -> None:
         assert await found(f"{bucket}/in") == await found(f"{bucket}/in/**") == names
         with pytest.raises(InputError, match="No input found"):
             await found(f"{bucket}/in/arch*")
+
+
+def only_below(folder: str, *keys: str) -> Behaviour:
+    """The same for an identity that may do nothing but list a folder and read what is in it."""
+    there = listing(*keys)
+
+    async def behaviour(asked: Exchange) -> None:
+        path, _, query = unquote(asked.target).partition("?")
+        below = parse_qs(query).get("prefix", [path.removeprefix("/landing/")])[0]
+        if below.startswith(f"{folder}/"):
+            await there(asked)
+            return
+        await asked.take()
+        body = xml("AccessDenied")
+        await asked.give(reply(403, b"" if asked.method == "HEAD" else body))
+
+    return behaviour
+
+
+async def test_a_folder_may_be_all_that_may_be_read(connect: Connect) -> None:
+    async with hand_made(only_below("in", *GOOD)) as server:
+        bucket = connect(server.url)
+        names = ["sub/more.csv", "users.csv", "ü %41+#1.csv"]
+        for uri in (f"{bucket}/in", f"{bucket}/in/", f"{bucket}/in/**"):
+            assert await found(uri) == names
+        for uri in (f"{bucket}/other", f"{bucket}/other.csv"):
+            with pytest.raises(StorageError, match=r"Could not look at s3://landing/other.*: no permission"):
+                await found(uri)
+    async with hand_made(only_below("in")) as server:
+        with pytest.raises(StorageError, match="Could not look at s3://landing/in: no permission"):
+            await found(f"{connect(server.url)}/in")
 
 
 async def test_markers_of_a_real_server_are_passed_over_and_an_empty_file_is_not(

@@ -109,6 +109,29 @@ WASB: dict[str, dict[str, Any]] = {
         "extra": {"sas_token": f"https://another.blob.core.windows.net/?{SAS}", "shared_access_key": KEY},
     },
     "old name of a field": {"login": "account", "extra": {"extra__wasb__sas_token": SAS}},
+    "both names of a field, the old one empty": {
+        "login": "account",
+        "extra": {"sas_token": SAS, "extra__wasb__sas_token": ""},
+    },
+    "both names of a field, the old one empty and first": {
+        "login": "account",
+        "extra": {"extra__wasb__sas_token": "", "sas_token": SAS},
+    },
+    "both names of a field": {
+        "login": "account",
+        "extra": {"sas_token": SAS, "extra__wasb__sas_token": "sv=2020-01-01&sig=old"},
+    },
+    "both names of a field, the new one empty": {
+        "login": "account",
+        "password": KEY,
+        "extra": {"sas_token": "", "extra__wasb__sas_token": SAS},
+    },
+    "both names of tenant_id": {
+        "host": ACCOUNT,
+        "login": "client",
+        "password": "secret",
+        "extra": {"tenant_id": "tenant", "extra__wasb__tenant_id": ""},
+    },
     "connection_string": {"extra": {"connection_string": f"{KEYED};EndpointSuffix=core.windows.net"}},
     "connection_string first": {
         "login": "another",
@@ -412,12 +435,25 @@ def test_the_account_of_lineage_is_that_of_the_store(extra: dict[str, Any], defi
     assert of_store().endpoint == ACCOUNT
 
 
-def test_an_account_in_a_uri_stays_in_it() -> None:
-    uri = "abfss://container@account.dfs.core.windows.net/a/*.ndjson"
+@pytest.mark.parametrize(
+    "host",
+    [
+        "account.dfs.core.windows.net",
+        "account.blob.core.chinacloudapi.cn",
+        "account.dfs.core.usgovcloudapi.net",
+        "account.z6.dfs.storage.azure.net",
+        "account.z12.blob.storage.azure.net",
+    ],
+)
+def test_an_account_in_a_uri_stays_in_it(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"abfss://container@{host}/a/*.ndjson"
     where = parse_uri(uri)
     assert (where.conn_id, where.bucket, where.key) == (None, "container", "a/*.ndjson")
     assert where.text == uri
-    assert split_glob(uri) == ("abfss://container@account.dfs.core.windows.net/a", "*.ndjson")
+    assert split_glob(uri) == (f"abfss://container@{host}/a", "*.ndjson")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=x")
+    seen = of_store(f"abfss://container@{host}/a")
+    assert seen == Seen("account", f"https://{host.replace('.dfs.', '.blob.')}", ("sas", "sv=1", "sig=x"))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 from devstack.certificate import make_certificate
 from devstack.seaweedfs import SeaweedFS
+from learnosity import store_options
 from learnosity.connections import open_store
 from learnosity.errors import ConnectionConfigError, LearnosityError, StorageError, TransientStorageError
 from learnosity.s3_connection import USED
@@ -218,7 +219,20 @@ async def test_without_a_signature_nothing_is_signed(monkeypatch: pytest.MonkeyP
         assert {sent(exchange).signer for exchange in served.asked} == {""}
 
 
-@pytest.mark.parametrize(("status", "code"), [(501, "NotImplemented"), (405, "MethodNotAllowed")])
+NO_BULK_DELETE = [
+    (501, "NotImplemented"),
+    (405, "MethodNotAllowed"),
+    (400, "NotImplemented"),
+    (400, "InvalidArgument"),
+    (400, "MalformedXML"),
+    (400, "MissingContentMD5"),
+    (400, "InvalidRequest"),
+    (411, "MissingContentLength"),
+    (400, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code"), NO_BULK_DELETE)
 async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
     status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +245,36 @@ async def test_a_store_without_bulk_delete_is_asked_for_one_object_at_a_time(
             f"/bucket/folder/{name}" for name in "abc"
         ]
         assert calls(served).count("DeleteObjects") <= 1 + 8
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (403, "AccessDenied", StorageError),
+        (404, "NoSuchBucket", StorageError),
+        (400, "ExpiredToken", TransientStorageError),
+        (503, "SlowDown", TransientStorageError),
+        (403, "SignatureDoesNotMatch", StorageError),
+    ],
+)
+async def test_a_bulk_delete_that_is_refused_for_another_reason_is_not_sent_one_by_one(
+    status: int, code: str, error: type[LearnosityError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(store_options.RETRY, "max_retries", 0)
+    async with hand_made(s3_by_hand(["DeleteObjects"], status, code)) as served:
+        define(monkeypatch, served, {})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(error, match=code):
+            await store.delete(["a", "b"])
+        assert calls(served) == ["DeleteObjects"]
+
+
+async def test_what_no_delete_removes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hand_made(s3_by_hand(["DeleteObjects", "DeleteObject"], 400, "InvalidArgument")) as served:
+        define(monkeypatch, served, {})
+        store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
+        with pytest.raises(StorageError, match=r"Could not delete s3://bucket/folder/[ab]: .*InvalidArgument"):
+            await store.delete(["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -339,12 +383,18 @@ NULLS: list[dict[str, Any]] = [
     *({key: None} for key in USED if key not in ("endpoint_url", "region_name")),
     *({"service_config": {service: None}} for service in ("s3", "sts")),
     {"service_config": {"s3": {}, "sts": None}},
+    {"service_config": {"s3": {"extra_args": None}}},
+    {"service_config": {"s3": {"endpoint_url": ""}}},
+    {"service_config": {"sts": {"endpoint_url": ""}}},
+    {"aws_session_token": ""},
+    {"region_name": ""},
+    {"role_arn": "", "verify": "", "proxy": ""},
 ]
 
 
 @pytest.mark.parametrize("nulls", NULLS, ids=json.dumps)
 @pytest.mark.parametrize("by_boto3", [False, True])
-async def test_a_field_that_is_null_is_not_set(
+async def test_a_field_that_is_null_or_empty_is_not_set(
     nulls: dict[str, Any], by_boto3: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with hand_made(s3_by_hand()) as served:
@@ -356,3 +406,34 @@ async def test_a_field_that_is_null_is_not_set(
         store = await asyncio.to_thread(open_store, "s3://lake@bucket/folder")
         await store.put("a", b"x")
         assert calls(served) == ["PutObject"]
+        assert "x-amz-security-token" not in served.asked[0].headers
+
+
+async def test_an_empty_token_of_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "")
+    async with hand_made(s3_by_hand()) as served:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", served.url)
+        store = await asyncio.to_thread(open_store, "s3://bucket/folder")
+        for _, write in WAYS.values():
+            await write(store)
+        await store.get("a")
+        assert [batch async for batch in store.list("")] == []
+        assert not any("x-amz-security-token" in exchange.headers for exchange in served.asked)
+
+
+def test_an_empty_address_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not in the way of the next one: the other field, and then AWS."""
+    own = "http://127.0.0.1:9000"
+    for extra, expected in (
+        ({"endpoint_url": "", "service_config": {"s3": {"endpoint_url": own}}}, own),
+        ({"endpoint_url": own, "service_config": {"s3": {"endpoint_url": ""}}}, own),
+        ({"endpoint_url": ""}, "https://bucket.s3.eu-west-1.amazonaws.com"),
+        ({"endpoint_url": "", "config_kwargs": {}}, "https://bucket.s3.eu-west-1.amazonaws.com"),
+    ):
+        parts = {"conn_type": "aws", "login": "AKIA", "password": "secret"}
+        whole = {**parts, "extra": {"region_name": "eu-west-1", **extra}}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(whole))
+        opened: Any = open_store("s3://lake@bucket/folder")
+        assert opened._store._store.config["endpoint"] == expected

@@ -264,6 +264,35 @@ def test_an_identity_that_has_run_out_is_asked_for_again() -> None:
     assert refusal_of("write", "gs://bucket/x", 401, google).transient
 
 
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("Request date header too old: 'Fri, 31 Jan 2020 12:28:37 GMT'", "Correct this machine's clock"),
+        (
+            "Signature not valid in the specified time frame: Start [Thu, 13 Jun 2019 16:18:07 GMT] - Expiry "
+            "[Fri, 14 Jun 2019 16:23:07 GMT] - Current [Thu, 13 Jun 2019 09:22:53 GMT]",
+            "Give the connection a new `sas_token`",
+        ),
+        ("Signature did not match. String to sign used was r", "access key or its secret is wrong"),
+        ("The MAC signature found in the HTTP request 'x' is not the same", "access key or its secret is wrong"),
+    ],
+)
+@pytest.mark.promise("advice")
+def test_a_time_that_azure_does_not_accept_is_not_called_a_wrong_key(reason: str, says: str) -> None:
+    body = (
+        "<Error><Code>AuthenticationFailed</Code><Message>Server failed to authenticate.\nTime:now</Message>"
+        f"<AuthenticationErrorDetail>{reason}</AuthenticationErrorDetail></Error>"
+    )
+    case = Case(403, "AuthenticationFailed", "person", "new URL")
+    for error in (
+        refusal_of("write", "abfs://container/x", 403, body.encode()),
+        storage_error("write", "abfs://container/x", from_obstore(case, body)),
+    ):
+        assert type(error) is StorageError
+        assert says in str(error)
+        assert reason[:40] in str(error)
+
+
 def test_the_reason_of_azure_is_shown() -> None:
     body = (
         b"<Error><Code>AuthenticationFailed</Code><Message>Server failed.</Message>"
