@@ -136,8 +136,7 @@ _BY_CODE = {
     "MissingContentMD5": REQUEST,
     "ServerSideEncryptionConfigurationNotFoundError": KMS,
     "EntityTooLarge": _refused("the object is larger than the store takes", ""),
-    "MethodNotAllowed": _UNKNOWN_REQUEST,
-    "NotImplemented": _UNKNOWN_REQUEST,
+    **dict.fromkeys(("MethodNotAllowed", "NotImplemented"), _UNKNOWN_REQUEST),
     # Codes of some servers with S3's interface. Mostly, the HTTP status shows the kind of error, too. Only the code
     # shows it for one object in the reply to a bulk delete, and for an error in the body of a reply with status 200.
     **dict.fromkeys(("ClientDisconnect", "ClientDisconnected", "InternalFailure", _UNKNOWN), _PASSES),
@@ -149,8 +148,7 @@ _BY_CODE = {
     # Codes in the JSON replies of GCS.
     "backendError": _PASSES,
     "internalError": _PASSES,
-    "rateLimitExceeded": OVERLOADED,
-    "userRateLimitExceeded": OVERLOADED,
+    **dict.fromkeys(("rateLimitExceeded", "userRateLimitExceeded"), OVERLOADED),
     "quotaExceeded": QUOTA,
     # Codes of Azure.
     "ServerBusy": OVERLOADED,
