@@ -43,8 +43,8 @@ _NAMED = re.compile(rf"(?P<name>[\"']?\b{_NAME}\b[\"'\]]{{0,2}}\s*(?:=>|:=|[:=])
 _SCHEME = re.compile(
     r"(?P<name>\b[\w-]{0,40}authorization\b\s*[:=]\s*)[A-Za-z][\w-]{0,30}\s+[^\s,;&<>\"'}]+", re.IGNORECASE
 )
-# The name of a secret may be a value itself: in `("signature", "…")`, and in `{"name": "signature", "value": "…"}`, also
-# as the attributes of an element.
+# The name of a secret may be a value itself: in `("signature", "…")`, and in `{"name": "signature", "value": "…"}`,
+# also as the attributes of an element.
 _PAIR = re.compile(rf"(?P<name>[\[(]\s*b?(?:\"{_NAME}\"|'{_NAME}')\s*,\s*){_QUOTED}(?=\s*[\])])", re.IGNORECASE)
 _NAME_AND_VALUE = re.compile(
     rf"(?P<name>\b(?:name|key)\b[\"']?\s*[:=]\s*[\"']{_NAME}[\"'][\s,]{{1,10}}[\"']?value\b[\"']?\s*[:=]\s*){_QUOTED}",
