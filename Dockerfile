@@ -5,7 +5,8 @@ ARG AIRFLOW_IMAGE=apache/airflow:3.3.2-python3.13
 ARG SEAWEEDFS_IMAGE=chrislusf/seaweedfs:4.48
 
 FROM ${AIRFLOW_IMAGE} AS airflow
-# The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=...
+# The index that pip asks instead of the public one: --build-arg PIP_INDEX_URL=... The history of the image has it, so it
+# must hold no password.
 ARG PIP_INDEX_URL
 COPY --chown=airflow:0 locks/image.txt /opt/airflow/install/lock.txt
 RUN pip install --no-cache-dir --quiet --disable-pip-version-check \

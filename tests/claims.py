@@ -116,6 +116,7 @@ CLAIMS: Final[dict[str, dict[str, str]]] = {
         "On Kubernetes the Helm chart 1.22.0": "unit/test_deploy.py::test_the_key_that_signs_tokens_gets_to_no_pod_but_by_the_chart",
         "limits of memory and of processes": "unit/test_compose.py::test_every_container_is_confined",
         "in the history of an image": "unit/test_compose.py::test_no_secret_is_in_an_argument_or_in_the_history_of_an_image",
+        "`PIP_INDEX_URL` is in both": "unit/test_compose.py::test_of_what_an_image_is_told_only_the_index_could_hold_a_password",
         "`make digests` asks your registry": "unit/test_digests.py::test_the_digest_is_that_of_the_content_and_a_token_for_anybody_is_fetched",
         "the images are then built of": "unit/test_digests.py::test_every_image_that_is_not_built_here_is_pinned_in_env_and_nothing_else_changes",
         "Unless all are known, nothing is changed": "unit/test_digests.py::test_unless_all_are_known_nothing_is_written",

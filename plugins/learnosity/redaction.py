@@ -1,8 +1,8 @@
 """Makes texts and URLs from outside safe for a log line: removes user info, URL queries, signatures and keys.
 
-A text may hold a secret in many spellings: in a URL, in a path with its query, percent-encoded, in XML, in JSON. So the
-text is decoded first, and then read by structure: what follows a `?`, what is named like a secret, and what looks like
-one.
+A text may hold a secret in many spellings: in a URL, in a path with its query, percent-encoded, in XML, in JSON, in a
+header, in the text of a Python or PHP value. So the text is decoded first, and then read by structure: what follows a
+`?`, what is named like a secret, and what looks like one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from urllib.parse import unquote, urlsplit
 MAX_TEXT = 8000
 # A text is decoded at most this many times. It may be encoded several times: for example, a URL in the parameter of
 # another URL.
-_MAX_DECODINGS = 4
-_JSON_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})|\\{1,8}([/\"'])")
+_MAX_DECODINGS = 10
+_ESCAPE = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([/\"']))")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 # User name and password before the host of a URL. The password may have a `/` that should have been percent-encoded. So
@@ -29,14 +29,30 @@ _USER_INFO = re.compile(
 _QUERY = re.compile(r"\?[^\s?\"'<>]{0,2000}?=[^\s\"'<>]*|(?<=[A-Za-z0-9_/])#[^\s\"'<>]*=[^\s\"'<>]*")
 _URL_QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]*)[?#][^\s\"'<>]*", re.IGNORECASE)
 _NAME = (
-    r"(?:x-(?:amz|goog|ms)-[\w-]{0,40}|[\w-]{0,40}(?:signature|secret|password|passwd|token|credential|authorization|access_?key|"
-    r"api_?key|private_?key|account_?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|bearer)"
+    r"(?:x-(?:amz|goog|ms)-[\w-]{0,40}|[\w-]{0,40}(?:signature|secret|passw(?:or)?d|passphrase|token|credential|"
+    r"authorization|(?:access|api|private|account)[_-]?key|accesskeyid|googleaccessid|stringtosign)[\w-]{0,40}|sig|pwd|"
+    r"bearer)"
 )
-_NAMED = re.compile(
-    rf"(?P<name>[\"']?\b{_NAME}\b[\"']?\s*[:=]\s*)(?P<value>\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+)",
+# A text in quotes, which Python writes with a `b` before it if it is of bytes.
+_QUOTED = r"b?(?:\"[^\"]*\"|'[^']*')"
+# What stands behind a name: a text, a list or an object of such texts, or a word. The word may follow the name of a
+# scheme, as in `Authorization: Bearer …`.
+_VALUE = rf"{_QUOTED}|\[[^\[\]]*\]|\{{[^{{}}]*\}}|(?:(?:bearer|basic)\s+)?[^\s,;&<>\"'}}]+"
+_NAMED = re.compile(rf"(?P<name>[\"']?\b{_NAME}\b[\"'\]]{{0,2}}\s*(?:=>|:=|[:=])\s*)(?:{_VALUE})", re.IGNORECASE)
+# A scheme of `Authorization` is any word, such as `AWS`, `SharedKey` or `Negotiate`.
+_SCHEME = re.compile(
+    r"(?P<name>\b[\w-]{0,40}authorization\b\s*[:=]\s*)[A-Za-z][\w-]{0,30}\s+[^\s,;&<>\"'}]+", re.IGNORECASE
+)
+# The name of a secret may be a value itself: in `("signature", "…")`, and in `{"name": "signature", "value": "…"}`,
+# also as the attributes of an element.
+_PAIR = re.compile(rf"(?P<name>[\[(]\s*b?(?:\"{_NAME}\"|'{_NAME}')\s*,\s*){_QUOTED}(?=\s*[\])])", re.IGNORECASE)
+_NAME_AND_VALUE = re.compile(
+    rf"(?P<name>\b(?:name|key)\b[\"']?\s*[:=]\s*[\"']{_NAME}[\"'][\s,]{{1,10}}[\"']?value\b[\"']?\s*[:=]\s*){_QUOTED}",
     re.IGNORECASE,
 )
-_ELEMENT = re.compile(rf"(?P<open><{_NAME}(?:\s[^>]{0, 200})?>)[^<]+", re.IGNORECASE)
+_ELEMENT = re.compile(
+    rf"(?P<name><(?:[\w.-]{{1,40}}:)?{_NAME}(?:\s[^>]{{0,200}})?>\s*(?:<!\[CDATA\[)?)[^<]+", re.IGNORECASE
+)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 # What looks like a secret: a Learnosity signature with its prefix `$02$`, a hex digest, or a key, which is a long text
 # with upper case, lower case and digits.
@@ -61,15 +77,15 @@ def redact_text(text: str) -> str:
     """`text` from outside without secrets, and with URLs that have no user info and no query."""
     text = _CONTROL.sub(" ", _decoded(text[:MAX_TEXT]))
     text = _QUERY.sub("?…", _URL_QUERY.sub(r"\1?…", text))
-    text = _ELEMENT.sub(r"\g<open>…", text)
-    text = _NAMED.sub(r"\g<name>…", text)
+    for named in (_ELEMENT, _PAIR, _NAME_AND_VALUE, _SCHEME, _NAMED):
+        text = named.sub(r"\g<name>…", text)
     return _LOOKS_SECRET.sub(r"\g<scheme>…", _BEARER.sub(r"\1 …", text))
 
 
 def _decoded(text: str) -> str:
     """`text` decoded and without user info. That is cut before each step, while `%2F` in a password is no slash yet."""
     for _ in range(_MAX_DECODINGS):
-        plain = _JSON_ESCAPE.sub(lambda found: found[2] or chr(int(found[1], 16)), _without_user_info(text))
+        plain = _ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), _without_user_info(text))
         plain = unquote(_without_user_info(unescape(_without_user_info(plain))))
         if plain == text:
             break

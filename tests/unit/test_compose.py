@@ -154,6 +154,13 @@ def test_no_secret_is_in_an_argument_or_in_the_history_of_an_image() -> None:
     assert not [each for each in re.findall(r"^(?:ARG|ENV)\s+(\w+)", dockerfile, re.MULTILINE) if SECRET.search(each)]
 
 
+def test_of_what_an_image_is_told_only_the_index_could_hold_a_password() -> None:
+    told = {name for service in SERVICES.values() for name in (service.get("build") or {}).get("args", {})}
+    assert told == {"AIRFLOW_IMAGE", "SEAWEEDFS_IMAGE", "PIP_INDEX_URL"}
+    assert told == set(re.findall(r"^ARG\s+(\w+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
+    assert "PIP_INDEX_URL" in PUBLIC
+
+
 def test_connections_are_in_the_database_where_the_ui_shows_them() -> None:
     assert not re.search(r"AIRFLOW_(CONN|VAR)_", TEXT)
 

@@ -9,7 +9,9 @@ import re
 import shlex
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -69,6 +71,54 @@ def test_the_query_finds_the_datasets_of_one_person(
     }
     compressed = {row[0] for row in database.execute(second).fetchall()}
     assert compressed == ({layout_of(7).dataset_id} if person == "u17" else set())
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "JSON": lambda person: json.dumps({"user_id": person}, ensure_ascii=False),
+    "JSON in ASCII": lambda person: json.dumps({"user_id": person}),
+    "JSON of PHP": lambda person: json.dumps({"user_id": person}).replace("/", "\\/"),
+    "JSON in capitals": lambda person: re.sub(
+        r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), json.dumps({"user_id": person})
+    ),
+    "CSV": lambda person: f"user_id,score\n{person},4\n" if '"' not in person else "",
+    "CSV with quotes": lambda person: 'score,user_id\n4,"' + person.replace('"', '""') + '"\n',
+}
+PEOPLE = [
+    "7",
+    "anna@example.org",
+    "o'neil/3",
+    'j "jo" d',
+    "a\\b",
+    "jo\u00e3o",
+    "e\u0301ric",
+    "\u0928\u092e\u0938\u094d\u0924\u0947",
+    "\U00020bb7\u7530",
+    "\U0001f44d",
+    "\U0010fffd",
+    "(.*)[x]{2}^$|+?",
+]
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("write", WRITTEN.values(), ids=WRITTEN)
+def test_the_query_finds_an_id_however_it_is_written(tmp_path: Path, write: Callable[[str], str], person: str) -> None:
+    file = tmp_path / layout_of(1).data("a")
+    file.parent.mkdir(parents=True)
+    file.write_text(text := write(person), encoding="utf-8")
+    query = blocks("sql")[0].replace("'/data/datasets'", f"'{tmp_path}'")
+    query = query.replace("'u17'", "'" + person.replace("'", "''") + "'")
+    assert [row[2] for row in duckdb.connect().execute(query).fetchall()] == [1] * bool(text)
+
+
+@pytest.mark.parametrize("person", ["anna@example.org", "jo\u00e3o", "\U00020bb7\u7530"])
+def test_the_query_finds_an_id_in_the_name_of_a_file_as_it_is_or_percent_encoded(tmp_path: Path, person: str) -> None:
+    names = [f"of {person}", f"50%/of-{person}.json", f"%ff {person}", f"50%/{quote(person, safe='')}.json"]
+    for number, name in enumerate(names, start=1):
+        file = tmp_path / layout_of(number).data(name)
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    query = blocks("sql")[0].replace("'/data/datasets'", f"'{tmp_path}'").replace("'u17'", f"'{person}'")
+    assert [row[2] for row in duckdb.connect().execute(query).fetchall()] == [1] * len(names)
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("airflow ")]

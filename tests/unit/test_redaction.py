@@ -24,6 +24,14 @@ SECRETS = {
     "session token": "IQoJb3JpZ2luX2VjEHoaCXVzLWVhc3QtMSJHMEUCIQD",
 }
 NAMES = ("X-Amz-Signature", "Signature", "sig", "X-Goog-Signature", "x-amz-security-token", "signature")
+
+
+def encoded(text: str, times: int) -> str:
+    for _ in range(times):
+        text = quote(text, safe="")
+    return text
+
+
 SPELLINGS: dict[str, Callable[[str, str], str]] = {
     "URL": lambda name, secret: f"https://host.example/path/file.json?a=1&{name}={secret}",
     "path and query": lambda name, secret: f"GET /bucket/file.json?a=1&{name}={secret} HTTP/1.1",
@@ -41,6 +49,26 @@ SPELLINGS: dict[str, Callable[[str, str], str]] = {
     "bearer": lambda name, secret: f"Authorization: Bearer {secret}",
     "user info": lambda name, secret: f"https://user:{quote(secret, safe='')}@host.example/{name}",
     "fragment": lambda name, secret: f"https://host.example/#{name}={secret}",
+    "list": lambda name, secret: json.dumps({name: [secret]}),
+    "object": lambda name, secret: json.dumps({name: {"value": secret}}),
+    "pair of a list": lambda name, secret: repr([(name, secret)]),
+    "pair in JSON": lambda name, secret: json.dumps({"headers": [[name, secret]]}),
+    "name and value": lambda name, secret: json.dumps([{"name": name, "value": secret}]),
+    "key and value": lambda name, secret: json.dumps({"key": name, "value": secret}),
+    "attributes": lambda name, secret: f'<Field name="{name}" value="{secret}"/>',
+    "element with attributes": lambda name, secret: f'<{name} xmlns="https://a.example/">{secret}</{name}>',
+    "element of a namespace": lambda name, secret: f"<ds:{name}>{secret}</ds:{name}>",
+    "CDATA": lambda name, secret: f"<{name}><![CDATA[{secret}]]></{name}>",
+    "bytes": lambda name, secret: repr({name.encode(): secret.encode()}),
+    "bytes of pairs": lambda name, secret: repr([(name.encode(), secret.encode())]),
+    "PHP": lambda name, secret: f"Array ( [{name}] => {secret} )",
+    "PHP code": lambda name, secret: f"['{name}' => '{secret}']",
+    "field of a field": lambda name, secret: f"security[{name}]={secret}",
+    "Go": lambda name, secret: f"map[{name}:[{secret}]]",
+    "escapes of a script": lambda name, secret: f"https:\\x2f\\x2fhost\\x2ff\\x3fa\\x3d1\\x26{name}\\x3d{secret}",
+    "percent-encoded eight times": lambda name, secret: encoded(f"https://host.example/f?{name}={secret}", 8),
+    "scheme of a header": lambda name, secret: f"Authorization: AWS {name}:{secret}",
+    "other scheme of a header": lambda name, secret: f"proxy-authorization = SharedKey {name}:{secret}",
     "prose": lambda name, secret: f"The {name} is {name}={secret}, which is wrong.",
 }
 
@@ -111,6 +139,10 @@ def test_an_at_sign_in_a_path_is_no_user_info(text: str) -> None:
         "s3://bucket/datasets/activity-summary-by-group/2026-11-28/file_0001.json",
         "100 % of 20 files; is it so? Yes.",
         "Groß- und Kleinschreibung, 数据",
+        'Missing fields: ["domain", "timestamp"], (user_id, groups)',
+        '{"name": "report.json", "value": "12"}, <Key name="report" value="a/b"/>',
+        "no authorization for this bucket; name the key of the dataset",
+        "C:\\users\\data, \\d+ and \\xyz",
     ],
 )
 def test_words_ids_and_addresses_stay(text: str) -> None:

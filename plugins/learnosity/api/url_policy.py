@@ -14,7 +14,13 @@ from learnosity.api.ip_ranges import Leads, is_oddly_spelt, leads, parse_address
 from learnosity.errors import PermanentApiError
 from learnosity.redaction import redact
 
-_METADATA_HOSTS = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
+# Names of the metadata services of clouds. Their addresses are never called, but a proxy looks up names by itself.
+_METADATA_HOSTS = frozenset(
+    {
+        *("metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"),
+        *("metadata.tencentyun.com", "api.metadata.cloud.ibm.com"),
+    }
+)
 # Characters that a host name or an IP address may have. `_refusal` refuses a host with any other character, because URL
 # parsers read such hosts in different ways.
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?")

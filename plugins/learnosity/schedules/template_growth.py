@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jinja2 import nodes
 
-# Maximum number of characters of a text that a template may produce with the filter `replace` and with formats (`%`).
+# Maximum number of characters of a text that a template may produce with the filter `replace`, with formats (`%`), with
+# names that are put together (`x ~ x`), and with loops.
 MAX_TEXT = 1024 * 1024
 MAX_DIGITS = 20  # maximum number of decimal places for the filter `round`
 MAX_WIDTH = 100  # maximum width, and maximum number of decimal places, in a format such as '%02d'
@@ -55,10 +56,10 @@ def growth(tree: nodes.Template, length: int) -> str | None:
             # this growth is assumed.
             lengths = [len(str(value.value)) for value in texts if isinstance(value, nodes.Const)]
             longest += (longest + 1) * max(lengths, default=0)
-    if longest > MAX_TEXT:
+    if longest * _repeats(tree, given) > MAX_TEXT:
         return (
-            "the filters replace, or the formats, of this template could make a text too long: write fewer of them, or "
-            "shorter texts."
+            "the filters replace, the formats, the names or the loops of this template could make a text too long: "
+            "write fewer of them, or shorter texts."
         )
     return None
 
@@ -96,6 +97,55 @@ def _given(tree: nodes.Template) -> Given:
                 if isinstance(name, nodes.Name):
                     found.setdefault(name.name, []).append(value)
     return found
+
+
+def _repeats(tree: nodes.Template, given: Given) -> int:
+    """How many times a template may write its longest text: by names that it uses several times, and by loops.
+
+    A name may be set to a text with other names, which may be set in the same way. So what each of them adds is
+    multiplied.
+    """
+    repeats = max(1, _uses(tree, given))
+    for each in tree.find_all((nodes.Assign, nodes.AssignBlock, nodes.With)):
+        if isinstance(each, nodes.With):
+            values = list(each.values)
+        else:
+            values = [each.node] if isinstance(each, nodes.Assign) else each.body
+        repeats *= max(1, sum(_uses(value, given) for value in values))
+    return repeats
+
+
+def _uses(node: nodes.Node, given: Given) -> int:
+    """How many times what a node writes, or its value, may have the text of a name that the template has set."""
+    match node:
+        case nodes.Name(name=name, ctx="load"):
+            return int(name in given)
+        case nodes.For():
+            return _turns(node.iter, given, set()) * max(1, sum(_uses(each, given) for each in node.body + node.else_))
+        case nodes.Assign() | nodes.AssignBlock():
+            return 0  # it writes nothing
+        case nodes.With():
+            return sum(_uses(each, given) for each in node.body)
+        case nodes.Sub() | nodes.Div() | nodes.FloorDiv() | nodes.Compare() | nodes.Not() | nodes.Test():
+            return 0  # a number, or true or false
+        case nodes.Filter(name="abs" | "float" | "int" | "length" | "round"):
+            return 0
+        case nodes.Expr() if (branches := _branches(node, {}, set())) is not None:
+            return max((_uses(each, given) for each in branches), default=0)
+    return sum(_uses(each, given) for each in node.iter_child_nodes())
+
+
+def _turns(node: nodes.Node, given: Given, seen: set[str]) -> int:
+    """How many turns a loop over a value makes. Data of the run counts as one: who starts the run knows its length."""
+    if isinstance(node, nodes.List | nodes.Tuple):
+        return len(node.items)
+    if _is_of_run(node, given):
+        return 1
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        node = node.node
+    if isinstance(node, nodes.Name) and (branches := _branches(node, given, seen)) is not None:
+        return max((_turns(each, given, seen) for each in branches), default=1)
+    return RUN_ID
 
 
 def _texts(node: nodes.Node, given: Given) -> Iterator[str]:

@@ -64,6 +64,9 @@ METADATA += [
     "0.1.2.3",
     "[2001:0:a9fe:a9fe::1]",
     "instance-data.ec2.internal",
+    "metadata.goog",
+    "metadata.tencentyun.com",
+    "api.metadata.cloud.ibm.com",
 ]
 PRIVATE = [
     "10.0.0.1",

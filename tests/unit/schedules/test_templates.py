@@ -7,6 +7,7 @@ import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 from learnosity.schedules.template_growth import MAX_TEXT, MAX_WIDTH, RUN_ID
 from learnosity.schedules.templates import NAMES, template_problem
@@ -309,3 +310,72 @@ def test_a_name_with_underscores_or_that_is_not_listed_is_no_attribute(attribute
     elif attribute.startswith("_") or attribute in ("format", "format_map", "mro", "parse_raw", "model_dump"):
         assert template_problem(f"{{{{ {name}.{attribute} }}}}") is not None
         assert template_problem(f"{{{{ {name}.{attribute}('x') }}}}") is not None
+
+
+TENFOLD = " ~ ".join(["x"] * 10)
+REPEATING = {
+    "put together": "{% set x = run_id %}" + f"{{% set x = {TENFOLD} %}}" * 4 + "{{ x }}",
+    "put together with other names": "{% set x = ds %}"
+    + "{% set y = x ~ '-' ~ x ~ x ~ x ~ x %}{% set x = y ~ y ~ y ~ y ~ y %}" * 4
+    + "{{ x }}",
+    "sum": "{% set x = run_id %}" + "{% set x = x + x %}" * 13 + "{{ x }}",
+    "list": "{% set x = [run_id] %}" + "{% set x = [x, x, x, x] %}" * 7 + "{{ x }}",
+    "long list": "{% set x = [1] %}" + "{% set x = x + x %}" * 13 + "{{ x | length }}",
+    "dict": "{% set x = run_id %}" + "{% set x = {'a': x, 'b': x} %}" * 13 + "{{ x }}",
+    "block": "{% set x = run_id %}" + "{% set x %}{{ x }}{{ x }}{% endset %}" * 13 + "{{ x }}",
+    "block with a loop": "{% set x = run_id %}"
+    + "{% set x %}{% for i in [1, 2] %}{{ x }}{% endfor %}{% endset %}" * 13
+    + "{{ x }}",
+    "choice": "{% set x = run_id %}" + "{% set x = x ~ x if params.a else x ~ x %}" * 13 + "{{ x }}",
+    "with": "{% set x = run_id %}" + "{% with x = x ~ x %}" * 13 + "{{ x }}" + "{% endwith %}" * 13,
+    "written often": "{% set x = run_id %}" + f"{{% set x = {TENFOLD} %}}" * 2 + "{{ x }}" * 50,
+    "loop over a text": "{% for a in run_id %}" * 3 + "x" + "{% endfor %}" * 3,
+    "loop over a list": "{% for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] %}" * 5 + "x" + "{% endfor %}" * 5,
+    "loop over a name": "{% set l = [1] %}"
+    + "{% set l = l + l %}" * 8
+    + "{% for a in l %}" * 2
+    + "x"
+    + "{% endfor %}" * 2,
+}
+
+
+@pytest.mark.parametrize("text", REPEATING.values(), ids=REPEATING)
+def test_no_name_and_no_loop_makes_a_text_too_long(text: str) -> None:
+    assert "too long" in (template_problem(text) or "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% set t = dag_run.run_after %}{{ t.year }}-{{ '%02d' % t.month }}-{{ '%02d' % t.day }}/{{ t | iso }}",
+        "{% set t = dag_run.run_after | local %}{% set y = t.year if t.month > 7 else t.year - 1 %}{{ y }}-{{ y+1 }}",
+        "{% set m = dag_run.run_after.month %}{% set q = (m - 1 - (m - 1) % 3) / 3 + 1 %}{{ 'q' ~ q | int }}",
+        "{% set name = run_id | replace(':', '-') | replace('+', '-') %}{{ name }}/{{ name }}.csv",
+        "{% for a in params.activities %}{% for b in params.sessions %}{{ a }}/{{ b }},{% endfor %}{% endfor %}",
+        "{% set l = params.schools %}{% for a in l %}{{ a }} {% endfor %}{% for a in l %}{{ a }} {% endfor %}",
+        "{% for m in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] %}{{ '%02d' % m }}{{ ',' if m < 12 }}{% endfor %}",
+        "{% set x = 'a' if params.a else 'b' if params.b %}{% set y = x ~ '-' ~ x %}{{ y if params.c else x }}",
+        "{% set t = dag_run.run_after %}" + "{{ t.year }}" * 100,
+    ],
+)
+def test_names_and_loops_of_every_day_can_be_used(text: str) -> None:
+    assert template_problem(text) is None
+
+
+VALUES = st.one_of(
+    st.lists(st.sampled_from(["x", "y", "run_id", "'-'"]), min_size=1, max_size=5).map(" ~ ".join),
+    st.sampled_from(["x + y", "x if params else y ~ y", "x or y", "x | default(y ~ y)", "(x ~ y) | lower"]),
+)
+STATEMENTS_OF_NAMES = st.one_of(
+    st.builds("{{% set {} = {} %}}".format, st.sampled_from("xy"), VALUES),
+    st.builds("{{% set {} %}}{{{{ {} }}}}{{{{ {} }}}}{{% endset %}}".format, st.sampled_from("xy"), VALUES, VALUES),
+    st.builds("{{% for i in [1, 2, 3] %}}{{{{ {} }}}}{{% endfor %}}".format, VALUES),
+    st.builds("{{% with x = {} %}}{{{{ x ~ y }}}}{{% endwith %}}".format, VALUES),
+)
+
+
+@given(st.lists(STATEMENTS_OF_NAMES, max_size=6))
+def test_what_names_and_loops_may_do_stays_below_the_limit(statements: list[str]) -> None:
+    text = "{% set x = run_id %}{% set y = run_id %}" + "".join(statements) + "{{ x }}{{ y }}"
+    if template_problem(text) is None:
+        assert len(Environment(autoescape=True).from_string(text).render(run_id="a" * RUN_ID)) <= MAX_TEXT
