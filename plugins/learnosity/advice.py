@@ -37,7 +37,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (TransientError, "This may pass. If all tries are used up, clear {task}: it goes on where it ended."),
 )
 # An error message that contains one of these texts already says what to do, so no advice is added to it.
-_SAID = ("clear ", "trigger a new run", "delete ")
+_SAID = ("clear ", "trigger a new run", "correct the schedule file")
 _OTHER = "When the cause is gone, clear {task} with its downstream tasks: it goes on where it ended."
 
 
